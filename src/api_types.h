@@ -1,0 +1,268 @@
+/* api_types.h -- status, dtypes, tensor views, masks, context: the words every op speaks. */
+#ifndef AITER_ATTN_TYPES
+#define AITER_ATTN_TYPES
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* major * 10000 + minor * 100 + patch. */
+#define AITER_ATTN_VERSION        100
+#define AITER_ATTN_VERSION_STRING "0.1.0"
+
+/* AITER_ATTN_STATIC makes every function private to the file that holds the implementation, so
+ * that several copies can live in one program. AITER_ATTN_PREFIX gives the external names another
+ * prefix instead (#define AITER_ATTN_PREFIX mylib_). */
+#ifndef AITER_API
+#ifdef AITER_ATTN_STATIC
+#if defined(__GNUC__) || defined(__clang__)
+#define AITER_API static __attribute__((unused))
+#else
+#define AITER_API static
+#endif
+#else
+#define AITER_API extern
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Every public function but the pure queries returns one of these; 0 is success. The text of the
+ * failure is in aiter_last_error() (this thread) and aiter_context_error(ctx) (this context).
+ * Each row: name, value, what aiter_status_name() returns. */
+#define AITER_STATUS_LIST(X)                                                                    \
+    X(AITER_OK, 0, "ok")                                                                        \
+    X(AITER_INVALID_ARGUMENT, 1, "invalid argument")       /* names op.field, got, expected */  \
+    X(AITER_UNSUPPORTED, 2, "unsupported")                 /* valid, but no kernel here */      \
+    X(AITER_WORKSPACE_TOO_SMALL, 3, "workspace too small") /* the text says the bytes needed */ \
+    X(AITER_OUT_OF_MEMORY, 4, "out of memory")             /* an allocation or thread failed */ \
+    X(AITER_DEVICE, 5, "device error")                     /* the driver's code and text */     \
+    X(AITER_NO_DEVICE, 6, "no device")                     /* no driver or no such device */    \
+    X(AITER_NO_KERNEL, 7, "no kernel")                     /* architecture and missing instance */
+
+typedef enum aiter_status {
+#define AITER_STATUS_ROW(name, value, text) name = value,
+    AITER_STATUS_LIST(AITER_STATUS_ROW)
+#undef AITER_STATUS_ROW
+        AITER_STATUS_COUNT
+} aiter_status;
+
+/* Storage types. 0 is unset and an error where a tensor is needed. I4 packs two values per byte,
+ * low nibble first, two's complement. The fp8 types: E4M3FN has no infinity and a maximum of 448
+ * (gfx950), E4M3FNUZ has one NaN and a maximum of 240 (gfx942), E5M2 is IEEE-like, 57344. */
+typedef enum aiter_dtype {
+    AITER_DTYPE_UNSET = 0,
+    AITER_F32,
+    AITER_F16,
+    AITER_BF16,
+    AITER_F8_E4M3FN,
+    AITER_F8_E4M3FNUZ,
+    AITER_F8_E5M2,
+    AITER_I8,
+    AITER_I4,
+    AITER_I32,
+    AITER_I64,
+    AITER_U8,
+    AITER_DTYPE_COUNT
+} aiter_dtype;
+
+/* CPU kernel sets, worst first within an architecture. AUTO: the best this CPU can run. */
+typedef enum aiter_isa {
+    AITER_ISA_AUTO = 0,
+    AITER_ISA_SCALAR,
+    AITER_ISA_AVX2,   /* AVX2, FMA, F16C */
+    AITER_ISA_AVX512, /* AVX-512 F, BW, DQ, VL, CD */
+    AITER_ISA_NEON,   /* AArch64 Advanced SIMD */
+    AITER_ISA_COUNT
+} aiter_isa;
+
+/* Where the tensors of a context live. */
+typedef enum aiter_device {
+    AITER_DEVICE_CPU = 0,
+    AITER_DEVICE_HIP,
+    AITER_DEVICE_CUDA
+} aiter_device;
+
+/* What an allocation hook is asked for. */
+typedef enum aiter_memory {
+    AITER_MEMORY_HOST = 0,
+    AITER_MEMORY_DEVICE,
+    AITER_MEMORY_PINNED
+} aiter_memory;
+
+typedef enum aiter_log_level {
+    AITER_LOG_ERROR = 0,
+    AITER_LOG_WARNING,
+    AITER_LOG_INFO
+} aiter_log_level;
+
+/* Which keys j a query row i sees, with delta = seqlen_k - seqlen_q of its own sequence:
+ *   NONE             all
+ *   CAUSAL           j <= i + delta            (bottom-right: the last query sees the last key)
+ *   CAUSAL_TOP_LEFT  j <= i
+ *   WINDOW           i + delta - window_left <= j <= i + delta + window_right; -1 opens a side
+ * DEFAULT is NONE in flash, grouped, multi and variable-length attention and CAUSAL in every op
+ * that continues a cache. sink_tokens keeps keys [0, sink_tokens) visible left of a window; the
+ * right edge still holds. A row with no visible key gives output 0 and LSE -infinity. */
+typedef enum aiter_mask {
+    AITER_MASK_DEFAULT = 0,
+    AITER_MASK_NONE,
+    AITER_MASK_CAUSAL,
+    AITER_MASK_CAUSAL_TOP_LEFT,
+    AITER_MASK_WINDOW,
+    AITER_MASK_COUNT
+} aiter_mask;
+
+/* How k_scale and v_scale are laid out. 0: by their shape, [1] one scale, [Hk] one per kv head, or
+ * the data's index order without D (one per token and head). */
+typedef enum aiter_scale_kind {
+    AITER_SCALE_BY_SHAPE = 0,
+    AITER_SCALE_TENSOR,
+    AITER_SCALE_HEAD,
+    AITER_SCALE_TOKEN_HEAD,
+    AITER_SCALE_COUNT
+} aiter_scale_kind;
+
+/* A borrowed view of strided memory. Strides count elements, as in DLPack. ndim 0: the argument is
+ * absent. Strides all 0: compact, row-major. Broadcast by extent 1, or by stride 0 where another
+ * stride is not 0. data may be NULL when an extent is 0. No alignment beyond the element's own. */
+typedef struct aiter_tensor {
+    void *data;
+    aiter_dtype dtype;
+    int32_t ndim;
+    int64_t shape[5];
+    int64_t stride[5];
+} aiter_tensor;
+
+/* Compact views. The data is const here and non-const in the struct: inputs are never written.
+ * Example: aiter_tensor_4d(q, AITER_BF16, B, Sq, Hq, D). */
+AITER_API aiter_tensor aiter_tensor_1d(const void *data, aiter_dtype dtype, int64_t n0);
+/* As aiter_tensor_1d, shape [n0, n1]. */
+AITER_API aiter_tensor aiter_tensor_2d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1);
+/* As aiter_tensor_1d, shape [n0, n1, n2]. */
+AITER_API aiter_tensor aiter_tensor_3d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
+                                       int64_t n2);
+/* As aiter_tensor_1d, shape [n0, n1, n2, n3]. */
+AITER_API aiter_tensor aiter_tensor_4d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
+                                       int64_t n2, int64_t n3);
+/* As aiter_tensor_1d, shape [n0, n1, n2, n3, n4]. */
+AITER_API aiter_tensor aiter_tensor_5d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
+                                       int64_t n2, int64_t n3, int64_t n4);
+/* The same view with dimensions a and b exchanged: [B, H, S, D] data seen as [B, S, H, D] is
+ * aiter_tensor_transpose(t, 1, 2). Strides are made explicit. */
+AITER_API aiter_tensor aiter_tensor_transpose(aiter_tensor t, int32_t a, int32_t b);
+/* Elements [start, start + count) of one dimension, without copying; out of range gives ndim 0. */
+AITER_API aiter_tensor aiter_tensor_slice(aiter_tensor t, int32_t dim, int64_t start,
+                                          int64_t count);
+
+/* Bits of one element: 32, 16, 8, 4 or 64; 0 for an unknown dtype. */
+AITER_API int32_t aiter_dtype_bits(aiter_dtype dtype);
+/* "f32", "bf16", ...; "unset" for 0, "unknown" out of range. */
+AITER_API const char *aiter_dtype_name(aiter_dtype dtype);
+/* "scalar", "avx2", "avx512", "neon"; "auto" for 0, "unknown" out of range. */
+AITER_API const char *aiter_isa_name(aiter_isa isa);
+/* "ok", "invalid argument", ...; "unknown" out of range. */
+AITER_API const char *aiter_status_name(aiter_status status);
+/* The text of this thread's last failure, "" after none. Valid until this thread fails again. */
+AITER_API const char *aiter_last_error(void);
+/* AITER_ATTN_VERSION of the implementation that is linked. */
+AITER_API int32_t aiter_version(void);
+
+/* One element converted exactly (to f32), or rounded to nearest even (from f32). dtype is F32, F16,
+ * BF16, an fp8 type, I8 or I4 (index counts elements). NaN stays NaN. f16, bf16 and e5m2 overflow
+ * to infinity as IEEE does; e4m3fn and e4m3fnuz have none and saturate to their maximum, so do I8
+ * (to
+ * +-127) and I4 (to +-7). An unknown dtype loads 0 and stores nothing. */
+AITER_API float aiter_load_element(aiter_dtype dtype, const void *data, int64_t index);
+/* See aiter_load_element. */
+AITER_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t index, float value);
+
+/* What a context is made from. Zero everywhere is a good default. */
+typedef struct aiter_context_desc {
+    /* Threads that may work at once. 0: as many as this process may run on (affinity and cgroup
+     * quota). Must be given with parallel_for. */
+    int32_t num_threads;
+    /* The caller's threads instead of our pool: run body(arg, i) once for each i in [0, n), on any
+     * threads, in any order, and return when all are done. Running them in turn on one thread is
+     * legal: no task waits for another. n <= num_threads. */
+    void (*parallel_for)(void *user, void (*body)(void *arg, int32_t i), void *arg, int32_t n);
+    /* The caller's allocator, align is a power of two. Both or neither. */
+    void *(*alloc)(void *user, size_t bytes, size_t align, aiter_memory kind);
+    void (*free)(void *user, void *ptr, size_t bytes, aiter_memory kind);
+    /* Silent when NULL: the library never prints. */
+    void (*log)(void *user, aiter_log_level level, const char *text);
+    void *user;
+    /* > 0: scratch memory of this fixed size is allocated at creation, and never again. */
+    size_t arena_bytes;
+    /* Caps the kernel set; the environment variable AITER_ISA (scalar, avx2, ...) caps it too. */
+    aiter_isa isa_max;
+    /* 1: f32 arithmetic even where 16-bit or int8 units would serve. */
+    int32_t exact_arithmetic;
+    aiter_device device;
+    int32_t device_index;
+    void *stream;
+    /* Directory of the GPU code objects, when they are not linked in. */
+    const char *kernel_path;
+} aiter_context_desc;
+
+/* Threads, scratch memory and the choice of kernels. Used by one thread at a time; two contexts
+ * share nothing. NULL in place of a context: the calling thread alone, scratch by malloc and freed
+ * on return. With a context nothing is allocated after the first call of the largest size. */
+typedef struct aiter_context aiter_context;
+
+/* What a context turned out to be. */
+typedef struct aiter_context_info_t {
+    aiter_isa isa;
+    const char *isa_name;
+    aiter_device device;
+    const char *device_name;
+    int32_t num_threads;
+    int32_t compute_units;
+    size_t arena_bytes;      /* scratch memory held now */
+    size_t arena_high_water; /* the most that any call needed */
+} aiter_context_info_t;
+
+/* Creates a context. desc NULL: all defaults. INVALID_ARGUMENT: half a pair of hooks, negative
+ * counts, parallel_for without num_threads, unknown enum. UNSUPPORTED: isa_max of another
+ * architecture. OUT_OF_MEMORY: memory or threads. NO_DEVICE: a device that is not compiled in. */
+AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aiter_context **out);
+/* Stops its threads and frees its memory. NULL is allowed. */
+AITER_API void aiter_context_destroy(aiter_context *ctx);
+/* Describes a context; ctx NULL describes what calls without one use. */
+AITER_API aiter_context_info_t aiter_context_info(const aiter_context *ctx);
+/* The text of this context's last call, "" if it succeeded. NULL: aiter_last_error(). */
+AITER_API const char *aiter_context_error(const aiter_context *ctx);
+
+/* A schedule made once and used by many calls: the caller owns the buffer. First call a _plan
+ * function with data NULL: bytes is set to the size needed. Then with a buffer of at least that
+ * size, aligned to 8: it is filled. The arrays (NULL before) point into the buffer and follow
+ * AITER's layout: work_indptr        [num_workers + 1]  works of worker w are [work_indptr[w],
+ * work_indptr[w+1]) work_info          [num_works][8]     batch, partial row or -1, first and one
+ * past the last query token, first and one past the last key, 0, first query head | (one past the
+ * last head) << 16 reduce_indptr      [num_reduces + 1]  ranges in reduce_partial_map
+ *   reduce_final_map   [num_reduces][4]   batch, first and one past the last query token, heads as
+ * above reduce_partial_map [...]              first partial row of each split, in merge order */
+typedef struct aiter_plan {
+    void *data;
+    size_t bytes;
+    int32_t num_workers, num_works, num_reduces, num_partial_rows;
+    const int32_t *work_indptr, *work_info;
+    const int32_t *reduce_indptr, *reduce_final_map, *reduce_partial_map;
+} aiter_plan;
+
+/* DLPack, when the user included dlpack.h before this header. Strides are always filled on the way
+ * out. INVALID_ARGUMENT: NULL pointer, more than 5 dimensions, several elements whose strides are
+ * all 0, memory of another device than the CPU, lanes other than 1. UNSUPPORTED: a type without a
+ * counterpart here. shape and strides of `out` point into `t`, which must outlive it. */
+#if defined(DLPACK_VERSION) || defined(DLPACK_MAJOR_VERSION)
+AITER_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor *out);
+/* See aiter_tensor_from_dlpack. Needs explicit strides in `t`: they are filled here. */
+AITER_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *out);
+#endif
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* AITER_ATTN_TYPES */

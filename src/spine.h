@@ -1,0 +1,39 @@
+/* spine.h -- the table of contents: one line per module, in reading order. */
+#include "manual.h"
+#ifndef AITER_ATTN_H
+#define AITER_ATTN_H
+#include "api_types.h"
+#include "api_ops.h"
+#endif /* AITER_ATTN_H */
+
+#ifdef AITER_ATTN_IMPLEMENTATION
+#ifndef AITER_ATTN_IMPLEMENTED
+#define AITER_ATTN_IMPLEMENTED
+#include "base/platform.h"
+AITERI_NUMERICS_BEGIN
+#include "base/check.h"
+#include "base/dtype.c"
+#include "base/tensor.c"
+#include "base/arena.c"
+#include "base/threads.c"
+#include "cpu/kernel_table.h"
+#include "plan/problem.h"
+#include "plan/mask.c"
+#include "plan/source.c"
+#include "plan/schedule.c"
+#include "cpu/cpuid.c"
+#include "cpu/instantiate.c"
+#include "base/context.c"
+#include "cpu/engine_tiles.c"
+#include "cpu/engine_stream.c"
+#include "cpu/engine.c"
+#include "ops/attention_check.c"
+#include "ops/flash_attn_fwd.c"
+#include "ops/paged_attn_decode.c"
+#include "ops/short_forms.c"
+#include "ops/reshape_and_cache.c"
+#include "ops/merge_attn_states.c"
+#include "ops/padding_guard.c"
+AITERI_NUMERICS_END
+#endif /* AITER_ATTN_IMPLEMENTED */
+#endif /* AITER_ATTN_IMPLEMENTATION */
