@@ -1,0 +1,94 @@
+# Targets for people who work on the library: header, check, tests, bench, examples. A new test or
+# benchmark file is found by its name; nothing here lists them.
+include(CTest)
+
+set(CMAKE_C_STANDARD 11)
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+option(AITER_ATTN_WARNINGS_AS_ERRORS "turn the tests' warnings into errors" OFF)
+
+set(warnings -Wall -Wextra -Wpedantic)
+if(AITER_ATTN_WARNINGS_AS_ERRORS)
+  list(APPEND warnings -Werror)
+endif()
+
+# Where the header under test comes from: the modules, or the packed file that people copy.
+set(spine "${PROJECT_SOURCE_DIR}/src/spine.h")
+set(packed "${PROJECT_SOURCE_DIR}/aiter_attn.h")
+
+# ---- header, check ----
+add_executable(amalgamate tools/amalgamate.c)
+add_executable(tidy tools/tidy.c)
+add_custom_target(header COMMAND amalgamate src spine.h aiter_attn.h
+  WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" COMMENT "src/ -> aiter_attn.h" VERBATIM)
+add_custom_target(check
+  COMMAND amalgamate --check src spine.h aiter_attn.h
+  COMMAND tidy "${PROJECT_SOURCE_DIR}"
+  WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" COMMENT "header is current, house rules hold" VERBATIM)
+
+# Development builds follow src/: the packed header is refreshed before anything includes it.
+option(AITER_ATTN_REFRESH_HEADER "rebuild aiter_attn.h from src/ before the tests" OFF)
+
+# A program over the header; `source_header` is compiled in through AITER_TEST_HEADER.
+function(aiter_attn_program name source source_header)
+  add_executable(${name} ${source} ${ARGN})
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/tests")
+  target_compile_definitions(${name} PRIVATE AITER_TEST_HEADER="${source_header}")
+  target_compile_options(${name} PRIVATE ${warnings})
+  target_link_libraries(${name} PRIVATE aiter_attn::aiter_attn)
+  if(AITER_ATTN_REFRESH_HEADER)
+    add_dependencies(${name} header)
+  endif()
+endfunction()
+
+# ---- tests: each against src/ and against the packed header ----
+if(BUILD_TESTING)
+  add_custom_target(tests)
+  add_test(NAME header_is_current COMMAND amalgamate --check src spine.h aiter_attn.h
+           WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  add_test(NAME tidy COMMAND tidy "${PROJECT_SOURCE_DIR}")
+  add_test(NAME tidy_self_test COMMAND tidy --self-test)
+  add_dependencies(tests amalgamate tidy)
+
+  # The tests of the example's parts include only files of examples/, so once is enough.
+  set(example_tests "^test_(gguf|weights|tokenizer|decode_.*)$")
+  file(GLOB test_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/test_*.c")
+  foreach(source IN LISTS test_sources)
+    get_filename_component(name "${source}" NAME_WE)
+    if(name MATCHES "${example_tests}")
+      set(variants packed)
+    else()
+      set(variants spine packed)
+    endif()
+    foreach(variant IN LISTS variants)
+      set(target ${name})
+      if(variant STREQUAL spine)
+        set(target ${name}_src)
+      endif()
+      aiter_attn_program(${target} "${source}" "${${variant}}")
+      add_dependencies(tests ${target})
+      add_test(NAME ${target} COMMAND ${target} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+      set_tests_properties(${target} PROPERTIES FAIL_REGULAR_EXPRESSION "(^|\n)0 passed" TIMEOUT 900)
+    endforeach()
+  endforeach()
+endif()
+
+# ---- bench, examples ----
+add_custom_target(bench)
+file(GLOB bench_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/bench_*.c"
+     "${PROJECT_SOURCE_DIR}/bench/peak.c")
+foreach(source IN LISTS bench_sources)
+  get_filename_component(name "${source}" NAME_WE)
+  aiter_attn_program(${name} "${source}" "${packed}")
+  set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL TRUE)
+  add_dependencies(bench ${name})
+endforeach()
+
+add_custom_target(examples)
+file(GLOB example_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/*.c")
+foreach(source IN LISTS example_sources)
+  get_filename_component(name "${source}" NAME_WE)
+  aiter_attn_program(${name} "${source}" "${packed}")
+  add_dependencies(examples ${name})
+endforeach()
