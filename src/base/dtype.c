@@ -1,0 +1,206 @@
+/* dtype.c -- one element of any storage type to f32 and back, exactly, and the dtype table.
+ *
+ * Everything that rounds works on integers: the caller's flush-to-zero flags and -ffast-math change
+ * nothing. All rounding is to nearest even. What has no place in the target:
+ *   NaN       stays NaN with its sign (e4m3fnuz has one NaN, 0x80; integers take 0)
+ *   infinity  f16, bf16, e5m2 have one; the e4m3 types and integers saturate
+ *   too big   f16 and bf16 become infinity; the fp8 types saturate to 448, 240, 57344
+ *   int8, int4  saturate to +-127 and +-7, so that negation is exact. */
+#ifndef AITERI_DTYPE_C
+#define AITERI_DTYPE_C
+
+#include "../api_types.h"
+#include "platform.h"
+
+/* |x| as a float with `mantissa` bits and exponent bias `bias`, unbounded above; a = finite bits of
+ * |x|. The result counts in steps of the smallest subnormal or carries exponent and mantissa. */
+AITERI_FORCE_INLINE uint32_t aiteri_narrow_float(uint32_t a, uint32_t mantissa, uint32_t bias)
+{
+    const uint32_t rebias = 127 - bias, drop = 23 - mantissa, exponent = a >> 23;
+    if (exponent > rebias) {
+        const uint32_t odd = (a >> drop) & 1;
+        return ((a + (1u << (drop - 1)) - 1 + odd) >> drop) - (rebias << mantissa);
+    }
+    const uint32_t shift = drop + rebias + 1 - exponent;
+    if (shift > 24) return 0;
+    const uint32_t whole = (a & 0x7fffff) | 0x800000;
+    const uint32_t q = whole >> shift;
+    const uint32_t rest = whole & ((1u << shift) - 1), half = 1u << (shift - 1);
+    return q + (rest > half || (rest == half && (q & 1)));
+}
+
+/* The bits of the non-negative value of such a code; there is no infinity or NaN in sight. */
+AITERI_FORCE_INLINE uint32_t aiteri_widen_float(uint32_t code, uint32_t mantissa, uint32_t bias)
+{
+    const uint32_t rebias = 127 - bias;
+    if (code >> mantissa) return (code << (23 - mantissa)) + (rebias << 23);
+    const float step = aiteri_f32_of_bits((rebias + 1 - mantissa) << 23);
+    return aiteri_bits_of_f32((float)code * step);
+}
+
+AITERI_UNUSED static float aiteri_f32_from_f16(uint16_t h)
+{
+    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, code = h & 0x7fff;
+    if (code < 0x7c00) return aiteri_f32_of_bits(sign | aiteri_widen_float(code, 10, 15));
+    const uint32_t quiet = code > 0x7c00 ? 0x400000 : 0;
+    return aiteri_f32_of_bits(sign | 0x7f800000 | quiet | (code & 0x3ff) << 13);
+}
+
+AITERI_UNUSED static uint16_t aiteri_f16_from_f32(float x)
+{
+    const uint32_t u = aiteri_bits_of_f32(x), a = u & 0x7fffffff, sign = (u >> 16) & 0x8000;
+    if (a > 0x7f800000) return (uint16_t)(sign | 0x7e00 | ((a >> 13) & 0x3ff));
+    const uint32_t code = aiteri_narrow_float(a, 10, 15);
+    return (uint16_t)(sign | (code > 0x7c00 ? 0x7c00 : code));
+}
+
+AITERI_UNUSED static float aiteri_f32_from_bf16(uint16_t h)
+{
+    return aiteri_f32_of_bits((uint32_t)h << 16);
+}
+
+AITERI_UNUSED static uint16_t aiteri_bf16_from_f32(float x)
+{
+    const uint32_t u = aiteri_bits_of_f32(x);
+    if ((u & 0x7fffffff) > 0x7f800000) return (uint16_t)(u >> 16 | 0x40);
+    return (uint16_t)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
+}
+
+AITERI_UNUSED static float aiteri_f32_from_e4m3fn(uint8_t h)
+{
+    const uint32_t sign = (uint32_t)(h & 0x80) << 24, code = h & 0x7f;
+    if (code == 0x7f) return aiteri_f32_of_bits(sign | 0x7ff00000);
+    return aiteri_f32_of_bits(sign | aiteri_widen_float(code, 3, 7));
+}
+
+AITERI_UNUSED static uint8_t aiteri_e4m3fn_from_f32(float x)
+{
+    const uint32_t u = aiteri_bits_of_f32(x), a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
+    if (a > 0x7f800000) return (uint8_t)(sign | 0x7f);
+    const uint32_t code = aiteri_narrow_float(a, 3, 7);
+    return (uint8_t)(sign | (code > 0x7e ? 0x7e : code));
+}
+
+AITERI_UNUSED static float aiteri_f32_from_e4m3fnuz(uint8_t h)
+{
+    const uint32_t sign = (uint32_t)(h & 0x80) << 24, code = h & 0x7f;
+    if (h == 0x80) return aiteri_f32_of_bits(0xffc00000);
+    return aiteri_f32_of_bits(sign | aiteri_widen_float(code, 3, 8));
+}
+
+AITERI_UNUSED static uint8_t aiteri_e4m3fnuz_from_f32(float x)
+{
+    const uint32_t u = aiteri_bits_of_f32(x), a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
+    if (a > 0x7f800000) return 0x80;
+    const uint32_t code = aiteri_narrow_float(a, 3, 8);
+    if (code == 0) return 0; /* there is no negative zero */
+    return (uint8_t)(sign | (code > 0x7f ? 0x7f : code));
+}
+
+/* e5m2 is the upper half of f16. */
+AITERI_UNUSED static float aiteri_f32_from_e5m2(uint8_t h)
+{
+    return aiteri_f32_from_f16((uint16_t)(h << 8));
+}
+
+AITERI_UNUSED static uint8_t aiteri_e5m2_from_f32(float x)
+{
+    const uint32_t u = aiteri_bits_of_f32(x), a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
+    if (a > 0x7f800000) return (uint8_t)(sign | 0x7f);
+    if (a == 0x7f800000) return (uint8_t)(sign | 0x7c);
+    const uint32_t code = aiteri_narrow_float(a, 2, 15);
+    return (uint8_t)(sign | (code > 0x7b ? 0x7b : code));
+}
+
+/* To nearest even within [low, high], both exact in f32 or beyond it; NaN gives 0. Below 2^23 the
+ * fraction falls off the end of the sum. */
+AITERI_UNUSED static int64_t aiteri_i64_from_f32(float x, int64_t low, int64_t high)
+{
+    const uint32_t a = aiteri_bits_of_f32(x) & 0x7fffffff;
+    if (a > 0x7f800000) return 0;
+    if (x >= (float)high) return high;
+    if (x <= (float)low) return low;
+    if (a >= 0x4b000000) return (int64_t)x;
+    const int64_t whole = aiteri_bits_of_f32(aiteri_f32_of_bits(a) + 8388608.0f) & 0x7fffff;
+    return x < 0.0f ? -whole : whole;
+}
+
+AITERI_UNUSED static int32_t aiteri_i4_of_byte(uint32_t byte, int64_t index)
+{
+    const int32_t nibble = (int32_t)(byte >> (index & 1 ? 4 : 0) & 15);
+    return nibble >= 8 ? nibble - 16 : nibble;
+}
+
+AITERI_UNUSED static float aiteri_load_f32(aiter_dtype dtype, const void *ptr, int64_t index)
+{
+    switch (dtype) {
+    case AITER_F32: return ((const float *)ptr)[index];
+    case AITER_F16: return aiteri_f32_from_f16(((const uint16_t *)ptr)[index]);
+    case AITER_BF16: return aiteri_f32_from_bf16(((const uint16_t *)ptr)[index]);
+    case AITER_F8_E4M3FN: return aiteri_f32_from_e4m3fn(((const uint8_t *)ptr)[index]);
+    case AITER_F8_E4M3FNUZ: return aiteri_f32_from_e4m3fnuz(((const uint8_t *)ptr)[index]);
+    case AITER_F8_E5M2: return aiteri_f32_from_e5m2(((const uint8_t *)ptr)[index]);
+    case AITER_I8: return (float)((const int8_t *)ptr)[index];
+    case AITER_I4: return (float)aiteri_i4_of_byte(((const uint8_t *)ptr)[index >> 1], index);
+    case AITER_I32: return (float)((const int32_t *)ptr)[index];
+    case AITER_I64: return (float)((const int64_t *)ptr)[index];
+    case AITER_U8: return (float)((const uint8_t *)ptr)[index];
+    default: return 0.0f;
+    }
+}
+
+/* An I4 element leaves the other half of its byte as it was. */
+AITERI_UNUSED static void aiteri_store_f32(aiter_dtype dtype, void *ptr, int64_t index, float x)
+{
+    switch (dtype) {
+    case AITER_F32: ((float *)ptr)[index] = x; break;
+    case AITER_F16: ((uint16_t *)ptr)[index] = aiteri_f16_from_f32(x); break;
+    case AITER_BF16: ((uint16_t *)ptr)[index] = aiteri_bf16_from_f32(x); break;
+    case AITER_F8_E4M3FN: ((uint8_t *)ptr)[index] = aiteri_e4m3fn_from_f32(x); break;
+    case AITER_F8_E4M3FNUZ: ((uint8_t *)ptr)[index] = aiteri_e4m3fnuz_from_f32(x); break;
+    case AITER_F8_E5M2: ((uint8_t *)ptr)[index] = aiteri_e5m2_from_f32(x); break;
+    case AITER_I8: ((int8_t *)ptr)[index] = (int8_t)aiteri_i64_from_f32(x, -127, 127); break;
+    case AITER_I4: {
+        uint8_t *byte = (uint8_t *)ptr + (index >> 1);
+        const int shift = index & 1 ? 4 : 0;
+        const uint32_t nibble = (uint32_t)aiteri_i64_from_f32(x, -7, 7) & 15;
+        *byte = (uint8_t)((*byte & ~(15u << shift)) | nibble << shift);
+        break;
+    }
+    case AITER_I32:
+        ((int32_t *)ptr)[index] = (int32_t)aiteri_i64_from_f32(x, INT32_MIN, INT32_MAX);
+        break;
+    case AITER_I64: ((int64_t *)ptr)[index] = aiteri_i64_from_f32(x, INT64_MIN, INT64_MAX); break;
+    case AITER_U8: ((uint8_t *)ptr)[index] = (uint8_t)aiteri_i64_from_f32(x, 0, 255); break;
+    default: break;
+    }
+}
+
+typedef struct aiteri_dtype_row {
+    const char *name;
+    int32_t bits;
+} aiteri_dtype_row;
+
+/* In the order of aiter_dtype. */
+static const aiteri_dtype_row aiteri_dtype_table[AITER_DTYPE_COUNT] = {
+    {"unset", 0},   {"f32", 32}, {"f16", 16}, {"bf16", 16}, {"f8_e4m3fn", 8}, {"f8_e4m3fnuz", 8},
+    {"f8_e5m2", 8}, {"i8", 8},   {"i4", 4},   {"i32", 32},  {"i64", 64},      {"u8", 8},
+};
+
+static int aiteri_dtype_valid(aiter_dtype dtype)
+{
+    return (int)dtype > 0 && (int)dtype < (int)AITER_DTYPE_COUNT;
+}
+
+/* 0 and "unknown" for what is no dtype. */
+AITERI_UNUSED static int32_t aiteri_dtype_bits(aiter_dtype dtype)
+{
+    return aiteri_dtype_valid(dtype) ? aiteri_dtype_table[dtype].bits : 0;
+}
+
+AITERI_UNUSED static const char *aiteri_dtype_name(aiter_dtype dtype)
+{
+    return aiteri_dtype_valid(dtype) ? aiteri_dtype_table[dtype].name : "unknown";
+}
+
+#endif /* AITERI_DTYPE_C */

@@ -1,0 +1,253 @@
+/* platform.h -- every compiler, OS and ISA question is answered here, and every system header is
+ * included here. Nothing else may include a <header>: a system header first seen inside a target
+ * region would have its inline functions compiled for that target. */
+#ifndef AITERI_PLATFORM_H
+#define AITERI_PLATFORM_H
+
+/* What clang knows of `#pragma float_control`: elsewhere it only warns. */
+#if defined(__clang__) && (defined(__x86_64__) || defined(__i386__) || __clang_major__ >= 16) && \
+    (defined(__x86_64__) || defined(__i386__) || defined(__aarch64__))
+#define AITERI_CLANG_FLOAT_CONTROL 1
+#else
+#define AITERI_CLANG_FLOAT_CONTROL 0
+#endif
+
+/* clang keeps fast-math flags on each operation, so those inside the intrinsics' own inline bodies
+ * follow the state in force where their header is first read. GCC takes the caller's. */
+#if AITERI_CLANG_FLOAT_CONTROL && (defined(__FAST_MATH__) || __FINITE_MATH_ONLY__)
+#define AITERI_CLANG_FAST_MATH 1
+#pragma float_control(precise, on, push)
+#else
+#define AITERI_CLANG_FAST_MATH 0
+#endif
+
+#if (defined(__x86_64__) || defined(_M_X64)) && !defined(AITER_NO_SIMD)
+#define AITERI_X86 1
+#include <immintrin.h>
+#else
+#define AITERI_X86 0
+#endif
+
+#if (defined(__aarch64__) || defined(_M_ARM64)) && !defined(__AARCH64EB__) && \
+    !defined(AITER_NO_SIMD)
+#define AITERI_NEON 1
+#include <arm_neon.h>
+#else
+#define AITERI_NEON 0
+#endif
+
+#if AITERI_CLANG_FAST_MATH
+#pragma float_control(pop)
+#endif
+
+#include <math.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Threads exist unless the user or the target says otherwise. */
+#if defined(AITER_NO_THREADS) || defined(__wasm__)
+#define AITERI_THREADS_NONE 1
+#elif defined(_WIN32)
+#define AITERI_THREADS_WINDOWS 1
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#include <windows.h>
+#else
+#define AITERI_THREADS_POSIX 1
+#include <pthread.h>
+#include <unistd.h>
+#endif
+
+/* The compiler with no GNU extensions at all; clang-cl counts as clang. */
+#if defined(_MSC_VER) && !defined(__clang__)
+#define AITERI_MSVC 1
+#include <intrin.h>
+#else
+#define AITERI_MSVC 0
+#endif
+
+#ifdef __has_builtin
+#define AITERI_HAS_BUILTIN(x) __has_builtin(x)
+#else
+#define AITERI_HAS_BUILTIN(x) 0
+#endif
+
+#if AITERI_MSVC
+#define AITERI_FORCE_INLINE static __forceinline
+#define AITERI_RESTRICT     __restrict
+#define AITERI_THREAD_LOCAL __declspec(thread)
+#define AITERI_ALIGN(bytes) __declspec(align(bytes))
+#define AITERI_UNUSED
+#define AITERI_UNROLL(n)
+#define AITERI_LIKELY(x)   (x)
+#define AITERI_UNLIKELY(x) (x)
+#else
+#define AITERI_FORCE_INLINE static inline __attribute__((always_inline, unused))
+#define AITERI_RESTRICT     __restrict__
+#define AITERI_THREAD_LOCAL __thread
+#define AITERI_ALIGN(bytes) __attribute__((aligned(bytes)))
+#define AITERI_UNUSED       __attribute__((unused))
+#define AITERI_LIKELY(x)    __builtin_expect(!!(x), 1)
+#define AITERI_UNLIKELY(x)  __builtin_expect(!!(x), 0)
+#if defined(__clang__)
+#define AITERI_UNROLL(n) _Pragma(AITERI_STR(clang loop unroll_count(n)))
+#else
+#define AITERI_UNROLL(n) _Pragma(AITERI_STR(GCC unroll n))
+#endif
+#endif
+
+#define AITERI_CAT_(a, b) a##_##b
+#define AITERI_CAT(a, b)  AITERI_CAT_(a, b)
+#define AITERI_STR(...)   #__VA_ARGS__
+
+/* Into every cache level; a bad address is harmless. */
+#if AITERI_MSVC && AITERI_X86
+#define AITERI_PREFETCH(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
+#elif AITERI_MSVC
+#define AITERI_PREFETCH(p) __prefetch(p)
+#else
+#define AITERI_PREFETCH(p) __builtin_prefetch((p), 0, 3)
+#endif
+
+/* AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2) ... AITERI_TARGET_END: functions defined in between may
+ * use the named instructions. Each compiler spells it differently; MSVC needs nothing. */
+#if defined(__clang__)
+#define AITERI_TARGET_BEGIN(list) \
+    _Pragma(AITERI_STR(clang attribute push(__attribute__((target(list))), apply_to = function)))
+#define AITERI_TARGET_END _Pragma("clang attribute pop")
+#elif defined(__GNUC__)
+/* g++ 12 warns about the deliberately undefined value inside its own avx512fintrin.h. */
+#define AITERI_TARGET_BEGIN(list)                                                            \
+    _Pragma("GCC push_options") _Pragma(AITERI_STR(GCC target(list)))                        \
+        _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wuninitialized\"") \
+            _Pragma("GCC diagnostic ignored \"-Wmaybe-uninitialized\"")
+#define AITERI_TARGET_END _Pragma("GCC diagnostic pop") _Pragma("GCC pop_options")
+#else
+#define AITERI_TARGET_BEGIN(list)
+#define AITERI_TARGET_END
+#endif
+
+/* LLVM 18..21 split "may use zmm" out of avx512f into a feature of its own, and zig cc switches it
+ * off by name for baseline CPUs; LLVM 17 and 22 do not know the word and then drop the whole
+ * attribute with a mere warning. */
+#if defined(__clang__) && __clang_major__ < 22 && \
+    (__clang_major__ >= 18 || (defined(__apple_build_version__) && __clang_major__ >= 17))
+#define AITERI_EVEX512 ",evex512"
+#else
+#define AITERI_EVEX512 ""
+#endif
+#define AITERI_TARGET_AVX2 "avx2,fma,f16c"
+#define AITERI_TARGET_AVX512 \
+    "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512cd" AITERI_EVEX512
+
+/* Around the whole implementation: floating point means what IEEE 754 says, whatever the user's
+ * flags (-ffast-math, -Ofast, /fp:fast), and a*b+c is never silently fused, so that every
+ * optimisation level and every compiler gives the same bits. */
+#if AITERI_CLANG_FAST_MATH
+#define AITERI_NUMERICS_BEGIN \
+    _Pragma("float_control(precise, on, push)") _Pragma("clang fp contract(off)")
+#define AITERI_NUMERICS_END _Pragma("float_control(pop)")
+#elif AITERI_CLANG_FLOAT_CONTROL
+#define AITERI_NUMERICS_BEGIN _Pragma("float_control(push)") _Pragma("clang fp contract(off)")
+#define AITERI_NUMERICS_END   _Pragma("float_control(pop)")
+#elif defined(__clang__) /* no way back */
+#define AITERI_NUMERICS_BEGIN _Pragma("clang fp contract(off)")
+#define AITERI_NUMERICS_END
+#elif defined(__GNUC__)
+#define AITERI_NUMERICS_BEGIN \
+    _Pragma("GCC push_options") _Pragma("GCC optimize(\"no-fast-math\",\"fp-contract=off\")")
+#define AITERI_NUMERICS_END _Pragma("GCC pop_options")
+#elif AITERI_MSVC
+#define AITERI_NUMERICS_BEGIN __pragma(float_control(precise, on, push)) __pragma(fp_contract(off))
+#define AITERI_NUMERICS_END   __pragma(float_control(pop))
+#else
+#define AITERI_NUMERICS_BEGIN
+#define AITERI_NUMERICS_END
+#endif
+
+/* Vector arithmetic by operator where the compiler has it: unlike a call of the intrinsic, whose
+ * body may have been read under the user's -ffast-math, an operator obeys AITERI_NUMERICS_BEGIN.
+ * clang's back end fuses under -ffast-math whatever the pragmas say, but not across an asm. */
+#if AITERI_MSVC
+#define AITERI_VECTOR_OP(intrinsic, a, op, b) intrinsic(a, b)
+#else
+#define AITERI_VECTOR_OP(intrinsic, a, op, b) ((a)op(b))
+#endif
+#if AITERI_CLANG_FAST_MATH && AITERI_X86
+#define AITERI_FENCE_PRODUCT(x) __asm__("" : "+x"(x))
+#elif AITERI_CLANG_FAST_MATH && AITERI_NEON
+#define AITERI_FENCE_PRODUCT(x) __asm__("" : "+w"(x))
+#else
+#define AITERI_FENCE_PRODUCT(x) ((void)0)
+#endif
+#if AITERI_HAS_BUILTIN(__builtin_elementwise_fma)
+#define AITERI_VECTOR_FMA(intrinsic, a, b, c) __builtin_elementwise_fma(a, b, c)
+#else
+#define AITERI_VECTOR_FMA(intrinsic, a, b, c) intrinsic(a, b, c)
+#endif
+
+/* A float's bits and back. */
+AITERI_FORCE_INLINE uint32_t aiteri_bits_of_f32(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+
+AITERI_FORCE_INLINE float aiteri_f32_of_bits(uint32_t u)
+{
+    float x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+/* Atomics on 64-bit counters: add returns the value before; load acquires, store releases, cas
+ * stores `desired` and returns 1 if the value was `expected`. */
+#if AITERI_MSVC
+AITERI_FORCE_INLINE int64_t aiteri_atomic_add_i64(volatile int64_t *p, int64_t v)
+{
+    return _InterlockedExchangeAdd64((volatile __int64 *)p, v);
+}
+AITERI_FORCE_INLINE int64_t aiteri_atomic_load_i64(volatile int64_t *p)
+{
+    return _InterlockedCompareExchange64((volatile __int64 *)p, 0, 0);
+}
+AITERI_FORCE_INLINE void aiteri_atomic_store_i64(volatile int64_t *p, int64_t v)
+{
+    _InterlockedExchange64((volatile __int64 *)p, v);
+}
+AITERI_FORCE_INLINE int aiteri_atomic_cas_i64(volatile int64_t *p, int64_t expected,
+                                              int64_t desired)
+{
+    return _InterlockedCompareExchange64((volatile __int64 *)p, desired, expected) == expected;
+}
+#else
+AITERI_FORCE_INLINE int64_t aiteri_atomic_add_i64(volatile int64_t *p, int64_t v)
+{
+    return __atomic_fetch_add(p, v, __ATOMIC_ACQ_REL);
+}
+AITERI_FORCE_INLINE int64_t aiteri_atomic_load_i64(volatile int64_t *p)
+{
+    return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+AITERI_FORCE_INLINE void aiteri_atomic_store_i64(volatile int64_t *p, int64_t v)
+{
+    __atomic_store_n(p, v, __ATOMIC_RELEASE);
+}
+AITERI_FORCE_INLINE int aiteri_atomic_cas_i64(volatile int64_t *p, int64_t expected,
+                                              int64_t desired)
+{
+    return __atomic_compare_exchange_n(p, &expected, desired, 0, __ATOMIC_ACQ_REL,
+                                       __ATOMIC_ACQUIRE);
+}
+#endif
+
+#endif /* AITERI_PLATFORM_H */
