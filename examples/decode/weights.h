@@ -88,7 +88,8 @@ static void weight_block_nibbles(const uint8_t *block, float *dst, int has_min, 
     for (int i = 0; i < 32; i++) {
         int quant = i < 16 ? nibbles[i] & 15 : nibbles[i - 16] >> 4;
         quant |= (int)(high >> i & 1) << 4;
-        dst[i] = scale * (float)(quant - zero) + min;
+        dst[i] = scale * (float)(quant - zero);
+        if (has_min) dst[i] += min;
     }
 }
 

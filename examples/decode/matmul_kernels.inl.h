@@ -1,0 +1,243 @@
+/* matmul_kernels.inl.h -- the three kernels of matmul.h over the vector layer of one tier: a dot
+ * product with four stored rows (decode), a stored row as floats (expand), a tile of x rows times
+ * four expanded rows (prefill).
+ *
+ * The order of every sum, in all of them: lane l adds the products of the elements l, l + lanes,
+ * l + 2 lanes ... one after the other (the row padded with zeros to a multiple of 32), then
+ * MM(quarter) and matmul_sum4 add the lanes. That is what keeps the bits the same. */
+
+/* ---- 32 weights of a block as exact floats ---- */
+
+/* 16 quants: scale * q, or scale * q + min. Products are exact, so fusing changes nothing. */
+MATMUL_INLINE void MM(scale)(matmul_b16 q, float scale, float min, int has_min, MM_VF *w)
+{
+    MM_VF values[MM_PER_16];
+    MM(from_i8)(q, values);
+    for (int i = 0; i < MM_PER_16; i++)
+        w[i] =
+            has_min ? MM(fma)(MM(set)(scale), values[i], MM(set)(min)) : MM(set)(scale) * values[i];
+}
+
+MATMUL_INLINE void MM(unpack_nibbles)(const uint8_t *block, MM_VF *w, int has_min, int has_fifth)
+{
+    const uint8_t *fifth = block + (has_min ? 4 : 2);
+    matmul_b16 bytes = matmul_load16(fifth + (has_fifth ? 4 : 0));
+    matmul_b16 low = bytes & 15, high = bytes >> 4;
+    float scale = MM(half)(block), min = has_min ? MM(half)(block + 2) : 0.0f;
+    if (has_fifth) {
+        low |= matmul_spread_bits(weight_load_u16(fifth));
+        high |= matmul_spread_bits(weight_load_u16(fifth + 2));
+    }
+    if (!has_min) {
+        low -= (uint8_t)(has_fifth ? 16 : 8);
+        high -= (uint8_t)(has_fifth ? 16 : 8);
+    }
+    MM(scale)(low, scale, min, has_min, w);
+    MM(scale)(high, scale, min, has_min, w + MM_PER_16);
+}
+
+MATMUL_INLINE void MM(unpack_q8)(const uint8_t *block, MM_VF *w)
+{
+    float scale = MM(half)(block);
+    MM(scale)(matmul_load16(block + 2), scale, 0.0f, 0, w);
+    MM(scale)(matmul_load16(block + 18), scale, 0.0f, 0, w + MM_PER_16);
+}
+
+MATMUL_INLINE void MM(unpack_k)(const uint8_t *block, int group, MM_VF *w, int has_fifth)
+{
+    const uint8_t *plane = block + (has_fifth ? 48 : 16) + group / 2 * 32;
+    int sub_scale, sub_min;
+    weight_k_scale(block + 4, group, &sub_scale, &sub_min);
+    float scale = MM(half)(block) * (float)sub_scale;
+    float min = -MM(half)(block + 2) * (float)sub_min;
+    for (int i = 0; i < 2; i++) {
+        matmul_b16 q = matmul_load16(plane + 16 * i);
+        q = group & 1 ? q >> 4 : q & 15;
+        if (has_fifth) q |= (matmul_load16(block + 16 + 16 * i) >> (uint8_t)group & 1) << 4;
+        MM(scale)(q, scale, min, 1, w + i * MM_PER_16);
+    }
+}
+
+MATMUL_INLINE void MM(unpack_q6_k)(const uint8_t *block, int group, MM_VF *w)
+{
+    int half = group / 4, quarter = group % 4;
+    const uint8_t *plane = block + 64 * half + 32 * (quarter & 1);
+    const uint8_t *pairs = block + 128 + 32 * half, *sub = block + 192 + 2 * group;
+    for (int i = 0; i < 2; i++) {
+        matmul_b16 q = matmul_load16(plane + 16 * i);
+        q = quarter < 2 ? q & 15 : q >> 4;
+        q |= (matmul_load16(pairs + 16 * i) >> (uint8_t)(2 * quarter) & 3) << 4;
+        float scale = MM(half)(block + 208) * (float)(int8_t)sub[i];
+        MM(scale)(q - 32, scale, 0.0f, 0, w + i * MM_PER_16);
+    }
+}
+
+/* Weights 32 * group to 32 * group + 31 of a block; `type` is a constant wherever this is used. */
+MATMUL_INLINE void MM(unpack)(int type, const uint8_t *block, int group, MM_VF *w)
+{
+    switch (type) {
+    case WEIGHT_Q4_0: MM(unpack_nibbles)(block, w, 0, 0); break;
+    case WEIGHT_Q4_1: MM(unpack_nibbles)(block, w, 1, 0); break;
+    case WEIGHT_Q5_0: MM(unpack_nibbles)(block, w, 0, 1); break;
+    case WEIGHT_Q5_1: MM(unpack_nibbles)(block, w, 1, 1); break;
+    case WEIGHT_Q8_0: MM(unpack_q8)(block, w); break;
+    case WEIGHT_Q4_K: MM(unpack_k)(block, group, w, 0); break;
+    case WEIGHT_Q5_K: MM(unpack_k)(block, group, w, 1); break;
+    case WEIGHT_Q6_K: MM(unpack_q6_k)(block, group, w); break;
+    case WEIGHT_F32:
+        for (int i = 0; i < MM_PER_32; i++)
+            w[i] = MM(load)((const float *)(const void *)block + i * MM_LANES);
+        break;
+    default:
+        for (int i = 0; i < 2; i++) {
+            if (type == WEIGHT_F16) MM(from_f16)(block + 32 * i, w + i * MM_PER_16);
+            if (type == WEIGHT_BF16) MM(from_bf16)(block + 32 * i, w + i * MM_PER_16);
+        }
+    }
+}
+
+/* ---- Decode: y[j] = dot(x, row j), 4 rows at once so that 4 chains of sums overlap ---- */
+
+MATMUL_INLINE void MM(dot_group)(int type, const uint8_t *const *block, int group, const float *x,
+                                 MM_VF *acc)
+{
+    for (int j = 0; j < 4; j++) {
+        MM_VF w[MM_PER_32];
+        MM(unpack)(type, block[j], group, w);
+        for (int i = 0; i < MM_PER_32; i++)
+            acc[j] = MM(fma)(w[i], MM(load)(x + i * MM_LANES), acc[j]);
+    }
+}
+
+/* The blocks' type, in elements and bytes, is a constant wherever this is used. */
+MATMUL_INLINE void MM(dot)(int type, int elements, int bytes, const uint8_t *const *rows, int64_t k,
+                           const float *x, float *y)
+{
+    MM_VF acc[4] = {MM(set)(0), MM(set)(0), MM(set)(0), MM(set)(0)};
+    const uint8_t *block[4] = {rows[0], rows[1], rows[2], rows[3]};
+    int64_t i = 0;
+    for (; i + elements <= k; i += elements) {
+        MATMUL_UNROLL
+        for (int group = 0; group < elements / 32; group++)
+            MM(dot_group)(type, block, group, x + i + group * 32, acc);
+        for (int j = 0; j < 4; j++) block[j] += bytes;
+    }
+    if (i < k) {
+        float row[4][32] = {{0}}, tail[32] = {0};
+        const uint8_t *padded[4];
+        memcpy(tail, x + i, (size_t)(k - i) * sizeof *x);
+        for (int j = 0; j < 4; j++) {
+            weight_row_to_f32((uint32_t)type, block[j], row[j], (size_t)(k - i));
+            padded[j] = (const uint8_t *)row[j];
+        }
+        MM(dot_group)(WEIGHT_F32, padded, 0, tail, acc);
+    }
+    matmul_store4(y, matmul_sum4(MM(quarter)(acc[0]), MM(quarter)(acc[1]), MM(quarter)(acc[2]),
+                                 MM(quarter)(acc[3])));
+}
+
+/* ---- Expand: a stored row as floats, vector v of it at dst + v * 4 * MM_LANES ---- */
+
+MATMUL_INLINE void MM(expand)(int type, int elements, int bytes, const uint8_t *row, int64_t k,
+                              float *dst)
+{
+    const int step = 4 * MM_LANES;
+    int64_t i = 0;
+    for (; i + elements <= k; i += elements, row += bytes) {
+        MATMUL_UNROLL
+        for (int group = 0; group < elements / 32; group++) {
+            MM_VF w[MM_PER_32];
+            MM(unpack)(type, row, group, w);
+            for (int v = 0; v < MM_PER_32; v++, dst += step) MM(store)(dst, w[v]);
+        }
+    }
+    if (i < k) {
+        float tail[32] = {0};
+        weight_row_to_f32((uint32_t)type, row, tail, (size_t)(k - i));
+        for (int v = 0; v < MM_PER_32; v++, dst += step)
+            MM(store)(dst, MM(load)(tail + v * MM_LANES));
+    }
+}
+
+#define MM_OF_TYPE(type, elements, bytes)                                                       \
+    static void MM(dot_##type)(const uint8_t *const *rows, int64_t k, const float *x, float *y) \
+    {                                                                                           \
+        MM(dot)(WEIGHT_##type, elements, bytes, rows, k, x, y);                                 \
+    }                                                                                           \
+    static void MM(expand_##type)(const uint8_t *row, int64_t k, float *dst)                    \
+    {                                                                                           \
+        MM(expand)(WEIGHT_##type, elements, bytes, row, k, dst);                                \
+    }
+MATMUL_TYPES(MM_OF_TYPE)
+
+/* ---- Prefill: `rows` rows of x times four expanded rows ---- */
+
+MATMUL_INLINE void MM(tile_steps)(int rows, int64_t steps, const float *panel, const float *x,
+                                  int64_t x_stride, MM_VF (*acc)[4])
+{
+    for (int64_t s = 0; s < steps; s++, panel += 4 * MM_LANES, x += MM_LANES) {
+        MM_VF value[MM_ROWS];
+        for (int i = 0; i < rows; i++) value[i] = MM(load)(x + i * x_stride);
+        for (int j = 0; j < 4; j++) {
+            MM_VF w = MM(load)(panel + j * MM_LANES);
+            for (int i = 0; i < rows; i++) acc[i][j] = MM(fma)(w, value[i], acc[i][j]);
+        }
+    }
+}
+
+/* One chunk of k: the sums of earlier chunks come from t->acc unless this is the first one, and go
+ * there unless it is the last one, which writes y. */
+MATMUL_INLINE void MM(tile)(int rows, const matmul_tile *t)
+{
+    MM_VF acc[MM_ROWS][4];
+    int64_t steps = t->k / 32 * MM_PER_32, tail = t->k % 32;
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < 4; j++)
+            acc[i][j] = t->first ? MM(set)(0) : MM(load)(t->acc + (4 * i + j) * MM_LANES);
+    MM(tile_steps)(rows, steps, t->panel, t->x, t->x_stride, acc);
+    if (tail > 0) {
+        float padded[MM_ROWS * 32] = {0};
+        for (int i = 0; i < rows; i++)
+            memcpy(padded + 32 * i, t->x + i * t->x_stride + t->k - tail,
+                   (size_t)tail * sizeof *padded);
+        MM(tile_steps)(rows, MM_PER_32, t->panel + steps * 4 * MM_LANES, padded, 32, acc);
+    }
+    for (int i = 0; i < rows; i++) {
+        if (t->last)
+            matmul_store4(t->y + 4 * i,
+                          matmul_sum4(MM(quarter)(acc[i][0]), MM(quarter)(acc[i][1]),
+                                      MM(quarter)(acc[i][2]), MM(quarter)(acc[i][3])));
+        else
+            for (int j = 0; j < 4; j++) MM(store)(t->acc + (4 * i + j) * MM_LANES, acc[i][j]);
+    }
+}
+
+static void MM(tile_rows)(int rows, const matmul_tile *t)
+{
+    switch (rows) {
+    case 1: MM(tile)(1, t); break;
+    case 2: MM(tile)(2, t); break;
+#if MM_ROWS > 2
+    case 3: MM(tile)(3, t); break;
+#endif
+#if MM_ROWS > 3
+    case 4: MM(tile)(4, t); break;
+    case 5: MM(tile)(5, t); break;
+    case 6: MM(tile)(6, t); break;
+#endif
+    }
+}
+
+#define MM_SLOT(type, elements, bytes) {WEIGHT_##type, MM(dot_##type), MM(expand_##type)},
+static const matmul_kernels MM(kernels) = {
+    MM_LANES, MM_ROWS, MM(tile_rows), {MATMUL_TYPES(MM_SLOT)}};
+
+#undef MM
+#undef MM_LANES
+#undef MM_ROWS
+#undef MM_PER_16
+#undef MM_PER_32
+#undef MM_VF
+#undef MM_UNALIGNED
+#undef MM_OF_TYPE
+#undef MM_SLOT

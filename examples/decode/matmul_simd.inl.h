@@ -1,0 +1,174 @@
+/* matmul_simd.inl.h -- the vector layer of one tier: matmul.h includes it once per tier inside a
+ * target region, with MATMUL_TIER set to 0 (baseline: SSE2, NEON or plain C), 1 (AVX2) or 2
+ * (AVX-512). Every function is exact except MM(fma), which rounds once on tiers that fuse. */
+
+#if MATMUL_TIER == 2
+#define MM(name) matmul_##name##_avx512
+#define MM_LANES 16
+#define MM_ROWS  6
+#elif MATMUL_TIER == 1
+#define MM(name) matmul_##name##_avx2
+#define MM_LANES 8
+#define MM_ROWS  3
+#else
+#define MM(name) matmul_##name##_base
+#define MM_LANES 4
+#define MM_ROWS  2
+#endif
+#define MM_PER_16    (16 / MM_LANES) /* vectors that hold 16 weights */
+#define MM_PER_32    (32 / MM_LANES)
+#define MM_VF        MM(vector)
+#define MM_UNALIGNED MM(unaligned)
+
+typedef float MM_VF __attribute__((vector_size(4 * MM_LANES)));
+typedef float MM_UNALIGNED __attribute__((vector_size(4 * MM_LANES), aligned(4), may_alias));
+
+MATMUL_INLINE MM_VF MM(load)(const float *p) { return *(const MM_UNALIGNED *)p; }
+MATMUL_INLINE void MM(store)(float *p, MM_VF v) { *(MM_UNALIGNED *)p = v; }
+
+#if MATMUL_TIER == 2
+
+MATMUL_INLINE MM_VF MM(set)(float s) { return (MM_VF)_mm512_set1_ps(s); }
+
+MATMUL_INLINE MM_VF MM(fma)(MM_VF a, MM_VF b, MM_VF c)
+{
+    return (MM_VF)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+
+MATMUL_INLINE float MM(half)(const uint8_t *p)
+{
+    return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128((int)weight_load_u16(p))));
+}
+
+MATMUL_INLINE void MM(from_i8)(matmul_b16 q, MM_VF *out)
+{
+    out[0] = (MM_VF)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32((__m128i)q));
+}
+
+MATMUL_INLINE void MM(from_f16)(const uint8_t *p, MM_VF *out)
+{
+    out[0] = (MM_VF)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+
+MATMUL_INLINE void MM(from_bf16)(const uint8_t *p, MM_VF *out)
+{
+    __m256i bits = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    out[0] = (MM_VF)_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16);
+}
+
+/* Lane i of the result is the sum of the lanes i mod 4, halves first. */
+MATMUL_INLINE matmul_f4 MM(quarter)(MM_VF v)
+{
+    __m512 all = (__m512)v;
+    __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+    return (matmul_f4)_mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+}
+
+#elif MATMUL_TIER == 1
+
+MATMUL_INLINE MM_VF MM(set)(float s) { return (MM_VF)_mm256_set1_ps(s); }
+
+MATMUL_INLINE MM_VF MM(fma)(MM_VF a, MM_VF b, MM_VF c)
+{
+    return (MM_VF)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+
+MATMUL_INLINE float MM(half)(const uint8_t *p)
+{
+    return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128((int)weight_load_u16(p))));
+}
+
+MATMUL_INLINE void MM(from_i8)(matmul_b16 q, MM_VF *out)
+{
+    __m128i bytes = (__m128i)q;
+    out[0] = (MM_VF)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+    out[1] = (MM_VF)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)));
+}
+
+MATMUL_INLINE void MM(from_f16)(const uint8_t *p, MM_VF *out)
+{
+    for (int i = 0; i < 2; i++)
+        out[i] = (MM_VF)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)p + i));
+}
+
+MATMUL_INLINE void MM(from_bf16)(const uint8_t *p, MM_VF *out)
+{
+    for (int i = 0; i < 2; i++) {
+        __m128i bits = _mm_loadu_si128((const __m128i *)(const void *)p + i);
+        out[i] = (MM_VF)_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16);
+    }
+}
+
+MATMUL_INLINE matmul_f4 MM(quarter)(MM_VF v)
+{
+    __m256 all = (__m256)v;
+    return (matmul_f4)_mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
+}
+
+#else
+
+MATMUL_INLINE MM_VF MM(set)(float s)
+{
+    MM_VF v = {s, s, s, s};
+    return v;
+}
+
+/* Where the target can fuse, fusing is spelt out: left to the compiler, it would fuse in one
+ * kernel and not in the other. */
+MATMUL_INLINE MM_VF MM(fma)(MM_VF a, MM_VF b, MM_VF c)
+{
+#if defined(__aarch64__)
+    return (MM_VF)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#elif defined(__FP_FAST_FMAF)
+    for (int i = 0; i < 4; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+    return c;
+#else
+    return a * b + c;
+#endif
+}
+
+MATMUL_INLINE float MM(half)(const uint8_t *p) { return weight_load_f16(p); }
+
+MATMUL_INLINE void MM(from_i8)(matmul_b16 q, MM_VF *out)
+{
+#if defined(__aarch64__)
+    int16x8_t low = vmovl_s8(vget_low_s8((int8x16_t)q));
+    int16x8_t high = vmovl_s8(vget_high_s8((int8x16_t)q));
+    out[0] = (MM_VF)vcvtq_f32_s32(vmovl_s16(vget_low_s16(low)));
+    out[1] = (MM_VF)vcvtq_f32_s32(vmovl_s16(vget_high_s16(low)));
+    out[2] = (MM_VF)vcvtq_f32_s32(vmovl_s16(vget_low_s16(high)));
+    out[3] = (MM_VF)vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)));
+#elif defined(__SSE2__)
+    __m128i low = _mm_unpacklo_epi8((__m128i)q, (__m128i)q);
+    __m128i high = _mm_unpackhi_epi8((__m128i)q, (__m128i)q);
+    out[0] = (MM_VF)_mm_cvtepi32_ps(_mm_srai_epi32(_mm_unpacklo_epi16(low, low), 24));
+    out[1] = (MM_VF)_mm_cvtepi32_ps(_mm_srai_epi32(_mm_unpackhi_epi16(low, low), 24));
+    out[2] = (MM_VF)_mm_cvtepi32_ps(_mm_srai_epi32(_mm_unpacklo_epi16(high, high), 24));
+    out[3] = (MM_VF)_mm_cvtepi32_ps(_mm_srai_epi32(_mm_unpackhi_epi16(high, high), 24));
+#else
+    for (int i = 0; i < 16; i++) out[i / 4][i % 4] = (float)(int8_t)q[i];
+#endif
+}
+
+MATMUL_INLINE void MM(load16)(const float *p, MM_VF *out)
+{
+    for (int i = 0; i < 4; i++) out[i] = MM(load)(p + 4 * i);
+}
+
+MATMUL_INLINE void MM(from_f16)(const uint8_t *p, MM_VF *out)
+{
+    float values[16];
+    for (int i = 0; i < 16; i++) values[i] = weight_load_f16(p + 2 * i);
+    MM(load16)(values, out);
+}
+
+MATMUL_INLINE void MM(from_bf16)(const uint8_t *p, MM_VF *out)
+{
+    float values[16];
+    for (int i = 0; i < 16; i++) values[i] = weight_float_of_bits(weight_load_u16(p + 2 * i) << 16);
+    MM(load16)(values, out);
+}
+
+MATMUL_INLINE matmul_f4 MM(quarter)(MM_VF v) { return (matmul_f4)v; }
+
+#endif
