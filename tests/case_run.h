@@ -1,0 +1,440 @@
+/* case_run.h -- a problem lowered to the op of its case, called, and judged: status, guards, bytes
+ * that must not change, values within their bound, equal bits whatever the slack. */
+#ifndef AITER_TEST_CASE_RUN_H
+#define AITER_TEST_CASE_RUN_H
+
+#include "cases.h"
+
+typedef enum call_kind { CALL_RUN = 0, CALL_WORKSPACE, CALL_PLAN } call_kind;
+
+typedef struct attn_call {
+    call_kind kind;
+    aiter_context *ctx;
+    void *workspace;
+    size_t workspace_bytes;
+    size_t *bytes;          /* CALL_WORKSPACE */
+    aiter_plan *plan_out;   /* CALL_PLAN */
+    const aiter_plan *plan; /* CALL_RUN: to be used */
+    int max_seqlen_q, max_seqlen_k;
+} attn_call;
+
+/* Worst error in units of its bound, by output type; rows and cases that were compared. */
+typedef struct run_statistics {
+    double worst[AITER_DTYPE_COUNT], worst_lse;
+    int64_t rows;
+} run_statistics;
+
+static run_statistics run_stats;
+
+#define CALL_BY_KIND(op, args, call)                                                   \
+    ((call)->kind == CALL_WORKSPACE ? op##_workspace(args, (call)->ctx, (call)->bytes) \
+                                    : op(args, (call)->ctx))
+#define CALL_BY_KIND_OR_PLAN(op, args, call)                                    \
+    ((call)->kind == CALL_PLAN ? op##_plan(args, (call)->ctx, (call)->plan_out) \
+                               : CALL_BY_KIND(op, args, call))
+
+static inline aiter_flash_attn_fwd_args problem_flash_args(const attn_problem *p,
+                                                           const attn_call *call)
+{
+    const attn_case *c = &p->c;
+    aiter_flash_attn_fwd_args a;
+    memset(&a, 0, sizeof a);
+    a.q = p->q_t;
+    a.k = p->k_t;
+    a.v = p->v_t;
+    a.out = p->out_t;
+    a.lse = p->lse_t;
+    a.mask = c->mask;
+    a.window_left = c->left;
+    a.window_right = c->right;
+    a.sink_tokens = c->sink_tokens;
+    a.softmax_scale = (float)c->scale;
+    a.softcap = (float)c->softcap;
+    a.alibi_slopes = p->alibi_t;
+    a.bias = p->bias_t;
+    a.sinks = p->sinks_t;
+    a.num_splits = c->splits;
+    a.seqused_q = p->seqused_q;
+    a.seqused_k = p->seqused_k;
+    a.cu_seqlens_q = p->cu_q;
+    a.cu_seqlens_k = p->cu_k;
+    a.max_seqlen_q = call->max_seqlen_q;
+    a.max_seqlen_k = call->max_seqlen_k;
+    a.block_table = p->table;
+    a.k_scale = p->k_scale;
+    a.v_scale = p->v_scale;
+    a.scale_kind = c->seed % 3 ? AITER_SCALE_BY_SHAPE : c->scale_kind;
+    a.plan = call->plan;
+    a.workspace = call->workspace;
+    a.workspace_bytes = call->workspace_bytes;
+    return a;
+}
+
+static inline aiter_paged_attn_decode_args problem_decode_args(const attn_problem *p,
+                                                               const attn_call *call)
+{
+    const attn_case *c = &p->c;
+    aiter_paged_attn_decode_args a;
+    memset(&a, 0, sizeof a);
+    a.q = p->q_t;
+    a.k_cache = p->k_t;
+    a.v_cache = p->v_t;
+    a.block_table = p->table;
+    a.seq_lens = p->seqused_k;
+    a.out = p->out_t;
+    a.lse = p->lse_t;
+    a.mask = c->mask;
+    a.window_left = c->left;
+    a.window_right = c->right;
+    a.sink_tokens = c->sink_tokens;
+    a.softmax_scale = (float)c->scale;
+    a.softcap = (float)c->softcap;
+    a.alibi_slopes = p->alibi_t;
+    a.sinks = p->sinks_t;
+    a.num_splits = c->splits;
+    a.max_seqlen_k = call->max_seqlen_k;
+    a.k_scale = p->k_scale;
+    a.v_scale = p->v_scale;
+    a.scale_kind = c->seed % 3 ? AITER_SCALE_BY_SHAPE : c->scale_kind;
+    a.plan = call->plan;
+    a.workspace = call->workspace;
+    a.workspace_bytes = call->workspace_bytes;
+    return a;
+}
+
+/* The fields that every short form has. */
+#define SHORT_ARGS(a, p, call)               \
+    memset(&(a), 0, sizeof(a));              \
+    (a).q = (p)->q_t;                        \
+    (a).k = (p)->k_t;                        \
+    (a).v = (p)->v_t;                        \
+    (a).out = (p)->out_t;                    \
+    (a).softmax_scale = (float)(p)->c.scale; \
+    (a).workspace = (call)->workspace;       \
+    (a).workspace_bytes = (call)->workspace_bytes
+#define MASK_ARGS(a, p)            \
+    (a).lse = (p)->lse_t;          \
+    (a).mask = (p)->c.mask;        \
+    (a).window_left = (p)->c.left; \
+    (a).window_right = (p)->c.right
+
+static inline aiter_status problem_call_short(const attn_problem *p, const attn_call *call)
+{
+    aiter_grouped_query_attention_args gqa;
+    aiter_variable_length_attention_args varlen;
+    aiter_decode_attention_args one;
+    aiter_decode_attention_gqa_args one_gqa;
+    switch (p->c.op) {
+    case OP_VARLEN:
+        SHORT_ARGS(varlen, p, call);
+        MASK_ARGS(varlen, p);
+        varlen.cu_seqlens_q = p->cu_q;
+        varlen.cu_seqlens_k = p->cu_k;
+        varlen.max_seqlen_q = call->max_seqlen_q;
+        varlen.max_seqlen_k = call->max_seqlen_k;
+        return CALL_BY_KIND(aiter_variable_length_attention, &varlen, call);
+    case OP_DECODE_ONE:
+        SHORT_ARGS(one, p, call);
+        return CALL_BY_KIND(aiter_decode_attention, &one, call);
+    case OP_DECODE_GQA:
+        SHORT_ARGS(one_gqa, p, call);
+        return CALL_BY_KIND(aiter_decode_attention_gqa, &one_gqa, call);
+    default:
+        SHORT_ARGS(gqa, p, call);
+        MASK_ARGS(gqa, p);
+        if (p->c.op == OP_MQA) return CALL_BY_KIND(aiter_multi_query_attention, &gqa, call);
+        return CALL_BY_KIND(aiter_grouped_query_attention, &gqa, call);
+    }
+}
+
+static inline aiter_status problem_call(const attn_problem *p, const attn_call *call)
+{
+    aiter_flash_attn_fwd_args flash;
+    aiter_paged_attn_decode_args decode;
+    if (p->c.op == OP_FLASH) {
+        flash = problem_flash_args(p, call);
+        return CALL_BY_KIND_OR_PLAN(aiter_flash_attn_fwd, &flash, call);
+    }
+    if (p->c.op == OP_DECODE) {
+        decode = problem_decode_args(p, call);
+        return CALL_BY_KIND_OR_PLAN(aiter_paged_attn_decode, &decode, call);
+    }
+    return problem_call_short(p, call);
+}
+
+/* ---- what a call may have touched ---- */
+
+typedef struct problem_image {
+    uint64_t hash[BUFFERS];
+    unsigned char *out, *lse;
+} problem_image;
+
+static inline int problem_is_output(const attn_problem *p, const test_buffer *b)
+{
+    return b == p->po.buffer || b == p->pl.buffer;
+}
+
+static inline unsigned char *copy_of(const test_buffer *b)
+{
+    unsigned char *copy = (unsigned char *)malloc(b->bytes + 1);
+    memcpy(copy, b->data, b->bytes);
+    return copy;
+}
+
+static inline problem_image image_take(const attn_problem *p)
+{
+    problem_image image;
+    int i;
+    for (i = 0; i < p->buffers; i++)
+        image.hash[i] = test_hash(p->buffer[i].data, p->buffer[i].bytes);
+    image.out = copy_of(p->po.buffer);
+    image.lse = p->pl.buffer ? copy_of(p->pl.buffer) : NULL;
+    return image;
+}
+
+/* Copies the elements that the call had to write from the buffer into its image. With to_bits they
+ * are gathered there instead, one after the other. */
+static inline int64_t outputs_copy(const attn_problem *p, problem_image *image,
+                                   unsigned char *to_bits)
+{
+    const attn_case *c = &p->c;
+    size_t size = (size_t)aiter_dtype_bits(c->out_type) / 8;
+    int64_t n = 0, at;
+    int b, h, i, d;
+    for (b = 0; b < c->b; b++) {
+        for (h = 0; h < c->hq; h++) {
+            for (i = 0; i < p->len_q[b]; i++) {
+                for (d = 0; d < c->dv; d++, n += (int64_t)size) {
+                    at = problem_q_at(p, &p->po, b, h, i, d) * (int64_t)size;
+                    if (image) memcpy(image->out + at, p->po.buffer->data + at, size);
+                    if (to_bits) memcpy(to_bits + n, p->po.buffer->data + at, size);
+                }
+                if (!p->pl.buffer) continue;
+                at = problem_lse_at(p, b, h, i) * 4;
+                if (image) memcpy(image->lse + at, p->pl.buffer->data + at, 4);
+                if (to_bits) memcpy(to_bits + n, p->pl.buffer->data + at, 4);
+                n += 4;
+            }
+        }
+    }
+    return n;
+}
+
+/* The outputs in logical order, whatever the layout: two runs are equal when these bytes are. */
+typedef struct output_bits {
+    unsigned char *data;
+    int64_t bytes;
+} output_bits;
+
+static inline output_bits problem_bits(const attn_problem *p)
+{
+    output_bits bits;
+    bits.bytes = outputs_copy(p, NULL, NULL);
+    bits.data = (unsigned char *)malloc((size_t)bits.bytes + 1);
+    outputs_copy(p, NULL, bits.data);
+    return bits;
+}
+
+static inline int bits_equal(const output_bits *a, const output_bits *b)
+{
+    return a->bytes == b->bytes && memcmp(a->data, b->data, (size_t)a->bytes) == 0;
+}
+
+/* Guards whole, inputs unchanged, nothing written but the outputs' own elements (written 1) or
+ * nothing at all (written 0). Frees the image. */
+static inline void image_check(attn_problem *p, problem_image *image, int written)
+{
+    int i, inputs = 1, guards = 1, outside;
+    for (i = 0; i < p->buffers; i++) {
+        const test_buffer *b = &p->buffer[i];
+        guards &= buffer_guard_is_whole(b);
+        if (!problem_is_output(p, b)) inputs &= image->hash[i] == test_hash(b->data, b->bytes);
+    }
+    if (written) outputs_copy(p, image, NULL);
+    outside = memcmp(image->out, p->po.buffer->data, p->po.buffer->bytes) == 0;
+    if (image->lse) outside &= memcmp(image->lse, p->pl.buffer->data, p->pl.buffer->bytes) == 0;
+    CHECK(inputs, "an input changed: %s", case_text(&p->c));
+    CHECK(guards, "written before a buffer: %s", case_text(&p->c));
+    CHECK(outside, written ? "written outside the output: %s" : "a failed call wrote: %s",
+          case_text(&p->c));
+    free(image->out);
+    free(image->lse);
+}
+
+/* ---- comparison ---- */
+
+static inline int same_class(double got, double expected)
+{
+    if (is_finite(expected)) return is_finite(got);
+    if (is_nan(expected)) return is_nan(got);
+    return bits_of_double(got) == bits_of_double(expected);
+}
+
+/* Error in units of its bound; a wrong kind of number counts as 1e9. */
+static inline double error_ratio(double got, double expected, double bound)
+{
+    if (!same_class(got, expected)) return 1e9;
+    return is_finite(expected) ? fabs(got - expected) / bound : 0;
+}
+
+static inline double row_ratio(const attn_problem *p, const attn_row *row, double *lse_ratio)
+{
+    const attn_case *c = &p->c;
+    double worst = 0, cap = c->softcap, got;
+    int d;
+    for (d = 0; d < c->dv; d++) {
+        int64_t at = problem_q_at(p, &p->po, row->b, row->h, row->i, d);
+        double expected = row->out[d], bound = 0, ratio;
+        if (is_finite(expected)) {
+            bound = bound_out(&row->facts, c->dq, cap, c->out_type, expected, row->abs_out[d]);
+        }
+        got = ref_load(c->out_type, p->po.buffer->data, at);
+        if (row->facts.visible == 0 && bits_of_double(expected) == 0) bound = 1e-300;
+        ratio = error_ratio(got, expected, bound);
+        if (ratio > worst) worst = ratio;
+    }
+    *lse_ratio = 0;
+    if (p->pl.buffer) {
+        got = ref_load(AITER_F32, p->pl.buffer->data, problem_lse_at(p, row->b, row->h, row->i));
+        *lse_ratio = error_ratio(
+            got, row->lse, is_finite(row->lse) ? bound_lse(&row->facts, c->dq, cap, row->lse) : 0);
+    }
+    return worst;
+}
+
+static inline int problem_compare(const attn_problem *p, const char *what)
+{
+    double worst = 0, worst_lse = 0, lse;
+    int64_t n, bad = -1;
+    for (n = 0; n < p->num_rows; n++) {
+        double ratio = row_ratio(p, &p->rows[n], &lse);
+        if (bad < 0 && !(ratio <= 1 && lse <= 1)) bad = n;
+        if (ratio > worst) worst = ratio;
+        if (lse > worst_lse) worst_lse = lse;
+    }
+    run_stats.rows += p->num_rows;
+    if (worst > run_stats.worst[p->c.out_type]) run_stats.worst[p->c.out_type] = worst;
+    if (worst_lse > run_stats.worst_lse) run_stats.worst_lse = worst_lse;
+    if (bad < 0) return CHECK(1, "ok");
+    return CHECK(0, "%s: out %.3g, lse %.3g of bound, first in row b%d h%d i%d: %s", what, worst,
+                 worst_lse, p->rows[bad].b, p->rows[bad].h, p->rows[bad].i, case_text(&p->c));
+}
+
+static inline void run_statistics_say(void)
+{
+    test_say("worst f32 %.2f, f16 %.2f, bf16 %.2f, lse %.2f of bound; %" PRId64
+             " rows compared with the oracle\n",
+             run_stats.worst[AITER_F32], run_stats.worst[AITER_F16], run_stats.worst[AITER_BF16],
+             run_stats.worst_lse, run_stats.rows);
+}
+
+/* ---- one case on every tier ---- */
+
+/* Stores, calls, looks after memory, returns the bits. `exact_workspace`: the caller's own, of just
+ * the bytes asked for, and a refusal of one byte less. */
+static inline output_bits problem_run(attn_problem *p, aiter_context *ctx, int slack,
+                                      int exact_workspace, const char *what)
+{
+    attn_call call;
+    problem_image image;
+    aiter_status status;
+    size_t bytes = 0;
+    test_buffer ws;
+    memset(&call, 0, sizeof call);
+    memset(&ws, 0, sizeof ws);
+    problem_store(p, slack);
+    call.ctx = ctx;
+    if (exact_workspace) {
+        call.kind = CALL_WORKSPACE;
+        call.bytes = &bytes;
+        status = problem_call(p, &call);
+        CHECK(status == AITER_OK, "workspace, %s: %s", aiter_last_error(), case_text(&p->c));
+        call.kind = CALL_RUN;
+        ws = buffer_new(bytes);
+        memset(ws.data, slack, bytes);
+        call.workspace = ws.data;
+        if (bytes > 0) {
+            image = image_take(p);
+            call.workspace_bytes = bytes - 1;
+            status = problem_call(p, &call);
+            CHECK(status == AITER_WORKSPACE_TOO_SMALL, "one byte short gave %s: %s",
+                  aiter_status_name(status), case_text(&p->c));
+            image_check(p, &image, 0);
+        }
+        call.workspace_bytes = bytes;
+    }
+    image = image_take(p);
+    status = problem_call(p, &call);
+    CHECK(status == AITER_OK, "%s: %s (%s): %s", what, aiter_status_name(status),
+          aiter_last_error(), case_text(&p->c));
+    CHECK(buffer_guard_is_whole(&ws), "written before the workspace: %s", case_text(&p->c));
+    image_check(p, &image, status == AITER_OK);
+    buffer_free(&ws);
+    return problem_bits(p);
+}
+
+/* The contexts of a test program: one per tier, and two threads on the best one. */
+typedef struct run_contexts {
+    int tiers;
+    aiter_isa isa[AITER_ISA_COUNT];
+    aiter_context *one[AITER_ISA_COUNT], *two;
+} run_contexts;
+
+static run_contexts run_on;
+
+static inline void run_begin(void)
+{
+    int t;
+    run_on.tiers = test_tiers(run_on.isa);
+    for (t = 0; t < run_on.tiers; t++) run_on.one[t] = test_context(run_on.isa[t], 1);
+    run_on.two = test_context(run_on.isa[run_on.tiers - 1], 2);
+}
+
+static inline void run_end(void)
+{
+    int t;
+    for (t = 0; t < run_on.tiers; t++) aiter_context_destroy(run_on.one[t]);
+    aiter_context_destroy(run_on.two);
+    test_say("tiers:");
+    for (t = 0; t < run_on.tiers; t++) test_say(" %s", aiter_isa_name(run_on.isa[t]));
+    test_say("\n");
+    run_statistics_say();
+}
+
+/* Every tier within the bounds of the oracle; NaN slack, zero slack, own and context's workspace,
+ * one thread, two threads and no context give equal bits. */
+static inline void case_run(const attn_case *wanted)
+{
+    attn_problem p;
+    double flops;
+    int t;
+    problem_new(&p, wanted);
+    flops = case_flops(&p);
+    /* scalar runs twice at its full price, the oracle at most once more */
+    if (!test_afford(wanted->core, flops * 3)) {
+        problem_free(&p);
+        return;
+    }
+    problem_expect(&p, wanted->core ? 1e9 : 5e7);
+    for (t = 0; t < run_on.tiers; t++) {
+        const char *tier = aiter_isa_name(run_on.isa[t]);
+        output_bits nan = problem_run(&p, run_on.one[t], SLACK_NAN, 1, tier), zero;
+        problem_compare(&p, tier);
+        zero = problem_run(&p, t == run_on.tiers - 1 ? run_on.two : run_on.one[t], SLACK_ZERO, 0,
+                           tier);
+        if (!CHECK(bits_equal(&nan, &zero), "%s: bits depend on slack, workspace or threads: %s",
+                   tier, case_text(&p.c))) {
+            problem_compare(&p, "with zero slack");
+        }
+        free(zero.data);
+        if (t == run_on.tiers - 1 && flops < 1e6) {
+            zero = problem_run(&p, NULL, SLACK_ZERO, 0, "no context");
+            CHECK(bits_equal(&nan, &zero), "bits differ without a context: %s", case_text(&p.c));
+            free(zero.data);
+        }
+        free(nan.data);
+    }
+    problem_free(&p);
+}
+
+#endif /* AITER_TEST_CASE_RUN_H */

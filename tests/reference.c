@@ -1,0 +1,205 @@
+/* reference.c -- see reference.h. Infinities and NaN are told apart by their bits, and hidden keys
+ * by a flag, so that -ffast-math changes nothing here but the last bits of fp64. */
+#include "reference.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- number formats ---- */
+
+static double ref_from_parts(int negative, int64_t mantissa, int exponent)
+{
+    double x = ldexp((double)mantissa, exponent);
+    return negative ? -x : x;
+}
+
+/* A binary format with a sign, `exp_bits` and `man_bits`, IEEE rules. */
+static double ref_decode(uint32_t code, int exp_bits, int man_bits)
+{
+    int negative = (int)(code >> (exp_bits + man_bits)) & 1;
+    int exponent = (int)(code >> man_bits) & ((1 << exp_bits) - 1);
+    int64_t mantissa = (int64_t)(code & ((1u << man_bits) - 1));
+    int bias = (1 << (exp_bits - 1)) - 1;
+    if (exponent == (1 << exp_bits) - 1) {
+        return double_of_bits(mantissa ? BITS_NAN : negative ? BITS_NEG_INF : BITS_INF);
+    }
+    if (exponent == 0) return ref_from_parts(negative, mantissa, 1 - bias - man_bits);
+    return ref_from_parts(negative, mantissa | (int64_t)1 << man_bits, exponent - bias - man_bits);
+}
+
+static uint32_t ref_encode(double value, int exp_bits, int man_bits)
+{
+    uint64_t bits = bits_of_double(value);
+    uint32_t sign = (uint32_t)(bits >> 63) << (exp_bits + man_bits);
+    uint32_t infinity = ((1u << exp_bits) - 1) << man_bits;
+    int bias = (1 << (exp_bits - 1)) - 1, exponent = (int)(bits >> 52 & 2047) - 1023, drop;
+    uint64_t mantissa = (bits & 0xFFFFFFFFFFFFFu) | (uint64_t)1 << 52, kept, rest, half;
+    uint32_t code;
+    if (exponent == 1024) return sign | infinity | (is_nan(value) ? 1u << (man_bits - 1) : 0);
+    if (exponent > bias) return sign | infinity;
+    drop = 52 - man_bits;
+    if (exponent < 1 - bias) drop += 1 - bias - exponent;
+    if (drop > 54) return sign;
+    kept = mantissa >> drop;
+    rest = mantissa & (((uint64_t)1 << drop) - 1);
+    half = (uint64_t)1 << (drop - 1);
+    if (rest > half || (rest == half && (kept & 1))) kept++;
+    /* The hidden bit adds one to the exponent field; a subnormal that rounds up does so too. */
+    code = exponent < 1 - bias ? 0 : (uint32_t)(exponent + bias - 1) << man_bits;
+    return sign | (code + (uint32_t)kept);
+}
+
+double ref_load(aiter_dtype dtype, const void *data, int64_t index)
+{
+    uint32_t u;
+    uint16_t h;
+    switch (dtype) {
+    case AITER_F32: memcpy(&u, (const char *)data + index * 4, 4); return ref_decode(u, 8, 23);
+    case AITER_F16: memcpy(&h, (const char *)data + index * 2, 2); return ref_decode(h, 5, 10);
+    case AITER_BF16: memcpy(&h, (const char *)data + index * 2, 2); return ref_decode(h, 8, 7);
+    case AITER_I8: return ((const int8_t *)data)[index];
+    default: return 0;
+    }
+}
+
+void ref_store(aiter_dtype dtype, void *data, int64_t index, double value)
+{
+    uint32_t u;
+    uint16_t h;
+    double r;
+    switch (dtype) {
+    case AITER_F32:
+        u = ref_encode(value, 8, 23);
+        memcpy((char *)data + index * 4, &u, 4);
+        break;
+    case AITER_F16:
+    case AITER_BF16:
+        h = (uint16_t)(dtype == AITER_F16 ? ref_encode(value, 5, 10) : ref_encode(value, 8, 7));
+        memcpy((char *)data + index * 2, &h, 2);
+        break;
+    case AITER_I8:
+        r = value > 127 ? 127 : value < -127 ? -127 : value;
+        ((int8_t *)data)[index] = (int8_t)lrint(r);
+        break;
+    default: break;
+    }
+}
+
+/* ---- attention ---- */
+
+int ref_visible(const ref_mask *mask, int64_t i, int64_t j, int64_t sq, int64_t sk)
+{
+    int64_t p = i + sk - sq, right;
+    if (j < 0 || j >= sk || i < 0 || i >= sq) return 0;
+    if (mask->kind == AITER_MASK_NONE) return 1;
+    if (mask->kind == AITER_MASK_CAUSAL_TOP_LEFT) return j <= i;
+    right = mask->kind == AITER_MASK_CAUSAL ? 0 : mask->right;
+    if (right >= 0 && j > p + right) return 0;
+    if (mask->kind == AITER_MASK_CAUSAL || mask->left < 0) return 1;
+    return j >= p - mask->left || j < mask->sink_tokens;
+}
+
+/* sum a_d b_d and sum |a_d b_d|, in four strands so that the compiler can use vectors. */
+static double ref_dot(const double *a, const double *b, int64_t n, double *magnitude)
+{
+    double s[4] = {0, 0, 0, 0}, m[4] = {0, 0, 0, 0};
+    int64_t d;
+    int l;
+    for (d = 0; d + 4 <= n; d += 4) {
+        for (l = 0; l < 4; l++) {
+            double x = a[d + l] * b[d + l];
+            s[l] += x;
+            m[l] += fabs(x);
+        }
+    }
+    for (; d < n; d++) {
+        s[0] += a[d] * b[d];
+        m[0] += fabs(a[d] * b[d]);
+    }
+    *magnitude = (m[0] + m[1]) + (m[2] + m[3]);
+    return (s[0] + s[1]) + (s[2] + s[3]);
+}
+
+static double ref_larger(double a, double b) { return a > b ? a : b; }
+
+/* Fills t[] with the scores; a hidden key gets -infinity. Returns 1 when a NaN is among them. */
+static int ref_scores(const ref_row *row, double *t, ref_facts *facts)
+{
+    int64_t j, delta = row->sk - row->sq;
+    int nan = 0;
+    for (j = 0; j < row->sk; j++) {
+        double x, magnitude, distance = fabs((double)(row->i + delta - j)) * row->alibi;
+        double bias = row->bias ? row->bias[j] : 0;
+        t[j] = double_of_bits(BITS_NEG_INF);
+        if (!ref_visible(&row->mask, row->i, j, row->sq, row->sk) || is_neg_inf(bias)) continue;
+        x = row->scale * ref_dot(row->q, row->k + j * row->dq, row->dq, &magnitude);
+        facts->visible++;
+        facts->max_dot = ref_larger(facts->max_dot, fabs(row->scale) * magnitude);
+        facts->max_term = ref_larger(facts->max_term, fabs(x));
+        if (row->softcap > 0) x = row->softcap * tanh(x / row->softcap);
+        x += bias - distance;
+        facts->max_term = ref_larger(facts->max_term, fabs(x));
+        facts->max_term = ref_larger(facts->max_term, fabs(bias));
+        facts->max_term = ref_larger(facts->max_term, fabs(distance));
+        nan |= is_nan(x);
+        t[j] = x;
+    }
+    return nan;
+}
+
+void ref_attention_row(const ref_row *row, double *t, double *out, double *abs_out, double *lse,
+                       ref_facts *facts)
+{
+    int64_t j, d;
+    double m = 0, l = 0;
+    int any = row->has_sink, nan;
+    memset(facts, 0, sizeof *facts);
+    nan = ref_scores(row, t, facts);
+    if (row->has_sink) {
+        m = row->sink;
+        facts->max_term = ref_larger(facts->max_term, fabs(row->sink));
+    }
+    for (j = 0; j < row->sk && !nan; j++) {
+        if (is_neg_inf(t[j])) continue;
+        if (!any || t[j] > m) m = t[j];
+        any = 1;
+    }
+    for (d = 0; d < row->dv; d++) out[d] = abs_out[d] = nan ? double_of_bits(BITS_NAN) : 0;
+    *lse = double_of_bits(nan ? BITS_NAN : BITS_NEG_INF);
+    if (nan || !any) return;
+    if (row->has_sink) l = exp(row->sink - m);
+    for (j = 0; j < row->sk; j++) {
+        const double *v = row->v + j * row->dv;
+        double p;
+        if (is_neg_inf(t[j])) continue;
+        p = exp(t[j] - m);
+        l += p;
+        for (d = 0; d < row->dv; d++) {
+            out[d] += p * v[d];
+            abs_out[d] += p * fabs(v[d]);
+            facts->max_abs_v = ref_larger(facts->max_abs_v, fabs(v[d]));
+        }
+    }
+    for (d = 0; d < row->dv; d++) {
+        out[d] /= l;
+        abs_out[d] /= l;
+    }
+    *lse = m + log(l);
+}
+
+void ref_merge(int64_t dim, const double *a, double lse_a, const double *b, double lse_b,
+               double *out, double *lse)
+{
+    int no_a = is_neg_inf(lse_a), no_b = is_neg_inf(lse_b);
+    double m = no_a ? lse_b : no_b ? lse_a : ref_larger(lse_a, lse_b), wa, wb;
+    int64_t d;
+    *lse = double_of_bits(BITS_NEG_INF);
+    for (d = 0; d < dim; d++) out[d] = 0;
+    if (no_a && no_b) return;
+    wa = no_a ? 0 : exp(lse_a - m);
+    wb = no_b ? 0 : exp(lse_b - m);
+    for (d = 0; d < dim; d++) {
+        out[d] = ((no_a ? 0 : wa * a[d]) + (no_b ? 0 : wb * b[d])) / (wa + wb);
+    }
+    *lse = m + log(wa + wb);
+}

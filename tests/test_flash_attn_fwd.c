@@ -1,0 +1,413 @@
+/* test_flash_attn_fwd.c -- aiter_flash_attn_fwd against the oracle: tile and page edges, every
+ * option and type, the shapes that AITER's and FlyDSL's own tests use, random sweeps. */
+#include "test.h"
+#include "reference.c"
+#include "case_run.h"
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+
+#define COUNT(list) ((int)(sizeof(list) / sizeof(list)[0]))
+
+static attn_case plain(int sq, int sk, int d)
+{
+    attn_case c = {.b = 1, .hq = 2, .hk = 1, .sq = sq, .sk = sk, .dq = d, .core = 1};
+    c.seed = (uint64_t)(sq * 1000003 + sk * 1009 + d);
+    return c;
+}
+
+/* Query tiles of 4, 24 and 48 lanes, four tiles together, streams of up to 16 packed rows; tiles of
+ * 64 and 96 keys, split chunks of 512: each at -1, 0, +1. */
+static void edges(void)
+{
+    static const int rows[] = {1,  2,  3,  4,  5,  7,  8,  9,  15, 16, 17,  23,  24,
+                               25, 31, 32, 33, 47, 48, 49, 95, 96, 97, 191, 192, 193};
+    static const int keys[] = {1,   2,   63,  64,  65,  95,  96,  97,   127,  128,
+                               129, 191, 192, 193, 511, 512, 513, 1023, 1024, 1025};
+    static const int heads[][2] = {{1, 1}, {3, 1},  {4, 1},  {5, 1},
+                                   {8, 1}, {12, 1}, {16, 1}, {17, 1}};
+    attn_case c;
+    int i, j;
+    for (i = 0; i < COUNT(rows); i++) {
+        c = plain(rows[i], rows[i] < 50 ? 70 : 66, 8);
+        c.hq = i % 2 + 1;
+        c.mask = i % 2 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+        c.layout = (attn_layout)(i % LAYOUT_STEP);
+        case_run(&c);
+    }
+    for (i = 0; i < COUNT(keys); i++) {
+        for (j = 0; j < 2; j++) {
+            c = plain(j ? 5 : 1, keys[i], 8);
+            c.mask = i % 2 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+            case_run(&c);
+            if (keys[i] > 200) continue;
+            c = plain(26, keys[i], 4);
+            c.hq = 1;
+            c.mask = AITER_MASK_CAUSAL;
+            case_run(&c);
+        }
+    }
+    for (i = 0; i < COUNT(heads); i++) {
+        for (j = 1; j <= 3; j++) {
+            c = plain(j, 70, 8);
+            c.hq = 2 * heads[i][0];
+            c.hk = 2 * heads[i][1];
+            c.mask = AITER_MASK_CAUSAL;
+            case_run(&c);
+        }
+    }
+}
+
+static void dims(void)
+{
+    static const int d[] = {1,  2,  3,  4,  5,  7,   8,   9,   15,  16,  17,  31,  32,  33, 40,
+                            59, 63, 64, 65, 96, 111, 128, 160, 192, 224, 255, 256, 257, 576};
+    static const int pairs[][2] = {{192, 128}, {576, 512}, {16, 64}, {64, 1}, {1, 64}, {24, 40}};
+    attn_case c;
+    int i;
+    for (i = 0; i < COUNT(d); i++) {
+        c = plain(i % 2 ? 5 : 1, 19, d[i]);
+        c.q_type = (aiter_dtype)(AITER_F32 + i % 3);
+        case_run(&c);
+        c = plain(26, 9, d[i]);
+        c.hq = 1;
+        c.layout = (attn_layout)(i % LAYOUT_COUNT);
+        case_run(&c);
+    }
+    for (i = 0; i < COUNT(pairs); i++) {
+        c = plain(i % 2 ? 25 : 2, 33, pairs[i][0]);
+        c.dv = pairs[i][1];
+        c.mask = AITER_MASK_CAUSAL;
+        case_run(&c);
+    }
+}
+
+/* Masks with lengths on both sides of each other, and every option that goes with them. */
+static void options(void)
+{
+    static const int windows[][3] = {{-1, -1, 0},     {0, 0, 0},  {7, 3, 0},  {-1, 5, 0},
+                                     {5, -1, 0},      {3, 0, 2},  {7, 3, 4},  {0, 0, 70},
+                                     {1000, 1000, 0}, {2, -1, 3}, {40, 0, 1}, {-1, 0, 0}};
+    static const int lengths[][2] = {{5, 70}, {70, 5}, {33, 33}, {1, 129}, {26, 97}, {3, 0}};
+    attn_case c;
+    int i, j, n;
+    for (i = 0; i < COUNT(lengths); i++) {
+        for (j = 0; j < COUNT(windows) + 3; j++) {
+            c = plain(lengths[i][0], lengths[i][1], 4);
+            c.seed += (uint64_t)j;
+            if (j < 3) {
+                c.mask = (aiter_mask)(AITER_MASK_NONE + j);
+            } else {
+                c.mask = AITER_MASK_WINDOW;
+                c.left = windows[j - 3][0];
+                c.right = windows[j - 3][1];
+                c.sink_tokens = windows[j - 3][2];
+            }
+            n = i + j;
+            c.sinks = n % 3 == 0;
+            c.alibi = n % 4 == 1 ? 1 : n % 4 == 2 ? 2 : 0;
+            c.bias = (attn_bias)(n % BIAS_COUNT);
+            c.bias_type = (aiter_dtype)(AITER_F32 + n % 3);
+            c.softcap = n % 5 == 2 ? 0.7 : 0;
+            c.scale = n % 5 == 3 ? 0.31 : 0;
+            c.no_lse = n % 7 == 6;
+            c.b = 2;
+            case_run(&c);
+        }
+    }
+    for (i = 0; i < BIAS_COUNT * 3; i++) { /* rows with many -infinity, whole rows too */
+        c = plain(7, 37, 4);
+        c.b = 2;
+        c.bias = (attn_bias)(i % BIAS_COUNT);
+        c.bias_holes = i < BIAS_COUNT ? 2 : 1;
+        c.sinks = i >= 2 * BIAS_COUNT;
+        c.layout = i % 2 ? LAYOUT_GAPS : LAYOUT_STEP;
+        case_run(&c);
+    }
+    for (i = 0; i <= 9; i++) {
+        c = plain(i % 2 ? 3 : 30, 1100, 4);
+        c.splits = i;
+        c.mask = i % 3 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+        c.sinks = i % 2;
+        case_run(&c);
+    }
+}
+
+/* Every mix of types in every form; int8 with every kind of scale. */
+static void types(void)
+{
+    static const aiter_dtype kv[] = {AITER_F32, AITER_F16, AITER_BF16, AITER_I8};
+    attn_case c;
+    int q, k, o, n, form;
+    for (q = AITER_F32; q <= AITER_BF16; q++) {
+        for (k = 0; k < 4; k++) {
+            for (o = AITER_F32; o <= AITER_BF16; o++) {
+                for (n = 0; n < (k == 3 ? 3 : 1); n++) {
+                    for (form = 0; form < 2; form++) {
+                        c = plain(form ? 27 : 2, 70, 7);
+                        c.q_type = (aiter_dtype)q;
+                        c.kv_type = kv[k];
+                        c.out_type = (aiter_dtype)o;
+                        c.scale_kind = (aiter_scale_kind)(AITER_SCALE_TENSOR + n);
+                        c.form = (attn_form)((q + k + o + n + form) % FORM_COUNT);
+                        c.b = 2;
+                        c.ragged = 1;
+                        c.mask = AITER_MASK_CAUSAL;
+                        c.layout = (attn_layout)((q + 2 * k + o + n) % LAYOUT_COUNT);
+                        c.seed += (uint64_t)(q * 7 + k * 5 + o * 3 + n);
+                        case_run(&c);
+                    }
+                }
+            }
+        }
+    }
+}
+
+static void forms(void)
+{
+    static const int q1[] = {5, 0, 17, 1}, k1[] = {5, 3, 17, 1}, q2[] = {64, 3}, k2[] = {3, 64};
+    static const int q3[] = {0, 0}, k3[] = {0, 4}, mixed_q[] = {1, 30, 1, 9, 0, 2};
+    static const int mixed_k[] = {70, 30, 1, 41, 12, 0};
+    static const int pages[] = {1, 2, 3, 16, 63, 64, 65, 128, 1024};
+    const struct {
+        int b;
+        const int *q, *k;
+    } lists[] = {{4, q1, k1}, {2, q2, k2}, {2, k2, q2}, {2, q3, k3}, {6, mixed_q, mixed_k}};
+    attn_case c;
+    int i, form, mask;
+    for (i = 0; i < COUNT(lists); i++) {
+        for (form = 0; form < FORM_COUNT; form++) {
+            for (mask = AITER_MASK_NONE; mask <= AITER_MASK_WINDOW; mask++) {
+                c = plain(64, 70, 8);
+                c.form = (attn_form)form;
+                c.mask = (aiter_mask)mask;
+                c.left = 6;
+                c.sink_tokens = 2;
+                c.b = lists[i].b;
+                c.len_q = lists[i].q;
+                c.len_k = lists[i].k;
+                c.page = 4;
+                c.seed += (uint64_t)mask;
+                if (form == FORM_VARLEN) c.bias = mask == 2 ? BIAS_H_SQ_SK : BIAS_SQ_SK;
+                if (form == FORM_DENSE || form == FORM_PAGED) c.sq = 9;
+                c.layout = (attn_layout)((i + form + mask) % LAYOUT_COUNT);
+                case_run(&c);
+            }
+        }
+    }
+    for (i = 0; i < COUNT(pages); i++) {
+        for (form = FORM_PAGED; form <= FORM_MIXED; form++) {
+            c = plain(form == FORM_MIXED ? 26 : 1, 131, 8);
+            c.form = (attn_form)form;
+            c.page = pages[i];
+            c.b = 3;
+            c.ragged = 1;
+            c.mask = i % 2 ? AITER_MASK_CAUSAL : AITER_MASK_WINDOW;
+            c.left = 20;
+            c.layout = i % 3 == 0 ? LAYOUT_KV : i % 3 == 1 ? LAYOUT_BSHD : LAYOUT_GAPS;
+            case_run(&c);
+        }
+    }
+}
+
+/* Extreme but legal numbers. */
+static void extremes(void)
+{
+    static const double sizes[][3] = {{1e2, 1e2, 1},        {1e19, 1e19, 1},   {1e-22, 1e-20, 1},
+                                      {1, 1e-30, 1e-30},    {1e-38, 1, 1e-38}, {1, 1, 1e30},
+                                      {3e-39, 3e-39, 4e-39}};
+    static const double biases[] = {1e4, 3e38, 1e-40};
+    attn_case c;
+    int i, wide, v;
+    for (wide = 0; wide < 2; wide++) {
+        for (i = 0; i < COUNT(sizes); i++) {
+            c = plain(wide ? 26 : 2, 70, 3);
+            c.q_size = sizes[i][0];
+            c.k_size = sizes[i][1];
+            c.v_size = sizes[i][2];
+            c.scale = 0.3;
+            case_run(&c);
+        }
+        for (i = 0; i < COUNT(biases); i++) {
+            c = plain(wide ? 26 : 2, 70, 4);
+            c.bias = BIAS_SQ_SK;
+            c.bias_size = biases[i];
+            case_run(&c);
+        }
+        for (v = VALUES_EQUAL; v <= VALUES_ONE_HUGE; v++) {
+            c = plain(wide ? 26 : 2, 600, 8);
+            c.values = (attn_values)v;
+            c.mask = AITER_MASK_CAUSAL;
+            case_run(&c);
+        }
+        for (i = 0; i < 3; i++) {
+            c = plain(wide ? 26 : 2, 90, 4);
+            c.scale = i == 0 ? 1e-30 : i == 1 ? 1e4 : 30;
+            c.softcap = i == 2 ? 50 : 0;
+            c.sinks = 1;
+            case_run(&c);
+        }
+    }
+}
+
+/* The (Sq, Sk) and head_dim lists of AITER's own tests, B and H shrunk. */
+static const int list_l10[][2] = {{113, 203},   {128, 217},  {113, 211},   {108, 256},
+                                  {256, 512},   {512, 256},  {1024, 1024}, {1023, 1024},
+                                  {1024, 1023}, {2048, 2048}};
+static const int list_d12[][2] = {{32, 32},   {40, 40},   {59, 59},   {64, 64},
+                                  {96, 96},   {111, 111}, {128, 128}, {160, 160},
+                                  {192, 192}, {224, 224}, {256, 256}, {192, 128}};
+
+static void spec_dense(void)
+{
+    attn_case c;
+    int s, d, n = 0;
+    for (s = 0; s < COUNT(list_l10); s++) {
+        for (d = 0; d < COUNT(list_d12); d++, n++) {
+            if (s >= 6 && d != (s * 5) % 12) continue; /* the large ones once each */
+            c = plain(list_l10[s][0], list_l10[s][1], list_d12[d][0]);
+            c.core = 0;
+            c.dv = list_d12[d][1];
+            c.hq = s >= 6 ? 1 : 2;
+            c.q_type = n % 3 == 0 ? AITER_F32 : n % 3 == 1 ? AITER_F16 : AITER_BF16;
+            c.mask = (aiter_mask)(n % 5);
+            c.left = (int)(c.seed % (unsigned)c.sk);
+            c.right = (int)(c.seed / 7 % (unsigned)c.sk);
+            c.layout = (attn_layout)(n % LAYOUT_COUNT);
+            c.form = n % 4 == 3 ? FORM_VARLEN : n % 4 == 2 ? FORM_PADDED : FORM_DENSE;
+            c.alibi = n % 7 == 1;
+            c.bias = n % 7 == 2 ? BIAS_SQ_SK : BIAS_NONE;
+            c.sinks = n % 7 == 3;
+            case_run(&c);
+        }
+    }
+}
+
+/* Sequence lengths, heads as in their lists; D 128 or as given. Large products stand for a run of
+ * their last rows: rows [S - q, S) of a causal problem are the problem (q, S). */
+static void spec_kernels(void)
+{
+    static const int opus[][3] = {{64, 8, 2},   {128, 16, 1},  {100, 8, 2}, {127, 8, 8},
+                                  {129, 32, 8}, {200, 16, 16}, {256, 8, 1}, {512, 8, 2},
+                                  {1000, 8, 8}, {1023, 16, 4}, {4096, 8, 2}};
+    static const int flydsl[] = {1,   2,   7,   30,  31,  33,  63,  64,  65,   127,  128,  129,
+                                 192, 255, 256, 257, 384, 511, 512, 513, 1024, 2048, 4096, 8192};
+    static const int cross[][2] = {{31, 65},    {63, 33},     {129, 255}, {257, 127},  {1024, 8192},
+                                   {512, 128},  {512, 160},   {128, 32},  {128, 2048}, {130, 2048},
+                                   {128, 2300}, {8192, 1024}, {1, 147},   {16, 32768}, {4, 98144}};
+    attn_case c;
+    int i, rows;
+    for (i = 0; i < COUNT(opus); i++) {
+        int group = opus[i][1] / opus[i][2];
+        rows = opus[i][0] <= 256 ? opus[i][0] : 60;
+        c = plain(rows, opus[i][0], i % 2 ? 192 : 128);
+        c.core = 0;
+        c.dv = 128;
+        c.hq = group > 1 ? group : 2;
+        c.hk = group > 1 ? 1 : 2;
+        c.q_type = AITER_BF16;
+        c.mask = AITER_MASK_CAUSAL;
+        case_run(&c);
+    }
+    for (i = 0; i < COUNT(flydsl); i++) {
+        c = plain(flydsl[i] <= 256 ? flydsl[i] : 40, flydsl[i], i % 2 ? 64 : 128);
+        c.core = 0;
+        c.hq = flydsl[i] <= 256 ? 2 : 1;
+        c.hk = c.hq;
+        c.q_type = i % 3 ? AITER_BF16 : AITER_F16;
+        c.mask = i % 4 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+        c.splits = i % 5 == 4 ? 3 : 0;
+        case_run(&c);
+    }
+    for (i = 0; i < COUNT(cross); i++) {
+        c = plain(cross[i][0], cross[i][1], i % 2 ? 64 : 128);
+        c.core = 0;
+        c.hq = 8;
+        if ((double)c.sq * c.sk > 5e4) c.hq = 1;
+        c.q_type = AITER_F16;
+        c.mask = i % 2 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+        c.sinks = i % 3 == 0;
+        case_run(&c);
+    }
+}
+
+static void random_sweep(uint64_t seed)
+{
+    static const int lengths[] = {0, 1, 2, 3, 16, 24, 48, 63, 64, 65, 96, 128, 200, 513};
+    static const int groups[] = {1, 2, 3, 4, 5, 6, 7, 8, 12, 16};
+    static const aiter_dtype kv[] = {AITER_F32, AITER_F16, AITER_BF16, AITER_I8};
+    test_rng r = {seed};
+    test_say("random sweep, seed %" PRIu64 "\n", seed);
+    while (test_global.spent < test_global.limit * 0.98) {
+        attn_case c = {.seed = rng_next(&r) >> 20};
+        c.form = (attn_form)rng_int(&r, 0, FORM_COUNT - 1);
+        c.layout = (attn_layout)rng_int(&r, 0, LAYOUT_COUNT - 1);
+        c.b = rng_int(&r, 1, 4);
+        c.hk = rng_int(&r, 1, 3);
+        c.hq = c.hk * groups[rng_int(&r, 0, COUNT(groups) - 1)];
+        c.sq = rng_int(&r, 0, 2) ? rng_int(&r, 0, 40) : lengths[rng_int(&r, 0, COUNT(lengths) - 1)];
+        c.sk =
+            rng_int(&r, 0, 1) ? rng_int(&r, 0, 300) : lengths[rng_int(&r, 0, COUNT(lengths) - 1)];
+        c.dq = rng_int(&r, 0, 9) ? rng_int(&r, 1, 130) : rng_int(&r, 1, 576);
+        c.dv = rng_int(&r, 0, 1) ? c.dq : rng_int(&r, 1, 130);
+        c.ragged = rng_int(&r, 0, 3) != 0;
+        c.q_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);
+        c.kv_type = kv[rng_int(&r, 0, 3)];
+        c.out_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);
+        c.scale_kind = (aiter_scale_kind)rng_int(&r, AITER_SCALE_TENSOR, AITER_SCALE_TOKEN_HEAD);
+        c.mask = (aiter_mask)rng_int(&r, 0, AITER_MASK_COUNT - 1);
+        c.left = rng_int(&r, -1, 1 + c.sk / 2);
+        c.right = rng_int(&r, -1, 1 + c.sk / 2);
+        c.sink_tokens = rng_int(&r, 0, 2) ? 0 : rng_int(&r, 0, 20);
+        c.scale = rng_int(&r, 0, 3) ? 0 : 0.01 * rng_int(&r, 1, 100);
+        c.softcap = rng_int(&r, 0, 4) ? 0 : 0.1 * rng_int(&r, 1, 300);
+        c.alibi = rng_int(&r, 0, 3) ? 0 : rng_int(&r, 1, 2);
+        if (!case_is_paged(&c) && !rng_int(&r, 0, 3)) {
+            c.bias = (attn_bias)rng_int(&r, 1, BIAS_COUNT - 1);
+            if (case_is_packed(&c)) c.bias = rng_int(&r, 0, 1) ? BIAS_SQ_SK : BIAS_H_SQ_SK;
+            c.bias_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);
+            c.bias_holes = rng_int(&r, 0, 3) ? 0 : 3;
+        }
+        c.sinks = !rng_int(&r, 0, 3);
+        c.page = rng_int(&r, 0, 2) ? 1 << rng_int(&r, 0, 8) : rng_int(&r, 1, 100);
+        c.splits = rng_int(&r, 0, 3) ? 0 : rng_int(&r, 1, 9);
+        c.no_lse = !rng_int(&r, 0, 4);
+        c.q_size = rng_int(&r, 0, 3) ? 1 : 10;
+        case_run(&c);
+        test_global.spent += 1e4; /* so that empty cases end too */
+    }
+}
+
+/* The caller may have asked his processor to flush subnormals. */
+static void flushing(void)
+{
+#if defined(__SSE2__)
+    unsigned before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040);
+    types();
+    extremes();
+    _mm_setcsr(before);
+#endif
+}
+
+int main(void)
+{
+    test_begin("flash_attn_fwd", 3e9);
+    run_begin();
+    edges();
+    dims();
+    options();
+    types();
+    forms();
+    extremes();
+    if (!test_is_slow()) flushing();
+    test_say("core: %" PRId64 " cases, %.3g flops\n", test_global.cases, test_global.spent);
+    test_share(0.5);
+    spec_dense();
+    test_share(0.8);
+    spec_kernels();
+    test_share(1);
+    random_sweep(20250101);
+    run_end();
+    return test_end();
+}

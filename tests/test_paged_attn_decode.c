@@ -1,0 +1,206 @@
+/* test_paged_attn_decode.c -- aiter_paged_attn_decode against the oracle: page, tile and split
+ * edges, several new tokens, every cache type and scale, the contexts of AITER's own tests. */
+#include "test.h"
+#include "reference.c"
+#include "case_run.h"
+
+#define COUNT(list) ((int)(sizeof(list) / sizeof(list)[0]))
+
+static attn_case decode(int hq, int hk, int new_tokens, int context, int d, int page)
+{
+    attn_case c = {.op = OP_DECODE,
+                   .form = FORM_PAGED,
+                   .b = 2,
+                   .hq = hq,
+                   .hk = hk,
+                   .sq = new_tokens,
+                   .sk = context,
+                   .dq = d,
+                   .page = page,
+                   .core = 1};
+    c.seed = (uint64_t)(hq * 7919 + context * 101 + d * 13 + page * 3 + new_tokens);
+    return c;
+}
+
+static void edges(void)
+{
+    static const int pages[] = {1, 16, 64, 5, 128, 512, 1024};
+    static const int contexts[] = {1,  7,   15,  16,  17,  26,  57,  63,  64,   65,   95,  96,
+                                   97, 127, 128, 129, 257, 511, 512, 513, 1023, 1024, 1025};
+    static const int heads[][2] = {{1, 1}, {2, 1}, {3, 1},  {5, 1},  {7, 1},  {8, 1},
+                                   {8, 2}, {4, 4}, {10, 1}, {16, 1}, {17, 1}, {32, 2}};
+    attn_case c;
+    int i, t;
+    for (i = 0; i < COUNT(contexts); i++) {
+        for (t = 0; t < 2; t++) {
+            const int *h = heads[t ? i % 2 : 0];
+            c = decode(h[0], h[1], t ? 1 + i % 4 : 1, contexts[i], 4, pages[i % 3]);
+            c.layout = (attn_layout)(i % LAYOUT_QKV);
+            case_run(&c);
+        }
+    }
+    for (i = 0; i < COUNT(heads); i++) {
+        for (t = 1; t <= 4; t++) {
+            c = decode(heads[i][0], heads[i][1], t, 37, 8, 16);
+            c.kv_type = (aiter_dtype)(AITER_F32 + i % 3);
+            c.ragged = t == 4; /* fewer keys than new tokens among them */
+            case_run(&c);
+        }
+    }
+    for (i = 0; i < COUNT(pages); i++) {
+        c = decode(4, 1, 1 + i % 2, 2 * pages[i] > 600 ? pages[i] + 3 : 2 * pages[i] + 3, 4,
+                   pages[i]);
+        c.ragged = 1;
+        c.b = 4;
+        case_run(&c);
+    }
+}
+
+static void options(void)
+{
+    static const aiter_dtype kv[] = {AITER_F32, AITER_F16, AITER_BF16,
+                                     AITER_I8,  AITER_I8,  AITER_I8};
+    static const int dims[][2] = {{1, 1},   {8, 8},     {24, 24},   {40, 16},   {59, 59},  {64, 64},
+                                  {80, 80}, {128, 128}, {192, 128}, {256, 256}, {576, 512}};
+    static const int few[] = {0, 1, 3, 70};
+    attn_case c;
+    int i, q, k;
+    for (q = AITER_F32; q <= AITER_BF16; q++) {
+        for (k = 0; k < COUNT(kv); k++) {
+            for (i = 0; i < 3; i++) {
+                c = decode(i == 2 ? 4 : 6, 2, i == 1 ? 2 : 1, 70, 12, 16);
+                c.q_type = (aiter_dtype)q;
+                c.kv_type = kv[k];
+                c.scale_kind = (aiter_scale_kind)(k < 3 ? 0 : k - 2);
+                c.out_type = (aiter_dtype)(AITER_F32 + (q + k + i) % 3);
+                c.layout = (attn_layout)((q + k + i) % LAYOUT_QKV);
+                case_run(&c);
+            }
+        }
+    }
+    for (i = 0; i < COUNT(dims); i++) {
+        for (k = 0; k < 4; k++) {
+            c = decode(2, 1, 1 + k % 2, 19, dims[i][0], 16);
+            c.dv = dims[i][1];
+            c.kv_type = kv[k];
+            case_run(&c);
+        }
+    }
+    for (i = 0; i < 40; i++) {
+        c = decode(4, 2, 1 + i % 4, i % 3 ? 45 : 600, 4, 16);
+        c.seed += (uint64_t)i;
+        c.mask = (aiter_mask)(i % AITER_MASK_COUNT);
+        c.left = i % 5 * 9 - 1;
+        c.right = i % 3 - 1;
+        c.sink_tokens = i % 4 == 1 ? 5 : 0;
+        c.sinks = i % 3 == 1;
+        c.alibi = i % 4 == 2 ? 1 : i % 4 == 3 ? 2 : 0;
+        c.softcap = i % 5 == 4 ? 30 : 0;
+        c.scale = i % 6 == 5 ? 0.2 : 0;
+        c.splits = i % 10;
+        c.no_lse = i % 7 == 6;
+        case_run(&c);
+    }
+    c = decode(2, 1, 2, 70, 8, 16);
+    c.b = 4;
+    c.len_k = few; /* an empty sequence, and fewer keys than new tokens */
+    case_run(&c);
+}
+
+static void extremes(void)
+{
+    static const double sizes[][3] = {
+        {1e2, 1e2, 1}, {1e19, 1e19, 1}, {1, 1e-30, 1e-30}, {1, 1, 1e30}};
+    attn_case c;
+    int i;
+    for (i = 0; i < COUNT(sizes); i++) {
+        c = decode(3, 1, 1, 90, 3, 16);
+        c.q_size = sizes[i][0];
+        c.k_size = sizes[i][1];
+        c.v_size = sizes[i][2];
+        c.scale = 0.3;
+        case_run(&c);
+    }
+    for (i = VALUES_EQUAL; i <= VALUES_ONE_HUGE; i++) {
+        c = decode(3, 1, 1, 1100, 4, 16);
+        c.values = (attn_values)i;
+        case_run(&c);
+    }
+}
+
+/* ctx, heads and pages of test_pa, test_pa_mtp, test_pa_ps, test_pa_v1, test_pa_ragged; 128
+ * sequences become a few. */
+static void spec(void)
+{
+    static const int contexts[] = {7,    26,   57,   66,   109,  128,  257,   282,
+                                   1024, 1027, 2048, 2580, 4097, 8192, 10240, 16384};
+    static const int heads[][2] = {{4, 1}, {8, 1}, {32, 8}, {5, 1}, {10, 1}, {16, 2}, {1, 1}};
+    static const int pages[] = {16, 1, 1024, 64, 32, 4, 512};
+    static const aiter_dtype kv[] = {AITER_F16, AITER_BF16, AITER_I8, AITER_F32};
+    attn_case c;
+    int i, h;
+    for (h = 0; h < COUNT(heads); h++) {
+        for (i = 0; i < COUNT(contexts); i++) {
+            int group = heads[h][0] / heads[h][1];
+            c = decode(group, 1, 1 + (i + h) % 4, contexts[i], 128, pages[(i + h) % COUNT(pages)]);
+            c.core = 0;
+            c.b = contexts[i] > 3000 ? 1 : 3;
+            c.q_type = h % 2 ? AITER_BF16 : AITER_F16;
+            c.kv_type = kv[(i + h) % 4];
+            c.scale_kind = (aiter_scale_kind)(AITER_SCALE_TENSOR + (i + h) % 3);
+            c.softcap = (i + h) % 8 == 3 ? 30 : 0;
+            c.mask = (i + h) % 5 == 4 ? AITER_MASK_WINDOW : AITER_MASK_DEFAULT;
+            c.left = 127;
+            case_run(&c);
+        }
+    }
+}
+
+static void random_sweep(uint64_t seed)
+{
+    static const aiter_dtype kv[] = {AITER_F32, AITER_F16, AITER_BF16, AITER_I8};
+    test_rng r = {seed};
+    test_say("random sweep, seed %" PRIu64 "\n", seed);
+    while (test_global.spent < test_global.limit * 0.98) {
+        int hk = rng_int(&r, 1, 4);
+        attn_case c = decode(hk * rng_int(&r, 1, 17), hk, rng_int(&r, 0, 1) ? 1 : rng_int(&r, 1, 9),
+                             rng_int(&r, 0, rng_int(&r, 0, 3) ? 300 : 2500), rng_int(&r, 1, 200),
+                             rng_int(&r, 0, 1) ? 16 : rng_int(&r, 1, 100));
+        c.core = 0;
+        c.seed = rng_next(&r) >> 20;
+        c.b = rng_int(&r, 1, 5);
+        c.ragged = 1;
+        c.dv = rng_int(&r, 0, 1) ? c.dq : rng_int(&r, 1, 200);
+        c.q_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);
+        c.kv_type = kv[rng_int(&r, 0, 3)];
+        c.out_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);
+        c.scale_kind = (aiter_scale_kind)rng_int(&r, AITER_SCALE_TENSOR, AITER_SCALE_TOKEN_HEAD);
+        c.mask = (aiter_mask)rng_int(&r, 0, AITER_MASK_COUNT - 1);
+        c.left = rng_int(&r, -1, 100);
+        c.right = rng_int(&r, -1, 3);
+        c.sink_tokens = rng_int(&r, 0, 3) ? 0 : rng_int(&r, 1, 30);
+        c.alibi = rng_int(&r, 0, 3) ? 0 : rng_int(&r, 1, 2);
+        c.softcap = rng_int(&r, 0, 4) ? 0 : 20;
+        c.sinks = !rng_int(&r, 0, 3);
+        c.splits = rng_int(&r, 0, 2) ? 0 : rng_int(&r, 1, 9);
+        c.layout = (attn_layout)rng_int(&r, 0, LAYOUT_QKV - 1);
+        case_run(&c);
+        test_global.spent += 1e4;
+    }
+}
+
+int main(void)
+{
+    test_begin("paged_attn_decode", 2e9);
+    run_begin();
+    edges();
+    options();
+    extremes();
+    test_say("core: %" PRId64 " cases, %.3g flops\n", test_global.cases, test_global.spent);
+    test_share(0.7);
+    spec();
+    test_share(1);
+    random_sweep(20250202);
+    run_end();
+    return test_end();
+}
