@@ -211,11 +211,11 @@ AITERI_FORCE_INLINE __m128i AITERI_K(load_x16)(const uint16_t *p)
 {
     return _mm_loadu_si128((const __m128i *)(const void *)p);
 }
-AITERI_FORCE_INLINE __m256 AITERI_K(widen_bf16)(__m128i x)
+AITERI_FORCE_INLINE __m256 AITERI_K(expand_bf16)(__m128i x)
 {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16));
 }
-AITERI_FORCE_INLINE __m256 AITERI_K(widen_i8)(__m128i x)
+AITERI_FORCE_INLINE __m256 AITERI_K(expand_i8)(__m128i x)
 {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x));
 }
@@ -229,19 +229,19 @@ AITERI_FORCE_INLINE __m256 AITERI_K(load_f16_n)(const uint16_t *p, int n)
 }
 AITERI_FORCE_INLINE __m256 AITERI_K(load_bf16)(const uint16_t *p)
 {
-    return AITERI_K(widen_bf16)(AITERI_K(load_x16)(p));
+    return AITERI_K(expand_bf16)(AITERI_K(load_x16)(p));
 }
 AITERI_FORCE_INLINE __m256 AITERI_K(load_bf16_n)(const uint16_t *p, int n)
 {
-    return AITERI_K(widen_bf16)(AITERI_K(load_bytes)(p, 2 * n));
+    return AITERI_K(expand_bf16)(AITERI_K(load_bytes)(p, 2 * n));
 }
 AITERI_FORCE_INLINE __m256 AITERI_K(load_i8)(const int8_t *p)
 {
-    return AITERI_K(widen_i8)(_mm_loadl_epi64((const __m128i *)(const void *)p));
+    return AITERI_K(expand_i8)(_mm_loadl_epi64((const __m128i *)(const void *)p));
 }
 AITERI_FORCE_INLINE __m256 AITERI_K(load_i8_n)(const int8_t *p, int n)
 {
-    return AITERI_K(widen_i8)(AITERI_K(load_bytes)(p, n));
+    return AITERI_K(expand_i8)(AITERI_K(load_bytes)(p, n));
 }
 AITERI_FORCE_INLINE __m256 AITERI_K(load_e5m2_raw)(const uint8_t *p)
 {
@@ -256,32 +256,32 @@ AITERI_FORCE_INLINE __m256 AITERI_K(load_e4m3_raw)(const uint8_t *p)
 }
 
 /* The low halves of eight 32-bit lanes, none above 0xffff. */
-AITERI_FORCE_INLINE __m128i AITERI_K(narrow_x16)(__m256i x)
+AITERI_FORCE_INLINE __m128i AITERI_K(pack_x16)(__m256i x)
 {
     return _mm_packus_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
 }
-AITERI_FORCE_INLINE __m128i AITERI_K(narrow_f16)(__m256 x)
+AITERI_FORCE_INLINE __m128i AITERI_K(pack_f16)(__m256 x)
 {
     return _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 AITERI_FORCE_INLINE void AITERI_K(store_x16)(uint16_t *p, __m256i x)
 {
-    _mm_storeu_si128((__m128i *)(void *)p, AITERI_K(narrow_x16)(x));
+    _mm_storeu_si128((__m128i *)(void *)p, AITERI_K(pack_x16)(x));
 }
 AITERI_FORCE_INLINE void AITERI_K(store_x16_n)(uint16_t *p, __m256i x, int n)
 {
-    AITERI_K(store_bytes)(p, AITERI_K(narrow_x16)(x), 2 * n);
+    AITERI_K(store_bytes)(p, AITERI_K(pack_x16)(x), 2 * n);
 }
 AITERI_FORCE_INLINE void AITERI_K(store_x8)(uint8_t *p, __m256i x)
 {
-    const __m128i y = AITERI_K(narrow_x16)(x);
+    const __m128i y = AITERI_K(pack_x16)(x);
     _mm_storel_epi64((__m128i *)(void *)p, _mm_packus_epi16(y, y));
 }
 AITERI_FORCE_INLINE void AITERI_K(store_f16)(uint16_t *p, __m256 x)
 {
-    _mm_storeu_si128((__m128i *)(void *)p, AITERI_K(narrow_f16)(x));
+    _mm_storeu_si128((__m128i *)(void *)p, AITERI_K(pack_f16)(x));
 }
 AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, __m256 x, int n)
 {
-    AITERI_K(store_bytes)(p, AITERI_K(narrow_f16)(x), 2 * n);
+    AITERI_K(store_bytes)(p, AITERI_K(pack_f16)(x), 2 * n);
 }

@@ -214,11 +214,11 @@ AITERI_FORCE_INLINE __m256i AITERI_K(load_x16_n)(const uint16_t *p, int n)
 {
     return _mm256_maskz_loadu_epi16(AITERI_K(first)(n), p);
 }
-AITERI_FORCE_INLINE __m512 AITERI_K(widen_bf16)(__m256i x)
+AITERI_FORCE_INLINE __m512 AITERI_K(expand_bf16)(__m256i x)
 {
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
 }
-AITERI_FORCE_INLINE __m512 AITERI_K(widen_i8)(__m128i x)
+AITERI_FORCE_INLINE __m512 AITERI_K(expand_i8)(__m128i x)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(x));
 }
@@ -232,19 +232,19 @@ AITERI_FORCE_INLINE __m512 AITERI_K(load_f16_n)(const uint16_t *p, int n)
 }
 AITERI_FORCE_INLINE __m512 AITERI_K(load_bf16)(const uint16_t *p)
 {
-    return AITERI_K(widen_bf16)(AITERI_K(load_x16)(p));
+    return AITERI_K(expand_bf16)(AITERI_K(load_x16)(p));
 }
 AITERI_FORCE_INLINE __m512 AITERI_K(load_bf16_n)(const uint16_t *p, int n)
 {
-    return AITERI_K(widen_bf16)(AITERI_K(load_x16_n)(p, n));
+    return AITERI_K(expand_bf16)(AITERI_K(load_x16_n)(p, n));
 }
 AITERI_FORCE_INLINE __m512 AITERI_K(load_i8)(const int8_t *p)
 {
-    return AITERI_K(widen_i8)(_mm_loadu_si128((const __m128i *)(const void *)p));
+    return AITERI_K(expand_i8)(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 AITERI_FORCE_INLINE __m512 AITERI_K(load_i8_n)(const int8_t *p, int n)
 {
-    return AITERI_K(widen_i8)(_mm_maskz_loadu_epi8(AITERI_K(first)(n), p));
+    return AITERI_K(expand_i8)(_mm_maskz_loadu_epi8(AITERI_K(first)(n), p));
 }
 AITERI_FORCE_INLINE __m512 AITERI_K(load_e5m2_raw)(const uint8_t *p)
 {
@@ -258,7 +258,7 @@ AITERI_FORCE_INLINE __m512 AITERI_K(load_e4m3_raw)(const uint8_t *p)
         _mm256_and_si256(_mm256_slli_epi16(x, 7), _mm256_set1_epi16((int16_t)(uint16_t)0xbf80)));
 }
 
-AITERI_FORCE_INLINE __m256i AITERI_K(narrow_f16)(__m512 x)
+AITERI_FORCE_INLINE __m256i AITERI_K(pack_f16)(__m512 x)
 {
     return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
@@ -276,9 +276,9 @@ AITERI_FORCE_INLINE void AITERI_K(store_x8)(uint8_t *p, __m512i x)
 }
 AITERI_FORCE_INLINE void AITERI_K(store_f16)(uint16_t *p, __m512 x)
 {
-    _mm256_storeu_si256((__m256i *)(void *)p, AITERI_K(narrow_f16)(x));
+    _mm256_storeu_si256((__m256i *)(void *)p, AITERI_K(pack_f16)(x));
 }
 AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, __m512 x, int n)
 {
-    _mm256_mask_storeu_epi16(p, AITERI_K(first)(n), AITERI_K(narrow_f16)(x));
+    _mm256_mask_storeu_epi16(p, AITERI_K(first)(n), AITERI_K(pack_f16)(x));
 }

@@ -1,0 +1,60 @@
+/* cpuid.c -- which kernel sets may run here. Own cpuid and xgetbv: __builtin_cpu_supports needs
+ * libgcc or compiler-rt symbols that zig cc and some embedded toolchains do not ship. */
+#ifndef AITERI_CPUID_C
+#define AITERI_CPUID_C
+
+#include "../api_types.h"
+#include "../base/platform.h"
+
+#if AITERI_X86
+static void aiteri_cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4])
+{
+#if AITERI_MSVC
+    int v[4];
+    __cpuidex(v, (int)leaf, (int)sub);
+    memcpy(r, v, sizeof v);
+#else
+    __asm__ volatile("cpuid"
+                     : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
+                     : "a"(leaf), "c"(sub));
+#endif
+}
+
+/* The register states that the operating system saves. */
+static uint64_t aiteri_xgetbv(void)
+{
+#if AITERI_MSVC
+    return _xgetbv(0);
+#else
+    uint32_t low, high;
+    __asm__ volatile(".byte 0x0f, 0x01, 0xd0" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+#endif
+}
+
+/* The best kernel set that this CPU and its operating system can run. */
+AITERI_UNUSED static aiter_isa aiteri_cpu_best_isa(void)
+{
+    const uint32_t fma_osxsave_avx_f16c = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29;
+    const uint32_t avx2 = 1u << 5;
+    const uint32_t f_dq_cd_bw_vl = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31;
+    const uint64_t ymm = 0x06, zmm = 0xe6;
+    uint32_t r[4];
+    aiteri_cpuid(0, 0, r);
+    if (r[0] < 7) return AITER_ISA_SCALAR;
+    aiteri_cpuid(1, 0, r);
+    if ((r[2] & fma_osxsave_avx_f16c) != fma_osxsave_avx_f16c) return AITER_ISA_SCALAR;
+    const uint64_t saved = aiteri_xgetbv();
+    aiteri_cpuid(7, 0, r);
+    if ((saved & ymm) != ymm || !(r[1] & avx2)) return AITER_ISA_SCALAR;
+    if ((saved & zmm) != zmm || (r[1] & f_dq_cd_bw_vl) != f_dq_cd_bw_vl) return AITER_ISA_AVX2;
+    return AITER_ISA_AVX512;
+}
+#else
+AITERI_UNUSED static aiter_isa aiteri_cpu_best_isa(void)
+{
+    return AITERI_NEON ? AITER_ISA_NEON : AITER_ISA_SCALAR;
+}
+#endif /* AITERI_X86 */
+
+#endif /* AITERI_CPUID_C */
