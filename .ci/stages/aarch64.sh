@@ -1,0 +1,12 @@
+# aarch64: cross-built and run under qemu with a small budget: NEON against scalar, scalar against
+# the reference, at the smallest shapes that cross each edge.
+. .ci/lib.sh
+need aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu qemu-aarch64=qemu-user
+[ -d /usr/aarch64-linux-gnu/include ] || install_packages libc6-dev-arm64-cross
+cc="aarch64-linux-gnu-gcc -static"
+job "tier" "$cc -O1 -I. tests/header/tier.c -o $dir/tier -lm -lpthread"
+run_jobs
+job "takes neon" "[ \$(qemu-aarch64 $dir/tier) = neon ]"
+build_tests bin $cc -O2
+run_tests bin env AITER_TEST_BUDGET=${AITER_TEST_BUDGET:-2e7} qemu-aarch64
+finish

@@ -1,0 +1,8 @@
+# asan: all tests under AddressSanitizer and UndefinedBehaviorSanitizer.
+. .ci/lib.sh
+need gcc=gcc
+build_tests bin gcc -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+    -fno-sanitize-recover=all
+run_tests bin env AITER_TEST_BUDGET=${AITER_TEST_BUDGET:-1e8} UBSAN_OPTIONS=print_stacktrace=1 \
+    ASAN_OPTIONS=allocator_may_return_null=1
+finish

@@ -1,0 +1,114 @@
+# header: every compiler, standard and way of including that we promise.
+. .ci/lib.sh
+need python3=python3 gcc=gcc g++=g++ clang-14=clang-14 clang-19=clang-19 nm=binutils
+need_zig
+src=tests/header
+warn="-Wall -Wextra -Wpedantic -Wshadow -Werror"
+zig_cc="$zig cc -target $(uname -m)-linux-gnu -mcpu=baseline"
+zig_cxx="$zig c++ -target $(uname -m)-linux-gnu -mcpu=baseline"
+
+# $cc and $cxx of a compiler by its short name.
+compiler() {
+    case $1 in
+    gcc) cc=gcc cxx=g++ ;;
+    zig) cc=$zig_cc cxx=$zig_cxx ;;
+    *) cc=$1 cxx="$1 -x c++" ;;
+    esac
+}
+compilers="gcc clang-14 clang-19 zig"
+
+# -- the implementation in each language, with strict warnings, run on every kernel set
+for name in $compilers; do
+    compiler "$name"
+    for std in c99 c11; do
+        job_counted "$name $std" "$cc -std=$std -O2 $warn -I. $src/implementation.c \
+            -o $dir/impl_${name}_$std -lm -lpthread && $dir/impl_${name}_$std"
+    done
+    job_counted "$name c++17" "$cxx -std=c++17 -O2 $warn -I. -c $src/implementation.c -x none \
+        -o $dir/impl_$name.o && $cc $dir/impl_$name.o -o $dir/impl_${name}_cpp17 -lm -lpthread &&
+        $dir/impl_${name}_cpp17"
+    # -- declarations alone
+    for std in c99 c11; do
+        job "$name $std declarations" "$cc -std=$std $warn -nostdinc \
+            -isystem $src/only_stddef_stdint -I. -c $src/declarations.c -o $dir/decl_${name}_$std.o"
+    done
+    job "$name c++17 declarations" "$cxx -std=c++17 $warn -nostdinc \
+        -isystem $src/only_stddef_stdint -I. -c $src/declarations.c -o $dir/decl_${name}_cpp.o"
+done
+job "reserved names" "clang-19 -std=c99 -fsyntax-only -Werror=reserved-identifier \
+    -Werror=reserved-macro-identifier -I. $src/unit_implementation.c"
+
+# -- two translation units, C with C++ and the other way round
+job_counted "implementation in C, user in C++" "gcc -std=c99 -O1 $warn -I. -c \
+    $src/unit_implementation.c -o $dir/unit_c.o &&
+    g++ -std=c++17 -x c++ $warn -I. $src/unit_user.c -x none $dir/unit_c.o -o $dir/units_a \
+    -lm -lpthread && $dir/units_a"
+job_counted "implementation in C++, user in C" "g++ -std=c++17 -x c++ -O1 $warn -I. -c \
+    $src/unit_implementation.c -o $dir/unit_cpp.o &&
+    gcc -std=c99 -c $warn -I. $src/unit_user.c -o $dir/user_c.o &&
+    g++ $dir/user_c.o $dir/unit_cpp.o -o $dir/units_b -lm -lpthread && $dir/units_b"
+job_counted "included twice" "gcc -std=c99 -O1 $warn -I. $src/include_twice.c -o $dir/twice \
+    -lm -lpthread && $dir/twice"
+
+# -- several copies in one program
+job "static copies" "for n in a b; do gcc -std=c99 -O1 $warn -DCOPY=copy_\$n -I. -c \
+    $src/static_copy.c -o $dir/static_\$n.o || exit 1; done"
+job "prefixed copy" "gcc -std=c99 -O1 $warn -DCOPY=copy_a -I. -c $src/prefix_copy.c -o $dir/prefix.o"
+job "user of copies" "gcc -std=c99 -O1 $warn -I. -c $src/copies_user.c -o $dir/copies_user.o"
+job "public copy" "gcc -std=c99 -O1 $warn -I. -c $src/unit_implementation.c -o $dir/public.o"
+run_jobs
+job_counted "three copies in one program" "gcc $dir/copies_user.o $dir/static_a.o $dir/static_b.o \
+    $dir/public.o -o $dir/copies -lm -lpthread && $dir/copies"
+job_counted "a prefixed, a static and a public copy" "gcc $dir/copies_user.o $dir/prefix.o \
+    $dir/static_b.o $dir/public.o -o $dir/copies_prefix -lm -lpthread && $dir/copies_prefix"
+external="nm -g --defined-only"
+job "a static copy shows nothing" "$external $dir/static_a.o | awk '{ print \$3 }' | sort |
+    diff - <(echo copy_a)"
+job "a prefixed copy shows mine_ alone" "$external $dir/prefix.o | awk '{ print \$3 }' |
+    grep -v -e '^mine_' -e '^copy_a\$'; [ \${PIPESTATUS[2]} -eq 1 ] &&
+    $external $dir/prefix.o | grep -q ' mine_flash_attn_fwd\$'"
+job "external names begin with aiter_" "$external $dir/public.o | awk '{ print \$3 }' |
+    grep -v '^aiter_'; [ \${PIPESTATUS[2]} -eq 1 ]"
+
+# -- the library never ends the host and prints nothing
+banned='abort exit _exit __assert_fail printf fprintf vfprintf puts fputs perror signal'
+for name in gcc clang-19; do
+    for flags in "-O0" "-O2" "-O2 -DNDEBUG"; do
+        job "$name $flags: no call that ends or prints" "$name $flags -U_FORTIFY_SOURCE \
+            -fno-stack-protector -I. -c $src/unit_implementation.c -o $dir/nm_\$\$.o &&
+            nm -u $dir/nm_\$\$.o | awk '{ print \$2 }' | sed 's/@.*//' |
+            grep -xF -e ${banned// / -e }; [ \${PIPESTATUS[3]} -eq 1 ]"
+    done
+done
+
+# -- macros: what an include adds beyond the system headers that it uses
+grep -ho '^ *#include <[^>]*>' src/api_types.h src/base/platform.h | sort -u |
+    sed -E 's/ *#include (<.*>)/#if __has_include(\1)\n#include \1\n#endif/' >"$dir/system.h"
+job "macros of the declarations" "bash .ci/macros.sh '^AITER_' $dir/system.h ''"
+job "macros of the implementation" "bash .ci/macros.sh '^AITERI?_' $dir/system.h \
+    -DAITER_ATTN_IMPLEMENTATION"
+
+# -- AVX instructions only in the functions stamped for AVX, no intrinsic left as a call
+if [ "$(uname -m)" = x86_64 ]; then
+    for name in gcc clang-14 clang-19 zig; do
+        compiler "$name"
+        [ "$name" = zig ] || cc="$cc -march=x86-64"
+        for opt in -O0 -O2; do
+            object=$dir/audit_$name$opt.o
+            job "$name $opt: AVX stays in its functions" "$cc $opt -I. -c \
+                $src/unit_implementation.c -o $object && bash .ci/avx_audit.sh $object"
+        done
+    done
+fi
+
+# -- the first screen of the manual, in C99 and in C++17
+python3 .ci/first_contact.py "$dir" || total_failed=$((total_failed + 1))
+for file in "$dir"/first_contact_*.c; do
+    job "$(basename "$file")" "gcc -std=c99 -O1 -Wpedantic -Werror -I. $file -o ${file%.c} -lm \
+        -lpthread && ${file%.c}"
+done
+for file in "$dir"/first_contact_*.cpp; do
+    job "$(basename "$file")" "g++ -std=c++17 -O1 -Wpedantic -Werror -I. $file -o ${file%.cpp} -lm \
+        -lpthread && ${file%.cpp}"
+done
+finish

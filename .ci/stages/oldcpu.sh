@@ -1,0 +1,15 @@
+# oldcpu: the same x86-64 binary runs on a CPU of 2008 and takes the right kernel set there.
+. .ci/lib.sh
+need gcc=gcc qemu-x86_64=qemu-user
+if [ "$(uname -m)" != x86_64 ]; then
+    names=none
+    echo "oldcpu: not an x86-64 machine"
+fi
+job "tier" "gcc -O1 -I. tests/header/tier.c -o $dir/tier -lm -lpthread"
+run_jobs
+job "Nehalem takes scalar" "[ \$(qemu-x86_64 -cpu Nehalem $dir/tier) = scalar ]"
+job "Haswell takes avx2" "[ \$(qemu-x86_64 -cpu Haswell $dir/tier) = avx2 ]"
+names=$(library_tests)
+build_tests bin gcc -O2
+run_tests bin env AITER_TEST_BUDGET=${AITER_TEST_BUDGET:-5e6} qemu-x86_64 -cpu Nehalem
+finish
