@@ -1,5 +1,17 @@
 /* The tokenizer of GGUF models: SentencePiece ("llama") and byte-level BPE ("gpt2"), special
-   tokens, and tokens back to text. The ids agree with llama.cpp. */
+   tokens, and tokens back to text. The ids agree with llama.cpp.
+
+     tokenizer_spec spec;                                   what the model file says; or take
+     tokenizer_spec_init(&spec);                            tokenizer_from_gguf of tokenizer_gguf.h
+     ... fill it ...
+     if (tokenizer_create(&t, &spec, err, sizeof err) != 0) { puts(err); return 1; }
+     tokenizer_ids ids = {0};
+     int status = tokenizer_encode(&t, text, size, TOKENIZER_ADD_SPECIAL, &ids);
+     tokenizer_text out = {0};
+     status = tokenizer_piece(&t, ids.data[0], 0, &out);    bytes; unicode_stream_push makes them
+     free(ids.data), free(out.data), tokenizer_free(&t);    whole characters
+
+   The inner functions return 1, or 0 when memory ran out or the reason stands in `err`. */
 #ifndef TOKENIZER_H
 #define TOKENIZER_H
 
@@ -39,7 +51,19 @@ enum tokenizer_flags {
     TOKENIZER_PARSE_SPECIAL = 2 /* read <|im_start|> and its like as tokens */
 };
 
-enum tokenizer_status { TOKENIZER_OK, TOKENIZER_NO_MEMORY, TOKENIZER_TOO_LONG };
+enum tokenizer_status {
+    TOKENIZER_OK,
+    TOKENIZER_NO_MEMORY,
+    TOKENIZER_TOO_LONG, /* texts may have up to half a gigabyte */
+    TOKENIZER_BAD_ID
+};
+
+static inline const char *tokenizer_status_text(int status)
+{
+    static const char *const texts[] = {"ok", "out of memory", "the text is too long",
+                                        "the token is outside the vocabulary"};
+    return status >= 0 && status <= TOKENIZER_BAD_ID ? texts[status] : "unknown status";
+}
 
 #define TOKENIZER_SPACE "\xe2\x96\x81" /* U+2581, the space of SentencePiece */
 
@@ -179,14 +203,14 @@ static int tokenizer_build(tokenizer *t, const tokenizer_spec *spec, char *err, 
                       errlen);
 }
 
-/* Returns 1, or 0 with the reason in `err`. The tokenizer must not move afterwards. */
+/* Returns 0, or -1 with the reason in `err`. The tokenizer must not move afterwards. */
 static inline int tokenizer_create(tokenizer *t, const tokenizer_spec *spec, char *err,
                                    size_t errlen)
 {
     memset(t, 0, sizeof *t);
-    if (tokenizer_build(t, spec, err, errlen)) return 1;
+    if (tokenizer_build(t, spec, err, errlen)) return 0;
     tokenizer_free(t);
-    return 0;
+    return -1;
 }
 
 /* Buffers of one call to tokenizer_encode. */
@@ -327,28 +351,27 @@ static int tokenizer_append_spaced(tokenizer_text *out, vocab_text text)
     return 1;
 }
 
-/* Appends the bytes of one token; special tokens show their text only when asked. Ids outside
-   the vocabulary are nothing. 0 when memory ran out. */
-static inline int tokenizer_piece(const tokenizer *t, int32_t id, int show_special,
+/* 0 when memory ran out. */
+static int tokenizer_append_piece(const tokenizer *t, int32_t id, int show_special,
                                   tokenizer_text *out)
 {
-    vocab_text text;
-    int flags, byte;
-    char one;
-    if (id < 0 || id >= t->words.count) return 1;
-    flags = t->special.flags[id];
-    text = vocab_get(&t->words, id);
+    vocab_text text = vocab_get(&t->words, id);
+    int flags = t->special.flags[id], byte = tokenizer_byte_value(text);
+    char one = (char)byte;
     if (flags & (SPECIAL_CONTROL | SPECIAL_UNKNOWN))
         return !show_special || tokenizer_append(out, text.data, text.size);
     if (flags & SPECIAL_USER) return tokenizer_append(out, text.data, text.size);
-    if (flags & SPECIAL_BYTE) {
-        byte = tokenizer_byte_value(text);
-        one = (char)byte;
-        return byte < 0 ? tokenizer_append(out, text.data, text.size)
-                        : tokenizer_append(out, &one, 1);
-    }
-    if (!(flags & SPECIAL_NORMAL)) return 1;
+    if ((flags & SPECIAL_BYTE) && byte >= 0) return tokenizer_append(out, &one, 1);
+    if (!(flags & (SPECIAL_NORMAL | SPECIAL_BYTE))) return 1;
     return t->is_bpe ? tokenizer_append_bytes(out, text) : tokenizer_append_spaced(out, text);
+}
+
+/* Appends the bytes of one token; special tokens show their text only when asked. */
+static inline int tokenizer_piece(const tokenizer *t, int32_t id, int show_special,
+                                  tokenizer_text *out)
+{
+    if (id < 0 || id >= t->words.count) return TOKENIZER_BAD_ID;
+    return tokenizer_append_piece(t, id, show_special, out) ? TOKENIZER_OK : TOKENIZER_NO_MEMORY;
 }
 
 /* Appends the text of many tokens. Where encoding puts a space before a text, the first token
@@ -358,13 +381,14 @@ static inline int tokenizer_decode(const tokenizer *t, const int32_t *ids, size_
 {
     size_t start = out->size;
     for (size_t i = 0; i < count; ++i) {
-        if (!tokenizer_piece(t, ids[i], show_special, out)) return 0;
+        int status = tokenizer_piece(t, ids[i], show_special, out);
+        if (status != TOKENIZER_OK) return status;
         if (i == 0 && t->add_space_prefix && out->size > start && out->data[start] == ' ') {
             memmove(out->data + start, out->data + start + 1, out->size - start - 1);
             out->size--;
         }
     }
-    return 1;
+    return TOKENIZER_OK;
 }
 
 /* Whether a generated token ends the text: eos, end of turn, and their like. */
