@@ -94,6 +94,7 @@ static inline int matmul_promises_bits(void)
 
 typedef float matmul_f4 __attribute__((vector_size(16)));
 typedef int32_t matmul_i4 __attribute__((vector_size(16)));
+typedef uint64_t matmul_u2 __attribute__((vector_size(16)));
 typedef uint8_t matmul_b16 __attribute__((vector_size(16)));
 
 /* One chunk of one tile; see MM(tile). */
@@ -130,10 +131,8 @@ MATMUL_INLINE matmul_b16 matmul_spread_bits(uint32_t bits)
 {
     const matmul_b16 mask = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
     const uint64_t ones = 0x0101010101010101u;
-    uint64_t halves[2] = {(bits & 255) * ones, (bits >> 8) * ones};
-    matmul_b16 v;
-    memcpy(&v, halves, sizeof v);
-    return (matmul_b16)((v & mask) == mask) & 16;
+    matmul_u2 halves = {(bits & 255) * ones, (bits >> 8) * ones};
+    return (matmul_b16)(((matmul_b16)halves & mask) == mask) & 16;
 }
 
 /* The sums of a, b, c and d: lanes 0 + 2 and 1 + 3 first, then those two. */

@@ -9,13 +9,12 @@
 /* ---- 32 weights of a block as exact floats ---- */
 
 /* 16 quants: scale * q, or scale * q + min. Products are exact, so fusing changes nothing. */
-MATMUL_INLINE void MM(scale)(matmul_b16 q, float scale, float min, int has_min, MM_VF *w)
+MATMUL_INLINE void MM(scale)(matmul_b16 q, MM_VF scale, MM_VF min, int has_min, MM_VF *w)
 {
     MM_VF values[MM_PER_16];
     MM(from_i8)(q, values);
     for (int i = 0; i < MM_PER_16; i++)
-        w[i] =
-            has_min ? MM(fma)(MM(set)(scale), values[i], MM(set)(min)) : MM(set)(scale) * values[i];
+        w[i] = has_min ? MM(fma)(scale, values[i], min) : scale * values[i];
 }
 
 MATMUL_INLINE void MM(unpack_nibbles)(const uint8_t *block, MM_VF *w, int has_min, int has_fifth)
@@ -23,7 +22,8 @@ MATMUL_INLINE void MM(unpack_nibbles)(const uint8_t *block, MM_VF *w, int has_mi
     const uint8_t *fifth = block + (has_min ? 4 : 2);
     matmul_b16 bytes = matmul_load16(fifth + (has_fifth ? 4 : 0));
     matmul_b16 low = bytes & 15, high = bytes >> 4;
-    float scale = MM(half)(block), min = has_min ? MM(half)(block + 2) : 0.0f;
+    matmul_f4 halves = MM(halves)(block);
+    MM_VF scale = MM(lane0)(halves), min = MM(lane1)(halves);
     if (has_fifth) {
         low |= matmul_spread_bits(weight_load_u16(fifth));
         high |= matmul_spread_bits(weight_load_u16(fifth + 2));
@@ -38,18 +38,19 @@ MATMUL_INLINE void MM(unpack_nibbles)(const uint8_t *block, MM_VF *w, int has_mi
 
 MATMUL_INLINE void MM(unpack_q8)(const uint8_t *block, MM_VF *w)
 {
-    float scale = MM(half)(block);
-    MM(scale)(matmul_load16(block + 2), scale, 0.0f, 0, w);
-    MM(scale)(matmul_load16(block + 18), scale, 0.0f, 0, w + MM_PER_16);
+    MM_VF scale = MM(lane0)(MM(halves)(block));
+    MM(scale)(matmul_load16(block + 2), scale, scale, 0, w);
+    MM(scale)(matmul_load16(block + 18), scale, scale, 0, w + MM_PER_16);
 }
 
 MATMUL_INLINE void MM(unpack_k)(const uint8_t *block, int group, MM_VF *w, int has_fifth)
 {
     const uint8_t *plane = block + (has_fifth ? 48 : 16) + group / 2 * 32;
+    matmul_f4 halves = MM(halves)(block);
     int sub_scale, sub_min;
     weight_k_scale(block + 4, group, &sub_scale, &sub_min);
-    float scale = MM(half)(block) * (float)sub_scale;
-    float min = -MM(half)(block + 2) * (float)sub_min;
+    MM_VF scale = MM(lane0)(halves) * MM(set)((float)sub_scale);
+    MM_VF min = MM(lane1)(halves) * MM(set)(-(float)sub_min);
     for (int i = 0; i < 2; i++) {
         matmul_b16 q = matmul_load16(plane + 16 * i);
         q = group & 1 ? q >> 4 : q & 15;
@@ -63,12 +64,14 @@ MATMUL_INLINE void MM(unpack_q6_k)(const uint8_t *block, int group, MM_VF *w)
     int half = group / 4, quarter = group % 4;
     const uint8_t *plane = block + 64 * half + 32 * (quarter & 1);
     const uint8_t *pairs = block + 128 + 32 * half, *sub = block + 192 + 2 * group;
+    uint8_t last[8] = {block[208], block[209], 0, 0, 0, 0, 0, 0}; /* 8 bytes end past the block */
+    MM_VF block_scale = MM(lane0)(MM(halves)(last));
     for (int i = 0; i < 2; i++) {
         matmul_b16 q = matmul_load16(plane + 16 * i);
         q = quarter < 2 ? q & 15 : q >> 4;
         q |= (matmul_load16(pairs + 16 * i) >> (uint8_t)(2 * quarter) & 3) << 4;
-        float scale = MM(half)(block + 208) * (float)(int8_t)sub[i];
-        MM(scale)(q - 32, scale, 0.0f, 0, w + i * MM_PER_16);
+        MM_VF scale = block_scale * MM(set)((float)(int8_t)sub[i]);
+        MM(scale)(q - 32, scale, scale, 0, w + i * MM_PER_16);
     }
 }
 

@@ -35,9 +35,17 @@ MATMUL_INLINE MM_VF MM(fma)(MM_VF a, MM_VF b, MM_VF c)
     return (MM_VF)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 }
 
-MATMUL_INLINE float MM(half)(const uint8_t *p)
+/* Lanes 0 and 1 are the halves at p, where 8 bytes can be read. */
+MATMUL_INLINE matmul_f4 MM(halves)(const uint8_t *p)
 {
-    return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128((int)weight_load_u16(p))));
+    return (matmul_f4)_mm_cvtph_ps(_mm_loadl_epi64((const __m128i *)(const void *)p));
+}
+
+MATMUL_INLINE MM_VF MM(lane0)(matmul_f4 v) { return (MM_VF)_mm512_broadcastss_ps((__m128)v); }
+
+MATMUL_INLINE MM_VF MM(lane1)(matmul_f4 v)
+{
+    return (MM_VF)_mm512_broadcastss_ps(_mm_movehdup_ps((__m128)v));
 }
 
 MATMUL_INLINE void MM(from_i8)(matmul_b16 q, MM_VF *out)
@@ -73,9 +81,17 @@ MATMUL_INLINE MM_VF MM(fma)(MM_VF a, MM_VF b, MM_VF c)
     return (MM_VF)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 }
 
-MATMUL_INLINE float MM(half)(const uint8_t *p)
+/* Lanes 0 and 1 are the halves at p, where 8 bytes can be read. */
+MATMUL_INLINE matmul_f4 MM(halves)(const uint8_t *p)
 {
-    return _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128((int)weight_load_u16(p))));
+    return (matmul_f4)_mm_cvtph_ps(_mm_loadl_epi64((const __m128i *)(const void *)p));
+}
+
+MATMUL_INLINE MM_VF MM(lane0)(matmul_f4 v) { return (MM_VF)_mm256_broadcastss_ps((__m128)v); }
+
+MATMUL_INLINE MM_VF MM(lane1)(matmul_f4 v)
+{
+    return (MM_VF)_mm256_broadcastss_ps(_mm_movehdup_ps((__m128)v));
 }
 
 MATMUL_INLINE void MM(from_i8)(matmul_b16 q, MM_VF *out)
@@ -127,7 +143,14 @@ MATMUL_INLINE MM_VF MM(fma)(MM_VF a, MM_VF b, MM_VF c)
 #endif
 }
 
-MATMUL_INLINE float MM(half)(const uint8_t *p) { return weight_load_f16(p); }
+MATMUL_INLINE matmul_f4 MM(halves)(const uint8_t *p)
+{
+    matmul_f4 v = {weight_load_f16(p), weight_load_f16(p + 2), 0, 0};
+    return v;
+}
+
+MATMUL_INLINE MM_VF MM(lane0)(matmul_f4 v) { return (MM_VF)MATMUL_SHUFFLE(v, v, 0, 0, 0, 0); }
+MATMUL_INLINE MM_VF MM(lane1)(matmul_f4 v) { return (MM_VF)MATMUL_SHUFFLE(v, v, 1, 1, 1, 1); }
 
 MATMUL_INLINE void MM(from_i8)(matmul_b16 q, MM_VF *out)
 {
