@@ -46,10 +46,6 @@ AITERI_FORCE_INLINE __m256i AITERI_K(first)(int n)
 }
 AITERI_FORCE_INLINE __m256 AITERI_K(load)(const float *p) { return _mm256_loadu_ps(p); }
 AITERI_FORCE_INLINE void AITERI_K(store)(float *p, __m256 x) { _mm256_storeu_ps(p, x); }
-AITERI_FORCE_INLINE __m256i AITERI_K(load_i)(const int32_t *p)
-{
-    return _mm256_loadu_si256((const __m256i *)(const void *)p);
-}
 AITERI_FORCE_INLINE __m256 AITERI_K(load_n)(const float *p, int n)
 {
     return _mm256_maskload_ps(p, AITERI_K(first)(n));

@@ -51,7 +51,6 @@ AITERI_FORCE_INLINE __m512 AITERI_K(as_f)(__m512i a) { return _mm512_castsi512_p
 AITERI_FORCE_INLINE __mmask16 AITERI_K(first)(int n) { return (__mmask16)((1u << n) - 1u); }
 AITERI_FORCE_INLINE __m512 AITERI_K(load)(const float *p) { return _mm512_loadu_ps(p); }
 AITERI_FORCE_INLINE void AITERI_K(store)(float *p, __m512 x) { _mm512_storeu_ps(p, x); }
-AITERI_FORCE_INLINE __m512i AITERI_K(load_i)(const int32_t *p) { return _mm512_loadu_si512(p); }
 AITERI_FORCE_INLINE __m512 AITERI_K(load_n)(const float *p, int n)
 {
     return _mm512_maskz_loadu_ps(AITERI_K(first)(n), p);

@@ -39,7 +39,6 @@ AITERI_FORCE_INLINE float32x4_t AITERI_K(iota)(void) { return AITERI_K(to_f)(AIT
 
 AITERI_FORCE_INLINE float32x4_t AITERI_K(load)(const float *p) { return vld1q_f32(p); }
 AITERI_FORCE_INLINE void AITERI_K(store)(float *p, float32x4_t x) { vst1q_f32(p, x); }
-AITERI_FORCE_INLINE int32x4_t AITERI_K(load_i)(const int32_t *p) { return vld1q_s32(p); }
 AITERI_FORCE_INLINE float32x4_t AITERI_K(load_n)(const float *p, int n)
 {
     float tail[4] = {0.0f, 0.0f, 0.0f, 0.0f};

@@ -44,7 +44,6 @@ AITERI_FORCE_INLINE float AITERI_K(as_f)(int32_t a) { return aiteri_f32_of_bits(
 
 AITERI_FORCE_INLINE float AITERI_K(load)(const float *p) { return p[0]; }
 AITERI_FORCE_INLINE void AITERI_K(store)(float *p, float x) { p[0] = x; }
-AITERI_FORCE_INLINE int32_t AITERI_K(load_i)(const int32_t *p) { return p[0]; }
 AITERI_FORCE_INLINE float AITERI_K(load_n)(const float *p, int n) { return n > 0 ? p[0] : 0.0f; }
 AITERI_FORCE_INLINE void AITERI_K(store_n)(float *p, float x, int n)
 {
