@@ -39,7 +39,7 @@ need_python() {
 # $zig runs Zig 0.16.
 need_zig() {
     need_python ziglang==0.16.0
-    zig="$PWD/build/ci/zig"
+    zig="$PWD/build/ci/venv/zig"
     printf '#!/bin/sh\nexec "%s" -m ziglang "$@"\n' "$PWD/$python" >"$zig"
     chmod +x "$zig"
 }
@@ -124,8 +124,9 @@ build_tests() {
 run_tests() {
     local out=$dir/$1 program
     shift
+    echo "-- $*"
     for program in "$out"/test_*; do
-        [ ! -x "$program" ] || job_counted "$(basename "$program") $*" "$* $program"
+        [ ! -x "$program" ] || job_counted "$(basename "$program")" "$* $program"
     done
     run_jobs
 }

@@ -1,6 +1,6 @@
 # header: every compiler, standard and way of including that we promise.
 . .ci/lib.sh
-need python3=python3 gcc=gcc g++=g++ clang-14=clang-14 clang-19=clang-19 nm=binutils
+need git=git python3=python3 gcc=gcc g++=g++ clang-14=clang-14 clang-19=clang-19 nm=binutils
 need_zig
 src=tests/header
 warn="-Wall -Wextra -Wpedantic -Wshadow -Werror"
@@ -10,8 +10,8 @@ zig_cxx="$zig c++ -target $(uname -m)-linux-gnu -mcpu=baseline"
 # $cc and $cxx of a compiler by its short name.
 compiler() {
     case $1 in
-    gcc) cc=gcc cxx=g++ ;;
-    zig) cc=$zig_cc cxx=$zig_cxx ;;
+    gcc) cc=gcc cxx="g++ -x c++" ;;
+    zig) cc=$zig_cc cxx="$zig_cxx -x c++" ;;
     *) cc=$1 cxx="$1 -x c++" ;;
     esac
 }
@@ -24,7 +24,7 @@ for name in $compilers; do
         job_counted "$name $std" "$cc -std=$std -O2 $warn -I. $src/implementation.c \
             -o $dir/impl_${name}_$std -lm -lpthread && $dir/impl_${name}_$std"
     done
-    job_counted "$name c++17" "$cxx -std=c++17 -O2 $warn -I. -c $src/implementation.c -x none \
+    job_counted "$name c++17" "$cxx -std=c++17 -O2 $warn -I. -c $src/implementation.c \
         -o $dir/impl_$name.o && $cc $dir/impl_$name.o -o $dir/impl_${name}_cpp17 -lm -lpthread &&
         $dir/impl_${name}_cpp17"
     # -- declarations alone
@@ -37,6 +37,11 @@ for name in $compilers; do
 done
 job "reserved names" "clang-19 -std=c99 -fsyntax-only -Werror=reserved-identifier \
     -Werror=reserved-macro-identifier -I. $src/unit_implementation.c"
+
+# -- each module of src/ names what it needs
+for file in $(git ls-files 'src/*.c'); do
+    job "$file alone" "gcc -std=c99 -fsyntax-only -DAITER_ATTN_IMPLEMENTATION $file"
+done
 
 # -- two translation units, C with C++ and the other way round
 job_counted "implementation in C, user in C++" "gcc -std=c99 -O1 $warn -I. -c \
