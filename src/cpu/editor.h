@@ -1,0 +1,17 @@
+/* editor.h: lets an editor parse a kernel template (*.inl.h) on its own, as the AVX2 instance that
+ * instantiate.c makes of it. Named in .clangd; never part of a build. */
+#include "../api_types.h"
+#include "../base/platform.h"
+#include "kernel_table.h"
+#include "../base/dtype.c"
+#define AITERI_K(name)      AITERI_CAT(aiteri_avx2, name)
+#define AITERI_K_NAME       "avx2"
+#define AITERI_K_ISA        AITER_ISA_AVX2
+#define AITERI_TILE_VECTORS 3
+#define AITERI_TILE_ROWS    4
+#define AITERI_DOT_KEYS     2
+#define AITERI_AXPY_VECTORS 2
+#include "simd_avx2.h"
+#ifndef AITERI_EDITOR_IN_MATH
+#include "k_math.inl.h"
+#endif
