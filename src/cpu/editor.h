@@ -1,5 +1,6 @@
 /* editor.h: lets an editor parse a kernel template (*.inl.h) on its own, as the AVX2 instance that
- * instantiate.c makes of it. Named in .clangd; never part of a build. */
+ * instantiate.c makes of it. Named in .clangd with AITERI_EDITOR_LEVEL, the number of templates that
+ * come before the one on the screen; never part of a build. */
 #include "../api_types.h"
 #include "../base/platform.h"
 #include "kernel_table.h"
@@ -12,6 +13,16 @@
 #define AITERI_DOT_KEYS     2
 #define AITERI_AXPY_VECTORS 2
 #include "simd_avx2.h"
-#ifndef AITERI_EDITOR_IN_MATH
+#if AITERI_EDITOR_LEVEL >= 1
 #include "k_math.inl.h"
+#endif
+#if AITERI_EDITOR_LEVEL >= 2
+#include "k_convert.inl.h"
+#include "k_tile.inl.h"
+#endif
+#if AITERI_EDITOR_LEVEL >= 3
+#define AITERI_TYPE        f32
+#define AITERI_TYPE_C      float
+#define AITERI_TYPE_LOAD   AITERI_K(load)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_n)
 #endif
