@@ -50,10 +50,11 @@ static const char *const forbidden_calls[] = {"assert",  "abort",   "exit",     
 
 /* Reserved names that compilers give meaning to; names that end in __ are predefined too. */
 static const char *const compiler_names[] = {
-    "__builtin_", "__m128",        "__m256",     "__m512",         "__mmask",  "_MM_",
-    "_CMP_", "_SC_",      "_Pragma",       "_MSC_VER",   "_M_X64",         "_M_ARM64", "_WIN32",
-    "__declspec", "__forceinline", "__restrict", "__thread",       "__cpuid",  "__cplusplus",
-    "__has_",     "_Thread_local", "_Alignas",   "_Static_assert", "__bf16",   "__fp16"};
+    "__builtin_",    "__m128",   "__m256",         "__m512",      "__mmask",
+    "_MM_",          "_CMP_",    "_SC_",           "_Pragma",     "_MSC_VER",
+    "_M_X64",        "_M_ARM64", "_WIN32",         "__declspec",  "__forceinline",
+    "__restrict",    "__thread", "__cpuid",        "__cplusplus", "__has_",
+    "_Thread_local", "_Alignas", "_Static_assert", "__bf16",      "__fp16"};
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof(array)[0]))
 

@@ -1,6 +1,6 @@
 /* editor.h: lets an editor parse a kernel template (*.inl.h) on its own, as the AVX2 instance that
- * instantiate.c makes of it. Named in .clangd with AITERI_EDITOR_LEVEL, the number of templates that
- * come before the one on the screen; never part of a build. */
+ * instantiate.c makes of it. Named in .clangd with AITERI_EDITOR_LEVEL, the number of templates
+ * that come before the one on the screen; never part of a build. */
 #include "../api_types.h"
 #include "../base/platform.h"
 #include "kernel_table.h"
