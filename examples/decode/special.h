@@ -67,8 +67,8 @@ static const char *const special_ends[] = {
     "<|end_of_text|>",
     "<end_of_utterance>",
     "<eos>",
-    "<\xef\xbd\x9c"
-    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+    ("<\xef\xbd\x9c"
+     "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"),
 };
 /* Fill-in-the-middle tokens: of each row the first that the vocabulary has ends a generation. */
 static const char *const special_fill_ends[3][6] = {
