@@ -170,10 +170,9 @@ AITER_API const char *aiter_last_error(void);
 AITER_API int32_t aiter_version(void);
 
 /* One element converted exactly (to f32), or rounded to nearest even (from f32). dtype is F32, F16,
- * BF16, an fp8 type, I8 or I4 (index counts elements). NaN stays NaN. f16, bf16 and e5m2 overflow
- * to infinity as IEEE does; e4m3fn and e4m3fnuz have none and saturate to their maximum, so do I8
- * (to
- * +-127) and I4 (to +-7). An unknown dtype loads 0 and stores nothing. */
+ * BF16, an fp8 type, I8 or I4 (index counts elements). NaN stays NaN. f16 and bf16
+ * overflow to infinity as IEEE does; the fp8 types saturate to their maximum, so do I8 (to +-127)
+ * and I4 (to +-7). An unknown dtype loads 0 and stores nothing. */
 AITER_API float aiter_load_element(aiter_dtype dtype, const void *data, int64_t index);
 /* See aiter_load_element. */
 AITER_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t index, float value);

@@ -13,7 +13,9 @@
 AITERI_NUMERICS_BEGIN
 #include "base/check.h"
 #include "base/dtype.c"
+#include "base/names.c"
 #include "base/tensor.c"
+#include "base/argument.c"
 #include "base/arena.c"
 #include "base/threads.c"
 #include "cpu/kernel_table.h"
@@ -24,6 +26,7 @@ AITERI_NUMERICS_BEGIN
 #include "cpu/cpuid.c"
 #include "cpu/instantiate.c"
 #include "base/context.c"
+#include "cpu/engine_rows.c"
 #include "cpu/engine_tiles.c"
 #include "cpu/engine_stream.c"
 #include "cpu/engine.c"

@@ -1,0 +1,198 @@
+/* argument.c -- checks of one argument at a time: sticky, the first failure is the one reported. */
+#ifndef AITERI_ARGUMENT_C
+#define AITERI_ARGUMENT_C
+
+#include "tensor.c"
+
+/* The checks of one call. Each does nothing after the first failure. */
+typedef struct aiteri_check {
+    const char *op;
+    aiter_context *ctx;
+    aiter_status status;
+} aiteri_check;
+
+/* Reports "op.field: ..." unless something was reported before. */
+#define AITERI_REJECT(c, code, ...)                                                                \
+    do {                                                                                           \
+        if ((c)->status == AITER_OK) (c)->status = aiteri_fail((c)->ctx, code, __VA_ARGS__);       \
+    } while (0)
+
+#define AITERI_TYPE_BIT(dtype) (1u << (dtype))
+
+enum {
+    AITERI_FLOATS = 1 << AITER_F32 | 1 << AITER_F16 | 1 << AITER_BF16,
+    AITERI_FLOATS_OR_I8 = AITERI_FLOATS | 1 << AITER_I8,
+    AITERI_ONLY_F32 = 1 << AITER_F32,
+    AITERI_ONLY_I32 = 1 << AITER_I32
+};
+
+static void aiteri_check_true(aiteri_check *c, int ok, const char *field, const char *expected)
+{
+    if (!ok)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: expected %s", c->op, field, expected);
+}
+
+static void aiteri_check_range(aiteri_check *c, const char *field, int64_t got, int64_t low,
+                               int64_t high)
+{
+    if (got < low || got > high)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is %lld, expected %lld to %lld", c->op, field,
+                      (long long)got, (long long)low, (long long)high);
+}
+
+/* x >= 0 and finite; x is looked at by its bits, so that no compiler flag can wave NaN through. */
+static void aiteri_check_scale(aiteri_check *c, const char *field, float x)
+{
+    if (aiteri_bits_of_f32(x) >= 0x7f800000u && aiteri_bits_of_f32(x) != 0x80000000u)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is %g, expected a finite value of 0 or more",
+                      c->op, field, (double)x);
+}
+
+/* Fills the strides of an argument and checks everything that it alone can tell. Returns whether it
+ * is present; an absent one fails when `required`. */
+static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor *t, int32_t ndim_low,
+                               int32_t ndim_high, unsigned dtypes, int required)
+{
+    if (t->ndim == 0) {
+        if (required)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is absent (ndim 0), expected %d to %d dimensions",
+                          c->op, field, (int)ndim_low, (int)ndim_high);
+        return 0;
+    }
+    if (t->ndim < ndim_low || t->ndim > ndim_high) {
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d to %d", c->op, field,
+                      (int)t->ndim, (int)ndim_low, (int)ndim_high);
+        return 0;
+    }
+    if ((int)t->dtype <= 0 || t->dtype >= AITER_DTYPE_COUNT || !(dtypes >> t->dtype & 1)) {
+        char names[96] = "";
+        for (int i = 1; i < AITER_DTYPE_COUNT; i++)
+            if (dtypes >> i & 1) {
+                const size_t at = strlen(names);
+                snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "",
+                         aiter_dtype_name((aiter_dtype)i));
+            }
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s", c->op, field,
+                      aiter_dtype_name(t->dtype), names);
+        return 0;
+    }
+    for (int32_t i = 0; i < t->ndim; i++)
+        if (t->shape[i] < 0)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected 0 or more", c->op,
+                          field, (int)i, (long long)t->shape[i]);
+    aiter_tensor compact = *t;
+    aiteri_tensor_fill_strides(t);
+    const int64_t span = aiteri_tensor_span(t);
+    if (span < 0 || (aiteri_tensor_is_compact(&compact) && span > 0 && t->stride[0] < 0))
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: a stride is negative, or the extents exceed the address space", c->op, field);
+    if (t->data == NULL && span != 0)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: data is NULL, expected %lld elements or more",
+                      c->op, field, (long long)span);
+    return c->status == AITER_OK;
+}
+
+/* t.shape[dim] == expected, the extent of `other`. */
+static void aiteri_check_extent(aiteri_check *c, const char *field, const aiter_tensor *t,
+                                int32_t dim, int64_t expected, const char *other)
+{
+    if (t->shape[dim] != expected)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected %lld (= %s)", c->op,
+                      field, (int)dim, (long long)t->shape[dim], (long long)expected, other);
+}
+
+/* Dimensions by falling stride, extents of 1 dropped. */
+typedef struct aiteri_extent {
+    uintptr_t first, bytes; /* of the first element, and from it to one past the last byte */
+    int32_t ndim;
+    int64_t shape[5], stride[5]; /* in bytes */
+} aiteri_extent;
+
+static aiteri_extent aiteri_extent_of(const aiter_tensor *t)
+{
+    const int64_t size = (aiter_dtype_bits(t->dtype) + 7) / 8;
+    aiteri_extent e;
+    memset(&e, 0, sizeof e);
+    e.first = (uintptr_t)t->data;
+    e.bytes = (uintptr_t)size;
+    for (int32_t i = 0; i < t->ndim; i++) {
+        if (t->shape[i] <= 1) continue;
+        const int64_t stride = t->stride[i] * size;
+        int32_t at = e.ndim++;
+        for (; at > 0 && e.stride[at - 1] < stride; at--) {
+            e.stride[at] = e.stride[at - 1];
+            e.shape[at] = e.shape[at - 1];
+        }
+        e.stride[at] = stride;
+        e.shape[at] = t->shape[i];
+        e.bytes += (uintptr_t)((t->shape[i] - 1) * stride);
+    }
+    return e;
+}
+
+/* Each dimension steps over all that the ones inside it span. */
+static int aiteri_extent_is_injective(const aiteri_extent *e, int64_t size)
+{
+    int64_t inner = size;
+    for (int32_t i = e->ndim - 1; i >= 0; i--) {
+        if (e->stride[i] < inner) return 0;
+        inner += (e->shape[i] - 1) * e->stride[i];
+    }
+    return 1;
+}
+
+/* Do two views share a byte? Exact: the view with the larger outer stride is cut into its slices,
+ * those that meet the other are looked at in turn. After `budget` steps the answer is yes. */
+static int aiteri_extents_meet(const aiteri_extent *a, const aiteri_extent *b, int64_t *budget)
+{
+    if (a->first >= b->first + b->bytes || b->first >= a->first + a->bytes) return 0;
+    if (--*budget < 0) return 1;
+    const int64_t outer_a = a->ndim ? a->stride[0] : 0, outer_b = b->ndim ? b->stride[0] : 0;
+    if (outer_a == 0 && outer_b == 0) return 1;
+    if (outer_a < outer_b) return aiteri_extents_meet(b, a, budget);
+    aiteri_extent slice = *a;
+    slice.ndim--;
+    memmove(slice.shape, a->shape + 1, 4 * sizeof slice.shape[0]);
+    memmove(slice.stride, a->stride + 1, 4 * sizeof slice.stride[0]);
+    slice.bytes = a->bytes - (uintptr_t)((a->shape[0] - 1) * outer_a);
+    const uintptr_t step = (uintptr_t)outer_a, end = b->first + b->bytes;
+    uintptr_t i = a->first + slice.bytes > b->first
+                      ? 0
+                      : (b->first - a->first - slice.bytes) / step + 1;
+    for (; i < (uintptr_t)a->shape[0] && a->first + i * step < end; i++) {
+        slice.first = a->first + i * step;
+        if (aiteri_extents_meet(&slice, b, budget)) return 1;
+    }
+    return 0;
+}
+
+/* One argument for the overlap check. */
+typedef struct aiteri_operand {
+    const char *field;
+    const aiter_tensor *tensor;
+} aiteri_operand;
+
+/* No output shares an element with itself, another output or an input. Outputs come first. */
+static void aiteri_check_overlap(aiteri_check *c, const aiteri_operand *operand, int32_t count,
+                                 int32_t outputs)
+{
+    for (int32_t i = 0; i < outputs && c->status == AITER_OK; i++) {
+        const aiter_tensor *t = operand[i].tensor;
+        if (t->ndim == 0 || aiteri_tensor_span(t) == 0) continue;
+        const aiteri_extent a = aiteri_extent_of(t);
+        if (!aiteri_extent_is_injective(&a, (aiter_dtype_bits(t->dtype) + 7) / 8))
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: several of its elements share memory", c->op,
+                          operand[i].field);
+        for (int32_t j = i + 1; j < count; j++) {
+            const aiter_tensor *u = operand[j].tensor;
+            if (u->ndim == 0 || aiteri_tensor_span(u) == 0) continue;
+            const aiteri_extent b = aiteri_extent_of(u);
+            int64_t budget = 4000000;
+            if (aiteri_extents_meet(&a, &b, &budget))
+                AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shares memory with %s", c->op,
+                              operand[i].field, operand[j].field);
+        }
+    }
+}
+
+#endif /* AITERI_ARGUMENT_C */

@@ -1,0 +1,72 @@
+/* check.h -- failures as values: the last-error texts, and arithmetic on sizes that cannot wrap. */
+#ifndef AITERI_CHECK_H
+#define AITERI_CHECK_H
+
+#include "../api_types.h"
+#include "platform.h"
+
+enum { AITERI_ERROR_BYTES = 256 };
+
+static AITERI_THREAD_LOCAL char aiteri_error_text[AITERI_ERROR_BYTES];
+
+/* Where a context keeps the text of its last call (base/context.c). NULL context: nowhere. */
+static char *aiteri_context_text(aiter_context *ctx);
+
+#if defined(__GNUC__) || defined(__clang__)
+#define AITERI_PRINTF(a, b) __attribute__((format(printf, a, b)))
+#else
+#define AITERI_PRINTF(a, b)
+#endif
+
+/* Records "op.field: ..." for the thread and the context, and hands the status back. */
+static aiter_status aiteri_fail(aiter_context *ctx, aiter_status status, const char *format, ...)
+    AITERI_PRINTF(3, 4);
+static aiter_status aiteri_fail(aiter_context *ctx, aiter_status status, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    vsnprintf(aiteri_error_text, sizeof aiteri_error_text, format, list);
+    va_end(list);
+    char *text = aiteri_context_text(ctx);
+    if (text) memcpy(text, aiteri_error_text, AITERI_ERROR_BYTES);
+    return status;
+}
+
+/* Leaves the calling function with the failure of `call`, if it failed. */
+#define AITERI_TRY(call)                                                                           \
+    do {                                                                                           \
+        const aiter_status aiteri_try_status = (call);                                             \
+        if (aiteri_try_status != AITER_OK) return aiteri_try_status;                               \
+    } while (0)
+
+/* a * b and a + b, saturating at SIZE_MAX, which no allocation can satisfy. */
+AITERI_FORCE_INLINE size_t aiteri_mul_size(size_t a, size_t b)
+{
+    return b != 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b;
+}
+
+AITERI_FORCE_INLINE size_t aiteri_add_size(size_t a, size_t b)
+{
+    return a > SIZE_MAX - b ? SIZE_MAX : a + b;
+}
+
+/* x rounded up to a multiple of a power of two, saturating. */
+AITERI_FORCE_INLINE size_t aiteri_pad_size(size_t x, size_t align)
+{
+    return x > SIZE_MAX - (align - 1) ? SIZE_MAX : (x + (align - 1)) & ~(align - 1);
+}
+
+AITERI_FORCE_INLINE int64_t aiteri_min(int64_t a, int64_t b) { return a < b ? a : b; }
+AITERI_FORCE_INLINE int64_t aiteri_max(int64_t a, int64_t b) { return a > b ? a : b; }
+AITERI_FORCE_INLINE int64_t aiteri_clamp(int64_t x, int64_t low, int64_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+/* ceil(a / b) and a rounded up to a multiple of b, for a >= 0 and b > 0. */
+AITERI_FORCE_INLINE int64_t aiteri_ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+AITERI_FORCE_INLINE int64_t aiteri_round_up(int64_t a, int64_t b)
+{
+    return aiteri_ceil_div(a, b) * b;
+}
+
+#endif /* AITERI_CHECK_H */

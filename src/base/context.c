@@ -1,0 +1,284 @@
+/* context.c -- threads, scratch memory and the kernel set of a caller; and what calls without one use. */
+#ifndef AITERI_CONTEXT_C
+#define AITERI_CONTEXT_C
+
+#include "arena.c"
+#include "threads.c"
+#include "../cpu/cpuid.c"
+#include "../cpu/instantiate.c"
+
+struct aiter_context {
+    aiter_context_desc desc; /* with num_threads resolved and both memory hooks set */
+    const aiteri_kernels *kernels;
+    void *scratch;
+    size_t scratch_bytes, high_water;
+#if !defined(AITERI_THREADS_NONE)
+    aiteri_pool pool;
+    aiteri_pool_worker *workers;
+#endif
+    char text[AITERI_ERROR_BYTES];
+};
+
+static char *aiteri_context_text(aiter_context *ctx) { return ctx ? ctx->text : NULL; }
+
+/* malloc gives 16 bytes of alignment; arenas align themselves (aiteri_arena_over). */
+static void *aiteri_malloc_hook(void *user, size_t bytes, size_t align, aiter_memory kind)
+{
+    (void)user;
+    (void)align;
+    (void)kind;
+    return malloc(bytes);
+}
+
+static void aiteri_free_hook(void *user, void *ptr, size_t bytes, aiter_memory kind)
+{
+    (void)user;
+    (void)bytes;
+    (void)kind;
+    free(ptr);
+}
+
+/* The environment variable AITER_ISA as an enum; AUTO when unset or unknown. */
+static aiter_isa aiteri_isa_from_environment(void)
+{
+    const char *text = getenv("AITER_ISA");
+    for (int i = AITER_ISA_SCALAR; text && i < AITER_ISA_COUNT; i++)
+        if (strcmp(text, aiter_isa_name((aiter_isa)i)) == 0) return (aiter_isa)i;
+    return AITER_ISA_AUTO;
+}
+
+/* The best kernel set under the caps; the caps name sets of this architecture only. */
+static const aiteri_kernels *aiteri_choose_kernels(aiter_isa isa_max)
+{
+    aiter_isa isa = aiteri_cpu_best_isa();
+    const aiter_isa caps[2] = {isa_max, aiteri_isa_from_environment()};
+    for (int i = 0; i < 2; i++)
+        if (caps[i] != AITER_ISA_AUTO && aiteri_kernels_of(caps[i]) && caps[i] < isa) isa = caps[i];
+    return aiteri_kernels_of(isa);
+}
+
+static aiter_status aiteri_context_check(const aiter_context_desc *d)
+{
+    const char *op = "aiter_context_create";
+    if (d->num_threads < 0 || d->num_threads > AITERI_MAX_THREADS)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.num_threads: is %d, expected 0 to %d", op,
+                           (int)d->num_threads, (int)AITERI_MAX_THREADS);
+    if (d->parallel_for && d->num_threads == 0)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "%s.num_threads: is 0, expected the number of threads of parallel_for", op);
+    if ((d->alloc == NULL) != (d->free == NULL))
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.%s: is NULL, expected both hooks or neither",
+                           op, d->alloc ? "free" : "alloc");
+    if ((int)d->isa_max < 0 || d->isa_max >= AITER_ISA_COUNT)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.isa_max: %d is no aiter_isa", op,
+                           (int)d->isa_max);
+    if (d->exact_arithmetic != 0 && d->exact_arithmetic != 1)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.exact_arithmetic: is %d, expected 0 or 1", op,
+                           (int)d->exact_arithmetic);
+    if (d->device_index < 0)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.device_index: is %d, expected 0 or more", op,
+                           (int)d->device_index);
+    if ((int)d->device < 0 || d->device > AITER_DEVICE_CUDA)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.device: %d is no aiter_device", op,
+                           (int)d->device);
+    if (d->device != AITER_DEVICE_CPU)
+        return aiteri_fail(NULL, AITER_NO_DEVICE, "%s.device: this build has the CPU only", op);
+    if (d->isa_max != AITER_ISA_AUTO && aiteri_kernels_of(d->isa_max) == NULL)
+        return aiteri_fail(NULL, AITER_UNSUPPORTED, "%s.isa_max: %s is of another architecture", op,
+                           aiter_isa_name(d->isa_max));
+    return AITER_OK;
+}
+
+/* Grows the context's scratch; what it held is lost. */
+static int aiteri_context_grow(aiter_context *ctx, size_t bytes)
+{
+    void *grown = ctx->desc.alloc(ctx->desc.user, bytes, AITERI_LINE, AITER_MEMORY_HOST);
+    if (!grown) return 0;
+    if (ctx->scratch)
+        ctx->desc.free(ctx->desc.user, ctx->scratch, ctx->scratch_bytes, AITER_MEMORY_HOST);
+    ctx->scratch = grown;
+    ctx->scratch_bytes = bytes;
+    return 1;
+}
+
+static aiter_status aiteri_context_start(aiter_context *ctx)
+{
+    if (ctx->desc.arena_bytes > 0 && !aiteri_context_grow(ctx, ctx->desc.arena_bytes))
+        return aiteri_fail(NULL, AITER_OUT_OF_MEMORY, "aiter_context_create.arena_bytes: no %zu bytes",
+                           ctx->desc.arena_bytes);
+#if !defined(AITERI_THREADS_NONE)
+    const int32_t n = ctx->desc.num_threads;
+    if (ctx->desc.parallel_for || n < 2) return AITER_OK;
+    ctx->workers = (aiteri_pool_worker *)ctx->desc.alloc(
+        ctx->desc.user, (size_t)n * sizeof *ctx->workers, AITERI_LINE, AITER_MEMORY_HOST);
+    if (!ctx->workers || !aiteri_pool_start(&ctx->pool, ctx->workers, n)) {
+        if (ctx->workers)
+            ctx->desc.free(ctx->desc.user, ctx->workers, (size_t)n * sizeof *ctx->workers,
+                           AITER_MEMORY_HOST);
+        ctx->workers = NULL;
+        return aiteri_fail(NULL, AITER_OUT_OF_MEMORY,
+                           "aiter_context_create.num_threads: could not start %d threads", (int)n);
+    }
+#endif
+    return AITER_OK;
+}
+
+AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aiter_context **out)
+{
+    if (!out)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "aiter_context_create.out: is NULL");
+    *out = NULL;
+    aiter_context_desc d;
+    memset(&d, 0, sizeof d);
+    if (desc) d = *desc;
+    AITERI_TRY(aiteri_context_check(&d));
+    if (!d.alloc) {
+        d.alloc = aiteri_malloc_hook;
+        d.free = aiteri_free_hook;
+    }
+    if (d.num_threads == 0) d.num_threads = aiteri_usable_cpus();
+#if defined(AITERI_THREADS_NONE)
+    if (!d.parallel_for) d.num_threads = 1;
+#endif
+    aiter_context *ctx =
+        (aiter_context *)d.alloc(d.user, sizeof *ctx, AITERI_LINE, AITER_MEMORY_HOST);
+    if (!ctx) return aiteri_fail(NULL, AITER_OUT_OF_MEMORY, "aiter_context_create.alloc: gave NULL");
+    memset(ctx, 0, sizeof *ctx);
+    ctx->desc = d;
+    ctx->kernels = aiteri_choose_kernels(d.isa_max);
+    const aiter_status status = aiteri_context_start(ctx);
+    if (status != AITER_OK) {
+        aiter_context_destroy(ctx);
+        return status;
+    }
+    *out = ctx;
+    return AITER_OK;
+}
+
+AITER_API void aiter_context_destroy(aiter_context *ctx)
+{
+    if (!ctx) return;
+    const aiter_context_desc d = ctx->desc;
+#if !defined(AITERI_THREADS_NONE)
+    if (ctx->workers) {
+        aiteri_pool_stop(&ctx->pool);
+        d.free(d.user, ctx->workers, (size_t)d.num_threads * sizeof *ctx->workers,
+               AITER_MEMORY_HOST);
+    }
+#endif
+    if (ctx->scratch) d.free(d.user, ctx->scratch, ctx->scratch_bytes, AITER_MEMORY_HOST);
+    d.free(d.user, ctx, sizeof *ctx, AITER_MEMORY_HOST);
+}
+
+static const aiteri_kernels *aiteri_context_kernels(const aiter_context *ctx)
+{
+    return ctx ? ctx->kernels : aiteri_choose_kernels(AITER_ISA_AUTO);
+}
+
+static int32_t aiteri_context_workers(const aiter_context *ctx)
+{
+    return ctx ? ctx->desc.num_threads : 1;
+}
+
+AITER_API aiter_context_info_t aiter_context_info(const aiter_context *ctx)
+{
+    aiter_context_info_t info;
+    memset(&info, 0, sizeof info);
+    info.isa = aiteri_context_kernels(ctx)->isa;
+    info.isa_name = aiteri_context_kernels(ctx)->name;
+    info.device = AITER_DEVICE_CPU;
+    info.device_name = "cpu";
+    info.num_threads = aiteri_context_workers(ctx);
+    info.compute_units = aiteri_usable_cpus();
+    info.arena_bytes = ctx ? ctx->scratch_bytes : 0;
+    info.arena_high_water = ctx ? ctx->high_water : 0;
+    return info;
+}
+
+AITER_API const char *aiter_last_error(void) { return aiteri_error_text; }
+
+AITER_API const char *aiter_context_error(const aiter_context *ctx)
+{
+    return ctx ? ctx->text : aiteri_error_text;
+}
+
+/* Every call on a context starts here: its last failure is forgotten. */
+static void aiteri_context_begin(aiter_context *ctx)
+{
+    if (ctx) ctx->text[0] = 0;
+}
+
+/* body(arg, i) for i in [0, n), n <= the context's threads. */
+static void aiteri_parallel(aiter_context *ctx, aiteri_task_fn body, void *arg, int32_t n)
+{
+    if (ctx && ctx->desc.parallel_for && n > 1) {
+        ctx->desc.parallel_for(ctx->desc.user, body, arg, n);
+        return;
+    }
+#if !defined(AITERI_THREADS_NONE)
+    if (ctx && ctx->workers && n > 1) {
+        aiteri_pool_run(&ctx->pool, body, arg, n);
+        return;
+    }
+#endif
+    for (int32_t i = 0; i < n; i++) body(arg, i);
+}
+
+/* Scratch memory of one call: the caller's, the context's, or malloc's. */
+typedef struct aiteri_scratch {
+    aiteri_arena arena;
+    void *owned; /* to be freed on return */
+} aiteri_scratch;
+
+/* `need` carved bytes may have to skip to a line first. */
+static size_t aiteri_scratch_bytes(size_t need) { return aiteri_add_size(need, AITERI_LINE); }
+
+static aiter_status aiteri_scratch_answer(const char *op, aiter_context *ctx, size_t need,
+                                          size_t *bytes)
+{
+    if (!bytes)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_workspace.bytes: is NULL", op);
+    if (aiteri_scratch_bytes(need) > SIZE_MAX / 2)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s_workspace: the shapes need more memory than can be addressed", op);
+    *bytes = need ? aiteri_scratch_bytes(need) : 0;
+    return AITER_OK;
+}
+
+static aiter_status aiteri_scratch_take(const char *op, aiter_context *ctx, void *workspace,
+                                        size_t workspace_bytes, size_t need, aiteri_scratch *s)
+{
+    const size_t bytes = aiteri_scratch_bytes(need);
+    void *block = workspace;
+    s->owned = NULL;
+    if (workspace && workspace_bytes < bytes)
+        return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL,
+                           "%s.workspace_bytes: is %zu, expected at least %zu", op, workspace_bytes,
+                           bytes);
+    if (bytes > SIZE_MAX / 2)
+        return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: the shapes need more memory than can be addressed", op);
+    if (!block && ctx) {
+        if (bytes > ctx->scratch_bytes && ctx->desc.arena_bytes > 0)
+            return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL,
+                               "%s: needs %zu bytes, the context's arena_bytes is %zu", op, bytes,
+                               ctx->scratch_bytes);
+        if (bytes > ctx->scratch_bytes && !aiteri_context_grow(ctx, bytes))
+            return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of scratch memory", op, bytes);
+        if (bytes > ctx->high_water) ctx->high_water = bytes;
+        block = ctx->scratch;
+    } else if (!block) {
+        block = s->owned = malloc(bytes);
+        if (!block)
+            return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of scratch memory", op, bytes);
+    }
+    s->arena = aiteri_arena_over(block);
+    return AITER_OK;
+}
+
+static void aiteri_scratch_give_back(aiter_context *ctx, aiteri_scratch *s)
+{
+    (void)ctx;
+    free(s->owned);
+}
+
+#endif /* AITERI_CONTEXT_C */

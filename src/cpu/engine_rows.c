@@ -1,0 +1,180 @@
+/* engine_rows.c -- what both families share: query rows in, finished rows and partial states out. */
+#ifndef AITERI_ENGINE_ROWS_C
+#define AITERI_ENGINE_ROWS_C
+
+#include "kernel_table.h"
+#include "../plan/schedule.c"
+#include "../plan/source.c"
+
+/* Row widths in scratch are padded so that whole vectors may be read and written. */
+enum { AITERI_PAD = 16 };
+
+/* A running call: what every worker reads. */
+typedef struct aiteri_engine {
+    const aiteri_problem *problem;
+    const aiteri_kernels *kernels;
+    aiteri_geometry geometry;
+    float *partials; /* [partial_rows][partial_stride]: dim_v sums, then m and l */
+    int64_t partial_stride;
+} aiteri_engine;
+
+AITERI_FORCE_INLINE int32_t aiteri_padded(int32_t dim)
+{
+    return (dim + AITERI_PAD - 1) / AITERI_PAD * AITERI_PAD;
+}
+
+AITERI_FORCE_INLINE float aiteri_minus_inf(void) { return aiteri_f32_of_bits(0xff800000u); }
+
+/* n elements `stride` apart to consecutive f32. */
+static void aiteri_gather_row(const aiteri_kernels *kernels, float *dst, const char *src,
+                              aiter_dtype dtype, int64_t stride, int32_t n)
+{
+    if (stride == 1) {
+        kernels->widen[dtype](dst, src, n);
+        return;
+    }
+    for (int32_t i = 0; i < n; i++) dst[i] = aiter_load_element(dtype, src, i * stride);
+}
+
+static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_dtype dtype,
+                               int64_t stride, const float *src, int32_t n)
+{
+    if (stride == 1) {
+        kernels->narrow[dtype](dst, src, n);
+        return;
+    }
+    for (int32_t i = 0; i < n; i++) aiter_store_element(dtype, dst, i * stride, src[i]);
+}
+
+static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, int32_t token,
+                           int32_t head)
+{
+    return rows->data + aiteri_bytes_of(rows->dtype, s->index * rows->stride_batch +
+                                                         (s->q_start + token) * rows->stride_token +
+                                                         head * rows->stride_head);
+}
+
+/* K or V rows [first, end) of a kv head as f32: where they lie if they can be used so, else widened
+ * into `scratch` [keys][padded dim]. Returns the row stride through *stride. */
+static const float *aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
+                                        const aiteri_source *source, int32_t h, int32_t first,
+                                        int32_t end, const void **rows, float *scratch,
+                                        int64_t *stride)
+{
+    const aiteri_problem *p = e->problem;
+    aiteri_source_rows(p, s, source, h, first, end, rows);
+    if (source->dtype == AITER_F32 && source->stride_dim == 1 && !source->scales.data &&
+        aiteri_run_of_keys(p, first, end) == end - first) {
+        *stride = source->stride_token;
+        return (const float *)rows[0];
+    }
+    *stride = aiteri_padded(source->dim);
+    float scale[AITERI_TILE_KEYS];
+    if (source->scales.data) aiteri_source_scales(p, s, &source->scales, h, first, end, scale);
+    for (int32_t i = 0; i < end - first; i++) {
+        float *row = scratch + i * *stride;
+        aiteri_gather_row(e->kernels, row, (const char *)rows[i], source->dtype, source->stride_dim,
+                          source->dim);
+        for (int32_t d = source->dim; d < *stride; d++) row[d] = 0.0f;
+        if (source->scales.data) e->kernels->row_scale(row, (int32_t)*stride, scale[i]);
+    }
+    return scratch;
+}
+
+/* The score of query token i's bias at key j, and its ALiBi slope. */
+static float aiteri_bias_at(const aiteri_problem *p, const aiteri_sequence *s, int32_t token,
+                            int32_t head, int32_t j)
+{
+    const char *row = aiteri_row_at(&p->bias, s, token, head);
+    return aiter_load_element(p->bias.dtype, row, j * p->bias.stride_dim);
+}
+
+static float aiteri_slope_of(const aiteri_problem *p, const aiteri_sequence *s, int32_t head)
+{
+    return p->alibi_slopes[s->index * p->alibi_stride_batch + head * p->alibi_stride_head];
+}
+
+/* The factor that turns a row's sums into its output, and its log-sum-exp, with the learned sink:
+ * a logit without a value. A row that saw nothing gives 0 and -inf, or the sink. */
+static float aiteri_finish_state(const aiteri_problem *p, int32_t head, float m, float l, float *lse)
+{
+    double top = m, sum = l, factor = 1.0;
+    if (p->sinks) {
+        const double sink = p->sinks[head * p->sinks_stride];
+        if (l == 0.0f) {
+            *lse = (float)sink;
+            return 0.0f;
+        }
+        top = sink > m ? sink : m;
+        factor = exp(m - top);
+        sum = l * factor + exp(sink - top);
+    } else if (l == 0.0f) {
+        *lse = aiteri_minus_inf();
+        return 0.0f;
+    }
+    *lse = (float)(top + log(sum));
+    return (float)(factor / sum);
+}
+
+static void aiteri_store_lse(const aiteri_problem *p, const aiteri_sequence *s, int32_t token,
+                             int32_t head, float lse)
+{
+    if (!p->lse) return;
+    p->lse[s->index * p->lse_stride_batch + head * p->lse_stride_head +
+           (s->q_start + token) * p->lse_stride_token] = lse;
+}
+
+/* Normalises one row of sums in place and writes it out. */
+static void aiteri_finish_row(const aiteri_engine *e, const aiteri_sequence *s, int32_t token,
+                              int32_t head, float *row, float m, float l)
+{
+    const aiteri_problem *p = e->problem;
+    float lse;
+    const float factor = aiteri_finish_state(p, head, m, l, &lse);
+    e->kernels->row_scale(row, aiteri_padded(p->v.dim), factor);
+    aiteri_scatter_row(e->kernels, aiteri_row_at(&p->out, s, token, head), p->out.dtype,
+                       p->out.stride_dim, row, p->v.dim);
+    aiteri_store_lse(p, s, token, head, lse);
+}
+
+/* Leaves one row's state for a later merge. */
+static void aiteri_store_partial(const aiteri_engine *e, int64_t partial_row, const float *row,
+                                 float m, float l)
+{
+    const int32_t dim = aiteri_padded(e->problem->v.dim);
+    float *out = e->partials + partial_row * e->partial_stride;
+    memcpy(out, row, (size_t)dim * sizeof(float));
+    out[dim] = m;
+    out[dim + 1] = l;
+}
+
+/* Merges the pieces of one reduce group, in key order, and finishes its rows. */
+static void aiteri_merge_pieces(const aiteri_engine *e, const int32_t *final_map,
+                                const int32_t *first_rows, int32_t pieces, float *row)
+{
+    const aiteri_problem *p = e->problem;
+    const aiteri_sequence s = aiteri_sequence_of(p, final_map[0]);
+    const int32_t dim = aiteri_padded(p->v.dim);
+    const int32_t head_start = (int32_t)((uint32_t)final_map[3] & 0xffffu);
+    const int32_t heads = (int32_t)((uint32_t)final_map[3] >> 16) - head_start;
+    const int64_t rows = (int64_t)(final_map[2] - final_map[1]) * heads;
+    for (int64_t r = 0; r < rows; r++) {
+        float m = aiteri_minus_inf(), l = 0.0f;
+        for (int32_t i = 0; i < pieces; i++) {
+            const float *part = e->partials + (first_rows[i] + r) * e->partial_stride;
+            if (part[dim] > m) m = part[dim];
+        }
+        memset(row, 0, (size_t)dim * sizeof(float));
+        for (int32_t i = 0; i < pieces; i++) {
+            const float *part = e->partials + (first_rows[i] + r) * e->partial_stride;
+            if (part[dim + 1] == 0.0f) continue; /* saw no key */
+            const float weight = (float)exp((double)part[dim] - (double)m);
+            e->kernels->row_add_scaled(row, part, dim, weight);
+            l += weight * part[dim + 1];
+        }
+        aiteri_finish_row(e, &s, final_map[1] + (int32_t)(r / heads),
+                          head_start + (int32_t)(r % heads), row, m, l);
+    }
+}
+
+#endif /* AITERI_ENGINE_ROWS_C */

@@ -1,0 +1,305 @@
+/* engine_stream.c -- one work of the stream family: the few query rows of a sequence against a piece of
+ * its keys, every K and V row loaded once for all rows of its kv head.
+ *
+ * Blocks of keys start at multiples of AITERI_STREAM_KEYS from key 0 and a score keeps its place in the
+ * block, so sums over a block have one order however it is clipped. Where a token's heads lie side by side
+ * all heads take a block before the next one, and the next block is prefetched line by line. */
+#ifndef AITERI_ENGINE_STREAM_C
+#define AITERI_ENGINE_STREAM_C
+
+#include "engine_tiles.c"
+
+typedef struct aiteri_stream_scratch {
+    float *q, *o, *m, *l; /* rows of every kv head of the work: [kv heads][rows][...] */
+    float *s;             /* [rows][AITERI_STREAM_KEYS + slack] */
+    float *k, *v;         /* widened rows, for types and strides without a loop of their own */
+    float *k_scale, *v_scale;
+    const void **k_rows, **v_rows;
+    const char **k_next, **v_next; /* rows of the next block */
+} aiteri_stream_scratch;
+
+enum { AITERI_SCORE_STRIDE = AITERI_STREAM_KEYS + AITERI_PAD };
+
+static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *arena,
+                                        const aiteri_problem *p)
+{
+    const size_t rows = p->group > AITERI_STREAM_ROWS
+                            ? 0
+                            : (size_t)(AITERI_STREAM_ROWS / p->group * p->group);
+    const size_t all = rows * (size_t)aiteri_most_stream_heads(p);
+    const size_t dim = (size_t)aiteri_padded(p->k.dim), dim_v = (size_t)aiteri_padded(p->v.dim);
+    const size_t keys = AITERI_STREAM_KEYS + AITERI_STREAM_SLACK;
+    t->q = (float *)aiteri_carve(arena, all * dim, sizeof(float));
+    t->o = (float *)aiteri_carve(arena, all * dim_v, sizeof(float));
+    t->m = (float *)aiteri_carve(arena, all, sizeof(float));
+    t->l = (float *)aiteri_carve(arena, all, sizeof(float));
+    t->s = (float *)aiteri_carve(arena, rows * AITERI_SCORE_STRIDE, sizeof(float));
+    t->k = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * dim, sizeof(float));
+    t->v = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * dim_v, sizeof(float));
+    t->k_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
+    t->v_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
+    t->k_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
+    t->v_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
+    t->k_next = (const char **)aiteri_carve(arena, keys, sizeof(void *));
+    t->v_next = (const char **)aiteri_carve(arena, keys, sizeof(void *));
+}
+
+/* The work being run, for the functions below. */
+typedef struct aiteri_stream {
+    const aiteri_engine *e;
+    const aiteri_work *w;
+    aiteri_stream_scratch *t;
+    aiteri_sequence s;
+    int32_t tokens, rows; /* rows = tokens * group, of one kv head */
+    int32_t kv_start, kv_heads;
+    aiteri_key_range seen;
+    aiteri_prefetch prefetch_k, prefetch_v;
+} aiteri_stream;
+
+static void aiteri_stream_begin(aiteri_stream *x)
+{
+    const aiteri_problem *p = x->e->problem;
+    const int32_t dim = aiteri_padded(p->k.dim), dim_v = aiteri_padded(p->v.dim);
+    const float scale = p->softcap > 0.0f ? p->softmax_scale / p->softcap : p->softmax_scale;
+    const int32_t all = x->rows * x->kv_heads;
+    for (int32_t i = 0; i < all; i++) {
+        const int32_t r = i % x->rows, h = x->kv_start + i / x->rows;
+        float *q = x->t->q + (int64_t)i * dim;
+        aiteri_gather_row(x->e->kernels, q,
+                          aiteri_row_at(&p->q, &x->s, x->w->q_start + r / p->group,
+                                        h * p->group + r % p->group),
+                          p->q.dtype, p->q.stride_dim, p->k.dim);
+        for (int32_t d = p->k.dim; d < dim; d++) q[d] = 0.0f;
+        x->e->kernels->row_scale(q, dim, scale);
+        x->t->m[i] = aiteri_minus_inf();
+        x->t->l[i] = 0.0f;
+    }
+    memset(x->t->o, 0, (size_t)all * (size_t)dim_v * sizeof(float));
+}
+
+/* Row pointers of keys [first, end) that the kernels of `*type` can read: the source's own rows, or
+ * widened ones. The pointer list is padded with its last entry. */
+static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_source *source,
+                                      int has_loop, int32_t h, int32_t first, int32_t end,
+                                      const void **rows, float *scratch)
+{
+    const int32_t n = end - first;
+    aiter_dtype type = source->dtype;
+    aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows);
+    if (source->stride_dim != 1 || !has_loop) {
+        const int32_t stride = aiteri_padded(source->dim);
+        for (int32_t i = 0; i < n; i++) {
+            float *row = scratch + (int64_t)i * stride;
+            aiteri_gather_row(x->e->kernels, row, (const char *)rows[i], source->dtype,
+                              source->stride_dim, source->dim);
+            rows[i] = row;
+        }
+        type = AITER_F32;
+    }
+    for (int32_t i = n; i < n + AITERI_STREAM_SLACK; i++) rows[i] = rows[n - 1];
+    return type;
+}
+
+/* Scores of one run of keys, at their places in the block that starts at `block`. */
+static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int32_t first,
+                                 int32_t end)
+{
+    const aiteri_problem *p = x->e->problem;
+    const aiteri_kernels *kernels = x->e->kernels;
+    aiteri_stream_scratch *t = x->t;
+    if (first >= end) return;
+    const aiter_dtype type =
+        aiteri_stream_rows(x, &p->k, kernels->stream_dot[p->k.dtype] != NULL,
+                           x->kv_start + h, first, end, t->k_rows, t->k);
+    kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
+                              t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
+                              aiteri_padded(p->k.dim), x->rows, p->k.dim, t->k_rows, end - first,
+                              &x->prefetch_k);
+    if (p->k.scales.data)
+        aiteri_source_scales(p, &x->s, &p->k.scales, x->kv_start + h, first, end,
+                             t->k_scale + (first - block));
+}
+
+/* What one row does to its scores before the softmax; hidden places become -inf. A whole block has
+ * none. */
+static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, int32_t block,
+                                 const aiteri_key_block *b, int whole)
+{
+    const aiteri_problem *p = x->e->problem;
+    const int32_t token = x->w->q_start + r / p->group;
+    const int32_t head = (x->kv_start + h) * p->group + r % p->group;
+    float *s = x->t->s + (int64_t)r * AITERI_SCORE_STRIDE;
+    if (p->k.scales.data) x->e->kernels->stream_mul(s, x->t->k_scale);
+    if (p->softcap > 0.0f) x->e->kernels->stream_softcap(s, p->softcap);
+    const int plain = !p->alibi_slopes && !p->bias.data;
+    if (plain && whole) return;
+    const aiteri_key_range own =
+        aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, token);
+    const float slope = p->alibi_slopes ? aiteri_slope_of(p, &x->s, head) : 0.0f;
+    const float position = (float)((int64_t)token + x->s.seqlen_k - x->s.seqlen_q);
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i++) {
+        const int32_t j = block + i;
+        const int loaded = (j >= b->first && j < b->gap) || (j >= b->resume && j < b->end);
+        if (!loaded || !(j < own.sink || (j >= own.lo && j < own.hi))) {
+            s[i] = aiteri_minus_inf();
+            continue;
+        }
+        if (plain) continue;
+        if (p->bias.data) s[i] += aiteri_bias_at(p, &x->s, token, head, j);
+        const float distance = position - (float)j;
+        s[i] -= slope * (distance < 0.0f ? -distance : distance);
+    }
+}
+
+/* Does every row of the work see all of the block's loaded keys? */
+static int aiteri_stream_sees_all(const aiteri_stream *x, const aiteri_key_block *b)
+{
+    const aiteri_problem *p = x->e->problem;
+    const aiteri_key_range first =
+        aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, x->w->q_start);
+    const aiteri_key_range last =
+        aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, x->w->q_end - 1);
+    return b->gap == b->resume && b->first >= last.lo && b->end <= first.hi;
+}
+
+/* o += p v over one run of keys: all rows at once, or each over the keys that it sees itself, so that
+ * a hidden V row cannot reach it whatever it holds. */
+static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int32_t first,
+                                 int32_t end, int all)
+{
+    const aiteri_problem *p = x->e->problem;
+    const aiteri_kernels *kernels = x->e->kernels;
+    aiteri_stream_scratch *t = x->t;
+    if (first >= end) return;
+    const int32_t stride = aiteri_padded(p->v.dim);
+    const aiter_dtype type =
+        aiteri_stream_rows(x, &p->v, kernels->stream_axpy[p->v.dtype] != NULL,
+                           x->kv_start + h, first, end, t->v_rows, t->v);
+    const aiteri_axpy_fn axpy = kernels->stream_axpy[type];
+    float *o = t->o + (int64_t)h * x->rows * stride;
+    if (all) {
+        axpy(o, stride, t->s + (first - block), AITERI_SCORE_STRIDE, x->rows, p->v.dim, t->v_rows,
+             end - first, &x->prefetch_v);
+        return;
+    }
+    for (int32_t r = 0; r < x->rows; r++) {
+        const aiteri_key_range own = aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k,
+                                                         x->w->q_start + r / p->group);
+        const int32_t runs[2][2] = {
+            {first, (int32_t)aiteri_min(end, own.sink)},
+            {(int32_t)aiteri_max(first, own.lo), (int32_t)aiteri_min(end, own.hi)}};
+        for (int i = 0; i < 2; i++)
+            if (runs[i][0] < runs[i][1])
+                axpy(o + (int64_t)r * stride, stride,
+                     t->s + (int64_t)r * AITERI_SCORE_STRIDE + (runs[i][0] - block),
+                     AITERI_SCORE_STRIDE, 1, p->v.dim, t->v_rows + (runs[i][0] - first),
+                     runs[i][1] - runs[i][0], &x->prefetch_v);
+    }
+}
+
+/* Points the prefetchers at kv head h's share of the next block: with heads side by side, whole
+ * token rows of a slice of its tokens; else this head's own rows. */
+static void aiteri_stream_aim(aiteri_stream *x, int32_t h, int32_t first, int32_t end)
+{
+    const aiteri_problem *p = x->e->problem;
+    const aiteri_source *source[2] = {&p->k, &p->v};
+    const char **rows[2] = {x->t->k_next, x->t->v_next};
+    aiteri_prefetch *prefetch[2] = {&x->prefetch_k, &x->prefetch_v};
+    const int32_t n = end - first;
+    for (int kv = 0; kv < 2; kv++) {
+        const aiteri_source *src = source[kv];
+        const int joined = x->kv_heads > 1 && src->stride_head == src->dim;
+        const int64_t bytes = aiteri_bytes_of(src->dtype, joined ? (int64_t)src->dim * x->kv_heads
+                                                                 : src->dim);
+        if (n > 0 && (h == 0 || !joined))
+            aiteri_source_rows(p, &x->s, src, joined ? x->kv_start : x->kv_start + h, first, end,
+                               (const void **)rows[kv]);
+        const int32_t from = joined ? n * h / x->kv_heads : 0;
+        const int32_t to = joined ? n * (h + 1) / x->kv_heads : n;
+        prefetch[kv]->rows = rows[kv] + from;
+        prefetch[kv]->count = n > 0 ? to - from : 0;
+        prefetch[kv]->lines = (int32_t)((bytes + AITERI_LINE - 1) / AITERI_LINE);
+        prefetch[kv]->row = prefetch[kv]->line = 0;
+    }
+}
+
+/* One kv head against one block. */
+static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block, const aiteri_key_block *b)
+{
+    const aiteri_problem *p = x->e->problem;
+    const aiteri_kernels *kernels = x->e->kernels;
+    aiteri_stream_scratch *t = x->t;
+    const int32_t dim_v = aiteri_padded(p->v.dim);
+    if (p->v.scales.data) memset(t->v_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
+    if (p->k.scales.data) memset(t->k_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
+    const int32_t runs[2][2] = {{b->first, b->gap}, {b->resume, b->end}};
+    for (int i = 0; i < 2; i++) {
+        aiteri_stream_scores(x, h, block, runs[i][0], runs[i][1]);
+        if (p->v.scales.data && runs[i][0] < runs[i][1])
+            aiteri_source_scales(p, &x->s, &p->v.scales, x->kv_start + h, runs[i][0], runs[i][1],
+                                 t->v_scale + (runs[i][0] - block));
+    }
+    const int all = aiteri_stream_sees_all(x, b);
+    const int whole = all && b->first == block && b->end == block + AITERI_STREAM_KEYS;
+    for (int32_t r = 0; r < x->rows; r++) {
+        float *s = t->s + (int64_t)r * AITERI_SCORE_STRIDE;
+        const int64_t i = (int64_t)h * x->rows + r;
+        aiteri_stream_adjust(x, h, r, block, b, whole);
+        const float factor = kernels->stream_softmax(s, &t->m[i], &t->l[i]);
+        if (factor != 1.0f) kernels->row_scale(t->o + i * dim_v, dim_v, factor);
+        if (p->v.scales.data) kernels->stream_mul(s, t->v_scale);
+    }
+    for (int i = 0; i < 2; i++)
+        aiteri_stream_values(x, h, block, runs[i][0], runs[i][1], all);
+}
+
+static void aiteri_stream_end(aiteri_stream *x)
+{
+    const aiteri_problem *p = x->e->problem;
+    const int32_t dim_v = aiteri_padded(p->v.dim);
+    const int32_t heads = x->w->head_end - x->w->head_start;
+    for (int32_t i = 0; i < x->rows * x->kv_heads; i++) {
+        const int32_t r = i % x->rows, token = r / p->group;
+        const int32_t head = i / x->rows * p->group + r % p->group; /* within the work */
+        float *row = x->t->o + (int64_t)i * dim_v;
+        if (x->w->partial_row >= 0)
+            aiteri_store_partial(x->e, x->w->partial_row + (int64_t)token * heads + head, row,
+                                 x->t->m[i], x->t->l[i]);
+        else
+            aiteri_finish_row(x->e, &x->s, x->w->q_start + token, x->w->head_start + head, row,
+                              x->t->m[i], x->t->l[i]);
+    }
+}
+
+static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
+                                   aiteri_stream_scratch *t)
+{
+    const aiteri_problem *p = e->problem;
+    aiteri_stream x;
+    memset(&x, 0, sizeof x);
+    x.e = e;
+    x.w = w;
+    x.t = t;
+    x.s = aiteri_sequence_of(p, w->batch);
+    x.tokens = w->q_end - w->q_start;
+    x.rows = x.tokens * p->group;
+    x.kv_start = w->head_start / p->group;
+    x.kv_heads = (w->head_end - w->head_start) / p->group;
+    x.seen = aiteri_visible_keys_of_span(p, x.s.seqlen_q, x.s.seqlen_k, w->q_start, w->q_end);
+    aiteri_stream_begin(&x);
+    for (int32_t at = w->kv_start; at < w->kv_end; at += AITERI_STREAM_KEYS) {
+        const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_STREAM_KEYS, w->kv_end);
+        const aiteri_key_block b = aiteri_key_block_clip(x.seen, at, end);
+        if (b.first >= b.end) continue;
+        const int32_t next = (int32_t)aiteri_max(end, x.seen.lo);
+        const int32_t next_end = (int32_t)aiteri_min(
+            aiteri_min((int64_t)end + AITERI_STREAM_KEYS, w->kv_end), x.seen.hi);
+        for (int32_t h = 0; h < x.kv_heads; h++) {
+            aiteri_stream_aim(&x, h, next, next_end);
+            aiteri_stream_step(&x, h, at, &b);
+        }
+    }
+    aiteri_stream_end(&x);
+}
+
+#endif /* AITERI_ENGINE_STREAM_C */

@@ -1,0 +1,293 @@
+/* engine_tiles.c -- one work of the tile family: several tiles of query rows against a run of keys.
+ *
+ * Blocks of keys start at multiples of AITERI_TILE_KEYS from key 0. A block is loaded (widened) once
+ * and serves every tile of the work. Rows are packed (token, head of the group), heads fastest. */
+#ifndef AITERI_ENGINE_TILES_C
+#define AITERI_ENGINE_TILES_C
+
+#include "engine_rows.c"
+
+/* One tile of packed query rows and its running state. */
+typedef struct aiteri_tile {
+    float *qt, *ot, *m, *l;  /* [dim][lanes], [dim_v][lanes], [lanes], [lanes] */
+    float *slope, *position; /* ALiBi, [lanes] */
+    aiteri_lane_mask *mask;
+    int32_t rows;           /* lanes in use */
+    aiteri_key_range seen;  /* by any row */
+    int32_t lo_max, hi_min; /* keys [lo_max, hi_min) are seen by every row */
+} aiteri_tile;
+
+typedef struct aiteri_tile_scratch {
+    aiteri_tile tile[AITERI_TILES_PER_WORK];
+    float *st, *bias, *k, *v, *rows, *factor;
+    const void **pointers;
+} aiteri_tile_scratch;
+
+/* The same layout function measures (arena without base) and hands out. */
+static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *arena,
+                                      const aiteri_problem *p, int32_t lanes)
+{
+    const size_t n = (size_t)lanes, dim = (size_t)p->k.dim, dim_v = (size_t)p->v.dim;
+    const size_t padded = (size_t)aiteri_padded(p->k.dim), padded_v = (size_t)aiteri_padded(p->v.dim);
+    const int32_t tiles = aiteri_most_tiles(p, lanes);
+    for (int32_t i = 0; i < tiles; i++) {
+        aiteri_tile *tile = &t->tile[i];
+        tile->qt = (float *)aiteri_carve(arena, dim * n, sizeof(float));
+        tile->ot = (float *)aiteri_carve(arena, dim_v * n, sizeof(float));
+        tile->m = (float *)aiteri_carve(arena, n, sizeof(float));
+        tile->l = (float *)aiteri_carve(arena, n, sizeof(float));
+        tile->slope = (float *)aiteri_carve(arena, n, sizeof(float));
+        tile->position = (float *)aiteri_carve(arena, n, sizeof(float));
+        tile->mask = (aiteri_lane_mask *)aiteri_carve(arena, 1, sizeof(aiteri_lane_mask));
+    }
+    t->st = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
+    t->bias = (float *)aiteri_carve(arena, p->bias.data ? AITERI_TILE_KEYS * n : 0, sizeof(float));
+    t->k = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * padded, sizeof(float));
+    t->v = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * padded_v, sizeof(float));
+    t->rows = (float *)aiteri_carve(arena, n * (padded > padded_v ? padded : padded_v),
+                                    sizeof(float));
+    t->factor = (float *)aiteri_carve(arena, n, sizeof(float));
+    t->pointers = (const void **)aiteri_carve(arena, AITERI_TILE_KEYS, sizeof(void *));
+}
+
+typedef struct aiteri_packed_row {
+    int32_t token, head;
+} aiteri_packed_row;
+
+static aiteri_packed_row aiteri_packed_row_of(const aiteri_work *w, int32_t r)
+{
+    const int32_t heads = w->head_end - w->head_start;
+    const aiteri_packed_row row = {w->q_start + r / heads, w->head_start + r % heads};
+    return row;
+}
+
+static void aiteri_tile_lanes_fill(const aiteri_engine *e, const aiteri_sequence *s,
+                                   const aiteri_work *w, int32_t first, aiteri_tile *tile)
+{
+    const aiteri_problem *p = e->problem;
+    const int32_t lanes = e->kernels->tile_lanes;
+    tile->lo_max = 0;
+    tile->hi_min = s->seqlen_k;
+    tile->mask->sink = 0;
+    for (int32_t lane = 0; lane < lanes; lane++) {
+        tile->mask->lo[lane] = tile->mask->hi[lane] = 0;
+        tile->m[lane] = aiteri_minus_inf();
+        tile->l[lane] = tile->slope[lane] = tile->position[lane] = 0.0f;
+        if (lane >= tile->rows) continue;
+        const aiteri_packed_row row = aiteri_packed_row_of(w, first + lane);
+        const aiteri_key_range r =
+            aiteri_visible_keys(p, s->seqlen_q, s->seqlen_k, row.token);
+        tile->mask->lo[lane] = r.lo;
+        tile->mask->hi[lane] = r.hi;
+        if (r.sink > tile->mask->sink) tile->mask->sink = r.sink;
+        tile->lo_max = (int32_t)aiteri_max(tile->lo_max, r.lo);
+        tile->hi_min = (int32_t)aiteri_min(tile->hi_min, r.hi);
+        if (p->alibi_slopes) {
+            tile->slope[lane] = aiteri_slope_of(p, s, row.head);
+            tile->position[lane] = (float)((int64_t)row.token + s->seqlen_k - s->seqlen_q);
+        }
+    }
+    const aiteri_packed_row a = aiteri_packed_row_of(w, first);
+    const aiteri_packed_row b = aiteri_packed_row_of(w, first + tile->rows - 1);
+    tile->seen =
+        aiteri_visible_keys_of_span(p, s->seqlen_q, s->seqlen_k, a.token, b.token + 1);
+}
+
+static void aiteri_tile_begin(const aiteri_engine *e, const aiteri_sequence *s, const aiteri_work *w,
+                              int32_t first, int32_t rows, aiteri_tile *tile, float *buffer)
+{
+    const aiteri_problem *p = e->problem;
+    const int32_t lanes = e->kernels->tile_lanes, stride = aiteri_padded(p->k.dim);
+    tile->rows = rows;
+    aiteri_tile_lanes_fill(e, s, w, first, tile);
+    for (int32_t lane = 0; lane < lanes; lane++) {
+        if (lane >= rows) {
+            memset(buffer + lane * stride, 0, (size_t)stride * sizeof(float));
+            continue;
+        }
+        const aiteri_packed_row row = aiteri_packed_row_of(w, first + lane);
+        aiteri_gather_row(e->kernels, buffer + lane * stride,
+                          aiteri_row_at(&p->q, s, row.token, row.head), p->q.dtype, p->q.stride_dim,
+                          p->k.dim);
+    }
+    const float scale = p->softcap > 0.0f ? p->softmax_scale / p->softcap : p->softmax_scale;
+    e->kernels->tile_pack(tile->qt, buffer, stride, p->k.dim, scale);
+    memset(tile->ot, 0, (size_t)lanes * (size_t)p->v.dim * sizeof(float));
+}
+
+/* The bias of every (key, lane) of a block. */
+static void aiteri_tile_bias(const aiteri_engine *e, const aiteri_sequence *s, const aiteri_work *w,
+                             const aiteri_tile *tile, int32_t first, int32_t key, int32_t end,
+                             float *bias)
+{
+    const int32_t lanes = e->kernels->tile_lanes;
+    for (int32_t lane = 0; lane < lanes; lane++) {
+        const aiteri_packed_row row = aiteri_packed_row_of(w, first + lane);
+        for (int32_t j = key; j < end; j++)
+            bias[(j - key) * lanes + lane] =
+                lane < tile->rows && aiteri_range_meets(tile->seen, j, j + 1)
+                    ? aiteri_bias_at(e->problem, s, row.token, row.head, j)
+                    : 0.0f;
+    }
+}
+
+/* A block of keys in f32. Keys [gap, resume) between a sink prefix and the window are not loaded. */
+typedef struct aiteri_key_block {
+    int32_t first, end, gap, resume;
+    const float *k, *v;
+    int64_t k_stride, v_stride;
+    int v_finite; /* -1: not looked yet */
+} aiteri_key_block;
+
+/* The part of [first, end) that the range needs; empty if first == end. */
+static aiteri_key_block aiteri_key_block_clip(aiteri_key_range seen, int32_t first, int32_t end)
+{
+    aiteri_key_block b;
+    memset(&b, 0, sizeof b);
+    b.v_finite = -1;
+    const int32_t lo = (int32_t)aiteri_max(first, seen.lo), hi = (int32_t)aiteri_min(end, seen.hi);
+    const int32_t sink = (int32_t)aiteri_min(end, seen.sink);
+    const int window = lo < hi, prefix = sink > first;
+    b.first = prefix ? first : lo;
+    b.end = window ? hi : prefix ? sink : b.first;
+    b.gap = b.resume = b.end;
+    if (window && prefix) {
+        b.gap = sink;
+        b.resume = lo;
+    }
+    return b;
+}
+
+static void aiteri_key_block_load(const aiteri_engine *e, const aiteri_sequence *s, int32_t kv_head,
+                                  aiteri_tile_scratch *t, aiteri_key_block *b)
+{
+    const aiteri_problem *p = e->problem;
+    if (b->gap == b->resume) {
+        b->k = aiteri_source_block(e, s, &p->k, kv_head, b->first, b->end, t->pointers, t->k,
+                                   &b->k_stride);
+        b->v = aiteri_source_block(e, s, &p->v, kv_head, b->first, b->end, t->pointers, t->v,
+                                   &b->v_stride);
+        return;
+    }
+    /* Two runs: bring both into scratch rows at their own places. */
+    const int32_t runs[2][2] = {{b->first, b->gap}, {b->resume, b->end}};
+    b->k_stride = aiteri_padded(p->k.dim);
+    b->v_stride = aiteri_padded(p->v.dim);
+    for (int i = 0; i < 2; i++) {
+        const int32_t at = runs[i][0] - b->first, n = runs[i][1] - runs[i][0];
+        float *dst[2] = {t->k + at * b->k_stride, t->v + at * b->v_stride};
+        const aiteri_source *source[2] = {&p->k, &p->v};
+        for (int kv = 0; kv < 2; kv++) {
+            int64_t stride;
+            const int64_t want = kv ? b->v_stride : b->k_stride;
+            const float *src = aiteri_source_block(e, s, source[kv], kv_head, runs[i][0],
+                                                   runs[i][1], t->pointers, dst[kv], &stride);
+            for (int32_t j = 0; src != dst[kv] && j < n; j++)
+                memcpy(dst[kv] + j * want, src + j * stride,
+                       (size_t)source[kv]->dim * sizeof(float));
+        }
+    }
+    b->k = t->k;
+    b->v = t->v;
+}
+
+/* Every V row that the block holds is finite: then weight 0 hides a key completely. */
+static int aiteri_key_block_finite(const aiteri_engine *e, aiteri_key_block *b)
+{
+    if (b->v_finite < 0) {
+        const int32_t dim = e->problem->v.dim;
+        b->v_finite = e->kernels->all_finite(b->v, b->v_stride, b->gap - b->first, dim) &&
+                      e->kernels->all_finite(b->v + (b->resume - b->first) * b->v_stride,
+                                             b->v_stride, b->end - b->resume, dim);
+    }
+    return b->v_finite;
+}
+
+/* One tile against one loaded block, clipped to what the tile itself can see. */
+static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, const aiteri_work *w,
+                             aiteri_tile_scratch *t, int32_t index, aiteri_key_block *b)
+{
+    const aiteri_problem *p = e->problem;
+    const aiteri_kernels *kernels = e->kernels;
+    aiteri_tile *tile = &t->tile[index];
+    const int32_t lanes = kernels->tile_lanes;
+    const aiteri_key_block own = aiteri_key_block_clip(tile->seen, b->first, b->end);
+    if (own.first >= own.end) return;
+    const int32_t runs[2][2] = {{own.first, own.gap}, {own.resume, own.end}};
+    for (int i = 0; i < 2; i++)
+        kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes,
+                            b->k + (runs[i][0] - b->first) * b->k_stride, b->k_stride,
+                            runs[i][1] - runs[i][0], p->k.dim, tile->qt);
+    for (int32_t i = (own.gap - own.first) * lanes; i < (own.resume - own.first) * lanes; i++)
+        t->st[i] = aiteri_minus_inf();
+
+    const int masked = own.gap != own.resume || own.first < tile->lo_max || own.end > tile->hi_min;
+    if (masked || p->softcap > 0.0f || p->bias.data || p->alibi_slopes) {
+        aiteri_tile_adjust adjust = {p->softcap, NULL, NULL, NULL, NULL};
+        if (p->bias.data) {
+            aiteri_tile_bias(e, s, w, tile, index * lanes, own.first, own.end, t->bias);
+            adjust.bias = t->bias;
+        }
+        if (p->alibi_slopes) {
+            adjust.slope = tile->slope;
+            adjust.position = tile->position;
+        }
+        if (masked) adjust.mask = tile->mask;
+        kernels->tile_adjust(t->st, own.first, own.end - own.first, &adjust);
+    }
+    kernels->tile_softmax(t->st, own.end - own.first, tile->m, tile->l, tile->ot, p->v.dim);
+    const int guarded = masked && !aiteri_key_block_finite(e, b);
+    for (int i = 0; i < 2; i++) {
+        const float *v = b->v + (runs[i][0] - b->first) * b->v_stride;
+        const float *st = t->st + (runs[i][0] - own.first) * lanes;
+        const int32_t n = runs[i][1] - runs[i][0];
+        if (n == 0) continue;
+        if (guarded)
+            kernels->tile_value_guarded(tile->ot, v, b->v_stride, runs[i][0], n, p->v.dim, st,
+                                        tile->mask);
+        else kernels->tile_value(tile->ot, v, b->v_stride, n, p->v.dim, st);
+    }
+}
+
+static void aiteri_tile_end(const aiteri_engine *e, const aiteri_sequence *s, const aiteri_work *w,
+                            int32_t first, aiteri_tile *tile, aiteri_tile_scratch *t)
+{
+    const aiteri_problem *p = e->problem;
+    const int32_t stride = aiteri_padded(p->v.dim);
+    for (int32_t lane = 0; lane < e->kernels->tile_lanes; lane++) t->factor[lane] = 1.0f;
+    e->kernels->tile_unpack(t->rows, stride, tile->ot, p->v.dim, t->factor);
+    for (int32_t lane = 0; lane < tile->rows; lane++) {
+        float *row = t->rows + lane * stride;
+        const aiteri_packed_row at = aiteri_packed_row_of(w, first + lane);
+        for (int32_t d = p->v.dim; d < stride; d++) row[d] = 0.0f;
+        if (w->partial_row >= 0)
+            aiteri_store_partial(e, w->partial_row + first + lane, row, tile->m[lane],
+                                 tile->l[lane]);
+        else aiteri_finish_row(e, s, at.token, at.head, row, tile->m[lane], tile->l[lane]);
+    }
+}
+
+static void aiteri_run_tile_work(const aiteri_engine *e, const aiteri_work *w,
+                                 aiteri_tile_scratch *t)
+{
+    const aiteri_problem *p = e->problem;
+    const aiteri_sequence s = aiteri_sequence_of(p, w->batch);
+    const int32_t lanes = e->kernels->tile_lanes;
+    const int32_t rows = (w->q_end - w->q_start) * (w->head_end - w->head_start);
+    const int32_t tiles = (rows + lanes - 1) / lanes;
+    for (int32_t i = 0; i < tiles; i++)
+        aiteri_tile_begin(e, &s, w, i * lanes, (int32_t)aiteri_min(lanes, rows - i * lanes),
+                          &t->tile[i], t->rows);
+    const aiteri_key_range seen =
+        aiteri_visible_keys_of_span(p, s.seqlen_q, s.seqlen_k, w->q_start, w->q_end);
+    for (int32_t at = w->kv_start; at < w->kv_end; at += AITERI_TILE_KEYS) {
+        aiteri_key_block block = aiteri_key_block_clip(
+            seen, at, (int32_t)aiteri_min((int64_t)at + AITERI_TILE_KEYS, w->kv_end));
+        if (block.first >= block.end) continue;
+        aiteri_key_block_load(e, &s, w->head_start / p->group, t, &block);
+        for (int32_t i = 0; i < tiles; i++) aiteri_tile_step(e, &s, w, t, i, &block);
+    }
+    for (int32_t i = 0; i < tiles; i++) aiteri_tile_end(e, &s, w, i * lanes, &t->tile[i], t);
+}
+
+#endif /* AITERI_ENGINE_TILES_C */

@@ -1,0 +1,104 @@
+/* k_stream.inl.h -- head_dim in the lanes: a few query rows against a stream of K and V rows.
+ *
+ * AITERI_DOT_KEYS x 4 accumulators take one converted load of each key for several query
+ * rows; 4 x AITERI_AXPY_VECTORS keep a strip of the output in registers over a block of
+ * keys. Every (row, key) score and every (row, dim) sum is one chain in ascending order, whatever
+ * the grouping. The loads come from k_stream_types.inl.h, once per storage type. */
+
+AITERI_FORCE_INLINE void AITERI_K(prefetch_lines)(aiteri_prefetch *prefetch, int32_t lines)
+{
+    while (lines-- > 0 && prefetch->row < prefetch->count) {
+        AITERI_PREFETCH(prefetch->rows[prefetch->row] + (int64_t)prefetch->line * AITERI_LINE);
+        if (++prefetch->line == prefetch->lines) {
+            prefetch->line = 0;
+            prefetch->row++;
+        }
+    }
+}
+
+static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
+{
+    const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    AITERI_K(vf) top = minus_inf;
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
+        top = AITERI_K(max)(AITERI_K(load)(s + i), top);
+    const float old = *m, block = AITERI_K(hmax)(top);
+    const float raised = block > old ? block : old;
+    const float shift = raised > aiteri_f32_of_bits(0xff800000u) ? raised : 0.0f;
+    AITERI_K(vf) sum = AITERI_K(zero)();
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
+        const AITERI_K(vf) p = AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift));
+        sum = AITERI_K(add)(sum, p);
+        AITERI_K(store)(s + i, p);
+    }
+    float factor = 1.0f;
+    if (raised > old) {
+        float lane[AITERI_LANES];
+        AITERI_K(store)(lane, AITERI_K(weight)(AITERI_K(set1)(old), AITERI_K(set1)(raised)));
+        factor = lane[0];
+    }
+    *m = raised;
+    *l = *l * factor + AITERI_K(hsum)(sum);
+    return factor;
+}
+
+static void AITERI_K(stream_softcap)(float *s, float softcap)
+{
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
+        AITERI_K(store)(s + i, AITERI_K(mul)(AITERI_K(set1)(softcap),
+                                             AITERI_K(tanh)(AITERI_K(load)(s + i))));
+}
+
+static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
+}
+
+static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(fma)(AITERI_K(set1)(factor), AITERI_K(load)(x + d),
+                                             AITERI_K(load)(o + d)));
+}
+
+static void AITERI_K(stream_mul)(float *x, const float *y)
+{
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
+        AITERI_K(store)(x + i, AITERI_K(mul)(AITERI_K(load)(x + i), AITERI_K(load)(y + i)));
+}
+
+static float AITERI_K(row_amax)(const float *x, int32_t n)
+{
+    AITERI_K(vf) top = AITERI_K(zero)();
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
+        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
+    float amax = AITERI_K(hmax)(top);
+    for (; i < n; i++) {
+        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
+        if (a > amax) amax = a;
+    }
+    return amax;
+}
+
+#define AITERI_TYPE        f32
+#define AITERI_TYPE_C      float
+#define AITERI_TYPE_LOAD   AITERI_K(load)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_n)
+#include "k_stream_types.inl.h"
+#define AITERI_TYPE        f16
+#define AITERI_TYPE_C      uint16_t
+#define AITERI_TYPE_LOAD   AITERI_K(load_f16)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_f16_n)
+#include "k_stream_types.inl.h"
+#define AITERI_TYPE        bf16
+#define AITERI_TYPE_C      uint16_t
+#define AITERI_TYPE_LOAD   AITERI_K(load_bf16)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_bf16_n)
+#include "k_stream_types.inl.h"
+#define AITERI_TYPE        i8
+#define AITERI_TYPE_C      int8_t
+#define AITERI_TYPE_LOAD   AITERI_K(load_i8)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_i8_n)
+#include "k_stream_types.inl.h"

@@ -1,0 +1,142 @@
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
+ * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+
+#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
+#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
+{
+    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
+                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+}
+
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
+                                             int64_t q_stride, int32_t dim, const void *const *key,
+                                             const int rows)
+{
+    AITERI_K(vf) acc[4][4];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++)
+        AITERI_UNROLL(8)
+        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++)
+            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++)
+        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+}
+
+static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                                 int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                                 aiteri_prefetch *prefetch)
+{
+    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        AITERI_K(prefetch_lines)(prefetch, lines);
+        for (int32_t r = 0; r < rows; r += 4) {
+            float *at = s + r * s_stride + i;
+            const float *x = q + r * q_stride;
+            switch (rows - r) {
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            }
+        }
+    }
+}
+
+/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
+                                              int64_t p_stride, int32_t d, int32_t dim,
+                                              const void *const *values, int32_t n, const int rows,
+                                              const int vectors, aiteri_prefetch *prefetch,
+                                              int32_t lines)
+{
+    AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++)
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++)
+            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int32_t i = 0; i < n; i++) {
+        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(vf) v[AITERI_AXPY_VECTORS];
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++)
+            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
+                               : AITERI_T(chunk)(values[i], d, dim);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            AITERI_UNROLL(8)
+            for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++)
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++)
+            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+}
+
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t dim,
+                                             const void *const *values, int32_t n, const int rows,
+                                             aiteri_prefetch *prefetch)
+{
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
+    int32_t d = 0;
+    for (; d + strip <= dim; d += strip)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
+                             prefetch, AITERI_LINES(strip));
+    for (; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+}
+
+static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                  int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                                  aiteri_prefetch *prefetch)
+{
+    for (int32_t r = 0; r < rows; r += 4) {
+        float *at = o + r * o_stride;
+        const float *w = p + r * p_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        }
+    }
+}
+
+#undef AITERI_T
+#undef AITERI_ROW
+#undef AITERI_LINES
+#undef AITERI_TYPE
+#undef AITERI_TYPE_C
+#undef AITERI_TYPE_LOAD
+#undef AITERI_TYPE_LOAD_N

@@ -1,0 +1,141 @@
+/* merge_attn_states.c -- joins two attention results over disjoint keys by their log-sum-exp.
+ *
+ *     m = max(lse_a, lse_b), w_x = exp(lse_x - m), out = (w_a out_a + w_b out_b) / (w_a + w_b) */
+#ifndef AITERI_MERGE_ATTN_STATES_C
+#define AITERI_MERGE_ATTN_STATES_C
+
+#include "../base/argument.c"
+#include "../base/context.c"
+
+/* out may be exactly out_a (lse exactly lse_a): same data, strides and dtype. */
+static int aiteri_same_view(const aiter_tensor *a, const aiter_tensor *b)
+{
+    if (a->data != b->data || a->dtype != b->dtype || a->ndim != b->ndim) return 0;
+    for (int32_t i = 0; i < a->ndim; i++)
+        if (a->shape[i] != b->shape[i] || a->stride[i] != b->stride[i]) return 0;
+    return 1;
+}
+
+static void aiteri_merge_check(aiteri_check *c, aiter_merge_attn_states_args *a)
+{
+    aiter_tensor *outs[3] = {&a->out_a, &a->out_b, &a->out};
+    aiter_tensor *lses[3] = {&a->lse_a, &a->lse_b, &a->lse};
+    const char *out_names[3] = {"out_a", "out_b", "out"}, *lse_names[3] = {"lse_a", "lse_b", "lse"};
+    for (int i = 0; i < 3; i++) {
+        aiteri_check_tensor(c, out_names[i], outs[i], 3, 4, AITERI_FLOATS, 1);
+        aiteri_check_tensor(c, lse_names[i], lses[i], 2, 3, AITERI_ONLY_F32, i < 2);
+    }
+    if (c->status != AITER_OK) return;
+    const int32_t n = a->out_a.ndim; /* [.., tokens, H, D] beside [.., H, tokens] */
+    for (int i = 0; i < 3; i++) {
+        if (outs[i]->ndim != n)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d (= out_a)", c->op,
+                          out_names[i], (int)outs[i]->ndim, (int)n);
+        for (int32_t d = 0; d < n; d++)
+            aiteri_check_extent(c, out_names[i], outs[i], d, a->out_a.shape[d], "out_a");
+        if (lses[i]->ndim == 0) continue;
+        if (lses[i]->ndim != n - 1) {
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d", c->op, lse_names[i],
+                          (int)lses[i]->ndim, (int)n - 1);
+            continue;
+        }
+        if (n == 4) aiteri_check_extent(c, lse_names[i], lses[i], 0, a->out_a.shape[0], "the batch");
+        aiteri_check_extent(c, lse_names[i], lses[i], n - 3, a->out_a.shape[n - 2], "heads of out_a");
+        aiteri_check_extent(c, lse_names[i], lses[i], n - 2, a->out_a.shape[n - 3], "rows of out_a");
+    }
+    if (c->status != AITER_OK) return;
+    const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
+    const aiteri_operand operand[] = {
+        {"out", &a->out},
+        {"lse", &a->lse},
+        {"out_a", aiteri_same_view(&a->out, &a->out_a) ? &none : &a->out_a},
+        {"lse_a", aiteri_same_view(&a->lse, &a->lse_a) ? &none : &a->lse_a},
+        {"out_b", &a->out_b},
+        {"lse_b", &a->lse_b}};
+    aiteri_check_overlap(c, operand, 6, 2);
+}
+
+static int64_t aiteri_row_offset(const aiter_tensor *t, int64_t b, int64_t s, int64_t h)
+{
+    const int32_t n = t->ndim;
+    return (n == 4 ? b * t->stride[0] : 0) + s * t->stride[n - 3] + h * t->stride[n - 2];
+}
+
+static float *aiteri_lse_at(const aiter_tensor *t, int64_t b, int64_t s, int64_t h)
+{
+    const int32_t n = t->ndim;
+    return (float *)t->data + (n == 3 ? b * t->stride[0] : 0) + h * t->stride[n - 2] +
+           s * t->stride[n - 1];
+}
+
+static void aiteri_merge_row(const aiter_merge_attn_states_args *a, int64_t b, int64_t s, int64_t h)
+{
+    const float none = aiteri_minus_inf();
+    const float lse[2] = {*aiteri_lse_at(&a->lse_a, b, s, h), *aiteri_lse_at(&a->lse_b, b, s, h)};
+    const aiter_tensor *side[2] = {&a->out_a, &a->out_b};
+    const float m = lse[0] > lse[1] ? lse[0] : lse[1];
+    double weight[2], sum = 0.0;
+    for (int i = 0; i < 2; i++) {
+        weight[i] = lse[i] == none ? 0.0 : lse[i] == m ? 1.0 : exp((double)lse[i] - (double)m);
+        sum += weight[i];
+    }
+    const int32_t n = a->out.ndim;
+    for (int64_t d = 0; d < a->out.shape[n - 1]; d++) {
+        double x = 0.0;
+        for (int i = 0; i < 2; i++)
+            if (lse[i] != none)
+                x += weight[i] / sum *
+                     (double)aiter_load_element(side[i]->dtype, side[i]->data,
+                                                aiteri_row_offset(side[i], b, s, h) +
+                                                    d * side[i]->stride[n - 1]);
+        aiter_store_element(a->out.dtype, a->out.data,
+                            aiteri_row_offset(&a->out, b, s, h) + d * a->out.stride[n - 1], (float)x);
+    }
+    if (a->lse.ndim)
+        *aiteri_lse_at(&a->lse, b, s, h) = sum == 0.0 ? none : (float)((double)m + log(sum));
+}
+
+/* What the workers of a merge share. */
+typedef struct aiteri_merge_run {
+    const aiter_merge_attn_states_args *args;
+    int64_t batch, tokens, heads;
+    int32_t workers;
+} aiteri_merge_run;
+
+static void aiteri_merge_worker(void *arg, int32_t i)
+{
+    const aiteri_merge_run *run = (const aiteri_merge_run *)arg;
+    const int64_t rows = run->batch * run->tokens;
+    for (int64_t r = rows * i / run->workers; r < rows * (i + 1) / run->workers; r++)
+        for (int64_t h = 0; h < run->heads; h++)
+            aiteri_merge_row(run->args, r / run->tokens, r % run->tokens, h);
+}
+
+AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_args *args,
+                                               aiter_context *ctx)
+{
+    aiteri_check c = {"aiter_merge_attn_states", ctx, AITER_OK};
+    aiteri_context_begin(ctx);
+    aiteri_check_true(&c, args != NULL, "args", "a pointer");
+    if (c.status != AITER_OK) return c.status;
+    aiter_merge_attn_states_args a = *args;
+    aiteri_merge_check(&c, &a);
+    if (c.status != AITER_OK) return c.status;
+    const int32_t n = a.out.ndim;
+    aiteri_merge_run run = {&a, n == 4 ? a.out.shape[0] : 1, a.out.shape[n - 3], a.out.shape[n - 2],
+                            aiteri_context_workers(ctx)};
+    if (run.batch * run.tokens > 0) aiteri_parallel(ctx, aiteri_merge_worker, &run, run.workers);
+    return AITER_OK;
+}
+
+AITER_API aiter_status aiter_merge_attn_states_workspace(const aiter_merge_attn_states_args *args,
+                                                         aiter_context *ctx, size_t *bytes)
+{
+    if (!args || !bytes)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "aiter_merge_attn_states_workspace.%s: is NULL",
+                           args ? "bytes" : "args");
+    *bytes = 0;
+    return AITER_OK;
+}
+
+#endif /* AITERI_MERGE_ATTN_STATES_C */

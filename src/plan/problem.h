@@ -1,0 +1,88 @@
+/* problem.h -- every softmax attention, once: query rows x a source of keys and values x a score
+ * pipeline x an epilogue. Ops lower their arguments to this; the planner and the engine know no op. */
+#ifndef AITERI_PROBLEM_H
+#define AITERI_PROBLEM_H
+
+#include "../api_types.h"
+#include "../base/check.h"
+
+/* Rows of q or out: element (b, t, h, d) at data[b*batch + t*token + h*head + d*dim]. In a packed
+ * (varlen) tensor stride_batch is 0 and t counts from the tensor's start. */
+typedef struct aiteri_rows {
+    char *data;
+    aiter_dtype dtype;
+    int64_t stride_batch, stride_token, stride_head, stride_dim;
+} aiteri_rows;
+
+/* Scales of a quantised source, same index order; strides 0 where a scale does not vary. */
+typedef struct aiteri_scales {
+    const float *data; /* NULL: none */
+    int64_t stride_outer, stride_token, stride_head;
+} aiteri_scales;
+
+/* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it. */
+typedef struct aiteri_source {
+    const char *data;
+    aiter_dtype dtype;
+    int32_t dim;
+    int64_t stride_outer, stride_token, stride_head, stride_dim;
+    aiteri_scales scales;
+} aiteri_source;
+
+typedef struct aiteri_problem {
+    int32_t batch, heads_q, heads_k, group; /* group = heads_q / heads_k */
+    aiteri_rows q, out;
+    float *lse; /* NULL: not wanted */
+    int64_t lse_stride_batch, lse_stride_head, lse_stride_token;
+    aiteri_source k, v;
+
+    /* Lengths: cu_* packed, used_* per batch row, else seqlen_* for all. */
+    int32_t seqlen_q, seqlen_k;
+    const int32_t *cu_seqlens_q, *cu_seqlens_k, *seqused_q, *seqused_k;
+    int64_t cu_stride_q, cu_stride_k, used_stride_q, used_stride_k;
+    int64_t total_q; /* query tokens of all sequences, a bound */
+    int32_t max_seqlen_q, max_seqlen_k;
+
+    /* Pages: key j of sequence b is token j % page_size of block block_table[b][j / page_size]. */
+    const int32_t *block_table; /* NULL: not paged */
+    int64_t table_stride_batch, table_stride_entry;
+    int32_t page_size, num_blocks, table_entries;
+
+    aiter_mask mask; /* never DEFAULT */
+    int32_t window_left, window_right, sink_tokens;
+    float softmax_scale, softcap;
+    const float *alibi_slopes; /* NULL: none */
+    int64_t alibi_stride_batch, alibi_stride_head;
+    aiteri_rows bias; /* (b, i, h, j): stride_token per query, stride_dim per key; data NULL: none */
+    const float *sinks;
+    int64_t sinks_stride;
+    int32_t num_splits;
+    int32_t head_dim_v;
+} aiteri_problem;
+
+/* One sequence of the batch. Packed rows start at q_start; keys of a packed source at k_start. */
+typedef struct aiteri_sequence {
+    int32_t index;
+    int32_t seqlen_q, seqlen_k;
+    int64_t q_start, k_start;
+} aiteri_sequence;
+
+static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
+{
+    aiteri_sequence s = {b, p->seqlen_q, p->seqlen_k, 0, 0};
+    if (p->cu_seqlens_q) {
+        s.q_start = p->cu_seqlens_q[b * p->cu_stride_q];
+        s.seqlen_q = (int32_t)(p->cu_seqlens_q[(b + 1) * p->cu_stride_q] - s.q_start);
+    } else if (p->seqused_q) {
+        s.seqlen_q = p->seqused_q[b * p->used_stride_q];
+    }
+    if (p->cu_seqlens_k) {
+        s.k_start = p->cu_seqlens_k[b * p->cu_stride_k];
+        s.seqlen_k = (int32_t)(p->cu_seqlens_k[(b + 1) * p->cu_stride_k] - s.k_start);
+    } else if (p->seqused_k) {
+        s.seqlen_k = p->seqused_k[b * p->used_stride_k];
+    }
+    return s;
+}
+
+#endif /* AITERI_PROBLEM_H */

@@ -1,0 +1,278 @@
+/* schedule.c -- cuts a problem into works and merges. Integer maths only, no tensor data but lengths.
+ *
+ * A work is a span of query tokens x a range of query heads x a piece of the keys. Which family of
+ * kernels a sequence takes and where its keys are split follow from its own Sq and Sk alone, so its
+ * bits do not depend on the batch, the threads or the page size; how many tokens and heads share a work
+ * does, and cannot be seen in the bits (kernel_table.h). */
+#ifndef AITERI_SCHEDULE_C
+#define AITERI_SCHEDULE_C
+
+#include "mask.c"
+#include "../cpu/kernel_table.h"
+
+enum {
+    AITERI_STREAM_ROWS = 16,      /* packed rows up to which a sequence takes the stream family */
+    AITERI_STREAM_SPLIT = 512,    /* keys per piece of a stream ... */
+    AITERI_STREAM_SPLITS = 64,    /* ... doubled until there are at most so many */
+    AITERI_TILE_SPLIT = 2304,     /* the same for tiles, of sequences with few query rows */
+    AITERI_TILE_SPLITS = 32,
+    AITERI_TILE_SPLIT_ROWS = 1024, /* packed rows up to which tiles are split at all */
+    AITERI_TILES_PER_WORK = 8,
+    AITERI_TILE_STATE_BYTES = 192 * 1024, /* Q^T and O^T of one work: most of a small L2 */
+    AITERI_STREAM_STATE_ROWS = 128,
+    AITERI_WORK_INTS = 8,
+    AITERI_REDUCE_INTS = 4
+};
+
+/* What the cutting depends on besides the problem. */
+typedef struct aiteri_geometry {
+    aiter_isa isa;
+    int32_t workers, tile_lanes;
+    int32_t tiles;        /* per work */
+    int32_t stream_heads; /* kv heads per work */
+} aiteri_geometry;
+
+/* One row of work_info, unpacked. */
+typedef struct aiteri_work {
+    int32_t batch, partial_row, q_start, q_end, kv_start, kv_end, reduce, head_start, head_end;
+} aiteri_work;
+
+/* The arrays of a plan under construction; NULL arrays: count only. */
+typedef struct aiteri_schedule {
+    int32_t *work_indptr, *work_info, *reduce_indptr, *reduce_final_map, *reduce_partial_map;
+    int64_t works, reduces, partial_rows, partials;
+    int64_t cost, total_cost;
+    int32_t workers, worker; /* the worker whose range is being filled */
+} aiteri_schedule;
+
+/* Upper bounds of a schedule's sizes, from shapes alone. */
+typedef struct aiteri_schedule_bounds {
+    size_t works, reduces, partial_rows, partials;
+} aiteri_schedule_bounds;
+
+static int aiteri_takes_stream(const aiteri_problem *p, int32_t seqlen_q)
+{
+    return (int64_t)seqlen_q * p->group <= AITERI_STREAM_ROWS;
+}
+
+/* Keys per piece; at least seqlen_k when the keys are not split. */
+static int64_t aiteri_split_keys(const aiteri_problem *p, int64_t seqlen_q, int64_t seqlen_k)
+{
+    const int stream = seqlen_q * p->group <= AITERI_STREAM_ROWS;
+    const int64_t unit = stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS;
+    if (p->num_splits > 0)
+        return aiteri_round_up(aiteri_max(1, aiteri_ceil_div(seqlen_k, p->num_splits)), unit);
+    if (!stream && (seqlen_q * p->group > AITERI_TILE_SPLIT_ROWS || seqlen_k <= 2 * AITERI_TILE_SPLIT))
+        return aiteri_round_up(aiteri_max(1, seqlen_k), unit);
+    int64_t keys = stream ? AITERI_STREAM_SPLIT : AITERI_TILE_SPLIT;
+    while (aiteri_ceil_div(seqlen_k, keys) > (stream ? AITERI_STREAM_SPLITS : AITERI_TILE_SPLITS))
+        keys *= 2;
+    return keys;
+}
+
+/* The most pieces any sequence of up to max_k keys is cut into; monotone in max_k. */
+static int64_t aiteri_most_splits(const aiteri_problem *p, int stream, int64_t max_k)
+{
+    const int64_t unit = stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS;
+    if (p->num_splits > 0) return aiteri_min(p->num_splits, aiteri_ceil_div(max_k, unit));
+    if (stream) return aiteri_min(AITERI_STREAM_SPLITS, aiteri_ceil_div(max_k, AITERI_STREAM_SPLIT));
+    if (max_k <= 2 * AITERI_TILE_SPLIT) return 1;
+    return aiteri_min(AITERI_TILE_SPLITS, aiteri_ceil_div(max_k, AITERI_TILE_SPLIT));
+}
+
+static int32_t aiteri_most_tiles(const aiteri_problem *p, int32_t tile_lanes)
+{
+    const int64_t bytes = (int64_t)tile_lanes * (p->k.dim + p->v.dim) * (int64_t)sizeof(float);
+    return (int32_t)aiteri_clamp(AITERI_TILE_STATE_BYTES / bytes, 1, AITERI_TILES_PER_WORK);
+}
+
+/* kv heads that may share a stream work: all of them where a token's heads lie side by side. */
+static int32_t aiteri_most_stream_heads(const aiteri_problem *p)
+{
+    const int token_major = p->k.stride_token > p->k.stride_head && p->heads_k > 1;
+    const int64_t rows = aiteri_max(p->group, AITERI_STREAM_ROWS / p->group * p->group);
+    if (!token_major) return 1;
+    return (int32_t)aiteri_clamp(AITERI_STREAM_STATE_ROWS / rows, 1, p->heads_k);
+}
+
+/* Fewer tiles and heads per work when there would be too few works for the workers. */
+static aiteri_geometry aiteri_geometry_of(const aiteri_problem *p, const aiteri_kernels *kernels,
+                                          int32_t workers)
+{
+    aiteri_geometry g = {kernels->isa, workers, kernels->tile_lanes,
+                         aiteri_most_tiles(p, kernels->tile_lanes), aiteri_most_stream_heads(p)};
+    int64_t tile_rows = 0, pieces = 0;
+    for (int32_t b = 0; b < p->batch; b++) {
+        const aiteri_sequence s = aiteri_sequence_of(p, b);
+        if (aiteri_takes_stream(p, s.seqlen_q))
+            pieces += aiteri_ceil_div(s.seqlen_k, aiteri_split_keys(p, s.seqlen_q, s.seqlen_k));
+        else
+            tile_rows += (int64_t)s.seqlen_q * p->heads_q;
+    }
+    const int64_t wanted = 4 * (int64_t)workers;
+    if (workers > 1) {
+        g.tiles = (int32_t)aiteri_clamp(tile_rows / (wanted * g.tile_lanes), 1, g.tiles);
+        g.stream_heads = (int32_t)aiteri_clamp(pieces * p->heads_k / wanted, 1, g.stream_heads);
+    }
+    return g;
+}
+
+/* Counts a work, and writes it once the arrays are there. Workers own stretches of equal cost. */
+static void aiteri_add_work(aiteri_schedule *s, const aiteri_work *w, int64_t cost)
+{
+    if (s->work_info) {
+        while (s->worker < s->workers - 1 &&
+               s->cost >= aiteri_ceil_div(s->total_cost * (s->worker + 1), s->workers))
+            s->work_indptr[++s->worker] = (int32_t)s->works;
+        int32_t *row = s->work_info + s->works * AITERI_WORK_INTS;
+        row[0] = w->batch;
+        row[1] = w->partial_row;
+        row[2] = w->q_start;
+        row[3] = w->q_end;
+        row[4] = w->kv_start;
+        row[5] = w->kv_end;
+        row[6] = w->reduce;
+        row[7] = (int32_t)((uint32_t)w->head_start | (uint32_t)w->head_end << 16);
+    }
+    s->works++;
+    s->cost += cost;
+}
+
+static aiteri_work aiteri_work_at(const int32_t *work_info, int64_t i)
+{
+    const int32_t *row = work_info + i * AITERI_WORK_INTS;
+    const aiteri_work w = {row[0], row[1], row[2], row[3], row[4], row[5], row[6],
+                           (int32_t)((uint32_t)row[7] & 0xffffu), (int32_t)((uint32_t)row[7] >> 16)};
+    return w;
+}
+
+/* Keys of [first, end) that the range shows. */
+static int64_t aiteri_keys_in_range(aiteri_key_range r, int64_t first, int64_t end)
+{
+    return aiteri_max(0, aiteri_min(end, r.hi) - aiteri_max(first, r.lo)) +
+           aiteri_max(0, aiteri_min(end, r.sink) - first);
+}
+
+/* The works of one span of tokens and heads: one per piece of the keys that the span can see. */
+static void aiteri_schedule_span(aiteri_schedule *s, const aiteri_problem *p,
+                                 const aiteri_sequence *q, aiteri_work w)
+{
+    const aiteri_key_range seen =
+        aiteri_visible_keys_of_span(p, q->seqlen_q, q->seqlen_k, w.q_start, w.q_end);
+    const int64_t keys = aiteri_split_keys(p, q->seqlen_q, q->seqlen_k);
+    const int64_t rows = (int64_t)(w.q_end - w.q_start) * (w.head_end - w.head_start);
+    int64_t pieces = 0, last = 0;
+    for (int64_t at = 0; at < q->seqlen_k; at += keys)
+        if (aiteri_range_meets(seen, at, at + keys)) {
+            pieces++;
+            last = at;
+        }
+    w.partial_row = w.reduce = -1;
+    if (pieces <= 1) {
+        w.kv_start = (int32_t)last;
+        w.kv_end = pieces ? (int32_t)aiteri_min(last + keys, q->seqlen_k) : w.kv_start;
+        aiteri_add_work(s, &w, rows * (16 + aiteri_keys_in_range(seen, w.kv_start, w.kv_end)));
+        return;
+    }
+    w.reduce = (int32_t)s->reduces;
+    if (s->reduce_final_map) {
+        int32_t *row = s->reduce_final_map + s->reduces * AITERI_REDUCE_INTS;
+        row[0] = w.batch;
+        row[1] = w.q_start;
+        row[2] = w.q_end;
+        row[3] = (int32_t)((uint32_t)w.head_start | (uint32_t)w.head_end << 16);
+    }
+    for (int64_t at = 0; at < q->seqlen_k; at += keys) {
+        if (!aiteri_range_meets(seen, at, at + keys)) continue;
+        w.partial_row = (int32_t)s->partial_rows;
+        w.kv_start = (int32_t)at;
+        w.kv_end = (int32_t)aiteri_min(at + keys, q->seqlen_k);
+        aiteri_add_work(s, &w, rows * (16 + aiteri_keys_in_range(seen, w.kv_start, w.kv_end)));
+        if (s->reduce_partial_map) s->reduce_partial_map[s->partials] = w.partial_row;
+        s->partials++;
+        s->partial_rows += rows;
+    }
+    s->reduces++;
+    if (s->reduce_indptr) s->reduce_indptr[s->reduces] = (int32_t)s->partials;
+}
+
+/* Spans of a sequence: tile works hold one kv head, the longest causal spans first; stream works hold
+ * the whole query and several kv heads. */
+static void aiteri_schedule_sequence(aiteri_schedule *s, const aiteri_problem *p,
+                                     const aiteri_geometry *g, int32_t b)
+{
+    const aiteri_sequence q = aiteri_sequence_of(p, b);
+    if (q.seqlen_q == 0) return;
+    const int stream = aiteri_takes_stream(p, q.seqlen_q);
+    const int32_t rows = g->tiles * g->tile_lanes;
+    const int32_t heads = stream ? g->stream_heads * p->group
+                                 : (int32_t)aiteri_min(p->group, rows);
+    const int32_t tokens = stream ? q.seqlen_q : rows / heads;
+    for (int32_t head = 0; head < p->heads_q;) {
+        /* A tile work stays inside one kv head. */
+        const int64_t limit = stream ? p->heads_q : (int64_t)(head / p->group + 1) * p->group;
+        aiteri_work w = {b, -1, 0, 0, 0, 0, -1, head, (int32_t)aiteri_min(head + heads, limit)};
+        for (int64_t start = (q.seqlen_q - 1) / tokens * (int64_t)tokens; start >= 0; start -= tokens) {
+            w.q_start = (int32_t)start;
+            w.q_end = (int32_t)aiteri_min(start + tokens, q.seqlen_q);
+            aiteri_schedule_span(s, p, &q, w);
+        }
+        head = w.head_end;
+    }
+}
+
+/* Counts (arrays NULL) or fills the schedule; filling needs total_cost of the counting pass. */
+static void aiteri_schedule_all(aiteri_schedule *s, const aiteri_problem *p,
+                                const aiteri_geometry *g)
+{
+    s->works = s->reduces = s->partial_rows = s->partials = s->cost = 0;
+    s->workers = g->workers;
+    s->worker = 0;
+    if (s->work_indptr) s->work_indptr[0] = 0;
+    if (s->reduce_indptr) s->reduce_indptr[0] = 0;
+    for (int32_t b = 0; b < p->batch; b++) aiteri_schedule_sequence(s, p, g, b);
+    if (s->work_indptr)
+        while (s->worker < s->workers) s->work_indptr[++s->worker] = (int32_t)s->works;
+    else
+        s->total_cost = s->cost;
+}
+
+/* Sizes that no schedule of these shapes exceeds; monotone in every extent and maximum. */
+static aiteri_schedule_bounds aiteri_schedule_bounds_of(const aiteri_problem *p, int32_t tile_lanes)
+{
+    const size_t batch = (size_t)p->batch, heads_q = (size_t)p->heads_q;
+    const size_t group = (size_t)p->group, lanes = (size_t)tile_lanes;
+    const size_t tokens = (size_t)aiteri_min(p->total_q, (int64_t)p->batch * p->max_seqlen_q);
+    const size_t per_tile = group < lanes ? lanes / group : 1;
+    const size_t head_parts = heads_q / group * ((group + lanes - 1) / lanes);
+    size_t tile_splits = (size_t)aiteri_most_splits(p, 0, p->max_seqlen_k);
+    size_t stream_splits = (size_t)aiteri_most_splits(p, 1, p->max_seqlen_k);
+    if (tile_splits < 1) tile_splits = 1;
+    if (stream_splits < 1) stream_splits = 1;
+
+    /* Tokens of sequences short enough to be split; explicit splits concern every sequence. */
+    const size_t split_rows = p->num_splits > 0 ? (size_t)p->max_seqlen_q
+                                                : (size_t)AITERI_TILE_SPLIT_ROWS / group + 1;
+    size_t split_tokens = aiteri_mul_size(batch, split_rows);
+    if (split_tokens > tokens) split_tokens = tokens;
+    size_t stream_tokens = aiteri_mul_size(batch, (size_t)AITERI_STREAM_ROWS / group);
+    if (stream_tokens > tokens) stream_tokens = tokens;
+
+    const size_t spans = aiteri_mul_size(aiteri_add_size(tokens / per_tile, batch), head_parts);
+    const size_t split_spans =
+        aiteri_mul_size(aiteri_add_size(split_tokens / per_tile, batch), head_parts);
+    const size_t stream_spans = aiteri_mul_size(batch, (size_t)p->heads_k);
+    aiteri_schedule_bounds n;
+    n.reduces = aiteri_add_size(tile_splits > 1 ? split_spans : 0,
+                                stream_splits > 1 ? stream_spans : 0);
+    n.partials = aiteri_add_size(tile_splits > 1 ? aiteri_mul_size(split_spans, tile_splits) : 0,
+                                 stream_splits > 1 ? aiteri_mul_size(stream_spans, stream_splits) : 0);
+    n.works = aiteri_add_size(aiteri_add_size(spans, stream_spans), n.partials);
+    n.partial_rows = aiteri_add_size(
+        tile_splits > 1 ? aiteri_mul_size(aiteri_mul_size(split_tokens, heads_q), tile_splits) : 0,
+        stream_splits > 1 ? aiteri_mul_size(aiteri_mul_size(stream_tokens, heads_q), stream_splits)
+                          : 0);
+    return n;
+}
+
+#endif /* AITERI_SCHEDULE_C */
