@@ -52,11 +52,12 @@ pub fn build(b: *std.Build) void {
     }
 
     const bench_step = b.step("bench", "build the benchmarks");
-    for (sources(b, "bench", "bench_")) |name| addInstalled(programs, bench_step, "bench", name);
-    for (sources(b, "bench", "peak")) |name| addInstalled(programs, bench_step, "bench", name);
+    addInstalled(programs, bench_step, "bench", "bench_");
+    addInstalled(programs, bench_step, "bench", "peak");
 
+    // Those in C; the C++ one would first build libc++, which takes minutes, and CMake builds it.
     const examples_step = b.step("examples", "build the examples");
-    for (sources(b, "examples", "")) |name| addInstalled(programs, examples_step, "examples", name);
+    addInstalled(programs, examples_step, "examples", "");
 }
 
 fn addLibrary(programs: Programs) void {
@@ -112,10 +113,13 @@ fn addTest(programs: Programs, step: *std.Build.Step, name: []const u8, source: 
     step.dependOn(&runAtRoot(programs.b, programs.add(name, source, header)).step);
 }
 
-fn addInstalled(programs: Programs, step: *std.Build.Step, folder: []const u8, name: []const u8) void {
+/// Every program of a folder with such a name.
+fn addInstalled(programs: Programs, step: *std.Build.Step, folder: []const u8, prefix: []const u8) void {
     const b = programs.b;
-    const exe = programs.add(name, b.fmt("{s}/{s}.c", .{ folder, name }), "aiter_attn.h");
-    step.dependOn(&b.addInstallArtifact(exe, .{}).step);
+    for (sources(b, folder, prefix)) |name| {
+        const exe = programs.add(name, b.fmt("{s}/{s}.c", .{ folder, name }), "aiter_attn.h");
+        step.dependOn(&b.addInstallArtifact(exe, .{}).step);
+    }
 }
 
 /// The tests of the example's parts include only files of examples/, so once is enough.
