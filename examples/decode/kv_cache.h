@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "options.h"
+#include "cache_type.h"
 
 typedef struct kv_cache_shape {
     int32_t layers, kv_heads, k_dim, v_dim; /* k_dim of keys, v_dim of values */

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <time.h>
 
-enum cache_type { CACHE_F16, CACHE_F32, CACHE_BF16, CACHE_INT8, CACHE_TYPES };
+#include "cache_type.h"
 
 enum { OPTIONS_MAX_THREADS = 1024, OPTIONS_MAX_PAGE = 4096, OPTIONS_MAX_TOKENS = 1 << 30 };
 
@@ -61,8 +61,6 @@ typedef struct option_row {
     double least, most;
     const char *help;
 } option_row;
-
-static const char *const option_cache_names[CACHE_TYPES] = {"f16", "f32", "bf16", "int8"};
 
 #define OPTION_AT(field) offsetof(options, field)
 static const option_row option_rows[] = {
@@ -166,7 +164,7 @@ static int option_store(options *o, const option_row *row, const char *text, cha
         }
     } else if (row->kind == OPTION_CACHE) {
         int32_t type = 0;
-        while (type < CACHE_TYPES && strcmp(text, option_cache_names[type]) != 0) type++;
+        while (type < CACHE_TYPES && strcmp(text, cache_type_name(type)) != 0) type++;
         if (type == CACHE_TYPES) {
             snprintf(err, errlen, "%s: got '%.40s', expected f32, f16, bf16 or int8", row->name,
                      text);

@@ -90,7 +90,7 @@ static int session_size_cache(session *s, int64_t tokens)
     if (machine == 0 || (double)sizes.bytes <= machine) return 0;
     snprintf(s->err, sizeof s->err,
              "--ctx-size: a %s cache of %lld tokens takes %.1f GiB, this machine has %.1f GiB",
-             option_cache_names[s->how->cache_type], (long long)tokens, (double)sizes.bytes * gib,
+             cache_type_name(s->how->cache_type), (long long)tokens, (double)sizes.bytes * gib,
              machine * gib);
     return EXIT_OPTION;
 }
@@ -181,7 +181,7 @@ static void session_print_timings(const session *s, const batch_timings *t)
             total > 0 ? 100 * s->m.attention_seconds / total : 0.0);
     fprintf(stderr,
             "%16s = %10.2f MiB %s, %d pages of %d tokens, at most %d used by %d sequences\n",
-            "cache", (double)s->cache.bytes * mib, option_cache_names[s->how->cache_type],
+            "cache", (double)s->cache.bytes * mib, cache_type_name(s->how->cache_type),
             (int)s->cache_shape.blocks, (int)s->cache_shape.page_size, (int)t->most_blocks,
             (int)t->most_sequences);
     fprintf(stderr, "%16s = %s, %d threads%s\n", "kernels", info.isa_name, (int)info.num_threads,
