@@ -59,7 +59,8 @@ static inline aiter_flash_attn_fwd_args problem_flash_args(const attn_problem *p
     a.cu_seqlens_q = p->cu_q;
     a.cu_seqlens_k = p->cu_k;
     a.max_seqlen_q = call->max_seqlen_q;
-    a.max_seqlen_k = call->max_seqlen_k;
+    a.max_seqlen_k =
+        c->bias ? c->sk : call->max_seqlen_k; /* a packed bias has rows of this length */
     a.block_table = p->table;
     a.k_scale = p->k_scale;
     a.v_scale = p->v_scale;

@@ -188,7 +188,7 @@ static void forms(void)
                 c.len_k = lists[i].k;
                 c.page = 4;
                 c.seed += (uint64_t)mask;
-                if (form == FORM_VARLEN) c.bias = mask == 2 ? BIAS_H_SQ_SK : BIAS_SQ_SK;
+                if (form >= FORM_VARLEN) c.bias = mask == 2 ? BIAS_H_SQ_SK : BIAS_SQ_SK;
                 if (form == FORM_DENSE || form == FORM_PAGED) c.sq = 9;
                 c.layout = (attn_layout)((i + form + mask) % LAYOUT_COUNT);
                 case_run(&c);
@@ -362,7 +362,7 @@ static void random_sweep(uint64_t seed)
         c.scale = rng_int(&r, 0, 3) ? 0 : 0.01 * rng_int(&r, 1, 100);
         c.softcap = rng_int(&r, 0, 4) ? 0 : 0.1 * rng_int(&r, 1, 300);
         c.alibi = rng_int(&r, 0, 3) ? 0 : rng_int(&r, 1, 2);
-        if (!case_is_paged(&c) && !rng_int(&r, 0, 3)) {
+        if (!rng_int(&r, 0, 3)) {
             c.bias = (attn_bias)rng_int(&r, 1, BIAS_COUNT - 1);
             if (case_is_packed(&c)) c.bias = rng_int(&r, 0, 1) ? BIAS_SQ_SK : BIAS_H_SQ_SK;
             c.bias_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);

@@ -1,0 +1,276 @@
+/* test_reshape_and_cache.c -- new tokens into pages: which slots change and to what, exactly. */
+#include "test.h"
+#include "reference.c"
+#include "case_run.h"
+
+#define COUNT(list) ((int)(sizeof(list) / sizeof(list)[0]))
+
+typedef enum slot_kind {
+    SLOTS_SHUFFLED = 0, /* every fifth token skipped */
+    SLOTS_IN_TURN,
+    SLOTS_ALL_SKIPPED,
+    SLOTS_LAST, /* from the end of the cache backwards */
+    SLOTS_COUNT
+} slot_kind;
+
+typedef struct cache_case {
+    int tokens, hk, dq, dv, blocks, page;
+    aiter_dtype type, cache_type, slot_type;
+    aiter_quant quant;
+    int scale_per_head, special; /* special: zero rows, huge, tiny and non-finite values */
+    int gaps; /* 1: gaps, 2: k and v pages interleaved, 3: strides of the heads swapped */
+    slot_kind slots;
+    uint64_t seed;
+} cache_case;
+
+typedef struct cache_side {
+    attn_place rows, pages, scale;
+    aiter_tensor rows_t, pages_t, scale_t;
+    unsigned char *pages_before, *scale_before;
+    int d;
+} cache_side;
+
+static int64_t slot_of(const cache_case *c, int token)
+{
+    int64_t slots = (int64_t)c->blocks * c->page;
+    switch (c->slots) {
+    case SLOTS_ALL_SKIPPED: return -1;
+    case SLOTS_IN_TURN: return token;
+    case SLOTS_LAST: return slots - 1 - token;
+    default: return token % 5 == 3 ? -1 : (token * 7 + 3) % slots; /* 7 does not divide slots */
+    }
+}
+
+/* Most specials fit every quantiser; NaN and infinity only meet conversions. */
+static double token_value(const cache_case *c, int which, int token, int h, int d)
+{
+    static const double specials[] = {0, 65504, 65520, 3.3e38, 1e-40, 6e-8, 5.96e-8, -1.5};
+    double x = problem_value(c->seed, 20 + which, 0, h, token, d);
+    if (c->special && token % 3 == 0) return 0;
+    if (c->special && c->quant == AITER_QUANT_CONVERT && token % 3 == 1) {
+        x = specials[(d + h) % COUNT(specials)];
+        if (d % 11 == 10) x = double_of_bits(BITS_NAN);
+        if (d % 11 == 9) x = double_of_bits(h % 2 ? BITS_INF : BITS_NEG_INF);
+    }
+    return problem_round(c->type, c->special && c->quant ? x * 1000 : x);
+}
+
+static float static_scale(const cache_case *c, int which, int h)
+{
+    h = c->scale_per_head ? h : 0;
+    return (float)(0.004 * (1.5 + problem_value(c->seed, 30 + which, 0, h, 0, 0)));
+}
+
+static cache_side side_new(attn_problem *p, const cache_case *c, int which, attn_place *shared)
+{
+    cache_side s;
+    int t, h, d, D = which ? c->dv : c->dq, wide = c->dq > c->dv ? c->dq : c->dv;
+    memset(&s, 0, sizeof s);
+    s.d = D;
+    place_extent(&s.rows, c->type, 1, c->tokens, c->hk, D);
+    place_alone(p, &s.rows, c->gaps == 3 ? "0213" : "0123", c->gaps ? 3 : 0, c->gaps == 1 ? 2 : 1,
+                SLACK_NAN);
+    for (t = 0; t < c->tokens; t++) {
+        for (h = 0; h < c->hk; h++) {
+            for (d = 0; d < D && slot_of(c, t) >= 0; d++) { /* skipped tokens are not read */
+                ref_store(c->type, s.rows.buffer->data, place_at(&s.rows, 0, t, h, d),
+                          token_value(c, which, t, h, d));
+            }
+        }
+    }
+    s.rows_t = place_tensor(p, &s.rows, "123");
+    place_extent(&s.pages, c->cache_type, c->blocks, c->page, c->hk, D);
+    if (c->gaps == 2) { /* [num_blocks, 2, page, Hk, D] */
+        int64_t row = (int64_t)c->hk * wide;
+        s.pages.stride[3] = 1;
+        s.pages.stride[2] = wide;
+        s.pages.stride[1] = row;
+        s.pages.stride[0] = 2 * c->page * row;
+        s.pages.offset = which * c->page * row;
+        if (!which) {
+            *shared = s.pages;
+            shared->buffer = problem_buffer(
+                p, (size_t)(c->blocks * s.pages.stride[0] * aiter_dtype_bits(c->cache_type) / 8),
+                0xC3);
+        }
+        s.pages.buffer = shared->buffer;
+    } else {
+        place_alone(p, &s.pages, c->gaps == 3 ? "0213" : "0123", c->gaps ? 1 : 0, 1, 0xC3);
+    }
+    s.pages_t = place_tensor(p, &s.pages, "0123");
+    if (c->quant == AITER_QUANT_PER_TOKEN_HEAD) {
+        place_extent(&s.scale, AITER_F32, c->blocks, c->page, c->hk, 1);
+        place_alone(p, &s.scale, c->gaps == 3 ? "0213" : "0123", c->gaps ? 1 : 0, 1, 0xC3);
+        s.scale_t = place_tensor(p, &s.scale, "012");
+    } else if (c->quant == AITER_QUANT_STATIC) {
+        place_extent(&s.scale, AITER_F32, 1, 1, c->scale_per_head ? c->hk : 1, 1);
+        place_alone(p, &s.scale, "0123", 0, 1, 0xC3);
+        for (h = 0; h < s.scale.n[2]; h++) {
+            ref_store(AITER_F32, s.scale.buffer->data, place_at(&s.scale, 0, 0, h, 0),
+                      static_scale(c, which, h));
+        }
+        s.scale_t = place_tensor(p, &s.scale, "2");
+    }
+    return s;
+}
+
+/* One stored value: conversions bit for bit, codes within half a step and the division's rounding.
+ */
+static int value_is_right(const cache_case *c, double x, double scale, double got)
+{
+    double want, step;
+    if (c->quant == AITER_QUANT_CONVERT) {
+        want = problem_round(c->cache_type, x);
+        return is_nan(want) ? is_nan(got) : bits_of_double(want) == bits_of_double(got);
+    }
+    if (scale == 0) return got == 0;
+    step = x / scale;
+    if (step > 127) step = 127;
+    if (step < -127) step = -127;
+    return fabs(got - step) <= 0.5 + 4 * BOUND_U * fabs(step);
+}
+
+static double largest_of_row(const cache_case *c, int which, int t, int h, int d)
+{
+    double most = 0;
+    while (d--) {
+        double x = fabs(token_value(c, which, t, h, d));
+        if (x > most) most = x;
+    }
+    return most;
+}
+
+/* Compares the written slots, then puts the old bytes back in them: all must be as before. */
+static void side_check(const cache_case *c, cache_side *s, int which)
+{
+    int64_t size = aiter_dtype_bits(c->cache_type) / 8, bad = 0, bad_scale = 0;
+    int t, h, d;
+    for (t = 0; t < c->tokens; t++) {
+        int64_t slot = slot_of(c, t);
+        for (h = 0; h < c->hk && slot >= 0; h++) {
+            double scale = c->quant == AITER_QUANT_STATIC ? static_scale(c, which, h) : 1;
+            if (c->quant == AITER_QUANT_PER_TOKEN_HEAD) {
+                double want = largest_of_row(c, which, t, h, s->d) / 127;
+                int64_t at = place_at(&s->scale, slot / c->page, slot % c->page, h, 0);
+                scale = ref_load(AITER_F32, s->scale.buffer->data, at);
+                bad_scale += !(fabs(scale - want) <= 2 * BOUND_U * want);
+                memcpy(s->scale.buffer->data + 4 * at, s->scale_before + 4 * at, 4);
+            }
+            for (d = 0; d < s->d; d++) {
+                int64_t at = place_at(&s->pages, slot / c->page, slot % c->page, h, d);
+                double got = ref_load(c->cache_type, s->pages.buffer->data, at);
+                bad += !value_is_right(c, token_value(c, which, t, h, d), scale, got);
+                memcpy(s->pages.buffer->data + at * size, s->pages_before + at * size,
+                       (size_t)size);
+            }
+            run_stats.rows++;
+        }
+    }
+    CHECK(bad == 0, "%" PRId64 " values of %s wrong, %s -> %s, quant %d, gaps %d, seed %" PRIu64,
+          bad, which ? "v" : "k", aiter_dtype_name(c->type), aiter_dtype_name(c->cache_type),
+          (int)c->quant, c->gaps, c->seed);
+    CHECK(bad_scale == 0, "%" PRId64 " scales wrong, seed %" PRIu64, bad_scale, c->seed);
+}
+
+static test_buffer slots_new(const cache_case *c)
+{
+    test_buffer b = buffer_new((size_t)c->tokens * (c->slot_type == AITER_I64 ? 8 : 4));
+    int t;
+    for (t = 0; t < c->tokens; t++) {
+        int64_t wide = slot_of(c, t);
+        int32_t narrow = (int32_t)wide;
+        if (c->slot_type == AITER_I64) {
+            memcpy(b.data + 8 * t, &wide, 8);
+        } else {
+            memcpy(b.data + 4 * t, &narrow, 4);
+        }
+    }
+    return b;
+}
+
+static void cache_run(const cache_case *c, aiter_context *ctx)
+{
+    attn_problem p;
+    attn_place shared;
+    cache_side s[2];
+    aiter_reshape_and_cache_args a;
+    test_buffer slots = slots_new(c);
+    aiter_status status;
+    size_t bytes = 0;
+    int i, whole = 1;
+    memset(&p, 0, sizeof p);
+    memset(&a, 0, sizeof a);
+    p.c.seed = c->seed;
+    for (i = 0; i < 2; i++) s[i] = side_new(&p, c, i, &shared);
+    for (i = 0; i < 2; i++) {
+        s[i].pages_before = copy_of(s[i].pages.buffer);
+        s[i].scale_before = s[i].scale.buffer ? copy_of(s[i].scale.buffer) : NULL;
+    }
+    a.k = s[0].rows_t;
+    a.v = s[1].rows_t;
+    a.k_cache = s[0].pages_t;
+    a.v_cache = s[1].pages_t;
+    a.k_scale = s[0].scale_t;
+    a.v_scale = s[1].scale_t;
+    a.slot_mapping = aiter_tensor_1d(slots.data, c->slot_type, c->tokens);
+    a.quant = c->quant;
+    CHECK(aiter_reshape_and_cache_workspace(&a, ctx, &bytes) == AITER_OK, "workspace: %s",
+          aiter_last_error());
+    status = aiter_reshape_and_cache(&a, ctx);
+    CHECK(status == AITER_OK, "%s", aiter_last_error());
+    for (i = 0; i < 2 && status == AITER_OK; i++) side_check(c, &s[i], i);
+    for (i = 0; i < 2; i++) {
+        test_buffer *pages = s[i].pages.buffer, *scale = s[i].scale.buffer;
+        whole &= memcmp(s[i].pages_before, pages->data, pages->bytes) == 0;
+        if (scale) whole &= memcmp(s[i].scale_before, scale->data, scale->bytes) == 0;
+        free(s[i].pages_before);
+        free(s[i].scale_before);
+    }
+    CHECK(whole, "other slots changed, gaps %d, seed %" PRIu64, c->gaps, c->seed);
+    for (i = 0; i < p.buffers; i++) CHECK(buffer_guard_is_whole(&p.buffer[i]), "guard");
+    test_global.cases++;
+    buffer_free(&slots);
+    problem_unstore(&p);
+}
+
+int main(void)
+{
+    static const int shapes[][6] = {
+        {1, 1, 1, 1, 1, 1},    {3, 2, 8, 8, 4, 16},     {17, 1, 64, 64, 3, 16},
+        {5, 4, 33, 7, 20, 1},  {9, 8, 128, 128, 2, 64}, {0, 2, 8, 8, 2, 4},
+        {12, 3, 40, 24, 3, 5}, {2, 1, 576, 512, 1, 16}, {130, 2, 16, 16, 10, 16}};
+    int i, t, n = 0, quant, type;
+    test_begin("reshape_and_cache", 1e9);
+    run_begin();
+    for (t = 0; t < run_on.tiers + 2; t++) {
+        aiter_context *ctx = t < run_on.tiers    ? run_on.one[t]
+                             : t == run_on.tiers ? run_on.two
+                                                 : NULL;
+        for (i = 0; i < COUNT(shapes); i++) {
+            for (quant = 0; quant < AITER_QUANT_COUNT; quant++) {
+                for (type = 0; type < 9; type++, n++) {
+                    cache_case c;
+                    memset(&c, 0, sizeof c);
+                    c.tokens = shapes[i][0];
+                    c.hk = shapes[i][1];
+                    c.dq = shapes[i][2];
+                    c.dv = shapes[i][3];
+                    c.blocks = shapes[i][4];
+                    c.page = shapes[i][5];
+                    c.type = (aiter_dtype)(AITER_F32 + type % 3);
+                    c.cache_type = quant ? AITER_I8 : (aiter_dtype)(AITER_F32 + type / 3);
+                    c.slot_type = n % 2 ? AITER_I64 : AITER_I32;
+                    c.quant = (aiter_quant)quant;
+                    c.scale_per_head = n / 2 % 2;
+                    c.special = n / 3 % 2;
+                    c.gaps = n % 4;
+                    c.slots = (slot_kind)(n / 5 % SLOTS_COUNT);
+                    c.seed = (uint64_t)n;
+                    cache_run(&c, ctx);
+                }
+            }
+        }
+    }
+    run_end();
+    return test_end();
+}
