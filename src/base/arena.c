@@ -1,4 +1,5 @@
-/* arena.c -- carves one block of scratch memory; the same layout function run on a NULL base measures it. */
+/* arena.c -- carves one block of scratch memory; the same layout function run on a NULL base
+ * measures it. */
 #ifndef AITERI_ARENA_C
 #define AITERI_ARENA_C
 

@@ -12,9 +12,9 @@ typedef struct aiteri_check {
 } aiteri_check;
 
 /* Reports "op.field: ..." unless something was reported before. */
-#define AITERI_REJECT(c, code, ...)                                                                \
-    do {                                                                                           \
-        if ((c)->status == AITER_OK) (c)->status = aiteri_fail((c)->ctx, code, __VA_ARGS__);       \
+#define AITERI_REJECT(c, code, ...)                                                          \
+    do {                                                                                     \
+        if ((c)->status == AITER_OK) (c)->status = aiteri_fail((c)->ctx, code, __VA_ARGS__); \
     } while (0)
 
 #define AITERI_TYPE_BIT(dtype) (1u << (dtype))
@@ -28,40 +28,41 @@ enum {
 
 static void aiteri_check_true(aiteri_check *c, int ok, const char *field, const char *expected)
 {
-    if (!ok)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: expected %s", c->op, field, expected);
+    if (!ok) AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: expected %s", c->op, field, expected);
 }
 
 static void aiteri_check_range(aiteri_check *c, const char *field, int64_t got, int64_t low,
                                int64_t high)
 {
     if (got < low || got > high)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is %lld, expected %lld to %lld", c->op, field,
-                      (long long)got, (long long)low, (long long)high);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is %lld, expected %lld to %lld", c->op,
+                      field, (long long)got, (long long)low, (long long)high);
 }
 
 /* x >= 0 and finite; x is looked at by its bits, so that no compiler flag can wave NaN through. */
 static void aiteri_check_scale(aiteri_check *c, const char *field, float x)
 {
     if (aiteri_bits_of_f32(x) >= 0x7f800000u && aiteri_bits_of_f32(x) != 0x80000000u)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is %g, expected a finite value of 0 or more",
-                      c->op, field, (double)x);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: is %g, expected a finite value of 0 or more", c->op, field,
+                      (double)x);
 }
 
 /* Fills the strides of an argument and checks everything that it alone can tell. Returns whether it
  * is present; an absent one fails when `required`. */
-static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor *t, int32_t ndim_low,
-                               int32_t ndim_high, unsigned dtypes, int required)
+static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor *t,
+                               int32_t ndim_low, int32_t ndim_high, unsigned dtypes, int required)
 {
     if (t->ndim == 0) {
         if (required)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is absent (ndim 0), expected %d to %d dimensions",
-                          c->op, field, (int)ndim_low, (int)ndim_high);
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: is absent (ndim 0), expected %d to %d dimensions", c->op, field,
+                          (int)ndim_low, (int)ndim_high);
         return 0;
     }
     if (t->ndim < ndim_low || t->ndim > ndim_high) {
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d to %d", c->op, field,
-                      (int)t->ndim, (int)ndim_low, (int)ndim_high);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d to %d", c->op,
+                      field, (int)t->ndim, (int)ndim_low, (int)ndim_high);
         return 0;
     }
     if ((int)t->dtype <= 0 || t->dtype >= AITER_DTYPE_COUNT || !(dtypes >> t->dtype & 1)) {
@@ -78,17 +79,19 @@ static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor 
     }
     for (int32_t i = 0; i < t->ndim; i++)
         if (t->shape[i] < 0)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected 0 or more", c->op,
-                          field, (int)i, (long long)t->shape[i]);
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected 0 or more",
+                          c->op, field, (int)i, (long long)t->shape[i]);
     aiter_tensor compact = *t;
     aiteri_tensor_fill_strides(t);
     const int64_t span = aiteri_tensor_span(t);
     if (span < 0 || (aiteri_tensor_is_compact(&compact) && span > 0 && t->stride[0] < 0))
         AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: a stride is negative, or the extents exceed the address space", c->op, field);
+                      "%s.%s: a stride is negative, or the extents exceed the address space", c->op,
+                      field);
     if (t->data == NULL && span != 0)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: data is NULL, expected %lld elements or more",
-                      c->op, field, (long long)span);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: data is NULL, expected %lld elements or more", c->op, field,
+                      (long long)span);
     return c->status == AITER_OK;
 }
 
@@ -97,8 +100,8 @@ static void aiteri_check_extent(aiteri_check *c, const char *field, const aiter_
                                 int32_t dim, int64_t expected, const char *other)
 {
     if (t->shape[dim] != expected)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected %lld (= %s)", c->op,
-                      field, (int)dim, (long long)t->shape[dim], (long long)expected, other);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected %lld (= %s)",
+                      c->op, field, (int)dim, (long long)t->shape[dim], (long long)expected, other);
 }
 
 /* Dimensions by falling stride, extents of 1 dropped. */
@@ -156,9 +159,8 @@ static int aiteri_extents_meet(const aiteri_extent *a, const aiteri_extent *b, i
     memmove(slice.stride, a->stride + 1, 4 * sizeof slice.stride[0]);
     slice.bytes = a->bytes - (uintptr_t)((a->shape[0] - 1) * outer_a);
     const uintptr_t step = (uintptr_t)outer_a, end = b->first + b->bytes;
-    uintptr_t i = a->first + slice.bytes > b->first
-                      ? 0
-                      : (b->first - a->first - slice.bytes) / step + 1;
+    uintptr_t i =
+        a->first + slice.bytes > b->first ? 0 : (b->first - a->first - slice.bytes) / step + 1;
     for (; i < (uintptr_t)a->shape[0] && a->first + i * step < end; i++) {
         slice.first = a->first + i * step;
         if (aiteri_extents_meet(&slice, b, budget)) return 1;
@@ -181,8 +183,8 @@ static void aiteri_check_overlap(aiteri_check *c, const aiteri_operand *operand,
         if (t->ndim == 0 || aiteri_tensor_span(t) == 0) continue;
         const aiteri_extent a = aiteri_extent_of(t);
         if (!aiteri_extent_is_injective(&a, (aiter_dtype_bits(t->dtype) + 7) / 8))
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: several of its elements share memory", c->op,
-                          operand[i].field);
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: several of its elements share memory",
+                          c->op, operand[i].field);
         for (int32_t j = i + 1; j < count; j++) {
             const aiter_tensor *u = operand[j].tensor;
             if (u->ndim == 0 || aiteri_tensor_span(u) == 0) continue;

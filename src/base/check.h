@@ -33,10 +33,10 @@ static aiter_status aiteri_fail(aiter_context *ctx, aiter_status status, const c
 }
 
 /* Leaves the calling function with the failure of `call`, if it failed. */
-#define AITERI_TRY(call)                                                                           \
-    do {                                                                                           \
-        const aiter_status aiteri_try_status = (call);                                             \
-        if (aiteri_try_status != AITER_OK) return aiteri_try_status;                               \
+#define AITERI_TRY(call)                                             \
+    do {                                                             \
+        const aiter_status aiteri_try_status = (call);               \
+        if (aiteri_try_status != AITER_OK) return aiteri_try_status; \
     } while (0)
 
 /* a * b and a + b, saturating at SIZE_MAX, which no allocation can satisfy. */

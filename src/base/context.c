@@ -1,4 +1,5 @@
-/* context.c -- threads, scratch memory and the kernel set of a caller; and what calls without one use. */
+/* context.c -- threads, scratch memory and the kernel set of a caller; and what calls without one
+ * use. */
 #ifndef AITERI_CONTEXT_C
 #define AITERI_CONTEXT_C
 
@@ -61,23 +62,26 @@ static aiter_status aiteri_context_check(const aiter_context_desc *d)
 {
     const char *op = "aiter_context_create";
     if (d->num_threads < 0 || d->num_threads > AITERI_MAX_THREADS)
-        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.num_threads: is %d, expected 0 to %d", op,
-                           (int)d->num_threads, (int)AITERI_MAX_THREADS);
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.num_threads: is %d, expected 0 to %d",
+                           op, (int)d->num_threads, (int)AITERI_MAX_THREADS);
     if (d->parallel_for && d->num_threads == 0)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
-                           "%s.num_threads: is 0, expected the number of threads of parallel_for", op);
+                           "%s.num_threads: is 0, expected the number of threads of parallel_for",
+                           op);
     if ((d->alloc == NULL) != (d->free == NULL))
-        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.%s: is NULL, expected both hooks or neither",
-                           op, d->alloc ? "free" : "alloc");
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "%s.%s: is NULL, expected both hooks or neither", op,
+                           d->alloc ? "free" : "alloc");
     if ((int)d->isa_max < 0 || d->isa_max >= AITER_ISA_COUNT)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.isa_max: %d is no aiter_isa", op,
                            (int)d->isa_max);
     if (d->exact_arithmetic != 0 && d->exact_arithmetic != 1)
-        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.exact_arithmetic: is %d, expected 0 or 1", op,
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "%s.exact_arithmetic: is %d, expected 0 or 1", op,
                            (int)d->exact_arithmetic);
     if (d->device_index < 0)
-        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.device_index: is %d, expected 0 or more", op,
-                           (int)d->device_index);
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "%s.device_index: is %d, expected 0 or more", op, (int)d->device_index);
     if ((int)d->device < 0 || d->device > AITER_DEVICE_CUDA)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.device: %d is no aiter_device", op,
                            (int)d->device);
@@ -104,8 +108,8 @@ static int aiteri_context_grow(aiter_context *ctx, size_t bytes)
 static aiter_status aiteri_context_start(aiter_context *ctx)
 {
     if (ctx->desc.arena_bytes > 0 && !aiteri_context_grow(ctx, ctx->desc.arena_bytes))
-        return aiteri_fail(NULL, AITER_OUT_OF_MEMORY, "aiter_context_create.arena_bytes: no %zu bytes",
-                           ctx->desc.arena_bytes);
+        return aiteri_fail(NULL, AITER_OUT_OF_MEMORY,
+                           "aiter_context_create.arena_bytes: no %zu bytes", ctx->desc.arena_bytes);
 #if !defined(AITERI_THREADS_NONE)
     const int32_t n = ctx->desc.num_threads;
     if (ctx->desc.parallel_for || n < 2) return AITER_OK;
@@ -125,8 +129,7 @@ static aiter_status aiteri_context_start(aiter_context *ctx)
 
 AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aiter_context **out)
 {
-    if (!out)
-        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "aiter_context_create.out: is NULL");
+    if (!out) return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "aiter_context_create.out: is NULL");
     *out = NULL;
     aiter_context_desc d;
     memset(&d, 0, sizeof d);
@@ -142,7 +145,8 @@ AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aite
 #endif
     aiter_context *ctx =
         (aiter_context *)d.alloc(d.user, sizeof *ctx, AITERI_LINE, AITER_MEMORY_HOST);
-    if (!ctx) return aiteri_fail(NULL, AITER_OUT_OF_MEMORY, "aiter_context_create.alloc: gave NULL");
+    if (!ctx)
+        return aiteri_fail(NULL, AITER_OUT_OF_MEMORY, "aiter_context_create.alloc: gave NULL");
     memset(ctx, 0, sizeof *ctx);
     ctx->desc = d;
     ctx->kernels = aiteri_choose_kernels(d.isa_max);
@@ -208,20 +212,35 @@ static void aiteri_context_begin(aiter_context *ctx)
     if (ctx) ctx->text[0] = 0;
 }
 
+/* A task in the library's own float mode. */
+typedef struct aiteri_task {
+    aiteri_task_fn body;
+    void *arg;
+} aiteri_task;
+
+static void aiteri_task_run(void *arg, int32_t i)
+{
+    const aiteri_task *task = (const aiteri_task *)arg;
+    const uint64_t mode = aiteri_float_mode_enter();
+    task->body(task->arg, i);
+    aiteri_float_mode_leave(mode);
+}
+
 /* body(arg, i) for i in [0, n), n <= the context's threads. */
 static void aiteri_parallel(aiter_context *ctx, aiteri_task_fn body, void *arg, int32_t n)
 {
+    aiteri_task task = {body, arg};
     if (ctx && ctx->desc.parallel_for && n > 1) {
-        ctx->desc.parallel_for(ctx->desc.user, body, arg, n);
+        ctx->desc.parallel_for(ctx->desc.user, aiteri_task_run, &task, n);
         return;
     }
 #if !defined(AITERI_THREADS_NONE)
     if (ctx && ctx->workers && n > 1) {
-        aiteri_pool_run(&ctx->pool, body, arg, n);
+        aiteri_pool_run(&ctx->pool, aiteri_task_run, &task, n);
         return;
     }
 #endif
-    for (int32_t i = 0; i < n; i++) body(arg, i);
+    for (int32_t i = 0; i < n; i++) aiteri_task_run(&task, i);
 }
 
 /* Scratch memory of one call: the caller's, the context's, or malloc's. */
@@ -236,8 +255,7 @@ static size_t aiteri_scratch_bytes(size_t need) { return aiteri_add_size(need, A
 static aiter_status aiteri_scratch_answer(const char *op, aiter_context *ctx, size_t need,
                                           size_t *bytes)
 {
-    if (!bytes)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_workspace.bytes: is NULL", op);
+    if (!bytes) return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_workspace.bytes: is NULL", op);
     if (aiteri_scratch_bytes(need) > SIZE_MAX / 2)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
                            "%s_workspace: the shapes need more memory than can be addressed", op);
@@ -256,20 +274,23 @@ static aiter_status aiteri_scratch_take(const char *op, aiter_context *ctx, void
                            "%s.workspace_bytes: is %zu, expected at least %zu", op, workspace_bytes,
                            bytes);
     if (bytes > SIZE_MAX / 2)
-        return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: the shapes need more memory than can be addressed", op);
+        return aiteri_fail(ctx, AITER_OUT_OF_MEMORY,
+                           "%s: the shapes need more memory than can be addressed", op);
     if (!block && ctx) {
         if (bytes > ctx->scratch_bytes && ctx->desc.arena_bytes > 0)
             return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL,
                                "%s: needs %zu bytes, the context's arena_bytes is %zu", op, bytes,
                                ctx->scratch_bytes);
         if (bytes > ctx->scratch_bytes && !aiteri_context_grow(ctx, bytes))
-            return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of scratch memory", op, bytes);
+            return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of scratch memory", op,
+                               bytes);
         if (bytes > ctx->high_water) ctx->high_water = bytes;
         block = ctx->scratch;
     } else if (!block) {
         block = s->owned = malloc(bytes);
         if (!block)
-            return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of scratch memory", op, bytes);
+            return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of scratch memory", op,
+                               bytes);
     }
     s->arena = aiteri_arena_over(block);
     return AITER_OK;

@@ -17,7 +17,7 @@ AITER_API const char *aiter_isa_name(aiter_isa isa)
 AITER_API const char *aiter_status_name(aiter_status status)
 {
     switch ((int)status) {
-#define AITERI_STATUS_CASE(name, value, text)                                                      \
+#define AITERI_STATUS_CASE(name, value, text) \
     case value: return text;
         AITER_STATUS_LIST(AITERI_STATUS_CASE)
 #undef AITERI_STATUS_CASE

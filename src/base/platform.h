@@ -209,6 +209,17 @@ AITERI_FORCE_INLINE float aiteri_f32_of_bits(uint32_t u)
     return x;
 }
 
+/* c ? a : b. clang under -ffast-math takes it that neither a nor b of a float `?:` is NaN or
+ * infinite, whatever the pragmas say; `if` statements are safe. */
+AITERI_FORCE_INLINE float aiteri_select_f32(int c, float a, float b)
+{
+#if AITERI_CLANG_FAST_MATH
+    return aiteri_f32_of_bits(c ? aiteri_bits_of_f32(a) : aiteri_bits_of_f32(b));
+#else
+    return c ? a : b;
+#endif
+}
+
 /* Atomics on 64-bit counters: add returns the value before; load acquires, store releases, cas
  * stores `desired` and returns 1 if the value was `expected`. */
 #if AITERI_MSVC

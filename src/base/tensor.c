@@ -5,8 +5,8 @@
 #include "check.h"
 #include "dtype.c"
 
-static aiter_tensor aiteri_tensor_make(const void *data, aiter_dtype dtype, int32_t ndim, int64_t n0,
-                                       int64_t n1, int64_t n2, int64_t n3, int64_t n4)
+static aiter_tensor aiteri_tensor_make(const void *data, aiter_dtype dtype, int32_t ndim,
+                                       int64_t n0, int64_t n1, int64_t n2, int64_t n3, int64_t n4)
 {
     const int64_t shape[5] = {n0, n1, n2, n3, n4};
     aiter_tensor t;
@@ -95,8 +95,8 @@ AITER_API aiter_tensor aiter_tensor_slice(aiter_tensor t, int32_t dim, int64_t s
     return t;
 }
 
-/* Elements, and the span of elements from the first to one past the last. 0: empty; -1: too large, or
- * a stride that is negative. */
+/* Elements, and the span of elements from the first to one past the last. 0: empty; -1: too large,
+ * or a stride that is negative. */
 static int64_t aiteri_tensor_span(const aiter_tensor *t)
 {
     int64_t last = 0;
@@ -120,9 +120,9 @@ typedef struct aiteri_dlpack_row {
 /* DLPack's type codes: 0 int, 1 unsigned, 2 float, 4 bfloat; 10, 11 and 12 are float8_e4m3fn,
  * float8_e4m3fnuz and float8_e5m2 of DLPack 1.1. */
 static const aiteri_dlpack_row aiteri_dlpack_rows[] = {
-    {AITER_F32, 2, 32},      {AITER_F16, 2, 16},         {AITER_BF16, 4, 16},
+    {AITER_F32, 2, 32},       {AITER_F16, 2, 16},         {AITER_BF16, 4, 16},
     {AITER_F8_E4M3FN, 10, 8}, {AITER_F8_E4M3FNUZ, 11, 8}, {AITER_F8_E5M2, 12, 8},
-    {AITER_I8, 0, 8},        {AITER_I32, 0, 32},         {AITER_I64, 0, 64},
+    {AITER_I8, 0, 8},         {AITER_I32, 0, 32},         {AITER_I64, 0, 64},
     {AITER_U8, 1, 8}};
 
 AITER_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor *out)
@@ -135,9 +135,10 @@ AITER_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor
                            "aiter_tensor_from_dlpack.in: ndim is %d, expected 1 to 5 and a shape",
                            (int)in->ndim);
     if (in->device.device_type != 1 || in->dtype.lanes != 1)
-        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
-                           "aiter_tensor_from_dlpack.in: device type %d with %d lanes, expected CPU (1) and 1",
-                           (int)in->device.device_type, (int)in->dtype.lanes);
+        return aiteri_fail(
+            NULL, AITER_INVALID_ARGUMENT,
+            "aiter_tensor_from_dlpack.in: device type %d with %d lanes, expected CPU (1) and 1",
+            (int)in->device.device_type, (int)in->dtype.lanes);
     aiter_tensor t;
     memset(&t, 0, sizeof t);
     for (size_t i = 0; i < sizeof aiteri_dlpack_rows / sizeof aiteri_dlpack_rows[0]; i++)
@@ -145,9 +146,10 @@ AITER_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor
             aiteri_dlpack_rows[i].bits == (int)in->dtype.bits)
             t.dtype = aiteri_dlpack_rows[i].dtype;
     if (t.dtype == AITER_DTYPE_UNSET)
-        return aiteri_fail(NULL, AITER_UNSUPPORTED,
-                           "aiter_tensor_from_dlpack.in: type code %d with %d bits has no counterpart",
-                           (int)in->dtype.code, (int)in->dtype.bits);
+        return aiteri_fail(
+            NULL, AITER_UNSUPPORTED,
+            "aiter_tensor_from_dlpack.in: type code %d with %d bits has no counterpart",
+            (int)in->dtype.code, (int)in->dtype.bits);
     t.ndim = in->ndim;
     t.data = in->data ? (char *)in->data + in->byte_offset : NULL;
     int64_t most = 1;
@@ -156,7 +158,8 @@ AITER_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor
         t.stride[i] = in->strides ? in->strides[i] : 0;
         if (in->shape[i] < 0 || t.stride[i] < 0)
             return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
-                               "aiter_tensor_from_dlpack.in: shape or stride %d is negative", (int)i);
+                               "aiter_tensor_from_dlpack.in: shape or stride %d is negative",
+                               (int)i);
         if (in->shape[i] > most) most = in->shape[i];
     }
     if (in->strides && most > 1 && aiteri_tensor_is_compact(&t))

@@ -43,7 +43,10 @@ static void aiteri_mutex_destroy(aiteri_mutex *m) { DeleteCriticalSection(m); }
 static void aiteri_cond_destroy(aiteri_cond *c) { (void)c; }
 static void aiteri_lock(aiteri_mutex *m) { EnterCriticalSection(m); }
 static void aiteri_unlock(aiteri_mutex *m) { LeaveCriticalSection(m); }
-static void aiteri_wait(aiteri_cond *c, aiteri_mutex *m) { SleepConditionVariableCS(c, m, INFINITE); }
+static void aiteri_wait(aiteri_cond *c, aiteri_mutex *m)
+{
+    SleepConditionVariableCS(c, m, INFINITE);
+}
 static void aiteri_wake_all(aiteri_cond *c) { WakeAllConditionVariable(c); }
 #define AITERI_THREAD_MAIN(name, arg) static DWORD WINAPI name(LPVOID arg)
 #define AITERI_THREAD_RETURN          return 0
@@ -58,6 +61,35 @@ static void aiteri_thread_join(aiteri_thread t)
     CloseHandle(t);
 }
 #endif
+
+/* Work runs with subnormals on and rounding to nearest, whatever the caller or the thread that
+ * takes it has set: the same bits everywhere. Returns what to restore. */
+static uint64_t aiteri_float_mode_enter(void)
+{
+#if AITERI_X86
+    const unsigned mode = _mm_getcsr();
+    _mm_setcsr(0x1f80);
+    return mode;
+#elif AITERI_NEON && (defined(__GNUC__) || defined(__clang__))
+    uint64_t mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)0));
+    return mode;
+#else
+    return 0;
+#endif
+}
+
+static void aiteri_float_mode_leave(uint64_t mode)
+{
+#if AITERI_X86
+    _mm_setcsr((unsigned)mode);
+#elif AITERI_NEON && (defined(__GNUC__) || defined(__clang__))
+    __asm__ volatile("msr fpcr, %0" : : "r"(mode));
+#else
+    (void)mode;
+#endif
+}
 
 #if !defined(AITERI_THREADS_NONE)
 typedef struct aiteri_pool aiteri_pool;

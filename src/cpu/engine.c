@@ -1,4 +1,5 @@
-/* engine.c -- runs a problem: one workspace layout, one schedule, workers that take works from it. */
+/* engine.c -- runs a problem: one workspace layout, one schedule, workers that take works from it.
+ */
 #ifndef AITERI_ENGINE_C
 #define AITERI_ENGINE_C
 
@@ -14,11 +15,11 @@ typedef struct aiteri_plan_head {
 
 typedef struct aiteri_workspace {
     aiteri_schedule_bounds bounds;
-    void *plan;            /* aiteri_plan_head and arrays, when the caller brought none */
-    int64_t *cursor;       /* [workers][8], a line each: the next work of each range */
-    int64_t *pieces_left;  /* [reduces] */
+    void *plan;           /* aiteri_plan_head and arrays, when the caller brought none */
+    int64_t *cursor;      /* [workers][8], a line each: the next work of each range */
+    int64_t *pieces_left; /* [reduces] */
     float *partials;
-    char *slot;            /* [workers][slot_bytes] */
+    char *slot; /* [workers][slot_bytes] */
     size_t plan_bytes, slot_bytes, bytes;
 } aiteri_workspace;
 
@@ -57,8 +58,7 @@ static aiteri_workspace aiteri_workspace_of(const aiteri_problem *p, int32_t lan
     aiteri_workspace w;
     memset(&w, 0, sizeof w);
     w.bounds = aiteri_schedule_bounds_of(p, lanes);
-    w.plan_bytes =
-        aiteri_plan_bytes(workers, w.bounds.works, w.bounds.reduces, w.bounds.partials);
+    w.plan_bytes = aiteri_plan_bytes(workers, w.bounds.works, w.bounds.reduces, w.bounds.partials);
     w.slot_bytes = aiteri_slot_bytes(p, lanes);
     w.plan = aiteri_carve(arena, w.plan_bytes, 1);
     w.cursor = (int64_t *)aiteri_carve(arena, (size_t)workers * 8, sizeof(int64_t));
@@ -73,20 +73,31 @@ static aiteri_workspace aiteri_workspace_of(const aiteri_problem *p, int32_t lan
 
 static uint64_t aiteri_hash(uint64_t hash, int64_t value)
 {
-    for (int i = 0; i < 8; i++) hash = (hash ^ ((uint64_t)value >> (8 * i) & 0xff)) * 0x100000001b3u;
+    for (int i = 0; i < 8; i++)
+        hash = (hash ^ ((uint64_t)value >> (8 * i) & 0xff)) * 0x100000001b3u;
     return hash;
 }
 
 /* Equal for two calls whose schedules are equal: lengths, shapes, mask, kernel set, threads. */
 static uint64_t aiteri_fingerprint(const aiteri_problem *p, const aiteri_geometry *g)
 {
-    const int64_t values[] = {p->batch, p->heads_q, p->heads_k, p->k.dim, p->v.dim, p->mask,
+    const int64_t values[] = {p->batch,
+                              p->heads_q,
+                              p->heads_k,
+                              p->k.dim,
+                              p->v.dim,
+                              p->mask,
                               p->mask == AITER_MASK_WINDOW ? p->window_left : 0,
                               p->mask == AITER_MASK_WINDOW ? p->window_right : 0,
                               p->mask == AITER_MASK_WINDOW ? p->sink_tokens : 0,
-                              p->num_splits, g->isa, g->workers, g->tiles, g->stream_heads};
+                              p->num_splits,
+                              g->isa,
+                              g->workers,
+                              g->tiles,
+                              g->stream_heads};
     uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) hash = aiteri_hash(hash, values[i]);
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        hash = aiteri_hash(hash, values[i]);
     for (int32_t b = 0; b < p->batch; b++) {
         const aiteri_sequence s = aiteri_sequence_of(p, b);
         hash = aiteri_hash(aiteri_hash(hash, s.seqlen_q), s.seqlen_k);
@@ -188,8 +199,9 @@ static aiter_status aiteri_plan_take(const char *op, const aiteri_problem *p, ai
 {
     aiteri_plan_head head;
     if (plan->data == NULL || plan->bytes < sizeof head || (uintptr_t)plan->data % 8 != 0)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.plan: data %s, expected the buffer that %s_plan filled",
-                           op, plan->data ? "is too small or not aligned to 8" : "is NULL", op);
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s.plan: data %s, expected the buffer that %s_plan filled", op,
+                           plan->data ? "is too small or not aligned to 8" : "is NULL", op);
     memcpy(&head, plan->data, sizeof head);
     const size_t most = INT32_MAX;
     if (head.fingerprint != aiteri_fingerprint(p, &run->engine.geometry) || head.works < 0 ||
@@ -198,7 +210,8 @@ static aiter_status aiteri_plan_take(const char *op, const aiteri_problem *p, ai
         plan->bytes < aiteri_plan_bytes(head.workers, (size_t)head.works, (size_t)head.reduces,
                                         (size_t)head.partials))
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "%s.plan: made for other lengths, shapes, mask, kernel set or threads", op);
+                           "%s.plan: made for other lengths, shapes, mask, kernel set or threads",
+                           op);
     run->schedule.works = head.works;
     run->schedule.reduces = head.reduces;
     run->schedule.partial_rows = head.partial_rows;
@@ -219,8 +232,10 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     run.engine.kernels = aiteri_context_kernels(ctx);
     run.engine.geometry = aiteri_geometry_of(p, run.engine.kernels, workers);
     run.engine.partial_stride = aiteri_partial_stride(p);
-    if (plan) AITERI_TRY(aiteri_plan_take(op, p, ctx, plan, &run));
-    else run.schedule = aiteri_schedule_count(p, &run.engine.geometry);
+    if (plan)
+        AITERI_TRY(aiteri_plan_take(op, p, ctx, plan, &run));
+    else
+        run.schedule = aiteri_schedule_count(p, &run.engine.geometry);
 
     const int32_t lanes = run.engine.kernels->tile_lanes;
     aiteri_arena measure = {NULL, 0};
@@ -231,14 +246,12 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     run.engine.partials = run.workspace.partials;
     if (!plan) aiteri_schedule_write(&run.schedule, p, &run.engine.geometry, run.workspace.plan);
 
-    for (int32_t i = 0; i < workers; i++)
-        run.workspace.cursor[i * 8] = run.schedule.work_indptr[i];
+    for (int32_t i = 0; i < workers; i++) run.workspace.cursor[i * 8] = run.schedule.work_indptr[i];
     for (int64_t i = 0; i < run.schedule.reduces; i++)
         run.workspace.pieces_left[i] =
             run.schedule.reduce_indptr[i + 1] - run.schedule.reduce_indptr[i];
     if (run.schedule.works > 0)
-        aiteri_parallel(ctx, aiteri_worker, &run,
-                        (int32_t)aiteri_min(workers, run.schedule.works));
+        aiteri_parallel(ctx, aiteri_worker, &run, (int32_t)aiteri_min(workers, run.schedule.works));
     aiteri_scratch_give_back(ctx, &scratch);
     return AITER_OK;
 }
@@ -260,17 +273,19 @@ static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, 
     const aiteri_geometry g =
         aiteri_geometry_of(p, aiteri_context_kernels(ctx), aiteri_context_workers(ctx));
     aiteri_schedule s = aiteri_schedule_count(p, &g);
-    const size_t bytes = aiteri_plan_bytes(g.workers, (size_t)s.works, (size_t)s.reduces,
-                                           (size_t)s.partials);
+    const size_t bytes =
+        aiteri_plan_bytes(g.workers, (size_t)s.works, (size_t)s.reduces, (size_t)s.partials);
     if (plan->data == NULL) {
         plan->bytes = bytes;
         return AITER_OK;
     }
     if ((uintptr_t)plan->data % 8 != 0)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_plan.plan: data is not aligned to 8 bytes", op);
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s_plan.plan: data is not aligned to 8 bytes", op);
     if (plan->bytes < bytes)
-        return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL, "%s_plan.plan: bytes is %zu, expected at least %zu",
-                           op, plan->bytes, bytes);
+        return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL,
+                           "%s_plan.plan: bytes is %zu, expected at least %zu", op, plan->bytes,
+                           bytes);
     aiteri_schedule_write(&s, p, &g, plan->data);
     plan->num_workers = g.workers;
     plan->num_works = (int32_t)s.works;

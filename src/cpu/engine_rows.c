@@ -1,4 +1,5 @@
-/* engine_rows.c -- what both families share: query rows in, finished rows and partial states out. */
+/* engine_rows.c -- what both families share: query rows in, finished rows and partial states out.
+ */
 #ifndef AITERI_ENGINE_ROWS_C
 #define AITERI_ENGINE_ROWS_C
 
@@ -96,7 +97,8 @@ static float aiteri_slope_of(const aiteri_problem *p, const aiteri_sequence *s, 
 
 /* The factor that turns a row's sums into its output, and its log-sum-exp, with the learned sink:
  * a logit without a value. A row that saw nothing gives 0 and -inf, or the sink. */
-static float aiteri_finish_state(const aiteri_problem *p, int32_t head, float m, float l, float *lse)
+static float aiteri_finish_state(const aiteri_problem *p, int32_t head, float m, float l,
+                                 float *lse)
 {
     double top = m, sum = l, factor = 1.0;
     if (p->sinks) {

@@ -1,9 +1,10 @@
-/* engine_stream.c -- one work of the stream family: the few query rows of a sequence against a piece of
- * its keys, every K and V row loaded once for all rows of its kv head.
+/* engine_stream.c -- one work of the stream family: the few query rows of a sequence against a
+ * piece of its keys, every K and V row loaded once for all rows of its kv head.
  *
- * Blocks of keys start at multiples of AITERI_STREAM_KEYS from key 0 and a score keeps its place in the
- * block, so sums over a block have one order however it is clipped. Where a token's heads lie side by side
- * all heads take a block before the next one, and the next block is prefetched line by line. */
+ * Blocks of keys start at multiples of AITERI_STREAM_KEYS from key 0 and a score keeps its place in
+ * the block, so sums over a block have one order however it is clipped. Where a token's heads lie
+ * side by side all heads take a block before the next one, and the next block is prefetched line by
+ * line. */
 #ifndef AITERI_ENGINE_STREAM_C
 #define AITERI_ENGINE_STREAM_C
 
@@ -23,9 +24,8 @@ enum { AITERI_SCORE_STRIDE = AITERI_STREAM_KEYS + AITERI_PAD };
 static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *arena,
                                         const aiteri_problem *p)
 {
-    const size_t rows = p->group > AITERI_STREAM_ROWS
-                            ? 0
-                            : (size_t)(AITERI_STREAM_ROWS / p->group * p->group);
+    const size_t rows =
+        p->group > AITERI_STREAM_ROWS ? 0 : (size_t)(AITERI_STREAM_ROWS / p->group * p->group);
     const size_t all = rows * (size_t)aiteri_most_stream_heads(p);
     const size_t dim = (size_t)aiteri_padded(p->k.dim), dim_v = (size_t)aiteri_padded(p->v.dim);
     const size_t keys = AITERI_STREAM_KEYS + AITERI_STREAM_SLACK;
@@ -65,10 +65,10 @@ static void aiteri_stream_begin(aiteri_stream *x)
     for (int32_t i = 0; i < all; i++) {
         const int32_t r = i % x->rows, h = x->kv_start + i / x->rows;
         float *q = x->t->q + (int64_t)i * dim;
-        aiteri_gather_row(x->e->kernels, q,
-                          aiteri_row_at(&p->q, &x->s, x->w->q_start + r / p->group,
-                                        h * p->group + r % p->group),
-                          p->q.dtype, p->q.stride_dim, p->k.dim);
+        aiteri_gather_row(
+            x->e->kernels, q,
+            aiteri_row_at(&p->q, &x->s, x->w->q_start + r / p->group, h * p->group + r % p->group),
+            p->q.dtype, p->q.stride_dim, p->k.dim);
         for (int32_t d = p->k.dim; d < dim; d++) q[d] = 0.0f;
         x->e->kernels->row_scale(q, dim, scale);
         x->t->m[i] = aiteri_minus_inf();
@@ -108,9 +108,8 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
     if (first >= end) return;
-    const aiter_dtype type =
-        aiteri_stream_rows(x, &p->k, kernels->stream_dot[p->k.dtype] != NULL,
-                           x->kv_start + h, first, end, t->k_rows, t->k);
+    const aiter_dtype type = aiteri_stream_rows(x, &p->k, kernels->stream_dot[p->k.dtype] != NULL,
+                                                x->kv_start + h, first, end, t->k_rows, t->k);
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
                               t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
                               aiteri_padded(p->k.dim), x->rows, p->k.dim, t->k_rows, end - first,
@@ -133,8 +132,7 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
     if (p->softcap > 0.0f) x->e->kernels->stream_softcap(s, p->softcap);
     const int plain = !p->alibi_slopes && !p->bias.data;
     if (plain && whole) return;
-    const aiteri_key_range own =
-        aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, token);
+    const aiteri_key_range own = aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, token);
     const float slope = p->alibi_slopes ? aiteri_slope_of(p, &x->s, head) : 0.0f;
     const float position = (float)((int64_t)token + x->s.seqlen_k - x->s.seqlen_q);
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i++) {
@@ -162,8 +160,8 @@ static int aiteri_stream_sees_all(const aiteri_stream *x, const aiteri_key_block
     return b->gap == b->resume && b->first >= last.lo && b->end <= first.hi;
 }
 
-/* o += p v over one run of keys: all rows at once, or each over the keys that it sees itself, so that
- * a hidden V row cannot reach it whatever it holds. */
+/* o += p v over one run of keys: all rows at once, or each over the keys that it sees itself, so
+ * that a hidden V row cannot reach it whatever it holds. */
 static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int32_t first,
                                  int32_t end, int all)
 {
@@ -172,9 +170,8 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     aiteri_stream_scratch *t = x->t;
     if (first >= end) return;
     const int32_t stride = aiteri_padded(p->v.dim);
-    const aiter_dtype type =
-        aiteri_stream_rows(x, &p->v, kernels->stream_axpy[p->v.dtype] != NULL,
-                           x->kv_start + h, first, end, t->v_rows, t->v);
+    const aiter_dtype type = aiteri_stream_rows(x, &p->v, kernels->stream_axpy[p->v.dtype] != NULL,
+                                                x->kv_start + h, first, end, t->v_rows, t->v);
     const aiteri_axpy_fn axpy = kernels->stream_axpy[type];
     float *o = t->o + (int64_t)h * x->rows * stride;
     if (all) {
@@ -183,8 +180,8 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
         return;
     }
     for (int32_t r = 0; r < x->rows; r++) {
-        const aiteri_key_range own = aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k,
-                                                         x->w->q_start + r / p->group);
+        const aiteri_key_range own =
+            aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, x->w->q_start + r / p->group);
         const int32_t runs[2][2] = {
             {first, (int32_t)aiteri_min(end, own.sink)},
             {(int32_t)aiteri_max(first, own.lo), (int32_t)aiteri_min(end, own.hi)}};
@@ -209,8 +206,8 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, int32_t first, int32_
     for (int kv = 0; kv < 2; kv++) {
         const aiteri_source *src = source[kv];
         const int joined = x->kv_heads > 1 && src->stride_head == src->dim;
-        const int64_t bytes = aiteri_bytes_of(src->dtype, joined ? (int64_t)src->dim * x->kv_heads
-                                                                 : src->dim);
+        const int64_t bytes =
+            aiteri_bytes_of(src->dtype, joined ? (int64_t)src->dim * x->kv_heads : src->dim);
         if (n > 0 && (h == 0 || !joined))
             aiteri_source_rows(p, &x->s, src, joined ? x->kv_start : x->kv_start + h, first, end,
                                (const void **)rows[kv]);
@@ -224,7 +221,8 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, int32_t first, int32_
 }
 
 /* One kv head against one block. */
-static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block, const aiteri_key_block *b)
+static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
+                               const aiteri_key_block *b)
 {
     const aiteri_problem *p = x->e->problem;
     const aiteri_kernels *kernels = x->e->kernels;
@@ -249,8 +247,7 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block, const
         if (factor != 1.0f) kernels->row_scale(t->o + i * dim_v, dim_v, factor);
         if (p->v.scales.data) kernels->stream_mul(s, t->v_scale);
     }
-    for (int i = 0; i < 2; i++)
-        aiteri_stream_values(x, h, block, runs[i][0], runs[i][1], all);
+    for (int i = 0; i < 2; i++) aiteri_stream_values(x, h, block, runs[i][0], runs[i][1], all);
 }
 
 static void aiteri_stream_end(aiteri_stream *x)

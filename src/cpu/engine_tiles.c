@@ -1,7 +1,8 @@
 /* engine_tiles.c -- one work of the tile family: several tiles of query rows against a run of keys.
  *
- * Blocks of keys start at multiples of AITERI_TILE_KEYS from key 0. A block is loaded (widened) once
- * and serves every tile of the work. Rows are packed (token, head of the group), heads fastest. */
+ * Blocks of keys start at multiples of AITERI_TILE_KEYS from key 0. A block is loaded (widened)
+ * once and serves every tile of the work. Rows are packed (token, head of the group), heads
+ * fastest. */
 #ifndef AITERI_ENGINE_TILES_C
 #define AITERI_ENGINE_TILES_C
 
@@ -28,7 +29,8 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
                                       const aiteri_problem *p, int32_t lanes)
 {
     const size_t n = (size_t)lanes, dim = (size_t)p->k.dim, dim_v = (size_t)p->v.dim;
-    const size_t padded = (size_t)aiteri_padded(p->k.dim), padded_v = (size_t)aiteri_padded(p->v.dim);
+    const size_t padded = (size_t)aiteri_padded(p->k.dim),
+                 padded_v = (size_t)aiteri_padded(p->v.dim);
     const int32_t tiles = aiteri_most_tiles(p, lanes);
     for (int32_t i = 0; i < tiles; i++) {
         aiteri_tile *tile = &t->tile[i];
@@ -44,8 +46,8 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
     t->bias = (float *)aiteri_carve(arena, p->bias.data ? AITERI_TILE_KEYS * n : 0, sizeof(float));
     t->k = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * padded, sizeof(float));
     t->v = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * padded_v, sizeof(float));
-    t->rows = (float *)aiteri_carve(arena, n * (padded > padded_v ? padded : padded_v),
-                                    sizeof(float));
+    t->rows =
+        (float *)aiteri_carve(arena, n * (padded > padded_v ? padded : padded_v), sizeof(float));
     t->factor = (float *)aiteri_carve(arena, n, sizeof(float));
     t->pointers = (const void **)aiteri_carve(arena, AITERI_TILE_KEYS, sizeof(void *));
 }
@@ -75,8 +77,7 @@ static void aiteri_tile_lanes_fill(const aiteri_engine *e, const aiteri_sequence
         tile->l[lane] = tile->slope[lane] = tile->position[lane] = 0.0f;
         if (lane >= tile->rows) continue;
         const aiteri_packed_row row = aiteri_packed_row_of(w, first + lane);
-        const aiteri_key_range r =
-            aiteri_visible_keys(p, s->seqlen_q, s->seqlen_k, row.token);
+        const aiteri_key_range r = aiteri_visible_keys(p, s->seqlen_q, s->seqlen_k, row.token);
         tile->mask->lo[lane] = r.lo;
         tile->mask->hi[lane] = r.hi;
         if (r.sink > tile->mask->sink) tile->mask->sink = r.sink;
@@ -89,12 +90,12 @@ static void aiteri_tile_lanes_fill(const aiteri_engine *e, const aiteri_sequence
     }
     const aiteri_packed_row a = aiteri_packed_row_of(w, first);
     const aiteri_packed_row b = aiteri_packed_row_of(w, first + tile->rows - 1);
-    tile->seen =
-        aiteri_visible_keys_of_span(p, s->seqlen_q, s->seqlen_k, a.token, b.token + 1);
+    tile->seen = aiteri_visible_keys_of_span(p, s->seqlen_q, s->seqlen_k, a.token, b.token + 1);
 }
 
-static void aiteri_tile_begin(const aiteri_engine *e, const aiteri_sequence *s, const aiteri_work *w,
-                              int32_t first, int32_t rows, aiteri_tile *tile, float *buffer)
+static void aiteri_tile_begin(const aiteri_engine *e, const aiteri_sequence *s,
+                              const aiteri_work *w, int32_t first, int32_t rows, aiteri_tile *tile,
+                              float *buffer)
 {
     const aiteri_problem *p = e->problem;
     const int32_t lanes = e->kernels->tile_lanes, stride = aiteri_padded(p->k.dim);
@@ -131,7 +132,8 @@ static void aiteri_tile_bias(const aiteri_engine *e, const aiteri_sequence *s, c
     }
 }
 
-/* A block of keys in f32. Keys [gap, resume) between a sink prefix and the window are not loaded. */
+/* A block of keys in f32. Keys [gap, resume) between a sink prefix and the window are not loaded.
+ */
 typedef struct aiteri_key_block {
     int32_t first, end, gap, resume;
     const float *k, *v;
@@ -147,7 +149,7 @@ static aiteri_key_block aiteri_key_block_clip(aiteri_key_range seen, int32_t fir
     b.v_finite = -1;
     const int32_t lo = (int32_t)aiteri_max(first, seen.lo), hi = (int32_t)aiteri_min(end, seen.hi);
     const int32_t sink = (int32_t)aiteri_min(end, seen.sink);
-    const int window = lo < hi, prefix = sink > first;
+    const int window = lo<hi, prefix = sink> first;
     b.first = prefix ? first : lo;
     b.end = window ? hi : prefix ? sink : b.first;
     b.gap = b.resume = b.end;
@@ -245,7 +247,8 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
         if (guarded)
             kernels->tile_value_guarded(tile->ot, v, b->v_stride, runs[i][0], n, p->v.dim, st,
                                         tile->mask);
-        else kernels->tile_value(tile->ot, v, b->v_stride, n, p->v.dim, st);
+        else
+            kernels->tile_value(tile->ot, v, b->v_stride, n, p->v.dim, st);
     }
 }
 
@@ -263,7 +266,8 @@ static void aiteri_tile_end(const aiteri_engine *e, const aiteri_sequence *s, co
         if (w->partial_row >= 0)
             aiteri_store_partial(e, w->partial_row + first + lane, row, tile->m[lane],
                                  tile->l[lane]);
-        else aiteri_finish_row(e, s, at.token, at.head, row, tile->m[lane], tile->l[lane]);
+        else
+            aiteri_finish_row(e, s, at.token, at.head, row, tile->m[lane], tile->l[lane]);
     }
 }
 

@@ -1,55 +1,57 @@
-/* instantiate.c -- one block per ISA: open the target region, pick the vector layer and the register
- * tiling, stamp the kernels. Adding an ISA is a block here, a simd_<isa>.h and a line in cpuid.c. */
+/* instantiate.c -- one block per ISA: open the target region, pick the vector layer and the
+ * register tiling, stamp the kernels. Adding an ISA is a block here, a simd_<isa>.h and a line in
+ * cpuid.c. */
 #ifndef AITERI_INSTANTIATE_C
 #define AITERI_INSTANTIATE_C
 
 #include "kernel_table.h"
 #include "../base/dtype.c"
 
-#define AITERI_K(name)          AITERI_CAT(aiteri_scalar, name)
-#define AITERI_K_NAME           "scalar"
-#define AITERI_K_ISA            AITER_ISA_SCALAR
-#define AITERI_TILE_VECTORS     4
-#define AITERI_TILE_ROWS        2
-#define AITERI_DOT_KEYS         2
-#define AITERI_AXPY_VECTORS     2
+/* One K row at a time: with two, gcc 12.2 vectorises across them and reads past the last row. */
+#define AITERI_K(name)      AITERI_CAT(aiteri_scalar, name)
+#define AITERI_K_NAME       "scalar"
+#define AITERI_K_ISA        AITER_ISA_SCALAR
+#define AITERI_TILE_VECTORS 16
+#define AITERI_TILE_ROWS    1
+#define AITERI_DOT_KEYS     2
+#define AITERI_AXPY_VECTORS 2
 #include "simd_scalar.h"
 #include "k_all.inl.h"
 
 #if AITERI_X86
 AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
-#define AITERI_K(name)          AITERI_CAT(aiteri_avx2, name)
-#define AITERI_K_NAME           "avx2"
-#define AITERI_K_ISA            AITER_ISA_AVX2
-#define AITERI_TILE_VECTORS     3
-#define AITERI_TILE_ROWS        4
-#define AITERI_DOT_KEYS         2
-#define AITERI_AXPY_VECTORS     2
+#define AITERI_K(name)      AITERI_CAT(aiteri_avx2, name)
+#define AITERI_K_NAME       "avx2"
+#define AITERI_K_ISA        AITER_ISA_AVX2
+#define AITERI_TILE_VECTORS 3
+#define AITERI_TILE_ROWS    4
+#define AITERI_DOT_KEYS     2
+#define AITERI_AXPY_VECTORS 2
 #include "simd_avx2.h"
 #include "k_all.inl.h"
 AITERI_TARGET_END
 
 AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
-#define AITERI_K(name)          AITERI_CAT(aiteri_avx512, name)
-#define AITERI_K_NAME           "avx512"
-#define AITERI_K_ISA            AITER_ISA_AVX512
-#define AITERI_TILE_VECTORS     3
-#define AITERI_TILE_ROWS        8
-#define AITERI_DOT_KEYS         4
-#define AITERI_AXPY_VECTORS     4
+#define AITERI_K(name)      AITERI_CAT(aiteri_avx512, name)
+#define AITERI_K_NAME       "avx512"
+#define AITERI_K_ISA        AITER_ISA_AVX512
+#define AITERI_TILE_VECTORS 3
+#define AITERI_TILE_ROWS    8
+#define AITERI_DOT_KEYS     4
+#define AITERI_AXPY_VECTORS 4
 #include "simd_avx512.h"
 #include "k_all.inl.h"
 AITERI_TARGET_END
 #endif /* AITERI_X86 */
 
 #if AITERI_NEON
-#define AITERI_K(name)          AITERI_CAT(aiteri_neon, name)
-#define AITERI_K_NAME           "neon"
-#define AITERI_K_ISA            AITER_ISA_NEON
-#define AITERI_TILE_VECTORS     4
-#define AITERI_TILE_ROWS        6
-#define AITERI_DOT_KEYS         4
-#define AITERI_AXPY_VECTORS     4
+#define AITERI_K(name)      AITERI_CAT(aiteri_neon, name)
+#define AITERI_K_NAME       "neon"
+#define AITERI_K_ISA        AITER_ISA_NEON
+#define AITERI_TILE_VECTORS 4
+#define AITERI_TILE_ROWS    6
+#define AITERI_DOT_KEYS     4
+#define AITERI_AXPY_VECTORS 4
 #include "simd_neon.h"
 #include "k_all.inl.h"
 #endif /* AITERI_NEON */

@@ -1,4 +1,5 @@
-/* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the clean-up. */
+/* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
+ * clean-up. */
 #include "k_math.inl.h"
 #include "k_convert.inl.h"
 #include "k_tile.inl.h"
@@ -19,8 +20,8 @@ static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K(tile_value),
     AITERI_K(tile_value_guarded),
     AITERI_K(all_finite),
-    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL, NULL,
-     NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
+    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL,
+     NULL, NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
     {NULL, AITERI_K(stream_axpy_f32), AITERI_K(stream_axpy_f16), AITERI_K(stream_axpy_bf16), NULL,
      NULL, NULL, AITERI_K(stream_axpy_i8), NULL, NULL, NULL, NULL},
     AITERI_K(stream_softmax),

@@ -45,8 +45,8 @@ static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
 static void AITERI_K(stream_softcap)(float *s, float softcap)
 {
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
-        AITERI_K(store)(s + i, AITERI_K(mul)(AITERI_K(set1)(softcap),
-                                             AITERI_K(tanh)(AITERI_K(load)(s + i))));
+        AITERI_K(store)(
+            s + i, AITERI_K(mul)(AITERI_K(set1)(softcap), AITERI_K(tanh)(AITERI_K(load)(s + i))));
 }
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)

@@ -1,5 +1,6 @@
-/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
- * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
 
 #define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
 #define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
@@ -18,21 +19,18 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 {
     AITERI_K(vf) acc[4][4];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++)
-            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
         }
     }
     if (d < dim) {
@@ -78,10 +76,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(prefetch_lines)(prefetch, lines);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
@@ -97,10 +94,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
     }
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,

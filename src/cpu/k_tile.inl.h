@@ -1,8 +1,8 @@
 /* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
  *
  * A tile is AITERI_TILE_VECTORS vectors of query rows. K and V rows are the broadcast operand, so
- * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of K
- * (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
+ * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of
+ * K (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
  *     AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32.
  * Every (row, lane) has one accumulator that adds its products in ascending order, in the full and
  * in the one-row form alike, so the grouping of rows cannot be seen in the bits. */
@@ -47,28 +47,26 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
                                               const int count)
 {
     AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
-    AITERI_UNROLL(8)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
     for (int32_t d = 0; d < dim; d++) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
-        AITERI_UNROLL(8)
+        AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++)
             q[c] = AITERI_K(load)(qt + d * AITERI_TILE_LANES + c * AITERI_LANES);
-        AITERI_UNROLL(8)
+        AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
-            AITERI_UNROLL(8)
+            AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
 static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
@@ -93,7 +91,8 @@ AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
 AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask, int32_t j, int c)
 {
     const AITERI_K(vi) key = AITERI_K(set1_i)(j);
-    const AITERI_K(vm) before_end = AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
+    const AITERI_K(vm) before_end =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
     if (j < mask->sink) return before_end;
     const AITERI_K(vm) before_start =
         AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
@@ -106,7 +105,7 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
     const AITERI_K(vf) cap = AITERI_K(set1)(adjust->softcap);
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     for (int32_t j = 0; j < n; j++) {
-        AITERI_UNROLL(8)
+        AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
             const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) x = AITERI_K(load)(st + at);
@@ -158,7 +157,7 @@ static void AITERI_K(tile_softmax)(float *st, int32_t n, float *m, float *l, flo
                                    int32_t dim_v)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    AITERI_UNROLL(8)
+    AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
         float *column = st + c * AITERI_LANES;
         AITERI_K(vf) top = minus_inf;
@@ -187,29 +186,27 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
                                                  const int count)
 {
     AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
-    AITERI_UNROLL(8)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
     for (int32_t j = 0; j < n; j++) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
-        AITERI_UNROLL(8)
+        AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++)
             p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
-        AITERI_UNROLL(8)
+        AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
-            AITERI_UNROLL(8)
+            AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
 static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
@@ -228,15 +225,14 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
                                          const aiteri_lane_mask *mask)
 {
     for (int32_t d = 0; d < dim_v; d++) {
-        AITERI_UNROLL(8)
+        AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
             float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) acc = AITERI_K(load)(at);
             for (int32_t j = 0; j < n; j++) {
                 const AITERI_K(vf) p =
                     AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
-                const AITERI_K(vf) sum =
-                    AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
+                const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
                 acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
             }
             AITERI_K(store)(at, acc);

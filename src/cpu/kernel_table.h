@@ -1,12 +1,12 @@
 /* kernel_table.h -- the contract between the engine and the tile kernels (one set per ISA).
  *
  * Two families serve every softmax attention:
- *   tile    queries in the vector lanes: S^T = K Q^T and O^T = V^T P^T for `tile_lanes` packed query
- *           rows at once; K and V rows are the broadcast operand, read where they lie.
- *   stream  head_dim in the lanes: few query rows, every K and V row loaded once for all of them.
- * In both a row's result depends on its own query and keys alone, never on its neighbours, and a
- * masked key leaves no trace: each row of arithmetic is the same instruction sequence whatever the
- * rows beside it. Scores are in natural-logarithm units. */
+ *   tile    queries in the vector lanes: S^T = K Q^T and O^T = V^T P^T for `tile_lanes` packed
+ * query rows at once; K and V rows are the broadcast operand, read where they lie. stream  head_dim
+ * in the lanes: few query rows, every K and V row loaded once for all of them. In both a row's
+ * result depends on its own query and keys alone, never on its neighbours, and a masked key leaves
+ * no trace: each row of arithmetic is the same instruction sequence whatever the rows beside it.
+ * Scores are in natural-logarithm units. */
 #ifndef AITERI_KERNEL_TABLE_H
 #define AITERI_KERNEL_TABLE_H
 
@@ -14,10 +14,10 @@
 #include "../base/arena.c"
 
 enum {
-    AITERI_TILE_KEYS = 96,    /* keys per block of the tile family, counted from key 0 */
-    AITERI_STREAM_KEYS = 64,  /* keys per block of the stream family, counted from key 0 */
-    AITERI_STREAM_SLACK = 4,  /* the stream kernels may write this far past a row of scores */
-    AITERI_MAX_LANES = 48,    /* the largest tile_lanes */
+    AITERI_TILE_KEYS = 96,   /* keys per block of the tile family, counted from key 0 */
+    AITERI_STREAM_KEYS = 64, /* keys per block of the stream family, counted from key 0 */
+    AITERI_STREAM_SLACK = 4, /* the stream kernels may write this far past a row of scores */
+    AITERI_MAX_LANES = 48,   /* the largest tile_lanes */
     AITERI_MAX_HEAD_DIM = 576
 };
 
@@ -46,8 +46,10 @@ typedef struct aiteri_prefetch {
     int32_t row, line; /* cursor */
 } aiteri_prefetch;
 
-/* s[r * s_stride + i] = q_r . key_i for r < rows, i < n. q is f32 padded with zeros to a multiple of
- * 16. Writes up to AITERI_STREAM_SLACK - 1 scores past i = n - 1; keys[] has as many readable pointers. */
+/* s[r * s_stride + i] = q_r . key_i for r < rows, i < n. q is f32 padded with zeros to a multiple
+ * of
+ * 16. Writes up to AITERI_STREAM_SLACK - 1 scores past i = n - 1; keys[] has as many readable
+ * pointers. */
 typedef void (*aiteri_dot_fn)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                               int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                               aiteri_prefetch *prefetch);
@@ -67,7 +69,8 @@ typedef struct aiteri_kernels {
     const aiteri_widen_fn *widen;
     const aiteri_narrow_fn *narrow;
 
-    /* qt[d][tile_lanes] = scale * rows[lane][d] for lane < tile_lanes; rows is [tile_lanes][row_stride]. */
+    /* qt[d][tile_lanes] = scale * rows[lane][d] for lane < tile_lanes; rows is
+     * [tile_lanes][row_stride]. */
     void (*tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim, float scale);
     /* rows[lane][d] = ot[d][tile_lanes] * factor[lane]. */
     void (*tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim,
@@ -82,7 +85,8 @@ typedef struct aiteri_kernels {
     /* ot[d][lane] += sum_j v_j[d] * st[j][lane], j ascending. */
     void (*tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n, int32_t dim_v,
                        const float *st);
-    /* The same, touching only lanes that see the key: for blocks where a hidden V row is not finite. */
+    /* The same, touching only lanes that see the key: for blocks where a hidden V row is not
+     * finite. */
     void (*tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0, int32_t n,
                                int32_t dim_v, const float *st, const aiteri_lane_mask *mask);
     /* 1 if all of rows[n][dim] are finite. */
@@ -90,8 +94,8 @@ typedef struct aiteri_kernels {
 
     aiteri_dot_fn stream_dot[AITER_DTYPE_COUNT];
     aiteri_axpy_fn stream_axpy[AITER_DTYPE_COUNT];
-    /* One row of AITERI_STREAM_KEYS scores, hidden ones -inf: s becomes exp(s - m). Returns the factor
-     * for what was accumulated before. */
+    /* One row of AITERI_STREAM_KEYS scores, hidden ones -inf: s becomes exp(s - m). Returns the
+     * factor for what was accumulated before. */
     float (*stream_softmax)(float *s, float *m, float *l);
     /* s[i] = softcap * tanh(s[i]) for i < AITERI_STREAM_KEYS. */
     void (*stream_softcap)(float *s, float softcap);

@@ -44,7 +44,10 @@ AITERI_FORCE_INLINE float AITERI_K(as_f)(int32_t a) { return aiteri_f32_of_bits(
 
 AITERI_FORCE_INLINE float AITERI_K(load)(const float *p) { return p[0]; }
 AITERI_FORCE_INLINE void AITERI_K(store)(float *p, float x) { p[0] = x; }
-AITERI_FORCE_INLINE float AITERI_K(load_n)(const float *p, int n) { return n > 0 ? p[0] : 0.0f; }
+AITERI_FORCE_INLINE float AITERI_K(load_n)(const float *p, int n)
+{
+    return aiteri_f32_of_bits(n > 0 ? aiteri_bits_of_f32(p[0]) : 0);
+}
 AITERI_FORCE_INLINE void AITERI_K(store_n)(float *p, float x, int n)
 {
     if (n > 0) p[0] = x;
@@ -64,8 +67,8 @@ AITERI_FORCE_INLINE float AITERI_K(sub)(float a, float b) { return a - b; }
 AITERI_FORCE_INLINE float AITERI_K(mul)(float a, float b) { return a * b; }
 AITERI_FORCE_INLINE float AITERI_K(div)(float a, float b) { return a / b; }
 /* The second operand if either is NaN or both are zero, on every ISA. */
-AITERI_FORCE_INLINE float AITERI_K(max)(float a, float b) { return a > b ? a : b; }
-AITERI_FORCE_INLINE float AITERI_K(min)(float a, float b) { return a < b ? a : b; }
+AITERI_FORCE_INLINE float AITERI_K(max)(float a, float b) { return aiteri_select_f32(a > b, a, b); }
+AITERI_FORCE_INLINE float AITERI_K(min)(float a, float b) { return aiteri_select_f32(a < b, a, b); }
 AITERI_FORCE_INLINE float AITERI_K(copysign)(float a, float b)
 {
     return aiteri_f32_of_bits((aiteri_bits_of_f32(a) & 0x7fffffffu) |
@@ -79,7 +82,8 @@ AITERI_FORCE_INLINE float AITERI_K(abs)(float a)
 AITERI_FORCE_INLINE float AITERI_K(round)(float a)
 {
     const float x = AITERI_K(abs)(a);
-    return x < 8388608.0f ? AITERI_K(copysign)((x + 8388608.0f) - 8388608.0f, a) : a;
+    return aiteri_select_f32(x < 8388608.0f, AITERI_K(copysign)((x + 8388608.0f) - 8388608.0f, a),
+                             a);
 }
 AITERI_FORCE_INLINE int32_t AITERI_K(to_i)(float a)
 {
@@ -108,8 +112,14 @@ AITERI_FORCE_INLINE int AITERI_K(or_m)(int a, int b) { return a | b; }
 AITERI_FORCE_INLINE int AITERI_K(not_m)(int a) { return !a; }
 AITERI_FORCE_INLINE int AITERI_K(any)(int m) { return m; }
 AITERI_FORCE_INLINE int AITERI_K(all)(int m) { return m; }
-AITERI_FORCE_INLINE float AITERI_K(select)(int m, float a, float b) { return m ? a : b; }
-AITERI_FORCE_INLINE float AITERI_K(keep)(int m, float a) { return m ? a : 0.0f; } /* else +0 */
+AITERI_FORCE_INLINE float AITERI_K(select)(int m, float a, float b)
+{
+    return aiteri_select_f32(m, a, b);
+}
+AITERI_FORCE_INLINE float AITERI_K(keep)(int m, float a)
+{
+    return aiteri_select_f32(m, a, 0.0f);
+} /* or +0 */
 
 /* Horizontal sums in one order per ISA: hsum4 and hsum16 give hsum's bits for each vector. */
 AITERI_FORCE_INLINE float AITERI_K(hsum)(float a) { return a; }
@@ -143,7 +153,7 @@ AITERI_FORCE_INLINE float AITERI_K(load_f16)(const uint16_t *p)
 }
 AITERI_FORCE_INLINE float AITERI_K(load_f16_n)(const uint16_t *p, int n)
 {
-    return n > 0 ? aiteri_f32_from_f16(p[0]) : 0.0f;
+    return aiteri_f32_from_f16(n > 0 ? p[0] : (uint16_t)0);
 }
 AITERI_FORCE_INLINE float AITERI_K(load_bf16)(const uint16_t *p)
 {
@@ -151,12 +161,12 @@ AITERI_FORCE_INLINE float AITERI_K(load_bf16)(const uint16_t *p)
 }
 AITERI_FORCE_INLINE float AITERI_K(load_bf16_n)(const uint16_t *p, int n)
 {
-    return n > 0 ? aiteri_f32_from_bf16(p[0]) : 0.0f;
+    return aiteri_f32_from_bf16(n > 0 ? p[0] : (uint16_t)0);
 }
 AITERI_FORCE_INLINE float AITERI_K(load_i8)(const int8_t *p) { return (float)p[0]; }
 AITERI_FORCE_INLINE float AITERI_K(load_i8_n)(const int8_t *p, int n)
 {
-    return n > 0 ? (float)p[0] : 0.0f;
+    return (float)(n > 0 ? p[0] : 0);
 }
 /* fp8 codes read as the f16 with the same exponent and mantissa fields: e4m3 comes out 2^-8 (fn) or
  * 2^-7 (fnuz) times its value, its NaN codes as numbers. */

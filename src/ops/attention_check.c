@@ -1,8 +1,8 @@
 /* attention_check.c -- what every softmax attention checks, and how its arguments become a problem.
  *
  * Ops fill an aiter_flash_attn_fwd_args with their own field names beside it; this file alone knows
- * which combinations are legal. Checks of data (lengths, tables) are apart from checks of shapes, since
- * workspace queries must not read data. */
+ * which combinations are legal. Checks of data (lengths, tables) are apart from checks of shapes,
+ * since workspace queries must not read data. */
 #ifndef AITERI_ATTENTION_CHECK_C
 #define AITERI_ATTENTION_CHECK_C
 
@@ -52,8 +52,8 @@ static void aiteri_check_qkv(aiteri_check *c, aiteri_attention *x)
     if (c->status != AITER_OK) return;
     const int32_t qd = q_ndim - 1, kd = k_ndim - 1;
     if (a->k.dtype != a->v.dtype)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s (= %s.dtype)", c->op,
-                      x->names.v, aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype),
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s (= %s.dtype)",
+                      c->op, x->names.v, aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype),
                       x->names.k);
     for (int32_t i = 0; i < qd; i++) aiteri_check_extent(c, "out", &a->out, i, a->q.shape[i], "q");
     for (int32_t i = 0; i < kd; i++)
@@ -65,8 +65,9 @@ static void aiteri_check_qkv(aiteri_check *c, aiteri_attention *x)
     const int64_t heads_q = a->q.shape[qd - 1], heads_k = a->k.shape[kd - 1];
     aiteri_check_range(c, "q: heads", heads_q, 1, 65535);
     if (c->status == AITER_OK && (heads_k < 1 || heads_q % heads_k != 0))
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: has %lld heads, expected a divisor of %lld (= heads of q)",
-                      c->op, x->names.k, (long long)heads_k, (long long)heads_q);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: has %lld heads, expected a divisor of %lld (= heads of q)", c->op,
+                      x->names.k, (long long)heads_k, (long long)heads_q);
     aiteri_check_range(c, "q: head_dim", a->q.shape[qd], 1, AITERI_MAX_HEAD_DIM);
     aiteri_check_range(c, "v: head_dim", a->v.shape[kd], 1, AITERI_MAX_HEAD_DIM);
     for (int32_t i = 0; i < qd - 1; i++)
@@ -89,7 +90,8 @@ static void aiteri_check_lengths_shapes(aiteri_check *c, aiteri_attention *x)
     int64_t batch = a->q.shape[0];
     if (x->packed) {
         if (aiteri_check_tensor(c, "cu_seqlens_q", &a->cu_seqlens_q, 1, 1, AITERI_ONLY_I32, 1))
-            aiteri_check_range(c, "cu_seqlens_q: shape[0]", a->cu_seqlens_q.shape[0], 1, INT32_MAX - 1);
+            aiteri_check_range(c, "cu_seqlens_q: shape[0]", a->cu_seqlens_q.shape[0], 1,
+                               INT32_MAX - 1);
         batch = a->cu_seqlens_q.shape[0] - 1;
         aiteri_check_true(c, a->seqused_q.ndim == 0, "seqused_q", "none beside cu_seqlens_q");
     }
@@ -97,9 +99,11 @@ static void aiteri_check_lengths_shapes(aiteri_check *c, aiteri_attention *x)
     if (a->cu_seqlens_k.ndim != 0) {
         if (aiteri_check_tensor(c, "cu_seqlens_k", &a->cu_seqlens_k, 1, 1, AITERI_ONLY_I32, 1))
             aiteri_check_extent(c, "cu_seqlens_k", &a->cu_seqlens_k, 0, batch + 1, "batch + 1");
-        aiteri_check_true(c, !x->paged, "cu_seqlens_k", "none beside block_table, which takes seqused_k");
+        aiteri_check_true(c, !x->paged, "cu_seqlens_k",
+                          "none beside block_table, which takes seqused_k");
         aiteri_check_true(c, x->packed, "cu_seqlens_q", "to be given with cu_seqlens_k");
-        aiteri_check_true(c, a->seqused_k.ndim == 0, x->names.seqused_k, "none beside cu_seqlens_k");
+        aiteri_check_true(c, a->seqused_k.ndim == 0, x->names.seqused_k,
+                          "none beside cu_seqlens_k");
     } else if (x->packed && !x->paged) {
         aiteri_check_true(c, 0, "cu_seqlens_k", "to be given with cu_seqlens_q, or a block_table");
     }
@@ -108,7 +112,8 @@ static void aiteri_check_lengths_shapes(aiteri_check *c, aiteri_attention *x)
     if (x->paged) {
         if (aiteri_check_tensor(c, "block_table", &a->block_table, 2, 2, AITERI_ONLY_I32, 1))
             aiteri_check_extent(c, "block_table", &a->block_table, 0, batch, "the batch");
-        aiteri_check_true(c, a->seqused_k.ndim == 1, x->names.seqused_k, "lengths [B] with block_table");
+        aiteri_check_true(c, a->seqused_k.ndim == 1, x->names.seqused_k,
+                          "lengths [B] with block_table");
         aiteri_check_range(c, "k: page_size", a->k.shape[1], 1, INT32_MAX - 1);
         aiteri_check_range(c, "block_table: shape[1]", a->block_table.shape[1], 0, INT32_MAX - 1);
     }
@@ -141,8 +146,8 @@ static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
     p->sink_tokens = a->sink_tokens;
     p->softcap = a->softcap;
     p->num_splits = a->num_splits;
-    p->softmax_scale = a->softmax_scale > 0.0f ? a->softmax_scale
-                                               : (float)(1.0 / sqrt((double)p->k.dim));
+    p->softmax_scale =
+        a->softmax_scale > 0.0f ? a->softmax_scale : (float)(1.0 / sqrt((double)p->k.dim));
 }
 
 static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)
@@ -172,14 +177,15 @@ static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
     if (!aiteri_check_tensor(c, "bias", t, 2, x->packed ? 3 : 4, AITERI_FLOATS, 0)) return;
     const int32_t n = t->ndim;
     const int64_t rows = x->packed ? p->total_q : p->seqlen_q;
-    const int64_t keys = x->packed || x->paged ? p->max_seqlen_k : p->seqlen_k;
-    const int64_t expected[4] = {p->batch, p->heads_q, rows, keys};
+    const int any_keys = x->packed || x->paged; /* checked against the lengths */
+    const int64_t expected[4] = {p->batch, p->heads_q, rows,
+                                 any_keys ? t->shape[n - 1] : p->seqlen_k};
     for (int32_t i = 0; i < n; i++) {
         const int64_t want = expected[4 - n + i];
-        const int too_few = 4 - n + i == 3 ? t->shape[i] < want : t->shape[i] != want;
-        if (t->shape[i] != 1 && too_few)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.bias: shape[%d] is %lld, expected 1 or %lld", c->op,
-                          (int)i, (long long)t->shape[i], (long long)want);
+        if (t->shape[i] != 1 && t->shape[i] != want)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.bias: shape[%d] is %lld, expected 1 or %lld", c->op, (int)i,
+                          (long long)t->shape[i], (long long)want);
     }
     p->bias.data = (char *)t->data;
     p->bias.dtype = t->dtype;
@@ -194,12 +200,16 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
     aiter_tensor *t = &x->a.lse;
     aiteri_problem *p = &x->problem;
     const int packed = x->packed || x->lse_packed;
-    if (!aiteri_check_tensor(c, "lse", t, packed ? 2 : 3, packed ? 2 : 3, AITERI_ONLY_F32, 0)) return;
+    if (!aiteri_check_tensor(c, "lse", t, packed ? 2 : 3, packed ? 2 : 3, AITERI_ONLY_F32, 0))
+        return;
     const int32_t at = packed ? 0 : 1;
     if (!packed) aiteri_check_extent(c, "lse", t, 0, p->batch, "the batch");
     aiteri_check_extent(c, "lse", t, at, p->heads_q, "heads of q");
     aiteri_check_extent(c, "lse", t, at + 1,
-                        x->packed ? p->total_q : x->lse_packed ? p->batch : p->seqlen_q, "rows of q");
+                        x->packed       ? p->total_q
+                        : x->lse_packed ? p->batch
+                                        : p->seqlen_q,
+                        "rows of q");
     p->lse = (float *)t->data;
     p->lse_stride_batch = x->packed ? 0 : x->lse_packed ? t->stride[1] : t->stride[0];
     p->lse_stride_head = t->stride[at];
@@ -211,7 +221,8 @@ static void aiteri_lower_scales(aiteri_check *c, aiteri_attention *x, const char
                                 aiter_tensor *t, const aiter_tensor *data, aiteri_source *source)
 {
     const int32_t rank = data->ndim - 1;
-    const int present = aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32, data->dtype == AITER_I8);
+    const int present =
+        aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32, data->dtype == AITER_I8);
     if (!present) return;
     if (data->dtype != AITER_I8) {
         aiteri_check_true(c, 0, field, "none: only I8 keys and values have scales");
@@ -219,7 +230,7 @@ static void aiteri_lower_scales(aiteri_check *c, aiteri_attention *x, const char
     }
     aiter_scale_kind kind = x->a.scale_kind;
     if (kind == AITER_SCALE_BY_SHAPE)
-        kind = t->ndim > 1 ? AITER_SCALE_TOKEN_HEAD
+        kind = t->ndim > 1                                      ? AITER_SCALE_TOKEN_HEAD
                : t->shape[0] == 1 && data->shape[rank - 1] != 1 ? AITER_SCALE_TENSOR
                                                                 : AITER_SCALE_HEAD;
     source->scales.data = (const float *)t->data;
@@ -323,11 +334,12 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
         aiteri_lower_lse(c, x);
     }
     if (c->status == AITER_OK) {
-        const aiteri_schedule_bounds n =
-            aiteri_schedule_bounds_of(&x->problem, 1);
+        const aiteri_schedule_bounds n = aiteri_schedule_bounds_of(&x->problem, 1);
         if (n.works > INT32_MAX || n.partial_rows > INT32_MAX)
             AITERI_REJECT(c, AITER_UNSUPPORTED,
-                          "%s: the shapes could need more than 2^31 works; pass max_seqlen_q and max_seqlen_k, or cut the batch", c->op);
+                          "%s: the shapes could need more than 2^31 works; pass max_seqlen_q and "
+                          "max_seqlen_k, or cut the batch",
+                          c->op);
     }
     return c->status;
 }
@@ -338,7 +350,8 @@ static void aiteri_check_cu_seqlens(aiteri_check *c, const char *field, const in
 {
     if (!cu || c->status != AITER_OK) return;
     if (cu[0] != 0)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [0] is %d, expected 0", c->op, field, (int)cu[0]);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [0] is %d, expected 0", c->op, field,
+                      (int)cu[0]);
     for (int32_t b = 0; b < batch; b++) {
         const int64_t length = (int64_t)cu[(b + 1) * stride] - cu[b * stride];
         if (length < 0 || length > longest)
@@ -347,8 +360,8 @@ static void aiteri_check_cu_seqlens(aiteri_check *c, const char *field, const in
                           (int)(b + 1), (long long)length, (int)longest);
     }
     if (cu[batch * stride] > total)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected at most %lld tokens", c->op,
-                      field, (int)batch, (int)cu[batch * stride], (long long)total);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected at most %lld tokens",
+                      c->op, field, (int)batch, (int)cu[batch * stride], (long long)total);
 }
 
 static void aiteri_check_used(aiteri_check *c, const char *field, const int32_t *used,
@@ -356,8 +369,8 @@ static void aiteri_check_used(aiteri_check *c, const char *field, const int32_t 
 {
     for (int32_t b = 0; used && b < batch && c->status == AITER_OK; b++)
         if (used[b * stride] < 0 || used[b * stride] > longest)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected 0 to %lld", c->op, field,
-                          (int)b, (int)used[b * stride], (long long)longest);
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected 0 to %lld", c->op,
+                          field, (int)b, (int)used[b * stride], (long long)longest);
 }
 
 /* Block ids of entries that hold a visible key. */
@@ -376,8 +389,8 @@ static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p)
                 p->block_table[b * p->table_stride_batch + i * p->table_stride_entry];
             if (id < 0 || id >= p->num_blocks)
                 AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                              "%s.block_table: [%d][%d] is %d, expected 0 to %d", c->op, (int)b, (int)i,
-                              (int)id, (int)p->num_blocks - 1);
+                              "%s.block_table: [%d][%d] is %d, expected 0 to %d", c->op, (int)b,
+                              (int)i, (int)id, (int)p->num_blocks - 1);
         }
     }
 }
@@ -389,17 +402,26 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
     aiteri_check *c = &check;
     const aiter_flash_attn_fwd_args *a = &x->a;
     const aiteri_problem *p = &x->problem;
-    aiteri_check_cu_seqlens(c, "cu_seqlens_q", p->cu_seqlens_q, p->cu_stride_q, p->batch, p->total_q,
-                            p->max_seqlen_q);
+    aiteri_check_cu_seqlens(c, "cu_seqlens_q", p->cu_seqlens_q, p->cu_stride_q, p->batch,
+                            p->total_q, p->max_seqlen_q);
     aiteri_check_cu_seqlens(c, "cu_seqlens_k", p->cu_seqlens_k, p->cu_stride_k, p->batch,
                             a->k.shape[0], p->max_seqlen_k);
     aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, p->max_seqlen_q);
-    aiteri_check_used(c, x->names.seqused_k, p->seqused_k, p->used_stride_k, p->batch, p->max_seqlen_k);
+    aiteri_check_used(c, x->names.seqused_k, p->seqused_k, p->used_stride_k, p->batch,
+                      p->max_seqlen_k);
     if (!p->cu_seqlens_q && !p->seqused_q)
         aiteri_check_range(c, "max_seqlen_q", p->max_seqlen_q, p->seqlen_q, INT32_MAX);
     if (!p->cu_seqlens_k && !p->seqused_k)
         aiteri_check_range(c, "max_seqlen_k", p->max_seqlen_k, p->seqlen_k, INT32_MAX);
     aiteri_check_blocks(c, p);
+    for (int32_t b = 0; a->bias.ndim && b < p->batch && c->status == AITER_OK; b++) {
+        const int64_t keys = a->bias.shape[a->bias.ndim - 1],
+                      longest = aiteri_sequence_of(p, b).seqlen_k;
+        if (keys != 1 && keys < longest)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.bias: has %lld keys, expected %lld or more for row %d of the batch",
+                          c->op, (long long)keys, (long long)longest, (int)b);
+    }
     const aiteri_operand operand[] = {{"out", &a->out},
                                       {"lse", &a->lse},
                                       {x->names.q, &a->q},

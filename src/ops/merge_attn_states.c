@@ -29,19 +29,22 @@ static void aiteri_merge_check(aiteri_check *c, aiter_merge_attn_states_args *a)
     const int32_t n = a->out_a.ndim; /* [.., tokens, H, D] beside [.., H, tokens] */
     for (int i = 0; i < 3; i++) {
         if (outs[i]->ndim != n)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d (= out_a)", c->op,
-                          out_names[i], (int)outs[i]->ndim, (int)n);
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d (= out_a)",
+                          c->op, out_names[i], (int)outs[i]->ndim, (int)n);
         for (int32_t d = 0; d < n; d++)
             aiteri_check_extent(c, out_names[i], outs[i], d, a->out_a.shape[d], "out_a");
         if (lses[i]->ndim == 0) continue;
         if (lses[i]->ndim != n - 1) {
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d", c->op, lse_names[i],
-                          (int)lses[i]->ndim, (int)n - 1);
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d", c->op,
+                          lse_names[i], (int)lses[i]->ndim, (int)n - 1);
             continue;
         }
-        if (n == 4) aiteri_check_extent(c, lse_names[i], lses[i], 0, a->out_a.shape[0], "the batch");
-        aiteri_check_extent(c, lse_names[i], lses[i], n - 3, a->out_a.shape[n - 2], "heads of out_a");
-        aiteri_check_extent(c, lse_names[i], lses[i], n - 2, a->out_a.shape[n - 3], "rows of out_a");
+        if (n == 4)
+            aiteri_check_extent(c, lse_names[i], lses[i], 0, a->out_a.shape[0], "the batch");
+        aiteri_check_extent(c, lse_names[i], lses[i], n - 3, a->out_a.shape[n - 2],
+                            "heads of out_a");
+        aiteri_check_extent(c, lse_names[i], lses[i], n - 2, a->out_a.shape[n - 3],
+                            "rows of out_a");
     }
     if (c->status != AITER_OK) return;
     const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
@@ -89,7 +92,8 @@ static void aiteri_merge_row(const aiter_merge_attn_states_args *a, int64_t b, i
                                                 aiteri_row_offset(side[i], b, s, h) +
                                                     d * side[i]->stride[n - 1]);
         aiter_store_element(a->out.dtype, a->out.data,
-                            aiteri_row_offset(&a->out, b, s, h) + d * a->out.stride[n - 1], (float)x);
+                            aiteri_row_offset(&a->out, b, s, h) + d * a->out.stride[n - 1],
+                            (float)x);
     }
     if (a->lse.ndim)
         *aiteri_lse_at(&a->lse, b, s, h) = sum == 0.0 ? none : (float)((double)m + log(sum));
@@ -132,7 +136,8 @@ AITER_API aiter_status aiter_merge_attn_states_workspace(const aiter_merge_attn_
                                                          aiter_context *ctx, size_t *bytes)
 {
     if (!args || !bytes)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "aiter_merge_attn_states_workspace.%s: is NULL",
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "aiter_merge_attn_states_workspace.%s: is NULL",
                            args ? "bytes" : "args");
     *bytes = 0;
     return AITER_OK;

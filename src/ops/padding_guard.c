@@ -1,4 +1,5 @@
-/* padding_guard.c -- how much a softmax without mask would suffer from zero keys up to a tile's edge. */
+/* padding_guard.c -- how much a softmax without mask would suffer from zero keys up to a tile's
+ * edge. */
 #ifndef AITERI_PADDING_GUARD_C
 #define AITERI_PADDING_GUARD_C
 

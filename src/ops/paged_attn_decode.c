@@ -55,8 +55,9 @@ static aiter_status aiteri_paged_check(const aiter_paged_attn_decode_args *args,
 {
     aiteri_context_begin(ctx);
     if (args->block_table.ndim == 0)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "aiter_paged_attn_decode.block_table: is absent, expected [B, max_blocks]");
+        return aiteri_fail(
+            ctx, AITER_INVALID_ARGUMENT,
+            "aiter_paged_attn_decode.block_table: is absent, expected [B, max_blocks]");
     if (args->seq_lens.ndim == 0)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
                            "aiter_paged_attn_decode.seq_lens: is absent, expected [B]");

@@ -1,4 +1,5 @@
-/* reshape_and_cache.c -- new K and V rows into their slots of a paged cache, converted or quantised. */
+/* reshape_and_cache.c -- new K and V rows into their slots of a paged cache, converted or
+ * quantised. */
 #ifndef AITERI_RESHAPE_AND_CACHE_C
 #define AITERI_RESHAPE_AND_CACHE_C
 
@@ -75,11 +76,12 @@ static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
     aiteri_check_cache_side(c, a, 1);
     if (c->status != AITER_OK) return;
     if (a->k.dtype != a->v.dtype)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.v: dtype is %s, expected %s (= k.dtype)", c->op,
-                      aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype));
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.v: dtype is %s, expected %s (= k.dtype)",
+                      c->op, aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype));
     if (a->k_cache.dtype != a->v_cache.dtype)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.v_cache: dtype is %s, expected %s (= k_cache.dtype)",
-                      c->op, aiter_dtype_name(a->v_cache.dtype), aiter_dtype_name(a->k_cache.dtype));
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.v_cache: dtype is %s, expected %s (= k_cache.dtype)", c->op,
+                      aiter_dtype_name(a->v_cache.dtype), aiter_dtype_name(a->k_cache.dtype));
     aiteri_check_extent(c, "v_cache", &a->v_cache, 0, a->k_cache.shape[0], "blocks of k_cache");
     aiteri_check_extent(c, "v_cache", &a->v_cache, 1, a->k_cache.shape[1], "page_size of k_cache");
     if (aiteri_check_tensor(c, "slot_mapping", &a->slot_mapping, 1, 1,
@@ -101,7 +103,8 @@ static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
 }
 
 /* Slots in range, none twice: one bit per slot in `seen`. */
-static void aiteri_check_slots(aiteri_check *c, const aiter_reshape_and_cache_args *a, uint8_t *seen)
+static void aiteri_check_slots(aiteri_check *c, const aiter_reshape_and_cache_args *a,
+                               uint8_t *seen)
 {
     const int64_t slots = a->k_cache.shape[0] * a->k_cache.shape[1];
     memset(seen, 0, (size_t)((slots + 7) / 8));
@@ -109,13 +112,13 @@ static void aiteri_check_slots(aiteri_check *c, const aiter_reshape_and_cache_ar
         const int64_t slot = aiteri_slot_of(&a->slot_mapping, n);
         if (slot < -1 || slot >= slots)
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                          "%s.slot_mapping: [%lld] is %lld, expected -1 to %lld", c->op, (long long)n,
-                          (long long)slot, (long long)(slots - 1));
+                          "%s.slot_mapping: [%lld] is %lld, expected -1 to %lld", c->op,
+                          (long long)n, (long long)slot, (long long)(slots - 1));
         if (c->status != AITER_OK || slot < 0) continue;
         if (seen[slot / 8] >> (slot % 8) & 1)
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                          "%s.slot_mapping: [%lld] is %lld, a slot that an earlier token has", c->op,
-                          (long long)n, (long long)slot);
+                          "%s.slot_mapping: [%lld] is %lld, a slot that an earlier token has",
+                          c->op, (long long)n, (long long)slot);
         seen[slot / 8] |= (uint8_t)(1u << (slot % 8));
     }
 }
@@ -136,8 +139,9 @@ static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_sid
         step = ((const float *)scale->data)[scale->shape[0] == 1 ? 0 : h * scale->stride[0]];
     } else if (run->a->quant == AITER_QUANT_PER_TOKEN_HEAD) {
         step = run->kernels->row_amax(row, dim) / 127.0f;
-        ((float *)scale->data)[block * scale->stride[0] + at * scale->stride[1] +
-                               h * scale->stride[2]] = step;
+        ((float *)
+             scale->data)[block * scale->stride[0] + at * scale->stride[1] + h * scale->stride[2]] =
+            step;
     }
     if (run->a->quant != AITER_QUANT_CONVERT)
         for (int32_t d = 0; d < dim; d++) row[d] = step != 0.0f ? row[d] / step : 0.0f;

@@ -126,9 +126,9 @@ AITER_API aiter_status aiter_variable_length_attention_workspace(
     return aiteri_attention_workspace(&x, ctx, bytes);
 }
 
-/* A rank-2 or rank-3 argument seen as four dimensions: order[i] is the dimension of `t` that becomes
- * dimension i, or -1 for an extent of 1. Another rank gives an absent tensor of its dtype, so that the
- * shared check would name the wrong rank; callers check ranks first. */
+/* A rank-2 or rank-3 argument seen as four dimensions: order[i] is the dimension of `t` that
+ * becomes dimension i, or -1 for an extent of 1. Another rank gives an absent tensor of its dtype,
+ * so that the shared check would name the wrong rank; callers check ranks first. */
 static aiter_tensor aiteri_as_4d(aiter_tensor t, int32_t d0, int32_t d1, int32_t d2, int32_t d3)
 {
     const int32_t order[4] = {d0, d1, d2, d3};
@@ -150,7 +150,8 @@ static aiter_status aiteri_check_rank(const char *op, const char *field, const a
                        (int)t->ndim, (int)rank);
 }
 
-/* Transposed layouts: q [D, Hq], k and v [Hk, D, Sk], out [Hq, D], as [B, S, H, D] with B = Sq = 1. */
+/* Transposed layouts: q [D, Hq], k and v [Hk, D, Sk], out [Hq, D], as [B, S, H, D] with B = Sq = 1.
+ */
 static aiter_status aiteri_transposed_attention(const char *op,
                                                 const aiter_decode_attention_gqa_args *args,
                                                 aiter_context *ctx, aiteri_attention *x)
@@ -162,8 +163,8 @@ static aiter_status aiteri_transposed_attention(const char *op,
     AITERI_TRY(aiteri_check_rank(op, "v", &args->v, 3, ctx));
     AITERI_TRY(aiteri_check_rank(op, "out", &args->out, 2, ctx));
     if (args->k.shape[1] != args->v.shape[1])
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.v: D is %lld, expected %lld (= D of k)", op,
-                           (long long)args->v.shape[1], (long long)args->k.shape[1]);
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.v: D is %lld, expected %lld (= D of k)",
+                           op, (long long)args->v.shape[1], (long long)args->k.shape[1]);
     x->a.q = aiteri_as_4d(args->q, -1, -1, 1, 0);
     x->a.k = aiteri_as_4d(args->k, -1, 2, 0, 1);
     x->a.v = aiteri_as_4d(args->v, -1, 2, 0, 1);

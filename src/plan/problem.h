@@ -1,5 +1,6 @@
 /* problem.h -- every softmax attention, once: query rows x a source of keys and values x a score
- * pipeline x an epilogue. Ops lower their arguments to this; the planner and the engine know no op. */
+ * pipeline x an epilogue. Ops lower their arguments to this; the planner and the engine know no op.
+ */
 #ifndef AITERI_PROBLEM_H
 #define AITERI_PROBLEM_H
 
@@ -53,7 +54,8 @@ typedef struct aiteri_problem {
     float softmax_scale, softcap;
     const float *alibi_slopes; /* NULL: none */
     int64_t alibi_stride_batch, alibi_stride_head;
-    aiteri_rows bias; /* (b, i, h, j): stride_token per query, stride_dim per key; data NULL: none */
+    aiteri_rows
+        bias; /* (b, i, h, j): stride_token per query, stride_dim per key; data NULL: none */
     const float *sinks;
     int64_t sinks_stride;
     int32_t num_splits;

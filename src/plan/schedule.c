@@ -1,9 +1,10 @@
-/* schedule.c -- cuts a problem into works and merges. Integer maths only, no tensor data but lengths.
+/* schedule.c -- cuts a problem into works and merges. Integer maths only, no tensor data but
+ * lengths.
  *
  * A work is a span of query tokens x a range of query heads x a piece of the keys. Which family of
  * kernels a sequence takes and where its keys are split follow from its own Sq and Sk alone, so its
- * bits do not depend on the batch, the threads or the page size; how many tokens and heads share a work
- * does, and cannot be seen in the bits (kernel_table.h). */
+ * bits do not depend on the batch, the threads or the page size; how many tokens and heads share a
+ * work does, and cannot be seen in the bits (kernel_table.h). */
 #ifndef AITERI_SCHEDULE_C
 #define AITERI_SCHEDULE_C
 
@@ -11,10 +12,10 @@
 #include "../cpu/kernel_table.h"
 
 enum {
-    AITERI_STREAM_ROWS = 16,      /* packed rows up to which a sequence takes the stream family */
-    AITERI_STREAM_SPLIT = 512,    /* keys per piece of a stream ... */
-    AITERI_STREAM_SPLITS = 64,    /* ... doubled until there are at most so many */
-    AITERI_TILE_SPLIT = 2304,     /* the same for tiles, of sequences with few query rows */
+    AITERI_STREAM_ROWS = 16,   /* packed rows up to which a sequence takes the stream family */
+    AITERI_STREAM_SPLIT = 512, /* keys per piece of a stream ... */
+    AITERI_STREAM_SPLITS = 64, /* ... doubled until there are at most so many */
+    AITERI_TILE_SPLIT = 2304,  /* the same for tiles, of sequences with few query rows */
     AITERI_TILE_SPLITS = 32,
     AITERI_TILE_SPLIT_ROWS = 1024, /* packed rows up to which tiles are split at all */
     AITERI_TILES_PER_WORK = 8,
@@ -62,7 +63,8 @@ static int64_t aiteri_split_keys(const aiteri_problem *p, int64_t seqlen_q, int6
     const int64_t unit = stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS;
     if (p->num_splits > 0)
         return aiteri_round_up(aiteri_max(1, aiteri_ceil_div(seqlen_k, p->num_splits)), unit);
-    if (!stream && (seqlen_q * p->group > AITERI_TILE_SPLIT_ROWS || seqlen_k <= 2 * AITERI_TILE_SPLIT))
+    if (!stream &&
+        (seqlen_q * p->group > AITERI_TILE_SPLIT_ROWS || seqlen_k <= 2 * AITERI_TILE_SPLIT))
         return aiteri_round_up(aiteri_max(1, seqlen_k), unit);
     int64_t keys = stream ? AITERI_STREAM_SPLIT : AITERI_TILE_SPLIT;
     while (aiteri_ceil_div(seqlen_k, keys) > (stream ? AITERI_STREAM_SPLITS : AITERI_TILE_SPLITS))
@@ -75,7 +77,8 @@ static int64_t aiteri_most_splits(const aiteri_problem *p, int stream, int64_t m
 {
     const int64_t unit = stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS;
     if (p->num_splits > 0) return aiteri_min(p->num_splits, aiteri_ceil_div(max_k, unit));
-    if (stream) return aiteri_min(AITERI_STREAM_SPLITS, aiteri_ceil_div(max_k, AITERI_STREAM_SPLIT));
+    if (stream)
+        return aiteri_min(AITERI_STREAM_SPLITS, aiteri_ceil_div(max_k, AITERI_STREAM_SPLIT));
     if (max_k <= 2 * AITERI_TILE_SPLIT) return 1;
     return aiteri_min(AITERI_TILE_SPLITS, aiteri_ceil_div(max_k, AITERI_TILE_SPLIT));
 }
@@ -141,8 +144,15 @@ static void aiteri_add_work(aiteri_schedule *s, const aiteri_work *w, int64_t co
 static aiteri_work aiteri_work_at(const int32_t *work_info, int64_t i)
 {
     const int32_t *row = work_info + i * AITERI_WORK_INTS;
-    const aiteri_work w = {row[0], row[1], row[2], row[3], row[4], row[5], row[6],
-                           (int32_t)((uint32_t)row[7] & 0xffffu), (int32_t)((uint32_t)row[7] >> 16)};
+    const aiteri_work w = {row[0],
+                           row[1],
+                           row[2],
+                           row[3],
+                           row[4],
+                           row[5],
+                           row[6],
+                           (int32_t)((uint32_t)row[7] & 0xffffu),
+                           (int32_t)((uint32_t)row[7] >> 16)};
     return w;
 }
 
@@ -196,8 +206,8 @@ static void aiteri_schedule_span(aiteri_schedule *s, const aiteri_problem *p,
     if (s->reduce_indptr) s->reduce_indptr[s->reduces] = (int32_t)s->partials;
 }
 
-/* Spans of a sequence: tile works hold one kv head, the longest causal spans first; stream works hold
- * the whole query and several kv heads. */
+/* Spans of a sequence: tile works hold one kv head, the longest causal spans first; stream works
+ * hold the whole query and several kv heads. */
 static void aiteri_schedule_sequence(aiteri_schedule *s, const aiteri_problem *p,
                                      const aiteri_geometry *g, int32_t b)
 {
@@ -205,14 +215,14 @@ static void aiteri_schedule_sequence(aiteri_schedule *s, const aiteri_problem *p
     if (q.seqlen_q == 0) return;
     const int stream = aiteri_takes_stream(p, q.seqlen_q);
     const int32_t rows = g->tiles * g->tile_lanes;
-    const int32_t heads = stream ? g->stream_heads * p->group
-                                 : (int32_t)aiteri_min(p->group, rows);
+    const int32_t heads = stream ? g->stream_heads * p->group : (int32_t)aiteri_min(p->group, rows);
     const int32_t tokens = stream ? q.seqlen_q : rows / heads;
     for (int32_t head = 0; head < p->heads_q;) {
         /* A tile work stays inside one kv head. */
         const int64_t limit = stream ? p->heads_q : (int64_t)(head / p->group + 1) * p->group;
         aiteri_work w = {b, -1, 0, 0, 0, 0, -1, head, (int32_t)aiteri_min(head + heads, limit)};
-        for (int64_t start = (q.seqlen_q - 1) / tokens * (int64_t)tokens; start >= 0; start -= tokens) {
+        for (int64_t start = (q.seqlen_q - 1) / tokens * (int64_t)tokens; start >= 0;
+             start -= tokens) {
             w.q_start = (int32_t)start;
             w.q_end = (int32_t)aiteri_min(start + tokens, q.seqlen_q);
             aiteri_schedule_span(s, p, &q, w);
@@ -251,8 +261,8 @@ static aiteri_schedule_bounds aiteri_schedule_bounds_of(const aiteri_problem *p,
     if (stream_splits < 1) stream_splits = 1;
 
     /* Tokens of sequences short enough to be split; explicit splits concern every sequence. */
-    const size_t split_rows = p->num_splits > 0 ? (size_t)p->max_seqlen_q
-                                                : (size_t)AITERI_TILE_SPLIT_ROWS / group + 1;
+    const size_t split_rows =
+        p->num_splits > 0 ? (size_t)p->max_seqlen_q : (size_t)AITERI_TILE_SPLIT_ROWS / group + 1;
     size_t split_tokens = aiteri_mul_size(batch, split_rows);
     if (split_tokens > tokens) split_tokens = tokens;
     size_t stream_tokens = aiteri_mul_size(batch, (size_t)AITERI_STREAM_ROWS / group);
@@ -263,10 +273,11 @@ static aiteri_schedule_bounds aiteri_schedule_bounds_of(const aiteri_problem *p,
         aiteri_mul_size(aiteri_add_size(split_tokens / per_tile, batch), head_parts);
     const size_t stream_spans = aiteri_mul_size(batch, (size_t)p->heads_k);
     aiteri_schedule_bounds n;
-    n.reduces = aiteri_add_size(tile_splits > 1 ? split_spans : 0,
-                                stream_splits > 1 ? stream_spans : 0);
-    n.partials = aiteri_add_size(tile_splits > 1 ? aiteri_mul_size(split_spans, tile_splits) : 0,
-                                 stream_splits > 1 ? aiteri_mul_size(stream_spans, stream_splits) : 0);
+    n.reduces =
+        aiteri_add_size(tile_splits > 1 ? split_spans : 0, stream_splits > 1 ? stream_spans : 0);
+    n.partials =
+        aiteri_add_size(tile_splits > 1 ? aiteri_mul_size(split_spans, tile_splits) : 0,
+                        stream_splits > 1 ? aiteri_mul_size(stream_spans, stream_splits) : 0);
     n.works = aiteri_add_size(aiteri_add_size(spans, stream_spans), n.partials);
     n.partial_rows = aiteri_add_size(
         tile_splits > 1 ? aiteri_mul_size(aiteri_mul_size(split_tokens, heads_q), tile_splits) : 0,
