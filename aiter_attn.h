@@ -917,10 +917,10 @@ static aiter_status aiteri_fail(aiter_context *ctx, aiter_status status, const c
 }
 
 /* Leaves the calling function with the failure of `call`, if it failed. */
-#define AITERI_TRY(call)                                                                           \
-    do {                                                                                           \
-        const aiter_status aiteri_try_status = (call);                                             \
-        if (aiteri_try_status != AITER_OK) return aiteri_try_status;                               \
+#define AITERI_TRY(call)                                             \
+    do {                                                             \
+        const aiter_status aiteri_try_status = (call);               \
+        if (aiteri_try_status != AITER_OK) return aiteri_try_status; \
     } while (0)
 
 /* a * b and a + b, saturating at SIZE_MAX, which no allocation can satisfy. */
@@ -1180,7 +1180,7 @@ AITER_API const char *aiter_isa_name(aiter_isa isa)
 AITER_API const char *aiter_status_name(aiter_status status)
 {
     switch ((int)status) {
-#define AITERI_STATUS_CASE(name, value, text)                                                      \
+#define AITERI_STATUS_CASE(name, value, text) \
     case value: return text;
         AITER_STATUS_LIST(AITERI_STATUS_CASE)
 #undef AITERI_STATUS_CASE
@@ -1208,8 +1208,8 @@ AITER_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t index,
 #define AITERI_TENSOR_C
 
 
-static aiter_tensor aiteri_tensor_make(const void *data, aiter_dtype dtype, int32_t ndim, int64_t n0,
-                                       int64_t n1, int64_t n2, int64_t n3, int64_t n4)
+static aiter_tensor aiteri_tensor_make(const void *data, aiter_dtype dtype, int32_t ndim,
+                                       int64_t n0, int64_t n1, int64_t n2, int64_t n3, int64_t n4)
 {
     const int64_t shape[5] = {n0, n1, n2, n3, n4};
     aiter_tensor t;
@@ -1298,8 +1298,8 @@ AITER_API aiter_tensor aiter_tensor_slice(aiter_tensor t, int32_t dim, int64_t s
     return t;
 }
 
-/* Elements, and the span of elements from the first to one past the last. 0: empty; -1: too large, or
- * a stride that is negative. */
+/* Elements, and the span of elements from the first to one past the last. 0: empty; -1: too large,
+ * or a stride that is negative. */
 static int64_t aiteri_tensor_span(const aiter_tensor *t)
 {
     int64_t last = 0;
@@ -1323,9 +1323,9 @@ typedef struct aiteri_dlpack_row {
 /* DLPack's type codes: 0 int, 1 unsigned, 2 float, 4 bfloat; 10, 11 and 12 are float8_e4m3fn,
  * float8_e4m3fnuz and float8_e5m2 of DLPack 1.1. */
 static const aiteri_dlpack_row aiteri_dlpack_rows[] = {
-    {AITER_F32, 2, 32},      {AITER_F16, 2, 16},         {AITER_BF16, 4, 16},
+    {AITER_F32, 2, 32},       {AITER_F16, 2, 16},         {AITER_BF16, 4, 16},
     {AITER_F8_E4M3FN, 10, 8}, {AITER_F8_E4M3FNUZ, 11, 8}, {AITER_F8_E5M2, 12, 8},
-    {AITER_I8, 0, 8},        {AITER_I32, 0, 32},         {AITER_I64, 0, 64},
+    {AITER_I8, 0, 8},         {AITER_I32, 0, 32},         {AITER_I64, 0, 64},
     {AITER_U8, 1, 8}};
 
 AITER_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor *out)
@@ -1338,9 +1338,10 @@ AITER_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor
                            "aiter_tensor_from_dlpack.in: ndim is %d, expected 1 to 5 and a shape",
                            (int)in->ndim);
     if (in->device.device_type != 1 || in->dtype.lanes != 1)
-        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
-                           "aiter_tensor_from_dlpack.in: device type %d with %d lanes, expected CPU (1) and 1",
-                           (int)in->device.device_type, (int)in->dtype.lanes);
+        return aiteri_fail(
+            NULL, AITER_INVALID_ARGUMENT,
+            "aiter_tensor_from_dlpack.in: device type %d with %d lanes, expected CPU (1) and 1",
+            (int)in->device.device_type, (int)in->dtype.lanes);
     aiter_tensor t;
     memset(&t, 0, sizeof t);
     for (size_t i = 0; i < sizeof aiteri_dlpack_rows / sizeof aiteri_dlpack_rows[0]; i++)
@@ -1348,9 +1349,10 @@ AITER_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor
             aiteri_dlpack_rows[i].bits == (int)in->dtype.bits)
             t.dtype = aiteri_dlpack_rows[i].dtype;
     if (t.dtype == AITER_DTYPE_UNSET)
-        return aiteri_fail(NULL, AITER_UNSUPPORTED,
-                           "aiter_tensor_from_dlpack.in: type code %d with %d bits has no counterpart",
-                           (int)in->dtype.code, (int)in->dtype.bits);
+        return aiteri_fail(
+            NULL, AITER_UNSUPPORTED,
+            "aiter_tensor_from_dlpack.in: type code %d with %d bits has no counterpart",
+            (int)in->dtype.code, (int)in->dtype.bits);
     t.ndim = in->ndim;
     t.data = in->data ? (char *)in->data + in->byte_offset : NULL;
     int64_t most = 1;
@@ -1359,7 +1361,8 @@ AITER_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor
         t.stride[i] = in->strides ? in->strides[i] : 0;
         if (in->shape[i] < 0 || t.stride[i] < 0)
             return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
-                               "aiter_tensor_from_dlpack.in: shape or stride %d is negative", (int)i);
+                               "aiter_tensor_from_dlpack.in: shape or stride %d is negative",
+                               (int)i);
         if (in->shape[i] > most) most = in->shape[i];
     }
     if (in->strides && most > 1 && aiteri_tensor_is_compact(&t))
@@ -1414,9 +1417,9 @@ typedef struct aiteri_check {
 } aiteri_check;
 
 /* Reports "op.field: ..." unless something was reported before. */
-#define AITERI_REJECT(c, code, ...)                                                                \
-    do {                                                                                           \
-        if ((c)->status == AITER_OK) (c)->status = aiteri_fail((c)->ctx, code, __VA_ARGS__);       \
+#define AITERI_REJECT(c, code, ...)                                                          \
+    do {                                                                                     \
+        if ((c)->status == AITER_OK) (c)->status = aiteri_fail((c)->ctx, code, __VA_ARGS__); \
     } while (0)
 
 #define AITERI_TYPE_BIT(dtype) (1u << (dtype))
@@ -1430,40 +1433,41 @@ enum {
 
 static void aiteri_check_true(aiteri_check *c, int ok, const char *field, const char *expected)
 {
-    if (!ok)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: expected %s", c->op, field, expected);
+    if (!ok) AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: expected %s", c->op, field, expected);
 }
 
 static void aiteri_check_range(aiteri_check *c, const char *field, int64_t got, int64_t low,
                                int64_t high)
 {
     if (got < low || got > high)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is %lld, expected %lld to %lld", c->op, field,
-                      (long long)got, (long long)low, (long long)high);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is %lld, expected %lld to %lld", c->op,
+                      field, (long long)got, (long long)low, (long long)high);
 }
 
 /* x >= 0 and finite; x is looked at by its bits, so that no compiler flag can wave NaN through. */
 static void aiteri_check_scale(aiteri_check *c, const char *field, float x)
 {
     if (aiteri_bits_of_f32(x) >= 0x7f800000u && aiteri_bits_of_f32(x) != 0x80000000u)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is %g, expected a finite value of 0 or more",
-                      c->op, field, (double)x);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: is %g, expected a finite value of 0 or more", c->op, field,
+                      (double)x);
 }
 
 /* Fills the strides of an argument and checks everything that it alone can tell. Returns whether it
  * is present; an absent one fails when `required`. */
-static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor *t, int32_t ndim_low,
-                               int32_t ndim_high, unsigned dtypes, int required)
+static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor *t,
+                               int32_t ndim_low, int32_t ndim_high, unsigned dtypes, int required)
 {
     if (t->ndim == 0) {
         if (required)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is absent (ndim 0), expected %d to %d dimensions",
-                          c->op, field, (int)ndim_low, (int)ndim_high);
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: is absent (ndim 0), expected %d to %d dimensions", c->op, field,
+                          (int)ndim_low, (int)ndim_high);
         return 0;
     }
     if (t->ndim < ndim_low || t->ndim > ndim_high) {
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d to %d", c->op, field,
-                      (int)t->ndim, (int)ndim_low, (int)ndim_high);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d to %d", c->op,
+                      field, (int)t->ndim, (int)ndim_low, (int)ndim_high);
         return 0;
     }
     if ((int)t->dtype <= 0 || t->dtype >= AITER_DTYPE_COUNT || !(dtypes >> t->dtype & 1)) {
@@ -1480,17 +1484,19 @@ static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor 
     }
     for (int32_t i = 0; i < t->ndim; i++)
         if (t->shape[i] < 0)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected 0 or more", c->op,
-                          field, (int)i, (long long)t->shape[i]);
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected 0 or more",
+                          c->op, field, (int)i, (long long)t->shape[i]);
     aiter_tensor compact = *t;
     aiteri_tensor_fill_strides(t);
     const int64_t span = aiteri_tensor_span(t);
     if (span < 0 || (aiteri_tensor_is_compact(&compact) && span > 0 && t->stride[0] < 0))
         AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: a stride is negative, or the extents exceed the address space", c->op, field);
+                      "%s.%s: a stride is negative, or the extents exceed the address space", c->op,
+                      field);
     if (t->data == NULL && span != 0)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: data is NULL, expected %lld elements or more",
-                      c->op, field, (long long)span);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: data is NULL, expected %lld elements or more", c->op, field,
+                      (long long)span);
     return c->status == AITER_OK;
 }
 
@@ -1499,8 +1505,8 @@ static void aiteri_check_extent(aiteri_check *c, const char *field, const aiter_
                                 int32_t dim, int64_t expected, const char *other)
 {
     if (t->shape[dim] != expected)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected %lld (= %s)", c->op,
-                      field, (int)dim, (long long)t->shape[dim], (long long)expected, other);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected %lld (= %s)",
+                      c->op, field, (int)dim, (long long)t->shape[dim], (long long)expected, other);
 }
 
 /* Dimensions by falling stride, extents of 1 dropped. */
@@ -1558,9 +1564,8 @@ static int aiteri_extents_meet(const aiteri_extent *a, const aiteri_extent *b, i
     memmove(slice.stride, a->stride + 1, 4 * sizeof slice.stride[0]);
     slice.bytes = a->bytes - (uintptr_t)((a->shape[0] - 1) * outer_a);
     const uintptr_t step = (uintptr_t)outer_a, end = b->first + b->bytes;
-    uintptr_t i = a->first + slice.bytes > b->first
-                      ? 0
-                      : (b->first - a->first - slice.bytes) / step + 1;
+    uintptr_t i =
+        a->first + slice.bytes > b->first ? 0 : (b->first - a->first - slice.bytes) / step + 1;
     for (; i < (uintptr_t)a->shape[0] && a->first + i * step < end; i++) {
         slice.first = a->first + i * step;
         if (aiteri_extents_meet(&slice, b, budget)) return 1;
@@ -1583,8 +1588,8 @@ static void aiteri_check_overlap(aiteri_check *c, const aiteri_operand *operand,
         if (t->ndim == 0 || aiteri_tensor_span(t) == 0) continue;
         const aiteri_extent a = aiteri_extent_of(t);
         if (!aiteri_extent_is_injective(&a, (aiter_dtype_bits(t->dtype) + 7) / 8))
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: several of its elements share memory", c->op,
-                          operand[i].field);
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: several of its elements share memory",
+                          c->op, operand[i].field);
         for (int32_t j = i + 1; j < count; j++) {
             const aiter_tensor *u = operand[j].tensor;
             if (u->ndim == 0 || aiteri_tensor_span(u) == 0) continue;
@@ -1600,7 +1605,8 @@ static void aiteri_check_overlap(aiteri_check *c, const aiteri_operand *operand,
 #endif /* AITERI_ARGUMENT_C */
 
 // >>arena    (src/base/arena.c)
-/* arena.c -- carves one block of scratch memory; the same layout function run on a NULL base measures it. */
+/* arena.c -- carves one block of scratch memory; the same layout function run on a NULL base
+ * measures it. */
 #ifndef AITERI_ARENA_C
 #define AITERI_ARENA_C
 
@@ -1677,7 +1683,10 @@ static void aiteri_mutex_destroy(aiteri_mutex *m) { DeleteCriticalSection(m); }
 static void aiteri_cond_destroy(aiteri_cond *c) { (void)c; }
 static void aiteri_lock(aiteri_mutex *m) { EnterCriticalSection(m); }
 static void aiteri_unlock(aiteri_mutex *m) { LeaveCriticalSection(m); }
-static void aiteri_wait(aiteri_cond *c, aiteri_mutex *m) { SleepConditionVariableCS(c, m, INFINITE); }
+static void aiteri_wait(aiteri_cond *c, aiteri_mutex *m)
+{
+    SleepConditionVariableCS(c, m, INFINITE);
+}
 static void aiteri_wake_all(aiteri_cond *c) { WakeAllConditionVariable(c); }
 #define AITERI_THREAD_MAIN(name, arg) static DWORD WINAPI name(LPVOID arg)
 #define AITERI_THREAD_RETURN          return 0
@@ -1692,6 +1701,35 @@ static void aiteri_thread_join(aiteri_thread t)
     CloseHandle(t);
 }
 #endif
+
+/* Work runs with subnormals on and rounding to nearest, whatever the caller or the thread that
+ * takes it has set: the same bits everywhere. Returns what to restore. */
+static uint64_t aiteri_float_mode_enter(void)
+{
+#if AITERI_X86
+    const unsigned mode = _mm_getcsr();
+    _mm_setcsr(0x1f80);
+    return mode;
+#elif AITERI_NEON && (defined(__GNUC__) || defined(__clang__))
+    uint64_t mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)0));
+    return mode;
+#else
+    return 0;
+#endif
+}
+
+static void aiteri_float_mode_leave(uint64_t mode)
+{
+#if AITERI_X86
+    _mm_setcsr((unsigned)mode);
+#elif AITERI_NEON && (defined(__GNUC__) || defined(__clang__))
+    __asm__ volatile("msr fpcr, %0" : : "r"(mode));
+#else
+    (void)mode;
+#endif
+}
 
 #if !defined(AITERI_THREADS_NONE)
 typedef struct aiteri_pool aiteri_pool;
@@ -1866,21 +1904,21 @@ static int32_t aiteri_usable_cpus(void)
 /* kernel_table.h -- the contract between the engine and the tile kernels (one set per ISA).
  *
  * Two families serve every softmax attention:
- *   tile    queries in the vector lanes: S^T = K Q^T and O^T = V^T P^T for `tile_lanes` packed query
- *           rows at once; K and V rows are the broadcast operand, read where they lie.
- *   stream  head_dim in the lanes: few query rows, every K and V row loaded once for all of them.
- * In both a row's result depends on its own query and keys alone, never on its neighbours, and a
- * masked key leaves no trace: each row of arithmetic is the same instruction sequence whatever the
- * rows beside it. Scores are in natural-logarithm units. */
+ *   tile    queries in the vector lanes: S^T = K Q^T and O^T = V^T P^T for `tile_lanes` packed
+ * query rows at once; K and V rows are the broadcast operand, read where they lie. stream  head_dim
+ * in the lanes: few query rows, every K and V row loaded once for all of them. In both a row's
+ * result depends on its own query and keys alone, never on its neighbours, and a masked key leaves
+ * no trace: each row of arithmetic is the same instruction sequence whatever the rows beside it.
+ * Scores are in natural-logarithm units. */
 #ifndef AITERI_KERNEL_TABLE_H
 #define AITERI_KERNEL_TABLE_H
 
 
 enum {
-    AITERI_TILE_KEYS = 96,    /* keys per block of the tile family, counted from key 0 */
-    AITERI_STREAM_KEYS = 64,  /* keys per block of the stream family, counted from key 0 */
-    AITERI_STREAM_SLACK = 4,  /* the stream kernels may write this far past a row of scores */
-    AITERI_MAX_LANES = 48,    /* the largest tile_lanes */
+    AITERI_TILE_KEYS = 96,   /* keys per block of the tile family, counted from key 0 */
+    AITERI_STREAM_KEYS = 64, /* keys per block of the stream family, counted from key 0 */
+    AITERI_STREAM_SLACK = 4, /* the stream kernels may write this far past a row of scores */
+    AITERI_MAX_LANES = 48,   /* the largest tile_lanes */
     AITERI_MAX_HEAD_DIM = 576
 };
 
@@ -1909,8 +1947,10 @@ typedef struct aiteri_prefetch {
     int32_t row, line; /* cursor */
 } aiteri_prefetch;
 
-/* s[r * s_stride + i] = q_r . key_i for r < rows, i < n. q is f32 padded with zeros to a multiple of
- * 16. Writes up to AITERI_STREAM_SLACK - 1 scores past i = n - 1; keys[] has as many readable pointers. */
+/* s[r * s_stride + i] = q_r . key_i for r < rows, i < n. q is f32 padded with zeros to a multiple
+ * of
+ * 16. Writes up to AITERI_STREAM_SLACK - 1 scores past i = n - 1; keys[] has as many readable
+ * pointers. */
 typedef void (*aiteri_dot_fn)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                               int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                               aiteri_prefetch *prefetch);
@@ -1930,7 +1970,8 @@ typedef struct aiteri_kernels {
     const aiteri_widen_fn *widen;
     const aiteri_narrow_fn *narrow;
 
-    /* qt[d][tile_lanes] = scale * rows[lane][d] for lane < tile_lanes; rows is [tile_lanes][row_stride]. */
+    /* qt[d][tile_lanes] = scale * rows[lane][d] for lane < tile_lanes; rows is
+     * [tile_lanes][row_stride]. */
     void (*tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim, float scale);
     /* rows[lane][d] = ot[d][tile_lanes] * factor[lane]. */
     void (*tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim,
@@ -1945,7 +1986,8 @@ typedef struct aiteri_kernels {
     /* ot[d][lane] += sum_j v_j[d] * st[j][lane], j ascending. */
     void (*tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n, int32_t dim_v,
                        const float *st);
-    /* The same, touching only lanes that see the key: for blocks where a hidden V row is not finite. */
+    /* The same, touching only lanes that see the key: for blocks where a hidden V row is not
+     * finite. */
     void (*tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0, int32_t n,
                                int32_t dim_v, const float *st, const aiteri_lane_mask *mask);
     /* 1 if all of rows[n][dim] are finite. */
@@ -1953,8 +1995,8 @@ typedef struct aiteri_kernels {
 
     aiteri_dot_fn stream_dot[AITER_DTYPE_COUNT];
     aiteri_axpy_fn stream_axpy[AITER_DTYPE_COUNT];
-    /* One row of AITERI_STREAM_KEYS scores, hidden ones -inf: s becomes exp(s - m). Returns the factor
-     * for what was accumulated before. */
+    /* One row of AITERI_STREAM_KEYS scores, hidden ones -inf: s becomes exp(s - m). Returns the
+     * factor for what was accumulated before. */
     float (*stream_softmax)(float *s, float *m, float *l);
     /* s[i] = softcap * tanh(s[i]) for i < AITERI_STREAM_KEYS. */
     void (*stream_softcap)(float *s, float softcap);
@@ -1971,7 +2013,8 @@ typedef struct aiteri_kernels {
 
 // >>problem    (src/plan/problem.h)
 /* problem.h -- every softmax attention, once: query rows x a source of keys and values x a score
- * pipeline x an epilogue. Ops lower their arguments to this; the planner and the engine know no op. */
+ * pipeline x an epilogue. Ops lower their arguments to this; the planner and the engine know no op.
+ */
 #ifndef AITERI_PROBLEM_H
 #define AITERI_PROBLEM_H
 
@@ -2023,7 +2066,8 @@ typedef struct aiteri_problem {
     float softmax_scale, softcap;
     const float *alibi_slopes; /* NULL: none */
     int64_t alibi_stride_batch, alibi_stride_head;
-    aiteri_rows bias; /* (b, i, h, j): stride_token per query, stride_dim per key; data NULL: none */
+    aiteri_rows
+        bias; /* (b, i, h, j): stride_token per query, stride_dim per key; data NULL: none */
     const float *sinks;
     int64_t sinks_stride;
     int32_t num_splits;
@@ -2199,21 +2243,22 @@ static void aiteri_source_scales(const aiteri_problem *p, const aiteri_sequence 
 #endif /* AITERI_SOURCE_C */
 
 // >>schedule    (src/plan/schedule.c)
-/* schedule.c -- cuts a problem into works and merges. Integer maths only, no tensor data but lengths.
+/* schedule.c -- cuts a problem into works and merges. Integer maths only, no tensor data but
+ * lengths.
  *
  * A work is a span of query tokens x a range of query heads x a piece of the keys. Which family of
  * kernels a sequence takes and where its keys are split follow from its own Sq and Sk alone, so its
- * bits do not depend on the batch, the threads or the page size; how many tokens and heads share a work
- * does, and cannot be seen in the bits (kernel_table.h). */
+ * bits do not depend on the batch, the threads or the page size; how many tokens and heads share a
+ * work does, and cannot be seen in the bits (kernel_table.h). */
 #ifndef AITERI_SCHEDULE_C
 #define AITERI_SCHEDULE_C
 
 
 enum {
-    AITERI_STREAM_ROWS = 16,      /* packed rows up to which a sequence takes the stream family */
-    AITERI_STREAM_SPLIT = 512,    /* keys per piece of a stream ... */
-    AITERI_STREAM_SPLITS = 64,    /* ... doubled until there are at most so many */
-    AITERI_TILE_SPLIT = 2304,     /* the same for tiles, of sequences with few query rows */
+    AITERI_STREAM_ROWS = 16,   /* packed rows up to which a sequence takes the stream family */
+    AITERI_STREAM_SPLIT = 512, /* keys per piece of a stream ... */
+    AITERI_STREAM_SPLITS = 64, /* ... doubled until there are at most so many */
+    AITERI_TILE_SPLIT = 2304,  /* the same for tiles, of sequences with few query rows */
     AITERI_TILE_SPLITS = 32,
     AITERI_TILE_SPLIT_ROWS = 1024, /* packed rows up to which tiles are split at all */
     AITERI_TILES_PER_WORK = 8,
@@ -2261,7 +2306,8 @@ static int64_t aiteri_split_keys(const aiteri_problem *p, int64_t seqlen_q, int6
     const int64_t unit = stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS;
     if (p->num_splits > 0)
         return aiteri_round_up(aiteri_max(1, aiteri_ceil_div(seqlen_k, p->num_splits)), unit);
-    if (!stream && (seqlen_q * p->group > AITERI_TILE_SPLIT_ROWS || seqlen_k <= 2 * AITERI_TILE_SPLIT))
+    if (!stream &&
+        (seqlen_q * p->group > AITERI_TILE_SPLIT_ROWS || seqlen_k <= 2 * AITERI_TILE_SPLIT))
         return aiteri_round_up(aiteri_max(1, seqlen_k), unit);
     int64_t keys = stream ? AITERI_STREAM_SPLIT : AITERI_TILE_SPLIT;
     while (aiteri_ceil_div(seqlen_k, keys) > (stream ? AITERI_STREAM_SPLITS : AITERI_TILE_SPLITS))
@@ -2274,7 +2320,8 @@ static int64_t aiteri_most_splits(const aiteri_problem *p, int stream, int64_t m
 {
     const int64_t unit = stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS;
     if (p->num_splits > 0) return aiteri_min(p->num_splits, aiteri_ceil_div(max_k, unit));
-    if (stream) return aiteri_min(AITERI_STREAM_SPLITS, aiteri_ceil_div(max_k, AITERI_STREAM_SPLIT));
+    if (stream)
+        return aiteri_min(AITERI_STREAM_SPLITS, aiteri_ceil_div(max_k, AITERI_STREAM_SPLIT));
     if (max_k <= 2 * AITERI_TILE_SPLIT) return 1;
     return aiteri_min(AITERI_TILE_SPLITS, aiteri_ceil_div(max_k, AITERI_TILE_SPLIT));
 }
@@ -2340,8 +2387,15 @@ static void aiteri_add_work(aiteri_schedule *s, const aiteri_work *w, int64_t co
 static aiteri_work aiteri_work_at(const int32_t *work_info, int64_t i)
 {
     const int32_t *row = work_info + i * AITERI_WORK_INTS;
-    const aiteri_work w = {row[0], row[1], row[2], row[3], row[4], row[5], row[6],
-                           (int32_t)((uint32_t)row[7] & 0xffffu), (int32_t)((uint32_t)row[7] >> 16)};
+    const aiteri_work w = {row[0],
+                           row[1],
+                           row[2],
+                           row[3],
+                           row[4],
+                           row[5],
+                           row[6],
+                           (int32_t)((uint32_t)row[7] & 0xffffu),
+                           (int32_t)((uint32_t)row[7] >> 16)};
     return w;
 }
 
@@ -2395,8 +2449,8 @@ static void aiteri_schedule_span(aiteri_schedule *s, const aiteri_problem *p,
     if (s->reduce_indptr) s->reduce_indptr[s->reduces] = (int32_t)s->partials;
 }
 
-/* Spans of a sequence: tile works hold one kv head, the longest causal spans first; stream works hold
- * the whole query and several kv heads. */
+/* Spans of a sequence: tile works hold one kv head, the longest causal spans first; stream works
+ * hold the whole query and several kv heads. */
 static void aiteri_schedule_sequence(aiteri_schedule *s, const aiteri_problem *p,
                                      const aiteri_geometry *g, int32_t b)
 {
@@ -2404,14 +2458,14 @@ static void aiteri_schedule_sequence(aiteri_schedule *s, const aiteri_problem *p
     if (q.seqlen_q == 0) return;
     const int stream = aiteri_takes_stream(p, q.seqlen_q);
     const int32_t rows = g->tiles * g->tile_lanes;
-    const int32_t heads = stream ? g->stream_heads * p->group
-                                 : (int32_t)aiteri_min(p->group, rows);
+    const int32_t heads = stream ? g->stream_heads * p->group : (int32_t)aiteri_min(p->group, rows);
     const int32_t tokens = stream ? q.seqlen_q : rows / heads;
     for (int32_t head = 0; head < p->heads_q;) {
         /* A tile work stays inside one kv head. */
         const int64_t limit = stream ? p->heads_q : (int64_t)(head / p->group + 1) * p->group;
         aiteri_work w = {b, -1, 0, 0, 0, 0, -1, head, (int32_t)aiteri_min(head + heads, limit)};
-        for (int64_t start = (q.seqlen_q - 1) / tokens * (int64_t)tokens; start >= 0; start -= tokens) {
+        for (int64_t start = (q.seqlen_q - 1) / tokens * (int64_t)tokens; start >= 0;
+             start -= tokens) {
             w.q_start = (int32_t)start;
             w.q_end = (int32_t)aiteri_min(start + tokens, q.seqlen_q);
             aiteri_schedule_span(s, p, &q, w);
@@ -2450,8 +2504,8 @@ static aiteri_schedule_bounds aiteri_schedule_bounds_of(const aiteri_problem *p,
     if (stream_splits < 1) stream_splits = 1;
 
     /* Tokens of sequences short enough to be split; explicit splits concern every sequence. */
-    const size_t split_rows = p->num_splits > 0 ? (size_t)p->max_seqlen_q
-                                                : (size_t)AITERI_TILE_SPLIT_ROWS / group + 1;
+    const size_t split_rows =
+        p->num_splits > 0 ? (size_t)p->max_seqlen_q : (size_t)AITERI_TILE_SPLIT_ROWS / group + 1;
     size_t split_tokens = aiteri_mul_size(batch, split_rows);
     if (split_tokens > tokens) split_tokens = tokens;
     size_t stream_tokens = aiteri_mul_size(batch, (size_t)AITERI_STREAM_ROWS / group);
@@ -2462,10 +2516,11 @@ static aiteri_schedule_bounds aiteri_schedule_bounds_of(const aiteri_problem *p,
         aiteri_mul_size(aiteri_add_size(split_tokens / per_tile, batch), head_parts);
     const size_t stream_spans = aiteri_mul_size(batch, (size_t)p->heads_k);
     aiteri_schedule_bounds n;
-    n.reduces = aiteri_add_size(tile_splits > 1 ? split_spans : 0,
-                                stream_splits > 1 ? stream_spans : 0);
-    n.partials = aiteri_add_size(tile_splits > 1 ? aiteri_mul_size(split_spans, tile_splits) : 0,
-                                 stream_splits > 1 ? aiteri_mul_size(stream_spans, stream_splits) : 0);
+    n.reduces =
+        aiteri_add_size(tile_splits > 1 ? split_spans : 0, stream_splits > 1 ? stream_spans : 0);
+    n.partials =
+        aiteri_add_size(tile_splits > 1 ? aiteri_mul_size(split_spans, tile_splits) : 0,
+                        stream_splits > 1 ? aiteri_mul_size(stream_spans, stream_splits) : 0);
     n.works = aiteri_add_size(aiteri_add_size(spans, stream_spans), n.partials);
     n.partial_rows = aiteri_add_size(
         tile_splits > 1 ? aiteri_mul_size(aiteri_mul_size(split_tokens, heads_q), tile_splits) : 0,
@@ -2537,20 +2592,21 @@ AITERI_UNUSED static aiter_isa aiteri_cpu_best_isa(void)
 #endif /* AITERI_CPUID_C */
 
 // >>instantiate    (src/cpu/instantiate.c)
-/* instantiate.c -- one block per ISA: open the target region, pick the vector layer and the register
- * tiling, stamp the kernels. Adding an ISA is a block here, a simd_<isa>.h and a line in cpuid.c. */
+/* instantiate.c -- one block per ISA: open the target region, pick the vector layer and the
+ * register tiling, stamp the kernels. Adding an ISA is a block here, a simd_<isa>.h and a line in
+ * cpuid.c. */
 #ifndef AITERI_INSTANTIATE_C
 #define AITERI_INSTANTIATE_C
 
 
 /* One K row at a time: with two, gcc 12.2 vectorises across them and reads past the last row. */
-#define AITERI_K(name)          AITERI_CAT(aiteri_scalar, name)
-#define AITERI_K_NAME           "scalar"
-#define AITERI_K_ISA            AITER_ISA_SCALAR
-#define AITERI_TILE_VECTORS     16
-#define AITERI_TILE_ROWS        1
-#define AITERI_DOT_KEYS         2
-#define AITERI_AXPY_VECTORS     2
+#define AITERI_K(name)      AITERI_CAT(aiteri_scalar, name)
+#define AITERI_K_NAME       "scalar"
+#define AITERI_K_ISA        AITER_ISA_SCALAR
+#define AITERI_TILE_VECTORS 16
+#define AITERI_TILE_ROWS    1
+#define AITERI_DOT_KEYS     2
+#define AITERI_AXPY_VECTORS 2
 
 // >>simd_scalar    (src/cpu/simd_scalar.h)
 /* simd_scalar.h -- the vector layer on any CPU: one lane. The reference for the other layers.
@@ -2599,7 +2655,10 @@ AITERI_FORCE_INLINE float AITERI_K(as_f)(int32_t a) { return aiteri_f32_of_bits(
 
 AITERI_FORCE_INLINE float AITERI_K(load)(const float *p) { return p[0]; }
 AITERI_FORCE_INLINE void AITERI_K(store)(float *p, float x) { p[0] = x; }
-AITERI_FORCE_INLINE float AITERI_K(load_n)(const float *p, int n) { return n > 0 ? p[0] : 0.0f; }
+AITERI_FORCE_INLINE float AITERI_K(load_n)(const float *p, int n)
+{
+    return aiteri_f32_of_bits(n > 0 ? aiteri_bits_of_f32(p[0]) : 0);
+}
 AITERI_FORCE_INLINE void AITERI_K(store_n)(float *p, float x, int n)
 {
     if (n > 0) p[0] = x;
@@ -2634,8 +2693,8 @@ AITERI_FORCE_INLINE float AITERI_K(abs)(float a)
 AITERI_FORCE_INLINE float AITERI_K(round)(float a)
 {
     const float x = AITERI_K(abs)(a);
-    return aiteri_select_f32(x < 8388608.0f,
- AITERI_K(copysign)((x + 8388608.0f) - 8388608.0f, a), a);
+    return aiteri_select_f32(x < 8388608.0f, AITERI_K(copysign)((x + 8388608.0f) - 8388608.0f, a),
+                             a);
 }
 AITERI_FORCE_INLINE int32_t AITERI_K(to_i)(float a)
 {
@@ -2664,8 +2723,14 @@ AITERI_FORCE_INLINE int AITERI_K(or_m)(int a, int b) { return a | b; }
 AITERI_FORCE_INLINE int AITERI_K(not_m)(int a) { return !a; }
 AITERI_FORCE_INLINE int AITERI_K(any)(int m) { return m; }
 AITERI_FORCE_INLINE int AITERI_K(all)(int m) { return m; }
-AITERI_FORCE_INLINE float AITERI_K(select)(int m, float a, float b) { return aiteri_select_f32(m, a, b); }
-AITERI_FORCE_INLINE float AITERI_K(keep)(int m, float a) { return aiteri_select_f32(m, a, 0.0f); } /* or +0 */
+AITERI_FORCE_INLINE float AITERI_K(select)(int m, float a, float b)
+{
+    return aiteri_select_f32(m, a, b);
+}
+AITERI_FORCE_INLINE float AITERI_K(keep)(int m, float a)
+{
+    return aiteri_select_f32(m, a, 0.0f);
+} /* or +0 */
 
 /* Horizontal sums in one order per ISA: hsum4 and hsum16 give hsum's bits for each vector. */
 AITERI_FORCE_INLINE float AITERI_K(hsum)(float a) { return a; }
@@ -2699,7 +2764,7 @@ AITERI_FORCE_INLINE float AITERI_K(load_f16)(const uint16_t *p)
 }
 AITERI_FORCE_INLINE float AITERI_K(load_f16_n)(const uint16_t *p, int n)
 {
-    return n > 0 ? aiteri_f32_from_f16(p[0]) : 0.0f;
+    return aiteri_f32_from_f16(n > 0 ? p[0] : (uint16_t)0);
 }
 AITERI_FORCE_INLINE float AITERI_K(load_bf16)(const uint16_t *p)
 {
@@ -2707,12 +2772,12 @@ AITERI_FORCE_INLINE float AITERI_K(load_bf16)(const uint16_t *p)
 }
 AITERI_FORCE_INLINE float AITERI_K(load_bf16_n)(const uint16_t *p, int n)
 {
-    return n > 0 ? aiteri_f32_from_bf16(p[0]) : 0.0f;
+    return aiteri_f32_from_bf16(n > 0 ? p[0] : (uint16_t)0);
 }
 AITERI_FORCE_INLINE float AITERI_K(load_i8)(const int8_t *p) { return (float)p[0]; }
 AITERI_FORCE_INLINE float AITERI_K(load_i8_n)(const int8_t *p, int n)
 {
-    return n > 0 ? (float)p[0] : 0.0f;
+    return (float)(n > 0 ? p[0] : 0);
 }
 /* fp8 codes read as the f16 with the same exponent and mantissa fields: e4m3 comes out 2^-8 (fn) or
  * 2^-7 (fnuz) times its value, its NaN codes as numbers. */
@@ -2741,7 +2806,8 @@ AITERI_FORCE_INLINE void AITERI_K(store_x16_n)(uint16_t *p, int32_t x, int n)
 AITERI_FORCE_INLINE void AITERI_K(store_x8)(uint8_t *p, int32_t x) { p[0] = (uint8_t)x; }
 
 // >>k_all    (src/cpu/k_all.inl.h)
-/* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the clean-up. */
+/* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
+ * clean-up. */
 
 // >>k_math    (src/cpu/k_math.inl.h)
 /* k_math.inl.h -- exp2 and tanh of a vector and rounding stores to bfloat16, written once over the
@@ -3032,8 +3098,8 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
 /* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
  *
  * A tile is AITERI_TILE_VECTORS vectors of query rows. K and V rows are the broadcast operand, so
- * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of K
- * (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
+ * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of
+ * K (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
  *     AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32.
  * Every (row, lane) has one accumulator that adds its products in ascending order, in the full and
  * in the one-row form alike, so the grouping of rows cannot be seen in the bits. */
@@ -3079,9 +3145,8 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
 {
     AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
     for (int32_t d = 0; d < dim; d++) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
@@ -3096,10 +3161,9 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
         }
     }
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
 static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
@@ -3124,7 +3188,8 @@ AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
 AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask, int32_t j, int c)
 {
     const AITERI_K(vi) key = AITERI_K(set1_i)(j);
-    const AITERI_K(vm) before_end = AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
+    const AITERI_K(vm) before_end =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
     if (j < mask->sink) return before_end;
     const AITERI_K(vm) before_start =
         AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
@@ -3219,10 +3284,9 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
 {
     AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
     for (int32_t j = 0; j < n; j++) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
@@ -3237,10 +3301,9 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
         }
     }
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
 static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
@@ -3266,8 +3329,7 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
             for (int32_t j = 0; j < n; j++) {
                 const AITERI_K(vf) p =
                     AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
-                const AITERI_K(vf) sum =
-                    AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
+                const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
                 acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
             }
             AITERI_K(store)(at, acc);
@@ -3337,8 +3399,8 @@ static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
 static void AITERI_K(stream_softcap)(float *s, float softcap)
 {
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
-        AITERI_K(store)(s + i, AITERI_K(mul)(AITERI_K(set1)(softcap),
-                                             AITERI_K(tanh)(AITERI_K(load)(s + i))));
+        AITERI_K(store)(
+            s + i, AITERI_K(mul)(AITERI_K(set1)(softcap), AITERI_K(tanh)(AITERI_K(load)(s + i))));
 }
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
@@ -3380,8 +3442,9 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
 #define AITERI_TYPE_LOAD_N AITERI_K(load_n)
 
 // >>k_stream_types    (src/cpu/k_stream_types.inl.h)
-/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
- * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
 
 #define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
 #define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
@@ -3400,21 +3463,18 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 {
     AITERI_K(vf) acc[4][4];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++)
-            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
         }
     }
     if (d < dim) {
@@ -3460,10 +3520,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(prefetch_lines)(prefetch, lines);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
@@ -3479,10 +3538,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
     }
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
@@ -3528,8 +3586,9 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #define AITERI_TYPE_LOAD_N AITERI_K(load_f16_n)
 
 // >>k_stream_types    (src/cpu/k_stream_types.inl.h)
-/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
- * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
 
 #define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
 #define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
@@ -3548,21 +3607,18 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 {
     AITERI_K(vf) acc[4][4];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++)
-            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
         }
     }
     if (d < dim) {
@@ -3608,10 +3664,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(prefetch_lines)(prefetch, lines);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
@@ -3627,10 +3682,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
     }
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
@@ -3676,8 +3730,9 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #define AITERI_TYPE_LOAD_N AITERI_K(load_bf16_n)
 
 // >>k_stream_types    (src/cpu/k_stream_types.inl.h)
-/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
- * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
 
 #define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
 #define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
@@ -3696,21 +3751,18 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 {
     AITERI_K(vf) acc[4][4];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++)
-            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
         }
     }
     if (d < dim) {
@@ -3756,10 +3808,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(prefetch_lines)(prefetch, lines);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
@@ -3775,10 +3826,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
     }
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
@@ -3824,8 +3874,9 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #define AITERI_TYPE_LOAD_N AITERI_K(load_i8_n)
 
 // >>k_stream_types    (src/cpu/k_stream_types.inl.h)
-/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
- * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
 
 #define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
 #define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
@@ -3844,21 +3895,18 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 {
     AITERI_K(vf) acc[4][4];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++)
-            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
         }
     }
     if (d < dim) {
@@ -3904,10 +3952,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(prefetch_lines)(prefetch, lines);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
@@ -3923,10 +3970,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
     }
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
@@ -3982,8 +4028,8 @@ static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K(tile_value),
     AITERI_K(tile_value_guarded),
     AITERI_K(all_finite),
-    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL, NULL,
-     NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
+    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL,
+     NULL, NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
     {NULL, AITERI_K(stream_axpy_f32), AITERI_K(stream_axpy_f16), AITERI_K(stream_axpy_bf16), NULL,
      NULL, NULL, AITERI_K(stream_axpy_i8), NULL, NULL, NULL, NULL},
     AITERI_K(stream_softmax),
@@ -4007,13 +4053,13 @@ static const aiteri_kernels AITERI_K(kernels) = {
 
 #if AITERI_X86
 AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
-#define AITERI_K(name)          AITERI_CAT(aiteri_avx2, name)
-#define AITERI_K_NAME           "avx2"
-#define AITERI_K_ISA            AITER_ISA_AVX2
-#define AITERI_TILE_VECTORS     3
-#define AITERI_TILE_ROWS        4
-#define AITERI_DOT_KEYS         2
-#define AITERI_AXPY_VECTORS     2
+#define AITERI_K(name)      AITERI_CAT(aiteri_avx2, name)
+#define AITERI_K_NAME       "avx2"
+#define AITERI_K_ISA        AITER_ISA_AVX2
+#define AITERI_TILE_VECTORS 3
+#define AITERI_TILE_ROWS    4
+#define AITERI_DOT_KEYS     2
+#define AITERI_AXPY_VECTORS 2
 
 // >>simd_avx2    (src/cpu/simd_avx2.h)
 /* simd_avx2.h -- the vector layer on AVX2, FMA and F16C: eight lanes. simd_scalar.h says what each
@@ -4301,7 +4347,8 @@ AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, __m256 x, int n)
 }
 
 // >>k_all    (src/cpu/k_all.inl.h)
-/* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the clean-up. */
+/* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
+ * clean-up. */
 
 // >>k_math    (src/cpu/k_math.inl.h)
 /* k_math.inl.h -- exp2 and tanh of a vector and rounding stores to bfloat16, written once over the
@@ -4592,8 +4639,8 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
 /* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
  *
  * A tile is AITERI_TILE_VECTORS vectors of query rows. K and V rows are the broadcast operand, so
- * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of K
- * (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
+ * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of
+ * K (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
  *     AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32.
  * Every (row, lane) has one accumulator that adds its products in ascending order, in the full and
  * in the one-row form alike, so the grouping of rows cannot be seen in the bits. */
@@ -4639,9 +4686,8 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
 {
     AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
     for (int32_t d = 0; d < dim; d++) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
@@ -4656,10 +4702,9 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
         }
     }
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
 static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
@@ -4684,7 +4729,8 @@ AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
 AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask, int32_t j, int c)
 {
     const AITERI_K(vi) key = AITERI_K(set1_i)(j);
-    const AITERI_K(vm) before_end = AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
+    const AITERI_K(vm) before_end =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
     if (j < mask->sink) return before_end;
     const AITERI_K(vm) before_start =
         AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
@@ -4779,10 +4825,9 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
 {
     AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
     for (int32_t j = 0; j < n; j++) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
@@ -4797,10 +4842,9 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
         }
     }
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
 static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
@@ -4826,8 +4870,7 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
             for (int32_t j = 0; j < n; j++) {
                 const AITERI_K(vf) p =
                     AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
-                const AITERI_K(vf) sum =
-                    AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
+                const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
                 acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
             }
             AITERI_K(store)(at, acc);
@@ -4897,8 +4940,8 @@ static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
 static void AITERI_K(stream_softcap)(float *s, float softcap)
 {
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
-        AITERI_K(store)(s + i, AITERI_K(mul)(AITERI_K(set1)(softcap),
-                                             AITERI_K(tanh)(AITERI_K(load)(s + i))));
+        AITERI_K(store)(
+            s + i, AITERI_K(mul)(AITERI_K(set1)(softcap), AITERI_K(tanh)(AITERI_K(load)(s + i))));
 }
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
@@ -4940,8 +4983,9 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
 #define AITERI_TYPE_LOAD_N AITERI_K(load_n)
 
 // >>k_stream_types    (src/cpu/k_stream_types.inl.h)
-/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
- * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
 
 #define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
 #define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
@@ -4960,21 +5004,18 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 {
     AITERI_K(vf) acc[4][4];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++)
-            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
         }
     }
     if (d < dim) {
@@ -5020,10 +5061,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(prefetch_lines)(prefetch, lines);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
@@ -5039,10 +5079,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
     }
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
@@ -5088,8 +5127,9 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #define AITERI_TYPE_LOAD_N AITERI_K(load_f16_n)
 
 // >>k_stream_types    (src/cpu/k_stream_types.inl.h)
-/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
- * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
 
 #define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
 #define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
@@ -5108,21 +5148,18 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 {
     AITERI_K(vf) acc[4][4];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++)
-            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
         }
     }
     if (d < dim) {
@@ -5168,10 +5205,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(prefetch_lines)(prefetch, lines);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
@@ -5187,10 +5223,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
     }
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
@@ -5236,8 +5271,9 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #define AITERI_TYPE_LOAD_N AITERI_K(load_bf16_n)
 
 // >>k_stream_types    (src/cpu/k_stream_types.inl.h)
-/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
- * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
 
 #define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
 #define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
@@ -5256,21 +5292,18 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 {
     AITERI_K(vf) acc[4][4];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++)
-            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
         }
     }
     if (d < dim) {
@@ -5316,10 +5349,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(prefetch_lines)(prefetch, lines);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
@@ -5335,10 +5367,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
     }
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
@@ -5384,8 +5415,9 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #define AITERI_TYPE_LOAD_N AITERI_K(load_i8_n)
 
 // >>k_stream_types    (src/cpu/k_stream_types.inl.h)
-/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
- * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
 
 #define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
 #define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
@@ -5404,21 +5436,18 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 {
     AITERI_K(vf) acc[4][4];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++)
-            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
         }
     }
     if (d < dim) {
@@ -5464,10 +5493,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(prefetch_lines)(prefetch, lines);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
@@ -5483,10 +5511,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
     }
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
@@ -5542,8 +5569,8 @@ static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K(tile_value),
     AITERI_K(tile_value_guarded),
     AITERI_K(all_finite),
-    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL, NULL,
-     NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
+    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL,
+     NULL, NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
     {NULL, AITERI_K(stream_axpy_f32), AITERI_K(stream_axpy_f16), AITERI_K(stream_axpy_bf16), NULL,
      NULL, NULL, AITERI_K(stream_axpy_i8), NULL, NULL, NULL, NULL},
     AITERI_K(stream_softmax),
@@ -5567,13 +5594,13 @@ static const aiteri_kernels AITERI_K(kernels) = {
 AITERI_TARGET_END
 
 AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
-#define AITERI_K(name)          AITERI_CAT(aiteri_avx512, name)
-#define AITERI_K_NAME           "avx512"
-#define AITERI_K_ISA            AITER_ISA_AVX512
-#define AITERI_TILE_VECTORS     3
-#define AITERI_TILE_ROWS        8
-#define AITERI_DOT_KEYS         4
-#define AITERI_AXPY_VECTORS     4
+#define AITERI_K(name)      AITERI_CAT(aiteri_avx512, name)
+#define AITERI_K_NAME       "avx512"
+#define AITERI_K_ISA        AITER_ISA_AVX512
+#define AITERI_TILE_VECTORS 3
+#define AITERI_TILE_ROWS    8
+#define AITERI_DOT_KEYS     4
+#define AITERI_AXPY_VECTORS 4
 
 // >>simd_avx512    (src/cpu/simd_avx512.h)
 /* simd_avx512.h -- the vector layer on AVX-512 F, BW, DQ, VL and CD: sixteen lanes, partial loads
@@ -5861,7 +5888,8 @@ AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, __m512 x, int n)
 }
 
 // >>k_all    (src/cpu/k_all.inl.h)
-/* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the clean-up. */
+/* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
+ * clean-up. */
 
 // >>k_math    (src/cpu/k_math.inl.h)
 /* k_math.inl.h -- exp2 and tanh of a vector and rounding stores to bfloat16, written once over the
@@ -6152,8 +6180,8 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
 /* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
  *
  * A tile is AITERI_TILE_VECTORS vectors of query rows. K and V rows are the broadcast operand, so
- * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of K
- * (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
+ * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of
+ * K (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
  *     AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32.
  * Every (row, lane) has one accumulator that adds its products in ascending order, in the full and
  * in the one-row form alike, so the grouping of rows cannot be seen in the bits. */
@@ -6199,9 +6227,8 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
 {
     AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
     for (int32_t d = 0; d < dim; d++) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
@@ -6216,10 +6243,9 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
         }
     }
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
 static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
@@ -6244,7 +6270,8 @@ AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
 AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask, int32_t j, int c)
 {
     const AITERI_K(vi) key = AITERI_K(set1_i)(j);
-    const AITERI_K(vm) before_end = AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
+    const AITERI_K(vm) before_end =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
     if (j < mask->sink) return before_end;
     const AITERI_K(vm) before_start =
         AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
@@ -6339,10 +6366,9 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
 {
     AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
     for (int32_t j = 0; j < n; j++) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
@@ -6357,10 +6383,9 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
         }
     }
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
 static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
@@ -6386,8 +6411,7 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
             for (int32_t j = 0; j < n; j++) {
                 const AITERI_K(vf) p =
                     AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
-                const AITERI_K(vf) sum =
-                    AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
+                const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
                 acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
             }
             AITERI_K(store)(at, acc);
@@ -6457,8 +6481,8 @@ static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
 static void AITERI_K(stream_softcap)(float *s, float softcap)
 {
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
-        AITERI_K(store)(s + i, AITERI_K(mul)(AITERI_K(set1)(softcap),
-                                             AITERI_K(tanh)(AITERI_K(load)(s + i))));
+        AITERI_K(store)(
+            s + i, AITERI_K(mul)(AITERI_K(set1)(softcap), AITERI_K(tanh)(AITERI_K(load)(s + i))));
 }
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
@@ -6500,8 +6524,9 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
 #define AITERI_TYPE_LOAD_N AITERI_K(load_n)
 
 // >>k_stream_types    (src/cpu/k_stream_types.inl.h)
-/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
- * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
 
 #define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
 #define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
@@ -6520,21 +6545,18 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 {
     AITERI_K(vf) acc[4][4];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++)
-            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
         }
     }
     if (d < dim) {
@@ -6580,10 +6602,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(prefetch_lines)(prefetch, lines);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
@@ -6599,10 +6620,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
     }
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
@@ -6648,8 +6668,9 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #define AITERI_TYPE_LOAD_N AITERI_K(load_f16_n)
 
 // >>k_stream_types    (src/cpu/k_stream_types.inl.h)
-/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
- * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
 
 #define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
 #define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
@@ -6668,21 +6689,18 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 {
     AITERI_K(vf) acc[4][4];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++)
-            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
         }
     }
     if (d < dim) {
@@ -6728,10 +6746,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(prefetch_lines)(prefetch, lines);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
@@ -6747,10 +6764,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
     }
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
@@ -6796,8 +6812,9 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #define AITERI_TYPE_LOAD_N AITERI_K(load_bf16_n)
 
 // >>k_stream_types    (src/cpu/k_stream_types.inl.h)
-/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
- * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
 
 #define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
 #define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
@@ -6816,21 +6833,18 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 {
     AITERI_K(vf) acc[4][4];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++)
-            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
         }
     }
     if (d < dim) {
@@ -6876,10 +6890,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(prefetch_lines)(prefetch, lines);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
@@ -6895,10 +6908,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
     }
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
@@ -6944,8 +6956,9 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #define AITERI_TYPE_LOAD_N AITERI_K(load_i8_n)
 
 // >>k_stream_types    (src/cpu/k_stream_types.inl.h)
-/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
- * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
 
 #define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
 #define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
@@ -6964,21 +6977,18 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 {
     AITERI_K(vf) acc[4][4];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++)
-            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
         }
     }
     if (d < dim) {
@@ -7024,10 +7034,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(prefetch_lines)(prefetch, lines);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
@@ -7043,10 +7052,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
     }
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
@@ -7102,8 +7110,8 @@ static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K(tile_value),
     AITERI_K(tile_value_guarded),
     AITERI_K(all_finite),
-    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL, NULL,
-     NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
+    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL,
+     NULL, NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
     {NULL, AITERI_K(stream_axpy_f32), AITERI_K(stream_axpy_f16), AITERI_K(stream_axpy_bf16), NULL,
      NULL, NULL, AITERI_K(stream_axpy_i8), NULL, NULL, NULL, NULL},
     AITERI_K(stream_softmax),
@@ -7128,13 +7136,13 @@ AITERI_TARGET_END
 #endif /* AITERI_X86 */
 
 #if AITERI_NEON
-#define AITERI_K(name)          AITERI_CAT(aiteri_neon, name)
-#define AITERI_K_NAME           "neon"
-#define AITERI_K_ISA            AITER_ISA_NEON
-#define AITERI_TILE_VECTORS     4
-#define AITERI_TILE_ROWS        6
-#define AITERI_DOT_KEYS         4
-#define AITERI_AXPY_VECTORS     4
+#define AITERI_K(name)      AITERI_CAT(aiteri_neon, name)
+#define AITERI_K_NAME       "neon"
+#define AITERI_K_ISA        AITER_ISA_NEON
+#define AITERI_TILE_VECTORS 4
+#define AITERI_TILE_ROWS    6
+#define AITERI_DOT_KEYS     4
+#define AITERI_AXPY_VECTORS 4
 
 // >>simd_neon    (src/cpu/simd_neon.h)
 /* simd_neon.h -- the vector layer on AArch64 Advanced SIMD: four lanes, partial loads and stores
@@ -7410,7 +7418,8 @@ AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, float32x4_t x, int n
 }
 
 // >>k_all    (src/cpu/k_all.inl.h)
-/* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the clean-up. */
+/* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
+ * clean-up. */
 
 // >>k_math    (src/cpu/k_math.inl.h)
 /* k_math.inl.h -- exp2 and tanh of a vector and rounding stores to bfloat16, written once over the
@@ -7701,8 +7710,8 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
 /* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
  *
  * A tile is AITERI_TILE_VECTORS vectors of query rows. K and V rows are the broadcast operand, so
- * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of K
- * (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
+ * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of
+ * K (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
  *     AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32.
  * Every (row, lane) has one accumulator that adds its products in ascending order, in the full and
  * in the one-row form alike, so the grouping of rows cannot be seen in the bits. */
@@ -7748,9 +7757,8 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
 {
     AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
     for (int32_t d = 0; d < dim; d++) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
@@ -7765,10 +7773,9 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
         }
     }
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
 static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
@@ -7793,7 +7800,8 @@ AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
 AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask, int32_t j, int c)
 {
     const AITERI_K(vi) key = AITERI_K(set1_i)(j);
-    const AITERI_K(vm) before_end = AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
+    const AITERI_K(vm) before_end =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
     if (j < mask->sink) return before_end;
     const AITERI_K(vm) before_start =
         AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
@@ -7888,10 +7896,9 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
 {
     AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
     for (int32_t j = 0; j < n; j++) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
@@ -7906,10 +7913,9 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
         }
     }
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++)
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
 static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
@@ -7935,8 +7941,7 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
             for (int32_t j = 0; j < n; j++) {
                 const AITERI_K(vf) p =
                     AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
-                const AITERI_K(vf) sum =
-                    AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
+                const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
                 acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
             }
             AITERI_K(store)(at, acc);
@@ -8006,8 +8011,8 @@ static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
 static void AITERI_K(stream_softcap)(float *s, float softcap)
 {
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
-        AITERI_K(store)(s + i, AITERI_K(mul)(AITERI_K(set1)(softcap),
-                                             AITERI_K(tanh)(AITERI_K(load)(s + i))));
+        AITERI_K(store)(
+            s + i, AITERI_K(mul)(AITERI_K(set1)(softcap), AITERI_K(tanh)(AITERI_K(load)(s + i))));
 }
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
@@ -8049,8 +8054,9 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
 #define AITERI_TYPE_LOAD_N AITERI_K(load_n)
 
 // >>k_stream_types    (src/cpu/k_stream_types.inl.h)
-/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
- * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
 
 #define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
 #define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
@@ -8069,21 +8075,18 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 {
     AITERI_K(vf) acc[4][4];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++)
-            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
         }
     }
     if (d < dim) {
@@ -8129,10 +8132,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(prefetch_lines)(prefetch, lines);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
@@ -8148,10 +8150,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
     }
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
@@ -8197,8 +8198,9 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #define AITERI_TYPE_LOAD_N AITERI_K(load_f16_n)
 
 // >>k_stream_types    (src/cpu/k_stream_types.inl.h)
-/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
- * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
 
 #define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
 #define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
@@ -8217,21 +8219,18 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 {
     AITERI_K(vf) acc[4][4];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++)
-            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
         }
     }
     if (d < dim) {
@@ -8277,10 +8276,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(prefetch_lines)(prefetch, lines);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
@@ -8296,10 +8294,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
     }
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
@@ -8345,8 +8342,9 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #define AITERI_TYPE_LOAD_N AITERI_K(load_bf16_n)
 
 // >>k_stream_types    (src/cpu/k_stream_types.inl.h)
-/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
- * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
 
 #define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
 #define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
@@ -8365,21 +8363,18 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 {
     AITERI_K(vf) acc[4][4];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++)
-            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
         }
     }
     if (d < dim) {
@@ -8425,10 +8420,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(prefetch_lines)(prefetch, lines);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
@@ -8444,10 +8438,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
     }
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
@@ -8493,8 +8486,9 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #define AITERI_TYPE_LOAD_N AITERI_K(load_i8_n)
 
 // >>k_stream_types    (src/cpu/k_stream_types.inl.h)
-/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE with
- * elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every ISA. */
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
 
 #define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
 #define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
@@ -8513,21 +8507,18 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 {
     AITERI_K(vf) acc[4][4];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++)
-            k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
         }
     }
     if (d < dim) {
@@ -8573,10 +8564,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(prefetch_lines)(prefetch, lines);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
@@ -8592,10 +8582,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
     }
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
@@ -8651,8 +8640,8 @@ static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K(tile_value),
     AITERI_K(tile_value_guarded),
     AITERI_K(all_finite),
-    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL, NULL,
-     NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
+    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL,
+     NULL, NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
     {NULL, AITERI_K(stream_axpy_f32), AITERI_K(stream_axpy_f16), AITERI_K(stream_axpy_bf16), NULL,
      NULL, NULL, AITERI_K(stream_axpy_i8), NULL, NULL, NULL, NULL},
     AITERI_K(stream_softmax),
@@ -8694,7 +8683,8 @@ static const aiteri_kernels *aiteri_kernels_of(aiter_isa isa)
 #endif /* AITERI_INSTANTIATE_C */
 
 // >>context    (src/base/context.c)
-/* context.c -- threads, scratch memory and the kernel set of a caller; and what calls without one use. */
+/* context.c -- threads, scratch memory and the kernel set of a caller; and what calls without one
+ * use. */
 #ifndef AITERI_CONTEXT_C
 #define AITERI_CONTEXT_C
 
@@ -8753,23 +8743,26 @@ static aiter_status aiteri_context_check(const aiter_context_desc *d)
 {
     const char *op = "aiter_context_create";
     if (d->num_threads < 0 || d->num_threads > AITERI_MAX_THREADS)
-        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.num_threads: is %d, expected 0 to %d", op,
-                           (int)d->num_threads, (int)AITERI_MAX_THREADS);
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.num_threads: is %d, expected 0 to %d",
+                           op, (int)d->num_threads, (int)AITERI_MAX_THREADS);
     if (d->parallel_for && d->num_threads == 0)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
-                           "%s.num_threads: is 0, expected the number of threads of parallel_for", op);
+                           "%s.num_threads: is 0, expected the number of threads of parallel_for",
+                           op);
     if ((d->alloc == NULL) != (d->free == NULL))
-        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.%s: is NULL, expected both hooks or neither",
-                           op, d->alloc ? "free" : "alloc");
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "%s.%s: is NULL, expected both hooks or neither", op,
+                           d->alloc ? "free" : "alloc");
     if ((int)d->isa_max < 0 || d->isa_max >= AITER_ISA_COUNT)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.isa_max: %d is no aiter_isa", op,
                            (int)d->isa_max);
     if (d->exact_arithmetic != 0 && d->exact_arithmetic != 1)
-        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.exact_arithmetic: is %d, expected 0 or 1", op,
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "%s.exact_arithmetic: is %d, expected 0 or 1", op,
                            (int)d->exact_arithmetic);
     if (d->device_index < 0)
-        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.device_index: is %d, expected 0 or more", op,
-                           (int)d->device_index);
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "%s.device_index: is %d, expected 0 or more", op, (int)d->device_index);
     if ((int)d->device < 0 || d->device > AITER_DEVICE_CUDA)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.device: %d is no aiter_device", op,
                            (int)d->device);
@@ -8796,8 +8789,8 @@ static int aiteri_context_grow(aiter_context *ctx, size_t bytes)
 static aiter_status aiteri_context_start(aiter_context *ctx)
 {
     if (ctx->desc.arena_bytes > 0 && !aiteri_context_grow(ctx, ctx->desc.arena_bytes))
-        return aiteri_fail(NULL, AITER_OUT_OF_MEMORY, "aiter_context_create.arena_bytes: no %zu bytes",
-                           ctx->desc.arena_bytes);
+        return aiteri_fail(NULL, AITER_OUT_OF_MEMORY,
+                           "aiter_context_create.arena_bytes: no %zu bytes", ctx->desc.arena_bytes);
 #if !defined(AITERI_THREADS_NONE)
     const int32_t n = ctx->desc.num_threads;
     if (ctx->desc.parallel_for || n < 2) return AITER_OK;
@@ -8817,8 +8810,7 @@ static aiter_status aiteri_context_start(aiter_context *ctx)
 
 AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aiter_context **out)
 {
-    if (!out)
-        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "aiter_context_create.out: is NULL");
+    if (!out) return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "aiter_context_create.out: is NULL");
     *out = NULL;
     aiter_context_desc d;
     memset(&d, 0, sizeof d);
@@ -8834,7 +8826,8 @@ AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aite
 #endif
     aiter_context *ctx =
         (aiter_context *)d.alloc(d.user, sizeof *ctx, AITERI_LINE, AITER_MEMORY_HOST);
-    if (!ctx) return aiteri_fail(NULL, AITER_OUT_OF_MEMORY, "aiter_context_create.alloc: gave NULL");
+    if (!ctx)
+        return aiteri_fail(NULL, AITER_OUT_OF_MEMORY, "aiter_context_create.alloc: gave NULL");
     memset(ctx, 0, sizeof *ctx);
     ctx->desc = d;
     ctx->kernels = aiteri_choose_kernels(d.isa_max);
@@ -8900,20 +8893,35 @@ static void aiteri_context_begin(aiter_context *ctx)
     if (ctx) ctx->text[0] = 0;
 }
 
+/* A task in the library's own float mode. */
+typedef struct aiteri_task {
+    aiteri_task_fn body;
+    void *arg;
+} aiteri_task;
+
+static void aiteri_task_run(void *arg, int32_t i)
+{
+    const aiteri_task *task = (const aiteri_task *)arg;
+    const uint64_t mode = aiteri_float_mode_enter();
+    task->body(task->arg, i);
+    aiteri_float_mode_leave(mode);
+}
+
 /* body(arg, i) for i in [0, n), n <= the context's threads. */
 static void aiteri_parallel(aiter_context *ctx, aiteri_task_fn body, void *arg, int32_t n)
 {
+    aiteri_task task = {body, arg};
     if (ctx && ctx->desc.parallel_for && n > 1) {
-        ctx->desc.parallel_for(ctx->desc.user, body, arg, n);
+        ctx->desc.parallel_for(ctx->desc.user, aiteri_task_run, &task, n);
         return;
     }
 #if !defined(AITERI_THREADS_NONE)
     if (ctx && ctx->workers && n > 1) {
-        aiteri_pool_run(&ctx->pool, body, arg, n);
+        aiteri_pool_run(&ctx->pool, aiteri_task_run, &task, n);
         return;
     }
 #endif
-    for (int32_t i = 0; i < n; i++) body(arg, i);
+    for (int32_t i = 0; i < n; i++) aiteri_task_run(&task, i);
 }
 
 /* Scratch memory of one call: the caller's, the context's, or malloc's. */
@@ -8928,8 +8936,7 @@ static size_t aiteri_scratch_bytes(size_t need) { return aiteri_add_size(need, A
 static aiter_status aiteri_scratch_answer(const char *op, aiter_context *ctx, size_t need,
                                           size_t *bytes)
 {
-    if (!bytes)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_workspace.bytes: is NULL", op);
+    if (!bytes) return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_workspace.bytes: is NULL", op);
     if (aiteri_scratch_bytes(need) > SIZE_MAX / 2)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
                            "%s_workspace: the shapes need more memory than can be addressed", op);
@@ -8948,20 +8955,23 @@ static aiter_status aiteri_scratch_take(const char *op, aiter_context *ctx, void
                            "%s.workspace_bytes: is %zu, expected at least %zu", op, workspace_bytes,
                            bytes);
     if (bytes > SIZE_MAX / 2)
-        return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: the shapes need more memory than can be addressed", op);
+        return aiteri_fail(ctx, AITER_OUT_OF_MEMORY,
+                           "%s: the shapes need more memory than can be addressed", op);
     if (!block && ctx) {
         if (bytes > ctx->scratch_bytes && ctx->desc.arena_bytes > 0)
             return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL,
                                "%s: needs %zu bytes, the context's arena_bytes is %zu", op, bytes,
                                ctx->scratch_bytes);
         if (bytes > ctx->scratch_bytes && !aiteri_context_grow(ctx, bytes))
-            return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of scratch memory", op, bytes);
+            return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of scratch memory", op,
+                               bytes);
         if (bytes > ctx->high_water) ctx->high_water = bytes;
         block = ctx->scratch;
     } else if (!block) {
         block = s->owned = malloc(bytes);
         if (!block)
-            return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of scratch memory", op, bytes);
+            return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of scratch memory", op,
+                               bytes);
     }
     s->arena = aiteri_arena_over(block);
     return AITER_OK;
@@ -8976,7 +8986,8 @@ static void aiteri_scratch_give_back(aiter_context *ctx, aiteri_scratch *s)
 #endif /* AITERI_CONTEXT_C */
 
 // >>engine_rows    (src/cpu/engine_rows.c)
-/* engine_rows.c -- what both families share: query rows in, finished rows and partial states out. */
+/* engine_rows.c -- what both families share: query rows in, finished rows and partial states out.
+ */
 #ifndef AITERI_ENGINE_ROWS_C
 #define AITERI_ENGINE_ROWS_C
 
@@ -9071,7 +9082,8 @@ static float aiteri_slope_of(const aiteri_problem *p, const aiteri_sequence *s, 
 
 /* The factor that turns a row's sums into its output, and its log-sum-exp, with the learned sink:
  * a logit without a value. A row that saw nothing gives 0 and -inf, or the sink. */
-static float aiteri_finish_state(const aiteri_problem *p, int32_t head, float m, float l, float *lse)
+static float aiteri_finish_state(const aiteri_problem *p, int32_t head, float m, float l,
+                                 float *lse)
 {
     double top = m, sum = l, factor = 1.0;
     if (p->sinks) {
@@ -9157,8 +9169,9 @@ static void aiteri_merge_pieces(const aiteri_engine *e, const int32_t *final_map
 // >>engine_tiles    (src/cpu/engine_tiles.c)
 /* engine_tiles.c -- one work of the tile family: several tiles of query rows against a run of keys.
  *
- * Blocks of keys start at multiples of AITERI_TILE_KEYS from key 0. A block is loaded (widened) once
- * and serves every tile of the work. Rows are packed (token, head of the group), heads fastest. */
+ * Blocks of keys start at multiples of AITERI_TILE_KEYS from key 0. A block is loaded (widened)
+ * once and serves every tile of the work. Rows are packed (token, head of the group), heads
+ * fastest. */
 #ifndef AITERI_ENGINE_TILES_C
 #define AITERI_ENGINE_TILES_C
 
@@ -9184,7 +9197,8 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
                                       const aiteri_problem *p, int32_t lanes)
 {
     const size_t n = (size_t)lanes, dim = (size_t)p->k.dim, dim_v = (size_t)p->v.dim;
-    const size_t padded = (size_t)aiteri_padded(p->k.dim), padded_v = (size_t)aiteri_padded(p->v.dim);
+    const size_t padded = (size_t)aiteri_padded(p->k.dim),
+                 padded_v = (size_t)aiteri_padded(p->v.dim);
     const int32_t tiles = aiteri_most_tiles(p, lanes);
     for (int32_t i = 0; i < tiles; i++) {
         aiteri_tile *tile = &t->tile[i];
@@ -9200,8 +9214,8 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
     t->bias = (float *)aiteri_carve(arena, p->bias.data ? AITERI_TILE_KEYS * n : 0, sizeof(float));
     t->k = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * padded, sizeof(float));
     t->v = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * padded_v, sizeof(float));
-    t->rows = (float *)aiteri_carve(arena, n * (padded > padded_v ? padded : padded_v),
-                                    sizeof(float));
+    t->rows =
+        (float *)aiteri_carve(arena, n * (padded > padded_v ? padded : padded_v), sizeof(float));
     t->factor = (float *)aiteri_carve(arena, n, sizeof(float));
     t->pointers = (const void **)aiteri_carve(arena, AITERI_TILE_KEYS, sizeof(void *));
 }
@@ -9231,8 +9245,7 @@ static void aiteri_tile_lanes_fill(const aiteri_engine *e, const aiteri_sequence
         tile->l[lane] = tile->slope[lane] = tile->position[lane] = 0.0f;
         if (lane >= tile->rows) continue;
         const aiteri_packed_row row = aiteri_packed_row_of(w, first + lane);
-        const aiteri_key_range r =
-            aiteri_visible_keys(p, s->seqlen_q, s->seqlen_k, row.token);
+        const aiteri_key_range r = aiteri_visible_keys(p, s->seqlen_q, s->seqlen_k, row.token);
         tile->mask->lo[lane] = r.lo;
         tile->mask->hi[lane] = r.hi;
         if (r.sink > tile->mask->sink) tile->mask->sink = r.sink;
@@ -9245,12 +9258,12 @@ static void aiteri_tile_lanes_fill(const aiteri_engine *e, const aiteri_sequence
     }
     const aiteri_packed_row a = aiteri_packed_row_of(w, first);
     const aiteri_packed_row b = aiteri_packed_row_of(w, first + tile->rows - 1);
-    tile->seen =
-        aiteri_visible_keys_of_span(p, s->seqlen_q, s->seqlen_k, a.token, b.token + 1);
+    tile->seen = aiteri_visible_keys_of_span(p, s->seqlen_q, s->seqlen_k, a.token, b.token + 1);
 }
 
-static void aiteri_tile_begin(const aiteri_engine *e, const aiteri_sequence *s, const aiteri_work *w,
-                              int32_t first, int32_t rows, aiteri_tile *tile, float *buffer)
+static void aiteri_tile_begin(const aiteri_engine *e, const aiteri_sequence *s,
+                              const aiteri_work *w, int32_t first, int32_t rows, aiteri_tile *tile,
+                              float *buffer)
 {
     const aiteri_problem *p = e->problem;
     const int32_t lanes = e->kernels->tile_lanes, stride = aiteri_padded(p->k.dim);
@@ -9287,7 +9300,8 @@ static void aiteri_tile_bias(const aiteri_engine *e, const aiteri_sequence *s, c
     }
 }
 
-/* A block of keys in f32. Keys [gap, resume) between a sink prefix and the window are not loaded. */
+/* A block of keys in f32. Keys [gap, resume) between a sink prefix and the window are not loaded.
+ */
 typedef struct aiteri_key_block {
     int32_t first, end, gap, resume;
     const float *k, *v;
@@ -9303,7 +9317,7 @@ static aiteri_key_block aiteri_key_block_clip(aiteri_key_range seen, int32_t fir
     b.v_finite = -1;
     const int32_t lo = (int32_t)aiteri_max(first, seen.lo), hi = (int32_t)aiteri_min(end, seen.hi);
     const int32_t sink = (int32_t)aiteri_min(end, seen.sink);
-    const int window = lo < hi, prefix = sink > first;
+    const int window = lo<hi, prefix = sink> first;
     b.first = prefix ? first : lo;
     b.end = window ? hi : prefix ? sink : b.first;
     b.gap = b.resume = b.end;
@@ -9401,7 +9415,8 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
         if (guarded)
             kernels->tile_value_guarded(tile->ot, v, b->v_stride, runs[i][0], n, p->v.dim, st,
                                         tile->mask);
-        else kernels->tile_value(tile->ot, v, b->v_stride, n, p->v.dim, st);
+        else
+            kernels->tile_value(tile->ot, v, b->v_stride, n, p->v.dim, st);
     }
 }
 
@@ -9419,7 +9434,8 @@ static void aiteri_tile_end(const aiteri_engine *e, const aiteri_sequence *s, co
         if (w->partial_row >= 0)
             aiteri_store_partial(e, w->partial_row + first + lane, row, tile->m[lane],
                                  tile->l[lane]);
-        else aiteri_finish_row(e, s, at.token, at.head, row, tile->m[lane], tile->l[lane]);
+        else
+            aiteri_finish_row(e, s, at.token, at.head, row, tile->m[lane], tile->l[lane]);
     }
 }
 
@@ -9449,12 +9465,13 @@ static void aiteri_run_tile_work(const aiteri_engine *e, const aiteri_work *w,
 #endif /* AITERI_ENGINE_TILES_C */
 
 // >>engine_stream    (src/cpu/engine_stream.c)
-/* engine_stream.c -- one work of the stream family: the few query rows of a sequence against a piece of
- * its keys, every K and V row loaded once for all rows of its kv head.
+/* engine_stream.c -- one work of the stream family: the few query rows of a sequence against a
+ * piece of its keys, every K and V row loaded once for all rows of its kv head.
  *
- * Blocks of keys start at multiples of AITERI_STREAM_KEYS from key 0 and a score keeps its place in the
- * block, so sums over a block have one order however it is clipped. Where a token's heads lie side by side
- * all heads take a block before the next one, and the next block is prefetched line by line. */
+ * Blocks of keys start at multiples of AITERI_STREAM_KEYS from key 0 and a score keeps its place in
+ * the block, so sums over a block have one order however it is clipped. Where a token's heads lie
+ * side by side all heads take a block before the next one, and the next block is prefetched line by
+ * line. */
 #ifndef AITERI_ENGINE_STREAM_C
 #define AITERI_ENGINE_STREAM_C
 
@@ -9473,9 +9490,8 @@ enum { AITERI_SCORE_STRIDE = AITERI_STREAM_KEYS + AITERI_PAD };
 static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *arena,
                                         const aiteri_problem *p)
 {
-    const size_t rows = p->group > AITERI_STREAM_ROWS
-                            ? 0
-                            : (size_t)(AITERI_STREAM_ROWS / p->group * p->group);
+    const size_t rows =
+        p->group > AITERI_STREAM_ROWS ? 0 : (size_t)(AITERI_STREAM_ROWS / p->group * p->group);
     const size_t all = rows * (size_t)aiteri_most_stream_heads(p);
     const size_t dim = (size_t)aiteri_padded(p->k.dim), dim_v = (size_t)aiteri_padded(p->v.dim);
     const size_t keys = AITERI_STREAM_KEYS + AITERI_STREAM_SLACK;
@@ -9515,10 +9531,10 @@ static void aiteri_stream_begin(aiteri_stream *x)
     for (int32_t i = 0; i < all; i++) {
         const int32_t r = i % x->rows, h = x->kv_start + i / x->rows;
         float *q = x->t->q + (int64_t)i * dim;
-        aiteri_gather_row(x->e->kernels, q,
-                          aiteri_row_at(&p->q, &x->s, x->w->q_start + r / p->group,
-                                        h * p->group + r % p->group),
-                          p->q.dtype, p->q.stride_dim, p->k.dim);
+        aiteri_gather_row(
+            x->e->kernels, q,
+            aiteri_row_at(&p->q, &x->s, x->w->q_start + r / p->group, h * p->group + r % p->group),
+            p->q.dtype, p->q.stride_dim, p->k.dim);
         for (int32_t d = p->k.dim; d < dim; d++) q[d] = 0.0f;
         x->e->kernels->row_scale(q, dim, scale);
         x->t->m[i] = aiteri_minus_inf();
@@ -9558,9 +9574,8 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
     if (first >= end) return;
-    const aiter_dtype type =
-        aiteri_stream_rows(x, &p->k, kernels->stream_dot[p->k.dtype] != NULL,
-                           x->kv_start + h, first, end, t->k_rows, t->k);
+    const aiter_dtype type = aiteri_stream_rows(x, &p->k, kernels->stream_dot[p->k.dtype] != NULL,
+                                                x->kv_start + h, first, end, t->k_rows, t->k);
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
                               t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
                               aiteri_padded(p->k.dim), x->rows, p->k.dim, t->k_rows, end - first,
@@ -9583,8 +9598,7 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
     if (p->softcap > 0.0f) x->e->kernels->stream_softcap(s, p->softcap);
     const int plain = !p->alibi_slopes && !p->bias.data;
     if (plain && whole) return;
-    const aiteri_key_range own =
-        aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, token);
+    const aiteri_key_range own = aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, token);
     const float slope = p->alibi_slopes ? aiteri_slope_of(p, &x->s, head) : 0.0f;
     const float position = (float)((int64_t)token + x->s.seqlen_k - x->s.seqlen_q);
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i++) {
@@ -9612,8 +9626,8 @@ static int aiteri_stream_sees_all(const aiteri_stream *x, const aiteri_key_block
     return b->gap == b->resume && b->first >= last.lo && b->end <= first.hi;
 }
 
-/* o += p v over one run of keys: all rows at once, or each over the keys that it sees itself, so that
- * a hidden V row cannot reach it whatever it holds. */
+/* o += p v over one run of keys: all rows at once, or each over the keys that it sees itself, so
+ * that a hidden V row cannot reach it whatever it holds. */
 static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int32_t first,
                                  int32_t end, int all)
 {
@@ -9622,9 +9636,8 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     aiteri_stream_scratch *t = x->t;
     if (first >= end) return;
     const int32_t stride = aiteri_padded(p->v.dim);
-    const aiter_dtype type =
-        aiteri_stream_rows(x, &p->v, kernels->stream_axpy[p->v.dtype] != NULL,
-                           x->kv_start + h, first, end, t->v_rows, t->v);
+    const aiter_dtype type = aiteri_stream_rows(x, &p->v, kernels->stream_axpy[p->v.dtype] != NULL,
+                                                x->kv_start + h, first, end, t->v_rows, t->v);
     const aiteri_axpy_fn axpy = kernels->stream_axpy[type];
     float *o = t->o + (int64_t)h * x->rows * stride;
     if (all) {
@@ -9633,8 +9646,8 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
         return;
     }
     for (int32_t r = 0; r < x->rows; r++) {
-        const aiteri_key_range own = aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k,
-                                                         x->w->q_start + r / p->group);
+        const aiteri_key_range own =
+            aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, x->w->q_start + r / p->group);
         const int32_t runs[2][2] = {
             {first, (int32_t)aiteri_min(end, own.sink)},
             {(int32_t)aiteri_max(first, own.lo), (int32_t)aiteri_min(end, own.hi)}};
@@ -9659,8 +9672,8 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, int32_t first, int32_
     for (int kv = 0; kv < 2; kv++) {
         const aiteri_source *src = source[kv];
         const int joined = x->kv_heads > 1 && src->stride_head == src->dim;
-        const int64_t bytes = aiteri_bytes_of(src->dtype, joined ? (int64_t)src->dim * x->kv_heads
-                                                                 : src->dim);
+        const int64_t bytes =
+            aiteri_bytes_of(src->dtype, joined ? (int64_t)src->dim * x->kv_heads : src->dim);
         if (n > 0 && (h == 0 || !joined))
             aiteri_source_rows(p, &x->s, src, joined ? x->kv_start : x->kv_start + h, first, end,
                                (const void **)rows[kv]);
@@ -9674,7 +9687,8 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, int32_t first, int32_
 }
 
 /* One kv head against one block. */
-static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block, const aiteri_key_block *b)
+static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
+                               const aiteri_key_block *b)
 {
     const aiteri_problem *p = x->e->problem;
     const aiteri_kernels *kernels = x->e->kernels;
@@ -9699,8 +9713,7 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block, const
         if (factor != 1.0f) kernels->row_scale(t->o + i * dim_v, dim_v, factor);
         if (p->v.scales.data) kernels->stream_mul(s, t->v_scale);
     }
-    for (int i = 0; i < 2; i++)
-        aiteri_stream_values(x, h, block, runs[i][0], runs[i][1], all);
+    for (int i = 0; i < 2; i++) aiteri_stream_values(x, h, block, runs[i][0], runs[i][1], all);
 }
 
 static void aiteri_stream_end(aiteri_stream *x)
@@ -9755,7 +9768,8 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
 #endif /* AITERI_ENGINE_STREAM_C */
 
 // >>engine    (src/cpu/engine.c)
-/* engine.c -- runs a problem: one workspace layout, one schedule, workers that take works from it. */
+/* engine.c -- runs a problem: one workspace layout, one schedule, workers that take works from it.
+ */
 #ifndef AITERI_ENGINE_C
 #define AITERI_ENGINE_C
 
@@ -9769,11 +9783,11 @@ typedef struct aiteri_plan_head {
 
 typedef struct aiteri_workspace {
     aiteri_schedule_bounds bounds;
-    void *plan;            /* aiteri_plan_head and arrays, when the caller brought none */
-    int64_t *cursor;       /* [workers][8], a line each: the next work of each range */
-    int64_t *pieces_left;  /* [reduces] */
+    void *plan;           /* aiteri_plan_head and arrays, when the caller brought none */
+    int64_t *cursor;      /* [workers][8], a line each: the next work of each range */
+    int64_t *pieces_left; /* [reduces] */
     float *partials;
-    char *slot;            /* [workers][slot_bytes] */
+    char *slot; /* [workers][slot_bytes] */
     size_t plan_bytes, slot_bytes, bytes;
 } aiteri_workspace;
 
@@ -9812,8 +9826,7 @@ static aiteri_workspace aiteri_workspace_of(const aiteri_problem *p, int32_t lan
     aiteri_workspace w;
     memset(&w, 0, sizeof w);
     w.bounds = aiteri_schedule_bounds_of(p, lanes);
-    w.plan_bytes =
-        aiteri_plan_bytes(workers, w.bounds.works, w.bounds.reduces, w.bounds.partials);
+    w.plan_bytes = aiteri_plan_bytes(workers, w.bounds.works, w.bounds.reduces, w.bounds.partials);
     w.slot_bytes = aiteri_slot_bytes(p, lanes);
     w.plan = aiteri_carve(arena, w.plan_bytes, 1);
     w.cursor = (int64_t *)aiteri_carve(arena, (size_t)workers * 8, sizeof(int64_t));
@@ -9828,20 +9841,31 @@ static aiteri_workspace aiteri_workspace_of(const aiteri_problem *p, int32_t lan
 
 static uint64_t aiteri_hash(uint64_t hash, int64_t value)
 {
-    for (int i = 0; i < 8; i++) hash = (hash ^ ((uint64_t)value >> (8 * i) & 0xff)) * 0x100000001b3u;
+    for (int i = 0; i < 8; i++)
+        hash = (hash ^ ((uint64_t)value >> (8 * i) & 0xff)) * 0x100000001b3u;
     return hash;
 }
 
 /* Equal for two calls whose schedules are equal: lengths, shapes, mask, kernel set, threads. */
 static uint64_t aiteri_fingerprint(const aiteri_problem *p, const aiteri_geometry *g)
 {
-    const int64_t values[] = {p->batch, p->heads_q, p->heads_k, p->k.dim, p->v.dim, p->mask,
+    const int64_t values[] = {p->batch,
+                              p->heads_q,
+                              p->heads_k,
+                              p->k.dim,
+                              p->v.dim,
+                              p->mask,
                               p->mask == AITER_MASK_WINDOW ? p->window_left : 0,
                               p->mask == AITER_MASK_WINDOW ? p->window_right : 0,
                               p->mask == AITER_MASK_WINDOW ? p->sink_tokens : 0,
-                              p->num_splits, g->isa, g->workers, g->tiles, g->stream_heads};
+                              p->num_splits,
+                              g->isa,
+                              g->workers,
+                              g->tiles,
+                              g->stream_heads};
     uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) hash = aiteri_hash(hash, values[i]);
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        hash = aiteri_hash(hash, values[i]);
     for (int32_t b = 0; b < p->batch; b++) {
         const aiteri_sequence s = aiteri_sequence_of(p, b);
         hash = aiteri_hash(aiteri_hash(hash, s.seqlen_q), s.seqlen_k);
@@ -9943,8 +9967,9 @@ static aiter_status aiteri_plan_take(const char *op, const aiteri_problem *p, ai
 {
     aiteri_plan_head head;
     if (plan->data == NULL || plan->bytes < sizeof head || (uintptr_t)plan->data % 8 != 0)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.plan: data %s, expected the buffer that %s_plan filled",
-                           op, plan->data ? "is too small or not aligned to 8" : "is NULL", op);
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s.plan: data %s, expected the buffer that %s_plan filled", op,
+                           plan->data ? "is too small or not aligned to 8" : "is NULL", op);
     memcpy(&head, plan->data, sizeof head);
     const size_t most = INT32_MAX;
     if (head.fingerprint != aiteri_fingerprint(p, &run->engine.geometry) || head.works < 0 ||
@@ -9953,7 +9978,8 @@ static aiter_status aiteri_plan_take(const char *op, const aiteri_problem *p, ai
         plan->bytes < aiteri_plan_bytes(head.workers, (size_t)head.works, (size_t)head.reduces,
                                         (size_t)head.partials))
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "%s.plan: made for other lengths, shapes, mask, kernel set or threads", op);
+                           "%s.plan: made for other lengths, shapes, mask, kernel set or threads",
+                           op);
     run->schedule.works = head.works;
     run->schedule.reduces = head.reduces;
     run->schedule.partial_rows = head.partial_rows;
@@ -9974,8 +10000,10 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     run.engine.kernels = aiteri_context_kernels(ctx);
     run.engine.geometry = aiteri_geometry_of(p, run.engine.kernels, workers);
     run.engine.partial_stride = aiteri_partial_stride(p);
-    if (plan) AITERI_TRY(aiteri_plan_take(op, p, ctx, plan, &run));
-    else run.schedule = aiteri_schedule_count(p, &run.engine.geometry);
+    if (plan)
+        AITERI_TRY(aiteri_plan_take(op, p, ctx, plan, &run));
+    else
+        run.schedule = aiteri_schedule_count(p, &run.engine.geometry);
 
     const int32_t lanes = run.engine.kernels->tile_lanes;
     aiteri_arena measure = {NULL, 0};
@@ -9986,14 +10014,12 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     run.engine.partials = run.workspace.partials;
     if (!plan) aiteri_schedule_write(&run.schedule, p, &run.engine.geometry, run.workspace.plan);
 
-    for (int32_t i = 0; i < workers; i++)
-        run.workspace.cursor[i * 8] = run.schedule.work_indptr[i];
+    for (int32_t i = 0; i < workers; i++) run.workspace.cursor[i * 8] = run.schedule.work_indptr[i];
     for (int64_t i = 0; i < run.schedule.reduces; i++)
         run.workspace.pieces_left[i] =
             run.schedule.reduce_indptr[i + 1] - run.schedule.reduce_indptr[i];
     if (run.schedule.works > 0)
-        aiteri_parallel(ctx, aiteri_worker, &run,
-                        (int32_t)aiteri_min(workers, run.schedule.works));
+        aiteri_parallel(ctx, aiteri_worker, &run, (int32_t)aiteri_min(workers, run.schedule.works));
     aiteri_scratch_give_back(ctx, &scratch);
     return AITER_OK;
 }
@@ -10015,17 +10041,19 @@ static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, 
     const aiteri_geometry g =
         aiteri_geometry_of(p, aiteri_context_kernels(ctx), aiteri_context_workers(ctx));
     aiteri_schedule s = aiteri_schedule_count(p, &g);
-    const size_t bytes = aiteri_plan_bytes(g.workers, (size_t)s.works, (size_t)s.reduces,
-                                           (size_t)s.partials);
+    const size_t bytes =
+        aiteri_plan_bytes(g.workers, (size_t)s.works, (size_t)s.reduces, (size_t)s.partials);
     if (plan->data == NULL) {
         plan->bytes = bytes;
         return AITER_OK;
     }
     if ((uintptr_t)plan->data % 8 != 0)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_plan.plan: data is not aligned to 8 bytes", op);
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s_plan.plan: data is not aligned to 8 bytes", op);
     if (plan->bytes < bytes)
-        return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL, "%s_plan.plan: bytes is %zu, expected at least %zu",
-                           op, plan->bytes, bytes);
+        return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL,
+                           "%s_plan.plan: bytes is %zu, expected at least %zu", op, plan->bytes,
+                           bytes);
     aiteri_schedule_write(&s, p, &g, plan->data);
     plan->num_workers = g.workers;
     plan->num_works = (int32_t)s.works;
@@ -10045,8 +10073,8 @@ static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, 
 /* attention_check.c -- what every softmax attention checks, and how its arguments become a problem.
  *
  * Ops fill an aiter_flash_attn_fwd_args with their own field names beside it; this file alone knows
- * which combinations are legal. Checks of data (lengths, tables) are apart from checks of shapes, since
- * workspace queries must not read data. */
+ * which combinations are legal. Checks of data (lengths, tables) are apart from checks of shapes,
+ * since workspace queries must not read data. */
 #ifndef AITERI_ATTENTION_CHECK_C
 #define AITERI_ATTENTION_CHECK_C
 
@@ -10094,8 +10122,8 @@ static void aiteri_check_qkv(aiteri_check *c, aiteri_attention *x)
     if (c->status != AITER_OK) return;
     const int32_t qd = q_ndim - 1, kd = k_ndim - 1;
     if (a->k.dtype != a->v.dtype)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s (= %s.dtype)", c->op,
-                      x->names.v, aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype),
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s (= %s.dtype)",
+                      c->op, x->names.v, aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype),
                       x->names.k);
     for (int32_t i = 0; i < qd; i++) aiteri_check_extent(c, "out", &a->out, i, a->q.shape[i], "q");
     for (int32_t i = 0; i < kd; i++)
@@ -10107,8 +10135,9 @@ static void aiteri_check_qkv(aiteri_check *c, aiteri_attention *x)
     const int64_t heads_q = a->q.shape[qd - 1], heads_k = a->k.shape[kd - 1];
     aiteri_check_range(c, "q: heads", heads_q, 1, 65535);
     if (c->status == AITER_OK && (heads_k < 1 || heads_q % heads_k != 0))
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: has %lld heads, expected a divisor of %lld (= heads of q)",
-                      c->op, x->names.k, (long long)heads_k, (long long)heads_q);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: has %lld heads, expected a divisor of %lld (= heads of q)", c->op,
+                      x->names.k, (long long)heads_k, (long long)heads_q);
     aiteri_check_range(c, "q: head_dim", a->q.shape[qd], 1, AITERI_MAX_HEAD_DIM);
     aiteri_check_range(c, "v: head_dim", a->v.shape[kd], 1, AITERI_MAX_HEAD_DIM);
     for (int32_t i = 0; i < qd - 1; i++)
@@ -10131,7 +10160,8 @@ static void aiteri_check_lengths_shapes(aiteri_check *c, aiteri_attention *x)
     int64_t batch = a->q.shape[0];
     if (x->packed) {
         if (aiteri_check_tensor(c, "cu_seqlens_q", &a->cu_seqlens_q, 1, 1, AITERI_ONLY_I32, 1))
-            aiteri_check_range(c, "cu_seqlens_q: shape[0]", a->cu_seqlens_q.shape[0], 1, INT32_MAX - 1);
+            aiteri_check_range(c, "cu_seqlens_q: shape[0]", a->cu_seqlens_q.shape[0], 1,
+                               INT32_MAX - 1);
         batch = a->cu_seqlens_q.shape[0] - 1;
         aiteri_check_true(c, a->seqused_q.ndim == 0, "seqused_q", "none beside cu_seqlens_q");
     }
@@ -10139,9 +10169,11 @@ static void aiteri_check_lengths_shapes(aiteri_check *c, aiteri_attention *x)
     if (a->cu_seqlens_k.ndim != 0) {
         if (aiteri_check_tensor(c, "cu_seqlens_k", &a->cu_seqlens_k, 1, 1, AITERI_ONLY_I32, 1))
             aiteri_check_extent(c, "cu_seqlens_k", &a->cu_seqlens_k, 0, batch + 1, "batch + 1");
-        aiteri_check_true(c, !x->paged, "cu_seqlens_k", "none beside block_table, which takes seqused_k");
+        aiteri_check_true(c, !x->paged, "cu_seqlens_k",
+                          "none beside block_table, which takes seqused_k");
         aiteri_check_true(c, x->packed, "cu_seqlens_q", "to be given with cu_seqlens_k");
-        aiteri_check_true(c, a->seqused_k.ndim == 0, x->names.seqused_k, "none beside cu_seqlens_k");
+        aiteri_check_true(c, a->seqused_k.ndim == 0, x->names.seqused_k,
+                          "none beside cu_seqlens_k");
     } else if (x->packed && !x->paged) {
         aiteri_check_true(c, 0, "cu_seqlens_k", "to be given with cu_seqlens_q, or a block_table");
     }
@@ -10150,7 +10182,8 @@ static void aiteri_check_lengths_shapes(aiteri_check *c, aiteri_attention *x)
     if (x->paged) {
         if (aiteri_check_tensor(c, "block_table", &a->block_table, 2, 2, AITERI_ONLY_I32, 1))
             aiteri_check_extent(c, "block_table", &a->block_table, 0, batch, "the batch");
-        aiteri_check_true(c, a->seqused_k.ndim == 1, x->names.seqused_k, "lengths [B] with block_table");
+        aiteri_check_true(c, a->seqused_k.ndim == 1, x->names.seqused_k,
+                          "lengths [B] with block_table");
         aiteri_check_range(c, "k: page_size", a->k.shape[1], 1, INT32_MAX - 1);
         aiteri_check_range(c, "block_table: shape[1]", a->block_table.shape[1], 0, INT32_MAX - 1);
     }
@@ -10183,8 +10216,8 @@ static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
     p->sink_tokens = a->sink_tokens;
     p->softcap = a->softcap;
     p->num_splits = a->num_splits;
-    p->softmax_scale = a->softmax_scale > 0.0f ? a->softmax_scale
-                                               : (float)(1.0 / sqrt((double)p->k.dim));
+    p->softmax_scale =
+        a->softmax_scale > 0.0f ? a->softmax_scale : (float)(1.0 / sqrt((double)p->k.dim));
 }
 
 static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)
@@ -10215,12 +10248,14 @@ static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
     const int32_t n = t->ndim;
     const int64_t rows = x->packed ? p->total_q : p->seqlen_q;
     const int any_keys = x->packed || x->paged; /* checked against the lengths */
-    const int64_t expected[4] = {p->batch, p->heads_q, rows, any_keys ? t->shape[n - 1] : p->seqlen_k};
+    const int64_t expected[4] = {p->batch, p->heads_q, rows,
+                                 any_keys ? t->shape[n - 1] : p->seqlen_k};
     for (int32_t i = 0; i < n; i++) {
         const int64_t want = expected[4 - n + i];
         if (t->shape[i] != 1 && t->shape[i] != want)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.bias: shape[%d] is %lld, expected 1 or %lld", c->op,
-                          (int)i, (long long)t->shape[i], (long long)want);
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.bias: shape[%d] is %lld, expected 1 or %lld", c->op, (int)i,
+                          (long long)t->shape[i], (long long)want);
     }
     p->bias.data = (char *)t->data;
     p->bias.dtype = t->dtype;
@@ -10235,12 +10270,16 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
     aiter_tensor *t = &x->a.lse;
     aiteri_problem *p = &x->problem;
     const int packed = x->packed || x->lse_packed;
-    if (!aiteri_check_tensor(c, "lse", t, packed ? 2 : 3, packed ? 2 : 3, AITERI_ONLY_F32, 0)) return;
+    if (!aiteri_check_tensor(c, "lse", t, packed ? 2 : 3, packed ? 2 : 3, AITERI_ONLY_F32, 0))
+        return;
     const int32_t at = packed ? 0 : 1;
     if (!packed) aiteri_check_extent(c, "lse", t, 0, p->batch, "the batch");
     aiteri_check_extent(c, "lse", t, at, p->heads_q, "heads of q");
     aiteri_check_extent(c, "lse", t, at + 1,
-                        x->packed ? p->total_q : x->lse_packed ? p->batch : p->seqlen_q, "rows of q");
+                        x->packed       ? p->total_q
+                        : x->lse_packed ? p->batch
+                                        : p->seqlen_q,
+                        "rows of q");
     p->lse = (float *)t->data;
     p->lse_stride_batch = x->packed ? 0 : x->lse_packed ? t->stride[1] : t->stride[0];
     p->lse_stride_head = t->stride[at];
@@ -10252,7 +10291,8 @@ static void aiteri_lower_scales(aiteri_check *c, aiteri_attention *x, const char
                                 aiter_tensor *t, const aiter_tensor *data, aiteri_source *source)
 {
     const int32_t rank = data->ndim - 1;
-    const int present = aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32, data->dtype == AITER_I8);
+    const int present =
+        aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32, data->dtype == AITER_I8);
     if (!present) return;
     if (data->dtype != AITER_I8) {
         aiteri_check_true(c, 0, field, "none: only I8 keys and values have scales");
@@ -10260,7 +10300,7 @@ static void aiteri_lower_scales(aiteri_check *c, aiteri_attention *x, const char
     }
     aiter_scale_kind kind = x->a.scale_kind;
     if (kind == AITER_SCALE_BY_SHAPE)
-        kind = t->ndim > 1 ? AITER_SCALE_TOKEN_HEAD
+        kind = t->ndim > 1                                      ? AITER_SCALE_TOKEN_HEAD
                : t->shape[0] == 1 && data->shape[rank - 1] != 1 ? AITER_SCALE_TENSOR
                                                                 : AITER_SCALE_HEAD;
     source->scales.data = (const float *)t->data;
@@ -10364,11 +10404,12 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
         aiteri_lower_lse(c, x);
     }
     if (c->status == AITER_OK) {
-        const aiteri_schedule_bounds n =
-            aiteri_schedule_bounds_of(&x->problem, 1);
+        const aiteri_schedule_bounds n = aiteri_schedule_bounds_of(&x->problem, 1);
         if (n.works > INT32_MAX || n.partial_rows > INT32_MAX)
             AITERI_REJECT(c, AITER_UNSUPPORTED,
-                          "%s: the shapes could need more than 2^31 works; pass max_seqlen_q and max_seqlen_k, or cut the batch", c->op);
+                          "%s: the shapes could need more than 2^31 works; pass max_seqlen_q and "
+                          "max_seqlen_k, or cut the batch",
+                          c->op);
     }
     return c->status;
 }
@@ -10379,7 +10420,8 @@ static void aiteri_check_cu_seqlens(aiteri_check *c, const char *field, const in
 {
     if (!cu || c->status != AITER_OK) return;
     if (cu[0] != 0)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [0] is %d, expected 0", c->op, field, (int)cu[0]);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [0] is %d, expected 0", c->op, field,
+                      (int)cu[0]);
     for (int32_t b = 0; b < batch; b++) {
         const int64_t length = (int64_t)cu[(b + 1) * stride] - cu[b * stride];
         if (length < 0 || length > longest)
@@ -10388,8 +10430,8 @@ static void aiteri_check_cu_seqlens(aiteri_check *c, const char *field, const in
                           (int)(b + 1), (long long)length, (int)longest);
     }
     if (cu[batch * stride] > total)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected at most %lld tokens", c->op,
-                      field, (int)batch, (int)cu[batch * stride], (long long)total);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected at most %lld tokens",
+                      c->op, field, (int)batch, (int)cu[batch * stride], (long long)total);
 }
 
 static void aiteri_check_used(aiteri_check *c, const char *field, const int32_t *used,
@@ -10397,8 +10439,8 @@ static void aiteri_check_used(aiteri_check *c, const char *field, const int32_t 
 {
     for (int32_t b = 0; used && b < batch && c->status == AITER_OK; b++)
         if (used[b * stride] < 0 || used[b * stride] > longest)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected 0 to %lld", c->op, field,
-                          (int)b, (int)used[b * stride], (long long)longest);
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected 0 to %lld", c->op,
+                          field, (int)b, (int)used[b * stride], (long long)longest);
 }
 
 /* Block ids of entries that hold a visible key. */
@@ -10417,8 +10459,8 @@ static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p)
                 p->block_table[b * p->table_stride_batch + i * p->table_stride_entry];
             if (id < 0 || id >= p->num_blocks)
                 AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                              "%s.block_table: [%d][%d] is %d, expected 0 to %d", c->op, (int)b, (int)i,
-                              (int)id, (int)p->num_blocks - 1);
+                              "%s.block_table: [%d][%d] is %d, expected 0 to %d", c->op, (int)b,
+                              (int)i, (int)id, (int)p->num_blocks - 1);
         }
     }
 }
@@ -10430,21 +10472,24 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
     aiteri_check *c = &check;
     const aiter_flash_attn_fwd_args *a = &x->a;
     const aiteri_problem *p = &x->problem;
-    aiteri_check_cu_seqlens(c, "cu_seqlens_q", p->cu_seqlens_q, p->cu_stride_q, p->batch, p->total_q,
-                            p->max_seqlen_q);
+    aiteri_check_cu_seqlens(c, "cu_seqlens_q", p->cu_seqlens_q, p->cu_stride_q, p->batch,
+                            p->total_q, p->max_seqlen_q);
     aiteri_check_cu_seqlens(c, "cu_seqlens_k", p->cu_seqlens_k, p->cu_stride_k, p->batch,
                             a->k.shape[0], p->max_seqlen_k);
     aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, p->max_seqlen_q);
-    aiteri_check_used(c, x->names.seqused_k, p->seqused_k, p->used_stride_k, p->batch, p->max_seqlen_k);
+    aiteri_check_used(c, x->names.seqused_k, p->seqused_k, p->used_stride_k, p->batch,
+                      p->max_seqlen_k);
     if (!p->cu_seqlens_q && !p->seqused_q)
         aiteri_check_range(c, "max_seqlen_q", p->max_seqlen_q, p->seqlen_q, INT32_MAX);
     if (!p->cu_seqlens_k && !p->seqused_k)
         aiteri_check_range(c, "max_seqlen_k", p->max_seqlen_k, p->seqlen_k, INT32_MAX);
     aiteri_check_blocks(c, p);
     for (int32_t b = 0; a->bias.ndim && b < p->batch && c->status == AITER_OK; b++) {
-        const int64_t keys = a->bias.shape[a->bias.ndim - 1], longest = aiteri_sequence_of(p, b).seqlen_k;
+        const int64_t keys = a->bias.shape[a->bias.ndim - 1],
+                      longest = aiteri_sequence_of(p, b).seqlen_k;
         if (keys != 1 && keys < longest)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.bias: has %lld keys, expected %lld or more for row %d of the batch",
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.bias: has %lld keys, expected %lld or more for row %d of the batch",
                           c->op, (long long)keys, (long long)longest, (int)b);
     }
     const aiteri_operand operand[] = {{"out", &a->out},
@@ -10602,8 +10647,9 @@ static aiter_status aiteri_paged_check(const aiter_paged_attn_decode_args *args,
 {
     aiteri_context_begin(ctx);
     if (args->block_table.ndim == 0)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "aiter_paged_attn_decode.block_table: is absent, expected [B, max_blocks]");
+        return aiteri_fail(
+            ctx, AITER_INVALID_ARGUMENT,
+            "aiter_paged_attn_decode.block_table: is absent, expected [B, max_blocks]");
     if (args->seq_lens.ndim == 0)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
                            "aiter_paged_attn_decode.seq_lens: is absent, expected [B]");
@@ -10767,9 +10813,9 @@ AITER_API aiter_status aiter_variable_length_attention_workspace(
     return aiteri_attention_workspace(&x, ctx, bytes);
 }
 
-/* A rank-2 or rank-3 argument seen as four dimensions: order[i] is the dimension of `t` that becomes
- * dimension i, or -1 for an extent of 1. Another rank gives an absent tensor of its dtype, so that the
- * shared check would name the wrong rank; callers check ranks first. */
+/* A rank-2 or rank-3 argument seen as four dimensions: order[i] is the dimension of `t` that
+ * becomes dimension i, or -1 for an extent of 1. Another rank gives an absent tensor of its dtype,
+ * so that the shared check would name the wrong rank; callers check ranks first. */
 static aiter_tensor aiteri_as_4d(aiter_tensor t, int32_t d0, int32_t d1, int32_t d2, int32_t d3)
 {
     const int32_t order[4] = {d0, d1, d2, d3};
@@ -10791,7 +10837,8 @@ static aiter_status aiteri_check_rank(const char *op, const char *field, const a
                        (int)t->ndim, (int)rank);
 }
 
-/* Transposed layouts: q [D, Hq], k and v [Hk, D, Sk], out [Hq, D], as [B, S, H, D] with B = Sq = 1. */
+/* Transposed layouts: q [D, Hq], k and v [Hk, D, Sk], out [Hq, D], as [B, S, H, D] with B = Sq = 1.
+ */
 static aiter_status aiteri_transposed_attention(const char *op,
                                                 const aiter_decode_attention_gqa_args *args,
                                                 aiter_context *ctx, aiteri_attention *x)
@@ -10803,8 +10850,8 @@ static aiter_status aiteri_transposed_attention(const char *op,
     AITERI_TRY(aiteri_check_rank(op, "v", &args->v, 3, ctx));
     AITERI_TRY(aiteri_check_rank(op, "out", &args->out, 2, ctx));
     if (args->k.shape[1] != args->v.shape[1])
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.v: D is %lld, expected %lld (= D of k)", op,
-                           (long long)args->v.shape[1], (long long)args->k.shape[1]);
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.v: D is %lld, expected %lld (= D of k)",
+                           op, (long long)args->v.shape[1], (long long)args->k.shape[1]);
     x->a.q = aiteri_as_4d(args->q, -1, -1, 1, 0);
     x->a.k = aiteri_as_4d(args->k, -1, 2, 0, 1);
     x->a.v = aiteri_as_4d(args->v, -1, 2, 0, 1);
@@ -10888,7 +10935,8 @@ AITER_API aiter_status aiter_decode_attention_gqa_workspace(
 #endif /* AITERI_SHORT_FORMS_C */
 
 // >>reshape_and_cache    (src/ops/reshape_and_cache.c)
-/* reshape_and_cache.c -- new K and V rows into their slots of a paged cache, converted or quantised. */
+/* reshape_and_cache.c -- new K and V rows into their slots of a paged cache, converted or
+ * quantised. */
 #ifndef AITERI_RESHAPE_AND_CACHE_C
 #define AITERI_RESHAPE_AND_CACHE_C
 
@@ -10962,11 +11010,12 @@ static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
     aiteri_check_cache_side(c, a, 1);
     if (c->status != AITER_OK) return;
     if (a->k.dtype != a->v.dtype)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.v: dtype is %s, expected %s (= k.dtype)", c->op,
-                      aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype));
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.v: dtype is %s, expected %s (= k.dtype)",
+                      c->op, aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype));
     if (a->k_cache.dtype != a->v_cache.dtype)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.v_cache: dtype is %s, expected %s (= k_cache.dtype)",
-                      c->op, aiter_dtype_name(a->v_cache.dtype), aiter_dtype_name(a->k_cache.dtype));
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.v_cache: dtype is %s, expected %s (= k_cache.dtype)", c->op,
+                      aiter_dtype_name(a->v_cache.dtype), aiter_dtype_name(a->k_cache.dtype));
     aiteri_check_extent(c, "v_cache", &a->v_cache, 0, a->k_cache.shape[0], "blocks of k_cache");
     aiteri_check_extent(c, "v_cache", &a->v_cache, 1, a->k_cache.shape[1], "page_size of k_cache");
     if (aiteri_check_tensor(c, "slot_mapping", &a->slot_mapping, 1, 1,
@@ -10988,7 +11037,8 @@ static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
 }
 
 /* Slots in range, none twice: one bit per slot in `seen`. */
-static void aiteri_check_slots(aiteri_check *c, const aiter_reshape_and_cache_args *a, uint8_t *seen)
+static void aiteri_check_slots(aiteri_check *c, const aiter_reshape_and_cache_args *a,
+                               uint8_t *seen)
 {
     const int64_t slots = a->k_cache.shape[0] * a->k_cache.shape[1];
     memset(seen, 0, (size_t)((slots + 7) / 8));
@@ -10996,13 +11046,13 @@ static void aiteri_check_slots(aiteri_check *c, const aiter_reshape_and_cache_ar
         const int64_t slot = aiteri_slot_of(&a->slot_mapping, n);
         if (slot < -1 || slot >= slots)
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                          "%s.slot_mapping: [%lld] is %lld, expected -1 to %lld", c->op, (long long)n,
-                          (long long)slot, (long long)(slots - 1));
+                          "%s.slot_mapping: [%lld] is %lld, expected -1 to %lld", c->op,
+                          (long long)n, (long long)slot, (long long)(slots - 1));
         if (c->status != AITER_OK || slot < 0) continue;
         if (seen[slot / 8] >> (slot % 8) & 1)
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                          "%s.slot_mapping: [%lld] is %lld, a slot that an earlier token has", c->op,
-                          (long long)n, (long long)slot);
+                          "%s.slot_mapping: [%lld] is %lld, a slot that an earlier token has",
+                          c->op, (long long)n, (long long)slot);
         seen[slot / 8] |= (uint8_t)(1u << (slot % 8));
     }
 }
@@ -11023,8 +11073,9 @@ static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_sid
         step = ((const float *)scale->data)[scale->shape[0] == 1 ? 0 : h * scale->stride[0]];
     } else if (run->a->quant == AITER_QUANT_PER_TOKEN_HEAD) {
         step = run->kernels->row_amax(row, dim) / 127.0f;
-        ((float *)scale->data)[block * scale->stride[0] + at * scale->stride[1] +
-                               h * scale->stride[2]] = step;
+        ((float *)
+             scale->data)[block * scale->stride[0] + at * scale->stride[1] + h * scale->stride[2]] =
+            step;
     }
     if (run->a->quant != AITER_QUANT_CONVERT)
         for (int32_t d = 0; d < dim; d++) row[d] = step != 0.0f ? row[d] / step : 0.0f;
@@ -11135,19 +11186,22 @@ static void aiteri_merge_check(aiteri_check *c, aiter_merge_attn_states_args *a)
     const int32_t n = a->out_a.ndim; /* [.., tokens, H, D] beside [.., H, tokens] */
     for (int i = 0; i < 3; i++) {
         if (outs[i]->ndim != n)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d (= out_a)", c->op,
-                          out_names[i], (int)outs[i]->ndim, (int)n);
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d (= out_a)",
+                          c->op, out_names[i], (int)outs[i]->ndim, (int)n);
         for (int32_t d = 0; d < n; d++)
             aiteri_check_extent(c, out_names[i], outs[i], d, a->out_a.shape[d], "out_a");
         if (lses[i]->ndim == 0) continue;
         if (lses[i]->ndim != n - 1) {
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d", c->op, lse_names[i],
-                          (int)lses[i]->ndim, (int)n - 1);
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d", c->op,
+                          lse_names[i], (int)lses[i]->ndim, (int)n - 1);
             continue;
         }
-        if (n == 4) aiteri_check_extent(c, lse_names[i], lses[i], 0, a->out_a.shape[0], "the batch");
-        aiteri_check_extent(c, lse_names[i], lses[i], n - 3, a->out_a.shape[n - 2], "heads of out_a");
-        aiteri_check_extent(c, lse_names[i], lses[i], n - 2, a->out_a.shape[n - 3], "rows of out_a");
+        if (n == 4)
+            aiteri_check_extent(c, lse_names[i], lses[i], 0, a->out_a.shape[0], "the batch");
+        aiteri_check_extent(c, lse_names[i], lses[i], n - 3, a->out_a.shape[n - 2],
+                            "heads of out_a");
+        aiteri_check_extent(c, lse_names[i], lses[i], n - 2, a->out_a.shape[n - 3],
+                            "rows of out_a");
     }
     if (c->status != AITER_OK) return;
     const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
@@ -11195,7 +11249,8 @@ static void aiteri_merge_row(const aiter_merge_attn_states_args *a, int64_t b, i
                                                 aiteri_row_offset(side[i], b, s, h) +
                                                     d * side[i]->stride[n - 1]);
         aiter_store_element(a->out.dtype, a->out.data,
-                            aiteri_row_offset(&a->out, b, s, h) + d * a->out.stride[n - 1], (float)x);
+                            aiteri_row_offset(&a->out, b, s, h) + d * a->out.stride[n - 1],
+                            (float)x);
     }
     if (a->lse.ndim)
         *aiteri_lse_at(&a->lse, b, s, h) = sum == 0.0 ? none : (float)((double)m + log(sum));
@@ -11238,7 +11293,8 @@ AITER_API aiter_status aiter_merge_attn_states_workspace(const aiter_merge_attn_
                                                          aiter_context *ctx, size_t *bytes)
 {
     if (!args || !bytes)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "aiter_merge_attn_states_workspace.%s: is NULL",
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "aiter_merge_attn_states_workspace.%s: is NULL",
                            args ? "bytes" : "args");
     *bytes = 0;
     return AITER_OK;
@@ -11247,7 +11303,8 @@ AITER_API aiter_status aiter_merge_attn_states_workspace(const aiter_merge_attn_
 #endif /* AITERI_MERGE_ATTN_STATES_C */
 
 // >>padding_guard    (src/ops/padding_guard.c)
-/* padding_guard.c -- how much a softmax without mask would suffer from zero keys up to a tile's edge. */
+/* padding_guard.c -- how much a softmax without mask would suffer from zero keys up to a tile's
+ * edge. */
 #ifndef AITERI_PADDING_GUARD_C
 #define AITERI_PADDING_GUARD_C
 
