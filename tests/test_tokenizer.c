@@ -28,7 +28,8 @@ static void test_unicode(void)
               "bad sequence %zu is not one replaced byte", i);
     unicode_byte_alphabet(alphabet);
     for (int i = 0; i < 256; ++i) bytes &= unicode_byte_of(alphabet[i]) == i;
-    check(bytes && alphabet[' '] == 0x120 && alphabet['\n'] == 0x10a, "the byte alphabet is wrong");
+    check(bytes && alphabet[' '] == 0x120 && alphabet['\n'] == 0x10a && alphabet[0xad] == 0x143,
+          "the byte alphabet is wrong");
     check(unicode_byte_of(0x20) == -1 && unicode_byte_of(0x144) == -1, "a byte for no character");
     check(unicode_class_of(0x10ffff) == UNICODE_OTHER && unicode_class_of(0x1c) == UNICODE_OTHER &&
               unicode_class_of(0x85) == UNICODE_SPACE &&
@@ -44,6 +45,8 @@ static void test_stream(void)
 {
     static const char text[] = "a\xc3\xa9z \xe2\x82\xac \xf0\x9f\x98\x80 \xff\x80 \xc3( \xf0\x9f";
     size_t size = sizeof text - 1;
+    check(!unicode_unfinished("a\xff", 2) && !unicode_unfinished("\xc0", 1),
+          "bytes that lead nothing");
     for (size_t step = 1; step <= size; ++step) {
         unicode_stream stream = {{0}, 0};
         char out[64], all[64];
@@ -109,18 +112,21 @@ static void test_bpe(void)
 {
     static small s;
     tokenizer t;
-    int32_t ab, bc, abc, aa, gap_a;
+    int32_t ab, bc, abc, aa, gap_a, xyz;
     small_start(&s, "gpt2", "gpt-2");
     bc = small_merge(&s, "b c");
     ab = small_merge(&s, "a b");
     abc = small_merge(&s, "ab c");
     aa = small_merge(&s, "a a");
     gap_a = small_merge(&s, "\xc4\xa0 a");
+    small_merge(&s, "y z");
+    xyz = small_merge(&s, "x yz");
     s.merges[s.spec.merge_count++] = text_of("b c"); /* again: the first rank holds */
     s.tokens[7] = text_of("no-bell");                /* byte 7 has no token now */
     small_create(&t, &s);
     EXPECT(&t, "abc", 0, 'a', bc);
     EXPECT(&t, "ab", 0, ab);
+    EXPECT(&t, "xyzz", 0, xyz, 'z');
     EXPECT(&t, "ab cb", 0, ab, ' ', 'c', 'b');
     EXPECT(&t, "aaa", 0, aa, 'a');
     EXPECT(&t, "aaaa", 0, aa, aa);
@@ -189,11 +195,12 @@ static void test_special(void)
 {
     static small s;
     tokenizer t;
-    int32_t x, xx, user, eats;
+    int32_t x, xx, user, eats, late;
     small_start(&s, "gpt2", "smollm");
     x = small_token(&s, "<x>", 3, 0);
     xx = small_token(&s, "<x><x>", 3, 0);
     user = small_token(&s, "[u]", 4, 0);
+    late = small_token(&s, "]<y>", 3, 0);
     eats = small_token(&s, "<|im_end|>", 1, 0); /* control by its text alone */
     small_create(&t, &s);
     EXPECT(&t, "<x>", TOKENIZER_PARSE_SPECIAL, x);
@@ -202,6 +209,7 @@ static void test_special(void)
     EXPECT(&t, "a <x> b", TOKENIZER_PARSE_SPECIAL, 'a', ' ', x, ' ', 'b');
     EXPECT(&t, "a[u]b", 0, 'a', user, 'b');
     EXPECT(&t, "<[u]x>", TOKENIZER_PARSE_SPECIAL, '<', user, 'x', '>');
+    EXPECT(&t, "[u]<y>", TOKENIZER_PARSE_SPECIAL, '[', 'u', late);
     EXPECT(&t, "<x", TOKENIZER_PARSE_SPECIAL, '<', 'x');
     EXPECT(&t, "<|im_end|> \na", TOKENIZER_PARSE_SPECIAL, eats, ' ', '\n', 'a');
     check(tokenizer_is_end(&t, eats) && tokenizer_is_end(&t, 0) && !tokenizer_is_end(&t, x) &&
