@@ -85,6 +85,7 @@ typedef struct pretokenizer {
     const uint8_t *kind;
     size_t count, at;
     size_t piece_end; /* first stage: words do not reach over it */
+    size_t word_end;  /* default rules: what is left of a word that is cut again */
 } pretokenizer;
 
 static int pretokenizer_is_line_end(uint32_t code) { return code == '\r' || code == '\n'; }
@@ -213,15 +214,16 @@ static size_t pretokenizer_next(pretokenizer *p)
     size_t at = p->at, end;
     if (at >= p->piece_end) p->piece_end = pretokenizer_piece(p);
     end = p->piece_end;
-    if (p->rules == PRETOKENIZER_LLAMA3)
-        end = pretokenizer_llama3_word(p, at, end, 3);
-    else if (p->rules == PRETOKENIZER_QWEN2)
-        end = pretokenizer_llama3_word(p, at, end, 1);
-    else
-        end = pretokenizer_gpt2_word(p, at, end);
-    if (p->rules == PRETOKENIZER_DEFAULT) end = pretokenizer_default_word(p, at, end);
-    p->at = end;
-    return end;
+    if (p->rules == PRETOKENIZER_LLAMA3) {
+        p->at = pretokenizer_llama3_word(p, at, end, 3);
+    } else if (p->rules == PRETOKENIZER_QWEN2) {
+        p->at = pretokenizer_llama3_word(p, at, end, 1);
+    } else {
+        if (at >= p->word_end) p->word_end = pretokenizer_gpt2_word(p, at, end);
+        p->at = p->rules == PRETOKENIZER_DEFAULT ? pretokenizer_default_word(p, at, p->word_end)
+                                                 : p->word_end;
+    }
+    return p->at;
 }
 
 #endif
