@@ -2,6 +2,7 @@
 
 import argparse
 import multiprocessing
+import os
 import time
 
 import numpy as np
@@ -163,6 +164,7 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--report", type=int, default=500)
     options = parser.parse_args()
+    os.makedirs(options.out, exist_ok=True)
 
     start = time.time()
     tokenizer = make_data.make_tokenizer()
