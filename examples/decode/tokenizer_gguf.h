@@ -166,11 +166,11 @@ static inline int tokenizer_from_gguf(tokenizer *t, const gguf_file *f, char *er
 static inline vocab_text tokenizer_gguf_chat_template(const gguf_file *f)
 {
     gguf_text text = {"", 0};
-    vocab_text result;
+    vocab_text found;
     if (gguf_get_text(f, "tokenizer.chat_template", &text) != GGUF_OK) text.length = 0;
-    result.data = text.data;
-    result.size = text.length;
-    return result;
+    found.data = text.data;
+    found.size = text.length;
+    return found;
 }
 
 #endif
