@@ -187,20 +187,15 @@ static const aiteri_dtype_row aiteri_dtype_table[AITER_DTYPE_COUNT] = {
     {"f8_e5m2", 8}, {"i8", 8},   {"i4", 4},   {"i32", 32},  {"i64", 64},      {"u8", 8},
 };
 
-static int aiteri_dtype_valid(aiter_dtype dtype)
-{
-    return (int)dtype > 0 && (int)dtype < (int)AITER_DTYPE_COUNT;
-}
-
-/* 0 and "unknown" for what is no dtype. */
+/* 0 bits and "unknown" for what is no dtype. */
 AITERI_UNUSED static int32_t aiteri_dtype_bits(aiter_dtype dtype)
 {
-    return aiteri_dtype_valid(dtype) ? aiteri_dtype_table[dtype].bits : 0;
+    return (uint32_t)dtype < AITER_DTYPE_COUNT ? aiteri_dtype_table[dtype].bits : 0;
 }
 
 AITERI_UNUSED static const char *aiteri_dtype_name(aiter_dtype dtype)
 {
-    return aiteri_dtype_valid(dtype) ? aiteri_dtype_table[dtype].name : "unknown";
+    return (uint32_t)dtype < AITER_DTYPE_COUNT ? aiteri_dtype_table[dtype].name : "unknown";
 }
 
 #endif /* AITERI_DTYPE_C */

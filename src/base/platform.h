@@ -53,13 +53,15 @@
 #define AITERI_THREADS_NONE 1
 #elif defined(_WIN32)
 #define AITERI_THREADS_WINDOWS 1
-#ifndef WIN32_LEAN_AND_MEAN
-#define WIN32_LEAN_AND_MEAN
-#endif
-#ifndef NOMINMAX
+#if !defined(NOMINMAX) && !defined(WIN32_LEAN_AND_MEAN)
 #define NOMINMAX
-#endif
+#define WIN32_LEAN_AND_MEAN
 #include <windows.h>
+#undef NOMINMAX
+#undef WIN32_LEAN_AND_MEAN
+#else /* the user's choice of these */
+#include <windows.h>
+#endif
 #else
 #define AITERI_THREADS_POSIX 1
 #include <pthread.h>

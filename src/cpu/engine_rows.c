@@ -55,31 +55,33 @@ static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, in
                                                          head * rows->stride_head);
 }
 
-/* K or V rows [first, end) of a kv head as f32: where they lie if they can be used so, else widened
- * into `scratch` [keys][padded dim]. Returns the row stride through *stride. */
-static const float *aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
-                                        const aiteri_source *source, int32_t h, int32_t first,
-                                        int32_t end, const void **rows, float *scratch,
-                                        int64_t *stride)
+/* Row stride of a block in scratch: an odd number of cache lines, so that a column of the block
+ * spreads over all sets of the cache. Power-of-two strides of user tensors are why rows are copied
+ * at all. */
+AITERI_FORCE_INLINE int64_t aiteri_block_stride(int32_t dim)
 {
-    const aiteri_problem *p = e->problem;
-    aiteri_source_rows(p, s, source, h, first, end, rows);
-    if (source->dtype == AITER_F32 && source->stride_dim == 1 && !source->scales.data &&
-        aiteri_run_of_keys(p, first, end) == end - first) {
-        *stride = source->stride_token;
-        return (const float *)rows[0];
-    }
-    *stride = aiteri_padded(source->dim);
+    const int64_t lines = aiteri_ceil_div(dim, AITERI_PAD);
+    return (lines + (lines % 2 == 0)) * AITERI_PAD;
+}
+
+/* K or V rows [first, end) of a kv head as f32, scaled, at `block` with aiteri_block_stride. */
+static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
+                                const aiteri_source *source, int32_t h, int32_t first, int32_t end,
+                                const void **rows, float *block)
+{
+    const int64_t stride = aiteri_block_stride(source->dim);
     float scale[AITERI_TILE_KEYS];
-    if (source->scales.data) aiteri_source_scales(p, s, &source->scales, h, first, end, scale);
+    aiteri_source_rows(e->problem, s, source, h, first, end, rows);
+    if (source->scales.data)
+        aiteri_source_scales(e->problem, s, &source->scales, h, first, end, scale);
     for (int32_t i = 0; i < end - first; i++) {
-        float *row = scratch + i * *stride;
+        float *row = block + i * stride;
         aiteri_gather_row(e->kernels, row, (const char *)rows[i], source->dtype, source->stride_dim,
                           source->dim);
-        for (int32_t d = source->dim; d < *stride; d++) row[d] = 0.0f;
-        if (source->scales.data) e->kernels->row_scale(row, (int32_t)*stride, scale[i]);
+        if (!source->scales.data) continue;
+        for (int32_t d = source->dim; d < stride; d++) row[d] = 0.0f;
+        e->kernels->row_scale(row, aiteri_padded(source->dim), scale[i]);
     }
-    return scratch;
 }
 
 /* The score of query token i's bias at key j, and its ALiBi slope. */

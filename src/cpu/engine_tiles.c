@@ -22,6 +22,8 @@ typedef struct aiteri_tile_scratch {
     aiteri_tile tile[AITERI_TILES_PER_WORK];
     float *st, *bias, *k, *v, *rows, *factor;
     const void **pointers;
+    const void **next;        /* rows of K, then of V, of the block after this one */
+    aiteri_prefetch ahead[2]; /* walks them while the tiles of this block are worked on */
 } aiteri_tile_scratch;
 
 /* The same layout function measures (arena without base) and hands out. */
@@ -44,12 +46,15 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
     }
     t->st = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
     t->bias = (float *)aiteri_carve(arena, p->bias.data ? AITERI_TILE_KEYS * n : 0, sizeof(float));
-    t->k = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * padded, sizeof(float));
-    t->v = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * padded_v, sizeof(float));
+    t->k = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->k.dim),
+                                 sizeof(float));
+    t->v = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->v.dim),
+                                 sizeof(float));
     t->rows =
         (float *)aiteri_carve(arena, n * (padded > padded_v ? padded : padded_v), sizeof(float));
     t->factor = (float *)aiteri_carve(arena, n, sizeof(float));
     t->pointers = (const void **)aiteri_carve(arena, AITERI_TILE_KEYS, sizeof(void *));
+    t->next = (const void **)aiteri_carve(arena, 2 * AITERI_TILE_KEYS, sizeof(void *));
 }
 
 typedef struct aiteri_packed_row {
@@ -136,8 +141,6 @@ static void aiteri_tile_bias(const aiteri_engine *e, const aiteri_sequence *s, c
  */
 typedef struct aiteri_key_block {
     int32_t first, end, gap, resume;
-    const float *k, *v;
-    int64_t k_stride, v_stride;
     int v_finite; /* -1: not looked yet */
 } aiteri_key_block;
 
@@ -161,64 +164,87 @@ static aiteri_key_block aiteri_key_block_clip(aiteri_key_range seen, int32_t fir
 }
 
 static void aiteri_key_block_load(const aiteri_engine *e, const aiteri_sequence *s, int32_t kv_head,
-                                  aiteri_tile_scratch *t, aiteri_key_block *b)
+                                  aiteri_tile_scratch *t, const aiteri_key_block *b)
 {
     const aiteri_problem *p = e->problem;
-    if (b->gap == b->resume) {
-        b->k = aiteri_source_block(e, s, &p->k, kv_head, b->first, b->end, t->pointers, t->k,
-                                   &b->k_stride);
-        b->v = aiteri_source_block(e, s, &p->v, kv_head, b->first, b->end, t->pointers, t->v,
-                                   &b->v_stride);
-        return;
-    }
-    /* Two runs: bring both into scratch rows at their own places. */
     const int32_t runs[2][2] = {{b->first, b->gap}, {b->resume, b->end}};
-    b->k_stride = aiteri_padded(p->k.dim);
-    b->v_stride = aiteri_padded(p->v.dim);
     for (int i = 0; i < 2; i++) {
-        const int32_t at = runs[i][0] - b->first, n = runs[i][1] - runs[i][0];
-        float *dst[2] = {t->k + at * b->k_stride, t->v + at * b->v_stride};
-        const aiteri_source *source[2] = {&p->k, &p->v};
-        for (int kv = 0; kv < 2; kv++) {
-            int64_t stride;
-            const int64_t want = kv ? b->v_stride : b->k_stride;
-            const float *src = aiteri_source_block(e, s, source[kv], kv_head, runs[i][0],
-                                                   runs[i][1], t->pointers, dst[kv], &stride);
-            for (int32_t j = 0; src != dst[kv] && j < n; j++)
-                memcpy(dst[kv] + j * want, src + j * stride,
-                       (size_t)source[kv]->dim * sizeof(float));
+        const int32_t at = runs[i][0] - b->first;
+        if (runs[i][0] >= runs[i][1]) continue;
+        aiteri_source_block(e, s, &p->k, kv_head, runs[i][0], runs[i][1], t->pointers,
+                            t->k + at * aiteri_block_stride(p->k.dim));
+        aiteri_source_block(e, s, &p->v, kv_head, runs[i][0], runs[i][1], t->pointers,
+                            t->v + at * aiteri_block_stride(p->v.dim));
+    }
+}
+
+/* Aims the prefetch at the rows of the next block. */
+static void aiteri_tile_aim(const aiteri_engine *e, const aiteri_sequence *s, int32_t kv_head,
+                            aiteri_tile_scratch *t, const aiteri_key_block *next)
+{
+    const aiteri_source *source[2] = {&e->problem->k, &e->problem->v};
+    for (int kv = 0; kv < 2; kv++) {
+        const void **rows = t->next + kv * AITERI_TILE_KEYS;
+        aiteri_prefetch *ahead = &t->ahead[kv];
+        memset(ahead, 0, sizeof *ahead);
+        ahead->rows = (const char *const *)rows;
+        ahead->lines = (int32_t)aiteri_ceil_div(aiteri_bytes_of(source[kv]->dtype, source[kv]->dim),
+                                                AITERI_LINE);
+        if (next->resume >= next->end && next->gap > next->first) {
+            aiteri_source_rows(e->problem, s, source[kv], kv_head, next->first, next->gap, rows);
+            ahead->count = next->gap - next->first;
+        } else if (next->resume < next->end) {
+            aiteri_source_rows(e->problem, s, source[kv], kv_head, next->resume, next->end, rows);
+            ahead->count = next->end - next->resume;
         }
     }
-    b->k = t->k;
-    b->v = t->v;
+}
+
+/* One share of the next block, for one of the two products of one of the tiles. */
+static void aiteri_tile_prefetch(aiteri_prefetch *ahead, int32_t shares)
+{
+    int32_t lines = ahead->count * ahead->lines / shares + 1;
+    while (lines-- > 0 && ahead->row < ahead->count) {
+        AITERI_PREFETCH(ahead->rows[ahead->row] + (int64_t)ahead->line * AITERI_LINE);
+        if (++ahead->line == ahead->lines) {
+            ahead->line = 0;
+            ahead->row++;
+        }
+    }
 }
 
 /* Every V row that the block holds is finite: then weight 0 hides a key completely. */
-static int aiteri_key_block_finite(const aiteri_engine *e, aiteri_key_block *b)
+static int aiteri_key_block_finite(const aiteri_engine *e, const aiteri_tile_scratch *t,
+                                   aiteri_key_block *b)
 {
     if (b->v_finite < 0) {
         const int32_t dim = e->problem->v.dim;
-        b->v_finite = e->kernels->all_finite(b->v, b->v_stride, b->gap - b->first, dim) &&
-                      e->kernels->all_finite(b->v + (b->resume - b->first) * b->v_stride,
-                                             b->v_stride, b->end - b->resume, dim);
+        const int64_t stride = aiteri_block_stride(dim);
+        b->v_finite = e->kernels->all_finite(t->v, stride, b->gap - b->first, dim) &&
+                      e->kernels->all_finite(t->v + (b->resume - b->first) * stride, stride,
+                                             b->end - b->resume, dim);
     }
     return b->v_finite;
 }
 
 /* One tile against one loaded block, clipped to what the tile itself can see. */
 static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, const aiteri_work *w,
-                             aiteri_tile_scratch *t, int32_t index, aiteri_key_block *b)
+                             aiteri_tile_scratch *t, int32_t index, int32_t tiles,
+                             aiteri_key_block *b)
 {
     const aiteri_problem *p = e->problem;
     const aiteri_kernels *kernels = e->kernels;
     aiteri_tile *tile = &t->tile[index];
     const int32_t lanes = kernels->tile_lanes;
+    const int64_t k_stride = aiteri_block_stride(p->k.dim),
+                  v_stride = aiteri_block_stride(p->v.dim);
     const aiteri_key_block own = aiteri_key_block_clip(tile->seen, b->first, b->end);
     if (own.first >= own.end) return;
     const int32_t runs[2][2] = {{own.first, own.gap}, {own.resume, own.end}};
+    aiteri_tile_prefetch(&t->ahead[0], tiles);
     for (int i = 0; i < 2; i++)
         kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes,
-                            b->k + (runs[i][0] - b->first) * b->k_stride, b->k_stride,
+                            t->k + (runs[i][0] - b->first) * k_stride, k_stride,
                             runs[i][1] - runs[i][0], p->k.dim, tile->qt);
     for (int32_t i = (own.gap - own.first) * lanes; i < (own.resume - own.first) * lanes; i++)
         t->st[i] = aiteri_minus_inf();
@@ -238,17 +264,18 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
         kernels->tile_adjust(t->st, own.first, own.end - own.first, &adjust);
     }
     kernels->tile_softmax(t->st, own.end - own.first, tile->m, tile->l, tile->ot, p->v.dim);
-    const int guarded = masked && !aiteri_key_block_finite(e, b);
+    aiteri_tile_prefetch(&t->ahead[1], tiles);
+    const int guarded = masked && !aiteri_key_block_finite(e, t, b);
     for (int i = 0; i < 2; i++) {
-        const float *v = b->v + (runs[i][0] - b->first) * b->v_stride;
+        const float *v = t->v + (runs[i][0] - b->first) * v_stride;
         const float *st = t->st + (runs[i][0] - own.first) * lanes;
         const int32_t n = runs[i][1] - runs[i][0];
         if (n == 0) continue;
         if (guarded)
-            kernels->tile_value_guarded(tile->ot, v, b->v_stride, runs[i][0], n, p->v.dim, st,
+            kernels->tile_value_guarded(tile->ot, v, v_stride, runs[i][0], n, p->v.dim, st,
                                         tile->mask);
         else
-            kernels->tile_value(tile->ot, v, b->v_stride, n, p->v.dim, st);
+            kernels->tile_value(tile->ot, v, v_stride, n, p->v.dim, st);
     }
 }
 
@@ -285,11 +312,14 @@ static void aiteri_run_tile_work(const aiteri_engine *e, const aiteri_work *w,
     const aiteri_key_range seen =
         aiteri_visible_keys_of_span(p, s.seqlen_q, s.seqlen_k, w->q_start, w->q_end);
     for (int32_t at = w->kv_start; at < w->kv_end; at += AITERI_TILE_KEYS) {
-        aiteri_key_block block = aiteri_key_block_clip(
-            seen, at, (int32_t)aiteri_min((int64_t)at + AITERI_TILE_KEYS, w->kv_end));
+        const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_TILE_KEYS, w->kv_end);
+        const int32_t after = (int32_t)aiteri_min((int64_t)end + AITERI_TILE_KEYS, w->kv_end);
+        aiteri_key_block block = aiteri_key_block_clip(seen, at, end);
+        const aiteri_key_block next = aiteri_key_block_clip(seen, end, after);
         if (block.first >= block.end) continue;
         aiteri_key_block_load(e, &s, w->head_start / p->group, t, &block);
-        for (int32_t i = 0; i < tiles; i++) aiteri_tile_step(e, &s, w, t, i, &block);
+        aiteri_tile_aim(e, &s, w->head_start / p->group, t, &next);
+        for (int32_t i = 0; i < tiles; i++) aiteri_tile_step(e, &s, w, t, i, tiles, &block);
     }
     for (int32_t i = 0; i < tiles; i++) aiteri_tile_end(e, &s, w, i * lanes, &t->tile[i], t);
 }
