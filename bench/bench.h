@@ -50,6 +50,7 @@ typedef struct bench_case {
 typedef struct bench_result {
     double seconds, share, probe;
     int32_t kept, dropped;
+    int32_t noisy; /* of the kept: other processes took CPU time meanwhile */
     int by_bytes;
 } bench_result;
 
@@ -81,6 +82,21 @@ static int bench_bytes_bind(const bench_case *c, int32_t threads)
     return arithmetic < 1.3 * c->bytes / bench_probe(1, threads);
 }
 
+/* Seconds of CPU time that other processes of this machine have used so far; 0 if unknown. */
+static double bench_others(void)
+{
+    unsigned long long t[8] = {0};
+    FILE *stat = fopen("/proc/stat", "r");
+    if (!stat) return 0;
+    int read = fscanf(stat, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &t[0], &t[1], &t[2],
+                      &t[3], &t[4], &t[5], &t[6], &t[7]);
+    fclose(stat);
+    unsigned long long busy = t[0] + t[1] + t[2] + t[5] + t[6] + t[7];
+    return read < 8 ? 0
+                    : (double)busy / (double)sysconf(_SC_CLK_TCK) -
+                          (double)clock() / (double)CLOCKS_PER_SEC;
+}
+
 static bench_result bench_measure(const bench_case *c, aiter_context *ctx, int32_t threads)
 {
     double seconds[BENCH_MAX_ROUNDS], shares[BENCH_MAX_ROUNDS], probes[BENCH_MAX_ROUNDS];
@@ -91,6 +107,7 @@ static bench_result bench_measure(const bench_case *c, aiter_context *ctx, int32
     if (c->call(c->arg, ctx, turn++) != AITER_OK) bench_fail(aiter_context_error(ctx));
     bench_pin_all();
     while (r.kept < bench.options.rounds && r.dropped < 3 * bench.options.rounds) {
+        double start = bench_now(), others = bench_others();
         double before = bench_probe(r.by_bytes, threads);
         double time = bench_sample_set(c, ctx, &turn);
         double after = bench_probe(r.by_bytes, threads);
@@ -98,6 +115,7 @@ static bench_result bench_measure(const bench_case *c, aiter_context *ctx, int32
             r.dropped++;
             continue;
         }
+        r.noisy += bench_others() - others > 0.025 + 0.03 * (bench_now() - start);
         probes[r.kept] = 0.5 * (before + after);
         shares[r.kept] = work / time / probes[r.kept];
         seconds[r.kept++] = time;
@@ -111,10 +129,12 @@ static bench_result bench_measure(const bench_case *c, aiter_context *ctx, int32
 static void bench_print_header(void)
 {
     if (bench.options.format == BENCH_MD) {
-        printf("\n| row | threads | median | GFLOP/s | GB/s | share | of | kept/dropped | error | "
+        printf("\n| row | threads | median | GFLOP/s | GB/s | share | of | kept/dropped/noisy | "
+               "error | "
                "repeat with |\n|---|---|---|---|---|---|---|---|---|---|\n");
     } else if (bench.options.format == BENCH_CSV) {
-        printf("row,threads,median_us,gflops,gbs,share,bound,probe,kept,dropped,error,command\n");
+        printf("row,threads,median_us,gflops,gbs,share,bound,probe,kept,dropped,noisy,error,"
+               "command\n");
     }
 }
 
@@ -129,22 +149,23 @@ static void bench_print_row(const bench_case *c, int32_t threads, const bench_re
              bench.options.program, bench.options.rounds, aiter_isa_name(bench.isa), threads,
              c->name);
     if (bench.options.format == BENCH_CSV) {
-        printf("%s,%d,%.2f,%.2f,%.2f,%.4f,%s,%.2f,%d,%d,%.2e,%s\n", c->name, threads, us, gflops,
-               gbs, r->share, bound, probe, r->kept, r->dropped, c->error, command);
+        printf("%s,%d,%.2f,%.2f,%.2f,%.4f,%s,%.2f,%d,%d,%d,%.2e,%s\n", c->name, threads, us, gflops,
+               gbs, r->share, bound, probe, r->kept, r->dropped, r->noisy, c->error, command);
     } else if (bench.options.format == BENCH_JSON) {
         printf("%s{\"row\": \"%s\", \"threads\": %d, \"median_us\": %.2f, \"gflops\": %.2f, "
                "\"gbs\": %.2f, \"share\": %.4f, \"bound\": \"%s\", \"probe\": %.2f, \"kept\": %d, "
-               "\"dropped\": %d, \"error\": %.2e, \"command\": \"%s\"}",
+               "\"dropped\": %d, \"noisy\": %d, \"error\": %.2e, \"command\": \"%s\"}",
                bench.rows > 1 ? ",\n" : "", c->name, threads, us, gflops, gbs, r->share, bound,
-               probe, r->kept, r->dropped, c->error, command);
+               probe, r->kept, r->dropped, r->noisy, c->error, command);
     } else if (r->kept == 0) {
-        printf("| %s | %d | - | - | - | - | %s | 0/%d | %.1e | `%s` |\n", c->name, threads, bound,
+        printf("| %s | %d | - | - | - | - | %s | 0/%d/0 | %.1e | `%s` |\n", c->name, threads, bound,
                r->dropped, c->error, command);
     } else {
-        printf(
-            "| %s | %d | %.1f us | %.1f | %.2f | **%.1f %%** | %.1f %s | %d/%d | %.1e | `%s` |\n",
-            c->name, threads, us, gflops, gbs, 100 * r->share, probe, bound, r->kept, r->dropped,
-            c->error, command);
+        const char *mark = r->kept < BENCH_DEFAULT_ROUNDS ? "" : "**"; /* too few to stand on */
+        printf("| %s | %d | %.1f us | %.1f | %.2f | %s%.1f %%%s | %.1f %s | %d/%d/%d | %.1e | `%s` "
+               "|\n",
+               c->name, threads, us, gflops, gbs, mark, 100 * r->share, mark, probe, bound, r->kept,
+               r->dropped, r->noisy, c->error, command);
     }
     fflush(stdout);
 }
