@@ -13,8 +13,8 @@
  *
  * The promise: a row of y has the same bits for any number of rows in the job, any number of jobs,
  * threads and tasks (not across tiers). matmul_promises_bits() says 0 where it is off: with CBLAS
- * (compile with -DDECODE_USE_CBLAS, link it; it takes over products of two rows or more) and with
- * -ffast-math. */
+ * (compile with -DDECODE_USE_CBLAS, link it; it takes over products of two rows or more), with
+ * -ffast-math and on an x87. */
 #ifndef DECODE_MATMUL_H
 #define DECODE_MATMUL_H
 
@@ -60,7 +60,8 @@ typedef struct matmul_job {
 
 static inline int matmul_promises_bits(void)
 {
-#if defined(DECODE_USE_CBLAS) || defined(__FAST_MATH__)
+#if defined(DECODE_USE_CBLAS) || defined(__FAST_MATH__) || \
+    (defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0)
     return 0;
 #else
     return 1;
@@ -94,7 +95,7 @@ static inline int matmul_promises_bits(void)
 
 typedef float matmul_f4 __attribute__((vector_size(16)));
 typedef int32_t matmul_i4 __attribute__((vector_size(16)));
-typedef uint64_t matmul_u2 __attribute__((vector_size(16)));
+typedef uint32_t matmul_u4 __attribute__((vector_size(16)));
 typedef uint8_t matmul_b16 __attribute__((vector_size(16)));
 
 /* One chunk of one tile; see MM(tile). */
@@ -124,15 +125,24 @@ MATMUL_INLINE matmul_b16 matmul_load16(const uint8_t *p)
     return v;
 }
 
+/* As the machine orders bytes: GGUF files are read on little-endian machines only. */
+MATMUL_INLINE uint32_t matmul_load32(const uint8_t *p)
+{
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
 MATMUL_INLINE void matmul_store4(float *p, matmul_f4 v) { memcpy(p, &v, sizeof v); }
 
-/* Bit i of 16 becomes the value 16 in byte i. */
-MATMUL_INLINE matmul_b16 matmul_spread_bits(uint32_t bits)
+/* The packed six-bit fields of a Q4_K or Q5_K block (see weight_k_scale): 8 scales, 8 minima. */
+MATMUL_INLINE matmul_b16 matmul_k_scales(const uint8_t *p)
 {
-    const matmul_b16 mask = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
-    const uint64_t ones = 0x0101010101010101u;
-    matmul_u2 halves = {(bits & 255) * ones, (bits >> 8) * ones};
-    return (matmul_b16)(((matmul_b16)halves & mask) == mask) & 16;
+    uint32_t scales = matmul_load32(p), mins = matmul_load32(p + 4);
+    uint32_t high = matmul_load32(p + 8);
+    matmul_u4 fields = {scales & 0x3F3F3F3Fu, (high & 0x0F0F0F0Fu) | (scales >> 2 & 0x30303030u),
+                        mins & 0x3F3F3F3Fu, (high >> 4 & 0x0F0F0F0Fu) | (mins >> 2 & 0x30303030u)};
+    return (matmul_b16)fields;
 }
 
 /* The sums of a, b, c and d: lanes 0 + 2 and 1 + 3 first, then those two. */
@@ -164,6 +174,11 @@ MATMUL_INLINE matmul_f4 matmul_sum4(matmul_f4 a, matmul_f4 b, matmul_f4 c, matmu
 #define MATMUL_EVEX512 ""
 #endif
 
+#if defined(__clang__) /* an unrolling that did not happen costs time only */
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wpass-failed"
+#endif
+
 #define MATMUL_TIER 0
 #include "matmul_simd.inl.h"
 #include "matmul_kernels.inl.h"
@@ -183,6 +198,10 @@ MATMUL_TARGET_BEGIN("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl" MATMUL_EV
 #include "matmul_kernels.inl.h"
 #undef MATMUL_TIER
 MATMUL_TARGET_END
+#endif
+
+#if defined(__clang__)
+#pragma clang diagnostic pop
 #endif
 
 static const matmul_kernels *matmul_kernels_of(int tier)

@@ -8,75 +8,109 @@
 
 /* ---- 32 weights of a block as exact floats ---- */
 
-/* 16 quants: scale * q, or scale * q + min. Products are exact, so fusing changes nothing. */
-MATMUL_INLINE void MM(scale)(matmul_b16 q, MM_VF scale, MM_VF min, int has_min, MM_VF *w)
+/* 16 quants: scale * q + offset. The product is exact (and so is the sum of the formats that store
+ * no minimum, whose offset is the scale times their zero), hence fusing changes nothing. */
+MATMUL_INLINE void MM(scale)(const MM_VI *q, MM_VF scale, MM_VF offset, MM_VF *w)
 {
-    MM_VF values[MM_PER_16];
-    MM(from_i8)(q, values);
-    for (int i = 0; i < MM_PER_16; i++)
-        w[i] = has_min ? MM(fma)(scale, values[i], min) : scale * values[i];
+    for (int i = 0; i < MM_PER_16; i++) w[i] = MM(fma)(scale, MM(to_float)(q[i]), offset);
+}
+
+MATMUL_INLINE void MM(scale_only)(const MM_VI *q, MM_VF scale, MM_VF *w)
+{
+    for (int i = 0; i < MM_PER_16; i++) w[i] = scale * MM(to_float)(q[i]);
+}
+
+/* Lane i of the result is 16 where bit first + i of `bits` is set. */
+MATMUL_INLINE MM_VI MM(fifth_bits)(uint32_t bits, int first)
+{
+    MM_VI mask;
+    for (int i = 0; i < MM_LANES; i++) mask[i] = (int32_t)(1u << (first + i));
+    return (MM_VI)((MM(set_bits)(bits) & mask) == mask) & 16;
 }
 
 MATMUL_INLINE void MM(unpack_nibbles)(const uint8_t *block, MM_VF *w, int has_min, int has_fifth)
 {
     const uint8_t *fifth = block + (has_min ? 4 : 2);
-    matmul_b16 bytes = matmul_load16(fifth + (has_fifth ? 4 : 0));
-    matmul_b16 low = bytes & 15, high = bytes >> 4;
-    matmul_f4 halves = MM(halves)(block);
-    MM_VF scale = MM(lane0)(halves), min = MM(lane1)(halves);
-    if (has_fifth) {
-        low |= matmul_spread_bits(weight_load_u16(fifth));
-        high |= matmul_spread_bits(weight_load_u16(fifth + 2));
+    MM_VF halves = MM(halves)(block), scale = MM(even)(halves);
+    MM_VF offset = has_min ? MM(odd)(halves) : scale * MM(set)(has_fifth ? -16.0f : -8.0f);
+    MM_VI low[MM_PER_16], high[MM_PER_16];
+    MM(widen_u8)(fifth + (has_fifth ? 4 : 0), low);
+    for (int i = 0; i < MM_PER_16; i++) {
+        high[i] = low[i] >> 4;
+        low[i] &= 15;
+        if (has_fifth) {
+            low[i] |= MM(fifth_bits)(matmul_load32(fifth), i * MM_LANES);
+            high[i] |= MM(fifth_bits)(matmul_load32(fifth), 16 + i * MM_LANES);
+        }
     }
-    if (!has_min) {
-        low -= (uint8_t)(has_fifth ? 16 : 8);
-        high -= (uint8_t)(has_fifth ? 16 : 8);
-    }
-    MM(scale)(low, scale, min, has_min, w);
-    MM(scale)(high, scale, min, has_min, w + MM_PER_16);
+    MM(scale)(low, scale, offset, w);
+    MM(scale)(high, scale, offset, w + MM_PER_16);
 }
 
 MATMUL_INLINE void MM(unpack_q8)(const uint8_t *block, MM_VF *w)
 {
-    MM_VF scale = MM(lane0)(MM(halves)(block));
-    MM(scale)(matmul_load16(block + 2), scale, scale, 0, w);
-    MM(scale)(matmul_load16(block + 18), scale, scale, 0, w + MM_PER_16);
-}
-
-MATMUL_INLINE void MM(unpack_k)(const uint8_t *block, int group, MM_VF *w, int has_fifth)
-{
-    const uint8_t *plane = block + (has_fifth ? 48 : 16) + group / 2 * 32;
-    matmul_f4 halves = MM(halves)(block);
-    int sub_scale, sub_min;
-    weight_k_scale(block + 4, group, &sub_scale, &sub_min);
-    MM_VF scale = MM(lane0)(halves) * MM(set)((float)sub_scale);
-    MM_VF min = MM(lane1)(halves) * MM(set)(-(float)sub_min);
+    MM_VF scale = MM(even)(MM(halves)(block));
     for (int i = 0; i < 2; i++) {
-        matmul_b16 q = matmul_load16(plane + 16 * i);
-        q = group & 1 ? q >> 4 : q & 15;
-        if (has_fifth) q |= (matmul_load16(block + 16 + 16 * i) >> (uint8_t)group & 1) << 4;
-        MM(scale)(q, scale, min, 1, w + i * MM_PER_16);
+        MM_VI q[MM_PER_16];
+        MM(widen_i8)(block + 2 + 16 * i, q);
+        MM(scale_only)(q, scale, w + i * MM_PER_16);
     }
 }
 
-MATMUL_INLINE void MM(unpack_q6_k)(const uint8_t *block, int group, MM_VF *w)
+/* The sub-scales of a K block as floats, once per block: of Q4_K and Q5_K eight scales and eight
+ * minima, of Q6_K sixteen scales. */
+MATMUL_INLINE void MM(prepare)(int type, const uint8_t *block, float *subs)
+{
+    MM_VI q[MM_PER_16];
+    if (type == WEIGHT_Q6_K)
+        MM(widen_i8)(block + 192, q);
+    else if (type == WEIGHT_Q4_K || type == WEIGHT_Q5_K)
+        MM(widen_vector)(matmul_k_scales(block + 4), q);
+    else
+        return;
+    for (int i = 0; i < MM_PER_16; i++) MM(store)(subs + i * MM_LANES, MM(to_float)(q[i]));
+}
+
+MATMUL_INLINE void MM(unpack_k)(const uint8_t *block, const float *subs, int group, MM_VF *w,
+                                int has_fifth)
+{
+    const uint8_t *plane = block + (has_fifth ? 48 : 16) + group / 2 * 32;
+    MM_VF halves = MM(halves)(block);
+    MM_VF scale = MM(even)(halves) * MM(set)(subs[group]);
+    MM_VF offset = -MM(odd)(halves) * MM(set)(subs[8 + group]);
+    for (int i = 0; i < 2; i++) {
+        MM_VI q[MM_PER_16];
+        if (has_fifth) {
+            matmul_b16 bytes = matmul_load16(plane + 16 * i);
+            matmul_b16 fifth = matmul_load16(block + 16 + 16 * i) >> (uint8_t)group & 1;
+            MM(widen_vector)((group & 1 ? bytes >> 4 : bytes & 15) | fifth << 4, q);
+        } else {
+            MM(widen_u8)(plane + 16 * i, q);
+            for (int j = 0; j < MM_PER_16; j++) q[j] = group & 1 ? q[j] >> 4 : q[j] & 15;
+        }
+        MM(scale)(q, scale, offset, w + i * MM_PER_16);
+    }
+}
+
+MATMUL_INLINE void MM(unpack_q6_k)(const uint8_t *block, const float *subs, int group, MM_VF *w)
 {
     int half = group / 4, quarter = group % 4;
     const uint8_t *plane = block + 64 * half + 32 * (quarter & 1);
-    const uint8_t *pairs = block + 128 + 32 * half, *sub = block + 192 + 2 * group;
-    uint8_t last[8] = {block[208], block[209], 0, 0, 0, 0, 0, 0}; /* 8 bytes end past the block */
-    MM_VF block_scale = MM(lane0)(MM(halves)(last));
+    const uint8_t *pairs = block + 128 + 32 * half;
+    MM_VF block_scale = MM(odd)(MM(halves)(block + 206)); /* 208 + 4 would end past the block */
     for (int i = 0; i < 2; i++) {
-        matmul_b16 q = matmul_load16(plane + 16 * i);
-        q = quarter < 2 ? q & 15 : q >> 4;
-        q |= (matmul_load16(pairs + 16 * i) >> (uint8_t)(2 * quarter) & 3) << 4;
-        MM_VF scale = block_scale * MM(set)((float)(int8_t)sub[i]);
-        MM(scale)(q - 32, scale, scale, 0, w + i * MM_PER_16);
+        matmul_b16 bytes = matmul_load16(plane + 16 * i);
+        MM_VI q[MM_PER_16];
+        bytes = quarter < 2 ? bytes & 15 : bytes >> 4;
+        bytes |= (matmul_load16(pairs + 16 * i) >> (uint8_t)(2 * quarter) & 3) << 4;
+        MM(widen_vector)(bytes - 32, q);
+        MM(scale_only)(q, block_scale * MM(set)(subs[2 * group + i]), w + i * MM_PER_16);
     }
 }
 
 /* Weights 32 * group to 32 * group + 31 of a block; `type` is a constant wherever this is used. */
-MATMUL_INLINE void MM(unpack)(int type, const uint8_t *block, int group, MM_VF *w)
+MATMUL_INLINE void MM(unpack)(int type, const uint8_t *block, const float *subs, int group,
+                              MM_VF *w)
 {
     switch (type) {
     case WEIGHT_Q4_0: MM(unpack_nibbles)(block, w, 0, 0); break;
@@ -84,9 +118,9 @@ MATMUL_INLINE void MM(unpack)(int type, const uint8_t *block, int group, MM_VF *
     case WEIGHT_Q5_0: MM(unpack_nibbles)(block, w, 0, 1); break;
     case WEIGHT_Q5_1: MM(unpack_nibbles)(block, w, 1, 1); break;
     case WEIGHT_Q8_0: MM(unpack_q8)(block, w); break;
-    case WEIGHT_Q4_K: MM(unpack_k)(block, group, w, 0); break;
-    case WEIGHT_Q5_K: MM(unpack_k)(block, group, w, 1); break;
-    case WEIGHT_Q6_K: MM(unpack_q6_k)(block, group, w); break;
+    case WEIGHT_Q4_K: MM(unpack_k)(block, subs, group, w, 0); break;
+    case WEIGHT_Q5_K: MM(unpack_k)(block, subs, group, w, 1); break;
+    case WEIGHT_Q6_K: MM(unpack_q6_k)(block, subs, group, w); break;
     case WEIGHT_F32:
         for (int i = 0; i < MM_PER_32; i++)
             w[i] = MM(load)((const float *)(const void *)block + i * MM_LANES);
@@ -101,12 +135,13 @@ MATMUL_INLINE void MM(unpack)(int type, const uint8_t *block, int group, MM_VF *
 
 /* ---- Decode: y[j] = dot(x, row j), 4 rows at once so that 4 chains of sums overlap ---- */
 
-MATMUL_INLINE void MM(dot_group)(int type, const uint8_t *const *block, int group, const float *x,
-                                 MM_VF *acc)
+MATMUL_INLINE void MM(dot_group)(int type, const uint8_t *const *block, float (*subs)[16],
+                                 int group, const float *x, MM_VF *acc)
 {
+    MATMUL_UNROLL
     for (int j = 0; j < 4; j++) {
         MM_VF w[MM_PER_32];
-        MM(unpack)(type, block[j], group, w);
+        MM(unpack)(type, block[j], subs[j], group, w);
         for (int i = 0; i < MM_PER_32; i++)
             acc[j] = MM(fma)(w[i], MM(load)(x + i * MM_LANES), acc[j]);
     }
@@ -118,11 +153,13 @@ MATMUL_INLINE void MM(dot)(int type, int elements, int bytes, const uint8_t *con
 {
     MM_VF acc[4] = {MM(set)(0), MM(set)(0), MM(set)(0), MM(set)(0)};
     const uint8_t *block[4] = {rows[0], rows[1], rows[2], rows[3]};
+    float subs[4][16];
     int64_t i = 0;
     for (; i + elements <= k; i += elements) {
+        for (int j = 0; j < 4; j++) MM(prepare)(type, block[j], subs[j]);
         MATMUL_UNROLL
         for (int group = 0; group < elements / 32; group++)
-            MM(dot_group)(type, block, group, x + i + group * 32, acc);
+            MM(dot_group)(type, block, subs, group, x + i + group * 32, acc);
         for (int j = 0; j < 4; j++) block[j] += bytes;
     }
     if (i < k) {
@@ -133,7 +170,7 @@ MATMUL_INLINE void MM(dot)(int type, int elements, int bytes, const uint8_t *con
             weight_row_to_f32((uint32_t)type, block[j], row[j], (size_t)(k - i));
             padded[j] = (const uint8_t *)row[j];
         }
-        MM(dot_group)(WEIGHT_F32, padded, 0, tail, acc);
+        MM(dot_group)(WEIGHT_F32, padded, subs, 0, tail, acc);
     }
     matmul_store4(y, matmul_sum4(MM(quarter)(acc[0]), MM(quarter)(acc[1]), MM(quarter)(acc[2]),
                                  MM(quarter)(acc[3])));
@@ -145,12 +182,14 @@ MATMUL_INLINE void MM(expand)(int type, int elements, int bytes, const uint8_t *
                               float *dst)
 {
     const int step = 4 * MM_LANES;
+    float subs[16];
     int64_t i = 0;
     for (; i + elements <= k; i += elements, row += bytes) {
+        MM(prepare)(type, row, subs);
         MATMUL_UNROLL
         for (int group = 0; group < elements / 32; group++) {
             MM_VF w[MM_PER_32];
-            MM(unpack)(type, row, group, w);
+            MM(unpack)(type, row, subs, group, w);
             for (int v = 0; v < MM_PER_32; v++, dst += step) MM(store)(dst, w[v]);
         }
     }
@@ -241,6 +280,7 @@ static const matmul_kernels MM(kernels) = {
 #undef MM_PER_16
 #undef MM_PER_32
 #undef MM_VF
+#undef MM_VI
 #undef MM_UNALIGNED
 #undef MM_OF_TYPE
 #undef MM_SLOT

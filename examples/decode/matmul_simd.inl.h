@@ -17,10 +17,12 @@
 #endif
 #define MM_PER_16    (16 / MM_LANES) /* vectors that hold 16 weights */
 #define MM_PER_32    (32 / MM_LANES)
+#define MM_VI        MM(integers)
 #define MM_VF        MM(vector)
 #define MM_UNALIGNED MM(unaligned)
 
 typedef float MM_VF __attribute__((vector_size(4 * MM_LANES)));
+typedef int32_t MM_VI __attribute__((vector_size(4 * MM_LANES)));
 typedef float MM_UNALIGNED __attribute__((vector_size(4 * MM_LANES), aligned(4), may_alias));
 
 MATMUL_INLINE MM_VF MM(load)(const float *p) { return *(const MM_UNALIGNED *)p; }
@@ -29,29 +31,39 @@ MATMUL_INLINE void MM(store)(float *p, MM_VF v) { *(MM_UNALIGNED *)p = v; }
 #if MATMUL_TIER == 2
 
 MATMUL_INLINE MM_VF MM(set)(float s) { return (MM_VF)_mm512_set1_ps(s); }
+MATMUL_INLINE MM_VI MM(set_bits)(uint32_t s) { return (MM_VI)_mm512_set1_epi32((int)s); }
 
 MATMUL_INLINE MM_VF MM(fma)(MM_VF a, MM_VF b, MM_VF c)
 {
     return (MM_VF)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 }
 
-/* Lanes 0 and 1 are the halves at p, where 8 bytes can be read. */
-MATMUL_INLINE matmul_f4 MM(halves)(const uint8_t *p)
+/* Two halves: the one at p in the even lanes, the next one in the odd lanes. */
+MATMUL_INLINE MM_VF MM(halves)(const uint8_t *p)
 {
-    return (matmul_f4)_mm_cvtph_ps(_mm_loadl_epi64((const __m128i *)(const void *)p));
+    return (MM_VF)_mm512_cvtph_ps(_mm256_set1_epi32((int)matmul_load32(p)));
 }
 
-MATMUL_INLINE MM_VF MM(lane0)(matmul_f4 v) { return (MM_VF)_mm512_broadcastss_ps((__m128)v); }
+MATMUL_INLINE MM_VF MM(even)(MM_VF v) { return (MM_VF)_mm512_moveldup_ps((__m512)v); }
+MATMUL_INLINE MM_VF MM(odd)(MM_VF v) { return (MM_VF)_mm512_movehdup_ps((__m512)v); }
 
-MATMUL_INLINE MM_VF MM(lane1)(matmul_f4 v)
+/* 16 bytes as integers: unsigned or signed ones at p, signed ones in a vector. */
+MATMUL_INLINE void MM(widen_u8)(const uint8_t *p, MM_VI *out)
 {
-    return (MM_VF)_mm512_broadcastss_ps(_mm_movehdup_ps((__m128)v));
+    out[0] = (MM_VI)_mm512_cvtepu8_epi32((__m128i)matmul_load16(p));
 }
 
-MATMUL_INLINE void MM(from_i8)(matmul_b16 q, MM_VF *out)
+MATMUL_INLINE void MM(widen_i8)(const uint8_t *p, MM_VI *out)
 {
-    out[0] = (MM_VF)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32((__m128i)q));
+    out[0] = (MM_VI)_mm512_cvtepi8_epi32((__m128i)matmul_load16(p));
 }
+
+MATMUL_INLINE void MM(widen_vector)(matmul_b16 q, MM_VI *out)
+{
+    out[0] = (MM_VI)_mm512_cvtepi8_epi32((__m128i)q);
+}
+
+MATMUL_INLINE MM_VF MM(to_float)(MM_VI v) { return (MM_VF)_mm512_cvtepi32_ps((__m512i)v); }
 
 MATMUL_INLINE void MM(from_f16)(const uint8_t *p, MM_VF *out)
 {
@@ -75,31 +87,45 @@ MATMUL_INLINE matmul_f4 MM(quarter)(MM_VF v)
 #elif MATMUL_TIER == 1
 
 MATMUL_INLINE MM_VF MM(set)(float s) { return (MM_VF)_mm256_set1_ps(s); }
+MATMUL_INLINE MM_VI MM(set_bits)(uint32_t s) { return (MM_VI)_mm256_set1_epi32((int)s); }
 
 MATMUL_INLINE MM_VF MM(fma)(MM_VF a, MM_VF b, MM_VF c)
 {
     return (MM_VF)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 }
 
-/* Lanes 0 and 1 are the halves at p, where 8 bytes can be read. */
-MATMUL_INLINE matmul_f4 MM(halves)(const uint8_t *p)
+MATMUL_INLINE MM_VF MM(halves)(const uint8_t *p)
 {
-    return (matmul_f4)_mm_cvtph_ps(_mm_loadl_epi64((const __m128i *)(const void *)p));
+    return (MM_VF)_mm256_cvtph_ps(_mm_set1_epi32((int)matmul_load32(p)));
 }
 
-MATMUL_INLINE MM_VF MM(lane0)(matmul_f4 v) { return (MM_VF)_mm256_broadcastss_ps((__m128)v); }
+MATMUL_INLINE MM_VF MM(even)(MM_VF v) { return (MM_VF)_mm256_moveldup_ps((__m256)v); }
+MATMUL_INLINE MM_VF MM(odd)(MM_VF v) { return (MM_VF)_mm256_movehdup_ps((__m256)v); }
 
-MATMUL_INLINE MM_VF MM(lane1)(matmul_f4 v)
+MATMUL_INLINE __m128i MM(load8)(const uint8_t *p)
 {
-    return (MM_VF)_mm256_broadcastss_ps(_mm_movehdup_ps((__m128)v));
+    return _mm_loadl_epi64((const __m128i *)(const void *)p);
 }
 
-MATMUL_INLINE void MM(from_i8)(matmul_b16 q, MM_VF *out)
+MATMUL_INLINE void MM(widen_u8)(const uint8_t *p, MM_VI *out)
 {
-    __m128i bytes = (__m128i)q;
-    out[0] = (MM_VF)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
-    out[1] = (MM_VF)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)));
+    out[0] = (MM_VI)_mm256_cvtepu8_epi32(MM(load8)(p));
+    out[1] = (MM_VI)_mm256_cvtepu8_epi32(MM(load8)(p + 8));
 }
+
+MATMUL_INLINE void MM(widen_i8)(const uint8_t *p, MM_VI *out)
+{
+    out[0] = (MM_VI)_mm256_cvtepi8_epi32(MM(load8)(p));
+    out[1] = (MM_VI)_mm256_cvtepi8_epi32(MM(load8)(p + 8));
+}
+
+MATMUL_INLINE void MM(widen_vector)(matmul_b16 q, MM_VI *out)
+{
+    out[0] = (MM_VI)_mm256_cvtepi8_epi32((__m128i)q);
+    out[1] = (MM_VI)_mm256_cvtepi8_epi32(_mm_srli_si128((__m128i)q, 8));
+}
+
+MATMUL_INLINE MM_VF MM(to_float)(MM_VI v) { return (MM_VF)_mm256_cvtepi32_ps((__m256i)v); }
 
 MATMUL_INLINE void MM(from_f16)(const uint8_t *p, MM_VF *out)
 {
@@ -129,6 +155,12 @@ MATMUL_INLINE MM_VF MM(set)(float s)
     return v;
 }
 
+MATMUL_INLINE MM_VI MM(set_bits)(uint32_t s)
+{
+    MM_VI v = {(int32_t)s, (int32_t)s, (int32_t)s, (int32_t)s};
+    return v;
+}
+
 /* Where the target can fuse, fusing is spelt out: left to the compiler, it would fuse in one
  * kernel and not in the other. */
 MATMUL_INLINE MM_VF MM(fma)(MM_VF a, MM_VF b, MM_VF c)
@@ -143,33 +175,62 @@ MATMUL_INLINE MM_VF MM(fma)(MM_VF a, MM_VF b, MM_VF c)
 #endif
 }
 
-MATMUL_INLINE matmul_f4 MM(halves)(const uint8_t *p)
+MATMUL_INLINE MM_VF MM(halves)(const uint8_t *p)
 {
-    matmul_f4 v = {weight_load_f16(p), weight_load_f16(p + 2), 0, 0};
+#if defined(__aarch64__)
+    __fp16 halves[2];
+    memcpy(halves, p, sizeof halves);
+    MM_VF v = {(float)halves[0], (float)halves[1], 0, 0};
+#else
+    MM_VF v = {weight_load_f16(p), weight_load_f16(p + 2), 0, 0};
+#endif
     return v;
 }
 
-MATMUL_INLINE MM_VF MM(lane0)(matmul_f4 v) { return (MM_VF)MATMUL_SHUFFLE(v, v, 0, 0, 0, 0); }
-MATMUL_INLINE MM_VF MM(lane1)(matmul_f4 v) { return (MM_VF)MATMUL_SHUFFLE(v, v, 1, 1, 1, 1); }
+MATMUL_INLINE MM_VF MM(even)(MM_VF v) { return MATMUL_SHUFFLE(v, v, 0, 0, 0, 0); }
+MATMUL_INLINE MM_VF MM(odd)(MM_VF v) { return MATMUL_SHUFFLE(v, v, 1, 1, 1, 1); }
 
-MATMUL_INLINE void MM(from_i8)(matmul_b16 q, MM_VF *out)
+MATMUL_INLINE void MM(widen_vector)(matmul_b16 q, MM_VI *out)
 {
 #if defined(__aarch64__)
     int16x8_t low = vmovl_s8(vget_low_s8((int8x16_t)q));
     int16x8_t high = vmovl_s8(vget_high_s8((int8x16_t)q));
-    out[0] = (MM_VF)vcvtq_f32_s32(vmovl_s16(vget_low_s16(low)));
-    out[1] = (MM_VF)vcvtq_f32_s32(vmovl_s16(vget_high_s16(low)));
-    out[2] = (MM_VF)vcvtq_f32_s32(vmovl_s16(vget_low_s16(high)));
-    out[3] = (MM_VF)vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)));
-#elif defined(__SSE2__)
+    out[0] = (MM_VI)vmovl_s16(vget_low_s16(low));
+    out[1] = (MM_VI)vmovl_s16(vget_high_s16(low));
+    out[2] = (MM_VI)vmovl_s16(vget_low_s16(high));
+    out[3] = (MM_VI)vmovl_s16(vget_high_s16(high));
+#elif defined(__x86_64__)
     __m128i low = _mm_unpacklo_epi8((__m128i)q, (__m128i)q);
     __m128i high = _mm_unpackhi_epi8((__m128i)q, (__m128i)q);
-    out[0] = (MM_VF)_mm_cvtepi32_ps(_mm_srai_epi32(_mm_unpacklo_epi16(low, low), 24));
-    out[1] = (MM_VF)_mm_cvtepi32_ps(_mm_srai_epi32(_mm_unpackhi_epi16(low, low), 24));
-    out[2] = (MM_VF)_mm_cvtepi32_ps(_mm_srai_epi32(_mm_unpacklo_epi16(high, high), 24));
-    out[3] = (MM_VF)_mm_cvtepi32_ps(_mm_srai_epi32(_mm_unpackhi_epi16(high, high), 24));
+    out[0] = (MM_VI)_mm_srai_epi32(_mm_unpacklo_epi16(low, low), 24);
+    out[1] = (MM_VI)_mm_srai_epi32(_mm_unpackhi_epi16(low, low), 24);
+    out[2] = (MM_VI)_mm_srai_epi32(_mm_unpacklo_epi16(high, high), 24);
+    out[3] = (MM_VI)_mm_srai_epi32(_mm_unpackhi_epi16(high, high), 24);
 #else
-    for (int i = 0; i < 16; i++) out[i / 4][i % 4] = (float)(int8_t)q[i];
+    for (int i = 0; i < 16; i++) out[i / 4][i % 4] = (int8_t)q[i];
+#endif
+}
+
+MATMUL_INLINE void MM(widen_i8)(const uint8_t *p, MM_VI *out)
+{
+    MM(widen_vector)(matmul_load16(p), out);
+}
+
+MATMUL_INLINE void MM(widen_u8)(const uint8_t *p, MM_VI *out)
+{
+    MM(widen_i8)(p, out);
+    for (int i = 0; i < 4; i++) out[i] &= 255;
+}
+
+MATMUL_INLINE MM_VF MM(to_float)(MM_VI v)
+{
+#if defined(__aarch64__)
+    return (MM_VF)vcvtq_f32_s32((int32x4_t)v);
+#elif defined(__x86_64__)
+    return (MM_VF)_mm_cvtepi32_ps((__m128i)v);
+#else
+    MM_VF out = {(float)v[0], (float)v[1], (float)v[2], (float)v[3]};
+    return out;
 #endif
 }
 
@@ -181,7 +242,13 @@ MATMUL_INLINE void MM(load16)(const float *p, MM_VF *out)
 MATMUL_INLINE void MM(from_f16)(const uint8_t *p, MM_VF *out)
 {
     float values[16];
+#if defined(__aarch64__)
+    __fp16 halves[16];
+    memcpy(halves, p, sizeof halves);
+    for (int i = 0; i < 16; i++) values[i] = (float)halves[i];
+#else
     for (int i = 0; i < 16; i++) values[i] = weight_load_f16(p + 2 * i);
+#endif
     MM(load16)(values, out);
 }
 
