@@ -107,26 +107,31 @@ static int bpe_rule(const void *rules, const merge_symbol *left, const merge_sym
     return 1;
 }
 
-/* The id of a whole word written in the byte alphabet, -1 if it is no token. */
-static int32_t bpe_whole_word(const bpe *b, const char *word, size_t size, tokenizer_text *spelled)
+/* Looks a whole word up, written in the byte alphabet; *id is -1 if it is no token. 0 when memory
+   ran out. */
+static int bpe_whole_word(const bpe *b, const char *word, size_t size, tokenizer_text *spelled,
+                          int32_t *id)
 {
     uint32_t alphabet[256];
-    if (size > b->words->longest) return -1;
+    *id = -1;
+    if (!b->whole_words || size > b->words->longest) return 1;
     unicode_byte_alphabet(alphabet);
     spelled->size = 0;
     for (size_t i = 0; i < size; ++i) {
         char text[4];
         size_t length = unicode_write(alphabet[(unsigned char)word[i]], text);
-        if (!tokenizer_append(spelled, text, length)) return -1;
+        if (!tokenizer_append(spelled, text, length)) return 0;
     }
-    return vocab_find(b->words, spelled->data, spelled->size);
+    *id = vocab_find(b->words, spelled->data, spelled->size);
+    return 1;
 }
 
 /* Appends the tokens of one word (UTF-8); 0 when memory ran out. */
 static int bpe_encode_word(const bpe *b, const char *word, size_t size, merge_work *work,
                            tokenizer_text *spelled, tokenizer_ids *ids)
 {
-    int32_t whole = b->whole_words ? bpe_whole_word(b, word, size, spelled) : -1;
+    int32_t whole;
+    if (!bpe_whole_word(b, word, size, spelled, &whole)) return 0;
     if (whole >= 0) return tokenizer_push(ids, whole);
     work->count = 0;
     for (size_t i = 0; i < size; ++i)

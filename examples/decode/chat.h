@@ -161,29 +161,39 @@ static const char *chat_family(vocab_text t)
     return 0;
 }
 
-/* Reads a literal of the template up to the end marker; 0 unless it is plain text throughout. */
-static int chat_literal(vocab_text t, size_t from, char quote, const char *end, tokenizer_text *out)
+/* The end of a literal that the template writes out up to the marker; SIZE_MAX unless it is plain
+   text throughout. */
+static size_t chat_literal_end(vocab_text t, size_t from, char quote, const char *marker)
 {
-    size_t stop = chat_search(t, from, end);
-    if (stop == SIZE_MAX || stop == from) return 0;
-    out->size = 0;
+    size_t stop = chat_search(t, from, marker);
+    if (stop == SIZE_MAX || stop == from) return SIZE_MAX;
+    for (size_t at = from; at < stop; ++at) {
+        if (t.data[at] == quote || t.data[at] == '{' || t.data[at] == '}') return SIZE_MAX;
+        if (t.data[at] == '\\') at++;
+    }
+    return stop;
+}
+
+/* Copies a literal, its escapes resolved; 0 when memory ran out. */
+static int chat_copy_literal(vocab_text t, size_t from, size_t stop, tokenizer_text *out)
+{
     for (size_t at = from; at < stop; ++at) {
         char c = t.data[at];
-        if (c == quote || c == '{' || c == '}') return 0;
         if (c == '\\' && at + 1 < stop) {
             c = t.data[++at];
             c = c == 'n' ? '\n' : c == 't' ? '\t' : c;
         }
         if (!tokenizer_append(out, &c, 1)) return 0;
     }
-    return out->size > 0;
+    return 1;
 }
 
-/* ChatML templates may put in a system message of their own: a literal between the markers. */
-static void chat_find_system(chat *c, vocab_text t)
+/* ChatML templates may put in a system message of their own: a literal between the markers.
+   0 when memory ran out. */
+static int chat_find_system(chat *c, vocab_text t)
 {
     static const char open[] = "<|im_start|>system";
-    size_t at = 0;
+    size_t at = 0, stop;
     while ((at = chat_search(t, at, open)) != SIZE_MAX) {
         char quote = at > 0 ? t.data[at - 1] : '\'';
         at += sizeof open - 1;
@@ -193,9 +203,10 @@ static void chat_find_system(chat *c, vocab_text t)
             at += 2;
         else
             continue;
-        if (chat_literal(t, at, quote, "<|im_end|>", &c->system)) return;
+        stop = chat_literal_end(t, at, quote, "<|im_end|>");
+        if (stop != SIZE_MAX) return chat_copy_literal(t, at, stop, &c->system);
     }
-    c->system.size = 0;
+    return 1;
 }
 
 /* Learns a model's format from its template, or from a family's name. Returns 0, or -1 with the
@@ -218,8 +229,9 @@ static inline int chat_detect(chat *c, vocab_text template_text, vocab_text eos,
         return -1;
     }
     c->format = chat_find(name, strlen(name));
-    if (c->format == &chat_formats[0]) chat_find_system(c, template_text);
-    if (tokenizer_append(&c->eos, eos.data, eos.size)) return 0;
+    if ((c->format != &chat_formats[0] || chat_find_system(c, template_text)) &&
+        tokenizer_append(&c->eos, eos.data, eos.size))
+        return 0;
     snprintf(err, errlen, "out of memory for the chat template");
     chat_free(c);
     return -1;
