@@ -323,6 +323,7 @@ static inline int problem_compare(const attn_problem *p, const char *what)
 
 static inline void run_statistics_say(void)
 {
+    if (!run_stats.rows) return;
     test_say("worst f32 %.2f, f16 %.2f, bf16 %.2f, lse %.2f of bound; %" PRId64
              " rows compared with the oracle\n",
              run_stats.worst[AITER_F32], run_stats.worst[AITER_F16], run_stats.worst[AITER_BF16],

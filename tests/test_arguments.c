@@ -200,7 +200,7 @@ static const tensor_field flash_fields[] = {
     FIELD(aiter_flash_attn_fwd_args, seqused_q, 0, 0, AITER_I64),
     FIELD(aiter_flash_attn_fwd_args, seqused_k, 0, 0, AITER_F32),
     FIELD(aiter_flash_attn_fwd_args, cu_seqlens_q, 0, 0, AITER_I64),
-    FIELD(aiter_flash_attn_fwd_args, cu_seqlens_k, 1, 0, AITER_I64),
+    FIELD(aiter_flash_attn_fwd_args, cu_seqlens_k, 0, 0, AITER_I64),
     FIELD(aiter_flash_attn_fwd_args, block_table, 0, 0, AITER_I64),
     FIELD(aiter_flash_attn_fwd_args, k_scale, 1, 0, AITER_F16),
     FIELD(aiter_flash_attn_fwd_args, v_scale, 1, 0, AITER_F16),
@@ -277,7 +277,7 @@ static void flash_dense(void)
     INVALID("bias", a.bias.shape[3] = 20);
     INVALID("alibi_slopes", a.alibi_slopes.shape[1] = 3);
     INVALID("sinks", a.sinks.shape[0] = 2);
-    INVALID("cu_seqlens", a.cu_seqlens_q = aiter_tensor_1d(a.q.data, AITER_I32, 3));
+    INVALID("ndim", a.cu_seqlens_q = aiter_tensor_1d(a.q.data, AITER_I32, 3));
     INVALID("k_scale", a.k_scale = aiter_tensor_1d(a.q.data, AITER_F32, 1));
     INVALID("v_scale", a.v_scale = aiter_tensor_1d(a.q.data, AITER_F32, 1));
     INVALID_DATA("out", a.out.data = a.q.data);
@@ -339,8 +339,8 @@ static void flash_lengths(attn_form form)
         INVALID_DATA("cu_seqlens_k", a.cu_seqlens_k = with_entry(a.cu_seqlens_k, 2, 43));
         INVALID_DATA("cu_seqlens_k", a.max_seqlen_k = 20);
         INVALID("cu_seqlens_k", a.cu_seqlens_k.shape[0] = 2);
-        INVALID("cu_seqlens_k", a.cu_seqlens_k.ndim = 0);
-        INVALID("cu_seqlens", a.cu_seqlens_q.ndim = 0);
+        INVALID("ndim", a.cu_seqlens_k.ndim = 0);
+        INVALID("ndim", a.cu_seqlens_q.ndim = 0);
     }
     if (form == FORM_PADDED) {
         INVALID_DATA("seqused_q", a.seqused_q = with_entry(a.seqused_q, 1, 6));
@@ -362,7 +362,7 @@ static void flash_lengths(attn_form form)
         INVALID("seqused_k", a.seqused_k.ndim = 0);
         INVALID("block_table", a.block_table.shape[0] = 1);
         INVALID("page", a.k.shape[1] = a.v.shape[1] = 0);
-        INVALID("cu_seqlens_k", a.cu_seqlens_k = a.seqused_k);
+        INVALID("ndim", a.cu_seqlens_k = a.seqused_k);
         INVALID_DATA("out", a.out.data = a.block_table.data);
     }
     CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "the good arguments: %s",
@@ -383,6 +383,7 @@ static void flash_int8(attn_form form, aiter_scale_kind kind)
     c.kv_type = AITER_I8;
     c.q_type = AITER_F32;
     c.scale_kind = kind;
+    c.hk = 4;
     problem_new(&p, &c);
     problem_store(&p, SLACK_NAN);
     memset(&all, 0, sizeof all);
@@ -485,7 +486,7 @@ static const tensor_field varlen_fields[] = {
     FIELD(aiter_variable_length_attention_args, out, 1, 1, AITER_I8),
     FIELD(aiter_variable_length_attention_args, lse, 0, 1, AITER_F16),
     FIELD(aiter_variable_length_attention_args, cu_seqlens_q, 1, 0, AITER_I64),
-    FIELD(aiter_variable_length_attention_args, cu_seqlens_k, 1, 0, AITER_I64),
+    FIELD(aiter_variable_length_attention_args, cu_seqlens_k, 0, 0, AITER_I64),
 };
 static const tensor_field one_fields[] = {
     FIELD(aiter_decode_attention_args, q, 1, 0, AITER_I8),
@@ -668,17 +669,17 @@ static void merge(void)
     good.lse_b = aiter_tensor_3d(problem_buffer(&p, 2 * 4 * 3 * 4, 0)->data, AITER_F32, 2, 4, 3);
     good.lse = aiter_tensor_3d(problem_buffer(&p, 2 * 4 * 3 * 4, 9)->data, AITER_F32, 2, 4, 3);
     all.merge = good;
-    tensors(&s, &all, merge_fields, COUNT(merge_fields));
-    INVALID("out_b", a.out_b.shape[2] = 3);
-    INVALID("lse_a", a.lse_a.shape[1] = 3);
-    INVALID("lse_b", a.lse_b.shape[2] = 4);
-    INVALID("out", a.out.shape[3] = 7);
-    INVALID("lse", a.lse.shape[0] = 1);
-    INVALID("out", a.out.data = a.out_b.data);
-    INVALID("out", a.out.data = (char *)a.out_a.data + 4);
-    INVALID("out", a.out.data = a.lse_a.data);
-    INVALID("lse", a.lse.data = a.lse_b.data);
-    INVALID("lse", a.lse.data = a.out.data);
+    tensors(&s, &all, merge_fields, COUNT(merge_fields)); /* its workspace query looks at nothing */
+    INVALID_DATA("out_b", a.out_b.shape[2] = 3);
+    INVALID_DATA("lse_a", a.lse_a.shape[1] = 3);
+    INVALID_DATA("lse_b", a.lse_b.shape[2] = 4);
+    INVALID_DATA("out", a.out.shape[3] = 7);
+    INVALID_DATA("lse", a.lse.shape[0] = 1);
+    INVALID_DATA("out", a.out.data = a.out_b.data);
+    INVALID_DATA("out", a.out.data = (char *)a.out_a.data + 4);
+    INVALID_DATA("out", a.out.data = a.lse_a.data);
+    INVALID_DATA("lse", a.lse.data = a.lse_b.data);
+    INVALID_DATA("lse", a.lse.data = a.out.data);
     CHECK(aiter_merge_attn_states(NULL, NULL) == AITER_INVALID_ARGUMENT, "NULL args");
     CHECK(aiter_merge_attn_states_workspace(&good, NULL, NULL) == AITER_INVALID_ARGUMENT, "place");
     CHECK(aiter_merge_attn_states(&good, NULL) == AITER_OK, "%s", aiter_last_error());

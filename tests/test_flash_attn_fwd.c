@@ -58,6 +58,33 @@ static void edges(void)
     }
 }
 
+/* Where long sequences begin to be split: tiles at 2 x 2304 keys, streams at 512, and where pieces
+ * double because there would be too many. */
+static void splits(void)
+{
+    static const int tile_keys[] = {2305, 4607, 4608, 4609, 6912, 6913, 73728, 73729};
+    static const int stream_keys[] = {2048, 32767, 32768, 32769, 65537};
+    attn_case c;
+    int i;
+    for (i = 0; i < COUNT(tile_keys); i++) {
+        if (test_is_slow() && i > 3) break;
+        c = plain(17, tile_keys[i], 2);
+        c.hq = 1;
+        c.mask = i % 2 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+        case_run(&c);
+    }
+    for (i = 0; i < COUNT(stream_keys) && !test_is_slow(); i++) {
+        c = plain(1, stream_keys[i], 2);
+        c.form = i % 2 ? FORM_PAGED : FORM_DENSE;
+        case_run(&c);
+    }
+    c = plain(500, 4609, 2); /* more packed rows than are ever split, and not so many */
+    c.hq = 3;
+    if (!test_is_slow()) case_run(&c);
+    c.hq = 2;
+    if (!test_is_slow()) case_run(&c);
+}
+
 static void dims(void)
 {
     static const int d[] = {1,  2,  3,  4,  5,  7,   8,   9,   15,  16,  17,  31,  32,  33, 40,
@@ -395,6 +422,7 @@ int main(void)
     test_begin("flash_attn_fwd", 3e9);
     run_begin();
     edges();
+    splits();
     dims();
     options();
     types();

@@ -200,6 +200,7 @@ static void cache_run(const cache_case *c, aiter_context *ctx)
     int i, whole = 1;
     memset(&p, 0, sizeof p);
     memset(&a, 0, sizeof a);
+    memset(&shared, 0, sizeof shared);
     p.c.seed = c->seed;
     for (i = 0; i < 2; i++) s[i] = side_new(&p, c, i, &shared);
     for (i = 0; i < 2; i++) {
