@@ -191,7 +191,7 @@ static void random_sweep(uint64_t seed)
 
 int main(void)
 {
-    test_begin("paged_attn_decode", 2e9);
+    test_begin("paged_attn_decode", 4e9);
     run_begin();
     edges();
     options();

@@ -1,0 +1,160 @@
+/* test_schedule.c -- the planner alone, on lengths without tensors: its bounds hold, workers get
+ * stretches of the works, and a sequence is cut the same way in any company. */
+#include "test.h"
+#include "reference.c"
+
+enum { MOST = 40 };
+
+typedef struct lengths {
+    int32_t q[MOST], k[MOST];
+} lengths;
+
+static aiteri_problem random_problem(test_rng *r, lengths *l, int64_t longest)
+{
+    static const int groups[] = {1, 2, 3, 5, 7, 8, 16, 17, 48, 128};
+    aiteri_problem p;
+    int b;
+    memset(&p, 0, sizeof p);
+    p.batch = rng_int(r, 1, MOST);
+    p.heads_k = rng_int(r, 1, 9);
+    p.group = groups[rng_int(r, 0, 9)];
+    p.heads_q = p.heads_k * p.group;
+    p.k.dim = rng_int(r, 1, 576);
+    p.v.dim = rng_int(r, 1, 576);
+    p.k.stride_head = rng_int(r, 0, 1) ? p.k.dim : (int64_t)1 << 32;
+    p.k.stride_token = (int64_t)p.k.dim * p.heads_k;
+    p.mask = (aiter_mask)rng_int(r, AITER_MASK_NONE, AITER_MASK_WINDOW);
+    p.window_left = rng_int(r, -1, 3000);
+    p.window_right = rng_int(r, -1, 300);
+    p.sink_tokens = rng_int(r, 0, 1) ? 0 : rng_int(r, 1, 600);
+    p.num_splits = rng_int(r, 0, 2) ? 0 : rng_int(r, 1, 40);
+    for (b = 0; b < p.batch; b++) {
+        l->q[b] = rng_int(r, 0, 1) ? rng_int(r, 0, 20) : rng_int(r, 0, 2000);
+        l->k[b] =
+            rng_int(r, 0, 3) ? rng_int(r, 0, 6000) : (int32_t)(rng_next(r) % (uint64_t)longest);
+        if (l->q[b] > p.max_seqlen_q) p.max_seqlen_q = l->q[b];
+        if (l->k[b] > p.max_seqlen_k) p.max_seqlen_k = l->k[b];
+        p.total_q += l->q[b];
+    }
+    p.seqused_q = l->q;
+    p.seqused_k = l->k;
+    p.used_stride_q = p.used_stride_k = 1;
+    return p;
+}
+
+static aiteri_kernels lanes_only(test_rng *r)
+{
+    static const int lanes[] = {4, 24, 48, 16};
+    aiteri_kernels k;
+    memset(&k, 0, sizeof k);
+    k.isa = AITER_ISA_SCALAR;
+    k.tile_lanes = lanes[rng_int(r, 0, 3)];
+    return k;
+}
+
+static aiteri_schedule scheduled(const aiteri_problem *p, const aiteri_geometry *g, void **memory)
+{
+    aiteri_schedule s = aiteri_schedule_count(p, g);
+    *memory = malloc(
+        aiteri_plan_bytes(g->workers, (size_t)s.works, (size_t)s.reduces, (size_t)s.partials));
+    aiteri_schedule_place(&s, *memory, g->workers);
+    aiteri_schedule_all(&s, p, g);
+    return s;
+}
+
+static void bounds_hold(uint64_t seed)
+{
+    test_rng r = {seed};
+    lengths l;
+    aiteri_problem p = random_problem(&r, &l, 2000000);
+    aiteri_kernels kernels = lanes_only(&r);
+    aiteri_geometry g = aiteri_geometry_of(&p, &kernels, rng_int(&r, 1, 70));
+    aiteri_schedule counted = aiteri_schedule_count(&p, &g), s;
+    aiteri_schedule_bounds most = aiteri_schedule_bounds_of(&p, kernels.tile_lanes), fewer;
+    aiteri_problem larger = p;
+    void *memory;
+    int32_t i, w, falls = 0, lonely = 0;
+    CHECK((size_t)counted.works <= most.works && (size_t)counted.reduces <= most.reduces &&
+              (size_t)counted.partials <= most.partials &&
+              (size_t)counted.partial_rows <= most.partial_rows,
+          "seed %" PRIu64 ": %" PRId64 " works, %" PRId64 " merges, %" PRId64 " pieces, %" PRId64
+          " partial rows; bounds %zu, %zu, %zu, %zu",
+          seed, counted.works, counted.reduces, counted.partials, counted.partial_rows, most.works,
+          most.reduces, most.partials, most.partial_rows);
+    s = scheduled(&p, &g, &memory);
+    CHECK(s.works == counted.works && s.reduces == counted.reduces &&
+              s.partials == counted.partials && s.partial_rows == counted.partial_rows,
+          "seed %" PRIu64 ": filling counts otherwise than counting", seed);
+    CHECK(s.work_indptr[0] == 0 && s.work_indptr[g.workers] == s.works, "ends of work_indptr");
+    for (w = 0; w < g.workers; w++) { falls += s.work_indptr[w] > s.work_indptr[w + 1]; }
+    for (i = 0; i < s.reduces; i++) { lonely += s.reduce_indptr[i + 1] - s.reduce_indptr[i] < 2; }
+    CHECK(falls == 0, "work_indptr falls, seed %" PRIu64, seed);
+    CHECK(lonely == 0, "merges of one piece, seed %" PRIu64, seed);
+    larger.max_seqlen_q += rng_int(&r, 0, 500);
+    larger.max_seqlen_k += rng_int(&r, 0, 50000);
+    larger.total_q += rng_int(&r, 0, 5000);
+    fewer = most;
+    most = aiteri_schedule_bounds_of(&larger, kernels.tile_lanes);
+    CHECK(fewer.works <= most.works && fewer.reduces <= most.reduces &&
+              fewer.partials <= most.partials && fewer.partial_rows <= most.partial_rows,
+          "seed %" PRIu64 ": the bounds fall when an extent grows", seed);
+    free(memory);
+}
+
+/* Where the keys of sequence b are cut for query token i and head h, as a hash. */
+static uint64_t cuts_of(const aiteri_schedule *s, int32_t b, int32_t i, int32_t h)
+{
+    uint64_t hash = 0;
+    int64_t n;
+    for (n = 0; n < s->works; n++) {
+        const aiteri_work w = aiteri_work_at(s->work_info, n);
+        if (w.batch != b || i < w.q_start || i >= w.q_end) continue;
+        if (h < w.head_start || h >= w.head_end) continue;
+        hash += test_mix((uint64_t)(uint32_t)w.kv_start << 32); /* the cuts, whatever the end */
+    }
+    return hash;
+}
+
+/* Alone or in a batch, with any number of workers: the same cuts. Windows may hide whole pieces
+ * from a span, so only masks without a left edge are compared. */
+static void company_does_not_matter(uint64_t seed)
+{
+    test_rng r = {seed};
+    lengths l, one;
+    aiteri_problem p = random_problem(&r, &l, 40000), alone;
+    aiteri_kernels kernels = lanes_only(&r);
+    aiteri_geometry g;
+    aiteri_schedule all, single;
+    void *memory, *other;
+    int32_t b = rng_int(&r, 0, p.batch - 1), n;
+    if (l.q[b] == 0) l.q[b] = 3;
+    p.mask = AITER_MASK_NONE;
+    alone = p;
+    alone.batch = 1;
+    one.q[0] = l.q[b];
+    one.k[0] = l.k[b];
+    alone.seqused_q = one.q;
+    alone.seqused_k = one.k;
+    g = aiteri_geometry_of(&p, &kernels, rng_int(&r, 1, 20));
+    all = scheduled(&p, &g, &memory);
+    g = aiteri_geometry_of(&alone, &kernels, rng_int(&r, 1, 20));
+    single = scheduled(&alone, &g, &other);
+    for (n = 0; n < 6; n++) {
+        int32_t i = rng_int(&r, 0, l.q[b] - 1), h = rng_int(&r, 0, p.heads_q - 1);
+        CHECK(cuts_of(&all, b, i, h) == cuts_of(&single, 0, i, h),
+              "seed %" PRIu64 ": token %d, head %d is cut otherwise in a batch", seed, (int)i,
+              (int)h);
+    }
+    free(memory);
+    free(other);
+}
+
+int main(void)
+{
+    uint64_t seed, most = 800;
+    test_begin("schedule", 1e9);
+    if (test_is_slow()) most = 60;
+    for (seed = 0; seed < most; seed++) bounds_hold(seed);
+    for (seed = 0; seed < most / 10; seed++) company_does_not_matter(seed);
+    return test_end();
+}
