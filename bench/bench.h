@@ -38,6 +38,12 @@ static inline void *bench_alloc(size_t bytes)
     return memory;
 }
 
+/* The larger of the two errors; a NaN counts as infinite, so it cannot hide. */
+static inline double bench_worse(double worst, double error)
+{
+    return error <= worst ? worst : error > worst ? error : INFINITY;
+}
+
 /* One thing to measure. call runs it once; `turn` counts up, to rotate over sets of data. */
 typedef struct bench_case {
     const char *name;
@@ -106,7 +112,7 @@ static bench_result bench_measure(const bench_case *c, aiter_context *ctx, int32
     double work = r.by_bytes ? c->bytes : c->flops;
     if (c->call(c->arg, ctx, turn++) != AITER_OK) bench_fail(aiter_context_error(ctx));
     bench_pin_all();
-    while (r.kept < bench.options.rounds && r.dropped < 3 * bench.options.rounds) {
+    while (r.kept < bench.options.rounds && r.dropped < 7 + 3 * bench.options.rounds) {
         double start = bench_now(), others = bench_others();
         double before = bench_probe(r.by_bytes, threads);
         double time = bench_sample_set(c, ctx, &turn);

@@ -165,7 +165,7 @@ static double row_error(const attention_check *c, int64_t b, int64_t i, int64_t 
         for (int64_t j = 0; j < keys; j++) {
             expected += p[j] / sum * key_value(s, s->v, s->v_scale, key_row(c, b, j, head), d);
         }
-        worst = fmax(worst, fabs(expected - c->out[at + d]));
+        worst = bench_worse(worst, fabs(expected - c->out[at + d]));
     }
     free(p);
     return worst;
@@ -179,7 +179,7 @@ static double attention_error(const attention_check *c)
         int64_t b = (n * 5 + c->batch - 1) % c->batch;
         int64_t len_q = c->first_q[b + 1] - c->first_q[b];
         int64_t i = n == 0 ? len_q - 1 : n * 7919 % len_q;
-        worst = fmax(worst, row_error(c, b, i, (n * 13 + 3) % c->heads_q));
+        worst = bench_worse(worst, row_error(c, b, i, (n * 13 + 3) % c->heads_q));
     }
     return worst;
 }

@@ -38,7 +38,7 @@ static double merge_error(const merge_case *c)
             double expected = share * aiter_load_element(m->out_a.dtype, m->out_a.data, at) +
                               (1 - share) * aiter_load_element(m->out_b.dtype, m->out_b.data, at);
             double got = aiter_load_element(m->out.dtype, m->out.data, at);
-            worst = fmax(worst, fabs(expected - got));
+            worst = bench_worse(worst, fabs(expected - got));
         }
     }
     return worst;

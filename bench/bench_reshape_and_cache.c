@@ -43,7 +43,7 @@ static double cache_error(const cache_case *c)
             double in = aiter_load_element(c->args.k.dtype, c->args.k.data, n * HEADS * DIM + i);
             double out = aiter_load_element(cache->dtype, cache->data, slot * HEADS * DIM + i);
             if (scale->ndim) out *= ((const float *)scale->data)[slot * HEADS + i / DIM];
-            worst = fmax(worst, fabs(in - out) / 1.7);
+            worst = bench_worse(worst, fabs(in - out) / 1.7);
         }
     }
     return worst;
