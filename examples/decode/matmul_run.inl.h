@@ -7,8 +7,9 @@ enum {
     MATMUL_TASKS_PER_THREAD = 4,
     MATMUL_PAIR = 8,             /* outputs whose weights stay in the first-level cache: 2 tiles */
     MATMUL_CHUNK = 640,          /* k of a tile pass, so that they do */
-    MATMUL_PANEL_FLOATS = 32768, /* expanded weights of a task, for the second-level cache */
-    MATMUL_BLOCK_ROWS = 96,      /* rows of x that pass by while a pair stays */
+    MATMUL_PANEL_FLOATS = 49152, /* expanded weights of a task, for the second-level cache */
+    MATMUL_BLOCK_FLOATS = 32768, /* rows of x that pass by each pair of a panel, for it as well */
+    MATMUL_BLOCK_ROWS = 96,      /* at most this many of them */
     MATMUL_MAX_TILE_ROWS = 6,
     MATMUL_BATCH_JOBS = 8
 };
@@ -19,7 +20,7 @@ typedef struct matmul_plan {
     const matmul_row_kernels *type;
     size_t row_bytes;
     int64_t padded_k; /* a multiple of 32 */
-    int64_t task_outputs, panel_outputs;
+    int64_t task_outputs, panel_outputs, block_rows;
     int32_t first_task, tasks;
 } matmul_plan;
 
@@ -118,8 +119,8 @@ static void matmul_many_rows(const matmul_plan *p, int64_t begin, int64_t end, f
     for (int64_t n = begin; n < end; n += p->panel_outputs) {
         int64_t panel_end = matmul_min(n + p->panel_outputs, end);
         matmul_expand_panel(p, n, panel_end, scratch);
-        for (int64_t row = 0; row < job->rows; row += MATMUL_BLOCK_ROWS) {
-            int64_t row_end = matmul_min(row + MATMUL_BLOCK_ROWS, job->rows);
+        for (int64_t row = 0; row < job->rows; row += p->block_rows) {
+            int64_t row_end = matmul_min(row + p->block_rows, job->rows);
             for (int64_t pair = n; pair < panel_end; pair += MATMUL_PAIR)
                 matmul_pair_of_tiles(p, row, row_end, pair,
                                      matmul_min(pair + MATMUL_PAIR, panel_end),
@@ -187,6 +188,8 @@ static int matmul_plan_job(const matmul_engine *e, const matmul_job *job, matmul
                    : 0;
     int64_t fit = MATMUL_PANEL_FLOATS / (p->padded_k + 1) / MATMUL_PAIR * MATMUL_PAIR;
     p->panel_outputs = matmul_min(fit > MATMUL_PAIR ? fit : MATMUL_PAIR, p->task_outputs);
+    int64_t block = MATMUL_BLOCK_FLOATS / p->padded_k / 12 * 12;
+    p->block_rows = block < 24 ? 24 : matmul_min(block, MATMUL_BLOCK_ROWS);
     return 0;
 }
 
