@@ -6,7 +6,10 @@
 
 AITER_API int32_t aiter_dtype_bits(aiter_dtype dtype) { return aiteri_dtype_bits(dtype); }
 
-AITER_API const char *aiter_dtype_name(aiter_dtype dtype) { return aiteri_dtype_name(dtype); }
+AITER_API const char *aiter_dtype_name(aiter_dtype dtype)
+{
+    return dtype == AITER_DTYPE_UNSET ? "unset" : aiteri_dtype_name(dtype);
+}
 
 AITER_API const char *aiter_isa_name(aiter_isa isa)
 {

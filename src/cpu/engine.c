@@ -152,7 +152,7 @@ typedef struct aiteri_engine_run {
     aiteri_workspace workspace;
 } aiteri_engine_run;
 
-static void aiteri_run_work(aiteri_engine_run *run, int64_t index, char *slot)
+static void aiteri_run_work(aiteri_engine_run *run, int64_t index, int64_t end, char *slot)
 {
     const aiteri_engine *e = &run->engine;
     const aiteri_work w = aiteri_work_at(run->schedule.work_info, index);
@@ -161,7 +161,12 @@ static void aiteri_run_work(aiteri_engine_run *run, int64_t index, char *slot)
     if (aiteri_takes_stream(e->problem, s.seqlen_q)) {
         aiteri_stream_scratch scratch;
         aiteri_stream_scratch_carve(&scratch, &arena, e->problem);
-        aiteri_run_stream_work(e, &w, &scratch);
+        aiteri_work after = w;
+        if (index + 1 < end) after = aiteri_work_at(run->schedule.work_info, index + 1);
+        const int known =
+            index + 1 < end &&
+            aiteri_takes_stream(e->problem, aiteri_sequence_of(e->problem, after.batch).seqlen_q);
+        aiteri_run_stream_work(e, &w, known ? &after : NULL, &scratch);
     } else {
         aiteri_tile_scratch scratch;
         aiteri_tile_scratch_carve(&scratch, &arena, e->problem, e->kernels->tile_lanes);
@@ -188,7 +193,7 @@ static void aiteri_worker(void *arg, int32_t i)
         for (;;) {
             const int64_t index = aiteri_atomic_add_i64(&run->workspace.cursor[owner * 8], 1);
             if (index >= end) break;
-            aiteri_run_work(run, index, slot);
+            aiteri_run_work(run, index, end, slot);
         }
     }
 }

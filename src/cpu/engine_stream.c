@@ -16,7 +16,9 @@ typedef struct aiteri_stream_scratch {
     float *k, *v;         /* widened rows, for types and strides without a loop of their own */
     float *k_scale, *v_scale;
     const void **k_rows, **v_rows;
-    const char **k_next, **v_next; /* rows of the next block */
+    const char *
+        *ahead[2];     /* what to bring nearer while key or value i of this block is worked on */
+    const void **next; /* rows of the next block */
 } aiteri_stream_scratch;
 
 enum { AITERI_SCORE_STRIDE = AITERI_STREAM_KEYS + AITERI_PAD };
@@ -40,8 +42,9 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     t->v_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->k_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
     t->v_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
-    t->k_next = (const char **)aiteri_carve(arena, keys, sizeof(void *));
-    t->v_next = (const char **)aiteri_carve(arena, keys, sizeof(void *));
+    t->ahead[0] = (const char **)aiteri_carve(arena, keys, sizeof(void *));
+    t->ahead[1] = (const char **)aiteri_carve(arena, keys, sizeof(void *));
+    t->next = (const void **)aiteri_carve(arena, keys, sizeof(void *));
 }
 
 /* The work being run, for the functions below. */
@@ -53,7 +56,7 @@ typedef struct aiteri_stream {
     int32_t tokens, rows; /* rows = tokens * group, of one kv head */
     int32_t kv_start, kv_heads;
     aiteri_key_range seen;
-    aiteri_prefetch prefetch_k, prefetch_v;
+    const aiteri_work *after; /* what this worker will probably run next, or NULL */
 } aiteri_stream;
 
 static void aiteri_stream_begin(aiteri_stream *x)
@@ -113,7 +116,7 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
                               t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
                               aiteri_padded(p->k.dim), x->rows, p->k.dim, t->k_rows, end - first,
-                              &x->prefetch_k);
+                              t->ahead[0] + (first - block));
     if (p->k.scales.data)
         aiteri_source_scales(p, &x->s, &p->k.scales, x->kv_start + h, first, end,
                              t->k_scale + (first - block));
@@ -176,7 +179,7 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     float *o = t->o + (int64_t)h * x->rows * stride;
     if (all) {
         axpy(o, stride, t->s + (first - block), AITERI_SCORE_STRIDE, x->rows, p->v.dim, t->v_rows,
-             end - first, &x->prefetch_v);
+             end - first, t->ahead[1] + (first - block));
         return;
     }
     for (int32_t r = 0; r < x->rows; r++) {
@@ -190,33 +193,58 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
                 axpy(o + (int64_t)r * stride, stride,
                      t->s + (int64_t)r * AITERI_SCORE_STRIDE + (runs[i][0] - block),
                      AITERI_SCORE_STRIDE, 1, p->v.dim, t->v_rows + (runs[i][0] - first),
-                     runs[i][1] - runs[i][0], &x->prefetch_v);
+                     runs[i][1] - runs[i][0], t->ahead[1] + (runs[i][0] - block));
     }
 }
 
-/* Points the prefetchers at kv head h's share of the next block: with heads side by side, whole
- * token rows of a slice of its tokens; else this head's own rows. */
-static void aiteri_stream_aim(aiteri_stream *x, int32_t h, int32_t first, int32_t end)
+/* The block that will be worked on after this one: of this work, or the first of the next. */
+typedef struct aiteri_next_block {
+    aiteri_sequence s;
+    int32_t kv_start, first, end;
+} aiteri_next_block;
+
+static aiteri_next_block aiteri_stream_next(const aiteri_stream *x, int32_t end)
+{
+    const aiteri_problem *p = x->e->problem;
+    const int32_t first = (int32_t)aiteri_max(end, x->seen.lo);
+    const int32_t stop = (int32_t)aiteri_min(
+        aiteri_min((int64_t)end + AITERI_STREAM_KEYS, x->w->kv_end), x->seen.hi);
+    aiteri_next_block n = {x->s, x->kv_start, first, stop};
+    if (first < stop || !x->after) return n;
+    n.s = aiteri_sequence_of(p, x->after->batch);
+    n.kv_start = x->after->head_start / p->group;
+    const aiteri_key_range seen = aiteri_visible_keys_of_span(p, n.s.seqlen_q, n.s.seqlen_k,
+                                                              x->after->q_start, x->after->q_end);
+    n.first = (int32_t)aiteri_max(x->after->kv_start, seen.lo);
+    n.end = (int32_t)aiteri_min(
+        aiteri_min((int64_t)x->after->kv_start + AITERI_STREAM_KEYS, x->after->kv_end), seen.hi);
+    return n;
+}
+
+/* Spreads kv head h's share of the next block over the places of this one. Where the heads of a
+ * token lie side by side that is every head of a slice of its tokens, one row after the other in
+ * memory; else this head's own rows. */
+static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_block *n)
 {
     const aiteri_problem *p = x->e->problem;
     const aiteri_source *source[2] = {&p->k, &p->v};
-    const char **rows[2] = {x->t->k_next, x->t->v_next};
-    aiteri_prefetch *prefetch[2] = {&x->prefetch_k, &x->prefetch_v};
-    const int32_t n = end - first;
+    const int32_t keys = (int32_t)aiteri_max(0, n->end - n->first);
     for (int kv = 0; kv < 2; kv++) {
         const aiteri_source *src = source[kv];
+        const char **ahead = x->t->ahead[kv];
         const int joined = x->kv_heads > 1 && src->stride_head == src->dim;
-        const int64_t bytes =
-            aiteri_bytes_of(src->dtype, joined ? (int64_t)src->dim * x->kv_heads : src->dim);
-        if (n > 0 && (h == 0 || !joined))
-            aiteri_source_rows(p, &x->s, src, joined ? x->kv_start : x->kv_start + h, first, end,
-                               (const void **)rows[kv]);
-        const int32_t from = joined ? n * h / x->kv_heads : 0;
-        const int32_t to = joined ? n * (h + 1) / x->kv_heads : n;
-        prefetch[kv]->rows = rows[kv] + from;
-        prefetch[kv]->count = n > 0 ? to - from : 0;
-        prefetch[kv]->lines = (int32_t)((bytes + AITERI_LINE - 1) / AITERI_LINE);
-        prefetch[kv]->row = prefetch[kv]->line = 0;
+        const int32_t heads = joined ? x->kv_heads : 1;
+        const int32_t from = joined ? keys * h / heads : 0;
+        const int32_t to = joined ? keys * (h + 1) / heads : keys;
+        const int64_t step = aiteri_bytes_of(src->dtype, src->stride_head);
+        int32_t i = 0;
+        aiteri_source_rows(p, &n->s, src, joined ? n->kv_start : n->kv_start + h, n->first + from,
+                           n->first + to, x->t->next);
+        for (int32_t t = 0; t < to - from; t++)
+            for (int32_t head = 0; head < heads && i < AITERI_STREAM_KEYS; head++)
+                ahead[i++] = (const char *)x->t->next[t] + head * step;
+        for (; i < AITERI_STREAM_KEYS + AITERI_STREAM_SLACK; i++)
+            ahead[i] = i > 0 ? ahead[i - 1] : (const char *)x->t->q;
     }
 }
 
@@ -269,13 +297,14 @@ static void aiteri_stream_end(aiteri_stream *x)
 }
 
 static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
-                                   aiteri_stream_scratch *t)
+                                   const aiteri_work *after, aiteri_stream_scratch *t)
 {
     const aiteri_problem *p = e->problem;
     aiteri_stream x;
     memset(&x, 0, sizeof x);
     x.e = e;
     x.w = w;
+    x.after = after;
     x.t = t;
     x.s = aiteri_sequence_of(p, w->batch);
     x.tokens = w->q_end - w->q_start;
@@ -288,11 +317,9 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
         const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_STREAM_KEYS, w->kv_end);
         const aiteri_key_block b = aiteri_key_block_clip(x.seen, at, end);
         if (b.first >= b.end) continue;
-        const int32_t next = (int32_t)aiteri_max(end, x.seen.lo);
-        const int32_t next_end = (int32_t)aiteri_min(
-            aiteri_min((int64_t)end + AITERI_STREAM_KEYS, w->kv_end), x.seen.hi);
+        const aiteri_next_block next = aiteri_stream_next(&x, end);
         for (int32_t h = 0; h < x.kv_heads; h++) {
-            aiteri_stream_aim(&x, h, next, next_end);
+            aiteri_stream_aim(&x, h, &next);
             aiteri_stream_step(&x, h, at, &b);
         }
     }

@@ -8,6 +8,13 @@
 
 #include "engine_rows.c"
 
+/* Rows to bring towards the core, `lines` cache lines each, and how far that has got. */
+typedef struct aiteri_prefetch {
+    const char *const *rows;
+    int32_t count, lines;
+    int32_t row, line;
+} aiteri_prefetch;
+
 /* One tile of packed query rows and its running state. */
 typedef struct aiteri_tile {
     float *qt, *ot, *m, *l;  /* [dim][lanes], [dim_v][lanes], [lanes], [lanes] */

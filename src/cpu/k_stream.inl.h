@@ -5,15 +5,25 @@
  * keys. Every (row, key) score and every (row, dim) sum is one chain in ascending order, whatever
  * the grouping. The loads come from k_stream_types.inl.h, once per storage type. */
 
-AITERI_FORCE_INLINE void AITERI_K(prefetch_lines)(aiteri_prefetch *prefetch, int32_t lines)
+/* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
+AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const AITERI_K(vf) * acc,
+                                              const int rows)
 {
-    while (lines-- > 0 && prefetch->row < prefetch->count) {
-        AITERI_PREFETCH(prefetch->rows[prefetch->row] + (int64_t)prefetch->line * AITERI_LINE);
-        if (++prefetch->line == prefetch->lines) {
-            prefetch->line = 0;
-            prefetch->row++;
+    float sum[16];
+    if (rows * AITERI_DOT_KEYS == 16) {
+        AITERI_K(hsum16)(acc, sum);
+    } else {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < rows * AITERI_DOT_KEYS; i += 4) {
+            const int last = rows * AITERI_DOT_KEYS - 1;
+            AITERI_K(hsum4)(acc[i], acc[i + 1 < last ? i + 1 : last],
+                            acc[i + 2 < last ? i + 2 : last], acc[i + 3 < last ? i + 3 : last],
+                            sum + i);
         }
     }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++)
+        memcpy(s + r * s_stride, sum + r * AITERI_DOT_KEYS, AITERI_DOT_KEYS * sizeof(float));
 }
 
 static float AITERI_K(stream_softmax)(float *s, float *m, float *l)

@@ -17,10 +17,9 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
                                              int64_t q_stride, int32_t dim, const void *const *key,
                                              const int rows)
 {
-    AITERI_K(vf) acc[4][4];
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
@@ -30,7 +29,8 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
         }
     }
     if (d < dim) {
@@ -39,21 +39,22 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
             const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
             AITERI_UNROLL(8)
             for (int r = 0; r < rows; r++)
-                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_prefetch *prefetch)
+                                 const char *const *ahead)
 {
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++)
+            for (int32_t line = 0; line < AITERI_LINES(dim); line++)
+                AITERI_PREFETCH(ahead[i + k] + line * AITERI_LINE);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -71,8 +72,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_prefetch *prefetch,
-                                              int32_t lines)
+                                              const int vectors, const char *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
@@ -80,7 +80,9 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        if (vectors > 1)
+            for (int32_t line = 0; line < AITERI_LINES(AITERI_AXPY_VECTORS * AITERI_LANES); line++)
+                AITERI_PREFETCH(ahead[i] + d * sizeof(AITERI_TYPE_C) + line * AITERI_LINE);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++)
@@ -102,29 +104,29 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_prefetch *prefetch)
+                                             const char *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
     for (; d + strip <= dim; d += strip)
         AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             prefetch, AITERI_LINES(strip));
+                             ahead);
     for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
 }
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_prefetch *prefetch)
+                                  const char *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
         switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
         }
     }
 }

@@ -42,6 +42,8 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
     aiteri_check_extent(c, names[1], cache, 3, src->shape[2], "the head_dim of the new rows");
     aiteri_check_range(c, names[0], src->shape[2], 1, AITERI_MAX_HEAD_DIM);
     aiteri_check_range(c, names[0], src->shape[1], 1, 65535);
+    aiteri_check_extent(c, names[1], cache, 0, a->k_cache.shape[0], "blocks of k_cache");
+    aiteri_check_extent(c, names[1], cache, 1, a->k_cache.shape[1], "page_size of k_cache");
     aiteri_check_range(c, names[1], cache->shape[1], 1, INT32_MAX - 1);
     aiteri_check_range(c, names[1], cache->shape[0], 0, INT32_MAX - 1);
     const int per_token = a->quant == AITER_QUANT_PER_TOKEN_HEAD;
@@ -82,8 +84,6 @@ static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
         AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
                       "%s.v_cache: dtype is %s, expected %s (= k_cache.dtype)", c->op,
                       aiter_dtype_name(a->v_cache.dtype), aiter_dtype_name(a->k_cache.dtype));
-    aiteri_check_extent(c, "v_cache", &a->v_cache, 0, a->k_cache.shape[0], "blocks of k_cache");
-    aiteri_check_extent(c, "v_cache", &a->v_cache, 1, a->k_cache.shape[1], "page_size of k_cache");
     if (aiteri_check_tensor(c, "slot_mapping", &a->slot_mapping, 1, 1,
                             AITERI_TYPE_BIT(AITER_I32) | AITERI_TYPE_BIT(AITER_I64), 1))
         aiteri_check_extent(c, "slot_mapping", &a->slot_mapping, 0, a->k.shape[0], "tokens of k");

@@ -12,14 +12,14 @@
 #include "../cpu/kernel_table.h"
 
 enum {
-    AITERI_STREAM_ROWS = 16,   /* packed rows up to which a sequence takes the stream family */
-    AITERI_STREAM_SPLIT = 512, /* keys per piece of a stream ... */
-    AITERI_STREAM_SPLITS = 64, /* ... doubled until there are at most so many */
-    AITERI_TILE_SPLIT = 2304,  /* the same for tiles, of sequences with few query rows */
+    AITERI_STREAM_ROWS = 16,    /* packed rows up to which a sequence takes the stream family */
+    AITERI_STREAM_SPLIT = 1024, /* keys per piece of a stream ... */
+    AITERI_STREAM_SPLITS = 64,  /* ... doubled until there are at most so many */
+    AITERI_TILE_SPLIT = 2304,   /* the same for tiles, of sequences with few query rows */
     AITERI_TILE_SPLITS = 32,
     AITERI_TILE_SPLIT_ROWS = 1024, /* packed rows up to which tiles are split at all */
-    AITERI_TILES_PER_WORK = 8,
-    AITERI_TILE_STATE_BYTES = 192 * 1024, /* Q^T and O^T of one work: most of a small L2 */
+    AITERI_TILES_PER_WORK = 12,
+    AITERI_TILE_STATE_BYTES = 576 * 1024, /* Q^T and O^T of one work: about half of an L2 */
     AITERI_STREAM_STATE_ROWS = 128,
     AITERI_WORK_INTS = 8,
     AITERI_REDUCE_INTS = 4
