@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FILES_PATH = 4096 };
+enum { FILES_PATH = 4096, FILES_UP = 4 };
 
 /* 0, or -1 with a line in err. The text ends with a zero that *size does not count; free it. */
 static int files_read(const char *path, char **text, size_t *size, char *err, size_t errlen)
@@ -52,21 +52,23 @@ static void files_directory(const char *path, char *directory, size_t size)
     directory[length] = 0;
 }
 
-/* Finds a file of examples/: beside this source where it was compiled, beside or above the program,
- * or in the working directory. 0, or -1. */
+/* Finds a file of examples/ from this source where it was compiled, from the program's place or
+ * from the working directory: there, or in examples/ of one of the directories above. 0, or -1. */
 static int files_find(const char *name, const char *program, char *path, size_t size)
 {
-    char running[FILES_PATH], bases[3][FILES_PATH];
-    static const char *const below[] = {"", "examples/", "../", "../examples/", "../../examples/"};
-    files_directory(__FILE__, bases[0], FILES_PATH);
+    char running[FILES_PATH], base[3][FILES_PATH];
     ssize_t length = readlink("/proc/self/exe", running, sizeof running - 1);
     if (length > 0) running[length] = 0;
-    files_directory(length > 0 ? running : program, bases[1], FILES_PATH);
-    bases[2][0] = 0;
+    files_directory(__FILE__, base[0], FILES_PATH);
+    files_directory(length > 0 ? running : program, base[1], FILES_PATH);
+    base[2][0] = 0;
     for (int i = 0; i < 3; i++) {
-        for (size_t j = 0; j < sizeof below / sizeof below[0]; j++) {
-            int written = snprintf(path, size, "%s%s%s", bases[i], below[j], name);
-            if (written > 0 && (size_t)written < size && access(path, R_OK) == 0) return 0;
+        for (int up = 0; up <= FILES_UP; up++) {
+            for (int inside = up > 0; inside < 2; inside++) {
+                int n = snprintf(path, size, "%s%.*s%s%s", base[i], 3 * up, "../../../../",
+                                 inside ? "examples/" : "", name);
+                if (n > 0 && (size_t)n < size && access(path, R_OK) == 0) return 0;
+            }
         }
     }
     return -1;

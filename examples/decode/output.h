@@ -77,7 +77,7 @@ static void output_flush(output *o, result *r)
 /* Ends the line of a result and separates it from the next. */
 static void output_close(output *o, result *r)
 {
-    if (r->last != '\n') putchar('\n');
+    if (r->last != '\n' && (r->last || o->how->ids)) putchar('\n');
     if (!o->how->ids && o->current + 1 < o->count) puts("---");
     fflush(stdout);
     if (!o->how->quiet) fputc('\n', stderr);
