@@ -221,6 +221,16 @@ static void fixed_arena(void)
 
 /* ---- threads ---- */
 
+/* A loop that makes calls of its own, on another context and without one. */
+static void nested(void *user, void (*body)(void *arg, int32_t i), void *arg, int32_t n)
+{
+    int32_t i;
+    for (i = 0; i < n; i++) {
+        free(bits_with(i % 2 ? (aiter_context *)user : NULL).data);
+        body(arg, n - 1 - i);
+    }
+}
+
 static void callers_threads(void)
 {
     aiter_context_desc d;
@@ -236,6 +246,20 @@ static void callers_threads(void)
     got = bits_with(ctx);
     CHECK(slots > 0, "the caller's threads were not used");
     CHECK(bits_equal(&got, &want), "bits differ on the caller's threads");
+    free(got.data);
+    aiter_context_destroy(ctx);
+    d.num_threads = 1; /* one worker, and a loop that uses another context in between */
+    d.parallel_for = nested;
+    d.user = one;
+    CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
+    got = bits_with(ctx);
+    CHECK(bits_equal(&got, &want), "bits differ with one worker");
+    free(got.data);
+    aiter_context_destroy(ctx);
+    d.num_threads = 3;
+    CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
+    got = bits_with(ctx);
+    CHECK(bits_equal(&got, &want), "bits differ when the loop is nested");
     free(got.data);
     free(want.data);
     aiter_context_destroy(ctx);

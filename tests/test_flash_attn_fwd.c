@@ -1,5 +1,5 @@
 /* test_flash_attn_fwd.c -- aiter_flash_attn_fwd against the oracle: tile and page edges, every
- * option and type, the shapes that AITER's and FlyDSL's own tests use, random sweeps. */
+ * option and type, extreme numbers, random sweeps. */
 #include "test.h"
 #include "reference.c"
 #include "case_run.h"
@@ -277,87 +277,6 @@ static void extremes(void)
     }
 }
 
-/* The (Sq, Sk) and head_dim lists of AITER's own tests, B and H shrunk. */
-static const int list_l10[][2] = {{113, 203},   {128, 217},  {113, 211},   {108, 256},
-                                  {256, 512},   {512, 256},  {1024, 1024}, {1023, 1024},
-                                  {1024, 1023}, {2048, 2048}};
-static const int list_d12[][2] = {{32, 32},   {40, 40},   {59, 59},   {64, 64},
-                                  {96, 96},   {111, 111}, {128, 128}, {160, 160},
-                                  {192, 192}, {224, 224}, {256, 256}, {192, 128}};
-
-static void spec_dense(void)
-{
-    attn_case c;
-    int s, d, n = 0;
-    for (s = 0; s < COUNT(list_l10); s++) {
-        for (d = 0; d < COUNT(list_d12); d++, n++) {
-            if (s >= 6 && d != (s * 5) % 12) continue; /* the large ones once each */
-            c = plain(list_l10[s][0], list_l10[s][1], list_d12[d][0]);
-            c.core = 0;
-            c.dv = list_d12[d][1];
-            c.hq = s >= 6 ? 1 : 2;
-            c.q_type = n % 3 == 0 ? AITER_F32 : n % 3 == 1 ? AITER_F16 : AITER_BF16;
-            c.mask = (aiter_mask)(n % 5);
-            c.left = (int)(c.seed % (unsigned)c.sk);
-            c.right = (int)(c.seed / 7 % (unsigned)c.sk);
-            c.layout = (attn_layout)(n % LAYOUT_COUNT);
-            c.form = n % 4 == 3 ? FORM_VARLEN : n % 4 == 2 ? FORM_PADDED : FORM_DENSE;
-            c.alibi = n % 7 == 1;
-            c.bias = n % 7 == 2 ? BIAS_SQ_SK : BIAS_NONE;
-            c.sinks = n % 7 == 3;
-            case_run(&c);
-        }
-    }
-}
-
-/* Sequence lengths, heads as in their lists; D 128 or as given. Large products stand for a run of
- * their last rows: rows [S - q, S) of a causal problem are the problem (q, S). */
-static void spec_kernels(void)
-{
-    static const int opus[][3] = {{64, 8, 2},   {128, 16, 1},  {100, 8, 2}, {127, 8, 8},
-                                  {129, 32, 8}, {200, 16, 16}, {256, 8, 1}, {512, 8, 2},
-                                  {1000, 8, 8}, {1023, 16, 4}, {4096, 8, 2}};
-    static const int flydsl[] = {1,   2,   7,   30,  31,  33,  63,  64,  65,   127,  128,  129,
-                                 192, 255, 256, 257, 384, 511, 512, 513, 1024, 2048, 4096, 8192};
-    static const int cross[][2] = {{31, 65},    {63, 33},     {129, 255}, {257, 127},  {1024, 8192},
-                                   {512, 128},  {512, 160},   {128, 32},  {128, 2048}, {130, 2048},
-                                   {128, 2300}, {8192, 1024}, {1, 147},   {16, 32768}, {4, 98144}};
-    attn_case c;
-    int i, rows;
-    for (i = 0; i < COUNT(opus); i++) {
-        int group = opus[i][1] / opus[i][2];
-        rows = opus[i][0] <= 256 ? opus[i][0] : 60;
-        c = plain(rows, opus[i][0], i % 2 ? 192 : 128);
-        c.core = 0;
-        c.dv = 128;
-        c.hq = group > 1 ? group : 2;
-        c.hk = group > 1 ? 1 : 2;
-        c.q_type = AITER_BF16;
-        c.mask = AITER_MASK_CAUSAL;
-        case_run(&c);
-    }
-    for (i = 0; i < COUNT(flydsl); i++) {
-        c = plain(flydsl[i] <= 256 ? flydsl[i] : 40, flydsl[i], i % 2 ? 64 : 128);
-        c.core = 0;
-        c.hq = flydsl[i] <= 256 ? 2 : 1;
-        c.hk = c.hq;
-        c.q_type = i % 3 ? AITER_BF16 : AITER_F16;
-        c.mask = i % 4 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
-        c.splits = i % 5 == 4 ? 3 : 0;
-        case_run(&c);
-    }
-    for (i = 0; i < COUNT(cross); i++) {
-        c = plain(cross[i][0], cross[i][1], i % 2 ? 64 : 128);
-        c.core = 0;
-        c.hq = 8;
-        if ((double)c.sq * c.sk > 5e4) c.hq = 1;
-        c.q_type = AITER_F16;
-        c.mask = i % 2 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
-        c.sinks = i % 3 == 0;
-        case_run(&c);
-    }
-}
-
 static void random_sweep(uint64_t seed)
 {
     static const int lengths[] = {0, 1, 2, 3, 16, 24, 48, 63, 64, 65, 96, 128, 200, 513};
@@ -420,7 +339,7 @@ static void flushing(void)
 
 int main(void)
 {
-    test_begin("flash_attn_fwd", 6e9);
+    test_begin("flash_attn_fwd", 3e9);
     run_begin();
     edges();
     splits();
@@ -431,11 +350,6 @@ int main(void)
     extremes();
     if (!test_is_slow()) flushing();
     test_say("core: %" PRId64 " cases, %.3g flops\n", test_global.cases, test_global.spent);
-    test_share(0.5);
-    spec_dense();
-    test_share(0.8);
-    spec_kernels();
-    test_share(1);
     random_sweep(20250101);
     run_end();
     return test_end();
