@@ -83,16 +83,23 @@ static void check_random(void)
 
 /* ---- Rows ---- */
 
+static float exp_of(float x)
+{
+    row_f4 y = row_exp(row_all(x));
+    CHECK(bits_of_float(y[0]) == bits_of_float(y[3]), "lanes differ at %g", x);
+    return y[2];
+}
+
 static void check_row_exp(void)
 {
     double worst = 0;
     for (int i = -8700; i <= 8800; i++) {
         float x = (float)i / 100.0f;
-        double exact = exp((double)x), error = fabs((double)row_exp(x) - exact) / exact;
+        double exact = exp((double)x), error = fabs((double)exp_of(x) - exact) / exact;
         if (error > worst) worst = error;
     }
     CHECK(worst < 4 * 0x1p-24, "exp is off by %.3g", worst);
-    CHECK(row_exp(1e30f) > 1e38f && row_exp(-1e30f) < 1e-37f, "far out it stays finite");
+    CHECK(exp_of(1e30f) > 1e38f && exp_of(-1e30f) < 1e-37f, "far out it stays finite");
 }
 
 static void check_row_norm(void)
