@@ -196,6 +196,14 @@
 #define AITERI_VECTOR_FMA(intrinsic, a, b, c) intrinsic(a, b, c)
 #endif
 
+/* Keeps a vector that several products share in a register: gcc would fold its load into each of them,
+ * and the load ports are what such loops run out of. */
+#if AITERI_X86 && !AITERI_MSVC
+#define AITERI_IN_REGISTER(x) __asm__("" : "+v"(x))
+#else
+#define AITERI_IN_REGISTER(x) ((void)0)
+#endif
+
 /* A float's bits and back. */
 AITERI_FORCE_INLINE uint32_t aiteri_bits_of_f32(float x)
 {

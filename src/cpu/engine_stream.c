@@ -16,9 +16,7 @@ typedef struct aiteri_stream_scratch {
     float *k, *v;         /* widened rows, for types and strides without a loop of their own */
     float *k_scale, *v_scale;
     const void **k_rows, **v_rows;
-    const char *
-        *ahead[2];     /* what to bring nearer while key or value i of this block is worked on */
-    const void **next; /* rows of the next block */
+    const void **ahead[2]; /* rows of the next block, K and V */
 } aiteri_stream_scratch;
 
 enum { AITERI_SCORE_STRIDE = AITERI_STREAM_KEYS + AITERI_PAD };
@@ -42,9 +40,8 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     t->v_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->k_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
     t->v_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
-    t->ahead[0] = (const char **)aiteri_carve(arena, keys, sizeof(void *));
-    t->ahead[1] = (const char **)aiteri_carve(arena, keys, sizeof(void *));
-    t->next = (const void **)aiteri_carve(arena, keys, sizeof(void *));
+    t->ahead[0] = (const void **)aiteri_carve(arena, keys, sizeof(void *));
+    t->ahead[1] = (const void **)aiteri_carve(arena, keys, sizeof(void *));
 }
 
 /* The work being run, for the functions below. */
@@ -56,6 +53,7 @@ typedef struct aiteri_stream {
     int32_t tokens, rows; /* rows = tokens * group, of one kv head */
     int32_t kv_start, kv_heads;
     aiteri_key_range seen;
+    aiteri_ahead ahead[2];    /* K and V */
     const aiteri_work *after; /* what this worker will probably run next, or NULL */
 } aiteri_stream;
 
@@ -116,7 +114,7 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
                               t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
                               aiteri_padded(p->k.dim), x->rows, p->k.dim, t->k_rows, end - first,
-                              t->ahead[0] + (first - block));
+                              &x->ahead[0]);
     if (p->k.scales.data)
         aiteri_source_scales(p, &x->s, &p->k.scales, x->kv_start + h, first, end,
                              t->k_scale + (first - block));
@@ -179,7 +177,7 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     float *o = t->o + (int64_t)h * x->rows * stride;
     if (all) {
         axpy(o, stride, t->s + (first - block), AITERI_SCORE_STRIDE, x->rows, p->v.dim, t->v_rows,
-             end - first, t->ahead[1] + (first - block));
+             end - first, &x->ahead[1]);
         return;
     }
     for (int32_t r = 0; r < x->rows; r++) {
@@ -193,7 +191,7 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
                 axpy(o + (int64_t)r * stride, stride,
                      t->s + (int64_t)r * AITERI_SCORE_STRIDE + (runs[i][0] - block),
                      AITERI_SCORE_STRIDE, 1, p->v.dim, t->v_rows + (runs[i][0] - first),
-                     runs[i][1] - runs[i][0], t->ahead[1] + (runs[i][0] - block));
+                     runs[i][1] - runs[i][0], &x->ahead[1]);
     }
 }
 
@@ -221,9 +219,8 @@ static aiteri_next_block aiteri_stream_next(const aiteri_stream *x, int32_t end)
     return n;
 }
 
-/* Spreads kv head h's share of the next block over the places of this one. Where the heads of a
- * token lie side by side that is every head of a slice of its tokens, one row after the other in
- * memory; else this head's own rows. */
+/* Aims the prefetch at kv head h's share of the next block: where the heads of a token lie side by
+ * side, all heads of a slice of its tokens in one run of memory; else this head's own rows. */
 static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_block *n)
 {
     const aiteri_problem *p = x->e->problem;
@@ -231,20 +228,19 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_blo
     const int32_t keys = (int32_t)aiteri_max(0, n->end - n->first);
     for (int kv = 0; kv < 2; kv++) {
         const aiteri_source *src = source[kv];
-        const char **ahead = x->t->ahead[kv];
         const int joined = x->kv_heads > 1 && src->stride_head == src->dim;
-        const int32_t heads = joined ? x->kv_heads : 1;
-        const int32_t from = joined ? keys * h / heads : 0;
-        const int32_t to = joined ? keys * (h + 1) / heads : keys;
-        const int64_t step = aiteri_bytes_of(src->dtype, src->stride_head);
-        int32_t i = 0;
+        const int32_t heads = joined ? x->kv_heads : 1, share = joined ? h : 0;
+        const int32_t from = keys * share / heads, to = keys * (share + 1) / heads;
+        aiteri_ahead *ahead = &x->ahead[kv];
+        memset(ahead, 0, sizeof *ahead);
+        if (from == to) continue;
         aiteri_source_rows(p, &n->s, src, joined ? n->kv_start : n->kv_start + h, n->first + from,
-                           n->first + to, x->t->next);
-        for (int32_t t = 0; t < to - from; t++)
-            for (int32_t head = 0; head < heads && i < AITERI_STREAM_KEYS; head++)
-                ahead[i++] = (const char *)x->t->next[t] + head * step;
-        for (; i < AITERI_STREAM_KEYS + AITERI_STREAM_SLACK; i++)
-            ahead[i] = i > 0 ? ahead[i - 1] : (const char *)x->t->q;
+                           n->first + to, x->t->ahead[kv]);
+        ahead->rows = x->t->ahead[kv];
+        ahead->count = to - from;
+        ahead->bytes = aiteri_bytes_of(src->dtype, (int64_t)src->dim * heads);
+        ahead->at = (const char *)ahead->rows[0];
+        ahead->end = ahead->at + ahead->bytes;
     }
 }
 

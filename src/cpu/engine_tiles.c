@@ -8,13 +8,6 @@
 
 #include "engine_rows.c"
 
-/* Rows to bring towards the core, `lines` cache lines each, and how far that has got. */
-typedef struct aiteri_prefetch {
-    const char *const *rows;
-    int32_t count, lines;
-    int32_t row, line;
-} aiteri_prefetch;
-
 /* One tile of packed query rows and its running state. */
 typedef struct aiteri_tile {
     float *qt, *ot, *m, *l;  /* [dim][lanes], [dim_v][lanes], [lanes], [lanes] */
@@ -29,8 +22,6 @@ typedef struct aiteri_tile_scratch {
     aiteri_tile tile[AITERI_TILES_PER_WORK];
     float *st, *bias, *k, *v, *rows, *factor;
     const void **pointers;
-    const void **next;        /* rows of K, then of V, of the block after this one */
-    aiteri_prefetch ahead[2]; /* walks them while the tiles of this block are worked on */
 } aiteri_tile_scratch;
 
 /* The same layout function measures (arena without base) and hands out. */
@@ -61,7 +52,6 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
         (float *)aiteri_carve(arena, n * (padded > padded_v ? padded : padded_v), sizeof(float));
     t->factor = (float *)aiteri_carve(arena, n, sizeof(float));
     t->pointers = (const void **)aiteri_carve(arena, AITERI_TILE_KEYS, sizeof(void *));
-    t->next = (const void **)aiteri_carve(arena, 2 * AITERI_TILE_KEYS, sizeof(void *));
 }
 
 typedef struct aiteri_packed_row {
@@ -185,41 +175,6 @@ static void aiteri_key_block_load(const aiteri_engine *e, const aiteri_sequence 
     }
 }
 
-/* Aims the prefetch at the rows of the next block. */
-static void aiteri_tile_aim(const aiteri_engine *e, const aiteri_sequence *s, int32_t kv_head,
-                            aiteri_tile_scratch *t, const aiteri_key_block *next)
-{
-    const aiteri_source *source[2] = {&e->problem->k, &e->problem->v};
-    for (int kv = 0; kv < 2; kv++) {
-        const void **rows = t->next + kv * AITERI_TILE_KEYS;
-        aiteri_prefetch *ahead = &t->ahead[kv];
-        memset(ahead, 0, sizeof *ahead);
-        ahead->rows = (const char *const *)rows;
-        ahead->lines = (int32_t)aiteri_ceil_div(aiteri_bytes_of(source[kv]->dtype, source[kv]->dim),
-                                                AITERI_LINE);
-        if (next->resume >= next->end && next->gap > next->first) {
-            aiteri_source_rows(e->problem, s, source[kv], kv_head, next->first, next->gap, rows);
-            ahead->count = next->gap - next->first;
-        } else if (next->resume < next->end) {
-            aiteri_source_rows(e->problem, s, source[kv], kv_head, next->resume, next->end, rows);
-            ahead->count = next->end - next->resume;
-        }
-    }
-}
-
-/* One share of the next block, for one of the two products of one of the tiles. */
-static void aiteri_tile_prefetch(aiteri_prefetch *ahead, int32_t shares)
-{
-    int32_t lines = ahead->count * ahead->lines / shares + 1;
-    while (lines-- > 0 && ahead->row < ahead->count) {
-        AITERI_PREFETCH(ahead->rows[ahead->row] + (int64_t)ahead->line * AITERI_LINE);
-        if (++ahead->line == ahead->lines) {
-            ahead->line = 0;
-            ahead->row++;
-        }
-    }
-}
-
 /* Every V row that the block holds is finite: then weight 0 hides a key completely. */
 static int aiteri_key_block_finite(const aiteri_engine *e, const aiteri_tile_scratch *t,
                                    aiteri_key_block *b)
@@ -236,7 +191,7 @@ static int aiteri_key_block_finite(const aiteri_engine *e, const aiteri_tile_scr
 
 /* One tile against one loaded block, clipped to what the tile itself can see. */
 static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, const aiteri_work *w,
-                             aiteri_tile_scratch *t, int32_t index, int32_t tiles,
+                             aiteri_tile_scratch *t, int32_t index,
                              aiteri_key_block *b)
 {
     const aiteri_problem *p = e->problem;
@@ -248,7 +203,6 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
     const aiteri_key_block own = aiteri_key_block_clip(tile->seen, b->first, b->end);
     if (own.first >= own.end) return;
     const int32_t runs[2][2] = {{own.first, own.gap}, {own.resume, own.end}};
-    aiteri_tile_prefetch(&t->ahead[0], tiles);
     for (int i = 0; i < 2; i++)
         kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes,
                             t->k + (runs[i][0] - b->first) * k_stride, k_stride,
@@ -271,7 +225,6 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
         kernels->tile_adjust(t->st, own.first, own.end - own.first, &adjust);
     }
     kernels->tile_softmax(t->st, own.end - own.first, tile->m, tile->l, tile->ot, p->v.dim);
-    aiteri_tile_prefetch(&t->ahead[1], tiles);
     const int guarded = masked && !aiteri_key_block_finite(e, t, b);
     for (int i = 0; i < 2; i++) {
         const float *v = t->v + (runs[i][0] - b->first) * v_stride;
@@ -320,13 +273,10 @@ static void aiteri_run_tile_work(const aiteri_engine *e, const aiteri_work *w,
         aiteri_visible_keys_of_span(p, s.seqlen_q, s.seqlen_k, w->q_start, w->q_end);
     for (int32_t at = w->kv_start; at < w->kv_end; at += AITERI_TILE_KEYS) {
         const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_TILE_KEYS, w->kv_end);
-        const int32_t after = (int32_t)aiteri_min((int64_t)end + AITERI_TILE_KEYS, w->kv_end);
         aiteri_key_block block = aiteri_key_block_clip(seen, at, end);
-        const aiteri_key_block next = aiteri_key_block_clip(seen, end, after);
         if (block.first >= block.end) continue;
         aiteri_key_block_load(e, &s, w->head_start / p->group, t, &block);
-        aiteri_tile_aim(e, &s, w->head_start / p->group, t, &next);
-        for (int32_t i = 0; i < tiles; i++) aiteri_tile_step(e, &s, w, t, i, tiles, &block);
+        for (int32_t i = 0; i < tiles; i++) aiteri_tile_step(e, &s, w, t, i, &block);
     }
     for (int32_t i = 0; i < tiles; i++) aiteri_tile_end(e, &s, w, i * lanes, &t->tile[i], t);
 }

@@ -27,7 +27,8 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
             AITERI_UNROLL(8)
             for (int i = 0; i < AITERI_DOT_KEYS; i++)
                 acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
@@ -48,13 +49,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 const char *const *ahead)
+                                 aiteri_ahead *ahead)
 {
+    aiteri_ahead local = *ahead;
+    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++)
-            for (int32_t line = 0; line < AITERI_LINES(dim); line++)
-                AITERI_PREFETCH(ahead[i + k] + line * AITERI_LINE);
+        AITERI_K(fetch_lines)(&local, lines);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -66,23 +66,23 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
+    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const char *const *ahead)
+                                              const int vectors, aiteri_ahead *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        if (vectors > 1)
-            for (int32_t line = 0; line < AITERI_LINES(AITERI_AXPY_VECTORS * AITERI_LANES); line++)
-                AITERI_PREFETCH(ahead[i] + d * sizeof(AITERI_TYPE_C) + line * AITERI_LINE);
+        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++)
@@ -104,7 +104,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             const char *const *ahead)
+                                             aiteri_ahead *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -117,7 +117,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  const char *const *ahead)
+                                  aiteri_ahead *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
