@@ -120,6 +120,7 @@ static inline aiter_tensor place_tensor(const attn_problem *p, const attn_place 
         is_compact &= x.stride[at] == compact;
         compact *= x.shape[at];
     }
+    if (compact == 0 && p->c.seed % 3 == 0) x.data = NULL; /* nothing there */
     if (is_compact && p->c.seed % 2 == 0) memset(x.stride, 0, sizeof x.stride);
     return x;
 }
@@ -199,13 +200,15 @@ static inline void problem_page(attn_problem *p, int slack)
 
 static inline aiter_tensor problem_ints(attn_problem *p, const int *values, int n)
 {
-    test_buffer *b = problem_buffer(p, (size_t)n * 4, 0);
+    attn_place t;
     int i;
+    place_extent(&t, AITER_I32, n, 1, 1, 1);
+    place_alone(p, &t, "0123", 0, p->c.layout == LAYOUT_STEP ? 2 : 1, SLACK_NAN);
     for (i = 0; i < n; i++) {
         int32_t x = values[i];
-        memcpy(b->data + 4 * i, &x, 4);
+        memcpy(t.buffer->data + 4 * place_at(&t, i, 0, 0, 0), &x, 4);
     }
-    return aiter_tensor_1d(b->data, AITER_I32, n);
+    return place_tensor(p, &t, "0");
 }
 
 static inline aiter_tensor problem_starts(attn_problem *p, const int64_t *starts)

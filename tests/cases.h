@@ -73,6 +73,7 @@ typedef struct attn_case {
     double bias_size; /* 0: 1 */
     int bias_holes;   /* n: every n-th entry is -infinity */
     int sinks;
+    double sink_size; /* 0: 2 */
     int page, splits;
     aiter_scale_kind scale_kind; /* int8 */
     int no_lse;
@@ -261,7 +262,7 @@ static inline void problem_rows(attn_problem *p, int tensor, int heads, int d, c
                 for (e = 0; e < d; e++) {
                     double x = problem_value(c->seed, tensor, c->first_seq + b, h, name, e);
                     if (dtype == AITER_I8) {
-                        x = problem_round(dtype, x * 127) * scales[problem_scale_index(p, b, h, j)];
+                        x = problem_round(dtype, x * 128) * scales[problem_scale_index(p, b, h, j)];
                     } else {
                         x = problem_round(dtype, x * by);
                     }
@@ -335,7 +336,8 @@ static inline void problem_new(attn_problem *p, const attn_case *wanted)
     problem_rows(p, 3, c->hk, c->dv, p->len_k, p->start_k, c->kv_type, nonzero(c->v_size, 1),
                  p->v_scales, p->v);
     for (h = 0; h < c->hq; h++) {
-        p->sinks[h] = problem_round(AITER_F32, 2 * problem_value(c->seed, 6, 0, h, 0, 0));
+        p->sinks[h] = problem_round(AITER_F32, nonzero(c->sink_size, 2) *
+                                                   problem_value(c->seed, 6, 0, h, 0, 0));
         for (b = 0; b < c->b; b++) {
             int64_t seq = c->alibi == 2 ? c->first_seq + b : 0;
             double x = problem_value(c->seed, 5, seq, h, 0, 0);

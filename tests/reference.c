@@ -78,7 +78,7 @@ void ref_store(aiter_dtype dtype, void *data, int64_t index, double value)
         memcpy((char *)data + index * 2, &h, 2);
         break;
     case AITER_I8:
-        r = value > 127 ? 127 : value < -127 ? -127 : value;
+        r = value > 127 ? 127 : value < -128 ? -128 : value;
         ((int8_t *)data)[index] = (int8_t)lrint(r);
         break;
     default: break;

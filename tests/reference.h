@@ -7,7 +7,7 @@
 
 /* One element, exactly: dtype is AITER_F32, F16, BF16 or I8. The conversions work on integers. */
 double ref_load(aiter_dtype dtype, const void *data, int64_t index);
-/* Rounds to nearest even; overflow gives infinity, int8 saturates to +-127. */
+/* Rounds to nearest even; overflow gives infinity, int8 saturates. */
 void ref_store(aiter_dtype dtype, void *data, int64_t index, double value);
 
 /* Which keys a row sees; the fields mean what they mean in the args structs. */

@@ -126,6 +126,28 @@ static void reports(void)
     aiter_context_destroy(other);
 }
 
+/* AITER_ISA caps the kernel set as isa_max does; what it cannot name it does not change. */
+static void environment(void)
+{
+    const char *old = getenv("AITER_ISA");
+    char *kept = old ? strdup(old) : NULL;
+    aiter_isa before = aiter_context_info(NULL).isa;
+    aiter_context *ctx;
+    setenv("AITER_ISA", "scalar", 1);
+    CHECK(aiter_context_info(NULL).isa == AITER_ISA_SCALAR, "AITER_ISA without a context");
+    ctx = test_context(before, 1);
+    CHECK(aiter_context_info(ctx).isa == AITER_ISA_SCALAR, "AITER_ISA under isa_max");
+    aiter_context_destroy(ctx);
+    setenv("AITER_ISA", "no such set", 1);
+    ctx = test_context(AITER_ISA_SCALAR, 1);
+    CHECK(aiter_context_info(ctx).isa == AITER_ISA_SCALAR, "isa_max beside an unknown AITER_ISA");
+    aiter_context_destroy(ctx);
+    if (kept) setenv("AITER_ISA", kept, 1);
+    if (!kept) unsetenv("AITER_ISA");
+    CHECK(aiter_context_info(NULL).isa == before, "AITER_ISA as before");
+    free(kept);
+}
+
 /* ---- memory ---- */
 
 typedef struct counting {
@@ -336,6 +358,7 @@ int main(void)
     test_begin("context", 1e8);
     bad_descriptions();
     reports();
+    environment();
     hooks();
     fixed_arena();
     callers_threads();

@@ -112,9 +112,21 @@ static void dims(void)
 /* Masks with lengths on both sides of each other, and every option that goes with them. */
 static void options(void)
 {
-    static const int windows[][3] = {{-1, -1, 0},     {0, 0, 0},  {7, 3, 0},  {-1, 5, 0},
-                                     {5, -1, 0},      {3, 0, 2},  {7, 3, 4},  {0, 0, 70},
-                                     {1000, 1000, 0}, {2, -1, 3}, {40, 0, 1}, {-1, 0, 0}};
+    static const int windows[][3] = {{-1, -1, 0},
+                                     {0, 0, 0},
+                                     {7, 3, 0},
+                                     {-1, 5, 0},
+                                     {5, -1, 0},
+                                     {3, 0, 2},
+                                     {7, 3, 4},
+                                     {0, 0, 70},
+                                     {1000, 1000, 0},
+                                     {2, -1, 3},
+                                     {INT32_MAX, INT32_MAX, INT32_MAX},
+                                     {4, INT32_MAX, 1},
+                                     {INT32_MAX, 2, 0},
+                                     {40, 0, 1},
+                                     {-1, 0, 0}};
     static const int lengths[][2] = {{5, 70}, {70, 5}, {33, 33}, {1, 129}, {26, 97}, {3, 0}};
     attn_case c;
     int i, j, n;
@@ -151,9 +163,9 @@ static void options(void)
         c.layout = i % 2 ? LAYOUT_GAPS : LAYOUT_STEP;
         case_run(&c);
     }
-    for (i = 0; i <= 9; i++) {
+    for (i = 0; i <= 10; i++) {
         c = plain(i % 2 ? 3 : 30, 1100, 4);
-        c.splits = i;
+        c.splits = i < 10 ? i : INT32_MAX;
         c.mask = i % 3 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
         c.sinks = i % 2;
         case_run(&c);
@@ -222,6 +234,13 @@ static void forms(void)
             }
         }
     }
+    for (i = 0; i < 12; i++) { /* nothing to do, in several ways */
+        c = plain(i % 4 == 0 ? 0 : 5, i % 4 == 1 ? 0 : 9, 4);
+        c.form = (attn_form)(i % FORM_COUNT);
+        c.b = i % 4 == 2 ? 0 : 2;
+        c.ragged = i % 4 == 3;
+        case_run(&c);
+    }
     for (i = 0; i < COUNT(pages); i++) {
         for (form = FORM_PAGED; form <= FORM_MIXED; form++) {
             c = plain(form == FORM_MIXED ? 26 : 1, 131, 8);
@@ -243,7 +262,9 @@ static void extremes(void)
     static const double sizes[][3] = {{1e2, 1e2, 1},        {1e19, 1e19, 1},   {1e-22, 1e-20, 1},
                                       {1, 1e-30, 1e-30},    {1e-38, 1, 1e-38}, {1, 1, 1e30},
                                       {3e-39, 3e-39, 4e-39}};
-    static const double biases[] = {1e4, 3e38, 1e-40};
+    static const double half[][3] = {
+        {6e4, 6e-5, 1e-6}, {1e-6, 1, 1e-7}, {1, 1, 6.5e4}, {1, 1, 1e6}, {1e-7, 1e-7, 5e-8}};
+    static const double biases[] = {1e4, 3e38, 1e-40}, sinks[] = {60, 1e4, 3e38, 1e-39};
     attn_case c;
     int i, wide, v;
     for (wide = 0; wide < 2; wide++) {
@@ -265,6 +286,25 @@ static void extremes(void)
             c = plain(wide ? 26 : 2, 600, 8);
             c.values = (attn_values)v;
             c.mask = AITER_MASK_CAUSAL;
+            case_run(&c);
+        }
+        for (i = 0; i < COUNT(half); i++) {
+            c = plain(wide ? 26 : 2, 70, 5);
+            c.q_type = i % 2 ? AITER_BF16 : AITER_F16;
+            c.kv_type = i == 3 ? AITER_F32 : c.q_type;
+            c.q_size = half[i][0];
+            c.k_size = half[i][1];
+            c.v_size = half[i][2];
+            c.out_type = AITER_F16;
+            case_run(&c);
+        }
+        for (i = 0; i < COUNT(sinks); i++) {
+            c = plain(wide ? 26 : 2, 90, 4);
+            c.mask = AITER_MASK_CAUSAL;
+            c.sinks = 1;
+            c.sink_size = sinks[i];
+            case_run(&c);
+            c.sk = i; /* rows that see nothing but the sink */
             case_run(&c);
         }
         for (i = 0; i < 3; i++) {

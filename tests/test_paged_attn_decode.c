@@ -101,6 +101,13 @@ static void options(void)
         c.no_lse = i % 7 == 6;
         case_run(&c);
     }
+    for (i = 0; i < 3 && !test_is_slow(); i++) { /* heads and dims of a latent cache */
+        c = decode(i == 2 ? 16 : 128, 1, 1 + i % 2, 70, 576, i ? 64 : 1);
+        c.dv = 512;
+        c.b = 1;
+        c.kv_type = i ? AITER_BF16 : AITER_F16;
+        case_run(&c);
+    }
     c = decode(2, 1, 2, 70, 8, 16);
     c.b = 4;
     c.len_k = few; /* an empty sequence, and fewer keys than new tokens */

@@ -163,6 +163,32 @@ static void powers_of_two(aiter_context *ctx)
     }
 }
 
+/* Asking for the log-sum-exp does not change the output. */
+static void lse_or_none(aiter_context *ctx)
+{
+    int n;
+    for (n = 0; n < SHAPES; n++) {
+        attn_case c = shape(n);
+        attn_problem with, without;
+        output_bits a, b;
+        int64_t row = (c.dq + 1) * 4, i, bad = 0;
+        problem_new(&with, &c);
+        a = problem_run(&with, ctx, SLACK_NAN, 0, "with lse");
+        c.no_lse = 1;
+        problem_new(&without, &c);
+        b = problem_run(&without, ctx, SLACK_NAN, 0, "without lse");
+        for (i = 0; i < a.bytes / row; i++) {
+            bad += memcmp(a.data + i * row, b.data + i * (row - 4), (size_t)row - 4) != 0;
+        }
+        CHECK(bad == 0, "%" PRId64 " rows depend on lse: %s", bad, case_text(&c));
+        free(a.data);
+        free(b.data);
+        problem_free(&with);
+        problem_free(&without);
+        test_global.cases++;
+    }
+}
+
 /* NaN or infinity in one place reaches the rows that see it, and no other. */
 static void not_a_number(aiter_context *ctx)
 {
@@ -245,6 +271,7 @@ int main(void)
         split_and_merged(ctx);
         repeated_heads(ctx);
         powers_of_two(ctx);
+        lse_or_none(ctx);
         not_a_number(ctx);
         workspace_is_monotone(ctx);
     }
