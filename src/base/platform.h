@@ -215,6 +215,9 @@ AITERI_FORCE_INLINE uint32_t aiteri_bits_of_f32(float x)
 AITERI_FORCE_INLINE float aiteri_f32_of_bits(uint32_t u)
 {
     float x;
+#if AITERI_CLANG_FAST_MATH
+    __asm__("" : "+r"(u)); /* else a function that returns a known infinity returns anything */
+#endif
     memcpy(&x, &u, sizeof x);
     return x;
 }
