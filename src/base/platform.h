@@ -196,8 +196,8 @@
 #define AITERI_VECTOR_FMA(intrinsic, a, b, c) intrinsic(a, b, c)
 #endif
 
-/* Keeps a vector that several products share in a register: gcc would fold its load into each of them,
- * and the load ports are what such loops run out of. */
+/* Keeps a vector that several products share in a register: gcc would fold its load into each of
+ * them, and the load ports are what such loops run out of. */
 #if AITERI_X86 && !AITERI_MSVC
 #define AITERI_IN_REGISTER(x) __asm__("" : "+v"(x))
 #else
