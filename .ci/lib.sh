@@ -59,7 +59,7 @@ job_counted() {
 
 # Sums the lines `N passed, N failed` of a file: prints two numbers.
 counts_in() {
-    awk '/^[0-9]+ passed, [0-9]+ failed$/ { p += $1; f += $3 } END { print p + 0, f + 0 }' "$1"
+    cat "$1" | awk '/^[0-9]+ passed, [0-9]+ failed$/ { p += $1; f += $3 } END { print p + 0, f + 0 }'
 }
 
 # Runs the jobs gathered so far, then adds up and prints what they found.
@@ -108,14 +108,22 @@ all_tests() { basename -s .c tests/test_*.c; }
 library_tests() { all_tests | grep -Ev '^test_(gguf|weights|tokenizer|decode_.*)$'; }
 
 # build_tests OUT COMPILER FLAGS...: compiles the tests named in $names (default: all) into $dir/OUT,
-# against the packed header.
+# against the packed header. Those of the public face share one compiled implementation.
 build_tests() {
-    local out=$dir/$1 name
+    local out=$dir/$1 name how
     shift
     mkdir -p "$out"
+    echo "-- $*"
+    job "implementation: $*" "$* -I. '-DAITER_TEST_LINKED=\"aiter_attn.h\"' -c tests/header/linked.c \
+        -o $out/implementation.o"
+    run_jobs
     for name in ${names:-$(all_tests)}; do
-        job "compile $name: $*" "$* -std=gnu11 -I. -Itests '-DAITER_TEST_HEADER=\"aiter_attn.h\"' \
-            tests/$name.c -o $out/$name -lm -lpthread"
+        how="'-DAITER_TEST_HEADER=\"tests/header/linked.h\"' '-DAITER_TEST_LINKED=\"aiter_attn.h\"' \
+            $out/implementation.o"
+        if grep -qE 'aiteri_|AITERI_' "tests/$name.c" || ! library_tests | grep -qx "$name"; then
+            how="'-DAITER_TEST_HEADER=\"aiter_attn.h\"'"
+        fi
+        job "compile $name" "$* -std=gnu11 -I. -Itests $how tests/$name.c -o $out/$name -lm -lpthread"
     done
     run_jobs
 }
