@@ -49,7 +49,7 @@ typedef struct batch {
     int32_t active[BATCH_SEQUENCES], active_count;
     int32_t blocks_promised; /* to active sequences, taken or not */
     model_step step;
-    int32_t in_step[BATCH_SEQUENCES]; /* which sequence a step's sequence is */
+    int32_t samples[BATCH_SEQUENCES]; /* which sequence a wanted row of the step belongs to */
     int32_t step_prompt_rows;
     int32_t *memory; /* of the step's arrays and of all block lists */
     int32_t *heap;   /* the sampler's */
@@ -87,7 +87,7 @@ static int batch_create(batch *b)
         blocks += (size_t)needed;
     }
     size_t table = (size_t)BATCH_SEQUENCES * (size_t)widest;
-    size_t fixed = 2 * (size_t)MODEL_STEP_ROWS + 2 * (size_t)BATCH_SEQUENCES + 1;
+    size_t fixed = 3 * (size_t)MODEL_STEP_ROWS + 2 * (size_t)BATCH_SEQUENCES + 1;
     b->memory = (int32_t *)malloc((fixed + table + blocks) * sizeof *b->memory);
     b->step.slots = (int64_t *)malloc(MODEL_STEP_ROWS * sizeof *b->step.slots);
     b->heap = (int32_t *)malloc((size_t)b->m->weights.shape.vocabulary * sizeof *b->heap);
@@ -95,7 +95,8 @@ static int batch_create(batch *b)
     b->step.max_blocks = widest;
     b->step.tokens = b->memory;
     b->step.positions = b->step.tokens + MODEL_STEP_ROWS;
-    b->step.row_start = b->step.positions + MODEL_STEP_ROWS;
+    b->step.wanted = b->step.positions + MODEL_STEP_ROWS;
+    b->step.row_start = b->step.wanted + MODEL_STEP_ROWS;
     b->step.lengths = b->step.row_start + BATCH_SEQUENCES + 1;
     b->step.block_table = b->step.lengths + BATCH_SEQUENCES;
     int32_t *next = b->step.block_table + table;
@@ -108,7 +109,7 @@ static int batch_create(batch *b)
 
 static void batch_clear_step(batch *b)
 {
-    b->step.rows = b->step.sequences = b->step_prompt_rows = 0;
+    b->step.rows = b->step.sequences = b->step.wanted_count = b->step_prompt_rows = 0;
     b->step.row_start[0] = 0;
 }
 
@@ -129,9 +130,11 @@ static void batch_add_rows(batch *b, int32_t index, int32_t rows)
     int32_t *table = step->block_table + (size_t)step->sequences * (size_t)step->max_blocks;
     memcpy(table, s->blocks, (size_t)s->block_count * sizeof *table);
     step->lengths[step->sequences] = length;
-    b->in_step[step->sequences++] = index;
-    step->row_start[step->sequences] = step->rows;
+    step->row_start[++step->sequences] = step->rows;
     s->cached = length;
+    if (length < s->count) return; /* more of its prompt is to come */
+    b->samples[step->wanted_count] = index;
+    step->wanted[step->wanted_count++] = step->rows - 1;
 }
 
 /* Rows that a sequence wants next: 1 to decode, or up to the next chunk border of its prompt. */
@@ -213,19 +216,14 @@ static void batch_sample(batch *b, int32_t index, const float *logits)
 /* Samples for every sequence of the step that has no more prompt to read. */
 static int batch_sample_step(batch *b)
 {
-    int32_t rows[MODEL_LOGIT_ROWS], who[MODEL_LOGIT_ROWS], n = 0;
-    for (int32_t i = 0; i < b->step.sequences; i++) {
-        const sequence *s = &b->sequences[b->in_step[i]];
-        if (s->cached == s->count) {
-            who[n] = b->in_step[i];
-            rows[n++] = b->step.row_start[i + 1] - 1;
-        }
-        if (n == 0 || (n < MODEL_LOGIT_ROWS && i + 1 < b->step.sequences)) continue;
-        const float *logits = model_logits(b->m, rows, n);
+    const size_t vocabulary = (size_t)b->m->weights.shape.vocabulary;
+    for (int32_t first = 0; first < b->step.wanted_count; first += MODEL_LOGIT_ROWS) {
+        int32_t n = b->step.wanted_count - first;
+        if (n > MODEL_LOGIT_ROWS) n = MODEL_LOGIT_ROWS;
+        const float *logits = model_logits(b->m, first, n);
         if (!logits) return -1;
-        for (int32_t j = 0; j < n; j++)
-            batch_sample(b, who[j], logits + (size_t)j * (size_t)b->m->weights.shape.vocabulary);
-        n = 0;
+        for (int32_t i = 0; i < n; i++)
+            batch_sample(b, b->samples[first + i], logits + (size_t)i * vocabulary);
     }
     return 0;
 }

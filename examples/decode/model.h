@@ -41,10 +41,11 @@ typedef struct model {
 
 /* One step. Row r is token tokens[r] at positions[r], stored in cache slot slots[r]. Sequence b
  * owns rows [row_start[b], row_start[b + 1]) and has, with them, lengths[b] keys in the blocks
- * block_table[b * max_blocks ...]. */
+ * block_table[b * max_blocks ...]. Logits are asked for of the rows in `wanted` alone, in rising
+ * order; the last layer is spared the others. */
 typedef struct model_step {
-    int32_t rows, sequences, max_blocks;
-    int32_t *tokens, *positions, *row_start, *lengths, *block_table;
+    int32_t rows, sequences, max_blocks, wanted_count;
+    int32_t *tokens, *positions, *row_start, *lengths, *block_table, *wanted;
     int64_t *slots;
 } model_step;
 
@@ -208,27 +209,45 @@ static matmul_job model_product(const gguf_tensor *w, const float *bias, const f
     return job;
 }
 
-/* From the normed input in h to the normed input of what comes next, in h again. */
-static int model_run_layer(model *m, const kv_cache *cache, row_work *work, int32_t layer)
+/* From the normed input in h to the heads' output, in h again. */
+static int model_mix_tokens(model *m, const kv_cache *cache, row_work *work, int32_t layer)
 {
     const model_layer *l = &m->weights.layers[layer];
-    const int32_t rows = work->rows, last = layer + 1 == m->weights.shape.layers;
-    const matmul_job qkv[3] = {model_product(l->q, l->q_bias, m->h, m->q, rows),
-                               model_product(l->k, l->k_bias, m->h, m->k, rows),
-                               model_product(l->v, l->v_bias, m->h, m->v, rows)};
-    const matmul_job out = model_product(l->out, l->out_bias, m->h, m->y, rows);
-    const matmul_job inner[2] = {model_product(l->gate, NULL, m->h, m->gate, rows),
-                                 model_product(l->up, NULL, m->h, m->up, rows)};
-    const matmul_job down = model_product(l->down, NULL, m->gate, m->y, rows);
+    const matmul_job qkv[3] = {model_product(l->q, l->q_bias, m->h, m->q, work->rows),
+                               model_product(l->k, l->k_bias, m->h, m->k, work->rows),
+                               model_product(l->v, l->v_bias, m->h, m->v, work->rows)};
     if (matmul_run(&m->matmul, qkv, 3) != 0) return model_out_of_memory(m);
     rows_run(work, rows_rope);
     double start = seconds_now();
     aiter_status status = model_attend(m, cache, work->step, layer);
     m->attention_seconds += seconds_now() - start;
-    if (status != AITER_OK) {
-        snprintf(m->err, sizeof m->err, "%s", aiter_context_error(m->ctx));
-        return -1;
+    if (status == AITER_OK) return 0;
+    snprintf(m->err, sizeof m->err, "%s", aiter_context_error(m->ctx));
+    return -1;
+}
+
+/* Moves the wanted rows of h and of the residual to the front. */
+static void model_keep_wanted(model *m, row_work *work)
+{
+    const model_shape *s = &m->weights.shape;
+    const size_t width = (size_t)s->width, heads_width = (size_t)s->heads * (size_t)s->v_dim;
+    for (int32_t i = 0; i < work->step->wanted_count; i++) {
+        const size_t to = (size_t)i, from = (size_t)work->step->wanted[i];
+        memmove(m->x + to * width, m->x + from * width, width * sizeof *m->x);
+        memmove(m->h + to * heads_width, m->h + from * heads_width, heads_width * sizeof *m->h);
     }
+    work->rows = work->step->wanted_count;
+}
+
+/* From the heads' output in h to the normed input of what comes next, in h again. */
+static int model_finish_layer(model *m, row_work *work, int32_t layer)
+{
+    const model_layer *l = &m->weights.layers[layer];
+    const int32_t rows = work->rows, last = layer + 1 == m->weights.shape.layers;
+    const matmul_job out = model_product(l->out, l->out_bias, m->h, m->y, rows);
+    const matmul_job inner[2] = {model_product(l->gate, NULL, m->h, m->gate, rows),
+                                 model_product(l->up, NULL, m->h, m->up, rows)};
+    const matmul_job down = model_product(l->down, NULL, m->gate, m->y, rows);
     if (matmul_run(&m->matmul, &out, 1) != 0) return model_out_of_memory(m);
     work->weight = l->ffn_norm;
     rows_run(work, rows_add_norm);
@@ -240,7 +259,7 @@ static int model_run_layer(model *m, const kv_cache *cache, row_work *work, int3
     return 0;
 }
 
-/* Runs a step; afterwards h holds the normed rows that model_logits reads. 0, or -1 with m->err. */
+/* Runs a step; afterwards h holds the wanted rows, normed. 0, or -1 with m->err. */
 static int model_forward(model *m, const kv_cache *cache, const model_step *step)
 {
     row_work work = {0};
@@ -252,24 +271,22 @@ static int model_forward(model *m, const kv_cache *cache, const model_step *step
     rows_run(&work, rows_embed_norm);
     for (int32_t layer = 0; layer < m->weights.shape.layers; layer++) {
         if (*m->stop) return 0;
-        if (model_run_layer(m, cache, &work, layer) != 0) return -1;
+        if (model_mix_tokens(m, cache, &work, layer) != 0) return -1;
+        if (layer + 1 == m->weights.shape.layers) model_keep_wanted(m, &work);
+        if (work.rows > 0 && model_finish_layer(m, &work, layer) != 0) return -1;
     }
     return 0;
 }
 
-/* The logits of up to MODEL_LOGIT_ROWS rows of the last step, [count][vocabulary]; NULL with
- * m->err. */
-static const float *model_logits(model *m, const int32_t *rows, int32_t count)
+/* The logits of wanted rows [first, first + count) of the last step, count at most
+ * MODEL_LOGIT_ROWS: [count][vocabulary], or NULL with m->err. */
+static const float *model_logits(model *m, int32_t first, int32_t count)
 {
-    const size_t width = (size_t)m->weights.shape.width;
-    const matmul_job head = model_product(m->weights.head, NULL, m->y, m->logits, count);
-    for (int32_t i = 0; i < count; i++)
-        memcpy(m->y + (size_t)i * width, m->h + (size_t)rows[i] * width, width * sizeof *m->y);
-    if (matmul_run(&m->matmul, &head, 1) != 0) {
-        model_out_of_memory(m);
-        return NULL;
-    }
-    return m->logits;
+    const float *rows = m->h + (size_t)first * (size_t)m->weights.shape.width;
+    const matmul_job head = model_product(m->weights.head, NULL, rows, m->logits, count);
+    if (matmul_run(&m->matmul, &head, 1) == 0) return m->logits;
+    model_out_of_memory(m);
+    return NULL;
 }
 
 static void model_destroy(model *m)

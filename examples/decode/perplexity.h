@@ -13,24 +13,26 @@ typedef struct perplexity {
     int64_t scored;
 } perplexity;
 
-/* Scores the rows of the batch's last step, each against the token after it. */
+/* Asks for the logits of every row that another token follows. */
+static void perplexity_want(batch *b, const sequence *s)
+{
+    const int32_t rows = b->step.rows - (s->cached == s->count);
+    for (b->step.wanted_count = 0; b->step.wanted_count < rows; b->step.wanted_count++)
+        b->step.wanted[b->step.wanted_count] = b->step.wanted_count;
+}
+
+/* Scores the wanted rows of the batch's last step, each against the token after it. */
 static int perplexity_score(batch *b, const sequence *s, perplexity *p)
 {
-    const int32_t vocabulary = b->m->weights.shape.vocabulary;
-    const int32_t first = s->cached - b->step.rows;
-    int32_t rows[MODEL_LOGIT_ROWS];
-    for (int32_t row = 0; row < b->step.rows; row += MODEL_LOGIT_ROWS) {
-        int32_t n = 0;
-        while (n < MODEL_LOGIT_ROWS && row + n < b->step.rows && first + row + n + 1 < s->count) {
-            rows[n] = row + n;
-            n++;
-        }
-        if (n == 0) break;
-        const float *logits = model_logits(b->m, rows, n);
+    const int32_t vocabulary = b->m->weights.shape.vocabulary, wanted = b->step.wanted_count;
+    const int32_t *next = s->tokens + s->cached - b->step.rows + 1;
+    for (int32_t first = 0; first < wanted; first += MODEL_LOGIT_ROWS) {
+        int32_t n = wanted - first < MODEL_LOGIT_ROWS ? wanted - first : MODEL_LOGIT_ROWS;
+        const float *logits = model_logits(b->m, first, n);
         if (!logits) return -1;
         for (int32_t i = 0; i < n; i++)
             p->sum += sample_surprise(logits + (size_t)i * (size_t)vocabulary, vocabulary,
-                                      s->tokens[first + row + i + 1]);
+                                      next[first + i]);
         p->scored += n;
     }
     return 0;
@@ -50,6 +52,7 @@ static int perplexity_run(batch *b, int32_t *tokens, int64_t count, int32_t wind
             batch_clear_step(b);
             b->step_prompt_rows = batch_wanted(s);
             batch_add_rows(b, 0, b->step_prompt_rows);
+            perplexity_want(b, s);
             if (model_forward(b->m, b->cache, &b->step) != 0) return -1;
             if (*b->m->stop) break;
             if (perplexity_score(b, s, p) != 0) return -1;
