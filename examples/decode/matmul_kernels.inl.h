@@ -154,9 +154,13 @@ MATMUL_INLINE void MM(dot)(int type, int elements, int bytes, const uint8_t *con
     MM_VF acc[4] = {MM(set)(0), MM(set)(0), MM(set)(0), MM(set)(0)};
     const uint8_t *block[4] = {rows[0], rows[1], rows[2], rows[3]};
     float subs[4][16];
+    uintptr_t ahead = matmul_ahead(elements, bytes, k);
     int64_t i = 0;
     for (; i + elements <= k; i += elements) {
-        for (int j = 0; j < 4; j++) MM(prepare)(type, block[j], subs[j]);
+        for (int j = 0; j < 4; j++) {
+            if (bytes < 2 * elements || ahead > 0) matmul_prefetch(block[j], ahead, bytes);
+            MM(prepare)(type, block[j], subs[j]);
+        }
         MATMUL_UNROLL
         for (int group = 0; group < elements / 32; group++)
             MM(dot_group)(type, block, subs, group, x + i + group * 32, acc);
