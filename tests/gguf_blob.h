@@ -1,11 +1,40 @@
-/* gguf_blob.h -- GGUF files written piece by piece into memory, right or wrong as a test wants. */
+/* gguf_blob.h -- the reader with a counted heap, and GGUF files written piece by piece into memory,
+ * right or wrong as a test wants. */
 #ifndef GGUF_BLOB_H
 #define GGUF_BLOB_H
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
+/* ---- The heap that the reader uses, counted ---- */
+
+static size_t heap_now, heap_peak;
+
+/* Sizes are kept in front of each block, so that giving back is counted too. */
+static void *counted_malloc(size_t bytes)
+{
+    size_t *block = (size_t *)malloc(bytes + 16);
+    if (!block) return NULL;
+    *block = bytes;
+    heap_now += bytes;
+    if (heap_now > heap_peak) heap_peak = heap_now;
+    return block + 16 / sizeof *block;
+}
+
+static void counted_free(void *pointer)
+{
+    if (!pointer) return;
+    size_t *block = (size_t *)pointer - 16 / sizeof *block;
+    heap_now -= *block;
+    free(block);
+}
+
+#define GGUF_MALLOC(bytes) counted_malloc(bytes)
+#define GGUF_FREE(pointer) counted_free(pointer)
 #include "../examples/decode/gguf.h"
+
+/* ---- Files ---- */
 
 typedef struct blob {
     uint8_t bytes[16384];

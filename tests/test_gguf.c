@@ -4,30 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t heap_now, heap_peak;
-
-/* Sizes are kept in front of each block, so that giving back is counted too. */
-static void *counted_malloc(size_t bytes)
-{
-    size_t *block = (size_t *)malloc(bytes + 16);
-    if (!block) return NULL;
-    *block = bytes;
-    heap_now += bytes;
-    if (heap_now > heap_peak) heap_peak = heap_now;
-    return block + 16 / sizeof *block;
-}
-
-static void counted_free(void *pointer)
-{
-    if (!pointer) return;
-    size_t *block = (size_t *)pointer - 16 / sizeof *block;
-    heap_now -= *block;
-    free(block);
-}
-
-#define GGUF_MALLOC(bytes) counted_malloc(bytes)
-#define GGUF_FREE(pointer) counted_free(pointer)
-#include "../examples/decode/gguf.h"
 #include "gguf_blob.h"
 
 static int passed, failed;
