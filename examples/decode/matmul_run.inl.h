@@ -55,6 +55,29 @@ static void matmul_one_row(const matmul_plan *p, const float *x, float *y, int64
     }
 }
 
+#ifdef DECODE_USE_CBLAS
+
+/* ---- Many rows: by CBLAS over a panel of expanded weights ---- */
+
+static void matmul_many_rows(const matmul_plan *p, int64_t begin, int64_t end, float *scratch)
+{
+    const matmul_job *job = p->job;
+    for (int64_t n = begin; n < end; n += p->panel_outputs) {
+        int64_t count = matmul_min(p->panel_outputs, end - n);
+        for (int64_t j = 0; j < count; j++)
+            weight_row_to_f32(job->type,
+                              (const uint8_t *)job->weights + (size_t)(n + j) * p->row_bytes,
+                              scratch + j * job->k, (size_t)job->k);
+        for (int64_t r = 0; job->bias && r < job->rows; r++)
+            memcpy(job->y + r * job->y_stride + n, job->bias + n, (size_t)count * sizeof(float));
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)job->rows, (int)count,
+                    (int)job->k, 1.0f, job->x, (int)job->x_stride, scratch, (int)job->k,
+                    job->bias ? 1.0f : 0.0f, job->y + n, (int)job->y_stride);
+    }
+}
+
+#else
+
 /* ---- Many rows: tiles over a panel of expanded weights ---- */
 
 /* Four rows of weights at a time, their vectors interleaved; rows beyond `end` are zero. */
@@ -129,23 +152,6 @@ static void matmul_many_rows(const matmul_plan *p, int64_t begin, int64_t end, f
     }
 }
 
-#ifdef DECODE_USE_CBLAS
-static void matmul_blas_rows(const matmul_plan *p, int64_t begin, int64_t end, float *scratch)
-{
-    const matmul_job *job = p->job;
-    for (int64_t n = begin; n < end; n += p->panel_outputs) {
-        int64_t count = matmul_min(p->panel_outputs, end - n);
-        for (int64_t j = 0; j < count; j++)
-            weight_row_to_f32(job->type,
-                              (const uint8_t *)job->weights + (size_t)(n + j) * p->row_bytes,
-                              scratch + j * job->k, (size_t)job->k);
-        for (int64_t r = 0; job->bias && r < job->rows; r++)
-            memcpy(job->y + r * job->y_stride + n, job->bias + n, (size_t)count * sizeof(float));
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)job->rows, (int)count,
-                    (int)job->k, 1.0f, job->x, (int)job->x_stride, scratch, (int)job->k,
-                    job->bias ? 1.0f : 0.0f, job->y + n, (int)job->y_stride);
-    }
-}
 #endif
 
 /* ---- Tasks ---- */
@@ -163,11 +169,7 @@ static void matmul_task(void *arg, int32_t i)
         return;
     }
     float *scratch = batch->scratch + (size_t)i * batch->task_floats;
-#ifdef DECODE_USE_CBLAS
-    matmul_blas_rows(p, begin, end, scratch);
-#else
     matmul_many_rows(p, begin, end, scratch);
-#endif
 }
 
 static int matmul_plan_job(const matmul_engine *e, const matmul_job *job, matmul_plan *p)
