@@ -283,7 +283,8 @@ static int run(const options *o, const char *program)
     if (status != 0) fail(program, status, s.err);
     prompts_free(&set);
     session_close(&s);
-    if (status == 0 && fflush(stdout) != 0) status = fail(program, EXIT_FILE, "cannot write");
+    if (status == 0 && (fflush(stdout) != 0 || ferror(stdout)))
+        status = fail(program, EXIT_FILE, "cannot write");
     return status == 0 && stop_asked ? EXIT_INTERRUPT : status;
 }
 

@@ -38,6 +38,7 @@ typedef struct sequence {
 typedef struct batch_timings {
     int64_t prompt_tokens, eval_tokens;
     double prompt_seconds, eval_seconds; /* a mixed step is divided by rows */
+    double attention_seconds;            /* in both */
     int32_t most_sequences, most_blocks;
 } batch_timings;
 
@@ -121,6 +122,8 @@ static void batch_add_rows(batch *b, int32_t index, int32_t rows)
     const int32_t page = b->cache->shape.page_size, length = s->cached + rows;
     while (s->block_count < batch_blocks_for(b->cache, length))
         s->blocks[s->block_count++] = kv_cache_take(b->cache); /* promised, so never -1 */
+    const int32_t used = b->cache->shape.blocks - b->cache->free_count;
+    if (used > b->timings.most_blocks) b->timings.most_blocks = used;
     for (int32_t i = s->cached; i < length; i++) {
         step->tokens[step->rows] = s->tokens[i];
         step->positions[step->rows] = i;
@@ -231,14 +234,13 @@ static int batch_sample_step(batch *b)
 static void batch_count_time(batch *b, double seconds)
 {
     batch_timings *t = &b->timings;
-    int32_t used = b->cache->shape.blocks - b->cache->free_count;
     double share = (double)b->step_prompt_rows / b->step.rows;
     t->prompt_tokens += b->step_prompt_rows;
     t->eval_tokens += b->step.rows - b->step_prompt_rows;
     t->prompt_seconds += seconds * share;
     t->eval_seconds += seconds * (1 - share);
+    t->attention_seconds = b->m->attention_seconds;
     if (b->step.sequences > t->most_sequences) t->most_sequences = b->step.sequences;
-    if (used > t->most_blocks) t->most_blocks = used;
 }
 
 /* Runs until every sequence has ended or *m->stop is set. 0, or -1 with m->err. */

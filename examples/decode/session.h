@@ -130,6 +130,9 @@ static int session_load(session *s, const volatile sig_atomic_t *stop)
     char why[300];
     int status = session_create_context(s);
     if (status != 0) return status;
+    if (s->context > s->shape.context && !s->how->quiet)
+        fprintf(stderr, "the model was trained for a context of %d tokens\n",
+                (int)s->shape.context);
     s->m.threads = s->threads;
     s->m.stop = stop;
     s->m.matmul.tier = session_matmul_tier(aiter_context_info(s->m.ctx).isa);
@@ -178,7 +181,7 @@ static void session_print_timings(const session *s, const batch_timings *t)
                 rows[i].seconds > 0 ? (double)rows[i].tokens / rows[i].seconds : 0.0);
     }
     fprintf(stderr, "%16s = %10.2f ms, %.1f %% of it in attention\n", "total time", 1e3 * total,
-            total > 0 ? 100 * s->m.attention_seconds / total : 0.0);
+            total > 0 ? 100 * t->attention_seconds / total : 0.0);
     fprintf(stderr,
             "%16s = %10.2f MiB %s, %d pages of %d tokens, at most %d used by %d sequences\n",
             "cache", (double)s->cache.bytes * mib, cache_type_name(s->how->cache_type),
