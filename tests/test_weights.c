@@ -196,13 +196,13 @@ static void test_narrow_floats(void)
 
 static void test_names(void)
 {
-    check(strcmp(weight_name(WEIGHT_Q6_K), "Q6_K") == 0, "name", "Q6_K", 0);
-    check(strcmp(weight_name(8), "Q8_0") == 0 && strcmp(weight_name(9), "Q8_1") == 0, "name", "8",
-          9);
-    check(strcmp(weight_name(20), "IQ4_NL") == 0 && strcmp(weight_name(29), "IQ1_M") == 0, "name",
-          "20", 29);
-    check(strcmp(weight_name(39), "MXFP4") == 0 && strcmp(weight_name(77), "unknown") == 0, "name",
-          "39", 77);
+    static const struct {
+        uint32_t type;
+        const char *name;
+    } named[] = {{14, "Q6_K"},  {9, "Q8_1"},   {20, "IQ4_NL"},
+                 {29, "IQ1_M"}, {39, "MXFP4"}, {77, "unknown"}};
+    for (int i = 0; i < 6; i++)
+        check(strcmp(weight_name(named[i].type), named[i].name) == 0, "name", named[i].name, i);
     size_t bytes = 0;
     check(weight_row_bytes(WEIGHT_F32, UINT64_MAX, &bytes) == -1, "too many bytes", "F32", 0);
     check(!weight_find(9) && !weight_find(UINT32_MAX), "types without a reader", "none", 0);
@@ -345,8 +345,7 @@ static void check_bits(product *p, int tier)
 {
     const char *name = weight_find(p->type)->name;
     float *other = (float *)make((size_t)(p->rows * p->y_stride) * sizeof *other);
-    matmul_engine e = {0, 1, NULL, NULL, NULL, 0};
-    e.tier = tier;
+    matmul_engine e = {tier, 1, NULL, NULL, NULL, 0};
     for (int64_t piece = 1; piece < p->rows; piece = piece * 2 + 1) {
         clear(p, other);
         for (int64_t r = 0; r < p->rows; r += piece) {
@@ -374,8 +373,7 @@ static void test_product(int tier, uint32_t type, int64_t n, int64_t k, int64_t 
 {
     const char *name = weight_find(type)->name;
     product p;
-    matmul_engine e = {0, 1, NULL, NULL, NULL, 0};
-    e.tier = tier;
+    matmul_engine e = {tier, 1, NULL, NULL, NULL, 0};
     make_product(&p, type, n, k, rows);
     clear(&p, p.y);
     matmul_job job = job_of(&p, 0, rows, p.y);
@@ -405,14 +403,38 @@ static void test_shapes(int tier, uint32_t type)
     }
 }
 
+/* Rows with a single 1 pick the weights, which must be those of weight_row_to_f32 to the last bit.
+ */
+static void test_picked(int tier, uint32_t type)
+{
+    enum { K = 256, N = 5 };
+    product p;
+    matmul_engine e = {tier, 1, NULL, NULL, NULL, 0};
+    size_t row_bytes = 0;
+    float row[K];
+    int equal = 1;
+    make_product(&p, type, N, K, K);
+    weight_row_bytes(type, K, &row_bytes);
+    for (int64_t i = 0; i < K * K; i++) p.x[i / K * p.x_stride + i % K] = i / K == i % K;
+    matmul_job job = job_of(&p, 0, K, p.y);
+    job.bias = NULL;
+    check(matmul_run(&e, &job, 1) == 0, "runs", "picked", tier);
+    for (int64_t n = 0; n < N; n++) {
+        weight_row_to_f32(type, p.weights + (size_t)n * row_bytes, row, K);
+        for (int64_t i = 0; i < K; i++) equal = equal && p.y[i * p.y_stride + n] == row[i];
+    }
+    check(equal, "weights of a tier", weight_find(type)->name, tier);
+    matmul_release(&e);
+    free_product(&p);
+}
+
 /* Jobs side by side give what they give alone, and NaN stays in its row. */
 static void test_batch(int tier)
 {
     product p[TYPES];
     matmul_job jobs[TYPES];
     float *alone[TYPES];
-    matmul_engine e = {0, 2, run_threads, NULL, NULL, 0};
-    e.tier = tier;
+    matmul_engine e = {tier, 2, run_threads, NULL, NULL, 0};
     e.user = &e.threads;
     for (int i = 0; i < TYPES; i++) {
         make_product(&p[i], types[i], 12 + i, 256, i % 3 == 0 ? 1 : 4);
@@ -442,26 +464,19 @@ static void test_refusals(void)
     product p;
     matmul_engine e = {0, 1, NULL, NULL, NULL, 0};
     make_product(&p, WEIGHT_Q8_0, 4, 64, 2);
-    matmul_job good = job_of(&p, 0, 2, p.y), bad = good;
-    bad.type = 9;
-    check(matmul_run(&e, &bad, 1) == -1, "a type without a reader", "refusals", 0);
-    bad = good;
-    bad.k = 33;
-    check(matmul_run(&e, &bad, 1) == -1, "part of a block", "refusals", 0);
-    bad.k = 0;
-    check(matmul_run(&e, &bad, 1) == -1, "no elements", "refusals", 0);
-    bad = good;
-    bad.n = -1;
-    check(matmul_run(&e, &bad, 1) == -1, "a negative size", "refusals", 0);
-    bad = good;
-    bad.rows = -1;
-    check(matmul_run(&e, &bad, 1) == -1, "negative rows", "refusals", 0);
-    bad.rows = 0;
-    clear(&p, p.y);
-    check(matmul_run(&e, &bad, 1) == 0 && p.y[0] == -7.5f, "no rows, no work", "refusals", 0);
-    bad = good;
-    bad.n = 0;
-    check(matmul_run(&e, &bad, 1) == 0 && p.y[0] == -7.5f, "no outputs", "refusals", 0);
+    for (int i = 0; i < 7; i++) {
+        matmul_job job = job_of(&p, 0, 2, p.y);
+        if (i == 0) job.type = 9;
+        if (i == 1) job.k = 33;
+        if (i == 2) job.k = 0;
+        if (i == 3) job.n = -1;
+        if (i == 4) job.rows = -1;
+        if (i == 5) job.rows = 0;
+        if (i == 6) job.n = 0;
+        clear(&p, p.y);
+        check(matmul_run(&e, &job, 1) == (i < 5 ? -1 : 0), "bad or empty jobs", "refusals", i);
+        check(p.y[0] == -7.5f, "write nothing", "refusals", i);
+    }
     matmul_release(&e);
     free_product(&p);
 }
@@ -476,6 +491,7 @@ int main(void)
     for (int tier = 0; tier <= tiers; tier++) {
         int before = passed;
         for (int i = 0; i < TYPES; i++) test_shapes(tier, types[i]);
+        for (int i = 0; i < TYPES; i++) test_picked(tier, types[i]);
         test_batch(tier);
         printf("tier %d: %d checks\n", tier, passed - before);
     }
