@@ -91,6 +91,11 @@ static void bad_descriptions(void)
     d.exact_arithmetic = 5;
     refused(&d, AITER_INVALID_ARGUMENT, "exact_arithmetic");
     d = zero;
+    d.exact_arithmetic = 1;
+    CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "exact arithmetic: %s", aiter_last_error());
+    free(bits_with(ctx).data);
+    aiter_context_destroy(ctx);
+    d = zero;
     d.isa_max = aiter_context_info(NULL).isa == AITER_ISA_NEON ? AITER_ISA_AVX2 : AITER_ISA_NEON;
     if (aiter_context_info(NULL).isa != AITER_ISA_SCALAR) refused(&d, AITER_UNSUPPORTED, "isa_max");
     aiter_context_destroy(NULL);

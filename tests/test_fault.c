@@ -161,6 +161,7 @@ int main(void)
     attn_case c = {.b = 3, .hq = 6, .hk = 2, .sq = 40, .sk = 700, .dq = 16, .core = 1, .seed = 3};
     int threads, form, small;
     test_begin("fault", 1e8);
+    if (test_is_slow()) c.dq = 4;
     for (threads = 1; threads <= 4; threads++) {
         creation(threads, 0);
         creation(threads, 10000);

@@ -373,6 +373,7 @@ static void flushing(void)
     _mm_setcsr(before | 0x8040);
     types();
     extremes();
+    CHECK((_mm_getcsr() & 0xFFC0) == ((before | 0x8040) & 0xFFC0), "the caller's mode was changed");
     _mm_setcsr(before);
 #endif
 }

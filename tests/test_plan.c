@@ -244,7 +244,7 @@ int main(void)
     test_begin("plan", 1e8);
     run_begin();
     for (t = 0; t < run_on.tiers; t++) {
-        for (threads = 1; threads <= 5; threads += 2) {
+        for (threads = test_is_slow() ? 3 : 1; threads <= (test_is_slow() ? 3 : 5); threads += 2) {
             aiter_context *ctx = test_context(run_on.isa[t], threads);
             aiter_context *other = test_context(run_on.isa[t], threads + 1);
             for (i = 0; i < n; i++) {

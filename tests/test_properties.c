@@ -260,6 +260,37 @@ static void workspace_is_monotone(aiter_context *ctx)
     }
 }
 
+/* The workspace query looks at shapes alone: every address it gets is unreadable. */
+static void workspace_reads_nothing(aiter_context *ctx)
+{
+    int n, form;
+    for (n = 0; n < SHAPES; n++) {
+        for (form = 0; form < FORM_COUNT; form++) {
+            attn_case c = shape(n);
+            attn_problem p;
+            attn_call call;
+            size_t bytes = 0, blind = 0;
+            aiter_tensor *const t[] = {&p.q_t,       &p.k_t,       &p.v_t,  &p.out_t,
+                                       &p.lse_t,     &p.bias_t,    &p.cu_q, &p.cu_k,
+                                       &p.seqused_q, &p.seqused_k, &p.table};
+            int i;
+            memset(&call, 0, sizeof call);
+            call.ctx = ctx;
+            call.kind = CALL_WORKSPACE;
+            call.bytes = &bytes;
+            c.form = (attn_form)form;
+            problem_new(&p, &c);
+            problem_store(&p, SLACK_NAN);
+            CHECK(problem_call(&p, &call) == AITER_OK, "%s", aiter_last_error());
+            for (i = 0; i < COUNT(t); i++) t[i]->data = p.buffer[0].data + p.buffer[0].bytes;
+            call.bytes = &blind;
+            CHECK(problem_call(&p, &call) == AITER_OK && bytes == blind, "%zu bytes, then %zu: %s",
+                  bytes, blind, case_text(&p.c));
+            problem_free(&p);
+        }
+    }
+}
+
 int main(void)
 {
     int t;
@@ -274,6 +305,7 @@ int main(void)
         lse_or_none(ctx);
         not_a_number(ctx);
         workspace_is_monotone(ctx);
+        workspace_reads_nothing(ctx);
     }
     run_end();
     return test_end();
