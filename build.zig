@@ -45,11 +45,9 @@ pub fn build(b: *std.Build) void {
     addChecks(b);
 
     const test_step = b.step("test", "run the tests");
-    for (sources(b, "tests", "test_")) |name| {
-        const source = b.fmt("tests/{s}.c", .{name});
-        addTest(programs, test_step, name, source, "aiter_attn.h");
-        if (!isExampleTest(name)) addTest(programs, test_step, b.fmt("{s}_src", .{name}), source, "src/spine.h");
-    }
+    for (sources(b, "tests", "test_")) |name| addTest(programs, test_step, name, "", "aiter_attn.h");
+    for (sources(b, "tests", "test_")) |name|
+        if (!isExampleTest(name)) addTest(programs, test_step, name, "_src", "src/spine.h");
 
     const bench_step = b.step("bench", "build the benchmarks");
     addInstalled(programs, bench_step, "bench", "bench_");
@@ -109,8 +107,46 @@ fn runAtRoot(b: *std.Build, exe: *std.Build.Step.Compile) *std.Build.Step.Run {
     return run;
 }
 
-fn addTest(programs: Programs, step: *std.Build.Step, name: []const u8, source: []const u8, header: []const u8) void {
-    step.dependOn(&runAtRoot(programs.b, programs.add(name, source, header)).step);
+/// One test against `header`. It is told so by AITER_TEST_LINKED and includes tests/header/linked.h if
+/// it looks at the public face alone: then it shares the implementation compiled for that header.
+fn addTest(programs: Programs, step: *std.Build.Step, name: []const u8, suffix: []const u8, header: []const u8) void {
+    const b = programs.b;
+    const source = b.fmt("tests/{s}.c", .{name});
+    const inside = isExampleTest(name) or looksInside(b, source);
+    const exe = programs.add(b.fmt("{s}{s}", .{ name, suffix }), source, if (inside) header else "tests/header/linked.h");
+    if (!inside) {
+        addLinkedHeader(exe.root_module, header);
+        exe.root_module.linkLibrary(implementation(programs, header));
+    }
+    step.dependOn(&runAtRoot(b, exe).step);
+}
+
+fn addLinkedHeader(mod: *std.Build.Module, header: []const u8) void {
+    mod.addCMacro("AITER_TEST_LINKED", mod.owner.fmt("\"{s}\"", .{header}));
+}
+
+var implementations: [2]?*std.Build.Step.Compile = .{ null, null };
+
+/// The library compiled from src/ or from the packed header, made once.
+fn implementation(programs: Programs, header: []const u8) *std.Build.Step.Compile {
+    const b = programs.b;
+    const slot = &implementations[@intFromBool(std.mem.startsWith(u8, header, "src/"))];
+    if (slot.* == null) {
+        const mod = programs.module();
+        mod.addIncludePath(b.path("."));
+        mod.addCSourceFile(.{ .file = b.path("tests/header/linked.c"), .flags = &.{"-std=c99"} });
+        addLinkedHeader(mod, header);
+        slot.* = b.addLibrary(.{ .name = "implementation", .root_module = mod });
+    }
+    return slot.*.?;
+}
+
+/// Whether a test names anything internal.
+fn looksInside(b: *std.Build, source: []const u8) bool {
+    const io = b.graph.io;
+    const root = if (@hasField(std.Build, "root")) b.root.root_dir.handle else b.build_root.handle; // 0.17, 0.16
+    const text = root.readFileAlloc(io, source, b.allocator, .limited(1 << 20)) catch @panic("cannot read a test");
+    return std.mem.indexOf(u8, text, "aiteri_") != null or std.mem.indexOf(u8, text, "AITERI_") != null;
 }
 
 /// Every program of a folder with such a name.
