@@ -15,6 +15,73 @@
 #ifndef AITER_ATTN_H
 #define AITER_ATTN_H
 
+// >>api_names    (src/api_names.h)
+/* api_names.h -- another prefix for every external name: #define AITER_ATTN_PREFIX mylib_ makes
+ * mylib_aiter_flash_attn_fwd of aiter_flash_attn_fwd. Callers keep writing the plain names, and
+ * define the prefix wherever they include the header. */
+#ifndef AITER_ATTN_NAMES
+#define AITER_ATTN_NAMES
+
+#ifdef AITER_ATTN_PREFIX
+#define AITER_PREFIXED_(prefix, name) prefix##name
+#define AITER_PREFIXED(prefix, name)  AITER_PREFIXED_(prefix, name)
+#define aiter_context_create          AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_context_create)
+#define aiter_context_destroy         AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_context_destroy)
+#define aiter_context_error           AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_context_error)
+#define aiter_context_info            AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_context_info)
+#define aiter_decode_attention        AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_decode_attention)
+#define aiter_decode_attention_gqa    AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_decode_attention_gqa)
+#define aiter_decode_attention_gqa_workspace \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_decode_attention_gqa_workspace)
+#define aiter_decode_attention_workspace \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_decode_attention_workspace)
+#define aiter_dtype_bits          AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_dtype_bits)
+#define aiter_dtype_name          AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_dtype_name)
+#define aiter_flash_attn_fwd      AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_flash_attn_fwd)
+#define aiter_flash_attn_fwd_plan AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_flash_attn_fwd_plan)
+#define aiter_flash_attn_fwd_workspace \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_flash_attn_fwd_workspace)
+#define aiter_grouped_query_attention \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_grouped_query_attention)
+#define aiter_grouped_query_attention_workspace \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_grouped_query_attention_workspace)
+#define aiter_isa_name          AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_isa_name)
+#define aiter_last_error        AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_last_error)
+#define aiter_load_element      AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_load_element)
+#define aiter_merge_attn_states AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_merge_attn_states)
+#define aiter_merge_attn_states_workspace \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_merge_attn_states_workspace)
+#define aiter_multi_query_attention AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_multi_query_attention)
+#define aiter_multi_query_attention_workspace \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_multi_query_attention_workspace)
+#define aiter_padding_guard          AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_padding_guard)
+#define aiter_paged_attn_decode      AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_paged_attn_decode)
+#define aiter_paged_attn_decode_plan AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_paged_attn_decode_plan)
+#define aiter_paged_attn_decode_workspace \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_paged_attn_decode_workspace)
+#define aiter_reshape_and_cache AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_reshape_and_cache)
+#define aiter_reshape_and_cache_workspace \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_reshape_and_cache_workspace)
+#define aiter_status_name        AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_status_name)
+#define aiter_store_element      AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_store_element)
+#define aiter_tensor_1d          AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_tensor_1d)
+#define aiter_tensor_2d          AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_tensor_2d)
+#define aiter_tensor_3d          AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_tensor_3d)
+#define aiter_tensor_4d          AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_tensor_4d)
+#define aiter_tensor_5d          AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_tensor_5d)
+#define aiter_tensor_from_dlpack AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_tensor_from_dlpack)
+#define aiter_tensor_slice       AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_tensor_slice)
+#define aiter_tensor_to_dlpack   AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_tensor_to_dlpack)
+#define aiter_tensor_transpose   AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_tensor_transpose)
+#define aiter_variable_length_attention \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_variable_length_attention)
+#define aiter_variable_length_attention_workspace \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_variable_length_attention_workspace)
+#define aiter_version AITER_PREFIXED(AITER_ATTN_PREFIX, aiter_version)
+#endif /* AITER_ATTN_PREFIX */
+
+#endif /* AITER_ATTN_NAMES */
+
 // >>api_types    (src/api_types.h)
 /* api_types.h -- status, dtypes, tensor views, masks, context: the words every op speaks. */
 #ifndef AITER_ATTN_TYPES
@@ -59,6 +126,7 @@ extern "C" {
     X(AITER_NO_DEVICE, 6, "no device")                     /* no driver or no such device */    \
     X(AITER_NO_KERNEL, 7, "no kernel")                     /* architecture and missing instance */
 
+/* See AITER_STATUS_LIST. */
 typedef enum aiter_status {
 #define AITER_STATUS_ROW(name, value, text) name = value,
     AITER_STATUS_LIST(AITER_STATUS_ROW)
@@ -109,6 +177,7 @@ typedef enum aiter_memory {
     AITER_MEMORY_PINNED
 } aiter_memory;
 
+/* How much a line given to the log hook matters. */
 typedef enum aiter_log_level {
     AITER_LOG_ERROR = 0,
     AITER_LOG_WARNING,
@@ -584,7 +653,6 @@ AITER_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args,
     {                                                                                          \
         return op##_plan(&args, ctx, &plan);                                                   \
     }
-#ifndef AITER_ATTN_PREFIX
 AITER_CXX_RUN(aiter_flash_attn_fwd)
 AITER_CXX_WORKSPACE(aiter_flash_attn_fwd)
 AITER_CXX_PLAN(aiter_flash_attn_fwd)
@@ -597,13 +665,14 @@ AITER_CXX_RUN(aiter_merge_attn_states)
 AITER_CXX_WORKSPACE(aiter_merge_attn_states)
 AITER_CXX_RUN(aiter_grouped_query_attention)
 AITER_CXX_WORKSPACE(aiter_grouped_query_attention)
+AITER_CXX_RUN(aiter_multi_query_attention)
+AITER_CXX_WORKSPACE(aiter_multi_query_attention)
 AITER_CXX_RUN(aiter_variable_length_attention)
 AITER_CXX_WORKSPACE(aiter_variable_length_attention)
 AITER_CXX_RUN(aiter_decode_attention)
 AITER_CXX_WORKSPACE(aiter_decode_attention)
 AITER_CXX_RUN(aiter_decode_attention_gqa)
 AITER_CXX_WORKSPACE(aiter_decode_attention_gqa)
-#endif
 #undef AITER_CXX_RUN
 #undef AITER_CXX_WORKSPACE
 #undef AITER_CXX_PLAN
@@ -672,13 +741,15 @@ AITER_CXX_WORKSPACE(aiter_decode_attention_gqa)
 #define AITERI_THREADS_NONE 1
 #elif defined(_WIN32)
 #define AITERI_THREADS_WINDOWS 1
-#ifndef WIN32_LEAN_AND_MEAN
-#define WIN32_LEAN_AND_MEAN
-#endif
-#ifndef NOMINMAX
+#if !defined(NOMINMAX) && !defined(WIN32_LEAN_AND_MEAN)
 #define NOMINMAX
-#endif
+#define WIN32_LEAN_AND_MEAN
 #include <windows.h>
+#undef NOMINMAX
+#undef WIN32_LEAN_AND_MEAN
+#else /* the user's choice of these */
+#include <windows.h>
+#endif
 #else
 #define AITERI_THREADS_POSIX 1
 #include <pthread.h>
@@ -813,6 +884,14 @@ AITER_CXX_WORKSPACE(aiter_decode_attention_gqa)
 #define AITERI_VECTOR_FMA(intrinsic, a, b, c) intrinsic(a, b, c)
 #endif
 
+/* Keeps a vector that several products share in a register: gcc would fold its load into each of
+ * them, and the load ports are what such loops run out of. */
+#if AITERI_X86 && !AITERI_MSVC
+#define AITERI_IN_REGISTER(x) __asm__("" : "+v"(x))
+#else
+#define AITERI_IN_REGISTER(x) ((void)0)
+#endif
+
 /* A float's bits and back. */
 AITERI_FORCE_INLINE uint32_t aiteri_bits_of_f32(float x)
 {
@@ -824,6 +903,9 @@ AITERI_FORCE_INLINE uint32_t aiteri_bits_of_f32(float x)
 AITERI_FORCE_INLINE float aiteri_f32_of_bits(uint32_t u)
 {
     float x;
+#if AITERI_CLANG_FAST_MATH
+    __asm__("" : "+r"(u)); /* else a function that returns a known infinity returns anything */
+#endif
     memcpy(&x, &u, sizeof x);
     return x;
 }
@@ -1143,20 +1225,15 @@ static const aiteri_dtype_row aiteri_dtype_table[AITER_DTYPE_COUNT] = {
     {"f8_e5m2", 8}, {"i8", 8},   {"i4", 4},   {"i32", 32},  {"i64", 64},      {"u8", 8},
 };
 
-static int aiteri_dtype_valid(aiter_dtype dtype)
-{
-    return (int)dtype > 0 && (int)dtype < (int)AITER_DTYPE_COUNT;
-}
-
-/* 0 and "unknown" for what is no dtype. */
+/* 0 bits and "unknown" for what is no dtype. */
 AITERI_UNUSED static int32_t aiteri_dtype_bits(aiter_dtype dtype)
 {
-    return aiteri_dtype_valid(dtype) ? aiteri_dtype_table[dtype].bits : 0;
+    return (uint32_t)dtype < AITER_DTYPE_COUNT ? aiteri_dtype_table[dtype].bits : 0;
 }
 
 AITERI_UNUSED static const char *aiteri_dtype_name(aiter_dtype dtype)
 {
-    return aiteri_dtype_valid(dtype) ? aiteri_dtype_table[dtype].name : "unknown";
+    return (uint32_t)dtype < AITER_DTYPE_COUNT ? aiteri_dtype_table[dtype].name : "unknown";
 }
 
 #endif /* AITERI_DTYPE_C */
@@ -1169,7 +1246,10 @@ AITERI_UNUSED static const char *aiteri_dtype_name(aiter_dtype dtype)
 
 AITER_API int32_t aiter_dtype_bits(aiter_dtype dtype) { return aiteri_dtype_bits(dtype); }
 
-AITER_API const char *aiter_dtype_name(aiter_dtype dtype) { return aiteri_dtype_name(dtype); }
+AITER_API const char *aiter_dtype_name(aiter_dtype dtype)
+{
+    return dtype == AITER_DTYPE_UNSET ? "unset" : aiteri_dtype_name(dtype);
+}
 
 AITER_API const char *aiter_isa_name(aiter_isa isa)
 {
@@ -1940,12 +2020,14 @@ typedef struct aiteri_tile_adjust {
     const aiteri_lane_mask *mask;  /* NULL: every lane sees every key of the block */
 } aiteri_tile_adjust;
 
-/* Rows to bring towards the core while a stream kernel works: `lines` cache lines each. */
-typedef struct aiteri_prefetch {
-    const char *const *rows;
-    int32_t count, lines;
-    int32_t row, line; /* cursor */
-} aiteri_prefetch;
+/* Memory to bring towards the core while a stream kernel works: `count` rows of `bytes` each, and
+ * how far that has got. */
+typedef struct aiteri_ahead {
+    const void *const *rows;
+    int32_t count;
+    int64_t bytes;
+    const char *at, *end;
+} aiteri_ahead;
 
 /* s[r * s_stride + i] = q_r . key_i for r < rows, i < n. q is f32 padded with zeros to a multiple
  * of
@@ -1953,12 +2035,12 @@ typedef struct aiteri_prefetch {
  * pointers. */
 typedef void (*aiteri_dot_fn)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                               int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                              aiteri_prefetch *prefetch);
+                              aiteri_ahead *ahead);
 /* o[r * o_stride + d] += sum_i p[r * p_stride + i] * value_i[d], i ascending. o is padded to a
  * multiple of 16. */
 typedef void (*aiteri_axpy_fn)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                               aiteri_prefetch *prefetch);
+                               aiteri_ahead *ahead);
 
 typedef struct aiteri_kernels {
     const char *name;
@@ -2255,14 +2337,14 @@ static void aiteri_source_scales(const aiteri_problem *p, const aiteri_sequence 
 
 
 enum {
-    AITERI_STREAM_ROWS = 16,   /* packed rows up to which a sequence takes the stream family */
-    AITERI_STREAM_SPLIT = 512, /* keys per piece of a stream ... */
-    AITERI_STREAM_SPLITS = 64, /* ... doubled until there are at most so many */
-    AITERI_TILE_SPLIT = 2304,  /* the same for tiles, of sequences with few query rows */
+    AITERI_STREAM_ROWS = 16,    /* packed rows up to which a sequence takes the stream family */
+    AITERI_STREAM_SPLIT = 1024, /* keys per piece of a stream ... */
+    AITERI_STREAM_SPLITS = 64,  /* ... doubled until there are at most so many */
+    AITERI_TILE_SPLIT = 2304,   /* the same for tiles, of sequences with few query rows */
     AITERI_TILE_SPLITS = 32,
     AITERI_TILE_SPLIT_ROWS = 1024, /* packed rows up to which tiles are split at all */
-    AITERI_TILES_PER_WORK = 8,
-    AITERI_TILE_STATE_BYTES = 192 * 1024, /* Q^T and O^T of one work: most of a small L2 */
+    AITERI_TILES_PER_WORK = 12,
+    AITERI_TILE_STATE_BYTES = 576 * 1024, /* Q^T and O^T of one work: about half of an L2 */
     AITERI_STREAM_STATE_ROWS = 128,
     AITERI_WORK_INTS = 8,
     AITERI_REDUCE_INTS = 4
@@ -2496,7 +2578,7 @@ static aiteri_schedule_bounds aiteri_schedule_bounds_of(const aiteri_problem *p,
     const size_t batch = (size_t)p->batch, heads_q = (size_t)p->heads_q;
     const size_t group = (size_t)p->group, lanes = (size_t)tile_lanes;
     const size_t tokens = (size_t)aiteri_min(p->total_q, (int64_t)p->batch * p->max_seqlen_q);
-    const size_t per_tile = group < lanes ? lanes / group : 1;
+    const size_t per_tile = (size_t)aiteri_max(1, tile_lanes / p->group);
     const size_t head_parts = heads_q / group * ((group + lanes - 1) / lanes);
     size_t tile_splits = (size_t)aiteri_most_splits(p, 0, p->max_seqlen_k);
     size_t stream_splits = (size_t)aiteri_most_splits(p, 1, p->max_seqlen_k);
@@ -3359,15 +3441,38 @@ static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, in
  * keys. Every (row, key) score and every (row, dim) sum is one chain in ascending order, whatever
  * the grouping. The loads come from k_stream_types.inl.h, once per storage type. */
 
-AITERI_FORCE_INLINE void AITERI_K(prefetch_lines)(aiteri_prefetch *prefetch, int32_t lines)
+AITERI_FORCE_INLINE void AITERI_K(fetch_lines)(aiteri_ahead *ahead, int32_t lines)
 {
-    while (lines-- > 0 && prefetch->row < prefetch->count) {
-        AITERI_PREFETCH(prefetch->rows[prefetch->row] + (int64_t)prefetch->line * AITERI_LINE);
-        if (++prefetch->line == prefetch->lines) {
-            prefetch->line = 0;
-            prefetch->row++;
+    for (; lines > 0 && ahead->at < ahead->end; lines--) {
+        AITERI_PREFETCH(ahead->at);
+        ahead->at += AITERI_LINE;
+        if (ahead->at >= ahead->end && ahead->count > 1) {
+            ahead->count--;
+            ahead->at = (const char *)*++ahead->rows;
+            ahead->end = ahead->at + ahead->bytes;
         }
     }
+}
+
+/* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
+AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const AITERI_K(vf) * acc,
+                                              const int rows)
+{
+    float sum[16];
+    if (rows * AITERI_DOT_KEYS == 16) {
+        AITERI_K(hsum16)(acc, sum);
+    } else {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < rows * AITERI_DOT_KEYS; i += 4) {
+            const int last = rows * AITERI_DOT_KEYS - 1;
+            AITERI_K(hsum4)(acc[i], acc[i + 1 < last ? i + 1 : last],
+                            acc[i + 2 < last ? i + 2 : last], acc[i + 3 < last ? i + 3 : last],
+                            sum + i);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++)
+        memcpy(s + r * s_stride, sum + r * AITERI_DOT_KEYS, AITERI_DOT_KEYS * sizeof(float));
 }
 
 static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
@@ -3377,8 +3482,8 @@ static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
         top = AITERI_K(max)(AITERI_K(load)(s + i), top);
     const float old = *m, block = AITERI_K(hmax)(top);
-    const float raised = block > old ? block : old;
-    const float shift = raised > aiteri_f32_of_bits(0xff800000u) ? raised : 0.0f;
+    const float raised = aiteri_select_f32(block > old, block, old);
+    const float shift = aiteri_select_f32(raised > aiteri_f32_of_bits(0xff800000u), raised, 0.0f);
     AITERI_K(vf) sum = AITERI_K(zero)();
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
         const AITERI_K(vf) p = AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift));
@@ -3452,8 +3557,8 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
-    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
-                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
 /* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
@@ -3461,10 +3566,9 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
                                              int64_t q_stride, int32_t dim, const void *const *key,
                                              const int rows)
 {
-    AITERI_K(vf) acc[4][4];
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
@@ -3472,9 +3576,11 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
         }
     }
     if (d < dim) {
@@ -3483,21 +3589,21 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
             const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
             AITERI_UNROLL(8)
             for (int r = 0; r < rows; r++)
-                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_prefetch *prefetch)
+                                 aiteri_ahead *ahead)
 {
+    aiteri_ahead local = *ahead;
     const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, lines);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -3509,27 +3615,31 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
+    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_prefetch *prefetch,
-                                              int32_t lines)
+                                              const int vectors, aiteri_ahead *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
-                               : AITERI_T(chunk)(values[i], d, dim);
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
@@ -3546,29 +3656,29 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_prefetch *prefetch)
+                                             aiteri_ahead *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
     for (; d + strip <= dim; d += strip)
         AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             prefetch, AITERI_LINES(strip));
+                             ahead);
     for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
 }
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_prefetch *prefetch)
+                                  aiteri_ahead *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
         switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
         }
     }
 }
@@ -3596,8 +3706,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
-    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
-                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
 /* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
@@ -3605,10 +3715,9 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
                                              int64_t q_stride, int32_t dim, const void *const *key,
                                              const int rows)
 {
-    AITERI_K(vf) acc[4][4];
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
@@ -3616,9 +3725,11 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
         }
     }
     if (d < dim) {
@@ -3627,21 +3738,21 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
             const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
             AITERI_UNROLL(8)
             for (int r = 0; r < rows; r++)
-                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_prefetch *prefetch)
+                                 aiteri_ahead *ahead)
 {
+    aiteri_ahead local = *ahead;
     const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, lines);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -3653,27 +3764,31 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
+    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_prefetch *prefetch,
-                                              int32_t lines)
+                                              const int vectors, aiteri_ahead *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
-                               : AITERI_T(chunk)(values[i], d, dim);
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
@@ -3690,29 +3805,29 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_prefetch *prefetch)
+                                             aiteri_ahead *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
     for (; d + strip <= dim; d += strip)
         AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             prefetch, AITERI_LINES(strip));
+                             ahead);
     for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
 }
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_prefetch *prefetch)
+                                  aiteri_ahead *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
         switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
         }
     }
 }
@@ -3740,8 +3855,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
-    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
-                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
 /* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
@@ -3749,10 +3864,9 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
                                              int64_t q_stride, int32_t dim, const void *const *key,
                                              const int rows)
 {
-    AITERI_K(vf) acc[4][4];
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
@@ -3760,9 +3874,11 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
         }
     }
     if (d < dim) {
@@ -3771,21 +3887,21 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
             const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
             AITERI_UNROLL(8)
             for (int r = 0; r < rows; r++)
-                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_prefetch *prefetch)
+                                 aiteri_ahead *ahead)
 {
+    aiteri_ahead local = *ahead;
     const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, lines);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -3797,27 +3913,31 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
+    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_prefetch *prefetch,
-                                              int32_t lines)
+                                              const int vectors, aiteri_ahead *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
-                               : AITERI_T(chunk)(values[i], d, dim);
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
@@ -3834,29 +3954,29 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_prefetch *prefetch)
+                                             aiteri_ahead *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
     for (; d + strip <= dim; d += strip)
         AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             prefetch, AITERI_LINES(strip));
+                             ahead);
     for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
 }
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_prefetch *prefetch)
+                                  aiteri_ahead *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
         switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
         }
     }
 }
@@ -3884,8 +4004,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
-    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
-                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
 /* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
@@ -3893,10 +4013,9 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
                                              int64_t q_stride, int32_t dim, const void *const *key,
                                              const int rows)
 {
-    AITERI_K(vf) acc[4][4];
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
@@ -3904,9 +4023,11 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
         }
     }
     if (d < dim) {
@@ -3915,21 +4036,21 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
             const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
             AITERI_UNROLL(8)
             for (int r = 0; r < rows; r++)
-                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_prefetch *prefetch)
+                                 aiteri_ahead *ahead)
 {
+    aiteri_ahead local = *ahead;
     const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, lines);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -3941,27 +4062,31 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
+    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_prefetch *prefetch,
-                                              int32_t lines)
+                                              const int vectors, aiteri_ahead *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
-                               : AITERI_T(chunk)(values[i], d, dim);
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
@@ -3978,29 +4103,29 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_prefetch *prefetch)
+                                             aiteri_ahead *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
     for (; d + strip <= dim; d += strip)
         AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             prefetch, AITERI_LINES(strip));
+                             ahead);
     for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
 }
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_prefetch *prefetch)
+                                  aiteri_ahead *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
         switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
         }
     }
 }
@@ -4900,15 +5025,38 @@ static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, in
  * keys. Every (row, key) score and every (row, dim) sum is one chain in ascending order, whatever
  * the grouping. The loads come from k_stream_types.inl.h, once per storage type. */
 
-AITERI_FORCE_INLINE void AITERI_K(prefetch_lines)(aiteri_prefetch *prefetch, int32_t lines)
+AITERI_FORCE_INLINE void AITERI_K(fetch_lines)(aiteri_ahead *ahead, int32_t lines)
 {
-    while (lines-- > 0 && prefetch->row < prefetch->count) {
-        AITERI_PREFETCH(prefetch->rows[prefetch->row] + (int64_t)prefetch->line * AITERI_LINE);
-        if (++prefetch->line == prefetch->lines) {
-            prefetch->line = 0;
-            prefetch->row++;
+    for (; lines > 0 && ahead->at < ahead->end; lines--) {
+        AITERI_PREFETCH(ahead->at);
+        ahead->at += AITERI_LINE;
+        if (ahead->at >= ahead->end && ahead->count > 1) {
+            ahead->count--;
+            ahead->at = (const char *)*++ahead->rows;
+            ahead->end = ahead->at + ahead->bytes;
         }
     }
+}
+
+/* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
+AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const AITERI_K(vf) * acc,
+                                              const int rows)
+{
+    float sum[16];
+    if (rows * AITERI_DOT_KEYS == 16) {
+        AITERI_K(hsum16)(acc, sum);
+    } else {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < rows * AITERI_DOT_KEYS; i += 4) {
+            const int last = rows * AITERI_DOT_KEYS - 1;
+            AITERI_K(hsum4)(acc[i], acc[i + 1 < last ? i + 1 : last],
+                            acc[i + 2 < last ? i + 2 : last], acc[i + 3 < last ? i + 3 : last],
+                            sum + i);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++)
+        memcpy(s + r * s_stride, sum + r * AITERI_DOT_KEYS, AITERI_DOT_KEYS * sizeof(float));
 }
 
 static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
@@ -4918,8 +5066,8 @@ static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
         top = AITERI_K(max)(AITERI_K(load)(s + i), top);
     const float old = *m, block = AITERI_K(hmax)(top);
-    const float raised = block > old ? block : old;
-    const float shift = raised > aiteri_f32_of_bits(0xff800000u) ? raised : 0.0f;
+    const float raised = aiteri_select_f32(block > old, block, old);
+    const float shift = aiteri_select_f32(raised > aiteri_f32_of_bits(0xff800000u), raised, 0.0f);
     AITERI_K(vf) sum = AITERI_K(zero)();
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
         const AITERI_K(vf) p = AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift));
@@ -4993,8 +5141,8 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
-    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
-                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
 /* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
@@ -5002,10 +5150,9 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
                                              int64_t q_stride, int32_t dim, const void *const *key,
                                              const int rows)
 {
-    AITERI_K(vf) acc[4][4];
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
@@ -5013,9 +5160,11 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
         }
     }
     if (d < dim) {
@@ -5024,21 +5173,21 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
             const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
             AITERI_UNROLL(8)
             for (int r = 0; r < rows; r++)
-                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_prefetch *prefetch)
+                                 aiteri_ahead *ahead)
 {
+    aiteri_ahead local = *ahead;
     const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, lines);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -5050,27 +5199,31 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
+    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_prefetch *prefetch,
-                                              int32_t lines)
+                                              const int vectors, aiteri_ahead *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
-                               : AITERI_T(chunk)(values[i], d, dim);
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
@@ -5087,29 +5240,29 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_prefetch *prefetch)
+                                             aiteri_ahead *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
     for (; d + strip <= dim; d += strip)
         AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             prefetch, AITERI_LINES(strip));
+                             ahead);
     for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
 }
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_prefetch *prefetch)
+                                  aiteri_ahead *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
         switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
         }
     }
 }
@@ -5137,8 +5290,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
-    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
-                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
 /* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
@@ -5146,10 +5299,9 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
                                              int64_t q_stride, int32_t dim, const void *const *key,
                                              const int rows)
 {
-    AITERI_K(vf) acc[4][4];
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
@@ -5157,9 +5309,11 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
         }
     }
     if (d < dim) {
@@ -5168,21 +5322,21 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
             const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
             AITERI_UNROLL(8)
             for (int r = 0; r < rows; r++)
-                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_prefetch *prefetch)
+                                 aiteri_ahead *ahead)
 {
+    aiteri_ahead local = *ahead;
     const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, lines);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -5194,27 +5348,31 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
+    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_prefetch *prefetch,
-                                              int32_t lines)
+                                              const int vectors, aiteri_ahead *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
-                               : AITERI_T(chunk)(values[i], d, dim);
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
@@ -5231,29 +5389,29 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_prefetch *prefetch)
+                                             aiteri_ahead *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
     for (; d + strip <= dim; d += strip)
         AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             prefetch, AITERI_LINES(strip));
+                             ahead);
     for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
 }
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_prefetch *prefetch)
+                                  aiteri_ahead *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
         switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
         }
     }
 }
@@ -5281,8 +5439,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
-    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
-                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
 /* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
@@ -5290,10 +5448,9 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
                                              int64_t q_stride, int32_t dim, const void *const *key,
                                              const int rows)
 {
-    AITERI_K(vf) acc[4][4];
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
@@ -5301,9 +5458,11 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
         }
     }
     if (d < dim) {
@@ -5312,21 +5471,21 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
             const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
             AITERI_UNROLL(8)
             for (int r = 0; r < rows; r++)
-                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_prefetch *prefetch)
+                                 aiteri_ahead *ahead)
 {
+    aiteri_ahead local = *ahead;
     const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, lines);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -5338,27 +5497,31 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
+    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_prefetch *prefetch,
-                                              int32_t lines)
+                                              const int vectors, aiteri_ahead *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
-                               : AITERI_T(chunk)(values[i], d, dim);
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
@@ -5375,29 +5538,29 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_prefetch *prefetch)
+                                             aiteri_ahead *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
     for (; d + strip <= dim; d += strip)
         AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             prefetch, AITERI_LINES(strip));
+                             ahead);
     for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
 }
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_prefetch *prefetch)
+                                  aiteri_ahead *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
         switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
         }
     }
 }
@@ -5425,8 +5588,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
-    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
-                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
 /* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
@@ -5434,10 +5597,9 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
                                              int64_t q_stride, int32_t dim, const void *const *key,
                                              const int rows)
 {
-    AITERI_K(vf) acc[4][4];
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
@@ -5445,9 +5607,11 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
         }
     }
     if (d < dim) {
@@ -5456,21 +5620,21 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
             const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
             AITERI_UNROLL(8)
             for (int r = 0; r < rows; r++)
-                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_prefetch *prefetch)
+                                 aiteri_ahead *ahead)
 {
+    aiteri_ahead local = *ahead;
     const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, lines);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -5482,27 +5646,31 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
+    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_prefetch *prefetch,
-                                              int32_t lines)
+                                              const int vectors, aiteri_ahead *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
-                               : AITERI_T(chunk)(values[i], d, dim);
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
@@ -5519,29 +5687,29 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_prefetch *prefetch)
+                                             aiteri_ahead *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
     for (; d + strip <= dim; d += strip)
         AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             prefetch, AITERI_LINES(strip));
+                             ahead);
     for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
 }
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_prefetch *prefetch)
+                                  aiteri_ahead *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
         switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
         }
     }
 }
@@ -6441,15 +6609,38 @@ static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, in
  * keys. Every (row, key) score and every (row, dim) sum is one chain in ascending order, whatever
  * the grouping. The loads come from k_stream_types.inl.h, once per storage type. */
 
-AITERI_FORCE_INLINE void AITERI_K(prefetch_lines)(aiteri_prefetch *prefetch, int32_t lines)
+AITERI_FORCE_INLINE void AITERI_K(fetch_lines)(aiteri_ahead *ahead, int32_t lines)
 {
-    while (lines-- > 0 && prefetch->row < prefetch->count) {
-        AITERI_PREFETCH(prefetch->rows[prefetch->row] + (int64_t)prefetch->line * AITERI_LINE);
-        if (++prefetch->line == prefetch->lines) {
-            prefetch->line = 0;
-            prefetch->row++;
+    for (; lines > 0 && ahead->at < ahead->end; lines--) {
+        AITERI_PREFETCH(ahead->at);
+        ahead->at += AITERI_LINE;
+        if (ahead->at >= ahead->end && ahead->count > 1) {
+            ahead->count--;
+            ahead->at = (const char *)*++ahead->rows;
+            ahead->end = ahead->at + ahead->bytes;
         }
     }
+}
+
+/* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
+AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const AITERI_K(vf) * acc,
+                                              const int rows)
+{
+    float sum[16];
+    if (rows * AITERI_DOT_KEYS == 16) {
+        AITERI_K(hsum16)(acc, sum);
+    } else {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < rows * AITERI_DOT_KEYS; i += 4) {
+            const int last = rows * AITERI_DOT_KEYS - 1;
+            AITERI_K(hsum4)(acc[i], acc[i + 1 < last ? i + 1 : last],
+                            acc[i + 2 < last ? i + 2 : last], acc[i + 3 < last ? i + 3 : last],
+                            sum + i);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++)
+        memcpy(s + r * s_stride, sum + r * AITERI_DOT_KEYS, AITERI_DOT_KEYS * sizeof(float));
 }
 
 static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
@@ -6459,8 +6650,8 @@ static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
         top = AITERI_K(max)(AITERI_K(load)(s + i), top);
     const float old = *m, block = AITERI_K(hmax)(top);
-    const float raised = block > old ? block : old;
-    const float shift = raised > aiteri_f32_of_bits(0xff800000u) ? raised : 0.0f;
+    const float raised = aiteri_select_f32(block > old, block, old);
+    const float shift = aiteri_select_f32(raised > aiteri_f32_of_bits(0xff800000u), raised, 0.0f);
     AITERI_K(vf) sum = AITERI_K(zero)();
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
         const AITERI_K(vf) p = AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift));
@@ -6534,8 +6725,8 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
-    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
-                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
 /* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
@@ -6543,10 +6734,9 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
                                              int64_t q_stride, int32_t dim, const void *const *key,
                                              const int rows)
 {
-    AITERI_K(vf) acc[4][4];
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
@@ -6554,9 +6744,11 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
         }
     }
     if (d < dim) {
@@ -6565,21 +6757,21 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
             const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
             AITERI_UNROLL(8)
             for (int r = 0; r < rows; r++)
-                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_prefetch *prefetch)
+                                 aiteri_ahead *ahead)
 {
+    aiteri_ahead local = *ahead;
     const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, lines);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -6591,27 +6783,31 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
+    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_prefetch *prefetch,
-                                              int32_t lines)
+                                              const int vectors, aiteri_ahead *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
-                               : AITERI_T(chunk)(values[i], d, dim);
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
@@ -6628,29 +6824,29 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_prefetch *prefetch)
+                                             aiteri_ahead *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
     for (; d + strip <= dim; d += strip)
         AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             prefetch, AITERI_LINES(strip));
+                             ahead);
     for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
 }
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_prefetch *prefetch)
+                                  aiteri_ahead *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
         switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
         }
     }
 }
@@ -6678,8 +6874,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
-    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
-                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
 /* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
@@ -6687,10 +6883,9 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
                                              int64_t q_stride, int32_t dim, const void *const *key,
                                              const int rows)
 {
-    AITERI_K(vf) acc[4][4];
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
@@ -6698,9 +6893,11 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
         }
     }
     if (d < dim) {
@@ -6709,21 +6906,21 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
             const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
             AITERI_UNROLL(8)
             for (int r = 0; r < rows; r++)
-                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_prefetch *prefetch)
+                                 aiteri_ahead *ahead)
 {
+    aiteri_ahead local = *ahead;
     const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, lines);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -6735,27 +6932,31 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
+    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_prefetch *prefetch,
-                                              int32_t lines)
+                                              const int vectors, aiteri_ahead *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
-                               : AITERI_T(chunk)(values[i], d, dim);
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
@@ -6772,29 +6973,29 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_prefetch *prefetch)
+                                             aiteri_ahead *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
     for (; d + strip <= dim; d += strip)
         AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             prefetch, AITERI_LINES(strip));
+                             ahead);
     for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
 }
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_prefetch *prefetch)
+                                  aiteri_ahead *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
         switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
         }
     }
 }
@@ -6822,8 +7023,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
-    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
-                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
 /* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
@@ -6831,10 +7032,9 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
                                              int64_t q_stride, int32_t dim, const void *const *key,
                                              const int rows)
 {
-    AITERI_K(vf) acc[4][4];
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
@@ -6842,9 +7042,11 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
         }
     }
     if (d < dim) {
@@ -6853,21 +7055,21 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
             const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
             AITERI_UNROLL(8)
             for (int r = 0; r < rows; r++)
-                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_prefetch *prefetch)
+                                 aiteri_ahead *ahead)
 {
+    aiteri_ahead local = *ahead;
     const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, lines);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -6879,27 +7081,31 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
+    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_prefetch *prefetch,
-                                              int32_t lines)
+                                              const int vectors, aiteri_ahead *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
-                               : AITERI_T(chunk)(values[i], d, dim);
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
@@ -6916,29 +7122,29 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_prefetch *prefetch)
+                                             aiteri_ahead *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
     for (; d + strip <= dim; d += strip)
         AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             prefetch, AITERI_LINES(strip));
+                             ahead);
     for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
 }
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_prefetch *prefetch)
+                                  aiteri_ahead *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
         switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
         }
     }
 }
@@ -6966,8 +7172,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
-    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
-                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
 /* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
@@ -6975,10 +7181,9 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
                                              int64_t q_stride, int32_t dim, const void *const *key,
                                              const int rows)
 {
-    AITERI_K(vf) acc[4][4];
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
@@ -6986,9 +7191,11 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
         }
     }
     if (d < dim) {
@@ -6997,21 +7204,21 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
             const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
             AITERI_UNROLL(8)
             for (int r = 0; r < rows; r++)
-                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_prefetch *prefetch)
+                                 aiteri_ahead *ahead)
 {
+    aiteri_ahead local = *ahead;
     const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, lines);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -7023,27 +7230,31 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
+    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_prefetch *prefetch,
-                                              int32_t lines)
+                                              const int vectors, aiteri_ahead *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
-                               : AITERI_T(chunk)(values[i], d, dim);
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
@@ -7060,29 +7271,29 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_prefetch *prefetch)
+                                             aiteri_ahead *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
     for (; d + strip <= dim; d += strip)
         AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             prefetch, AITERI_LINES(strip));
+                             ahead);
     for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
 }
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_prefetch *prefetch)
+                                  aiteri_ahead *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
         switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
         }
     }
 }
@@ -7971,15 +8182,38 @@ static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, in
  * keys. Every (row, key) score and every (row, dim) sum is one chain in ascending order, whatever
  * the grouping. The loads come from k_stream_types.inl.h, once per storage type. */
 
-AITERI_FORCE_INLINE void AITERI_K(prefetch_lines)(aiteri_prefetch *prefetch, int32_t lines)
+AITERI_FORCE_INLINE void AITERI_K(fetch_lines)(aiteri_ahead *ahead, int32_t lines)
 {
-    while (lines-- > 0 && prefetch->row < prefetch->count) {
-        AITERI_PREFETCH(prefetch->rows[prefetch->row] + (int64_t)prefetch->line * AITERI_LINE);
-        if (++prefetch->line == prefetch->lines) {
-            prefetch->line = 0;
-            prefetch->row++;
+    for (; lines > 0 && ahead->at < ahead->end; lines--) {
+        AITERI_PREFETCH(ahead->at);
+        ahead->at += AITERI_LINE;
+        if (ahead->at >= ahead->end && ahead->count > 1) {
+            ahead->count--;
+            ahead->at = (const char *)*++ahead->rows;
+            ahead->end = ahead->at + ahead->bytes;
         }
     }
+}
+
+/* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
+AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const AITERI_K(vf) * acc,
+                                              const int rows)
+{
+    float sum[16];
+    if (rows * AITERI_DOT_KEYS == 16) {
+        AITERI_K(hsum16)(acc, sum);
+    } else {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < rows * AITERI_DOT_KEYS; i += 4) {
+            const int last = rows * AITERI_DOT_KEYS - 1;
+            AITERI_K(hsum4)(acc[i], acc[i + 1 < last ? i + 1 : last],
+                            acc[i + 2 < last ? i + 2 : last], acc[i + 3 < last ? i + 3 : last],
+                            sum + i);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++)
+        memcpy(s + r * s_stride, sum + r * AITERI_DOT_KEYS, AITERI_DOT_KEYS * sizeof(float));
 }
 
 static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
@@ -7989,8 +8223,8 @@ static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
         top = AITERI_K(max)(AITERI_K(load)(s + i), top);
     const float old = *m, block = AITERI_K(hmax)(top);
-    const float raised = block > old ? block : old;
-    const float shift = raised > aiteri_f32_of_bits(0xff800000u) ? raised : 0.0f;
+    const float raised = aiteri_select_f32(block > old, block, old);
+    const float shift = aiteri_select_f32(raised > aiteri_f32_of_bits(0xff800000u), raised, 0.0f);
     AITERI_K(vf) sum = AITERI_K(zero)();
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
         const AITERI_K(vf) p = AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift));
@@ -8064,8 +8298,8 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
-    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
-                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
 /* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
@@ -8073,10 +8307,9 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
                                              int64_t q_stride, int32_t dim, const void *const *key,
                                              const int rows)
 {
-    AITERI_K(vf) acc[4][4];
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
@@ -8084,9 +8317,11 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
         }
     }
     if (d < dim) {
@@ -8095,21 +8330,21 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
             const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
             AITERI_UNROLL(8)
             for (int r = 0; r < rows; r++)
-                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_prefetch *prefetch)
+                                 aiteri_ahead *ahead)
 {
+    aiteri_ahead local = *ahead;
     const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, lines);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -8121,27 +8356,31 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
+    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_prefetch *prefetch,
-                                              int32_t lines)
+                                              const int vectors, aiteri_ahead *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
-                               : AITERI_T(chunk)(values[i], d, dim);
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
@@ -8158,29 +8397,29 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_prefetch *prefetch)
+                                             aiteri_ahead *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
     for (; d + strip <= dim; d += strip)
         AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             prefetch, AITERI_LINES(strip));
+                             ahead);
     for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
 }
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_prefetch *prefetch)
+                                  aiteri_ahead *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
         switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
         }
     }
 }
@@ -8208,8 +8447,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
-    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
-                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
 /* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
@@ -8217,10 +8456,9 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
                                              int64_t q_stride, int32_t dim, const void *const *key,
                                              const int rows)
 {
-    AITERI_K(vf) acc[4][4];
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
@@ -8228,9 +8466,11 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
         }
     }
     if (d < dim) {
@@ -8239,21 +8479,21 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
             const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
             AITERI_UNROLL(8)
             for (int r = 0; r < rows; r++)
-                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_prefetch *prefetch)
+                                 aiteri_ahead *ahead)
 {
+    aiteri_ahead local = *ahead;
     const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, lines);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -8265,27 +8505,31 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
+    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_prefetch *prefetch,
-                                              int32_t lines)
+                                              const int vectors, aiteri_ahead *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
-                               : AITERI_T(chunk)(values[i], d, dim);
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
@@ -8302,29 +8546,29 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_prefetch *prefetch)
+                                             aiteri_ahead *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
     for (; d + strip <= dim; d += strip)
         AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             prefetch, AITERI_LINES(strip));
+                             ahead);
     for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
 }
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_prefetch *prefetch)
+                                  aiteri_ahead *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
         switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
         }
     }
 }
@@ -8352,8 +8596,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
-    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
-                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
 /* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
@@ -8361,10 +8605,9 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
                                              int64_t q_stride, int32_t dim, const void *const *key,
                                              const int rows)
 {
-    AITERI_K(vf) acc[4][4];
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
@@ -8372,9 +8615,11 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
         }
     }
     if (d < dim) {
@@ -8383,21 +8628,21 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
             const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
             AITERI_UNROLL(8)
             for (int r = 0; r < rows; r++)
-                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_prefetch *prefetch)
+                                 aiteri_ahead *ahead)
 {
+    aiteri_ahead local = *ahead;
     const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, lines);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -8409,27 +8654,31 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
+    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_prefetch *prefetch,
-                                              int32_t lines)
+                                              const int vectors, aiteri_ahead *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
-                               : AITERI_T(chunk)(values[i], d, dim);
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
@@ -8446,29 +8695,29 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_prefetch *prefetch)
+                                             aiteri_ahead *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
     for (; d + strip <= dim; d += strip)
         AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             prefetch, AITERI_LINES(strip));
+                             ahead);
     for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
 }
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_prefetch *prefetch)
+                                  aiteri_ahead *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
         switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
         }
     }
 }
@@ -8496,8 +8745,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
-    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
-                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
 /* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
@@ -8505,10 +8754,9 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
                                              int64_t q_stride, int32_t dim, const void *const *key,
                                              const int rows)
 {
-    AITERI_K(vf) acc[4][4];
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int i = 0; i < 4; i++) acc[r][i] = AITERI_K(zero)();
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
     int32_t d = 0;
     for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
         AITERI_K(vf) k[AITERI_DOT_KEYS];
@@ -8516,9 +8764,11 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
         for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) acc[r][i] = AITERI_K(fma)(x, k[i], acc[r][i]);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
         }
     }
     if (d < dim) {
@@ -8527,21 +8777,21 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
             const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
             AITERI_UNROLL(8)
             for (int r = 0; r < rows; r++)
-                acc[r][i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d), k, acc[r][i]);
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
         }
     }
-    AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++)
-        AITERI_K(hsum4)(acc[r][0], acc[r][1], acc[r][2], acc[r][3], s + r * s_stride);
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_prefetch *prefetch)
+                                 aiteri_ahead *ahead)
 {
+    aiteri_ahead local = *ahead;
     const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, lines);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -8553,27 +8803,31 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
+    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_prefetch *prefetch,
-                                              int32_t lines)
+                                              const int vectors, aiteri_ahead *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(prefetch_lines)(prefetch, lines);
+        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
-                               : AITERI_T(chunk)(values[i], d, dim);
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
@@ -8590,29 +8844,29 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_prefetch *prefetch)
+                                             aiteri_ahead *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
     for (; d + strip <= dim; d += strip)
         AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             prefetch, AITERI_LINES(strip));
+                             ahead);
     for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, prefetch, 1);
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
 }
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_prefetch *prefetch)
+                                  aiteri_ahead *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
         switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, prefetch); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, prefetch); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, prefetch); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, prefetch); break;
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
         }
     }
 }
@@ -9040,31 +9294,33 @@ static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, in
                                                          head * rows->stride_head);
 }
 
-/* K or V rows [first, end) of a kv head as f32: where they lie if they can be used so, else widened
- * into `scratch` [keys][padded dim]. Returns the row stride through *stride. */
-static const float *aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
-                                        const aiteri_source *source, int32_t h, int32_t first,
-                                        int32_t end, const void **rows, float *scratch,
-                                        int64_t *stride)
+/* Row stride of a block in scratch: an odd number of cache lines, so that a column of the block
+ * spreads over all sets of the cache. Power-of-two strides of user tensors are why rows are copied
+ * at all. */
+AITERI_FORCE_INLINE int64_t aiteri_block_stride(int32_t dim)
 {
-    const aiteri_problem *p = e->problem;
-    aiteri_source_rows(p, s, source, h, first, end, rows);
-    if (source->dtype == AITER_F32 && source->stride_dim == 1 && !source->scales.data &&
-        aiteri_run_of_keys(p, first, end) == end - first) {
-        *stride = source->stride_token;
-        return (const float *)rows[0];
-    }
-    *stride = aiteri_padded(source->dim);
+    const int64_t lines = aiteri_ceil_div(dim, AITERI_PAD);
+    return (lines + (lines % 2 == 0)) * AITERI_PAD;
+}
+
+/* K or V rows [first, end) of a kv head as f32, scaled, at `block` with aiteri_block_stride. */
+static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
+                                const aiteri_source *source, int32_t h, int32_t first, int32_t end,
+                                const void **rows, float *block)
+{
+    const int64_t stride = aiteri_block_stride(source->dim);
     float scale[AITERI_TILE_KEYS];
-    if (source->scales.data) aiteri_source_scales(p, s, &source->scales, h, first, end, scale);
+    aiteri_source_rows(e->problem, s, source, h, first, end, rows);
+    if (source->scales.data)
+        aiteri_source_scales(e->problem, s, &source->scales, h, first, end, scale);
     for (int32_t i = 0; i < end - first; i++) {
-        float *row = scratch + i * *stride;
+        float *row = block + i * stride;
         aiteri_gather_row(e->kernels, row, (const char *)rows[i], source->dtype, source->stride_dim,
                           source->dim);
-        for (int32_t d = source->dim; d < *stride; d++) row[d] = 0.0f;
-        if (source->scales.data) e->kernels->row_scale(row, (int32_t)*stride, scale[i]);
+        if (!source->scales.data) continue;
+        for (int32_t d = source->dim; d < stride; d++) row[d] = 0.0f;
+        e->kernels->row_scale(row, aiteri_padded(source->dim), scale[i]);
     }
-    return scratch;
 }
 
 /* The score of query token i's bias at key j, and its ALiBi slope. */
@@ -9092,7 +9348,7 @@ static float aiteri_finish_state(const aiteri_problem *p, int32_t head, float m,
             *lse = (float)sink;
             return 0.0f;
         }
-        top = sink > m ? sink : m;
+        if (sink > top) top = sink;
         factor = exp(m - top);
         sum = l * factor + exp(sink - top);
     } else if (l == 0.0f) {
@@ -9212,8 +9468,10 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
     }
     t->st = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
     t->bias = (float *)aiteri_carve(arena, p->bias.data ? AITERI_TILE_KEYS * n : 0, sizeof(float));
-    t->k = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * padded, sizeof(float));
-    t->v = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * padded_v, sizeof(float));
+    t->k = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->k.dim),
+                                 sizeof(float));
+    t->v = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->v.dim),
+                                 sizeof(float));
     t->rows =
         (float *)aiteri_carve(arena, n * (padded > padded_v ? padded : padded_v), sizeof(float));
     t->factor = (float *)aiteri_carve(arena, n, sizeof(float));
@@ -9304,8 +9562,6 @@ static void aiteri_tile_bias(const aiteri_engine *e, const aiteri_sequence *s, c
  */
 typedef struct aiteri_key_block {
     int32_t first, end, gap, resume;
-    const float *k, *v;
-    int64_t k_stride, v_stride;
     int v_finite; /* -1: not looked yet */
 } aiteri_key_block;
 
@@ -9329,46 +9585,30 @@ static aiteri_key_block aiteri_key_block_clip(aiteri_key_range seen, int32_t fir
 }
 
 static void aiteri_key_block_load(const aiteri_engine *e, const aiteri_sequence *s, int32_t kv_head,
-                                  aiteri_tile_scratch *t, aiteri_key_block *b)
+                                  aiteri_tile_scratch *t, const aiteri_key_block *b)
 {
     const aiteri_problem *p = e->problem;
-    if (b->gap == b->resume) {
-        b->k = aiteri_source_block(e, s, &p->k, kv_head, b->first, b->end, t->pointers, t->k,
-                                   &b->k_stride);
-        b->v = aiteri_source_block(e, s, &p->v, kv_head, b->first, b->end, t->pointers, t->v,
-                                   &b->v_stride);
-        return;
-    }
-    /* Two runs: bring both into scratch rows at their own places. */
     const int32_t runs[2][2] = {{b->first, b->gap}, {b->resume, b->end}};
-    b->k_stride = aiteri_padded(p->k.dim);
-    b->v_stride = aiteri_padded(p->v.dim);
     for (int i = 0; i < 2; i++) {
-        const int32_t at = runs[i][0] - b->first, n = runs[i][1] - runs[i][0];
-        float *dst[2] = {t->k + at * b->k_stride, t->v + at * b->v_stride};
-        const aiteri_source *source[2] = {&p->k, &p->v};
-        for (int kv = 0; kv < 2; kv++) {
-            int64_t stride;
-            const int64_t want = kv ? b->v_stride : b->k_stride;
-            const float *src = aiteri_source_block(e, s, source[kv], kv_head, runs[i][0],
-                                                   runs[i][1], t->pointers, dst[kv], &stride);
-            for (int32_t j = 0; src != dst[kv] && j < n; j++)
-                memcpy(dst[kv] + j * want, src + j * stride,
-                       (size_t)source[kv]->dim * sizeof(float));
-        }
+        const int32_t at = runs[i][0] - b->first;
+        if (runs[i][0] >= runs[i][1]) continue;
+        aiteri_source_block(e, s, &p->k, kv_head, runs[i][0], runs[i][1], t->pointers,
+                            t->k + at * aiteri_block_stride(p->k.dim));
+        aiteri_source_block(e, s, &p->v, kv_head, runs[i][0], runs[i][1], t->pointers,
+                            t->v + at * aiteri_block_stride(p->v.dim));
     }
-    b->k = t->k;
-    b->v = t->v;
 }
 
 /* Every V row that the block holds is finite: then weight 0 hides a key completely. */
-static int aiteri_key_block_finite(const aiteri_engine *e, aiteri_key_block *b)
+static int aiteri_key_block_finite(const aiteri_engine *e, const aiteri_tile_scratch *t,
+                                   aiteri_key_block *b)
 {
     if (b->v_finite < 0) {
         const int32_t dim = e->problem->v.dim;
-        b->v_finite = e->kernels->all_finite(b->v, b->v_stride, b->gap - b->first, dim) &&
-                      e->kernels->all_finite(b->v + (b->resume - b->first) * b->v_stride,
-                                             b->v_stride, b->end - b->resume, dim);
+        const int64_t stride = aiteri_block_stride(dim);
+        b->v_finite = e->kernels->all_finite(t->v, stride, b->gap - b->first, dim) &&
+                      e->kernels->all_finite(t->v + (b->resume - b->first) * stride, stride,
+                                             b->end - b->resume, dim);
     }
     return b->v_finite;
 }
@@ -9381,12 +9621,14 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
     const aiteri_kernels *kernels = e->kernels;
     aiteri_tile *tile = &t->tile[index];
     const int32_t lanes = kernels->tile_lanes;
+    const int64_t k_stride = aiteri_block_stride(p->k.dim),
+                  v_stride = aiteri_block_stride(p->v.dim);
     const aiteri_key_block own = aiteri_key_block_clip(tile->seen, b->first, b->end);
     if (own.first >= own.end) return;
     const int32_t runs[2][2] = {{own.first, own.gap}, {own.resume, own.end}};
     for (int i = 0; i < 2; i++)
         kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes,
-                            b->k + (runs[i][0] - b->first) * b->k_stride, b->k_stride,
+                            t->k + (runs[i][0] - b->first) * k_stride, k_stride,
                             runs[i][1] - runs[i][0], p->k.dim, tile->qt);
     for (int32_t i = (own.gap - own.first) * lanes; i < (own.resume - own.first) * lanes; i++)
         t->st[i] = aiteri_minus_inf();
@@ -9406,17 +9648,17 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
         kernels->tile_adjust(t->st, own.first, own.end - own.first, &adjust);
     }
     kernels->tile_softmax(t->st, own.end - own.first, tile->m, tile->l, tile->ot, p->v.dim);
-    const int guarded = masked && !aiteri_key_block_finite(e, b);
+    const int guarded = masked && !aiteri_key_block_finite(e, t, b);
     for (int i = 0; i < 2; i++) {
-        const float *v = b->v + (runs[i][0] - b->first) * b->v_stride;
+        const float *v = t->v + (runs[i][0] - b->first) * v_stride;
         const float *st = t->st + (runs[i][0] - own.first) * lanes;
         const int32_t n = runs[i][1] - runs[i][0];
         if (n == 0) continue;
         if (guarded)
-            kernels->tile_value_guarded(tile->ot, v, b->v_stride, runs[i][0], n, p->v.dim, st,
+            kernels->tile_value_guarded(tile->ot, v, v_stride, runs[i][0], n, p->v.dim, st,
                                         tile->mask);
         else
-            kernels->tile_value(tile->ot, v, b->v_stride, n, p->v.dim, st);
+            kernels->tile_value(tile->ot, v, v_stride, n, p->v.dim, st);
     }
 }
 
@@ -9453,8 +9695,8 @@ static void aiteri_run_tile_work(const aiteri_engine *e, const aiteri_work *w,
     const aiteri_key_range seen =
         aiteri_visible_keys_of_span(p, s.seqlen_q, s.seqlen_k, w->q_start, w->q_end);
     for (int32_t at = w->kv_start; at < w->kv_end; at += AITERI_TILE_KEYS) {
-        aiteri_key_block block = aiteri_key_block_clip(
-            seen, at, (int32_t)aiteri_min((int64_t)at + AITERI_TILE_KEYS, w->kv_end));
+        const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_TILE_KEYS, w->kv_end);
+        aiteri_key_block block = aiteri_key_block_clip(seen, at, end);
         if (block.first >= block.end) continue;
         aiteri_key_block_load(e, &s, w->head_start / p->group, t, &block);
         for (int32_t i = 0; i < tiles; i++) aiteri_tile_step(e, &s, w, t, i, &block);
@@ -9482,7 +9724,7 @@ typedef struct aiteri_stream_scratch {
     float *k, *v;         /* widened rows, for types and strides without a loop of their own */
     float *k_scale, *v_scale;
     const void **k_rows, **v_rows;
-    const char **k_next, **v_next; /* rows of the next block */
+    const void **ahead[2]; /* rows of the next block, K and V */
 } aiteri_stream_scratch;
 
 enum { AITERI_SCORE_STRIDE = AITERI_STREAM_KEYS + AITERI_PAD };
@@ -9506,8 +9748,8 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     t->v_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->k_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
     t->v_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
-    t->k_next = (const char **)aiteri_carve(arena, keys, sizeof(void *));
-    t->v_next = (const char **)aiteri_carve(arena, keys, sizeof(void *));
+    t->ahead[0] = (const void **)aiteri_carve(arena, keys, sizeof(void *));
+    t->ahead[1] = (const void **)aiteri_carve(arena, keys, sizeof(void *));
 }
 
 /* The work being run, for the functions below. */
@@ -9519,7 +9761,8 @@ typedef struct aiteri_stream {
     int32_t tokens, rows; /* rows = tokens * group, of one kv head */
     int32_t kv_start, kv_heads;
     aiteri_key_range seen;
-    aiteri_prefetch prefetch_k, prefetch_v;
+    aiteri_ahead ahead[2];    /* K and V */
+    const aiteri_work *after; /* what this worker will probably run next, or NULL */
 } aiteri_stream;
 
 static void aiteri_stream_begin(aiteri_stream *x)
@@ -9579,7 +9822,7 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
                               t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
                               aiteri_padded(p->k.dim), x->rows, p->k.dim, t->k_rows, end - first,
-                              &x->prefetch_k);
+                              &x->ahead[0]);
     if (p->k.scales.data)
         aiteri_source_scales(p, &x->s, &p->k.scales, x->kv_start + h, first, end,
                              t->k_scale + (first - block));
@@ -9642,7 +9885,7 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     float *o = t->o + (int64_t)h * x->rows * stride;
     if (all) {
         axpy(o, stride, t->s + (first - block), AITERI_SCORE_STRIDE, x->rows, p->v.dim, t->v_rows,
-             end - first, &x->prefetch_v);
+             end - first, &x->ahead[1]);
         return;
     }
     for (int32_t r = 0; r < x->rows; r++) {
@@ -9656,33 +9899,56 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
                 axpy(o + (int64_t)r * stride, stride,
                      t->s + (int64_t)r * AITERI_SCORE_STRIDE + (runs[i][0] - block),
                      AITERI_SCORE_STRIDE, 1, p->v.dim, t->v_rows + (runs[i][0] - first),
-                     runs[i][1] - runs[i][0], &x->prefetch_v);
+                     runs[i][1] - runs[i][0], &x->ahead[1]);
     }
 }
 
-/* Points the prefetchers at kv head h's share of the next block: with heads side by side, whole
- * token rows of a slice of its tokens; else this head's own rows. */
-static void aiteri_stream_aim(aiteri_stream *x, int32_t h, int32_t first, int32_t end)
+/* The block that will be worked on after this one: of this work, or the first of the next. */
+typedef struct aiteri_next_block {
+    aiteri_sequence s;
+    int32_t kv_start, first, end;
+} aiteri_next_block;
+
+static aiteri_next_block aiteri_stream_next(const aiteri_stream *x, int32_t end)
+{
+    const aiteri_problem *p = x->e->problem;
+    const int32_t first = (int32_t)aiteri_max(end, x->seen.lo);
+    const int32_t stop = (int32_t)aiteri_min(
+        aiteri_min((int64_t)end + AITERI_STREAM_KEYS, x->w->kv_end), x->seen.hi);
+    aiteri_next_block n = {x->s, x->kv_start, first, stop};
+    if (first < stop || !x->after) return n;
+    n.s = aiteri_sequence_of(p, x->after->batch);
+    n.kv_start = x->after->head_start / p->group;
+    const aiteri_key_range seen = aiteri_visible_keys_of_span(p, n.s.seqlen_q, n.s.seqlen_k,
+                                                              x->after->q_start, x->after->q_end);
+    n.first = (int32_t)aiteri_max(x->after->kv_start, seen.lo);
+    n.end = (int32_t)aiteri_min(
+        aiteri_min((int64_t)x->after->kv_start + AITERI_STREAM_KEYS, x->after->kv_end), seen.hi);
+    return n;
+}
+
+/* Aims the prefetch at kv head h's share of the next block: where the heads of a token lie side by
+ * side, all heads of a slice of its tokens in one run of memory; else this head's own rows. */
+static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_block *n)
 {
     const aiteri_problem *p = x->e->problem;
     const aiteri_source *source[2] = {&p->k, &p->v};
-    const char **rows[2] = {x->t->k_next, x->t->v_next};
-    aiteri_prefetch *prefetch[2] = {&x->prefetch_k, &x->prefetch_v};
-    const int32_t n = end - first;
+    const int32_t keys = (int32_t)aiteri_max(0, n->end - n->first);
     for (int kv = 0; kv < 2; kv++) {
         const aiteri_source *src = source[kv];
         const int joined = x->kv_heads > 1 && src->stride_head == src->dim;
-        const int64_t bytes =
-            aiteri_bytes_of(src->dtype, joined ? (int64_t)src->dim * x->kv_heads : src->dim);
-        if (n > 0 && (h == 0 || !joined))
-            aiteri_source_rows(p, &x->s, src, joined ? x->kv_start : x->kv_start + h, first, end,
-                               (const void **)rows[kv]);
-        const int32_t from = joined ? n * h / x->kv_heads : 0;
-        const int32_t to = joined ? n * (h + 1) / x->kv_heads : n;
-        prefetch[kv]->rows = rows[kv] + from;
-        prefetch[kv]->count = n > 0 ? to - from : 0;
-        prefetch[kv]->lines = (int32_t)((bytes + AITERI_LINE - 1) / AITERI_LINE);
-        prefetch[kv]->row = prefetch[kv]->line = 0;
+        const int32_t heads = joined ? x->kv_heads : 1, share = joined ? h : 0;
+        const int32_t from = keys * share / heads, to = keys * (share + 1) / heads;
+        aiteri_ahead *ahead = &x->ahead[kv];
+        memset(ahead, 0, sizeof *ahead);
+        if (from == to) continue;
+        aiteri_source_rows(p, &n->s, src, joined ? n->kv_start : n->kv_start + h, n->first + from,
+                           n->first + to, x->t->ahead[kv]);
+        ahead->rows = x->t->ahead[kv];
+        ahead->count = to - from;
+        ahead->bytes = aiteri_bytes_of(src->dtype, (int64_t)src->dim * heads);
+        ahead->at = (const char *)ahead->rows[0];
+        ahead->end = ahead->at + ahead->bytes;
     }
 }
 
@@ -9735,13 +10001,14 @@ static void aiteri_stream_end(aiteri_stream *x)
 }
 
 static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
-                                   aiteri_stream_scratch *t)
+                                   const aiteri_work *after, aiteri_stream_scratch *t)
 {
     const aiteri_problem *p = e->problem;
     aiteri_stream x;
     memset(&x, 0, sizeof x);
     x.e = e;
     x.w = w;
+    x.after = after;
     x.t = t;
     x.s = aiteri_sequence_of(p, w->batch);
     x.tokens = w->q_end - w->q_start;
@@ -9754,11 +10021,9 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
         const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_STREAM_KEYS, w->kv_end);
         const aiteri_key_block b = aiteri_key_block_clip(x.seen, at, end);
         if (b.first >= b.end) continue;
-        const int32_t next = (int32_t)aiteri_max(end, x.seen.lo);
-        const int32_t next_end = (int32_t)aiteri_min(
-            aiteri_min((int64_t)end + AITERI_STREAM_KEYS, w->kv_end), x.seen.hi);
+        const aiteri_next_block next = aiteri_stream_next(&x, end);
         for (int32_t h = 0; h < x.kv_heads; h++) {
-            aiteri_stream_aim(&x, h, next, next_end);
+            aiteri_stream_aim(&x, h, &next);
             aiteri_stream_step(&x, h, at, &b);
         }
     }
@@ -9920,7 +10185,7 @@ typedef struct aiteri_engine_run {
     aiteri_workspace workspace;
 } aiteri_engine_run;
 
-static void aiteri_run_work(aiteri_engine_run *run, int64_t index, char *slot)
+static void aiteri_run_work(aiteri_engine_run *run, int64_t index, int64_t end, char *slot)
 {
     const aiteri_engine *e = &run->engine;
     const aiteri_work w = aiteri_work_at(run->schedule.work_info, index);
@@ -9929,7 +10194,12 @@ static void aiteri_run_work(aiteri_engine_run *run, int64_t index, char *slot)
     if (aiteri_takes_stream(e->problem, s.seqlen_q)) {
         aiteri_stream_scratch scratch;
         aiteri_stream_scratch_carve(&scratch, &arena, e->problem);
-        aiteri_run_stream_work(e, &w, &scratch);
+        aiteri_work after = w;
+        if (index + 1 < end) after = aiteri_work_at(run->schedule.work_info, index + 1);
+        const int known =
+            index + 1 < end &&
+            aiteri_takes_stream(e->problem, aiteri_sequence_of(e->problem, after.batch).seqlen_q);
+        aiteri_run_stream_work(e, &w, known ? &after : NULL, &scratch);
     } else {
         aiteri_tile_scratch scratch;
         aiteri_tile_scratch_carve(&scratch, &arena, e->problem, e->kernels->tile_lanes);
@@ -9956,7 +10226,7 @@ static void aiteri_worker(void *arg, int32_t i)
         for (;;) {
             const int64_t index = aiteri_atomic_add_i64(&run->workspace.cursor[owner * 8], 1);
             if (index >= end) break;
-            aiteri_run_work(run, index, slot);
+            aiteri_run_work(run, index, end, slot);
         }
     }
 }
@@ -10976,6 +11246,8 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
     aiteri_check_extent(c, names[1], cache, 3, src->shape[2], "the head_dim of the new rows");
     aiteri_check_range(c, names[0], src->shape[2], 1, AITERI_MAX_HEAD_DIM);
     aiteri_check_range(c, names[0], src->shape[1], 1, 65535);
+    aiteri_check_extent(c, names[1], cache, 0, a->k_cache.shape[0], "blocks of k_cache");
+    aiteri_check_extent(c, names[1], cache, 1, a->k_cache.shape[1], "page_size of k_cache");
     aiteri_check_range(c, names[1], cache->shape[1], 1, INT32_MAX - 1);
     aiteri_check_range(c, names[1], cache->shape[0], 0, INT32_MAX - 1);
     const int per_token = a->quant == AITER_QUANT_PER_TOKEN_HEAD;
@@ -11016,8 +11288,6 @@ static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
         AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
                       "%s.v_cache: dtype is %s, expected %s (= k_cache.dtype)", c->op,
                       aiter_dtype_name(a->v_cache.dtype), aiter_dtype_name(a->k_cache.dtype));
-    aiteri_check_extent(c, "v_cache", &a->v_cache, 0, a->k_cache.shape[0], "blocks of k_cache");
-    aiteri_check_extent(c, "v_cache", &a->v_cache, 1, a->k_cache.shape[1], "page_size of k_cache");
     if (aiteri_check_tensor(c, "slot_mapping", &a->slot_mapping, 1, 1,
                             AITERI_TYPE_BIT(AITER_I32) | AITERI_TYPE_BIT(AITER_I64), 1))
         aiteri_check_extent(c, "slot_mapping", &a->slot_mapping, 0, a->k.shape[0], "tokens of k");
@@ -11215,10 +11485,12 @@ static void aiteri_merge_check(aiteri_check *c, aiter_merge_attn_states_args *a)
     aiteri_check_overlap(c, operand, 6, 2);
 }
 
-static int64_t aiteri_row_offset(const aiter_tensor *t, int64_t b, int64_t s, int64_t h)
+static char *aiteri_merge_row_at(const aiter_tensor *t, int64_t b, int64_t s, int64_t h)
 {
     const int32_t n = t->ndim;
-    return (n == 4 ? b * t->stride[0] : 0) + s * t->stride[n - 3] + h * t->stride[n - 2];
+    return (char *)t->data +
+           aiteri_bytes_of(t->dtype, (n == 4 ? b * t->stride[0] : 0) + s * t->stride[n - 3] +
+                                         h * t->stride[n - 2]);
 }
 
 static float *aiteri_lse_at(const aiter_tensor *t, int64_t b, int64_t s, int64_t h)
@@ -11228,40 +11500,69 @@ static float *aiteri_lse_at(const aiter_tensor *t, int64_t b, int64_t s, int64_t
            s * t->stride[n - 1];
 }
 
-static void aiteri_merge_row(const aiter_merge_attn_states_args *a, int64_t b, int64_t s, int64_t h)
-{
-    const float none = aiteri_minus_inf();
-    const float lse[2] = {*aiteri_lse_at(&a->lse_a, b, s, h), *aiteri_lse_at(&a->lse_b, b, s, h)};
-    const aiter_tensor *side[2] = {&a->out_a, &a->out_b};
-    const float m = lse[0] > lse[1] ? lse[0] : lse[1];
-    double weight[2], sum = 0.0;
-    for (int i = 0; i < 2; i++) {
-        weight[i] = lse[i] == none ? 0.0 : lse[i] == m ? 1.0 : exp((double)lse[i] - (double)m);
-        sum += weight[i];
-    }
-    const int32_t n = a->out.ndim;
-    for (int64_t d = 0; d < a->out.shape[n - 1]; d++) {
-        double x = 0.0;
-        for (int i = 0; i < 2; i++)
-            if (lse[i] != none)
-                x += weight[i] / sum *
-                     (double)aiter_load_element(side[i]->dtype, side[i]->data,
-                                                aiteri_row_offset(side[i], b, s, h) +
-                                                    d * side[i]->stride[n - 1]);
-        aiter_store_element(a->out.dtype, a->out.data,
-                            aiteri_row_offset(&a->out, b, s, h) + d * a->out.stride[n - 1],
-                            (float)x);
-    }
-    if (a->lse.ndim)
-        *aiteri_lse_at(&a->lse, b, s, h) = sum == 0.0 ? none : (float)((double)m + log(sum));
-}
-
 /* What the workers of a merge share. */
 typedef struct aiteri_merge_run {
     const aiter_merge_attn_states_args *args;
+    const aiteri_kernels *kernels;
     int64_t batch, tokens, heads;
     int32_t workers;
 } aiteri_merge_run;
+
+enum { AITERI_MERGE_STRIP = 128 }; /* elements of a row at a time, on the stack */
+
+/* out = share_a out_a + share_b out_b, strip by strip; a side whose share is 0 is not read. */
+static void aiteri_merge_row(const aiteri_merge_run *run, int64_t b, int64_t s, int64_t h,
+                             const float share[2])
+{
+    const aiter_merge_attn_states_args *a = run->args;
+    const aiter_tensor *side[2] = {&a->out_a, &a->out_b};
+    const int32_t last = a->out.ndim - 1, dim = (int32_t)a->out.shape[last];
+    char *out = aiteri_merge_row_at(&a->out, b, s, h);
+    for (int32_t d = 0; d < dim; d += AITERI_MERGE_STRIP) {
+        const int32_t n = (int32_t)aiteri_min(AITERI_MERGE_STRIP, dim - d);
+        float sum[AITERI_MERGE_STRIP], x[AITERI_MERGE_STRIP];
+        memset(sum, 0, sizeof sum);
+        memset(x, 0, sizeof x);
+        for (int i = 0; i < 2; i++) {
+            if (share[i] == 0.0f) continue;
+            aiteri_gather_row(run->kernels, x,
+                              aiteri_merge_row_at(side[i], b, s, h) +
+                                  aiteri_bytes_of(side[i]->dtype, d * side[i]->stride[last]),
+                              side[i]->dtype, side[i]->stride[last], n);
+            run->kernels->row_add_scaled(sum, x, aiteri_padded(n), share[i]);
+        }
+        aiteri_scatter_row(run->kernels,
+                           out + aiteri_bytes_of(a->out.dtype, d * a->out.stride[last]),
+                           a->out.dtype, a->out.stride[last], sum, n);
+    }
+}
+
+/* The two shares of a row and its joint log-sum-exp. */
+static void aiteri_merge_state(const aiteri_merge_run *run, int64_t b, int64_t s, int64_t h)
+{
+    const aiter_merge_attn_states_args *a = run->args;
+    const float lse[2] = {*aiteri_lse_at(&a->lse_a, b, s, h), *aiteri_lse_at(&a->lse_b, b, s, h)};
+    const double m = lse[0] > lse[1] ? lse[0] : lse[1];
+    double weight[2], sum = 0.0;
+    float share[2] = {0.0f, 0.0f};
+    for (int i = 0; i < 2; i++) {
+        weight[i] = 1.0; /* of the larger side, also where both are infinite */
+        if (lse[i] == aiteri_minus_inf())
+            weight[i] = 0.0;
+        else if ((double)lse[i] != m)
+            weight[i] = exp((double)lse[i] - m);
+        sum += weight[i];
+    }
+    for (int i = 0; i < 2; i++)
+        if (weight[i] != 0.0) share[i] = (float)(weight[i] / sum);
+    aiteri_merge_row(run, b, s, h, share);
+    if (!a->lse.ndim) return;
+    float *lse_out = aiteri_lse_at(&a->lse, b, s, h);
+    if (sum == 0.0)
+        *lse_out = aiteri_minus_inf();
+    else
+        *lse_out = (float)(m + log(sum));
+}
 
 static void aiteri_merge_worker(void *arg, int32_t i)
 {
@@ -11269,7 +11570,7 @@ static void aiteri_merge_worker(void *arg, int32_t i)
     const int64_t rows = run->batch * run->tokens;
     for (int64_t r = rows * i / run->workers; r < rows * (i + 1) / run->workers; r++)
         for (int64_t h = 0; h < run->heads; h++)
-            aiteri_merge_row(run->args, r / run->tokens, r % run->tokens, h);
+            aiteri_merge_state(run, r / run->tokens, r % run->tokens, h);
 }
 
 AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_args *args,
@@ -11283,7 +11584,11 @@ AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_arg
     aiteri_merge_check(&c, &a);
     if (c.status != AITER_OK) return c.status;
     const int32_t n = a.out.ndim;
-    aiteri_merge_run run = {&a, n == 4 ? a.out.shape[0] : 1, a.out.shape[n - 3], a.out.shape[n - 2],
+    aiteri_merge_run run = {&a,
+                            aiteri_context_kernels(ctx),
+                            n == 4 ? a.out.shape[0] : 1,
+                            a.out.shape[n - 3],
+                            a.out.shape[n - 2],
                             aiteri_context_workers(ctx)};
     if (run.batch * run.tokens > 0) aiteri_parallel(ctx, aiteri_merge_worker, &run, run.workers);
     return AITER_OK;

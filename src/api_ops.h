@@ -298,7 +298,6 @@ AITER_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args,
     {                                                                                          \
         return op##_plan(&args, ctx, &plan);                                                   \
     }
-#ifndef AITER_ATTN_PREFIX
 AITER_CXX_RUN(aiter_flash_attn_fwd)
 AITER_CXX_WORKSPACE(aiter_flash_attn_fwd)
 AITER_CXX_PLAN(aiter_flash_attn_fwd)
@@ -311,13 +310,14 @@ AITER_CXX_RUN(aiter_merge_attn_states)
 AITER_CXX_WORKSPACE(aiter_merge_attn_states)
 AITER_CXX_RUN(aiter_grouped_query_attention)
 AITER_CXX_WORKSPACE(aiter_grouped_query_attention)
+AITER_CXX_RUN(aiter_multi_query_attention)
+AITER_CXX_WORKSPACE(aiter_multi_query_attention)
 AITER_CXX_RUN(aiter_variable_length_attention)
 AITER_CXX_WORKSPACE(aiter_variable_length_attention)
 AITER_CXX_RUN(aiter_decode_attention)
 AITER_CXX_WORKSPACE(aiter_decode_attention)
 AITER_CXX_RUN(aiter_decode_attention_gqa)
 AITER_CXX_WORKSPACE(aiter_decode_attention_gqa)
-#endif
 #undef AITER_CXX_RUN
 #undef AITER_CXX_WORKSPACE
 #undef AITER_CXX_PLAN

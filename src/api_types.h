@@ -41,6 +41,7 @@ extern "C" {
     X(AITER_NO_DEVICE, 6, "no device")                     /* no driver or no such device */    \
     X(AITER_NO_KERNEL, 7, "no kernel")                     /* architecture and missing instance */
 
+/* See AITER_STATUS_LIST. */
 typedef enum aiter_status {
 #define AITER_STATUS_ROW(name, value, text) name = value,
     AITER_STATUS_LIST(AITER_STATUS_ROW)
@@ -91,6 +92,7 @@ typedef enum aiter_memory {
     AITER_MEMORY_PINNED
 } aiter_memory;
 
+/* How much a line given to the log hook matters. */
 typedef enum aiter_log_level {
     AITER_LOG_ERROR = 0,
     AITER_LOG_WARNING,

@@ -2,6 +2,7 @@
 #include "manual.h"
 #ifndef AITER_ATTN_H
 #define AITER_ATTN_H
+#include "api_names.h"
 #include "api_types.h"
 #include "api_ops.h"
 #endif /* AITER_ATTN_H */

@@ -109,7 +109,7 @@ static float aiteri_finish_state(const aiteri_problem *p, int32_t head, float m,
             *lse = (float)sink;
             return 0.0f;
         }
-        top = sink > m ? sink : m;
+        if (sink > top) top = sink;
         factor = exp(m - top);
         sum = l * factor + exp(sink - top);
     } else if (l == 0.0f) {

@@ -191,8 +191,7 @@ static int aiteri_key_block_finite(const aiteri_engine *e, const aiteri_tile_scr
 
 /* One tile against one loaded block, clipped to what the tile itself can see. */
 static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, const aiteri_work *w,
-                             aiteri_tile_scratch *t, int32_t index,
-                             aiteri_key_block *b)
+                             aiteri_tile_scratch *t, int32_t index, aiteri_key_block *b)
 {
     const aiteri_problem *p = e->problem;
     const aiteri_kernels *kernels = e->kernels;

@@ -46,8 +46,8 @@ static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
         top = AITERI_K(max)(AITERI_K(load)(s + i), top);
     const float old = *m, block = AITERI_K(hmax)(top);
-    const float raised = block > old ? block : old;
-    const float shift = raised > aiteri_f32_of_bits(0xff800000u) ? raised : 0.0f;
+    const float raised = aiteri_select_f32(block > old, block, old);
+    const float shift = aiteri_select_f32(raised > aiteri_f32_of_bits(0xff800000u), raised, 0.0f);
     AITERI_K(vf) sum = AITERI_K(zero)();
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
         const AITERI_K(vf) p = AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift));

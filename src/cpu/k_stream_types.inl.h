@@ -8,8 +8,8 @@
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
-    return d + AITERI_LANES <= dim ? AITERI_TYPE_LOAD(AITERI_ROW(row) + d)
-                                   : AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
 /* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
@@ -85,9 +85,12 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++)
-            v[c] = vectors > 1 ? AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES)
-                               : AITERI_T(chunk)(values[i], d, dim);
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
             const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);

@@ -5,6 +5,7 @@
 #define AITERI_MERGE_ATTN_STATES_C
 
 #include "../base/argument.c"
+#include "../cpu/engine_rows.c"
 #include "../base/context.c"
 
 /* out may be exactly out_a (lse exactly lse_a): same data, strides and dtype. */
@@ -58,10 +59,12 @@ static void aiteri_merge_check(aiteri_check *c, aiter_merge_attn_states_args *a)
     aiteri_check_overlap(c, operand, 6, 2);
 }
 
-static int64_t aiteri_row_offset(const aiter_tensor *t, int64_t b, int64_t s, int64_t h)
+static char *aiteri_merge_row_at(const aiter_tensor *t, int64_t b, int64_t s, int64_t h)
 {
     const int32_t n = t->ndim;
-    return (n == 4 ? b * t->stride[0] : 0) + s * t->stride[n - 3] + h * t->stride[n - 2];
+    return (char *)t->data +
+           aiteri_bytes_of(t->dtype, (n == 4 ? b * t->stride[0] : 0) + s * t->stride[n - 3] +
+                                         h * t->stride[n - 2]);
 }
 
 static float *aiteri_lse_at(const aiter_tensor *t, int64_t b, int64_t s, int64_t h)
@@ -71,40 +74,69 @@ static float *aiteri_lse_at(const aiter_tensor *t, int64_t b, int64_t s, int64_t
            s * t->stride[n - 1];
 }
 
-static void aiteri_merge_row(const aiter_merge_attn_states_args *a, int64_t b, int64_t s, int64_t h)
-{
-    const float none = aiteri_minus_inf();
-    const float lse[2] = {*aiteri_lse_at(&a->lse_a, b, s, h), *aiteri_lse_at(&a->lse_b, b, s, h)};
-    const aiter_tensor *side[2] = {&a->out_a, &a->out_b};
-    const float m = lse[0] > lse[1] ? lse[0] : lse[1];
-    double weight[2], sum = 0.0;
-    for (int i = 0; i < 2; i++) {
-        weight[i] = lse[i] == none ? 0.0 : lse[i] == m ? 1.0 : exp((double)lse[i] - (double)m);
-        sum += weight[i];
-    }
-    const int32_t n = a->out.ndim;
-    for (int64_t d = 0; d < a->out.shape[n - 1]; d++) {
-        double x = 0.0;
-        for (int i = 0; i < 2; i++)
-            if (lse[i] != none)
-                x += weight[i] / sum *
-                     (double)aiter_load_element(side[i]->dtype, side[i]->data,
-                                                aiteri_row_offset(side[i], b, s, h) +
-                                                    d * side[i]->stride[n - 1]);
-        aiter_store_element(a->out.dtype, a->out.data,
-                            aiteri_row_offset(&a->out, b, s, h) + d * a->out.stride[n - 1],
-                            (float)x);
-    }
-    if (a->lse.ndim)
-        *aiteri_lse_at(&a->lse, b, s, h) = sum == 0.0 ? none : (float)((double)m + log(sum));
-}
-
 /* What the workers of a merge share. */
 typedef struct aiteri_merge_run {
     const aiter_merge_attn_states_args *args;
+    const aiteri_kernels *kernels;
     int64_t batch, tokens, heads;
     int32_t workers;
 } aiteri_merge_run;
+
+enum { AITERI_MERGE_STRIP = 128 }; /* elements of a row at a time, on the stack */
+
+/* out = share_a out_a + share_b out_b, strip by strip; a side whose share is 0 is not read. */
+static void aiteri_merge_row(const aiteri_merge_run *run, int64_t b, int64_t s, int64_t h,
+                             const float share[2])
+{
+    const aiter_merge_attn_states_args *a = run->args;
+    const aiter_tensor *side[2] = {&a->out_a, &a->out_b};
+    const int32_t last = a->out.ndim - 1, dim = (int32_t)a->out.shape[last];
+    char *out = aiteri_merge_row_at(&a->out, b, s, h);
+    for (int32_t d = 0; d < dim; d += AITERI_MERGE_STRIP) {
+        const int32_t n = (int32_t)aiteri_min(AITERI_MERGE_STRIP, dim - d);
+        float sum[AITERI_MERGE_STRIP], x[AITERI_MERGE_STRIP];
+        memset(sum, 0, sizeof sum);
+        memset(x, 0, sizeof x);
+        for (int i = 0; i < 2; i++) {
+            if (share[i] == 0.0f) continue;
+            aiteri_gather_row(run->kernels, x,
+                              aiteri_merge_row_at(side[i], b, s, h) +
+                                  aiteri_bytes_of(side[i]->dtype, d * side[i]->stride[last]),
+                              side[i]->dtype, side[i]->stride[last], n);
+            run->kernels->row_add_scaled(sum, x, aiteri_padded(n), share[i]);
+        }
+        aiteri_scatter_row(run->kernels,
+                           out + aiteri_bytes_of(a->out.dtype, d * a->out.stride[last]),
+                           a->out.dtype, a->out.stride[last], sum, n);
+    }
+}
+
+/* The two shares of a row and its joint log-sum-exp. */
+static void aiteri_merge_state(const aiteri_merge_run *run, int64_t b, int64_t s, int64_t h)
+{
+    const aiter_merge_attn_states_args *a = run->args;
+    const float lse[2] = {*aiteri_lse_at(&a->lse_a, b, s, h), *aiteri_lse_at(&a->lse_b, b, s, h)};
+    const double m = lse[0] > lse[1] ? lse[0] : lse[1];
+    double weight[2], sum = 0.0;
+    float share[2] = {0.0f, 0.0f};
+    for (int i = 0; i < 2; i++) {
+        weight[i] = 1.0; /* of the larger side, also where both are infinite */
+        if (lse[i] == aiteri_minus_inf())
+            weight[i] = 0.0;
+        else if ((double)lse[i] != m)
+            weight[i] = exp((double)lse[i] - m);
+        sum += weight[i];
+    }
+    for (int i = 0; i < 2; i++)
+        if (weight[i] != 0.0) share[i] = (float)(weight[i] / sum);
+    aiteri_merge_row(run, b, s, h, share);
+    if (!a->lse.ndim) return;
+    float *lse_out = aiteri_lse_at(&a->lse, b, s, h);
+    if (sum == 0.0)
+        *lse_out = aiteri_minus_inf();
+    else
+        *lse_out = (float)(m + log(sum));
+}
 
 static void aiteri_merge_worker(void *arg, int32_t i)
 {
@@ -112,7 +144,7 @@ static void aiteri_merge_worker(void *arg, int32_t i)
     const int64_t rows = run->batch * run->tokens;
     for (int64_t r = rows * i / run->workers; r < rows * (i + 1) / run->workers; r++)
         for (int64_t h = 0; h < run->heads; h++)
-            aiteri_merge_row(run->args, r / run->tokens, r % run->tokens, h);
+            aiteri_merge_state(run, r / run->tokens, r % run->tokens, h);
 }
 
 AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_args *args,
@@ -126,7 +158,11 @@ AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_arg
     aiteri_merge_check(&c, &a);
     if (c.status != AITER_OK) return c.status;
     const int32_t n = a.out.ndim;
-    aiteri_merge_run run = {&a, n == 4 ? a.out.shape[0] : 1, a.out.shape[n - 3], a.out.shape[n - 2],
+    aiteri_merge_run run = {&a,
+                            aiteri_context_kernels(ctx),
+                            n == 4 ? a.out.shape[0] : 1,
+                            a.out.shape[n - 3],
+                            a.out.shape[n - 2],
                             aiteri_context_workers(ctx)};
     if (run.batch * run.tokens > 0) aiteri_parallel(ctx, aiteri_merge_worker, &run, run.workers);
     return AITER_OK;

@@ -253,7 +253,7 @@ static aiteri_schedule_bounds aiteri_schedule_bounds_of(const aiteri_problem *p,
     const size_t batch = (size_t)p->batch, heads_q = (size_t)p->heads_q;
     const size_t group = (size_t)p->group, lanes = (size_t)tile_lanes;
     const size_t tokens = (size_t)aiteri_min(p->total_q, (int64_t)p->batch * p->max_seqlen_q);
-    const size_t per_tile = group < lanes ? lanes / group : 1;
+    const size_t per_tile = (size_t)aiteri_max(1, tile_lanes / p->group);
     const size_t head_parts = heads_q / group * ((group + lanes - 1) / lanes);
     size_t tile_splits = (size_t)aiteri_most_splits(p, 0, p->max_seqlen_k);
     size_t stream_splits = (size_t)aiteri_most_splits(p, 1, p->max_seqlen_k);
