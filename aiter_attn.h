@@ -3459,16 +3459,18 @@ AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const 
                                               const int rows)
 {
     float sum[16];
-    if (rows * AITERI_DOT_KEYS == 16) {
+    const int count = rows * AITERI_DOT_KEYS, last = count - 1;
+#if AITERI_DOT_KEYS == 4
+    if (count == 16) {
         AITERI_K(hsum16)(acc, sum);
-    } else {
+    } else
+#endif
+    {
         AITERI_UNROLL(8)
-        for (int i = 0; i < rows * AITERI_DOT_KEYS; i += 4) {
-            const int last = rows * AITERI_DOT_KEYS - 1;
+        for (int i = 0; i < count; i += 4)
             AITERI_K(hsum4)(acc[i], acc[i + 1 < last ? i + 1 : last],
                             acc[i + 2 < last ? i + 2 : last], acc[i + 3 < last ? i + 3 : last],
                             sum + i);
-        }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++)
@@ -5043,16 +5045,18 @@ AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const 
                                               const int rows)
 {
     float sum[16];
-    if (rows * AITERI_DOT_KEYS == 16) {
+    const int count = rows * AITERI_DOT_KEYS, last = count - 1;
+#if AITERI_DOT_KEYS == 4
+    if (count == 16) {
         AITERI_K(hsum16)(acc, sum);
-    } else {
+    } else
+#endif
+    {
         AITERI_UNROLL(8)
-        for (int i = 0; i < rows * AITERI_DOT_KEYS; i += 4) {
-            const int last = rows * AITERI_DOT_KEYS - 1;
+        for (int i = 0; i < count; i += 4)
             AITERI_K(hsum4)(acc[i], acc[i + 1 < last ? i + 1 : last],
                             acc[i + 2 < last ? i + 2 : last], acc[i + 3 < last ? i + 3 : last],
                             sum + i);
-        }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++)
@@ -6627,16 +6631,18 @@ AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const 
                                               const int rows)
 {
     float sum[16];
-    if (rows * AITERI_DOT_KEYS == 16) {
+    const int count = rows * AITERI_DOT_KEYS, last = count - 1;
+#if AITERI_DOT_KEYS == 4
+    if (count == 16) {
         AITERI_K(hsum16)(acc, sum);
-    } else {
+    } else
+#endif
+    {
         AITERI_UNROLL(8)
-        for (int i = 0; i < rows * AITERI_DOT_KEYS; i += 4) {
-            const int last = rows * AITERI_DOT_KEYS - 1;
+        for (int i = 0; i < count; i += 4)
             AITERI_K(hsum4)(acc[i], acc[i + 1 < last ? i + 1 : last],
                             acc[i + 2 < last ? i + 2 : last], acc[i + 3 < last ? i + 3 : last],
                             sum + i);
-        }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++)
@@ -8200,16 +8206,18 @@ AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const 
                                               const int rows)
 {
     float sum[16];
-    if (rows * AITERI_DOT_KEYS == 16) {
+    const int count = rows * AITERI_DOT_KEYS, last = count - 1;
+#if AITERI_DOT_KEYS == 4
+    if (count == 16) {
         AITERI_K(hsum16)(acc, sum);
-    } else {
+    } else
+#endif
+    {
         AITERI_UNROLL(8)
-        for (int i = 0; i < rows * AITERI_DOT_KEYS; i += 4) {
-            const int last = rows * AITERI_DOT_KEYS - 1;
+        for (int i = 0; i < count; i += 4)
             AITERI_K(hsum4)(acc[i], acc[i + 1 < last ? i + 1 : last],
                             acc[i + 2 < last ? i + 2 : last], acc[i + 3 < last ? i + 3 : last],
                             sum + i);
-        }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++)
