@@ -98,7 +98,7 @@ static int score_tokens(session *s, tokenizer_ids *ids, int32_t window)
     else if ((status = perplexity_run(&b, ids->data, (int64_t)ids->count, window, &p)) != 0)
         snprintf(s->err, sizeof s->err, "%s", s->m.err);
     output_clear_progress(&o);
-    if (status == 0 && p.scored > 0) printf("%.6f\n", p.sum / (double)p.scored);
+    if (status == 0 && p.scored > 0 && !stop_asked) printf("%.6f\n", p.sum / (double)p.scored);
     if (status == 0 && !s->how->quiet) {
         fprintf(stderr, "mean negative log likelihood of %lld tokens in windows of %d; exp: %.4f\n",
                 (long long)p.scored, (int)window, p.scored ? exp(p.sum / (double)p.scored) : 0.0);
