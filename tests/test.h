@@ -149,6 +149,13 @@ static inline int test_afford(int core, double flops)
     return 1;
 }
 
+/* Where a random sweep starts; AITER_TEST_SEED tries another one. */
+static inline uint64_t test_seed(uint64_t usual)
+{
+    const char *text = getenv("AITER_TEST_SEED");
+    return text ? strtoull(text, NULL, 0) : usual;
+}
+
 /* A budget for qemu, where a flop costs 250 times as much. */
 static inline int test_is_slow(void) { return test_global.budget < 2e8; }
 

@@ -178,6 +178,7 @@ static void random_sweep(uint64_t seed)
         c.b = rng_int(&r, 1, 5);
         c.ragged = 1;
         c.dv = rng_int(&r, 0, 1) ? c.dq : rng_int(&r, 1, 200);
+        while ((double)c.b * c.hq * c.sq * c.sk * (c.dq + c.dv) > 3e6) c.sk /= 2;
         c.q_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);
         c.kv_type = kv[rng_int(&r, 0, 3)];
         c.out_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);
@@ -198,7 +199,7 @@ static void random_sweep(uint64_t seed)
 
 int main(void)
 {
-    test_begin("paged_attn_decode", 4e9);
+    test_begin("paged_attn_decode", 3e9);
     run_begin();
     edges();
     options();
@@ -207,7 +208,7 @@ int main(void)
     test_share(0.7);
     spec();
     test_share(1);
-    random_sweep(20250202);
+    random_sweep(test_seed(20250202));
     run_end();
     return test_end();
 }

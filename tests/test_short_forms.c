@@ -55,6 +55,7 @@ static void sweep(attn_op op)
         attn_case c = form(op, hk * rng_int(&r, 1, 9), hk, rng_int(&r, 0, 150),
                            rng_int(&r, 0, op >= OP_DECODE_ONE ? 3000 : 400), rng_int(&r, 1, 200));
         c.core = 0;
+        while ((double)c.b * c.hq * c.sq * c.sk * 2 * c.dq > 3e6) c.sk /= 2;
         c.seed = rng_next(&r) >> 20;
         c.mask = (aiter_mask)(op < OP_DECODE_ONE ? rng_int(&r, 0, AITER_MASK_COUNT - 1) : 0);
         c.left = rng_int(&r, -1, 50);
