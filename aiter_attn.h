@@ -2106,27 +2106,19 @@ typedef struct aiteri_tile_adjust {
     const aiteri_lane_mask *mask;  /* NULL: every lane sees every key of the block */
 } aiteri_tile_adjust;
 
-/* Memory to bring towards the core while a stream kernel works: `count` rows of `bytes` each, and
- * how far that has got. */
-typedef struct aiteri_ahead {
-    const void *const *rows;
-    int32_t count;
-    int64_t bytes;
-    const char *at, *end;
-} aiteri_ahead;
-
 /* s[r * s_stride + i] = q_r . key_i for r < rows, i < n. q is f32 padded with zeros to a multiple
  * of
- * 16. Writes up to AITERI_STREAM_SLACK - 1 scores past i = n - 1; keys[] has as many readable
- * pointers. */
+ * 16. Writes up to AITERI_STREAM_SLACK - 1 scores past i = n - 1; keys[] and ahead[] have as many
+ * readable pointers. ahead[i] is a row's worth of memory to bring nearer while key i is worked on.
+ */
 typedef void (*aiteri_dot_fn)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                               int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                              aiteri_ahead *ahead);
+                              const void *const *ahead);
 /* o[r * o_stride + d] += sum_i p[r * p_stride + i] * value_i[d], i ascending. o is padded to a
  * multiple of 16. */
 typedef void (*aiteri_axpy_fn)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                               aiteri_ahead *ahead);
+                               const void *const *ahead);
 
 typedef struct aiteri_kernels {
     const char *name;
@@ -3527,17 +3519,10 @@ static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, in
  * keys. Every (row, key) score and every (row, dim) sum is one chain in ascending order, whatever
  * the grouping. The loads come from k_stream_types.inl.h, once per storage type. */
 
-AITERI_FORCE_INLINE void AITERI_K(fetch_lines)(aiteri_ahead *ahead, int32_t lines)
+/* `bytes` of memory from p on; a constant where the loop matters. */
+AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
 {
-    for (; lines > 0 && ahead->at < ahead->end; lines--) {
-        AITERI_PREFETCH(ahead->at);
-        ahead->at += AITERI_LINE;
-        if (ahead->at >= ahead->end && ahead->count > 1) {
-            ahead->count--;
-            ahead->at = (const char *)*++ahead->rows;
-            ahead->end = ahead->at + ahead->bytes;
-        }
-    }
+    for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
 }
 
 /* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
@@ -3639,9 +3624,8 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
  * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
  * ISA. */
 
-#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
-#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
-#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
@@ -3686,12 +3670,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_ahead *ahead)
+                                 const void *const *ahead)
 {
-    aiteri_ahead local = *ahead;
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(fetch_lines)(&local, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -3703,23 +3687,22 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
-    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_ahead *ahead)
+                                              const int vectors, const void *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
-    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -3744,7 +3727,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_ahead *ahead)
+                                             const void *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -3757,7 +3740,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_ahead *ahead)
+                                  const void *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
@@ -3773,7 +3756,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 #undef AITERI_T
 #undef AITERI_ROW
-#undef AITERI_LINES
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
@@ -3788,9 +3770,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
  * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
  * ISA. */
 
-#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
-#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
-#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
@@ -3835,12 +3816,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_ahead *ahead)
+                                 const void *const *ahead)
 {
-    aiteri_ahead local = *ahead;
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(fetch_lines)(&local, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -3852,23 +3833,22 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
-    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_ahead *ahead)
+                                              const int vectors, const void *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
-    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -3893,7 +3873,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_ahead *ahead)
+                                             const void *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -3906,7 +3886,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_ahead *ahead)
+                                  const void *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
@@ -3922,7 +3902,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 #undef AITERI_T
 #undef AITERI_ROW
-#undef AITERI_LINES
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
@@ -3937,9 +3916,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
  * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
  * ISA. */
 
-#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
-#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
-#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
@@ -3984,12 +3962,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_ahead *ahead)
+                                 const void *const *ahead)
 {
-    aiteri_ahead local = *ahead;
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(fetch_lines)(&local, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -4001,23 +3979,22 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
-    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_ahead *ahead)
+                                              const int vectors, const void *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
-    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -4042,7 +4019,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_ahead *ahead)
+                                             const void *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -4055,7 +4032,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_ahead *ahead)
+                                  const void *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
@@ -4071,7 +4048,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 #undef AITERI_T
 #undef AITERI_ROW
-#undef AITERI_LINES
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
@@ -4086,9 +4062,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
  * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
  * ISA. */
 
-#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
-#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
-#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
@@ -4133,12 +4108,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_ahead *ahead)
+                                 const void *const *ahead)
 {
-    aiteri_ahead local = *ahead;
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(fetch_lines)(&local, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -4150,23 +4125,22 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
-    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_ahead *ahead)
+                                              const int vectors, const void *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
-    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -4191,7 +4165,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_ahead *ahead)
+                                             const void *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -4204,7 +4178,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_ahead *ahead)
+                                  const void *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
@@ -4220,7 +4194,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 #undef AITERI_T
 #undef AITERI_ROW
-#undef AITERI_LINES
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
@@ -5113,17 +5086,10 @@ static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, in
  * keys. Every (row, key) score and every (row, dim) sum is one chain in ascending order, whatever
  * the grouping. The loads come from k_stream_types.inl.h, once per storage type. */
 
-AITERI_FORCE_INLINE void AITERI_K(fetch_lines)(aiteri_ahead *ahead, int32_t lines)
+/* `bytes` of memory from p on; a constant where the loop matters. */
+AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
 {
-    for (; lines > 0 && ahead->at < ahead->end; lines--) {
-        AITERI_PREFETCH(ahead->at);
-        ahead->at += AITERI_LINE;
-        if (ahead->at >= ahead->end && ahead->count > 1) {
-            ahead->count--;
-            ahead->at = (const char *)*++ahead->rows;
-            ahead->end = ahead->at + ahead->bytes;
-        }
-    }
+    for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
 }
 
 /* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
@@ -5225,9 +5191,8 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
  * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
  * ISA. */
 
-#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
-#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
-#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
@@ -5272,12 +5237,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_ahead *ahead)
+                                 const void *const *ahead)
 {
-    aiteri_ahead local = *ahead;
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(fetch_lines)(&local, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -5289,23 +5254,22 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
-    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_ahead *ahead)
+                                              const int vectors, const void *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
-    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -5330,7 +5294,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_ahead *ahead)
+                                             const void *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -5343,7 +5307,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_ahead *ahead)
+                                  const void *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
@@ -5359,7 +5323,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 #undef AITERI_T
 #undef AITERI_ROW
-#undef AITERI_LINES
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
@@ -5374,9 +5337,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
  * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
  * ISA. */
 
-#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
-#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
-#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
@@ -5421,12 +5383,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_ahead *ahead)
+                                 const void *const *ahead)
 {
-    aiteri_ahead local = *ahead;
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(fetch_lines)(&local, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -5438,23 +5400,22 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
-    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_ahead *ahead)
+                                              const int vectors, const void *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
-    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -5479,7 +5440,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_ahead *ahead)
+                                             const void *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -5492,7 +5453,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_ahead *ahead)
+                                  const void *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
@@ -5508,7 +5469,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 #undef AITERI_T
 #undef AITERI_ROW
-#undef AITERI_LINES
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
@@ -5523,9 +5483,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
  * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
  * ISA. */
 
-#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
-#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
-#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
@@ -5570,12 +5529,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_ahead *ahead)
+                                 const void *const *ahead)
 {
-    aiteri_ahead local = *ahead;
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(fetch_lines)(&local, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -5587,23 +5546,22 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
-    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_ahead *ahead)
+                                              const int vectors, const void *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
-    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -5628,7 +5586,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_ahead *ahead)
+                                             const void *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -5641,7 +5599,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_ahead *ahead)
+                                  const void *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
@@ -5657,7 +5615,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 #undef AITERI_T
 #undef AITERI_ROW
-#undef AITERI_LINES
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
@@ -5672,9 +5629,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
  * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
  * ISA. */
 
-#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
-#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
-#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
@@ -5719,12 +5675,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_ahead *ahead)
+                                 const void *const *ahead)
 {
-    aiteri_ahead local = *ahead;
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(fetch_lines)(&local, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -5736,23 +5692,22 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
-    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_ahead *ahead)
+                                              const int vectors, const void *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
-    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -5777,7 +5732,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_ahead *ahead)
+                                             const void *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -5790,7 +5745,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_ahead *ahead)
+                                  const void *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
@@ -5806,7 +5761,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 #undef AITERI_T
 #undef AITERI_ROW
-#undef AITERI_LINES
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
@@ -6699,17 +6653,10 @@ static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, in
  * keys. Every (row, key) score and every (row, dim) sum is one chain in ascending order, whatever
  * the grouping. The loads come from k_stream_types.inl.h, once per storage type. */
 
-AITERI_FORCE_INLINE void AITERI_K(fetch_lines)(aiteri_ahead *ahead, int32_t lines)
+/* `bytes` of memory from p on; a constant where the loop matters. */
+AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
 {
-    for (; lines > 0 && ahead->at < ahead->end; lines--) {
-        AITERI_PREFETCH(ahead->at);
-        ahead->at += AITERI_LINE;
-        if (ahead->at >= ahead->end && ahead->count > 1) {
-            ahead->count--;
-            ahead->at = (const char *)*++ahead->rows;
-            ahead->end = ahead->at + ahead->bytes;
-        }
-    }
+    for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
 }
 
 /* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
@@ -6811,9 +6758,8 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
  * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
  * ISA. */
 
-#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
-#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
-#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
@@ -6858,12 +6804,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_ahead *ahead)
+                                 const void *const *ahead)
 {
-    aiteri_ahead local = *ahead;
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(fetch_lines)(&local, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -6875,23 +6821,22 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
-    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_ahead *ahead)
+                                              const int vectors, const void *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
-    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -6916,7 +6861,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_ahead *ahead)
+                                             const void *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -6929,7 +6874,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_ahead *ahead)
+                                  const void *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
@@ -6945,7 +6890,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 #undef AITERI_T
 #undef AITERI_ROW
-#undef AITERI_LINES
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
@@ -6960,9 +6904,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
  * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
  * ISA. */
 
-#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
-#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
-#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
@@ -7007,12 +6950,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_ahead *ahead)
+                                 const void *const *ahead)
 {
-    aiteri_ahead local = *ahead;
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(fetch_lines)(&local, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -7024,23 +6967,22 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
-    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_ahead *ahead)
+                                              const int vectors, const void *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
-    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -7065,7 +7007,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_ahead *ahead)
+                                             const void *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -7078,7 +7020,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_ahead *ahead)
+                                  const void *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
@@ -7094,7 +7036,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 #undef AITERI_T
 #undef AITERI_ROW
-#undef AITERI_LINES
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
@@ -7109,9 +7050,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
  * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
  * ISA. */
 
-#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
-#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
-#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
@@ -7156,12 +7096,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_ahead *ahead)
+                                 const void *const *ahead)
 {
-    aiteri_ahead local = *ahead;
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(fetch_lines)(&local, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -7173,23 +7113,22 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
-    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_ahead *ahead)
+                                              const int vectors, const void *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
-    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -7214,7 +7153,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_ahead *ahead)
+                                             const void *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -7227,7 +7166,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_ahead *ahead)
+                                  const void *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
@@ -7243,7 +7182,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 #undef AITERI_T
 #undef AITERI_ROW
-#undef AITERI_LINES
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
@@ -7258,9 +7196,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
  * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
  * ISA. */
 
-#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
-#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
-#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
@@ -7305,12 +7242,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_ahead *ahead)
+                                 const void *const *ahead)
 {
-    aiteri_ahead local = *ahead;
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(fetch_lines)(&local, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -7322,23 +7259,22 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
-    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_ahead *ahead)
+                                              const int vectors, const void *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
-    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -7363,7 +7299,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_ahead *ahead)
+                                             const void *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -7376,7 +7312,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_ahead *ahead)
+                                  const void *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
@@ -7392,7 +7328,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 #undef AITERI_T
 #undef AITERI_ROW
-#undef AITERI_LINES
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
@@ -8274,17 +8209,10 @@ static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, in
  * keys. Every (row, key) score and every (row, dim) sum is one chain in ascending order, whatever
  * the grouping. The loads come from k_stream_types.inl.h, once per storage type. */
 
-AITERI_FORCE_INLINE void AITERI_K(fetch_lines)(aiteri_ahead *ahead, int32_t lines)
+/* `bytes` of memory from p on; a constant where the loop matters. */
+AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
 {
-    for (; lines > 0 && ahead->at < ahead->end; lines--) {
-        AITERI_PREFETCH(ahead->at);
-        ahead->at += AITERI_LINE;
-        if (ahead->at >= ahead->end && ahead->count > 1) {
-            ahead->count--;
-            ahead->at = (const char *)*++ahead->rows;
-            ahead->end = ahead->at + ahead->bytes;
-        }
-    }
+    for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
 }
 
 /* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
@@ -8386,9 +8314,8 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
  * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
  * ISA. */
 
-#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
-#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
-#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
@@ -8433,12 +8360,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_ahead *ahead)
+                                 const void *const *ahead)
 {
-    aiteri_ahead local = *ahead;
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(fetch_lines)(&local, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -8450,23 +8377,22 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
-    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_ahead *ahead)
+                                              const int vectors, const void *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
-    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -8491,7 +8417,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_ahead *ahead)
+                                             const void *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -8504,7 +8430,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_ahead *ahead)
+                                  const void *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
@@ -8520,7 +8446,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 #undef AITERI_T
 #undef AITERI_ROW
-#undef AITERI_LINES
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
@@ -8535,9 +8460,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
  * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
  * ISA. */
 
-#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
-#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
-#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
@@ -8582,12 +8506,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_ahead *ahead)
+                                 const void *const *ahead)
 {
-    aiteri_ahead local = *ahead;
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(fetch_lines)(&local, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -8599,23 +8523,22 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
-    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_ahead *ahead)
+                                              const int vectors, const void *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
-    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -8640,7 +8563,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_ahead *ahead)
+                                             const void *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -8653,7 +8576,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_ahead *ahead)
+                                  const void *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
@@ -8669,7 +8592,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 #undef AITERI_T
 #undef AITERI_ROW
-#undef AITERI_LINES
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
@@ -8684,9 +8606,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
  * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
  * ISA. */
 
-#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
-#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
-#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
@@ -8731,12 +8652,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_ahead *ahead)
+                                 const void *const *ahead)
 {
-    aiteri_ahead local = *ahead;
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(fetch_lines)(&local, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -8748,23 +8669,22 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
-    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_ahead *ahead)
+                                              const int vectors, const void *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
-    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -8789,7 +8709,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_ahead *ahead)
+                                             const void *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -8802,7 +8722,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_ahead *ahead)
+                                  const void *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
@@ -8818,7 +8738,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 #undef AITERI_T
 #undef AITERI_ROW
-#undef AITERI_LINES
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
@@ -8833,9 +8752,8 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
  * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
  * ISA. */
 
-#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
-#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
-#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
@@ -8880,12 +8798,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_ahead *ahead)
+                                 const void *const *ahead)
 {
-    aiteri_ahead local = *ahead;
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(fetch_lines)(&local, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -8897,23 +8815,22 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
-    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_ahead *ahead)
+                                              const int vectors, const void *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
-    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -8938,7 +8855,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_ahead *ahead)
+                                             const void *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -8951,7 +8868,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_ahead *ahead)
+                                  const void *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
@@ -8967,7 +8884,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 #undef AITERI_T
 #undef AITERI_ROW
-#undef AITERI_LINES
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
@@ -9842,8 +9758,9 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     t->v_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->k_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
     t->v_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
-    t->ahead[0] = (const void **)aiteri_carve(arena, keys, sizeof(void *));
-    t->ahead[1] = (const void **)aiteri_carve(arena, keys, sizeof(void *));
+    for (int kv = 0; kv < 2; kv++) /* a head's share may be a token more than its places */
+        t->ahead[kv] = (const void **)aiteri_carve(
+            arena, keys + (size_t)aiteri_most_stream_heads(p), sizeof(void *));
 }
 
 /* The work being run, for the functions below. */
@@ -9855,7 +9772,6 @@ typedef struct aiteri_stream {
     int32_t tokens, rows; /* rows = tokens * group, of one kv head */
     int32_t kv_start, kv_heads;
     aiteri_key_range seen;
-    aiteri_ahead ahead[2];    /* K and V */
     const aiteri_work *after; /* what this worker will probably run next, or NULL */
 } aiteri_stream;
 
@@ -9916,7 +9832,7 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
                               t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
                               aiteri_padded(p->k.dim), x->rows, p->k.dim, t->k_rows, end - first,
-                              &x->ahead[0]);
+                              t->ahead[0] + (first - block));
     if (p->k.scales.data)
         aiteri_source_scales(p, &x->s, &p->k.scales, x->kv_start + h, first, end,
                              t->k_scale + (first - block));
@@ -9979,7 +9895,7 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     float *o = t->o + (int64_t)h * x->rows * stride;
     if (all) {
         axpy(o, stride, t->s + (first - block), AITERI_SCORE_STRIDE, x->rows, p->v.dim, t->v_rows,
-             end - first, &x->ahead[1]);
+             end - first, t->ahead[1] + (first - block));
         return;
     }
     for (int32_t r = 0; r < x->rows; r++) {
@@ -9993,7 +9909,7 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
                 axpy(o + (int64_t)r * stride, stride,
                      t->s + (int64_t)r * AITERI_SCORE_STRIDE + (runs[i][0] - block),
                      AITERI_SCORE_STRIDE, 1, p->v.dim, t->v_rows + (runs[i][0] - first),
-                     runs[i][1] - runs[i][0], &x->ahead[1]);
+                     runs[i][1] - runs[i][0], t->ahead[1] + (runs[i][0] - block));
     }
 }
 
@@ -10021,8 +9937,9 @@ static aiteri_next_block aiteri_stream_next(const aiteri_stream *x, int32_t end)
     return n;
 }
 
-/* Aims the prefetch at kv head h's share of the next block: where the heads of a token lie side by
- * side, all heads of a slice of its tokens in one run of memory; else this head's own rows. */
+/* Spreads kv head h's share of the next block over the places of this one: where the heads of a
+ * token lie side by side, all heads of a slice of its tokens, in the order of memory; else this
+ * head's own rows. */
 static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_block *n)
 {
     const aiteri_problem *p = x->e->problem;
@@ -10030,19 +9947,21 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_blo
     const int32_t keys = (int32_t)aiteri_max(0, n->end - n->first);
     for (int kv = 0; kv < 2; kv++) {
         const aiteri_source *src = source[kv];
+        const void **ahead = x->t->ahead[kv];
         const int joined = x->kv_heads > 1 && src->stride_head == src->dim;
         const int32_t heads = joined ? x->kv_heads : 1, share = joined ? h : 0;
-        const int32_t from = keys * share / heads, to = keys * (share + 1) / heads;
-        aiteri_ahead *ahead = &x->ahead[kv];
-        memset(ahead, 0, sizeof *ahead);
-        if (from == to) continue;
+        const int32_t from = keys * share / heads, count = keys * (share + 1) / heads - from;
+        const int64_t step = aiteri_bytes_of(src->dtype, src->stride_head);
         aiteri_source_rows(p, &n->s, src, joined ? n->kv_start : n->kv_start + h, n->first + from,
-                           n->first + to, x->t->ahead[kv]);
-        ahead->rows = x->t->ahead[kv];
-        ahead->count = to - from;
-        ahead->bytes = aiteri_bytes_of(src->dtype, (int64_t)src->dim * heads);
-        ahead->at = (const char *)ahead->rows[0];
-        ahead->end = ahead->at + ahead->bytes;
+                           n->first + from + count, ahead);
+        /* Backwards, so that the tokens' rows spread out in place. */
+        for (int32_t t = count - 1; heads > 1 && t >= 0; t--) {
+            const char *row = (const char *)ahead[t];
+            for (int32_t head = 0; head < heads; head++)
+                ahead[t * heads + head] = row + head * step;
+        }
+        for (int32_t i = count * heads; i < AITERI_STREAM_KEYS + AITERI_STREAM_SLACK; i++)
+            ahead[i] = x->t->q; /* nothing to bring: a line that is here already */
     }
 }
 

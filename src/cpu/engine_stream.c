@@ -40,8 +40,9 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     t->v_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->k_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
     t->v_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
-    t->ahead[0] = (const void **)aiteri_carve(arena, keys, sizeof(void *));
-    t->ahead[1] = (const void **)aiteri_carve(arena, keys, sizeof(void *));
+    for (int kv = 0; kv < 2; kv++) /* a head's share may be a token more than its places */
+        t->ahead[kv] = (const void **)aiteri_carve(
+            arena, keys + (size_t)aiteri_most_stream_heads(p), sizeof(void *));
 }
 
 /* The work being run, for the functions below. */
@@ -53,7 +54,6 @@ typedef struct aiteri_stream {
     int32_t tokens, rows; /* rows = tokens * group, of one kv head */
     int32_t kv_start, kv_heads;
     aiteri_key_range seen;
-    aiteri_ahead ahead[2];    /* K and V */
     const aiteri_work *after; /* what this worker will probably run next, or NULL */
 } aiteri_stream;
 
@@ -114,7 +114,7 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
                               t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
                               aiteri_padded(p->k.dim), x->rows, p->k.dim, t->k_rows, end - first,
-                              &x->ahead[0]);
+                              t->ahead[0] + (first - block));
     if (p->k.scales.data)
         aiteri_source_scales(p, &x->s, &p->k.scales, x->kv_start + h, first, end,
                              t->k_scale + (first - block));
@@ -177,7 +177,7 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     float *o = t->o + (int64_t)h * x->rows * stride;
     if (all) {
         axpy(o, stride, t->s + (first - block), AITERI_SCORE_STRIDE, x->rows, p->v.dim, t->v_rows,
-             end - first, &x->ahead[1]);
+             end - first, t->ahead[1] + (first - block));
         return;
     }
     for (int32_t r = 0; r < x->rows; r++) {
@@ -191,7 +191,7 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
                 axpy(o + (int64_t)r * stride, stride,
                      t->s + (int64_t)r * AITERI_SCORE_STRIDE + (runs[i][0] - block),
                      AITERI_SCORE_STRIDE, 1, p->v.dim, t->v_rows + (runs[i][0] - first),
-                     runs[i][1] - runs[i][0], &x->ahead[1]);
+                     runs[i][1] - runs[i][0], t->ahead[1] + (runs[i][0] - block));
     }
 }
 
@@ -219,8 +219,9 @@ static aiteri_next_block aiteri_stream_next(const aiteri_stream *x, int32_t end)
     return n;
 }
 
-/* Aims the prefetch at kv head h's share of the next block: where the heads of a token lie side by
- * side, all heads of a slice of its tokens in one run of memory; else this head's own rows. */
+/* Spreads kv head h's share of the next block over the places of this one: where the heads of a
+ * token lie side by side, all heads of a slice of its tokens, in the order of memory; else this
+ * head's own rows. */
 static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_block *n)
 {
     const aiteri_problem *p = x->e->problem;
@@ -228,19 +229,21 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_blo
     const int32_t keys = (int32_t)aiteri_max(0, n->end - n->first);
     for (int kv = 0; kv < 2; kv++) {
         const aiteri_source *src = source[kv];
+        const void **ahead = x->t->ahead[kv];
         const int joined = x->kv_heads > 1 && src->stride_head == src->dim;
         const int32_t heads = joined ? x->kv_heads : 1, share = joined ? h : 0;
-        const int32_t from = keys * share / heads, to = keys * (share + 1) / heads;
-        aiteri_ahead *ahead = &x->ahead[kv];
-        memset(ahead, 0, sizeof *ahead);
-        if (from == to) continue;
+        const int32_t from = keys * share / heads, count = keys * (share + 1) / heads - from;
+        const int64_t step = aiteri_bytes_of(src->dtype, src->stride_head);
         aiteri_source_rows(p, &n->s, src, joined ? n->kv_start : n->kv_start + h, n->first + from,
-                           n->first + to, x->t->ahead[kv]);
-        ahead->rows = x->t->ahead[kv];
-        ahead->count = to - from;
-        ahead->bytes = aiteri_bytes_of(src->dtype, (int64_t)src->dim * heads);
-        ahead->at = (const char *)ahead->rows[0];
-        ahead->end = ahead->at + ahead->bytes;
+                           n->first + from + count, ahead);
+        /* Backwards, so that the tokens' rows spread out in place. */
+        for (int32_t t = count - 1; heads > 1 && t >= 0; t--) {
+            const char *row = (const char *)ahead[t];
+            for (int32_t head = 0; head < heads; head++)
+                ahead[t * heads + head] = row + head * step;
+        }
+        for (int32_t i = count * heads; i < AITERI_STREAM_KEYS + AITERI_STREAM_SLACK; i++)
+            ahead[i] = x->t->q; /* nothing to bring: a line that is here already */
     }
 }
 

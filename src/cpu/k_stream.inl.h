@@ -5,17 +5,10 @@
  * keys. Every (row, key) score and every (row, dim) sum is one chain in ascending order, whatever
  * the grouping. The loads come from k_stream_types.inl.h, once per storage type. */
 
-AITERI_FORCE_INLINE void AITERI_K(fetch_lines)(aiteri_ahead *ahead, int32_t lines)
+/* `bytes` of memory from p on; a constant where the loop matters. */
+AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
 {
-    for (; lines > 0 && ahead->at < ahead->end; lines--) {
-        AITERI_PREFETCH(ahead->at);
-        ahead->at += AITERI_LINE;
-        if (ahead->at >= ahead->end && ahead->count > 1) {
-            ahead->count--;
-            ahead->at = (const char *)*++ahead->rows;
-            ahead->end = ahead->at + ahead->bytes;
-        }
-    }
+    for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
 }
 
 /* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */

@@ -2,9 +2,8 @@
  * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
  * ISA. */
 
-#define AITERI_T(name)  AITERI_K(AITERI_CAT(name, AITERI_TYPE))
-#define AITERI_ROW(p)   ((const AITERI_TYPE_C *)(p))
-#define AITERI_LINES(n) ((int32_t)(((n) * sizeof(AITERI_TYPE_C) + 63) / 64))
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
 {
@@ -49,12 +48,12 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
 
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                                 aiteri_ahead *ahead)
+                                 const void *const *ahead)
 {
-    aiteri_ahead local = *ahead;
-    const int32_t lines = AITERI_LINES(dim) * AITERI_DOT_KEYS;
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_K(fetch_lines)(&local, lines);
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
@@ -66,23 +65,22 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
             }
         }
     }
-    *ahead = local;
 }
 
 /* One strip of `vectors` output vectors of `rows` rows over all keys. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
                                               const void *const *values, int32_t n, const int rows,
-                                              const int vectors, aiteri_ahead *ahead)
+                                              const int vectors, const void *const *ahead)
 {
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
-    aiteri_ahead local = *ahead;
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
     for (int c = 0; c < vectors; c++)
         acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch_lines)(&local, AITERI_LINES(vectors * AITERI_LANES));
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -107,7 +105,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
 AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
                                              int64_t p_stride, int32_t dim,
                                              const void *const *values, int32_t n, const int rows,
-                                             aiteri_ahead *ahead)
+                                             const void *const *ahead)
 {
     const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
     int32_t d = 0;
@@ -120,7 +118,7 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const f
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                                  aiteri_ahead *ahead)
+                                  const void *const *ahead)
 {
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
@@ -136,7 +134,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 
 #undef AITERI_T
 #undef AITERI_ROW
-#undef AITERI_LINES
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD

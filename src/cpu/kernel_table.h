@@ -39,27 +39,19 @@ typedef struct aiteri_tile_adjust {
     const aiteri_lane_mask *mask;  /* NULL: every lane sees every key of the block */
 } aiteri_tile_adjust;
 
-/* Memory to bring towards the core while a stream kernel works: `count` rows of `bytes` each, and
- * how far that has got. */
-typedef struct aiteri_ahead {
-    const void *const *rows;
-    int32_t count;
-    int64_t bytes;
-    const char *at, *end;
-} aiteri_ahead;
-
 /* s[r * s_stride + i] = q_r . key_i for r < rows, i < n. q is f32 padded with zeros to a multiple
  * of
- * 16. Writes up to AITERI_STREAM_SLACK - 1 scores past i = n - 1; keys[] has as many readable
- * pointers. */
+ * 16. Writes up to AITERI_STREAM_SLACK - 1 scores past i = n - 1; keys[] and ahead[] have as many
+ * readable pointers. ahead[i] is a row's worth of memory to bring nearer while key i is worked on.
+ */
 typedef void (*aiteri_dot_fn)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                               int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                              aiteri_ahead *ahead);
+                              const void *const *ahead);
 /* o[r * o_stride + d] += sum_i p[r * p_stride + i] * value_i[d], i ascending. o is padded to a
  * multiple of 16. */
 typedef void (*aiteri_axpy_fn)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                               aiteri_ahead *ahead);
+                               const void *const *ahead);
 
 typedef struct aiteri_kernels {
     const char *name;

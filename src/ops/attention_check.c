@@ -6,6 +6,7 @@
 #ifndef AITERI_ATTENTION_CHECK_C
 #define AITERI_ATTENTION_CHECK_C
 
+#include "../api_ops.h"
 #include "../base/argument.c"
 #include "../cpu/engine.c"
 

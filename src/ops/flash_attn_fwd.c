@@ -2,6 +2,7 @@
 #ifndef AITERI_FLASH_ATTN_FWD_C
 #define AITERI_FLASH_ATTN_FWD_C
 
+#include "../api_ops.h"
 #include "attention_check.c"
 
 static aiteri_attention aiteri_flash_attention(const aiter_flash_attn_fwd_args *args)

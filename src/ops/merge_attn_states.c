@@ -4,6 +4,7 @@
 #ifndef AITERI_MERGE_ATTN_STATES_C
 #define AITERI_MERGE_ATTN_STATES_C
 
+#include "../api_ops.h"
 #include "../base/argument.c"
 #include "../cpu/engine_rows.c"
 #include "../base/context.c"

@@ -3,6 +3,7 @@
 #ifndef AITERI_PADDING_GUARD_C
 #define AITERI_PADDING_GUARD_C
 
+#include "../api_ops.h"
 #include "../base/argument.c"
 
 AITER_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args, double *ratio,

@@ -2,6 +2,7 @@
 #ifndef AITERI_PAGED_ATTN_DECODE_C
 #define AITERI_PAGED_ATTN_DECODE_C
 
+#include "../api_ops.h"
 #include "attention_check.c"
 
 /* [B, Hq, D] seen as [B, 1, Hq, D]; other ranks as they are. */

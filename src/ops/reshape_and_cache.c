@@ -3,6 +3,7 @@
 #ifndef AITERI_RESHAPE_AND_CACHE_C
 #define AITERI_RESHAPE_AND_CACHE_C
 
+#include "../api_ops.h"
 #include "../base/argument.c"
 #include "../cpu/engine_rows.c"
 #include "../base/context.c"

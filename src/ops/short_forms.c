@@ -2,6 +2,7 @@
 #ifndef AITERI_SHORT_FORMS_C
 #define AITERI_SHORT_FORMS_C
 
+#include "../api_ops.h"
 #include "attention_check.c"
 
 static aiteri_attention aiteri_short_form(const char *op)
