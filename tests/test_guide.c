@@ -128,9 +128,10 @@ static void guide_find_constants(guide_set *constants, const char *text)
 
 static void guide_load(guide_library *library)
 {
-    static const char *const headers[] = {"src/api_types.h", "src/api_ops.h", "src/manual.h",
-                                          "src/spine.h", "src/base/platform.h"};
-    for (int i = 0; i < 5; i++) {
+    static const char *const headers[] = {"src/api_types.h", "src/api_ops.h",
+                                          "src/api_names.h", "src/manual.h",
+                                          "src/spine.h",     "src/base/platform.h"};
+    for (int i = 0; i < 6; i++) {
         char *text = guide_read(headers[i]);
         if (!CHECK(text != NULL, "%s cannot be read", headers[i])) continue;
         guide_add_all(&library->words, text);

@@ -14,6 +14,7 @@ model=$(find "$dir/package" -name '*.gguf' | head -n 1)
 for script in tests/decode_*.sh; do
     [ ! -e "$script" ] || job_counted "$script" "SMOLLM2=$PWD/$model bash $script $dir/decode_loop"
 done
+job "no held-out fact or sum in the training text" "nice \"$python\" tools/small_model/check_holdout.py --documents 5000"
 run_jobs
 
 ask="$dir/decode_loop -m $model -t 2 --chat -n 24"
