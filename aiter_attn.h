@@ -582,6 +582,8 @@ typedef struct aiter_reshape_and_cache_args {
     aiter_quant quant;
     aiter_tensor k_scale, v_scale; /* F32: STATIC reads [1] or [Hk]; PER_TOKEN_HEAD writes
                                       [num_blocks, P, Hk] */
+    void *workspace;
+    size_t workspace_bytes;
 } aiter_reshape_and_cache_args;
 
 /* Runs it. INVALID_ARGUMENT also: a slot below -1 or past the cache, the same slot twice, a STATIC
@@ -11413,7 +11415,8 @@ AITER_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_arg
     aiteri_arena measure = {NULL, 0};
     aiteri_cache_layout(&a, run.workers, &measure, &run.rows);
     aiteri_scratch scratch;
-    AITERI_TRY(aiteri_scratch_take(c.op, ctx, NULL, 0, measure.used, &scratch));
+    AITERI_TRY(
+        aiteri_scratch_take(c.op, ctx, a.workspace, a.workspace_bytes, measure.used, &scratch));
     uint8_t *seen = aiteri_cache_layout(&a, run.workers, &scratch.arena, &run.rows);
     aiteri_check_slots(&c, &a, seen);
     if (c.status == AITER_OK && a.k.shape[0] > 0)

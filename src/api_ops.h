@@ -144,6 +144,8 @@ typedef struct aiter_reshape_and_cache_args {
     aiter_quant quant;
     aiter_tensor k_scale, v_scale; /* F32: STATIC reads [1] or [Hk]; PER_TOKEN_HEAD writes
                                       [num_blocks, P, Hk] */
+    void *workspace;
+    size_t workspace_bytes;
 } aiter_reshape_and_cache_args;
 
 /* Runs it. INVALID_ARGUMENT also: a slot below -1 or past the cache, the same slot twice, a STATIC

@@ -202,6 +202,7 @@ static void cache_run(const cache_case *c, aiter_context *ctx)
     int i, whole = 1;
     memset(&p, 0, sizeof p);
     memset(&a, 0, sizeof a);
+    char *scratch;
     memset(&shared, 0, sizeof shared);
     p.c.seed = c->seed;
     for (i = 0; i < 2; i++) s[i] = side_new(&p, c, i, &shared);
@@ -219,8 +220,14 @@ static void cache_run(const cache_case *c, aiter_context *ctx)
     a.quant = c->quant;
     CHECK(aiter_reshape_and_cache_workspace(&a, ctx, &bytes) == AITER_OK, "workspace: %s",
           aiter_last_error());
+    scratch = malloc(bytes + 1); /* not aligned to anything on purpose */
+    a.workspace = scratch + 1;
+    a.workspace_bytes = bytes - 1;
+    CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_WORKSPACE_TOO_SMALL, "a byte short");
+    a.workspace_bytes = bytes;
     status = aiter_reshape_and_cache(&a, ctx);
     CHECK(status == AITER_OK, "%s", aiter_last_error());
+    free(scratch);
     for (i = 0; i < 2 && status == AITER_OK; i++) side_check(c, &s[i], i);
     for (i = 0; i < 2; i++) {
         test_buffer *pages = s[i].pages.buffer, *scale = s[i].scale.buffer;

@@ -200,7 +200,8 @@ AITER_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_arg
     aiteri_arena measure = {NULL, 0};
     aiteri_cache_layout(&a, run.workers, &measure, &run.rows);
     aiteri_scratch scratch;
-    AITERI_TRY(aiteri_scratch_take(c.op, ctx, NULL, 0, measure.used, &scratch));
+    AITERI_TRY(
+        aiteri_scratch_take(c.op, ctx, a.workspace, a.workspace_bytes, measure.used, &scratch));
     uint8_t *seen = aiteri_cache_layout(&a, run.workers, &scratch.arena, &run.rows);
     aiteri_check_slots(&c, &a, seen);
     if (c.status == AITER_OK && a.k.shape[0] > 0)
