@@ -21,8 +21,13 @@ typedef float peak_float4 __attribute__((vector_size(16)));
 #define PEAK_LANES        8
 #define PEAK_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #include "peak_stamp.inl.h"
-#define PEAK_NAME(x)      peak_avx512_##x
-#define PEAK_TARGET       __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
+#define PEAK_NAME(x) peak_avx512_##x
+/* clang 18 to 21, and so zig, split "may use zmm" out of avx512f. */
+#if defined(__clang__) && __clang_major__ >= 18 && __clang_major__ < 22
+#define PEAK_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,evex512")))
+#else
+#define PEAK_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
+#endif
 #define PEAK_VEC          __m512
 #define PEAK_LANES        16
 #define PEAK_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
