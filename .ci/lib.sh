@@ -106,15 +106,19 @@ finish() {
 # The test programs, by name: all, or those of the library alone.
 all_tests() { basename -s .c tests/test_*.c; }
 library_tests() { all_tests | grep -Ev '^test_(gguf|weights|tokenizer|decode_.*)$'; }
+# Those that link the implementation instead of looking inside it.
+public_tests() { library_tests | while read -r name; do
+    grep -qE 'aiteri_|AITERI_' "tests/$name.c" || echo "$name"; done; }
 
 # build_tests OUT COMPILER FLAGS...: compiles the tests named in $names (default: all) into $dir/OUT,
-# against the packed header. Those of the public face share one compiled implementation.
+# against the packed header. Those of the public face share one compiled implementation, which takes
+# $implementation_flags too.
 build_tests() {
     local out=$dir/$1 name how
     shift
     mkdir -p "$out"
     echo "-- $*"
-    job "implementation: $*" "$* -I. '-DAITER_TEST_LINKED=\"aiter_attn.h\"' -c tests/header/linked.c \
+    job "implementation: $* ${implementation_flags:-}" "$* ${implementation_flags:-} -I. '-DAITER_TEST_LINKED=\"aiter_attn.h\"' -c tests/header/linked.c \
         -o $out/implementation.o"
     run_jobs
     for name in ${names:-$(all_tests)}; do
