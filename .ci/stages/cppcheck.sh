@@ -2,6 +2,6 @@
 . .ci/lib.sh
 need cppcheck=cppcheck
 opts="-q --error-exitcode=1 --enable=warning,portability --std=c99 --inline-suppr"
-job "src/ file by file" "cppcheck $opts src/"
+job "src/ file by file" "cppcheck $opts -j 2 --suppress=toomanyconfigs src/"
 job "the whole unit" "cppcheck $opts -DAITER_ATTN_IMPLEMENTATION tests/header/unit_implementation.c -I."
 finish
