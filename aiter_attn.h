@@ -2133,9 +2133,8 @@ typedef struct aiteri_kernels {
     /* qt[d][tile_lanes] = scale * rows[lane][d] for lane < tile_lanes; rows is
      * [tile_lanes][row_stride]. */
     void (*tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim, float scale);
-    /* rows[lane][d] = ot[d][tile_lanes] * factor[lane]. */
-    void (*tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim,
-                        const float *factor);
+    /* rows[lane][d] = ot[d][tile_lanes]. */
+    void (*tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim);
     /* st[j][lane] = k_j . q_lane for j < n. */
     void (*tile_score)(float *st, const float *k, int64_t k_stride, int32_t n, int32_t dim,
                        const float *qt);
@@ -2231,7 +2230,6 @@ typedef struct aiteri_problem {
     const float *sinks;
     int64_t sinks_stride;
     int32_t num_splits;
-    int32_t head_dim_v;
 } aiteri_problem;
 
 /* One sequence of the batch. Packed rows start at q_start; keys of a packed source at k_start. */
@@ -3282,8 +3280,7 @@ static void AITERI_K(tile_pack)(float *qt, const float *rows, int64_t row_stride
         AITERI_K(store)(qt + i, AITERI_K(mul)(AITERI_K(load)(qt + i), factor));
 }
 
-static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim,
-                                  const float *factor)
+static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim)
 {
     const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
     for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
@@ -3293,7 +3290,6 @@ static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *
     for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane++) {
         float *row = rows + lane * row_stride;
         for (int32_t d = whole; d < dim; d++) row[d] = ot[d * AITERI_TILE_LANES + lane];
-        for (int32_t d = 0; d < dim; d++) row[d] *= factor[lane];
     }
 }
 
@@ -4849,8 +4845,7 @@ static void AITERI_K(tile_pack)(float *qt, const float *rows, int64_t row_stride
         AITERI_K(store)(qt + i, AITERI_K(mul)(AITERI_K(load)(qt + i), factor));
 }
 
-static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim,
-                                  const float *factor)
+static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim)
 {
     const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
     for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
@@ -4860,7 +4855,6 @@ static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *
     for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane++) {
         float *row = rows + lane * row_stride;
         for (int32_t d = whole; d < dim; d++) row[d] = ot[d * AITERI_TILE_LANES + lane];
-        for (int32_t d = 0; d < dim; d++) row[d] *= factor[lane];
     }
 }
 
@@ -6416,8 +6410,7 @@ static void AITERI_K(tile_pack)(float *qt, const float *rows, int64_t row_stride
         AITERI_K(store)(qt + i, AITERI_K(mul)(AITERI_K(load)(qt + i), factor));
 }
 
-static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim,
-                                  const float *factor)
+static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim)
 {
     const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
     for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
@@ -6427,7 +6420,6 @@ static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *
     for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane++) {
         float *row = rows + lane * row_stride;
         for (int32_t d = whole; d < dim; d++) row[d] = ot[d * AITERI_TILE_LANES + lane];
-        for (int32_t d = 0; d < dim; d++) row[d] *= factor[lane];
     }
 }
 
@@ -7972,8 +7964,7 @@ static void AITERI_K(tile_pack)(float *qt, const float *rows, int64_t row_stride
         AITERI_K(store)(qt + i, AITERI_K(mul)(AITERI_K(load)(qt + i), factor));
 }
 
-static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim,
-                                  const float *factor)
+static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim)
 {
     const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
     for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
@@ -7983,7 +7974,6 @@ static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *
     for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane++) {
         float *row = rows + lane * row_stride;
         for (int32_t d = whole; d < dim; d++) row[d] = ot[d * AITERI_TILE_LANES + lane];
-        for (int32_t d = 0; d < dim; d++) row[d] *= factor[lane];
     }
 }
 
@@ -9454,7 +9444,7 @@ typedef struct aiteri_tile {
 
 typedef struct aiteri_tile_scratch {
     aiteri_tile tile[AITERI_TILES_PER_WORK];
-    float *st, *bias, *k, *v, *rows, *factor;
+    float *st, *bias, *k, *v, *rows;
     const void **pointers;
 } aiteri_tile_scratch;
 
@@ -9484,7 +9474,6 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
                                  sizeof(float));
     t->rows =
         (float *)aiteri_carve(arena, n * (padded > padded_v ? padded : padded_v), sizeof(float));
-    t->factor = (float *)aiteri_carve(arena, n, sizeof(float));
     t->pointers = (const void **)aiteri_carve(arena, AITERI_TILE_KEYS, sizeof(void *));
 }
 
@@ -9677,8 +9666,7 @@ static void aiteri_tile_end(const aiteri_engine *e, const aiteri_sequence *s, co
 {
     const aiteri_problem *p = e->problem;
     const int32_t stride = aiteri_padded(p->v.dim);
-    for (int32_t lane = 0; lane < e->kernels->tile_lanes; lane++) t->factor[lane] = 1.0f;
-    e->kernels->tile_unpack(t->rows, stride, tile->ot, p->v.dim, t->factor);
+    e->kernels->tile_unpack(t->rows, stride, tile->ot, p->v.dim);
     for (int32_t lane = 0; lane < tile->rows; lane++) {
         float *row = t->rows + lane * stride;
         const aiteri_packed_row at = aiteri_packed_row_of(w, first + lane);
@@ -9769,7 +9757,7 @@ typedef struct aiteri_stream {
     const aiteri_work *w;
     aiteri_stream_scratch *t;
     aiteri_sequence s;
-    int32_t tokens, rows; /* rows = tokens * group, of one kv head */
+    int32_t rows; /* query tokens * group: of one kv head */
     int32_t kv_start, kv_heads;
     aiteri_key_range seen;
     const aiteri_work *after; /* what this worker will probably run next, or NULL */
@@ -10024,8 +10012,7 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
     x.after = after;
     x.t = t;
     x.s = aiteri_sequence_of(p, w->batch);
-    x.tokens = w->q_end - w->q_start;
-    x.rows = x.tokens * p->group;
+    x.rows = (w->q_end - w->q_start) * p->group;
     x.kv_start = w->head_start / p->group;
     x.kv_heads = (w->head_end - w->head_start) / p->group;
     x.seen = aiteri_visible_keys_of_span(p, x.s.seqlen_q, x.s.seqlen_k, w->q_start, w->q_end);

@@ -51,7 +51,7 @@ typedef struct aiteri_stream {
     const aiteri_work *w;
     aiteri_stream_scratch *t;
     aiteri_sequence s;
-    int32_t tokens, rows; /* rows = tokens * group, of one kv head */
+    int32_t rows; /* query tokens * group: of one kv head */
     int32_t kv_start, kv_heads;
     aiteri_key_range seen;
     const aiteri_work *after; /* what this worker will probably run next, or NULL */
@@ -306,8 +306,7 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
     x.after = after;
     x.t = t;
     x.s = aiteri_sequence_of(p, w->batch);
-    x.tokens = w->q_end - w->q_start;
-    x.rows = x.tokens * p->group;
+    x.rows = (w->q_end - w->q_start) * p->group;
     x.kv_start = w->head_start / p->group;
     x.kv_heads = (w->head_end - w->head_start) / p->group;
     x.seen = aiteri_visible_keys_of_span(p, x.s.seqlen_q, x.s.seqlen_k, w->q_start, w->q_end);

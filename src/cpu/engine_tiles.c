@@ -20,7 +20,7 @@ typedef struct aiteri_tile {
 
 typedef struct aiteri_tile_scratch {
     aiteri_tile tile[AITERI_TILES_PER_WORK];
-    float *st, *bias, *k, *v, *rows, *factor;
+    float *st, *bias, *k, *v, *rows;
     const void **pointers;
 } aiteri_tile_scratch;
 
@@ -50,7 +50,6 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
                                  sizeof(float));
     t->rows =
         (float *)aiteri_carve(arena, n * (padded > padded_v ? padded : padded_v), sizeof(float));
-    t->factor = (float *)aiteri_carve(arena, n, sizeof(float));
     t->pointers = (const void **)aiteri_carve(arena, AITERI_TILE_KEYS, sizeof(void *));
 }
 
@@ -243,8 +242,7 @@ static void aiteri_tile_end(const aiteri_engine *e, const aiteri_sequence *s, co
 {
     const aiteri_problem *p = e->problem;
     const int32_t stride = aiteri_padded(p->v.dim);
-    for (int32_t lane = 0; lane < e->kernels->tile_lanes; lane++) t->factor[lane] = 1.0f;
-    e->kernels->tile_unpack(t->rows, stride, tile->ot, p->v.dim, t->factor);
+    e->kernels->tile_unpack(t->rows, stride, tile->ot, p->v.dim);
     for (int32_t lane = 0; lane < tile->rows; lane++) {
         float *row = t->rows + lane * stride;
         const aiteri_packed_row at = aiteri_packed_row_of(w, first + lane);

@@ -25,8 +25,7 @@ static void AITERI_K(tile_pack)(float *qt, const float *rows, int64_t row_stride
         AITERI_K(store)(qt + i, AITERI_K(mul)(AITERI_K(load)(qt + i), factor));
 }
 
-static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim,
-                                  const float *factor)
+static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim)
 {
     const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
     for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
@@ -36,7 +35,6 @@ static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *
     for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane++) {
         float *row = rows + lane * row_stride;
         for (int32_t d = whole; d < dim; d++) row[d] = ot[d * AITERI_TILE_LANES + lane];
-        for (int32_t d = 0; d < dim; d++) row[d] *= factor[lane];
     }
 }
 

@@ -66,9 +66,8 @@ typedef struct aiteri_kernels {
     /* qt[d][tile_lanes] = scale * rows[lane][d] for lane < tile_lanes; rows is
      * [tile_lanes][row_stride]. */
     void (*tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim, float scale);
-    /* rows[lane][d] = ot[d][tile_lanes] * factor[lane]. */
-    void (*tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim,
-                        const float *factor);
+    /* rows[lane][d] = ot[d][tile_lanes]. */
+    void (*tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim);
     /* st[j][lane] = k_j . q_lane for j < n. */
     void (*tile_score)(float *st, const float *k, int64_t k_stride, int32_t n, int32_t dim,
                        const float *qt);

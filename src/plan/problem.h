@@ -59,7 +59,6 @@ typedef struct aiteri_problem {
     const float *sinks;
     int64_t sinks_stride;
     int32_t num_splits;
-    int32_t head_dim_v;
 } aiteri_problem;
 
 /* One sequence of the batch. Packed rows start at q_start; keys of a packed source at k_start. */
