@@ -359,7 +359,8 @@ typedef struct aiter_context_desc {
     /* The caller's allocator, align is a power of two. Both or neither. */
     void *(*alloc)(void *user, size_t bytes, size_t align, aiter_memory kind);
     void (*free)(void *user, void *ptr, size_t bytes, aiter_memory kind);
-    /* Silent when NULL: the library never prints. */
+    /* Hears what the context is, when its scratch memory grows, and the text of each failed call;
+     * from the calling thread alone, text ends with the call. NULL: nobody. Nothing is printed. */
     void (*log)(void *user, aiter_log_level level, const char *text);
     void *user;
     /* > 0: scratch memory of this fixed size is allocated at creation, and never again. */
@@ -406,12 +407,13 @@ AITER_API const char *aiter_context_error(const aiter_context *ctx);
 /* A schedule made once and used by many calls: the caller owns the buffer. First call a _plan
  * function with data NULL: bytes is set to the size needed. Then with a buffer of at least that
  * size, aligned to 8: it is filled. The arrays (NULL before) point into the buffer and follow
- * AITER's layout: work_indptr        [num_workers + 1]  works of worker w are [work_indptr[w],
- * work_indptr[w+1]) work_info          [num_works][8]     batch, partial row or -1, first and one
- * past the last query token, first and one past the last key, 0, first query head | (one past the
- * last head) << 16 reduce_indptr      [num_reduces + 1]  ranges in reduce_partial_map
- *   reduce_final_map   [num_reduces][4]   batch, first and one past the last query token, heads as
- * above reduce_partial_map [...]              first partial row of each split, in merge order */
+ * AITER's layout:
+ *   work_indptr [num_workers + 1]: the works of worker w are [work_indptr[w], work_indptr[w+1])
+ *   work_info [num_works][8]: batch; first partial row or -1; first and one past the last query
+ *     token; first and one past the last key; reduce group; first head | one past the last << 16
+ *   reduce_indptr [num_reduces + 1]: ranges in reduce_partial_map
+ *   reduce_final_map [num_reduces][4]: batch; first and one past the last query token; heads
+ *   reduce_partial_map [...]: first partial row of each split, in merge order */
 typedef struct aiter_plan {
     void *data;
     size_t bytes;
@@ -859,19 +861,13 @@ AITER_CXX_WORKSPACE(aiter_decode_attention_gqa)
 #define AITERI_FORCE_INLINE static __forceinline
 #define AITERI_RESTRICT     __restrict
 #define AITERI_THREAD_LOCAL __declspec(thread)
-#define AITERI_ALIGN(bytes) __declspec(align(bytes))
 #define AITERI_UNUSED
 #define AITERI_UNROLL(n)
-#define AITERI_LIKELY(x)   (x)
-#define AITERI_UNLIKELY(x) (x)
 #else
 #define AITERI_FORCE_INLINE static inline __attribute__((always_inline, unused))
 #define AITERI_RESTRICT     __restrict__
 #define AITERI_THREAD_LOCAL __thread
-#define AITERI_ALIGN(bytes) __attribute__((aligned(bytes)))
 #define AITERI_UNUSED       __attribute__((unused))
-#define AITERI_LIKELY(x)    __builtin_expect(!!(x), 1)
-#define AITERI_UNLIKELY(x)  __builtin_expect(!!(x), 0)
 #if defined(__clang__)
 #define AITERI_UNROLL(n) _Pragma(AITERI_STR(clang loop unroll_count(n)))
 #else
@@ -1022,11 +1018,6 @@ AITERI_FORCE_INLINE void aiteri_atomic_store_i64(volatile int64_t *p, int64_t v)
 {
     _InterlockedExchange64((volatile __int64 *)p, v);
 }
-AITERI_FORCE_INLINE int aiteri_atomic_cas_i64(volatile int64_t *p, int64_t expected,
-                                              int64_t desired)
-{
-    return _InterlockedCompareExchange64((volatile __int64 *)p, desired, expected) == expected;
-}
 #else
 AITERI_FORCE_INLINE int64_t aiteri_atomic_add_i64(volatile int64_t *p, int64_t v)
 {
@@ -1039,12 +1030,6 @@ AITERI_FORCE_INLINE int64_t aiteri_atomic_load_i64(volatile int64_t *p)
 AITERI_FORCE_INLINE void aiteri_atomic_store_i64(volatile int64_t *p, int64_t v)
 {
     __atomic_store_n(p, v, __ATOMIC_RELEASE);
-}
-AITERI_FORCE_INLINE int aiteri_atomic_cas_i64(volatile int64_t *p, int64_t expected,
-                                              int64_t desired)
-{
-    return __atomic_compare_exchange_n(p, &expected, desired, 0, __ATOMIC_ACQ_REL,
-                                       __ATOMIC_ACQUIRE);
 }
 #endif
 
@@ -1061,8 +1046,8 @@ enum { AITERI_ERROR_BYTES = 256 };
 
 static AITERI_THREAD_LOCAL char aiteri_error_text[AITERI_ERROR_BYTES];
 
-/* Where a context keeps the text of its last call (base/context.c). NULL context: nowhere. */
-static char *aiteri_context_text(aiter_context *ctx);
+/* Tells a context of its failure (base/context.c). NULL context: nobody. */
+static void aiteri_context_failed(aiter_context *ctx, const char *text);
 
 #if defined(__GNUC__) || defined(__clang__)
 #define AITERI_PRINTF(a, b) __attribute__((format(printf, a, b)))
@@ -1079,8 +1064,7 @@ static aiter_status aiteri_fail(aiter_context *ctx, aiter_status status, const c
     va_start(list, format);
     vsnprintf(aiteri_error_text, sizeof aiteri_error_text, format, list);
     va_end(list);
-    char *text = aiteri_context_text(ctx);
-    if (text) memcpy(text, aiteri_error_text, AITERI_ERROR_BYTES);
+    aiteri_context_failed(ctx, aiteri_error_text);
     return status;
 }
 
@@ -8955,7 +8939,26 @@ struct aiter_context {
     char text[AITERI_ERROR_BYTES];
 };
 
-static char *aiteri_context_text(aiter_context *ctx) { return ctx ? ctx->text : NULL; }
+/* One line to the caller's log hook. */
+static void aiteri_log(const aiter_context_desc *d, aiter_log_level level, const char *format, ...)
+    AITERI_PRINTF(3, 4);
+static void aiteri_log(const aiter_context_desc *d, aiter_log_level level, const char *format, ...)
+{
+    if (!d->log) return;
+    char line[AITERI_ERROR_BYTES];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(line, sizeof line, format, list);
+    va_end(list);
+    d->log(d->user, level, line);
+}
+
+static void aiteri_context_failed(aiter_context *ctx, const char *text)
+{
+    if (!ctx) return;
+    memcpy(ctx->text, text, AITERI_ERROR_BYTES);
+    aiteri_log(&ctx->desc, AITER_LOG_ERROR, "%s", text);
+}
 
 /* malloc gives 16 bytes of alignment; arenas align themselves (aiteri_arena_over). */
 static void *aiteri_malloc_hook(void *user, size_t bytes, size_t align, aiter_memory kind)
@@ -9035,6 +9038,8 @@ static int aiteri_context_grow(aiter_context *ctx, size_t bytes)
     if (!grown) return 0;
     if (ctx->scratch)
         ctx->desc.free(ctx->desc.user, ctx->scratch, ctx->scratch_bytes, AITER_MEMORY_HOST);
+    aiteri_log(&ctx->desc, AITER_LOG_INFO, "scratch memory grows from %zu to %zu bytes",
+               ctx->scratch_bytes, bytes);
     ctx->scratch = grown;
     ctx->scratch_bytes = bytes;
     return 1;
@@ -9090,6 +9095,12 @@ AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aite
         aiter_context_destroy(ctx);
         return status;
     }
+    const char *cap = getenv("AITER_ISA");
+    if (cap && !aiteri_kernels_of(aiteri_isa_from_environment()))
+        aiteri_log(&ctx->desc, AITER_LOG_WARNING,
+                   "the environment's AITER_ISA is ignored: no kernel set %s", cap);
+    aiteri_log(&ctx->desc, AITER_LOG_INFO, "aiter_attn %s: kernels %s, up to %d threads",
+               AITER_ATTN_VERSION_STRING, ctx->kernels->name, (int)d.num_threads);
     *out = ctx;
     return AITER_OK;
 }
@@ -9231,11 +9242,7 @@ static aiter_status aiteri_scratch_take(const char *op, aiter_context *ctx, void
     return AITER_OK;
 }
 
-static void aiteri_scratch_give_back(aiter_context *ctx, aiteri_scratch *s)
-{
-    (void)ctx;
-    free(s->owned);
-}
+static void aiteri_scratch_give_back(aiteri_scratch *s) { free(s->owned); }
 
 #endif /* AITERI_CONTEXT_C */
 
@@ -10290,7 +10297,7 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
             run.schedule.reduce_indptr[i + 1] - run.schedule.reduce_indptr[i];
     if (run.schedule.works > 0)
         aiteri_parallel(ctx, aiteri_worker, &run, (int32_t)aiteri_min(workers, run.schedule.works));
-    aiteri_scratch_give_back(ctx, &scratch);
+    aiteri_scratch_give_back(&scratch);
     return AITER_OK;
 }
 
@@ -11410,7 +11417,7 @@ AITER_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_arg
     if (c.status == AITER_OK && a.k.shape[0] > 0)
         aiteri_parallel(ctx, aiteri_cache_worker, &run,
                         (int32_t)aiteri_min(run.workers, AITERI_MAX_THREADS));
-    aiteri_scratch_give_back(ctx, &scratch);
+    aiteri_scratch_give_back(&scratch);
     return c.status;
 }
 

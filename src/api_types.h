@@ -191,7 +191,8 @@ typedef struct aiter_context_desc {
     /* The caller's allocator, align is a power of two. Both or neither. */
     void *(*alloc)(void *user, size_t bytes, size_t align, aiter_memory kind);
     void (*free)(void *user, void *ptr, size_t bytes, aiter_memory kind);
-    /* Silent when NULL: the library never prints. */
+    /* Hears what the context is, when its scratch memory grows, and the text of each failed call;
+     * from the calling thread alone, text ends with the call. NULL: nobody. Nothing is printed. */
     void (*log)(void *user, aiter_log_level level, const char *text);
     void *user;
     /* > 0: scratch memory of this fixed size is allocated at creation, and never again. */
@@ -238,12 +239,13 @@ AITER_API const char *aiter_context_error(const aiter_context *ctx);
 /* A schedule made once and used by many calls: the caller owns the buffer. First call a _plan
  * function with data NULL: bytes is set to the size needed. Then with a buffer of at least that
  * size, aligned to 8: it is filled. The arrays (NULL before) point into the buffer and follow
- * AITER's layout: work_indptr        [num_workers + 1]  works of worker w are [work_indptr[w],
- * work_indptr[w+1]) work_info          [num_works][8]     batch, partial row or -1, first and one
- * past the last query token, first and one past the last key, 0, first query head | (one past the
- * last head) << 16 reduce_indptr      [num_reduces + 1]  ranges in reduce_partial_map
- *   reduce_final_map   [num_reduces][4]   batch, first and one past the last query token, heads as
- * above reduce_partial_map [...]              first partial row of each split, in merge order */
+ * AITER's layout:
+ *   work_indptr [num_workers + 1]: the works of worker w are [work_indptr[w], work_indptr[w+1])
+ *   work_info [num_works][8]: batch; first partial row or -1; first and one past the last query
+ *     token; first and one past the last key; reduce group; first head | one past the last << 16
+ *   reduce_indptr [num_reduces + 1]: ranges in reduce_partial_map
+ *   reduce_final_map [num_reduces][4]: batch; first and one past the last query token; heads
+ *   reduce_partial_map [...]: first partial row of each split, in merge order */
 typedef struct aiter_plan {
     void *data;
     size_t bytes;

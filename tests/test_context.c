@@ -153,6 +153,56 @@ static void environment(void)
     free(kept);
 }
 
+/* ---- the log hook ---- */
+
+typedef struct heard {
+    int lines[3];
+    char last[3][512];
+} heard;
+
+static void hear(void *user, aiter_log_level level, const char *text)
+{
+    heard *h = (heard *)user;
+    if (!CHECK((int)level >= 0 && (int)level < 3, "level %d", (int)level)) return;
+    h->lines[level]++;
+    snprintf(h->last[level], sizeof h->last[level], "%s", text);
+}
+
+static void log_hook(void)
+{
+    const char *old = getenv("AITER_ISA");
+    char *kept = old ? strdup(old) : NULL;
+    heard h;
+    aiter_context_desc d;
+    aiter_context *ctx = NULL;
+    aiter_flash_attn_fwd_args a;
+    memset(&a, 0, sizeof a);
+    memset(&d, 0, sizeof d);
+    memset(&h, 0, sizeof h);
+    d.log = hear;
+    d.user = &h;
+    d.num_threads = 2;
+    unsetenv("AITER_ISA");
+    CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
+    CHECK(h.lines[AITER_LOG_INFO] == 1, "%d lines at creation", h.lines[AITER_LOG_INFO]);
+    CHECK(strstr(h.last[AITER_LOG_INFO], aiter_context_info(ctx).isa_name), "\"%s\"",
+          h.last[AITER_LOG_INFO]);
+    free(bits_with(ctx).data);
+    CHECK(h.lines[AITER_LOG_INFO] > 1, "scratch grew unheard");
+    CHECK(h.lines[AITER_LOG_ERROR] == 0 && h.lines[AITER_LOG_WARNING] == 0, "without a cause");
+    CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_INVALID_ARGUMENT, "empty arguments");
+    CHECK(h.lines[AITER_LOG_ERROR] == 1, "%d errors", h.lines[AITER_LOG_ERROR]);
+    CHECK(strcmp(h.last[AITER_LOG_ERROR], aiter_context_error(ctx)) == 0, "another text");
+    aiter_context_destroy(ctx);
+    setenv("AITER_ISA", "no such set", 1);
+    CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
+    CHECK(strstr(h.last[AITER_LOG_WARNING], "no such set"), "\"%s\"", h.last[AITER_LOG_WARNING]);
+    aiter_context_destroy(ctx);
+    if (kept) setenv("AITER_ISA", kept, 1);
+    if (!kept) unsetenv("AITER_ISA");
+    free(kept);
+}
+
 /* ---- memory ---- */
 
 typedef struct counting {
@@ -364,6 +414,7 @@ int main(void)
     bad_descriptions();
     reports();
     environment();
+    log_hook();
     hooks();
     fixed_arena();
     callers_threads();

@@ -9,8 +9,8 @@ enum { AITERI_ERROR_BYTES = 256 };
 
 static AITERI_THREAD_LOCAL char aiteri_error_text[AITERI_ERROR_BYTES];
 
-/* Where a context keeps the text of its last call (base/context.c). NULL context: nowhere. */
-static char *aiteri_context_text(aiter_context *ctx);
+/* Tells a context of its failure (base/context.c). NULL context: nobody. */
+static void aiteri_context_failed(aiter_context *ctx, const char *text);
 
 #if defined(__GNUC__) || defined(__clang__)
 #define AITERI_PRINTF(a, b) __attribute__((format(printf, a, b)))
@@ -27,8 +27,7 @@ static aiter_status aiteri_fail(aiter_context *ctx, aiter_status status, const c
     va_start(list, format);
     vsnprintf(aiteri_error_text, sizeof aiteri_error_text, format, list);
     va_end(list);
-    char *text = aiteri_context_text(ctx);
-    if (text) memcpy(text, aiteri_error_text, AITERI_ERROR_BYTES);
+    aiteri_context_failed(ctx, aiteri_error_text);
     return status;
 }
 

@@ -20,7 +20,26 @@ struct aiter_context {
     char text[AITERI_ERROR_BYTES];
 };
 
-static char *aiteri_context_text(aiter_context *ctx) { return ctx ? ctx->text : NULL; }
+/* One line to the caller's log hook. */
+static void aiteri_log(const aiter_context_desc *d, aiter_log_level level, const char *format, ...)
+    AITERI_PRINTF(3, 4);
+static void aiteri_log(const aiter_context_desc *d, aiter_log_level level, const char *format, ...)
+{
+    if (!d->log) return;
+    char line[AITERI_ERROR_BYTES];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(line, sizeof line, format, list);
+    va_end(list);
+    d->log(d->user, level, line);
+}
+
+static void aiteri_context_failed(aiter_context *ctx, const char *text)
+{
+    if (!ctx) return;
+    memcpy(ctx->text, text, AITERI_ERROR_BYTES);
+    aiteri_log(&ctx->desc, AITER_LOG_ERROR, "%s", text);
+}
 
 /* malloc gives 16 bytes of alignment; arenas align themselves (aiteri_arena_over). */
 static void *aiteri_malloc_hook(void *user, size_t bytes, size_t align, aiter_memory kind)
@@ -100,6 +119,8 @@ static int aiteri_context_grow(aiter_context *ctx, size_t bytes)
     if (!grown) return 0;
     if (ctx->scratch)
         ctx->desc.free(ctx->desc.user, ctx->scratch, ctx->scratch_bytes, AITER_MEMORY_HOST);
+    aiteri_log(&ctx->desc, AITER_LOG_INFO, "scratch memory grows from %zu to %zu bytes",
+               ctx->scratch_bytes, bytes);
     ctx->scratch = grown;
     ctx->scratch_bytes = bytes;
     return 1;
@@ -155,6 +176,12 @@ AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aite
         aiter_context_destroy(ctx);
         return status;
     }
+    const char *cap = getenv("AITER_ISA");
+    if (cap && !aiteri_kernels_of(aiteri_isa_from_environment()))
+        aiteri_log(&ctx->desc, AITER_LOG_WARNING,
+                   "the environment's AITER_ISA is ignored: no kernel set %s", cap);
+    aiteri_log(&ctx->desc, AITER_LOG_INFO, "aiter_attn %s: kernels %s, up to %d threads",
+               AITER_ATTN_VERSION_STRING, ctx->kernels->name, (int)d.num_threads);
     *out = ctx;
     return AITER_OK;
 }
@@ -296,10 +323,6 @@ static aiter_status aiteri_scratch_take(const char *op, aiter_context *ctx, void
     return AITER_OK;
 }
 
-static void aiteri_scratch_give_back(aiter_context *ctx, aiteri_scratch *s)
-{
-    (void)ctx;
-    free(s->owned);
-}
+static void aiteri_scratch_give_back(aiteri_scratch *s) { free(s->owned); }
 
 #endif /* AITERI_CONTEXT_C */

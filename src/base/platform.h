@@ -86,19 +86,13 @@
 #define AITERI_FORCE_INLINE static __forceinline
 #define AITERI_RESTRICT     __restrict
 #define AITERI_THREAD_LOCAL __declspec(thread)
-#define AITERI_ALIGN(bytes) __declspec(align(bytes))
 #define AITERI_UNUSED
 #define AITERI_UNROLL(n)
-#define AITERI_LIKELY(x)   (x)
-#define AITERI_UNLIKELY(x) (x)
 #else
 #define AITERI_FORCE_INLINE static inline __attribute__((always_inline, unused))
 #define AITERI_RESTRICT     __restrict__
 #define AITERI_THREAD_LOCAL __thread
-#define AITERI_ALIGN(bytes) __attribute__((aligned(bytes)))
 #define AITERI_UNUSED       __attribute__((unused))
-#define AITERI_LIKELY(x)    __builtin_expect(!!(x), 1)
-#define AITERI_UNLIKELY(x)  __builtin_expect(!!(x), 0)
 #if defined(__clang__)
 #define AITERI_UNROLL(n) _Pragma(AITERI_STR(clang loop unroll_count(n)))
 #else
@@ -249,11 +243,6 @@ AITERI_FORCE_INLINE void aiteri_atomic_store_i64(volatile int64_t *p, int64_t v)
 {
     _InterlockedExchange64((volatile __int64 *)p, v);
 }
-AITERI_FORCE_INLINE int aiteri_atomic_cas_i64(volatile int64_t *p, int64_t expected,
-                                              int64_t desired)
-{
-    return _InterlockedCompareExchange64((volatile __int64 *)p, desired, expected) == expected;
-}
 #else
 AITERI_FORCE_INLINE int64_t aiteri_atomic_add_i64(volatile int64_t *p, int64_t v)
 {
@@ -266,12 +255,6 @@ AITERI_FORCE_INLINE int64_t aiteri_atomic_load_i64(volatile int64_t *p)
 AITERI_FORCE_INLINE void aiteri_atomic_store_i64(volatile int64_t *p, int64_t v)
 {
     __atomic_store_n(p, v, __ATOMIC_RELEASE);
-}
-AITERI_FORCE_INLINE int aiteri_atomic_cas_i64(volatile int64_t *p, int64_t expected,
-                                              int64_t desired)
-{
-    return __atomic_compare_exchange_n(p, &expected, desired, 0, __ATOMIC_ACQ_REL,
-                                       __ATOMIC_ACQUIRE);
 }
 #endif
 

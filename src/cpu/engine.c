@@ -257,7 +257,7 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
             run.schedule.reduce_indptr[i + 1] - run.schedule.reduce_indptr[i];
     if (run.schedule.works > 0)
         aiteri_parallel(ctx, aiteri_worker, &run, (int32_t)aiteri_min(workers, run.schedule.works));
-    aiteri_scratch_give_back(ctx, &scratch);
+    aiteri_scratch_give_back(&scratch);
     return AITER_OK;
 }
 

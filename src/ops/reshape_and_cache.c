@@ -207,7 +207,7 @@ AITER_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_arg
     if (c.status == AITER_OK && a.k.shape[0] > 0)
         aiteri_parallel(ctx, aiteri_cache_worker, &run,
                         (int32_t)aiteri_min(run.workers, AITERI_MAX_THREADS));
-    aiteri_scratch_give_back(ctx, &scratch);
+    aiteri_scratch_give_back(&scratch);
     return c.status;
 }
 
