@@ -2066,7 +2066,7 @@ static int32_t aiteri_usable_cpus(void)
 
 enum {
     AITERI_TILE_KEYS = 96,   /* keys per block of the tile family, counted from key 0 */
-    AITERI_STREAM_KEYS = 64, /* keys per block of the stream family, counted from key 0 */
+    AITERI_STREAM_KEYS = 32, /* keys per block of the stream family, counted from key 0 */
     AITERI_STREAM_SLACK = 4, /* the stream kernels may write this far past a row of scores */
     AITERI_MAX_LANES = 48,   /* the largest tile_lanes */
     AITERI_MAX_HEAD_DIM = 576
@@ -2319,34 +2319,27 @@ AITERI_FORCE_INLINE int64_t aiteri_bytes_of(aiter_dtype dtype, int64_t elements)
     return elements * aiter_dtype_bits(dtype) / 8;
 }
 
-/* Where key j of a sequence stands: the outer index (batch row or page) and the token inside it. */
+/* Where key j of a sequence stands: the outer index (batch row or page), the token inside it, and
+ * how many keys from j on lie one token stride apart (to the end of the page, or for ever). */
 typedef struct aiteri_key_place {
     int64_t outer, token;
+    int32_t run;
 } aiteri_key_place;
 
 static aiteri_key_place aiteri_place_of_key(const aiteri_problem *p, const aiteri_sequence *s,
                                             int32_t j)
 {
-    aiteri_key_place at;
+    aiteri_key_place at = {s->index, j, INT32_MAX};
     if (p->block_table) {
-        const int64_t entry = j / p->page_size;
+        const int32_t entry = j / p->page_size;
         at.outer = p->block_table[s->index * p->table_stride_batch + entry * p->table_stride_entry];
-        at.token = j % p->page_size;
+        at.token = j - entry * p->page_size;
+        at.run = p->page_size - (int32_t)at.token;
     } else if (p->cu_seqlens_k) {
         at.outer = 0;
         at.token = s->k_start + j;
-    } else {
-        at.outer = s->index;
-        at.token = j;
     }
     return at;
-}
-
-/* Keys from j on that lie one token stride apart: to the end of the page, or of the sequence. */
-static int32_t aiteri_run_of_keys(const aiteri_problem *p, int32_t j, int32_t end)
-{
-    if (!p->block_table) return end - j;
-    return (int32_t)aiteri_min(end - j, p->page_size - j % p->page_size);
 }
 
 /* row[i] = key or value first + i of kv head h, for keys [first, end). */
@@ -2357,7 +2350,7 @@ static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s
     const int64_t step = aiteri_bytes_of(source->dtype, source->stride_token);
     for (int32_t j = first; j < end;) {
         const aiteri_key_place at = aiteri_place_of_key(p, s, j);
-        const int32_t run = aiteri_run_of_keys(p, j, end);
+        const int32_t run = (int32_t)aiteri_min(end - j, at.run);
         const char *data =
             source->data + aiteri_bytes_of(source->dtype, at.outer * source->stride_outer +
                                                               at.token * source->stride_token +
@@ -2374,7 +2367,7 @@ static void aiteri_source_scales(const aiteri_problem *p, const aiteri_sequence 
 {
     for (int32_t j = first; j < end;) {
         const aiteri_key_place at = aiteri_place_of_key(p, s, j);
-        const int32_t run = aiteri_run_of_keys(p, j, end);
+        const int32_t run = (int32_t)aiteri_min(end - j, at.run);
         const float *data = scales->data + at.outer * scales->stride_outer +
                             at.token * scales->stride_token + h * scales->stride_head;
         for (int32_t i = 0; i < run; i++) scale[j - first + i] = data[i * scales->stride_token];
