@@ -1,0 +1,115 @@
+/* args.h -- what the host hands to a kernel, by value: one struct per op, built from shared parts.
+ * Read by the C header and by device code, so: fixed widths, 8-byte parts, addresses as uint64_t,
+ * strides in elements. Any change changes abi_hash.h and with it every code object. */
+#ifndef AITERI_KERNEL_ARGS_H
+#define AITERI_KERNEL_ARGS_H
+
+/* Rows of q or out: element (b, t, h, d) at data[b*batch + t*token + h*head + d]. In a packed
+ * (varlen) tensor stride_batch is 0 and t counts from the tensor's start. */
+typedef struct aiteri_gpu_rows {
+    uint64_t data;
+    int64_t stride_batch, stride_token, stride_head;
+} aiteri_gpu_rows;
+
+/* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it.
+ * scales: f32, same index order, strides 0 where a scale does not vary; 0: none. */
+typedef struct aiteri_gpu_source {
+    uint64_t data;
+    int64_t stride_outer, stride_token, stride_head;
+    uint64_t scales;
+    int64_t scale_stride_outer, scale_stride_token, scale_stride_head;
+} aiteri_gpu_source;
+
+/* Lengths live on the device; pointers may be 0. Per sequence b:
+ *   cu:   [b*stride], [(b+1)*stride]; else used: [b*stride]; else `seqlen`.
+ * `most` is the host's bound, and a kernel clamps to it. */
+typedef struct aiteri_gpu_lengths {
+    uint64_t cu, used;
+    int64_t cu_stride, used_stride;
+    int32_t seqlen, most;
+} aiteri_gpu_lengths;
+
+/* Key j of sequence b is token j % page_size of block table[b*batch + (j / page_size)*entry]; an
+ * id outside [0, num_blocks) is an unmapped page: its keys are not visible. table 0: not paged. */
+typedef struct aiteri_gpu_pages {
+    uint64_t table;
+    int64_t stride_batch, stride_entry;
+    int32_t page_size, num_blocks, entries, unused;
+} aiteri_gpu_pages;
+
+/* mask: an aiter_mask, never DEFAULT. The rule is aiteri_visible_keys of src/plan/mask.c. */
+typedef struct aiteri_gpu_mask {
+    int32_t mask, window_left, window_right, sink_tokens;
+} aiteri_gpu_mask;
+
+/* What happens to a score before the softmax, in this order: times softmax_scale (and the K scale),
+ * softcap, bias, ALiBi. bias element (b, i, h, j), f32, f16 or bf16 by bias_dtype (an aiter_dtype).
+ * sinks: one f32 logit per query head that joins the denominator. Pointers 0: none. */
+typedef struct aiteri_gpu_score {
+    float softmax_scale, softcap;
+    uint64_t alibi;
+    int64_t alibi_stride_batch, alibi_stride_head;
+    uint64_t bias;
+    int64_t bias_stride_batch, bias_stride_token, bias_stride_head, bias_stride_key;
+    uint64_t sinks;
+    int64_t sinks_stride;
+    int32_t bias_dtype, unused;
+} aiteri_gpu_score;
+
+/* Keys are cut at multiples of split_keys, a multiple of the instance's keys. With count > 1 split
+ * s writes its unnormalised output row and {maximum, sum} (natural logarithm units) to o [(s*rows +
+ * r)*dim_v + d], ml [(s*rows + r)*2], r = (b*heads_q + h)*max_seqlen_q + t and `combine` merges
+ * splits 0 .. ceil(seqlen_k / split_keys) - 1 in that order. Splits past the sequence's keys write
+ * nothing. */
+typedef struct aiteri_gpu_split {
+    uint64_t o, ml;
+    int64_t rows, split_keys;
+    int32_t count, unused;
+} aiteri_gpu_split;
+
+/* flash_fwd, paged_decode and combine. lse element (b, h, t), f32; 0: not wanted. */
+typedef struct aiteri_gpu_attention {
+    aiteri_gpu_rows q, out;
+    uint64_t lse;
+    int64_t lse_stride_batch, lse_stride_head, lse_stride_token;
+    aiteri_gpu_source k, v;
+    aiteri_gpu_lengths q_lengths, k_lengths;
+    aiteri_gpu_pages pages;
+    aiteri_gpu_mask mask;
+    aiteri_gpu_score score;
+    aiteri_gpu_split split;
+    int32_t batch, heads_q, heads_k, group; /* group = heads_q / heads_k */
+    int32_t dim_q, dim_v;                   /* of the tensors; the instance's are padded */
+    int32_t tiles, xcds;                    /* query tiles per (batch, head); dies of the chip */
+} aiteri_gpu_attention;
+
+/* One side (K or V) of reshape_and_cache: src (token, head, d), cache (block, in block, head, d).
+ */
+typedef struct aiteri_gpu_cache_side {
+    uint64_t src, cache, scale;
+    int64_t src_stride_token, src_stride_head;
+    int64_t cache_stride_block, cache_stride_token, cache_stride_head;
+    int64_t scale_stride_block, scale_stride_token, scale_stride_head;
+    int32_t dim, unused;
+} aiteri_gpu_cache_side;
+
+/* slot_bits: 32 or 64. quant: an aiter_quant. A slot outside [0, slots) is skipped. */
+typedef struct aiteri_gpu_reshape_and_cache {
+    aiteri_gpu_cache_side k, v;
+    uint64_t slot_mapping;
+    int64_t slot_stride, tokens, slots;
+    int32_t heads, page_size, slot_bits, quant;
+} aiteri_gpu_reshape_and_cache;
+
+/* out = softmax-weighted mean of two partial results, lse = ln(e^lse_a + e^lse_b); the layouts of
+ * aiter_merge_attn_states: rows (token, head, d), lse (head, token). */
+typedef struct aiteri_gpu_merge {
+    aiteri_gpu_rows a, b, out; /* stride_batch 0 */
+    uint64_t lse_a, lse_b, lse;
+    int64_t lse_a_stride_head, lse_a_stride_token, lse_b_stride_head, lse_b_stride_token;
+    int64_t lse_stride_head, lse_stride_token;
+    int64_t tokens;
+    int32_t heads, dim;
+} aiteri_gpu_merge;
+
+#endif /* AITERI_KERNEL_ARGS_H */
