@@ -20,9 +20,12 @@ set(header "${PROJECT_SOURCE_DIR}/aiter_attn.h")
 # ---- header, check ----
 add_executable(amalgamate tools/amalgamate.c)
 add_executable(tidy tools/tidy.c)
-add_custom_target(header COMMAND amalgamate src spine.h aiter_attn.h
+add_custom_target(header
+  COMMAND aiter_attn_abi_hash kernels
+  COMMAND amalgamate src spine.h aiter_attn.h
   WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" COMMENT "src/ -> aiter_attn.h" VERBATIM)
 add_custom_target(check
+  COMMAND aiter_attn_abi_hash --check kernels
   COMMAND amalgamate --check src spine.h aiter_attn.h
   COMMAND tidy "${PROJECT_SOURCE_DIR}"
   WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}" COMMENT "header is current, house rules hold" VERBATIM)
@@ -71,8 +74,10 @@ endfunction()
 
 # ---- tests ----
 if(BUILD_TESTING)
-  add_custom_target(tests DEPENDS amalgamate tidy)
+  add_custom_target(tests DEPENDS amalgamate tidy aiter_attn_abi_hash)
   add_test(NAME header_is_current COMMAND amalgamate --check src spine.h aiter_attn.h
+           WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  add_test(NAME abi_hash_is_current COMMAND aiter_attn_abi_hash --check kernels
            WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
   add_test(NAME tidy COMMAND tidy "${PROJECT_SOURCE_DIR}")
   add_test(NAME tidy_self_test COMMAND tidy --self-test)

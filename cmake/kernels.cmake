@@ -1,6 +1,7 @@
 # The GPU kernels: kernels/*.hip -> aiter_<chip>.co and aiter_<op>_<q>_<kv>_<dq>_<dv>.ptx, and the
 # library aiter_attn_kernels that carries them inside. Needs Zig 0.16, or clang and lld 20, or ROCm's
 # amdclang 20 (AMD chips alone); neither ROCm nor CUDA is used.
+add_executable(aiter_attn_abi_hash EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tools/abi_hash.c")
 option(AITER_ATTN_GPU_KERNELS "compile the GPU kernels" OFF)
 if(NOT AITER_ATTN_GPU_KERNELS)
   return()
@@ -105,7 +106,6 @@ endforeach()
 # ---- how ----
 
 # abi_hash.h follows args.h and instances.def; CI fails if the one that is committed does not.
-add_executable(aiter_attn_abi_hash "${PROJECT_SOURCE_DIR}/tools/abi_hash.c")
 add_custom_command(OUTPUT "${gpu_dir}/abi_hash" COMMAND aiter_attn_abi_hash "${kernel_dir}"
   COMMAND "${CMAKE_COMMAND}" -E touch "${gpu_dir}/abi_hash"
   DEPENDS aiter_attn_abi_hash "${kernel_dir}/args.h" "${kernel_dir}/instances.def"
