@@ -4,10 +4,13 @@
 //! zig build test        all tests, each against src/ and against aiter_attn.h
 //! zig build bench       the benchmarks, installed to zig-out/bin
 //! zig build examples    the examples, installed to zig-out/bin
+//! zig build gpu         the GPU kernels, as files in zig-out/kernels and inside a static library
 //!
-//! As a dependency: linkLibrary(dependency.artifact("aiter_attn")) brings the header, too.
+//! As a dependency: linkLibrary(dependency.artifact("aiter_attn")) brings the header, too; with the
+//! option .gpu = true there is also the artifact "aiter_attn_kernels".
 //! A new test, benchmark or example is found by its name; nothing here lists them.
 const std = @import("std");
+const kernels = @import("kernels/build.zig");
 
 const Programs = struct {
     b: *std.Build,
@@ -43,6 +46,8 @@ pub fn build(b: *std.Build) void {
 
     addLibrary(programs);
     addChecks(b);
+
+    addKernels(programs);
 
     const test_step = b.step("test", "run the tests");
     for (sources(b, "tests", "test_")) |name| addTest(programs, test_step, name, "", "aiter_attn.h");
@@ -80,7 +85,11 @@ fn addChecks(b: *std.Build) void {
     const tidy = hostTool(host, "tidy");
     const pack = [_][]const u8{ "src", "spine.h", "aiter_attn.h" };
 
+    const abi_hash = hostTool(host, "abi_hash");
+    const renew_hash = runAtRoot(b, abi_hash);
+    renew_hash.addArg("kernels");
     const header = runAtRoot(b, amalgamate);
+    header.step.dependOn(&renew_hash.step);
     header.addArgs(&pack);
     b.step("header", "regenerate aiter_attn.h").dependOn(&header.step);
 
@@ -89,9 +98,29 @@ fn addChecks(b: *std.Build) void {
     current.addArg("--check");
     current.addArgs(&pack);
     check_step.dependOn(&current.step);
+    const hash = runAtRoot(b, abi_hash);
+    hash.addArgs(&.{ "--check", "kernels" });
+    check_step.dependOn(&hash.step);
     const rules = runAtRoot(b, tidy);
     rules.addArg(".");
     check_step.dependOn(&rules.step);
+}
+
+/// gpu: the kernels; they are part of the default step only if the option -Dgpu says so.
+fn addKernels(programs: Programs) void {
+    const b = programs.b;
+    const gpu = kernels.Kernels.create(b);
+    const library = b.addInstallArtifact(gpu.library(programs.module()), .{});
+    const step = b.step("gpu", "compile the GPU kernels");
+    step.dependOn(gpu.check());
+    step.dependOn(&library.step);
+    step.dependOn(&b.addInstallDirectory(.{
+        .source_dir = gpu.files.getDirectory(),
+        .install_dir = .prefix,
+        .install_subdir = "kernels",
+    }).step);
+    if (b.option(bool, "gpu", "also build the library aiter_attn_kernels") orelse false)
+        b.getInstallStep().dependOn(&library.step);
 }
 
 fn hostTool(host: Programs, name: []const u8) *std.Build.Step.Compile {
