@@ -109,7 +109,7 @@ endforeach()
 add_custom_command(OUTPUT "${gpu_dir}/abi_hash" COMMAND aiter_attn_abi_hash "${kernel_dir}"
   COMMAND "${CMAKE_COMMAND}" -E touch "${gpu_dir}/abi_hash"
   DEPENDS aiter_attn_abi_hash "${kernel_dir}/args.h" "${kernel_dir}/instances.def"
-  COMMENT "" VERBATIM)
+  COMMENT "kernels/abi_hash.h" VERBATIM)
 add_custom_target(aiter_attn_abi_hash_is_current DEPENDS "${gpu_dir}/abi_hash")
 
 add_executable(aiter_attn_kernel_files "${PROJECT_SOURCE_DIR}/tools/kernel_files.c")
@@ -147,12 +147,12 @@ foreach(chip IN LISTS gpu_chips)
     if(chip MATCHES "^gfx")
       add_custom_command(OUTPUT "${part}.o"
         COMMAND ${gpu_clang} --target=amdgcn-amd-amdhsa -mcpu=${chip} -c "${part}.s" -o "${part}.o"
-        DEPENDS "${part}.s" COMMENT "" VERBATIM)
+        DEPENDS "${part}.s" COMMENT "${unit}.${chip}.o" VERBATIM)
       list(APPEND objects "${part}.o")
     else()
       set(file "${gpu_dir}/aiter_${unit}.ptx")
       add_custom_command(OUTPUT "${file}" COMMAND aiter_attn_kernel_files stamp "${part}.s" "${file}"
-        DEPENDS aiter_attn_kernel_files "${part}.s" COMMENT "" VERBATIM)
+        DEPENDS aiter_attn_kernel_files "${part}.s" COMMENT "aiter_${unit}.ptx" VERBATIM)
       list(APPEND gpu_files "${file}")
     endif()
   endforeach()
