@@ -1,0 +1,216 @@
+/* softmax.hpp -- from products to weights: the score pipeline of one lane's elements, and the
+ * running maximum and sum of its rows. Scores end in units of log2 e, so that a weight is exp2. */
+#ifndef AITERI_TILE_SOFTMAX_HPP
+#define AITERI_TILE_SOFTMAX_HPP
+
+#include "tile.hpp"
+
+namespace aiteri
+{
+
+/* The options of one head's scores. */
+struct ScoreRule {
+    float factor, softcap, slope; /* factor: the scale, times log2 e when nothing else follows */
+    bool plain;
+    int delta; /* seqlen_k - seqlen_q */
+    uint64_t bias;
+    int64_t bias_token, bias_key;
+    int bias_dtype;
+
+    AITERI_METHOD static ScoreRule of(const aiteri_gpu_attention &a, const Sequence &s, int head)
+    {
+        const aiteri_gpu_score &x = a.score;
+        ScoreRule r;
+        r.plain = x.softcap <= 0.0f && !x.bias && !x.alibi;
+        r.factor = r.plain ? x.softmax_scale * LOG2_E : x.softmax_scale;
+        r.softcap = x.softcap;
+        r.delta = s.seqlen_k - s.seqlen_q;
+        r.slope = 0.0f;
+        if (x.alibi)
+            r.slope = global<const float>(
+                x.alibi)[s.index * x.alibi_stride_batch + head * x.alibi_stride_head];
+        const int64_t first = s.index * x.bias_stride_batch + s.q_start * x.bias_stride_token +
+                              head * x.bias_stride_head;
+        r.bias_dtype = x.bias_dtype;
+        r.bias = x.bias ? x.bias + (uint64_t)(first * (x.bias_dtype == DTYPE_F32 ? 4 : 2)) : 0;
+        r.bias_token = x.bias_stride_token;
+        r.bias_key = x.bias_stride_key;
+        return r;
+    }
+};
+
+/* The scores of one wave's rows and one tile of keys, as one lane holds them. */
+template <class M, int KEYS> struct Scores {
+    enum { BLOCKS = KEYS / M::COLS, COUNT = BLOCKS * M::ELEMENTS, STEPS = KEYS / M::STEP };
+    static_assert(COUNT <= 32 && KEYS <= 64, "hidden and mapped are one bit each");
+    float at[COUNT];
+    uint32_t hidden; /* bit i: element i does not take part */
+
+    AITERI_METHOD static int key(int lane, int i)
+    {
+        return i / M::ELEMENTS * M::COLS + M::col(lane, i % M::ELEMENTS);
+    }
+    AITERI_METHOD static constexpr int row_of(int i) { return M::row_of(i % M::ELEMENTS); }
+
+    AITERI_METHOD void take(const typename M::Acc *s, const ScoreRule &rule)
+    {
+        hidden = 0;
+#pragma unroll
+        for (int i = 0; i < COUNT; i++) at[i] = s[i / M::ELEMENTS][i % M::ELEMENTS] * rule.factor;
+    }
+
+    /* Softcap, bias, ALiBi. row: query tokens, seen: their keys, first: key of column 0. */
+    AITERI_METHOD void adjust(const ScoreRule &rule, const int *row, const KeyRange *seen,
+                              int first, int lane)
+    {
+        if (rule.plain) return;
+        if (rule.softcap > 0.0f) {
+            const float inverse = 1.0f / rule.softcap;
+#pragma unroll
+            for (int i = 0; i < COUNT; i++) at[i] = rule.softcap * tanh(at[i] * inverse);
+        }
+        if (rule.bias) add_bias(rule, row, seen, first, lane);
+        if (rule.slope != 0.0f) {
+#pragma unroll
+            for (int i = 0; i < COUNT; i++) {
+                const int distance = row[row_of(i)] + rule.delta - first - key(lane, i);
+                at[i] -= rule.slope * (float)(distance < 0 ? -distance : distance);
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < COUNT; i++) at[i] *= LOG2_E;
+    }
+
+    /* Of visible keys alone: what lies elsewhere need not be there. -infinity hides a key. */
+    AITERI_METHOD void add_bias(const ScoreRule &rule, const int *row, const KeyRange *seen,
+                                int first, int lane)
+    {
+#pragma unroll
+        for (int i = 0; i < COUNT; i++) {
+            const int j = first + key(lane, i), r = row_of(i);
+            float bias = minus_infinity();
+            if (seen[r].holds(j))
+                bias = load_element(rule.bias, row[r] * rule.bias_token + j * rule.bias_key,
+                                    rule.bias_dtype);
+            at[i] += bias;
+            if (is_minus_infinity(bias)) hide(i);
+        }
+    }
+
+    AITERI_METHOD void hide(int i)
+    {
+        at[i] = minus_infinity();
+        hidden |= 1u << i;
+    }
+
+    /* mapped: bit j is clear where key first + j is in no page. */
+    AITERI_METHOD void mask(const KeyRange *seen, uint64_t mapped, int first, int lane)
+    {
+#pragma unroll
+        for (int i = 0; i < COUNT; i++)
+            if (!seen[row_of(i)].holds(first + key(lane, i))) hide(i);
+        if (~mapped == 0) return;
+#pragma unroll
+        for (int i = 0; i < COUNT; i++)
+            if (!(mapped >> key(lane, i) & 1)) hide(i);
+    }
+
+    AITERI_METHOD typename M::Operand weights(int step) const
+    {
+        return M::weights(at + M::OPERAND * step);
+    }
+    /* 1 where a key takes part. */
+    AITERI_METHOD typename M::Operand taking_part(int step) const
+    {
+        float one[M::OPERAND];
+#pragma unroll
+        for (int e = 0; e < M::OPERAND; e++)
+            one[e] = hidden >> (M::OPERAND * step + e) & 1 ? 0.0f : 1.0f;
+        return M::weights(one);
+    }
+};
+
+/* The running softmax of a lane's rows. sum is the lane's own share until finish. */
+template <class M> struct RowState {
+    float max[M::LANE_ROWS], sum[M::LANE_ROWS];
+
+    AITERI_METHOD void clear()
+    {
+#pragma unroll
+        for (int r = 0; r < M::LANE_ROWS; r++) {
+            max[r] = minus_infinity();
+            sum[r] = 0.0f;
+        }
+    }
+
+    /* Scores become weights; shrink[r] is what the sums of row r so far must be multiplied by. */
+    template <int KEYS> AITERI_METHOD void update(Scores<M, KEYS> &s, float *shrink)
+    {
+        typedef Scores<M, KEYS> S;
+        float base[M::LANE_ROWS];
+#pragma unroll
+        for (int r = 0; r < M::LANE_ROWS; r++) {
+            float top = minus_infinity();
+#pragma unroll
+            for (int i = 0; i < S::COUNT; i++)
+                if (S::row_of(i) == r) top = larger(top, s.at[i]);
+            top = larger(max[r], M::row_max(top));
+            base[r] = is_minus_infinity(top) ? 0.0f : top;
+            shrink[r] = exp2(max[r] - base[r]);
+            max[r] = top;
+            sum[r] *= shrink[r];
+        }
+#pragma unroll
+        for (int i = 0; i < S::COUNT; i++) {
+            s.at[i] = exp2(s.at[i] - base[S::row_of(i)]);
+            sum[S::row_of(i)] += s.at[i];
+        }
+    }
+
+    /* The factor that turns row r's sums into its output, and its log-sum-exp; sink: a logit
+     * without a value, or null. A row that saw nothing gives 0 and -infinity, or the sink. */
+    AITERI_METHOD float finish(int r, const float *sink, float *lse) const
+    {
+        const float l = sum[r], natural = max[r] * LN_2;
+        if (l == 0.0f) {
+            *lse = sink ? *sink : minus_infinity();
+            return 0.0f;
+        }
+        if (!sink) {
+            *lse = natural + log2(l) * LN_2;
+            return 1.0f / l;
+        }
+        const float top = larger(natural, *sink), factor = exp2((natural - top) * LOG2_E);
+        const float all = l * factor + exp2((*sink - top) * LOG2_E);
+        *lse = top + log2(all) * LN_2;
+        return factor / all;
+    }
+};
+
+/* ---- values that are not finite, next to keys that do not take part ---- */
+
+template <class T> AITERI_FN uint16_t finite_or_zero(uint16_t x)
+{
+    return (x & T::EXPONENT) == T::EXPONENT ? 0 : x;
+}
+
+/* What is not finite is counted per output element by a product of its own: 1 for infinity, 128
+ * for -infinity, 16384 for NaN; of at most 64 keys the counts cannot mix. */
+template <class T> AITERI_FN uint16_t census_code(uint16_t x)
+{
+    if ((x & T::EXPONENT) != T::EXPONENT) return 0;
+    if (x & (uint16_t)~T::EXPONENT & 0x7fff) return T::round(16384.0f);
+    return x & 0x8000 ? T::round(128.0f) : T::round(1.0f);
+}
+
+AITERI_FN float census_verdict(float count)
+{
+    const int n = (int)count, minus = n / 128, plus = n % 128;
+    if (n == 0) return 0.0f;
+    if (n >= 16384 || (minus && plus)) return __builtin_nanf("");
+    return plus ? __builtin_inff() : minus_infinity();
+}
+
+} // namespace aiteri
+
+#endif /* AITERI_TILE_SOFTMAX_HPP */

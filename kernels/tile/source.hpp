@@ -1,0 +1,177 @@
+/* source.hpp -- a sequence of the batch on the device: its lengths, which keys a query row sees
+ * (the rule of src/plan/mask.c), and where the rows of keys and values lie. */
+#ifndef AITERI_TILE_SOURCE_HPP
+#define AITERI_TILE_SOURCE_HPP
+
+#include "element.hpp"
+#include "../args.h"
+
+namespace aiteri
+{
+
+/* As the host's enum aiter_mask and aiter_dtype. */
+enum { MASK_NONE = 1, MASK_CAUSAL, MASK_CAUSAL_TOP_LEFT, MASK_WINDOW };
+enum { DTYPE_F32 = 1, DTYPE_F16, DTYPE_BF16 };
+
+/* Rows of queries begin at q_start of a packed tensor, keys at k_start. */
+struct Sequence {
+    int index, seqlen_q, seqlen_k;
+    int64_t q_start, k_start;
+};
+
+AITERI_FN int length_of(const aiteri_gpu_lengths &l, int b, int64_t *start)
+{
+    int64_t n = l.seqlen;
+    *start = 0;
+    if (l.cu) {
+        const Global<const int32_t> cu = global<const int32_t>(l.cu);
+        *start = cu[b * l.cu_stride];
+        n = cu[(b + 1) * l.cu_stride] - *start;
+    } else if (l.used) {
+        n = global<const int32_t>(l.used)[b * l.used_stride];
+    }
+    return (int)clamp<int64_t>(n, 0, l.most);
+}
+
+AITERI_FN Sequence sequence_of(const aiteri_gpu_attention &a, int b)
+{
+    Sequence s = {b, 0, 0, 0, 0};
+    s.seqlen_q = length_of(a.q_lengths, b, &s.q_start);
+    s.seqlen_k = length_of(a.k_lengths, b, &s.k_start);
+    return s;
+}
+
+/* ---- masks ---- */
+
+/* Keys [0, sink) and [lo, hi). */
+struct KeyRange {
+    int sink, lo, hi;
+
+    AITERI_METHOD bool holds(int key) const { return (key >= lo && key < hi) || key < sink; }
+    AITERI_METHOD bool meets(int first, int end) const
+    {
+        return (first < hi && end > lo && lo < hi) || first < sink;
+    }
+    AITERI_METHOD bool holds_all(int first, int end) const { return first >= lo && end <= hi; }
+};
+
+AITERI_FN KeyRange key_range(int64_t lo, int64_t hi, int64_t sink)
+{
+    KeyRange r = {(int)smaller_of(sink, hi), (int)smaller_of(lo, hi), (int)hi};
+    if (r.sink >= r.lo) {
+        if (r.sink > 0) r.lo = 0;
+        r.sink = 0;
+    }
+    return r;
+}
+
+/* The keys of query token i. */
+AITERI_FN KeyRange visible_keys(const aiteri_gpu_mask &m, const Sequence &s, int i)
+{
+    const int64_t at = (int64_t)i + s.seqlen_k - s.seqlen_q, n = s.seqlen_k;
+    int64_t lo = 0, hi = n, sink = 0;
+    if (m.mask == MASK_CAUSAL) hi = clamp<int64_t>(at + 1, 0, n);
+    if (m.mask == MASK_CAUSAL_TOP_LEFT) hi = smaller_of<int64_t>((int64_t)i + 1, n);
+    if (m.mask == MASK_WINDOW) {
+        if (m.window_left >= 0) lo = clamp<int64_t>(at - m.window_left, 0, n);
+        if (m.window_right >= 0) hi = clamp<int64_t>(at + m.window_right + 1, 0, n);
+        sink = m.sink_tokens;
+    }
+    return key_range(lo, hi, sink);
+}
+
+/* The keys that some token of [first, end) sees, and those that all of them see: both bounds never
+ * fall from a row to the next. */
+AITERI_FN KeyRange keys_of_some(const KeyRange &first, const KeyRange &last)
+{
+    return key_range(first.lo, last.hi, larger_of(first.sink, last.sink));
+}
+AITERI_FN KeyRange keys_of_all(const KeyRange &first, const KeyRange &last)
+{
+    return {0, last.lo, first.hi};
+}
+
+/* ---- keys and values ---- */
+
+/* Rows of K or V of one sequence and kv head; KeyRows and the like are what a stage asks. */
+struct SourceRows {
+    RowShape shape;
+    uint64_t base;                    /* of the head */
+    int64_t outer_bytes, token_bytes; /* strides */
+    int64_t start;                    /* token of key 0, where there are no pages */
+    Global<const int32_t> table;      /* of the sequence; null: not paged */
+    int64_t entry_stride;
+    int page_size, page_shift, entries, blocks; /* shift -1: no power of two */
+    int end;                                    /* keys from here on are not there */
+
+    /* Where key stands; `here` false: nowhere, and the answer is a row that can be read. */
+    AITERI_METHOD uint64_t row(int key, bool *here) const
+    {
+        *here = key < end;
+        key = *here ? key : 0;
+        if (!table) return base + (uint64_t)((start + key) * token_bytes);
+        const int entry = page_shift >= 0 ? key >> page_shift : key / page_size;
+        const int token = key - entry * page_size;
+        const bool listed = entry < entries;
+        const int id = table[(listed ? entry : 0) * entry_stride];
+        *here = *here && listed && (uint32_t)id < (uint32_t)blocks;
+        const int64_t at = *here ? id * outer_bytes + token * token_bytes : 0;
+        return base + (uint64_t)at;
+    }
+
+    AITERI_METHOD Global<const u32x4> chunk_at(int key, int c, bool *here) const
+    {
+        const uint64_t at = row(key, here);
+        *here = *here && c * CHUNK < shape.dim;
+        return global<const u32x4>(at + (*here ? c * 16 : 0));
+    }
+
+    AITERI_METHOD u32x4 chunk(int key, int c, bool *here) const
+    {
+        if (shape.chunked) return *chunk_at(key, c, here);
+        const uint64_t at = row(key, here);
+        if (!*here) return u32x4{0, 0, 0, 0};
+        return load_chunk_slowly(global<const uint16_t>(at), c, shape.dim);
+    }
+
+    /* Is key in a page that exists? */
+    AITERI_METHOD bool mapped(int key) const
+    {
+        bool here;
+        row(key, &here);
+        return here;
+    }
+};
+
+AITERI_FN int log2_or_minus_one(int n)
+{
+    return (n & (n - 1)) == 0 ? __builtin_ctz((uint32_t)n) : -1;
+}
+
+/* Element size 2. `end`: keys from there on are not loaded. */
+AITERI_FN SourceRows source_rows(const aiteri_gpu_attention &a, const aiteri_gpu_source &source,
+                                 int dim, const Sequence &s, int head, int end)
+{
+    const aiteri_gpu_pages &p = a.pages;
+    SourceRows r;
+    r.shape = RowShape::of(dim, source.data, source.stride_outer, source.stride_token,
+                           source.stride_head);
+    r.base = source.data + (uint64_t)(head * source.stride_head * 2);
+    r.outer_bytes = source.stride_outer * 2;
+    r.token_bytes = source.stride_token * 2;
+    r.end = end;
+    r.table =
+        global<const int32_t>(p.table ? p.table + (uint64_t)(s.index * p.stride_batch * 4) : 0);
+    r.entry_stride = p.stride_entry;
+    r.page_size = p.page_size;
+    r.page_shift = p.page_size > 0 ? log2_or_minus_one(p.page_size) : 0;
+    r.entries = p.entries;
+    r.blocks = p.num_blocks;
+    r.start = a.k_lengths.cu ? s.k_start : 0;
+    if (!p.table && !a.k_lengths.cu) r.base += (uint64_t)(s.index * r.outer_bytes);
+    return r;
+}
+
+} // namespace aiteri
+
+#endif /* AITERI_TILE_SOURCE_HPP */
