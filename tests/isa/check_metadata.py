@@ -1,0 +1,144 @@
+"""check_metadata.py KERNEL_FILES PARTS [--table]: what the compiler made of every AMD kernel.
+
+KERNEL_FILES is the program of tools/kernel_files.c, PARTS the folder with the assembly that the
+build keeps. Every instance of kernels/instances.def must use no scratch memory and no spills, have
+the workgroup size and at most the LDS of its row, and few enough registers and LDS for the waves
+per SIMD that the row promises. Inline assembly may be arithmetic on vector registers alone: the
+compiler orders and delays everything else only where it can see it. A plain flash kernel must not
+wait for all its loads inside its hot loop. --table prints what docs/ shows."""
+import argparse
+import collections
+import pathlib
+import re
+import subprocess
+import sys
+
+import assembly
+
+Row = collections.namedtuple("Row", "chip file symbol arguments kind threads lds waves")
+
+LDS_BYTES = {"gfx90a": 65536, "gfx942": 65536, "gfx950": 163840}  # of a compute unit
+LDS_STEP = {"gfx90a": 512, "gfx942": 512, "gfx950": 1280}  # in which it is given out
+REGISTERS, REGISTER_STEP, MOST_WAVES, SIMDS = 512, 8, 8, 4
+
+# What inline assembly may hold: results in vector registers, nobody else's timing.
+NOT_PLAIN_VALU = re.compile(
+    r"v_(s?mfma|cmp|readlane|readfirstlane|writelane|accvgpr|permlane|exp|log|rcp|rsq|sqrt|sin|cos)")
+LANE_MOVE = re.compile(r"quad_perm|row_|wave_|dpp|bound_ctrl")
+NO_RESULT = {"s_nop", "s_waitcnt", "s_barrier", "s_setprio", "s_sleep", "s_sethalt", "s_endpgm"}
+
+
+def read_rows(program):
+    text = subprocess.run([program, "rows"], check=True, capture_output=True, text=True).stdout
+    for line in text.splitlines():
+        chip, file, symbol, arguments, kind, threads, lds, waves = line.split("\t")
+        if chip.startswith("gfx"):
+            yield Row(chip, file, symbol, int(arguments), kind, int(threads), int(lds), int(waves))
+
+
+def occupancy(kernel):
+    """Waves per SIMD that registers and LDS allow."""
+    registers = max(1, kernel.number(".vgpr_count"))
+    registers += -registers % REGISTER_STEP
+    waves = min(MOST_WAVES, REGISTERS // registers)
+    lds = kernel.number(".group_segment_fixed_size")
+    if lds:
+        step = LDS_STEP[kernel.chip]
+        groups = LDS_BYTES[kernel.chip] // (lds + -lds % step)
+        waves_of_group = -(-kernel.number(".max_flat_workgroup_size") // 64)
+        waves = min(waves, groups * waves_of_group // SIMDS)
+    return waves
+
+
+def inline_complaint(instruction):
+    """Why an instruction of an inline asm is not allowed, or None."""
+    name = instruction.name
+    if name in NO_RESULT:
+        return None
+    if not name.startswith("v_") or NOT_PLAIN_VALU.match(name) or LANE_MOVE.search(instruction.operands):
+        return f"inline assembly with {name}, which the compiler must see (line {instruction.line})"
+    return None
+
+
+def complaints(kernel, row):
+    """Everything that is wrong with a kernel, as texts."""
+    found = []
+
+    def demand(holds, text):
+        if not holds:
+            found.append(text)
+
+    scratch = kernel.number(".private_segment_fixed_size")
+    demand(scratch == 0, f"{scratch} bytes of scratch memory")
+    demand(not any(i.name.startswith("scratch_") for i in kernel.instructions), "scratch instructions")
+    for key in (".sgpr_spill_count", ".vgpr_spill_count"):
+        demand(kernel.number(key) == 0, f"{key} {kernel.number(key)}")
+    demand(kernel.meta.get(".uses_dynamic_stack", "false") == "false", "a dynamic stack")
+    demand(kernel.number(".wavefront_size") == 64, "not a wave of 64")
+    arguments = kernel.number(".kernarg_segment_size")
+    demand(arguments == row.arguments, f"{arguments} bytes of arguments, args.h says {row.arguments}")
+    threads = kernel.number(".max_flat_workgroup_size")
+    demand(threads == row.threads, f"workgroups of {threads}, the row says {row.threads}")
+    lds = kernel.number(".group_segment_fixed_size")
+    demand(lds <= row.lds, f"{lds} bytes of LDS, the row says {row.lds}")
+    demand(lds <= LDS_BYTES[row.chip], f"{lds} bytes of LDS, the chip has {LDS_BYTES[row.chip]}")
+    demand(occupancy(kernel) >= row.waves,
+           f"{occupancy(kernel)} waves per SIMD, the row promises {row.waves}")
+    for instruction in kernel.instructions:
+        if instruction.inline and inline_complaint(instruction):
+            found.append(inline_complaint(instruction))
+    if row.symbol.startswith("aiteri_flash_fwd") and row.kind == "plain":
+        loops = kernel.hot_loops()
+        demand(loops, "no hot loop")
+        for loop in loops:
+            for instruction in kernel.body(loop):
+                if assembly.wait_count(instruction, "vmcnt") == 0:
+                    found.append(f"vmcnt(0) in the hot loop (line {instruction.line})")
+    return found
+
+
+def read_parts(folder):
+    """All kernels of the assembly in a folder, by chip and name."""
+    kernels = {}
+    for path in sorted(pathlib.Path(folder).glob("*.gfx*.s")):
+        for name, kernel in assembly.parse(path.read_text()).items():
+            kernels[kernel.chip, name] = kernel
+    return kernels
+
+
+def table_row(kernel, row):
+    short = row.symbol.removeprefix("aiteri_")
+    arch = kernel.number(".vgpr_count") - kernel.number(".agpr_count")
+    matrix = [sum(map(assembly.is_matrix, kernel.body(loop))) for loop in kernel.hot_loops()]
+    return (f"| {short} | {row.chip} | {arch} + {kernel.number('.agpr_count')} | "
+            f"{kernel.number('.sgpr_count')} | {kernel.number('.group_segment_fixed_size')} | "
+            f"{occupancy(kernel)} | {len(kernel.instructions)} | {max(matrix, default=0)} |")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("program")
+    parser.add_argument("parts")
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    kernels = read_parts(options.parts)
+    failed = passed = 0
+    if options.table:
+        print("| kernel | chip | registers V + A | SGPR | LDS bytes | waves per SIMD | "
+              "instructions | MFMA in a hot loop |\n|---|---|---|---|---|---|---|---|")
+    for row in read_rows(options.program):
+        kernel = kernels.get((row.chip, row.symbol))
+        if kernel and options.table:
+            print(table_row(kernel, row))
+        texts = complaints(kernel, row) if kernel else ["not compiled"]
+        for text in texts:
+            print(f"{row.chip} {row.symbol}: {text}", file=sys.stderr)
+        failed += bool(texts)
+        passed += not texts
+    if not options.table:
+        print(f"{passed} passed, {failed} failed")
+    sys.exit(failed > 0 or passed == 0)
+
+
+if __name__ == "__main__":
+    main()
