@@ -119,18 +119,19 @@ set(gpu_files)
 
 # kernels/<source>.hip -> <output>, assembly of `chip`, with the driver's flags in ARGN.
 function(aiter_attn_gpu_assembly source chip output)
+  get_filename_component(name "${output}" NAME_WE)
   if(chip MATCHES "^gfx")
     set(target -x hip --offload-arch=${chip} --offload-device-only -nogpuinc -nogpulib
-        -mcode-object-version=5)
+        -mcode-object-version=5 -cuid=${name}) # without it a symbol's name depends on paths
   else()
     set(target -x cuda --cuda-device-only --cuda-gpu-arch=${chip} --cuda-feature=+ptx70
         --cuda-path=/nonexistent -nocudainc -nocudalib)
   endif()
-  get_filename_component(name "${output}" NAME)
   add_custom_command(OUTPUT "${output}"
     COMMAND ${gpu_clang} ${target} ${gpu_flags} ${ARGN} -Xclang -dependency-file -Xclang "${output}.d"
             -Xclang -MT -Xclang "${output}" -S "${kernel_dir}/${source}.hip" -o "${output}"
-    DEPENDS "${kernel_dir}/${source}.hip" aiter_attn_abi_hash_is_current DEPFILE "${output}.d" COMMENT "${name}" VERBATIM)
+    DEPENDS "${kernel_dir}/${source}.hip" aiter_attn_abi_hash_is_current DEPFILE "${output}.d"
+    COMMENT "${name}.${chip}.s" VERBATIM)
 endfunction()
 
 foreach(chip IN LISTS gpu_chips)

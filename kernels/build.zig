@@ -4,13 +4,12 @@
 const std = @import("std");
 const LazyPath = std.Build.LazyPath;
 
-const chips = [_][]const u8{ "gfx90a", "gfx942", "gfx950", "sm_80" };
-
 /// Rows of instances.def that are compiled together: kernels/<op>.hip for one chip.
 const Unit = struct { op: []const u8, name: []const u8, rows: []const u8 };
 
 pub const Kernels = struct {
     b: *std.Build,
+    chips: []const u8,
     kernel_files: *std.Build.Step.Compile,
     files: *std.Build.Step.WriteFile,
     embed_list: std.ArrayList(u8) = .empty,
@@ -25,8 +24,11 @@ pub const Kernels = struct {
         renew.addArg("kernels");
         renew.has_side_effects = true;
         kernel_files.step.dependOn(&renew.step);
-        self.* = .{ .b = b, .kernel_files = kernel_files, .files = b.addWriteFiles() };
-        for (chips) |chip| if (isAmd(chip)) self.addCodeObject(chip) else self.addModules(chip);
+        const chips = b.option([]const u8, "gpu-chips", "default: gfx90a,gfx942,gfx950,sm_80") orelse
+            "gfx90a,gfx942,gfx950,sm_80";
+        self.* = .{ .b = b, .chips = chips, .kernel_files = kernel_files, .files = b.addWriteFiles() };
+        var it = std.mem.tokenizeScalar(u8, chips, ',');
+        while (it.next()) |chip| if (isAmd(chip)) self.addCodeObject(chip) else self.addModules(chip);
         _ = self.files.add("embed_list.h", self.embed_list.items);
         return self;
     }
@@ -36,7 +38,8 @@ pub const Kernels = struct {
         const run = self.b.addRunArtifact(self.kernel_files);
         run.addArg("check");
         run.addDirectoryArg(self.files.getDirectory());
-        run.addArgs(&chips);
+        var it = std.mem.tokenizeScalar(u8, self.chips, ',');
+        while (it.next()) |chip| run.addArg(chip);
         run.has_side_effects = true;
         return &run.step;
     }
@@ -90,10 +93,11 @@ pub const Kernels = struct {
         const b = self.b;
         const compile = b.addSystemCommand(&.{ b.graph.zig_exe, "clang" });
         compile.setName(b.fmt("compile {s} for {s}", .{ unit.name, chip }));
+        // Without a cuid the name of a symbol depends on paths.
         compile.addArgs(if (isAmd(chip)) &.{
-            "-x",                      "hip",       b.fmt("--offload-arch={s}", .{chip}),
-            "--offload-device-only",   "-nogpuinc", "-nogpulib",
-            "-mcode-object-version=5",
+            "-x",                      "hip",                            b.fmt("--offload-arch={s}", .{chip}),
+            "--offload-device-only",   "-nogpuinc",                      "-nogpulib",
+            "-mcode-object-version=5", b.fmt("-cuid={s}", .{unit.name}),
         } else &.{
             "-x",                       "cuda",                  b.fmt("--cuda-gpu-arch={s}", .{chip}),
             "--cuda-device-only",       "-nocudainc",            "-nocudalib",

@@ -1,0 +1,31 @@
+# gpu: the kernels compiled with Zig 0.16 by CMake, for one chip with the other compilers; what the
+# compiler made of them; the library that carries them.
+. .ci/lib.sh
+need cc=gcc cmake=cmake make=make clang-22=clang-22 ld.lld-22=lld-22
+need_zig
+build=$PWD/$dir/build
+configure="cmake -S . -DAITER_ATTN_GPU_KERNELS=ON -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release"
+job_counted "all kernels, Zig by CMake" \
+    "$configure -B $build -DAITER_ATTN_GPU_COMPILER=$zig &&
+     cmake --build $build -j$jobs --target gpu aiter_attn_kernels && echo 1 passed, 0 failed"
+run_jobs
+files="$build/aiter_attn_kernel_files"
+job_counted "the assembly of every kernel" "python3 tests/isa/check_metadata.py $files $build/kernels/parts"
+job_counted "its rules, on bad kernels" "python3 tests/isa/test_rules.py"
+job "every kernel is in its file" "$files check $build/kernels gfx90a gfx942 gfx950 sm_80"
+job "a missing kernel is noticed" "mkdir -p $dir/missing && cp $build/kernels/aiter_* $dir/missing &&
+    sed -i s/aiteri_combine_any_any_f16/aiteri_conbine_any_any_f16/g $dir/missing/aiter_gfx942.co &&
+    ! $files check $dir/missing gfx942"
+job "arguments of another size are noticed" "mkdir -p $dir/size && cp $build/kernels/*.ptx $dir/size &&
+    sed -i 's/_param_0\[/&1/' $dir/size/aiter_combine*.ptx && ! $files check $dir/size sm_80"
+job_counted "the files inside a program" "cc tests/isa/embedded.c $build/libaiter_attn_kernels.a \
+    -o $dir/embedded && $dir/embedded $build/kernels \$(ls $build/kernels/aiter_* | wc -l)"
+run_jobs
+job_counted "gfx950 and PTX, zig build gpu" "$zig build gpu -Dgpu-chips=gfx950,sm_80 -j$jobs &&
+    cmp zig-out/kernels/aiter_gfx950.co $build/kernels/aiter_gfx950.co && echo 1 passed, 0 failed"
+run_jobs
+job_counted "gfx942, clang 22" "$configure -B $dir/clang -DAITER_ATTN_GPU_COMPILER=clang-22 \
+    -DAITER_ATTN_GPU_CHIPS=gfx942 && cmake --build $dir/clang -j$jobs --target gpu && echo 1 passed, 0 failed"
+run_jobs
+"$files" check "$build/kernels" gfx90a gfx942 gfx950 sm_80
+finish
