@@ -363,16 +363,23 @@ typedef struct aiter_context_desc {
      * from the calling thread alone, text ends with the call. NULL: nobody. Nothing is printed. */
     void (*log)(void *user, aiter_log_level level, const char *text);
     void *user;
-    /* > 0: scratch memory of this fixed size is allocated at creation, and never again. */
+    /* > 0: scratch memory of this fixed size is allocated at creation, and never again. Of a
+     * device context it is device memory, also where the hooks give it (kind DEVICE). */
     size_t arena_bytes;
     /* Caps the kernel set; the environment variable AITER_ISA (scalar, avx2, ...) caps it too. */
     aiter_isa isa_max;
     /* 1: f32 arithmetic even where 16-bit or int8 units would serve. */
     int32_t exact_arithmetic;
+    /* Where the tensors of this context's calls lie, all of them. HIP and CUDA are there when
+     * AITER_ATTN_HIP and AITER_ATTN_CUDA were defined where the implementation is made. Calls on
+     * such a context put work on `stream` and return; they read no tensor, so lengths, tables and
+     * slots are not checked: kernels clamp lengths and skip blocks and slots out of range. */
     aiter_device device;
     int32_t device_index;
+    /* A hipStream_t or CUstream of this device, NULL: its default stream. With CUDA the stream's
+     * context is used, else the caller's current one, else the device's primary one. */
     void *stream;
-    /* Directory of the GPU code objects, when they are not linked in. */
+    /* Folder of the GPU code objects; NULL: those that are linked in. */
     const char *kernel_path;
 } aiter_context_desc;
 
@@ -389,13 +396,16 @@ typedef struct aiter_context_info_t {
     const char *device_name;
     int32_t num_threads;
     int32_t compute_units;
-    size_t arena_bytes;      /* scratch memory held now */
-    size_t arena_high_water; /* the most that any call needed */
+    size_t arena_bytes;       /* scratch memory held now */
+    size_t arena_high_water;  /* the most that any call needed */
+    const char *architecture; /* "gfx942", "sm_90"; of the CPU its isa_name */
 } aiter_context_info_t;
 
 /* Creates a context. desc NULL: all defaults. INVALID_ARGUMENT: half a pair of hooks, negative
  * counts, parallel_for without num_threads, unknown enum. UNSUPPORTED: isa_max of another
- * architecture. OUT_OF_MEMORY: memory or threads. NO_DEVICE: a device that is not compiled in. */
+ * architecture. OUT_OF_MEMORY: memory or threads. NO_DEVICE: a device that is not compiled in, no
+ * driver, an incomplete one, no such device. NO_KERNEL: a device of an architecture without
+ * kernels. DEVICE: any other failure of the driver. */
 AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aiter_context **out);
 /* Stops its threads and frees its memory. NULL is allowed. */
 AITER_API void aiter_context_destroy(aiter_context *ctx);
@@ -841,6 +851,19 @@ AITER_CXX_WORKSPACE(aiter_decode_attention_gqa)
 #define AITERI_THREADS_POSIX 1
 #include <pthread.h>
 #include <unistd.h>
+#endif
+
+/* Devices are compiled in by these two macros of the user's; their drivers are found at run time.
+ */
+#if defined(AITER_ATTN_HIP) || defined(AITER_ATTN_CUDA)
+#define AITERI_GPU 1
+#if defined(_WIN32)
+#include <windows.h>
+#else
+#include <dlfcn.h>
+#endif
+#else
+#define AITERI_GPU 0
 #endif
 
 /* The compiler with no GNU extensions at all; clang-cl counts as clang. */
@@ -8912,6 +8935,1352 @@ static const aiteri_kernels *aiteri_kernels_of(aiter_isa isa)
 }
 
 #endif /* AITERI_INSTANTIATE_C */
+#if AITERI_GPU
+
+// >>driver    (src/gpu/driver.h)
+/* driver.h -- the driver functions that the launchers call, one table for HIP and CUDA: the rows
+ * below give each its exact symbol, so that a test can hold them against the vendors' headers. */
+#ifndef AITERI_GPU_DRIVER_H
+#define AITERI_GPU_DRIVER_H
+
+
+/* The vendors' types by their size: every handle is a pointer, a device address is as wide. */
+typedef int aiteri_gpu_result, aiteri_gpu_ordinal, aiteri_gpu_attribute, aiteri_gpu_capture,
+    aiteri_gpu_function_attribute;
+typedef void *aiteri_gpu_address, *aiteri_gpu_stream, *aiteri_gpu_module, *aiteri_gpu_function,
+    *aiteri_gpu_native;
+
+/* ROW(result, field, HIP symbol, CUDA symbol, parameters): the same function on both sides. */
+#define AITERI_DRIVER_ROWS(ROW)                                                               \
+    ROW(aiteri_gpu_result, init, hipInit, cuInit, (unsigned flags))                           \
+    ROW(aiteri_gpu_result, device_count, hipGetDeviceCount, cuDeviceGetCount, (int *count))   \
+    ROW(aiteri_gpu_result, device_attribute, hipDeviceGetAttribute, cuDeviceGetAttribute,     \
+        (int *value, aiteri_gpu_attribute id, aiteri_gpu_ordinal device))                     \
+    ROW(aiteri_gpu_result, device_name, hipDeviceGetName, cuDeviceGetName,                    \
+        (char *name, int bytes, aiteri_gpu_ordinal device))                                   \
+    ROW(aiteri_gpu_result, memory_alloc, hipMalloc, cuMemAlloc_v2,                            \
+        (aiteri_gpu_address * at, size_t bytes))                                              \
+    ROW(aiteri_gpu_result, memory_free, hipFree, cuMemFree_v2, (aiteri_gpu_address at))       \
+    ROW(aiteri_gpu_result, memory_read, hipMemcpyDtoH, cuMemcpyDtoH_v2,                       \
+        (void *to, aiteri_gpu_address from, size_t bytes))                                    \
+    ROW(aiteri_gpu_result, stream_wait, hipStreamSynchronize, cuStreamSynchronize,            \
+        (aiteri_gpu_stream stream))                                                           \
+    ROW(aiteri_gpu_result, stream_capturing, hipStreamIsCapturing, cuStreamIsCapturing,       \
+        (aiteri_gpu_stream stream, aiteri_gpu_capture * state))                               \
+    ROW(aiteri_gpu_result, module_load, hipModuleLoadData, cuModuleLoadData,                  \
+        (aiteri_gpu_module * module, const void *image))                                      \
+    ROW(aiteri_gpu_result, module_unload, hipModuleUnload, cuModuleUnload,                    \
+        (aiteri_gpu_module module))                                                           \
+    ROW(aiteri_gpu_result, module_function, hipModuleGetFunction, cuModuleGetFunction,        \
+        (aiteri_gpu_function * function, aiteri_gpu_module module, const char *name))         \
+    ROW(aiteri_gpu_result, module_global, hipModuleGetGlobal, cuModuleGetGlobal_v2,           \
+        (aiteri_gpu_address * at, size_t *bytes, aiteri_gpu_module module, const char *name)) \
+    ROW(aiteri_gpu_result, launch, hipModuleLaunchKernel, cuLaunchKernel,                     \
+        (aiteri_gpu_function function, unsigned grid_x, unsigned grid_y, unsigned grid_z,     \
+         unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,         \
+         aiteri_gpu_stream stream, void **parameters, void **extra))
+
+/* ROW(result, field, symbol, parameters): what only one of them has. */
+#define AITERI_HIP_ROWS(ROW)                                                            \
+    ROW(aiteri_gpu_result, hip_set_device, hipSetDevice, (aiteri_gpu_ordinal device))   \
+    ROW(aiteri_gpu_result, hip_get_device, hipGetDevice, (aiteri_gpu_ordinal * device)) \
+    ROW(aiteri_gpu_result, hip_last_error, hipGetLastError, (void))                     \
+    ROW(const char *, hip_error_name, hipGetErrorName, (aiteri_gpu_result code))        \
+    ROW(const char *, hip_error_string, hipGetErrorString, (aiteri_gpu_result code))
+
+/* May be absent: ROCm 6 and later fill the structure of 6.0, others that of 5. */
+#define AITERI_HIP_OPTIONAL_ROWS(ROW)                                     \
+    ROW(aiteri_gpu_result, hip_properties_6, hipGetDevicePropertiesR0600, \
+        (void *properties, int device))                                   \
+    ROW(aiteri_gpu_result, hip_properties_5, hipGetDeviceProperties, (void *properties, int device))
+
+#define AITERI_CUDA_ROWS(ROW)                                                                    \
+    ROW(aiteri_gpu_result, cuda_device, cuDeviceGet, (aiteri_gpu_ordinal * device, int ordinal)) \
+    ROW(aiteri_gpu_result, cuda_get_current, cuCtxGetCurrent, (aiteri_gpu_native * native))      \
+    ROW(aiteri_gpu_result, cuda_set_current, cuCtxSetCurrent, (aiteri_gpu_native native))        \
+    ROW(aiteri_gpu_result, cuda_current_device, cuCtxGetDevice, (aiteri_gpu_ordinal * device))   \
+    ROW(aiteri_gpu_result, cuda_stream_context, cuStreamGetCtx,                                  \
+        (aiteri_gpu_stream stream, aiteri_gpu_native * native))                                  \
+    ROW(aiteri_gpu_result, cuda_primary_retain, cuDevicePrimaryCtxRetain,                        \
+        (aiteri_gpu_native * native, aiteri_gpu_ordinal device))                                 \
+    ROW(aiteri_gpu_result, cuda_primary_release, cuDevicePrimaryCtxRelease_v2,                   \
+        (aiteri_gpu_ordinal device))                                                             \
+    ROW(aiteri_gpu_result, cuda_function_set, cuFuncSetAttribute,                                \
+        (aiteri_gpu_function function, aiteri_gpu_function_attribute id, int value))             \
+    ROW(aiteri_gpu_result, cuda_error_name, cuGetErrorName,                                      \
+        (aiteri_gpu_result code, const char **text))                                             \
+    ROW(aiteri_gpu_result, cuda_error_string, cuGetErrorString,                                  \
+        (aiteri_gpu_result code, const char **text))
+
+/* ROW(name, HIP's number, CUDA's number): attributes of a device; -1: not known there. */
+#define AITERI_ATTRIBUTE_ROWS(ROW)                                                    \
+    ROW(COMPUTE_UNITS, 63, 16)                                                        \
+    ROW(MAJOR, 23, 75)                                                                \
+    ROW(MINOR, 61, 76)                                                                \
+    ROW(DIES, 10018, -1) /* hipDeviceAttributeNumberOfXccs, of newer runtimes only */ \
+    ROW(SHARED_BYTES, 74, 97)
+
+enum {
+#define AITERI_ATTRIBUTE_ENUM(name, hip, cuda) AITERI_ATTRIBUTE_##name,
+    AITERI_ATTRIBUTE_ROWS(AITERI_ATTRIBUTE_ENUM)
+#undef AITERI_ATTRIBUTE_ENUM
+        AITERI_ATTRIBUTES
+};
+
+/* Driver codes that the launchers tell apart; the two vendors agree on all of them. */
+enum {
+    AITERI_GPU_SUCCESS = 0,
+    AITERI_GPU_OUT_OF_MEMORY = 2,
+    AITERI_GPU_NO_DEVICE = 100,
+    AITERI_GPU_INVALID_DEVICE = 101,
+    AITERI_GPU_INVALID_IMAGE = 200,
+    AITERI_GPU_NO_BINARY = 209,
+    AITERI_GPU_INVALID_PTX = 218,
+    AITERI_GPU_UNSUPPORTED_PTX = 222,
+    AITERI_GPU_NOT_FOUND = 500,
+    AITERI_CUDA_DYNAMIC_SHARED = 8 /* CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES */
+};
+
+typedef struct aiteri_driver {
+    aiter_device kind;
+    const char *name;
+    int opened; /* all of the fields below stand, and init succeeded */
+    int attribute[AITERI_ATTRIBUTES];
+#define AITERI_DRIVER_FIELD(result, field, hip, cuda, parameters)  result(*field) parameters;
+#define AITERI_DRIVER_OWN_FIELD(result, field, symbol, parameters) result(*field) parameters;
+    AITERI_DRIVER_ROWS(AITERI_DRIVER_FIELD)
+    AITERI_HIP_ROWS(AITERI_DRIVER_OWN_FIELD)
+    AITERI_HIP_OPTIONAL_ROWS(AITERI_DRIVER_OWN_FIELD)
+    AITERI_CUDA_ROWS(AITERI_DRIVER_OWN_FIELD)
+#undef AITERI_DRIVER_FIELD
+#undef AITERI_DRIVER_OWN_FIELD
+} aiteri_driver;
+
+#endif /* AITERI_GPU_DRIVER_H */
+
+// >>open    (src/gpu/open.c)
+/* open.c -- finds the driver's library, fills the table, and puts its failures into words. */
+#ifndef AITERI_GPU_OPEN_C
+#define AITERI_GPU_OPEN_C
+
+
+/* Tests answer for the system's loader by these two. */
+#ifndef AITERI_LIBRARY_OPEN
+#define AITERI_LIBRARY_OPEN   aiteri_library_open
+#define AITERI_LIBRARY_SYMBOL aiteri_library_symbol
+
+/* A library that the process already has, or (only_loaded 0) from the loader's path. */
+static void *aiteri_library_open(const char *name, int only_loaded)
+{
+#if defined(_WIN32)
+    HMODULE library = GetModuleHandleA(name);
+    if (!library && !only_loaded) library = LoadLibraryA(name);
+    return (void *)library;
+#else
+    return dlopen(name, RTLD_NOW | (only_loaded ? RTLD_NOLOAD : RTLD_LOCAL));
+#endif
+}
+
+/* Writes the address into *function, a pointer to some function; C has no cast for it. */
+static int aiteri_library_symbol(void *library, const char *name, void *function)
+{
+#if defined(_WIN32)
+    FARPROC address = GetProcAddress((HMODULE)library, name);
+#else
+    void *address = dlsym(library, name);
+#endif
+    memcpy(function, &address, sizeof address);
+    return address != NULL;
+}
+#endif
+
+/* Newest first; what the process already has loaded is taken before anything else, since two copies
+ * of a runtime share neither streams nor memory. */
+static const char *const aiteri_hip_libraries[] = {
+#if defined(_WIN32)
+    "amdhip64_7.dll", "amdhip64_6.dll", "amdhip64.dll", NULL
+#else
+    "libamdhip64.so.7",
+    "libamdhip64.so.6",
+    "libamdhip64.so.5",
+    "libamdhip64.so",
+    "/opt/rocm/lib/libamdhip64.so",
+    NULL
+#endif
+};
+
+static const char *const aiteri_cuda_libraries[] = {
+#if defined(_WIN32)
+    "nvcuda.dll", NULL
+#else
+    "libcuda.so.1", "libcuda.so", NULL
+#endif
+};
+
+/* The library that the user names instead: by the environment, else by a macro; NULL: none. */
+static const char *aiteri_named_library(aiter_device kind)
+{
+    const char *name =
+        getenv(kind == AITER_DEVICE_HIP ? "AITER_ATTN_HIP_LIBRARY" : "AITER_ATTN_CUDA_LIBRARY");
+    if (name && name[0]) return name;
+#if defined(AITER_ATTN_HIP_LIBRARY)
+    if (kind == AITER_DEVICE_HIP) return AITER_ATTN_HIP_LIBRARY;
+#endif
+#if defined(AITER_ATTN_CUDA_LIBRARY)
+    if (kind == AITER_DEVICE_CUDA) return AITER_ATTN_CUDA_LIBRARY;
+#endif
+    return NULL;
+}
+
+static void *aiteri_driver_library(aiter_device kind, const char **name)
+{
+    const char *const named[2] = {aiteri_named_library(kind), NULL};
+    const char *const *list = named[0]                   ? named
+                              : kind == AITER_DEVICE_HIP ? aiteri_hip_libraries
+                                                         : aiteri_cuda_libraries;
+    for (int only_loaded = 1; only_loaded >= 0; only_loaded--)
+        for (int i = 0; list[i]; i++) {
+            void *library = AITERI_LIBRARY_OPEN(list[i], only_loaded);
+            *name = list[i];
+            if (library) return library;
+        }
+    *name = list[0];
+    return NULL;
+}
+
+/* Fills the function pointers; returns the first required symbol that is missing, or NULL. */
+static const char *aiteri_driver_fill(aiteri_driver *d, void *library)
+{
+    const int hip = d->kind == AITER_DEVICE_HIP;
+    const char *missing = NULL;
+#define AITERI_DRIVER_FIND(result, field, hip_name, cuda_name, parameters)                    \
+    if (!AITERI_LIBRARY_SYMBOL(library, hip ? #hip_name : #cuda_name, &d->field) && !missing) \
+        missing = hip ? #hip_name : #cuda_name;
+#define AITERI_DRIVER_FIND_OWN(result, field, symbol, parameters) \
+    if (!AITERI_LIBRARY_SYMBOL(library, #symbol, &d->field) && !missing) missing = #symbol;
+#define AITERI_DRIVER_FIND_OPTIONAL(result, field, symbol, parameters) \
+    (void)AITERI_LIBRARY_SYMBOL(library, #symbol, &d->field);
+    AITERI_DRIVER_ROWS(AITERI_DRIVER_FIND)
+    if (hip) {
+        AITERI_HIP_ROWS(AITERI_DRIVER_FIND_OWN)
+        AITERI_HIP_OPTIONAL_ROWS(AITERI_DRIVER_FIND_OPTIONAL)
+    } else {
+        AITERI_CUDA_ROWS(AITERI_DRIVER_FIND_OWN)
+    }
+#undef AITERI_DRIVER_FIND
+#undef AITERI_DRIVER_FIND_OWN
+#undef AITERI_DRIVER_FIND_OPTIONAL
+    return missing;
+}
+
+/* What the driver calls the function behind a field of its table. */
+static const char *aiteri_driver_symbol(const aiteri_driver *d, const char *field)
+{
+    const int hip = d->kind == AITER_DEVICE_HIP;
+#define AITERI_DRIVER_SYMBOL(result, name, hip_name, cuda_name, parameters) \
+    if (strcmp(field, #name) == 0) return hip ? #hip_name : #cuda_name;
+#define AITERI_DRIVER_OWN_SYMBOL(result, name, symbol, parameters) \
+    if (strcmp(field, #name) == 0) return #symbol;
+    AITERI_DRIVER_ROWS(AITERI_DRIVER_SYMBOL)
+    AITERI_HIP_ROWS(AITERI_DRIVER_OWN_SYMBOL)
+    AITERI_CUDA_ROWS(AITERI_DRIVER_OWN_SYMBOL)
+#undef AITERI_DRIVER_SYMBOL
+#undef AITERI_DRIVER_OWN_SYMBOL
+    return field;
+}
+
+/* Errors after which nothing more runs in this process's device context: what failed was earlier
+ * work, whichever call reports it. */
+static int aiteri_driver_is_lost(int code)
+{
+    return code == 46 || code == 214 || code == 700 || code == 702 || code == 709 ||
+           (code >= 714 && code <= 719);
+}
+
+static aiter_status aiteri_driver_status(int code)
+{
+    switch (code) {
+    case AITERI_GPU_SUCCESS: return AITER_OK;
+    case AITERI_GPU_OUT_OF_MEMORY: return AITER_OUT_OF_MEMORY;
+    case AITERI_GPU_NO_DEVICE:
+    case AITERI_GPU_INVALID_DEVICE: return AITER_NO_DEVICE;
+    case AITERI_GPU_INVALID_IMAGE:
+    case AITERI_GPU_NO_BINARY:
+    case AITERI_GPU_INVALID_PTX:
+    case AITERI_GPU_UNSUPPORTED_PTX:
+    case AITERI_GPU_NOT_FOUND: return AITER_NO_KERNEL;
+    default: return AITER_DEVICE;
+    }
+}
+
+/* "op: hipMalloc failed with 2, hipErrorOutOfMemory (out of memory)". */
+static aiter_status aiteri_driver_failed(aiter_context *ctx, const aiteri_driver *d, const char *op,
+                                         const char *field, int code)
+{
+    const char *name = NULL, *text = NULL;
+    if (d->kind == AITER_DEVICE_HIP) {
+        name = d->hip_error_name(code);
+        text = d->hip_error_string(code);
+        d->hip_last_error(); /* ROCm 7 keeps an error until it is read: it is ours, not the user's
+                              */
+    } else {
+        if (d->cuda_error_name(code, &name) != AITERI_GPU_SUCCESS) name = NULL;
+        if (d->cuda_error_string(code, &text) != AITERI_GPU_SUCCESS) text = NULL;
+    }
+    return aiteri_fail(ctx, aiteri_driver_status(code), "%s: %s failed with %d, %s (%s)%s", op,
+                       aiteri_driver_symbol(d, field), code, name ? name : "no name",
+                       text ? text : "no text",
+                       aiteri_driver_is_lost(code)
+                           ? ": earlier work failed and the device is lost; the CPU still works"
+                           : "");
+}
+
+/* Leaves the calling function with the failure of one driver call, if it failed. */
+#define AITERI_GPU_TRY(ctx, driver, op, field, arguments)                          \
+    do {                                                                           \
+        const int aiteri_gpu_code = (driver)->field arguments;                     \
+        if (aiteri_gpu_code != AITERI_GPU_SUCCESS)                                 \
+            return aiteri_driver_failed(ctx, driver, op, #field, aiteri_gpu_code); \
+    } while (0)
+
+/* Opens and initialises a driver once; what failed is tried again by the next context. */
+static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
+{
+    static const char *const op = "aiter_context_create.device";
+    const char *library_name = "";
+    if (d->opened) return AITER_OK;
+    memset(d, 0, sizeof *d);
+    d->kind = kind;
+    d->name = kind == AITER_DEVICE_HIP ? "HIP" : "CUDA";
+    void *library = aiteri_driver_library(kind, &library_name);
+    if (!library)
+        return aiteri_fail(NULL, AITER_NO_DEVICE,
+                           "%s: no %s driver, the library %s cannot be loaded", op, d->name,
+                           library_name);
+    const char *missing = aiteri_driver_fill(d, library);
+    if (missing)
+        return aiteri_fail(NULL, AITER_NO_DEVICE, "%s: the %s driver %s is too old, it has no %s",
+                           op, d->name, library_name, missing);
+    AITERI_GPU_TRY(NULL, d, op, init, (0));
+#define AITERI_ATTRIBUTE_FILL(field, hip, cuda) \
+    d->attribute[AITERI_ATTRIBUTE_##field] = kind == AITER_DEVICE_HIP ? hip : cuda;
+    AITERI_ATTRIBUTE_ROWS(AITERI_ATTRIBUTE_FILL)
+#undef AITERI_ATTRIBUTE_FILL
+    d->opened = 1;
+    return AITER_OK;
+}
+
+#endif /* AITERI_GPU_OPEN_C */
+
+// >>registry    (src/gpu/registry.c)
+/* registry.c -- the kernels that exist, from kernels/instances.def, and which of them a call takes.
+ */
+#ifndef AITERI_GPU_REGISTRY_C
+#define AITERI_GPU_REGISTRY_C
+
+
+// >>instances    (kernels/instances.def)
+/* instances.def -- every kernel that is built, one line each: the build hands each compile its
+ * lines, the header makes its registry from them, and the launcher takes its geometry from them.
+ *
+ * ROW(op, arch, q, kv, out, dq, dv, layout, scales, class, source, threads, rows, keys, lds, waves)
+ *   arch    CDNA: gfx90a, gfx942 and gfx950; GFX90A, GFX942, GFX950: that one; SM80: PTX
+ *   dq, dv  the padded head sizes; a call takes the smallest that holds its own
+ *   layout  nhd: [.., tokens, heads, dim] by strides
+ *   scales  none, or row: one f32 per token and head (strides 0 where it does not vary)
+ *   class   plain: full or causal and nothing else; general: every mask and score option
+ *   source  dense, or any: dense, packed and paged
+ *   threads per workgroup, rows: query rows of a workgroup, keys: of one step, lds: bytes,
+ *   waves: per SIMD (AMD) that registers and LDS must allow
+ * What does not matter to an op is `any` or 0. combine takes the results of every type and Dq; the
+ * types of merge_attn_states are those of a, b and out; reshape_and_cache goes from type q to kv.
+ * Symbol: aiteri_<op>_<q>_<kv>_<out>_<dq>_<dv>_<class>.
+ *
+ * The build reads this file, too: nothing but such lines, one ROW each. Rows of equal op, q, kv, dq
+ * and dv are compiled together, once for each chip: kernels/<op>.hip with AITERI_ROWS(ROW) defined
+ * as these rows. Files: aiter_<chip>.co, aiter_<op>_<q>_<kv>_<dq>_<dv>.ptx. After a change build
+ * the target gpu or header: they renew abi_hash.h, which is committed. */
+#define AITERI_GPU_ROWS(ROW) \
+    ROW(flash_fwd, CDNA, bf16, bf16, bf16, 128, 128, nhd, none, general, any, 256, 128, 64, 32768, 1) \
+    ROW(flash_fwd, SM80, bf16, bf16, bf16, 128, 128, nhd, none, general, any, 128, 64, 64, 32768, 0) \
+    ROW(combine, CDNA, any, any, f16, 0, 128, nhd, none, general, any, 256, 4, 0, 0, 4) \
+    ROW(combine, CDNA, any, any, bf16, 0, 128, nhd, none, general, any, 256, 4, 0, 0, 4) \
+    ROW(combine, CDNA, any, any, f16, 0, 256, nhd, none, general, any, 256, 4, 0, 0, 4) \
+    ROW(combine, CDNA, any, any, bf16, 0, 256, nhd, none, general, any, 256, 4, 0, 0, 4) \
+    ROW(merge_attn_states, CDNA, f32, f32, f32, 0, 0, nhd, none, general, dense, 256, 4, 0, 0, 4) \
+    ROW(merge_attn_states, CDNA, f16, f16, f16, 0, 0, nhd, none, general, dense, 256, 4, 0, 0, 4) \
+    ROW(merge_attn_states, CDNA, bf16, bf16, bf16, 0, 0, nhd, none, general, dense, 256, 4, 0, 0, 4) \
+    ROW(merge_attn_states, CDNA, f32, f32, f16, 0, 0, nhd, none, general, dense, 256, 4, 0, 0, 4) \
+    ROW(merge_attn_states, CDNA, f32, f32, bf16, 0, 0, nhd, none, general, dense, 256, 4, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, f32, f32, any, 0, 0, nhd, none, general, any, 256, 1, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, f16, f16, any, 0, 0, nhd, none, general, any, 256, 1, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, bf16, bf16, any, 0, 0, nhd, none, general, any, 256, 1, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, f32, f16, any, 0, 0, nhd, none, general, any, 256, 1, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, f32, bf16, any, 0, 0, nhd, none, general, any, 256, 1, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, f32, i8, any, 0, 0, nhd, row, general, any, 256, 1, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, f16, i8, any, 0, 0, nhd, row, general, any, 256, 1, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, bf16, i8, any, 0, 0, nhd, row, general, any, 256, 1, 0, 0, 4) \
+    ROW(combine, SM80, any, any, f16, 0, 128, nhd, none, general, any, 128, 4, 0, 0, 0) \
+    ROW(combine, SM80, any, any, bf16, 0, 128, nhd, none, general, any, 128, 4, 0, 0, 0) \
+    ROW(combine, SM80, any, any, f16, 0, 256, nhd, none, general, any, 128, 4, 0, 0, 0) \
+    ROW(combine, SM80, any, any, bf16, 0, 256, nhd, none, general, any, 128, 4, 0, 0, 0) \
+    ROW(merge_attn_states, SM80, f32, f32, f32, 0, 0, nhd, none, general, dense, 128, 4, 0, 0, 0) \
+    ROW(merge_attn_states, SM80, f16, f16, f16, 0, 0, nhd, none, general, dense, 128, 4, 0, 0, 0) \
+    ROW(merge_attn_states, SM80, bf16, bf16, bf16, 0, 0, nhd, none, general, dense, 128, 4, 0, 0, 0) \
+    ROW(merge_attn_states, SM80, f32, f32, f16, 0, 0, nhd, none, general, dense, 128, 4, 0, 0, 0) \
+    ROW(merge_attn_states, SM80, f32, f32, bf16, 0, 0, nhd, none, general, dense, 128, 4, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, f32, f32, any, 0, 0, nhd, none, general, any, 128, 1, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, f16, f16, any, 0, 0, nhd, none, general, any, 128, 1, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, bf16, bf16, any, 0, 0, nhd, none, general, any, 128, 1, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, f32, f16, any, 0, 0, nhd, none, general, any, 128, 1, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, f32, bf16, any, 0, 0, nhd, none, general, any, 128, 1, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, f32, i8, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, f16, i8, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, bf16, i8, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0)
+
+/* The words of instances.def as numbers. */
+enum {
+    AITERI_GPU_OP_flash_fwd,
+    AITERI_GPU_OP_paged_decode,
+    AITERI_GPU_OP_combine,
+    AITERI_GPU_OP_reshape_and_cache,
+    AITERI_GPU_OP_merge_attn_states,
+    AITERI_GPU_OPS,
+
+    AITERI_GPU_ARCH_GFX90A = 1, /* bits: a row may serve several */
+    AITERI_GPU_ARCH_GFX942 = 2,
+    AITERI_GPU_ARCH_GFX950 = 4,
+    AITERI_GPU_ARCH_CDNA = 7,
+    AITERI_GPU_ARCH_SM80 = 8,
+
+    AITERI_GPU_TYPE_any = AITER_DTYPE_UNSET,
+    AITERI_GPU_TYPE_f32 = AITER_F32,
+    AITERI_GPU_TYPE_f16 = AITER_F16,
+    AITERI_GPU_TYPE_bf16 = AITER_BF16,
+    AITERI_GPU_TYPE_i8 = AITER_I8,
+
+    AITERI_GPU_CLASS_plain = 0,
+    AITERI_GPU_CLASS_general = 1,
+    AITERI_GPU_SCALES_none = 0,
+    AITERI_GPU_SCALES_row = 1,
+    AITERI_GPU_SOURCE_dense = 0,
+    AITERI_GPU_SOURCE_any = 1
+};
+
+typedef struct aiteri_gpu_row {
+    const char *symbol, *unit, *op_name; /* unit: what is compiled together */
+    uint8_t op, archs, q, kv, out, scales, general, any_source;
+    int32_t dq, dv, threads, rows, keys, lds_bytes;
+} aiteri_gpu_row;
+
+#define AITERI_GPU_ROW(op, arch, q, kv, out, dq, dv, layout, scales, kind, source, threads, rows, \
+                       keys, lds, waves)                                                          \
+    {"aiteri_" #op "_" #q "_" #kv "_" #out "_" #dq "_" #dv "_" #kind,                             \
+     #op "_" #q "_" #kv "_" #dq "_" #dv,                                                          \
+     #op,                                                                                         \
+     AITERI_GPU_OP_##op,                                                                          \
+     AITERI_GPU_ARCH_##arch,                                                                      \
+     AITERI_GPU_TYPE_##q,                                                                         \
+     AITERI_GPU_TYPE_##kv,                                                                        \
+     AITERI_GPU_TYPE_##out,                                                                       \
+     AITERI_GPU_SCALES_##scales,                                                                  \
+     AITERI_GPU_CLASS_##kind,                                                                     \
+     AITERI_GPU_SOURCE_##source,                                                                  \
+     dq,                                                                                          \
+     dv,                                                                                          \
+     threads,                                                                                     \
+     rows,                                                                                        \
+     keys,                                                                                        \
+     lds},
+static const aiteri_gpu_row aiteri_gpu_rows_table[] = {AITERI_GPU_ROWS(AITERI_GPU_ROW)};
+#undef AITERI_GPU_ROW
+
+enum {
+    AITERI_GPU_ROW_COUNT = (int)(sizeof aiteri_gpu_rows_table / sizeof aiteri_gpu_rows_table[0])
+};
+
+/* What a call needs of a kernel. */
+typedef struct aiteri_gpu_want {
+    int32_t op, arch; /* arch: one bit */
+    int32_t q, kv, out, dq, dv;
+    int32_t scales, general, any_source;
+} aiteri_gpu_want;
+
+/* In a row, type `any` and size 0 take everything. */
+static int aiteri_gpu_row_serves(const aiteri_gpu_row *r, const aiteri_gpu_want *w)
+{
+    return r->op == w->op && (r->archs & w->arch) && (!r->q || r->q == w->q) &&
+           (!r->kv || r->kv == w->kv) && (!r->out || r->out == w->out) &&
+           (!r->dq || r->dq >= w->dq) && (!r->dv || r->dv >= w->dv) && r->scales >= w->scales &&
+           r->general >= w->general && r->any_source >= w->any_source;
+}
+
+/* Smaller heads first, then the plainer kernel, then the one made for this chip alone. */
+static int aiteri_gpu_row_is_better(const aiteri_gpu_row *a, const aiteri_gpu_row *b)
+{
+    const int32_t size_a = a->dq + a->dv, size_b = b->dq + b->dv;
+    if (size_a != size_b) return size_a < size_b;
+    if (a->general != b->general) return a->general < b->general;
+    if (a->any_source != b->any_source) return a->any_source < b->any_source;
+    if (a->scales != b->scales) return a->scales < b->scales;
+    return (a->archs & (a->archs - 1)) == 0 && (b->archs & (b->archs - 1)) != 0;
+}
+
+/* The best row for a call; -1: none. */
+static int32_t aiteri_gpu_find_row(const aiteri_gpu_want *w)
+{
+    int32_t best = -1;
+    for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++) {
+        const aiteri_gpu_row *r = &aiteri_gpu_rows_table[i];
+        if (!aiteri_gpu_row_serves(r, w)) continue;
+        if (best < 0 || aiteri_gpu_row_is_better(r, &aiteri_gpu_rows_table[best])) best = i;
+    }
+    return best;
+}
+
+static const char *aiteri_gpu_op_name(int32_t op)
+{
+    for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++)
+        if (aiteri_gpu_rows_table[i].op == op) return aiteri_gpu_rows_table[i].op_name;
+    return "such";
+}
+
+static const char *aiteri_gpu_type_name(int32_t dtype)
+{
+    return dtype == AITERI_GPU_TYPE_any ? "any" : aiteri_dtype_name((aiter_dtype)dtype);
+}
+
+/* "bf16 bf16 bf16 128/128", the types and the head sizes of a row or a call. */
+static void aiteri_gpu_describe(char *text, size_t bytes, int32_t q, int32_t kv, int32_t out,
+                                int32_t dq, int32_t dv)
+{
+    snprintf(text, bytes, "%s %s %s %d/%d", aiteri_gpu_type_name(q), aiteri_gpu_type_name(kv),
+             aiteri_gpu_type_name(out), (int)dq, (int)dv);
+}
+
+/* NO_KERNEL: what is missing, and as many of those that exist as the text holds. */
+static aiter_status aiteri_gpu_no_row(aiter_context *ctx, const char *op, const char *arch,
+                                      const aiteri_gpu_want *w)
+{
+    char wanted[64], have[160] = "", one[64];
+    aiteri_gpu_describe(wanted, sizeof wanted, w->q, w->kv, w->out, w->dq, w->dv);
+    for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++) {
+        const aiteri_gpu_row *r = &aiteri_gpu_rows_table[i];
+        const size_t at = strlen(have);
+        if (r->op != w->op || !(r->archs & w->arch)) continue;
+        aiteri_gpu_describe(one, sizeof one, r->q, r->kv, r->out, r->dq, r->dv);
+        if (strstr(have, one)) continue;
+        if (at + strlen(one) + 8 > sizeof have) {
+            snprintf(have + at, sizeof have - at, ", ...");
+            break;
+        }
+        snprintf(have + at, sizeof have - at, "%s%s", at ? ", " : "", one);
+    }
+    return aiteri_fail(ctx, AITER_NO_KERNEL, "%s: no %s%s kernel %s for %s; it has: %s", op,
+                       w->general ? "general " : "", aiteri_gpu_op_name(w->op), wanted, arch,
+                       have[0] ? have : "none");
+}
+
+#endif /* AITERI_GPU_REGISTRY_C */
+
+// >>device    (src/gpu/device.c)
+/* device.c -- devices as contexts use them: one record for each device (and CUDA context and folder
+ * of kernels), shared by all contexts on it, with what was loaded for it. */
+#ifndef AITERI_GPU_DEVICE_C
+#define AITERI_GPU_DEVICE_C
+
+
+enum { AITERI_GPU_PATH_BYTES = 1024, AITERI_GPU_NAME_BYTES = 128, AITERI_GPU_ARCH_BYTES = 32 };
+
+typedef struct aiteri_device {
+    struct aiteri_device *next;
+    const aiteri_driver *driver;
+    int32_t users;
+    aiteri_gpu_ordinal ordinal; /* HIP's device id, CUDA's CUdevice */
+    aiteri_gpu_native native;   /* CUDA: the context; HIP: NULL */
+    int retained;               /* the primary context is ours to release */
+    int32_t arch_bit, compute_units, dies;
+    char arch[AITERI_GPU_ARCH_BYTES], name[AITERI_GPU_NAME_BYTES], path[AITERI_GPU_PATH_BYTES];
+    /* The first row of a file holds its module. Functions are addresses, 0 until loaded, read
+     * without the lock. */
+    aiteri_gpu_module module[AITERI_GPU_ROW_COUNT];
+    volatile int64_t function[AITERI_GPU_ROW_COUNT];
+} aiteri_device;
+
+/* What all contexts share: the two opened drivers, and the devices in use. */
+static aiteri_driver aiteri_drivers[AITER_DEVICE_CUDA + 1];
+static aiteri_device *aiteri_devices;
+
+#if defined(AITERI_THREADS_POSIX)
+static pthread_mutex_t aiteri_gpu_mutex = PTHREAD_MUTEX_INITIALIZER;
+static void aiteri_gpu_lock(void) { pthread_mutex_lock(&aiteri_gpu_mutex); }
+static void aiteri_gpu_unlock(void) { pthread_mutex_unlock(&aiteri_gpu_mutex); }
+#elif defined(AITERI_THREADS_WINDOWS)
+static SRWLOCK aiteri_gpu_mutex = SRWLOCK_INIT;
+static void aiteri_gpu_lock(void) { AcquireSRWLockExclusive(&aiteri_gpu_mutex); }
+static void aiteri_gpu_unlock(void) { ReleaseSRWLockExclusive(&aiteri_gpu_mutex); }
+#else
+static void aiteri_gpu_lock(void) {}
+static void aiteri_gpu_unlock(void) {}
+#endif
+
+/* ---- the calling thread's device, changed and put back ---- */
+
+typedef struct aiteri_current {
+    aiteri_gpu_ordinal ordinal;
+    aiteri_gpu_native native;
+    int changed;
+} aiteri_current;
+
+static aiter_status aiteri_device_enter(aiter_context *ctx, const char *op, const aiteri_device *d,
+                                        aiteri_current *was)
+{
+    const aiteri_driver *driver = d->driver;
+    memset(was, 0, sizeof *was);
+    if (driver->kind == AITER_DEVICE_HIP) {
+        AITERI_GPU_TRY(ctx, driver, op, hip_get_device, (&was->ordinal));
+        if (was->ordinal == d->ordinal) return AITER_OK;
+        AITERI_GPU_TRY(ctx, driver, op, hip_set_device, (d->ordinal));
+    } else {
+        AITERI_GPU_TRY(ctx, driver, op, cuda_get_current, (&was->native));
+        if (was->native == d->native) return AITER_OK;
+        AITERI_GPU_TRY(ctx, driver, op, cuda_set_current, (d->native));
+    }
+    was->changed = 1;
+    return AITER_OK;
+}
+
+static void aiteri_device_leave(const aiteri_device *d, const aiteri_current *was)
+{
+    if (!was->changed) return;
+    if (d->driver->kind == AITER_DEVICE_HIP)
+        d->driver->hip_set_device(was->ordinal);
+    else
+        d->driver->cuda_set_current(was->native);
+}
+
+/* ---- what a device is ---- */
+
+typedef struct aiteri_arch_name {
+    const char *name;
+    int32_t bit;
+} aiteri_arch_name;
+
+static const aiteri_arch_name aiteri_arch_names[] = {{"gfx90a", AITERI_GPU_ARCH_GFX90A},
+                                                     {"gfx942", AITERI_GPU_ARCH_GFX942},
+                                                     {"gfx950", AITERI_GPU_ARCH_GFX950}};
+
+/* The name without ":sramecc+:xnack-" at one of the places where runtimes put it; 0: not there. */
+static int aiteri_arch_of_properties(aiteri_device *d, aiteri_gpu_result (*properties)(void *, int),
+                                     size_t at)
+{
+    uint64_t block[1024]; /* larger than the structure of any runtime so far */
+    const char *name = (const char *)block + at;
+    memset(block, 0, sizeof block);
+    if (!properties || properties(block, d->ordinal) != AITERI_GPU_SUCCESS) return 0;
+    if (strncmp(name, "gfx", 3) != 0) return 0;
+    const size_t n = strcspn(name, ":");
+    snprintf(d->arch, sizeof d->arch, "%.*s", (int)(n < sizeof d->arch ? n : sizeof d->arch - 1),
+             name);
+    return 1;
+}
+
+static int aiteri_device_attribute(const aiteri_device *d, int attribute, int otherwise)
+{
+    int value = otherwise;
+    const int id = d->driver->attribute[attribute];
+    if (id < 0) return otherwise;
+    if (d->driver->device_attribute(&value, id, d->ordinal) == AITERI_GPU_SUCCESS) return value;
+    if (d->driver->kind == AITER_DEVICE_HIP) d->driver->hip_last_error(); /* merely unknown */
+    return otherwise;
+}
+
+static void aiteri_device_find_arch(aiteri_device *d)
+{
+    const int major = aiteri_device_attribute(d, AITERI_ATTRIBUTE_MAJOR, 0);
+    const int minor = aiteri_device_attribute(d, AITERI_ATTRIBUTE_MINOR, 0);
+    if (d->driver->kind == AITER_DEVICE_CUDA) {
+        snprintf(d->arch, sizeof d->arch, "sm_%d%d", major, minor);
+        d->arch_bit = major >= 8 ? AITERI_GPU_ARCH_SM80 : 0;
+        return;
+    }
+    if (!aiteri_arch_of_properties(d, d->driver->hip_properties_6, 1160) &&
+        !aiteri_arch_of_properties(d, d->driver->hip_properties_5, 396))
+        snprintf(d->arch, sizeof d->arch, "gfx%d%d%s", major, minor,
+                 major == 9 && minor == 4   ? "2"
+                 : major == 9 && minor == 5 ? "0"
+                                            : "x");
+    for (size_t i = 0; i < sizeof aiteri_arch_names / sizeof aiteri_arch_names[0]; i++)
+        if (strcmp(d->arch, aiteri_arch_names[i].name) == 0) d->arch_bit = aiteri_arch_names[i].bit;
+}
+
+/* Dies that share nothing but memory; workgroups go round them in turn. */
+static int32_t aiteri_device_dies(const aiteri_device *d)
+{
+    const int32_t per_die = d->arch_bit == AITERI_GPU_ARCH_GFX942   ? 38
+                            : d->arch_bit == AITERI_GPU_ARCH_GFX950 ? 32
+                                                                    : d->compute_units;
+    const int32_t guess = (int32_t)aiteri_clamp(d->compute_units / aiteri_max(1, per_die), 1, 8);
+    return aiteri_device_attribute(d, AITERI_ATTRIBUTE_DIES, guess);
+}
+
+static aiter_status aiteri_device_describe(aiteri_device *d, int32_t index)
+{
+    static const char *const op = "aiter_context_create.device_index";
+    AITERI_GPU_TRY(NULL, d->driver, op, device_name, (d->name, (int)sizeof d->name, d->ordinal));
+    d->name[sizeof d->name - 1] = 0;
+    aiteri_device_find_arch(d);
+    if (d->arch_bit == 0)
+        return aiteri_fail(NULL, AITER_NO_KERNEL, "%s: device %d (%s) is %s, expected %s", op,
+                           (int)index, d->name, d->arch,
+                           d->driver->kind == AITER_DEVICE_HIP ? "gfx90a, gfx942 or gfx950"
+                                                               : "sm_80 or later");
+    d->compute_units = aiteri_device_attribute(d, AITERI_ATTRIBUTE_COMPUTE_UNITS, 1);
+    d->dies = aiteri_device_dies(d);
+    return AITER_OK;
+}
+
+/* ---- CUDA contexts ---- */
+
+/* The device of a CUDA context, found by making it current for a moment. */
+static int aiteri_cuda_device_of(const aiteri_driver *driver, aiteri_gpu_native native,
+                                 aiteri_gpu_ordinal *device)
+{
+    aiteri_gpu_native was = NULL;
+    int code = driver->cuda_get_current(&was);
+    if (code == AITERI_GPU_SUCCESS) code = driver->cuda_set_current(native);
+    if (code != AITERI_GPU_SUCCESS) return code;
+    code = driver->cuda_current_device(device);
+    driver->cuda_set_current(was);
+    return code;
+}
+
+/* The stream's context, else the caller's current one if it is on this device, else the primary. */
+static aiter_status aiteri_cuda_bind(aiteri_device *d, void *stream, int32_t index)
+{
+    static const char *const op = "aiter_context_create.device_index";
+    const aiteri_driver *driver = d->driver;
+    const int own_stream = (uintptr_t)stream > 2; /* 1 and 2 name default streams of any context */
+    aiteri_gpu_ordinal device = -1;
+    AITERI_GPU_TRY(NULL, driver, op, cuda_device, (&d->ordinal, index));
+    if (own_stream)
+        AITERI_GPU_TRY(NULL, driver, "aiter_context_create.stream", cuda_stream_context,
+                       (stream, &d->native));
+    else
+        AITERI_GPU_TRY(NULL, driver, op, cuda_get_current, (&d->native));
+    if (d->native) {
+        const int code = aiteri_cuda_device_of(driver, d->native, &device);
+        if (code != AITERI_GPU_SUCCESS)
+            return aiteri_driver_failed(NULL, driver, op, "cuda_current_device", code);
+    }
+    if (own_stream && device != d->ordinal)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "aiter_context_create.stream: is of device %d, expected device_index %d",
+                           (int)device, (int)index);
+    if (device == d->ordinal) return AITER_OK;
+    AITERI_GPU_TRY(NULL, driver, op, cuda_primary_retain, (&d->native, d->ordinal));
+    d->retained = 1;
+    return AITER_OK;
+}
+
+/* ---- sharing ---- */
+
+static void aiteri_device_close(aiteri_device *d)
+{
+    aiteri_current was;
+    int loaded = 0;
+    for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++) loaded |= d->module[i] != NULL;
+    if (loaded && aiteri_device_enter(NULL, "aiter_context_destroy", d, &was) == AITER_OK) {
+        for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++)
+            if (d->module[i]) d->driver->module_unload(d->module[i]);
+        aiteri_device_leave(d, &was);
+    }
+    if (d->retained) d->driver->cuda_primary_release(d->ordinal);
+    d->retained = 0;
+}
+
+static aiter_status aiteri_device_open(aiteri_device *d, const aiter_context_desc *desc)
+{
+    static const char *const op = "aiter_context_create.device_index";
+    aiteri_driver *driver = &aiteri_drivers[desc->device];
+    int count = 0;
+    AITERI_TRY(aiteri_driver_open(driver, desc->device));
+    d->driver = driver;
+    AITERI_GPU_TRY(NULL, driver, op, device_count, (&count));
+    if (count <= desc->device_index)
+        return aiteri_fail(NULL, AITER_NO_DEVICE, "%s: is %d, the %s driver has %d devices", op,
+                           (int)desc->device_index, driver->name, count);
+    const char *path = desc->kernel_path ? desc->kernel_path : "";
+    if (strlen(path) >= sizeof d->path)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "aiter_context_create.kernel_path: has %zu bytes, expected at most %zu",
+                           strlen(path), sizeof d->path - 1);
+    snprintf(d->path, sizeof d->path, "%s", path);
+    d->ordinal = desc->device_index;
+    if (driver->kind == AITER_DEVICE_CUDA)
+        AITERI_TRY(aiteri_cuda_bind(d, desc->stream, desc->device_index));
+    return aiteri_device_describe(d, desc->device_index);
+}
+
+static int aiteri_device_is_same(const aiteri_device *a, const aiteri_device *b)
+{
+    return a->driver == b->driver && a->ordinal == b->ordinal && a->native == b->native &&
+           strcmp(a->path, b->path) == 0;
+}
+
+/* The record of desc's device, made if there is none. malloc and not the context's hooks: the
+ * record may outlive the context that made it. */
+static aiter_status aiteri_device_acquire(const aiter_context_desc *desc, aiteri_device **out)
+{
+    aiteri_device *made = (aiteri_device *)malloc(sizeof *made), *found;
+    if (!made)
+        return aiteri_fail(NULL, AITER_OUT_OF_MEMORY,
+                           "aiter_context_create.device: no %zu bytes for its record",
+                           sizeof *made);
+    memset(made, 0, sizeof *made);
+    aiteri_gpu_lock();
+    const aiter_status status = aiteri_device_open(made, desc);
+    for (found = aiteri_devices; status == AITER_OK && found; found = found->next)
+        if (aiteri_device_is_same(found, made)) break;
+    if (status != AITER_OK || found) {
+        if (made->driver) aiteri_device_close(made);
+        free(made);
+    } else {
+        made->next = aiteri_devices;
+        aiteri_devices = found = made;
+    }
+    if (status == AITER_OK) found->users++;
+    aiteri_gpu_unlock();
+    *out = status == AITER_OK ? found : NULL;
+    return status;
+}
+
+static void aiteri_device_release(aiteri_device *d)
+{
+    aiteri_gpu_lock();
+    if (--d->users == 0) {
+        aiteri_device **at = &aiteri_devices;
+        while (*at != d) at = &(*at)->next;
+        *at = d->next;
+        aiteri_device_close(d);
+        free(d);
+    }
+    aiteri_gpu_unlock();
+}
+
+#endif /* AITERI_GPU_DEVICE_C */
+
+// >>code    (src/gpu/code.c)
+/* code.c -- code objects: linked in or read from a folder, loaded when a kernel of theirs is first
+ * asked for, and refused when they were built for another header. */
+#ifndef AITERI_GPU_CODE_C
+#define AITERI_GPU_CODE_C
+
+
+// >>abi_hash    (kernels/abi_hash.h)
+/* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
+#define AITERI_GPU_ABI_HASH 0xb8223aa74b7ccf74ull
+
+enum { AITERI_GPU_FILE_NAME_BYTES = 96 };
+
+#if defined(AITER_ATTN_EMBEDDED_KERNELS)
+/* As kernels/embed.c defines it; a zero follows every file. */
+typedef struct aiteri_gpu_file {
+    const char *name;
+    const unsigned char *begin, *end;
+} aiteri_gpu_file;
+#ifdef __cplusplus
+extern "C" {
+#endif
+extern const aiteri_gpu_file aiteri_gpu_files[]; /* ends with a name of 0 */
+#ifdef __cplusplus
+}
+#endif
+#endif
+
+/* One file in memory, a zero behind it. */
+typedef struct aiteri_gpu_image {
+    const void *data;
+    void *owned; /* to be freed */
+} aiteri_gpu_image;
+
+/* All rows of an AMD chip share a file, on NVIDIA those of one unit. */
+static int aiteri_gpu_rows_share(const aiteri_device *d, int32_t i, int32_t j)
+{
+    const aiteri_gpu_row *a = &aiteri_gpu_rows_table[i], *b = &aiteri_gpu_rows_table[j];
+    if (d->driver->kind == AITER_DEVICE_HIP) return 1;
+    return (b->archs & d->arch_bit) && strcmp(a->unit, b->unit) == 0;
+}
+
+/* The row under which the module of row i is kept. */
+static int32_t aiteri_gpu_module_row(const aiteri_device *d, int32_t i)
+{
+    int32_t first = 0;
+    while (first < i && !aiteri_gpu_rows_share(d, i, first)) first++;
+    return first;
+}
+
+static void aiteri_gpu_file_name(const aiteri_device *d, int32_t i,
+                                 char name[AITERI_GPU_FILE_NAME_BYTES])
+{
+    if (d->driver->kind == AITER_DEVICE_HIP)
+        snprintf(name, AITERI_GPU_FILE_NAME_BYTES, "aiter_%s.co", d->arch);
+    else
+        snprintf(name, AITERI_GPU_FILE_NAME_BYTES, "aiter_%s.ptx", aiteri_gpu_rows_table[i].unit);
+}
+
+/* Bytes of an open file; -1: it cannot be told. */
+static long aiteri_file_bytes(FILE *file)
+{
+    if (fseek(file, 0, SEEK_END) != 0) return -1;
+    const long bytes = ftell(file);
+    return fseek(file, 0, SEEK_SET) == 0 ? bytes : -1;
+}
+
+static aiter_status aiteri_gpu_read_file(aiter_context *ctx, const char *op, const char *folder,
+                                         const char *name, aiteri_gpu_image *image)
+{
+    char path[AITERI_GPU_PATH_BYTES + AITERI_GPU_FILE_NAME_BYTES];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return aiteri_fail(ctx, AITER_NO_KERNEL, "%s: the code object %s cannot be opened", op,
+                           path);
+    const long bytes = aiteri_file_bytes(file);
+    char *data = bytes > 0 ? (char *)malloc((size_t)bytes + 1) : NULL;
+    const size_t got = data ? fread(data, 1, (size_t)bytes, file) : 0;
+    fclose(file);
+    image->data = image->owned = data;
+    if (bytes > 0 && !data)
+        return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %ld bytes to read %s", op, bytes,
+                           path);
+    if (bytes <= 0 || got != (size_t)bytes) {
+        free(data);
+        return aiteri_fail(ctx, AITER_NO_KERNEL, "%s: the code object %s cannot be read", op, path);
+    }
+    data[bytes] = 0;
+    return AITER_OK;
+}
+
+/* A folder that the user names comes before what is linked in. */
+static aiter_status aiteri_gpu_find_image(aiter_context *ctx, const char *op,
+                                          const aiteri_device *d, const char *name,
+                                          aiteri_gpu_image *image)
+{
+    image->data = image->owned = NULL;
+    if (d->path[0]) return aiteri_gpu_read_file(ctx, op, d->path, name, image);
+#if defined(AITER_ATTN_EMBEDDED_KERNELS)
+    for (const aiteri_gpu_file *f = aiteri_gpu_files; f->name && !image->data; f++)
+        if (strcmp(f->name, name) == 0) image->data = f->begin;
+    if (image->data) return AITER_OK;
+    return aiteri_fail(ctx, AITER_NO_KERNEL, "%s: %s is not among the kernels linked in", op, name);
+#else
+    return aiteri_fail(ctx, AITER_NO_KERNEL,
+                       "%s: no place for %s: kernel_path of the context is not set and no kernels "
+                       "are linked in",
+                       op, name);
+#endif
+}
+
+/* Does the module carry the hash of our args.h and instances.def? */
+static aiter_status aiteri_gpu_check_hash(aiter_context *ctx, const char *op,
+                                          const aiteri_device *d, aiteri_gpu_module module,
+                                          const char *name)
+{
+    const aiteri_driver *driver = d->driver;
+    const uint64_t ours = AITERI_GPU_ABI_HASH;
+    aiteri_gpu_address at = NULL;
+    uint64_t hash = 0;
+    size_t bytes = 0;
+    const int code = driver->module_global(&at, &bytes, module, "aiteri_gpu_abi_hash");
+    if (code == AITERI_GPU_SUCCESS && bytes == sizeof hash)
+        AITERI_GPU_TRY(ctx, driver, op, memory_read, (&hash, at, sizeof hash));
+    else if (code != AITERI_GPU_SUCCESS && driver->kind == AITER_DEVICE_HIP)
+        driver->hip_last_error(); /* said below in other words */
+    if (hash == ours) return AITER_OK;
+    return aiteri_fail(ctx, AITER_NO_KERNEL,
+                       "%s: %s was built for another header: its hash is %016llx, expected %016llx",
+                       op, name, (unsigned long long)hash, (unsigned long long)ours);
+}
+
+static aiter_status aiteri_gpu_load_module(aiter_context *ctx, const char *op,
+                                           const aiteri_device *d, int32_t row,
+                                           aiteri_gpu_module *out)
+{
+    char name[AITERI_GPU_FILE_NAME_BYTES], what[160];
+    aiteri_gpu_image image;
+    aiteri_gpu_module module = NULL;
+    aiteri_gpu_file_name(d, row, name);
+    AITERI_TRY(aiteri_gpu_find_image(ctx, op, d, name, &image));
+    const int code = d->driver->module_load(&module, image.data);
+    free(image.owned);
+    snprintf(what, sizeof what, "%s: %s", op, name);
+    if (code != AITERI_GPU_SUCCESS)
+        return aiteri_driver_failed(ctx, d->driver, what, "module_load", code);
+    const aiter_status status = aiteri_gpu_check_hash(ctx, op, d, module, name);
+    if (status != AITER_OK)
+        d->driver->module_unload(module);
+    else
+        *out = module;
+    return status;
+}
+
+/* Under the lock: the row's function, its module loaded before if need be. */
+static aiter_status aiteri_gpu_load_row(aiter_context *ctx, const char *op, aiteri_device *d,
+                                        int32_t row)
+{
+    const aiteri_gpu_row *r = &aiteri_gpu_rows_table[row];
+    const int32_t at = aiteri_gpu_module_row(d, row);
+    aiteri_gpu_function function = NULL;
+    char what[160];
+    if (d->function[row] != 0) return AITER_OK;
+    if (!d->module[at]) AITERI_TRY(aiteri_gpu_load_module(ctx, op, d, row, &d->module[at]));
+    snprintf(what, sizeof what, "%s: %s", op, r->symbol);
+    AITERI_GPU_TRY(ctx, d->driver, what, module_function, (&function, d->module[at], r->symbol));
+    if (d->driver->kind == AITER_DEVICE_CUDA && r->lds_bytes > 48 * 1024)
+        AITERI_GPU_TRY(ctx, d->driver, what, cuda_function_set,
+                       (function, AITERI_CUDA_DYNAMIC_SHARED, r->lds_bytes));
+    aiteri_atomic_store_i64(&d->function[row], (int64_t)(uintptr_t)function);
+    return AITER_OK;
+}
+
+#endif /* AITERI_GPU_CODE_C */
+
+// >>launch    (src/gpu/launch.c)
+/* launch.c -- what a context has of a device: its stream, its arena in device memory, its launches.
+ * A warm call takes no lock, allocates nothing and waits for nothing. */
+#ifndef AITERI_GPU_LAUNCH_C
+#define AITERI_GPU_LAUNCH_C
+
+
+// >>args    (kernels/args.h)
+/* args.h -- what the host hands to a kernel, by value: one struct per op, built from shared parts.
+ * Read by the C header and by device code, so: fixed widths, 8-byte parts, addresses as uint64_t,
+ * strides in elements. Any change changes abi_hash.h and with it every code object. */
+#ifndef AITERI_KERNEL_ARGS_H
+#define AITERI_KERNEL_ARGS_H
+
+/* Rows of q or out: element (b, t, h, d) at data[b*batch + t*token + h*head + d]. In a packed
+ * (varlen) tensor stride_batch is 0 and t counts from the tensor's start. */
+typedef struct aiteri_gpu_rows {
+    uint64_t data;
+    int64_t stride_batch, stride_token, stride_head;
+} aiteri_gpu_rows;
+
+/* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it.
+ * scales: f32, same index order, strides 0 where a scale does not vary; 0: none. */
+typedef struct aiteri_gpu_source {
+    uint64_t data;
+    int64_t stride_outer, stride_token, stride_head;
+    uint64_t scales;
+    int64_t scale_stride_outer, scale_stride_token, scale_stride_head;
+} aiteri_gpu_source;
+
+/* Lengths live on the device; pointers may be 0. Per sequence b:
+ *   cu:   [b*stride], [(b+1)*stride]; else used: [b*stride]; else `seqlen`.
+ * `most` is the host's bound, and a kernel clamps to it. */
+typedef struct aiteri_gpu_lengths {
+    uint64_t cu, used;
+    int64_t cu_stride, used_stride;
+    int32_t seqlen, most;
+} aiteri_gpu_lengths;
+
+/* Key j of sequence b is token j % page_size of block table[b*batch + (j / page_size)*entry]; an
+ * id outside [0, num_blocks) is an unmapped page: its keys are not visible. table 0: not paged. */
+typedef struct aiteri_gpu_pages {
+    uint64_t table;
+    int64_t stride_batch, stride_entry;
+    int32_t page_size, num_blocks, entries, unused;
+} aiteri_gpu_pages;
+
+/* mask: an aiter_mask, never DEFAULT. The rule is aiteri_visible_keys of src/plan/mask.c. */
+typedef struct aiteri_gpu_mask {
+    int32_t mask, window_left, window_right, sink_tokens;
+} aiteri_gpu_mask;
+
+/* What happens to a score before the softmax, in this order: times softmax_scale (and the K scale),
+ * softcap, bias, ALiBi. bias element (b, i, h, j), f32, f16 or bf16 by bias_dtype (an aiter_dtype).
+ * sinks: one f32 logit per query head that joins the denominator. Pointers 0: none. */
+typedef struct aiteri_gpu_score {
+    float softmax_scale, softcap;
+    uint64_t alibi;
+    int64_t alibi_stride_batch, alibi_stride_head;
+    uint64_t bias;
+    int64_t bias_stride_batch, bias_stride_token, bias_stride_head, bias_stride_key;
+    uint64_t sinks;
+    int64_t sinks_stride;
+    int32_t bias_dtype, unused;
+} aiteri_gpu_score;
+
+/* Keys are cut at multiples of split_keys, a multiple of the instance's keys. With count > 1 split
+ * s writes its unnormalised output row and {maximum, sum} (natural logarithm units) to o [(s*rows +
+ * r)*dim_v + d], ml [(s*rows + r)*2], r = (b*heads_q + h)*max_seqlen_q + t and `combine` merges
+ * splits 0 .. ceil(seqlen_k / split_keys) - 1 in that order. Splits past the sequence's keys write
+ * nothing. */
+typedef struct aiteri_gpu_split {
+    uint64_t o, ml;
+    int64_t rows, split_keys;
+    int32_t count, unused;
+} aiteri_gpu_split;
+
+/* flash_fwd, paged_decode and combine. lse element (b, h, t), f32; 0: not wanted. */
+typedef struct aiteri_gpu_attention {
+    aiteri_gpu_rows q, out;
+    uint64_t lse;
+    int64_t lse_stride_batch, lse_stride_head, lse_stride_token;
+    aiteri_gpu_source k, v;
+    aiteri_gpu_lengths q_lengths, k_lengths;
+    aiteri_gpu_pages pages;
+    aiteri_gpu_mask mask;
+    aiteri_gpu_score score;
+    aiteri_gpu_split split;
+    int32_t batch, heads_q, heads_k, group; /* group = heads_q / heads_k */
+    int32_t dim_q, dim_v;                   /* of the tensors; the instance's are padded */
+    int32_t tiles, xcds;                    /* query tiles per (batch, head); dies of the chip */
+} aiteri_gpu_attention;
+
+/* One side (K or V) of reshape_and_cache: src (token, head, d), cache (block, in block, head, d).
+ */
+typedef struct aiteri_gpu_cache_side {
+    uint64_t src, cache, scale;
+    int64_t src_stride_token, src_stride_head;
+    int64_t cache_stride_block, cache_stride_token, cache_stride_head;
+    int64_t scale_stride_block, scale_stride_token, scale_stride_head;
+    int32_t dim, unused;
+} aiteri_gpu_cache_side;
+
+/* slot_bits: 32 or 64. quant: an aiter_quant. A slot outside [0, slots) is skipped. */
+typedef struct aiteri_gpu_reshape_and_cache {
+    aiteri_gpu_cache_side k, v;
+    uint64_t slot_mapping;
+    int64_t slot_stride, tokens, slots;
+    int32_t heads, page_size, slot_bits, quant;
+} aiteri_gpu_reshape_and_cache;
+
+/* out = softmax-weighted mean of two partial results, lse = ln(e^lse_a + e^lse_b); the layouts of
+ * aiter_merge_attn_states: rows (token, head, d), lse (head, token). */
+typedef struct aiteri_gpu_merge {
+    aiteri_gpu_rows a, b, out; /* stride_batch 0 */
+    uint64_t lse_a, lse_b, lse;
+    int64_t lse_a_stride_head, lse_a_stride_token, lse_b_stride_head, lse_b_stride_token;
+    int64_t lse_stride_head, lse_stride_token;
+    int64_t tokens;
+    int32_t heads, dim;
+} aiteri_gpu_merge;
+
+#endif /* AITERI_KERNEL_ARGS_H */
+
+enum { AITERI_GPU_ALIGN = 256, AITERI_GPU_RETIRED = 64 };
+
+typedef struct aiteri_gpu_block {
+    void *data;
+    size_t bytes;
+} aiteri_gpu_block;
+
+/* The part of a context that a device needs; device NULL: a context of the CPU. */
+typedef struct aiteri_gpu {
+    aiteri_device *device;
+    void *stream;
+    int own_memory; /* the caller's hooks give none: ask the driver */
+    /* The last is the arena; earlier ones may still be in use by work that runs. Each is at least
+     * twice the one before. */
+    aiteri_gpu_block block[AITERI_GPU_RETIRED];
+    int32_t blocks;
+    size_t high_water;
+    /* The last answer of the registry for each op. */
+    aiteri_gpu_want want[AITERI_GPU_OPS];
+    int32_t row[AITERI_GPU_OPS];
+} aiteri_gpu;
+
+/* Who calls: what failing and allocating need to know. */
+typedef struct aiteri_gpu_call {
+    const char *op;
+    aiter_context *ctx; /* NULL while the context is being made */
+    aiteri_gpu *gpu;
+    const aiter_context_desc *desc;
+} aiteri_gpu_call;
+
+static size_t aiteri_gpu_arena_bytes(const aiteri_gpu *g)
+{
+    return g->blocks ? g->block[g->blocks - 1].bytes : 0;
+}
+
+static aiter_status aiteri_gpu_allocate(const aiteri_gpu_call *c, size_t bytes)
+{
+    aiteri_gpu *g = c->gpu;
+    void *data = NULL;
+    if (g->own_memory)
+        AITERI_GPU_TRY(c->ctx, g->device->driver, c->op, memory_alloc, (&data, bytes));
+    else
+        data = c->desc->alloc(c->desc->user, bytes, AITERI_GPU_ALIGN, AITER_MEMORY_DEVICE);
+    if (!data)
+        return aiteri_fail(c->ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of device memory", c->op,
+                           bytes);
+    g->block[g->blocks].data = data;
+    g->block[g->blocks++].bytes = bytes;
+    return AITER_OK;
+}
+
+/* Loading and allocating would break a capture: better a refusal that leaves it whole. */
+static aiter_status aiteri_gpu_check_capture(const aiteri_gpu_call *c, const char *what)
+{
+    aiteri_gpu_capture state = 0;
+    AITERI_GPU_TRY(c->ctx, c->gpu->device->driver, c->op, stream_capturing,
+                   (c->gpu->stream, &state));
+    if (state == 0) return AITER_OK;
+    return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                       "%s: must %s, which a stream under capture cannot: make the same call once "
+                       "before the capture",
+                       c->op, what);
+}
+
+/* base/context.c has the log hook. */
+static void aiteri_gpu_log_growth(const aiteri_gpu_call *c, size_t held);
+
+static aiter_status aiteri_gpu_grow(const aiteri_gpu_call *c, size_t bytes)
+{
+    const size_t held = aiteri_gpu_arena_bytes(c->gpu), twice = aiteri_mul_size(held, 2);
+    AITERI_TRY(aiteri_gpu_check_capture(c, "allocate device memory"));
+    if (c->gpu->blocks == AITERI_GPU_RETIRED)
+        return aiteri_fail(c->ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of device memory", c->op,
+                           bytes);
+    AITERI_TRY(aiteri_gpu_allocate(c, bytes > twice ? bytes : twice));
+    aiteri_gpu_log_growth(c, held);
+    return AITER_OK;
+}
+
+/* Device bytes that serve `need` from wherever a block starts. */
+static size_t aiteri_gpu_scratch_bytes(size_t need)
+{
+    return need ? aiteri_add_size(need, AITERI_GPU_ALIGN) : 0;
+}
+
+/* `need` bytes of device scratch: the caller's, or the arena's. */
+static aiter_status aiteri_gpu_scratch(const aiteri_gpu_call *c, void *workspace,
+                                       size_t workspace_bytes, size_t need, char **out)
+{
+    const size_t bytes = aiteri_gpu_scratch_bytes(need);
+    const size_t held = aiteri_gpu_arena_bytes(c->gpu);
+    void *block = workspace;
+    *out = NULL;
+    if (need == 0) return AITER_OK;
+    if (bytes > SIZE_MAX / 2)
+        return aiteri_fail(c->ctx, AITER_OUT_OF_MEMORY,
+                           "%s: the shapes need more memory than can be addressed", c->op);
+    if (workspace && workspace_bytes < bytes)
+        return aiteri_fail(c->ctx, AITER_WORKSPACE_TOO_SMALL,
+                           "%s.workspace_bytes: is %zu, expected at least %zu", c->op,
+                           workspace_bytes, bytes);
+    if (!workspace && bytes > held && c->desc->arena_bytes > 0)
+        return aiteri_fail(c->ctx, AITER_WORKSPACE_TOO_SMALL,
+                           "%s: needs %zu bytes, the context's arena_bytes is %zu", c->op, bytes,
+                           held);
+    if (!workspace) {
+        if (bytes > held) AITERI_TRY(aiteri_gpu_grow(c, bytes));
+        if (bytes > c->gpu->high_water) c->gpu->high_water = bytes;
+        block = c->gpu->block[c->gpu->blocks - 1].data;
+    }
+    const uintptr_t address = (uintptr_t)block;
+    *out = (char *)block + (AITERI_GPU_ALIGN - address % AITERI_GPU_ALIGN) % AITERI_GPU_ALIGN;
+    return AITER_OK;
+}
+
+/* The row that serves; a call like the last one is answered from memory. */
+static int32_t aiteri_gpu_row_of(aiteri_gpu *g, const aiteri_gpu_want *want)
+{
+    if (memcmp(&g->want[want->op], want, sizeof *want) != 0) {
+        g->row[want->op] = aiteri_gpu_find_row(want);
+        g->want[want->op] = *want;
+    }
+    return g->row[want->op];
+}
+
+/* The same, or NO_KERNEL. */
+static aiter_status aiteri_gpu_need_row(const aiteri_gpu_call *c, const aiteri_gpu_want *want,
+                                        int32_t *row)
+{
+    *row = aiteri_gpu_row_of(c->gpu, want);
+    return *row >= 0 ? AITER_OK : aiteri_gpu_no_row(c->ctx, c->op, c->gpu->device->arch, want);
+}
+
+/* The row's function, loaded if this device has not had it yet. */
+static aiter_status aiteri_gpu_function_of(const aiteri_gpu_call *c, int32_t row,
+                                           aiteri_gpu_function *out)
+{
+    aiteri_device *d = c->gpu->device;
+    int64_t function = aiteri_atomic_load_i64(&d->function[row]);
+    if (function == 0) {
+        AITERI_TRY(aiteri_gpu_check_capture(c, "load a kernel"));
+        aiteri_gpu_lock();
+        const aiter_status status = aiteri_gpu_load_row(c->ctx, c->op, d, row);
+        function = d->function[row];
+        aiteri_gpu_unlock();
+        if (status != AITER_OK) return status;
+    }
+    *out = (aiteri_gpu_function)(uintptr_t)function;
+    return AITER_OK;
+}
+
+/* One launch of `groups` workgroups on the current device; `args` is the op's struct of
+ * kernels/args.h. Both drivers copy it before they return. */
+static aiter_status aiteri_gpu_launch(const aiteri_gpu_call *c, int32_t row, int64_t groups,
+                                      void *args)
+{
+    const aiteri_gpu_row *r = &aiteri_gpu_rows_table[row];
+    const aiteri_driver *driver = c->gpu->device->driver;
+    const unsigned threads = (unsigned)r->threads;
+    const unsigned shared = driver->kind == AITER_DEVICE_CUDA ? (unsigned)r->lds_bytes : 0;
+    aiteri_gpu_function function;
+    void *parameters[1];
+    if (groups > INT32_MAX || groups * r->threads > (int64_t)UINT32_MAX)
+        return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                           "%s: needs %lld workgroups of %d threads, more than a launch takes: cut "
+                           "the batch, or pass smaller max_seqlen_q and max_seqlen_k",
+                           c->op, (long long)groups, (int)r->threads);
+    AITERI_TRY(aiteri_gpu_function_of(c, row, &function));
+    parameters[0] = args;
+    AITERI_GPU_TRY(c->ctx, driver, c->op, launch,
+                   (function, (unsigned)groups, 1, 1, threads, 1, 1, shared, c->gpu->stream,
+                    parameters, NULL));
+    return AITER_OK;
+}
+
+/* ---- contexts ---- */
+
+static aiter_status aiteri_gpu_start(aiteri_gpu *g, const aiter_context_desc *desc, int own_memory)
+{
+    const aiteri_gpu_call c = {"aiter_context_create.arena_bytes", NULL, g, desc};
+    aiteri_current was;
+    AITERI_TRY(aiteri_device_acquire(desc, &g->device));
+    g->stream = desc->stream;
+    g->own_memory = own_memory;
+    if (desc->arena_bytes == 0) return AITER_OK;
+    AITERI_TRY(aiteri_device_enter(NULL, c.op, g->device, &was));
+    const aiter_status status = aiteri_gpu_allocate(&c, desc->arena_bytes);
+    aiteri_device_leave(g->device, &was);
+    return status;
+}
+
+/* Waits for the stream if there is memory that its work may still use. */
+static void aiteri_gpu_stop(aiteri_gpu *g, const aiter_context_desc *desc)
+{
+    aiteri_current was;
+    if (!g->device) return;
+    const aiteri_driver *driver = g->device->driver;
+    const int entered = g->blocks && aiteri_device_enter(NULL, "aiter_context_destroy", g->device,
+                                                         &was) == AITER_OK;
+    if (entered) driver->stream_wait(g->stream);
+    for (int32_t i = 0; i < g->blocks; i++)
+        if (!g->own_memory)
+            desc->free(desc->user, g->block[i].data, g->block[i].bytes, AITER_MEMORY_DEVICE);
+        else if (entered)
+            driver->memory_free(g->block[i].data);
+    if (entered) aiteri_device_leave(g->device, &was);
+    aiteri_device_release(g->device);
+}
+
+#endif /* AITERI_GPU_LAUNCH_C */
+#endif
 
 // >>context    (src/base/context.c)
 /* context.c -- threads, scratch memory and the kernel set of a caller; and what calls without one
@@ -8919,6 +10288,8 @@ static const aiteri_kernels *aiteri_kernels_of(aiter_isa isa)
 #ifndef AITERI_CONTEXT_C
 #define AITERI_CONTEXT_C
 
+#if AITERI_GPU
+#endif
 
 struct aiter_context {
     aiter_context_desc desc; /* with num_threads resolved and both memory hooks set */
@@ -8928,6 +10299,9 @@ struct aiter_context {
 #if !defined(AITERI_THREADS_NONE)
     aiteri_pool pool;
     aiteri_pool_worker *workers;
+#endif
+#if AITERI_GPU
+    aiteri_gpu gpu;
 #endif
     char text[AITERI_ERROR_BYTES];
 };
@@ -8951,6 +10325,26 @@ static void aiteri_context_failed(aiter_context *ctx, const char *text)
     if (!ctx) return;
     memcpy(ctx->text, text, AITERI_ERROR_BYTES);
     aiteri_log(&ctx->desc, AITER_LOG_ERROR, "%s", text);
+}
+
+#if AITERI_GPU
+static aiteri_gpu_call aiteri_gpu_call_of(const char *op, aiter_context *ctx)
+{
+    const aiteri_gpu_call call = {op, ctx, &ctx->gpu, &ctx->desc};
+    return call;
+}
+
+static void aiteri_gpu_log_growth(const aiteri_gpu_call *c, size_t held)
+{
+    aiteri_log(c->desc, AITER_LOG_INFO, "device memory grows from %zu to %zu bytes", held,
+               aiteri_gpu_arena_bytes(c->gpu));
+}
+#endif
+
+/* Whether calls go to a device. */
+static int aiteri_context_on_device(const aiter_context *ctx)
+{
+    return ctx && ctx->desc.device != AITER_DEVICE_CPU;
 }
 
 /* malloc gives 16 bytes of alignment; arenas align themselves (aiteri_arena_over). */
@@ -8989,6 +10383,17 @@ static const aiteri_kernels *aiteri_choose_kernels(aiter_isa isa_max)
     return aiteri_kernels_of(isa);
 }
 
+static int aiteri_device_is_compiled_in(aiter_device device)
+{
+#if defined(AITER_ATTN_HIP)
+    if (device == AITER_DEVICE_HIP) return 1;
+#endif
+#if defined(AITER_ATTN_CUDA)
+    if (device == AITER_DEVICE_CUDA) return 1;
+#endif
+    return device == AITER_DEVICE_CPU;
+}
+
 static aiter_status aiteri_context_check(const aiter_context_desc *d)
 {
     const char *op = "aiter_context_create";
@@ -9016,8 +10421,12 @@ static aiter_status aiteri_context_check(const aiter_context_desc *d)
     if ((int)d->device < 0 || d->device > AITER_DEVICE_CUDA)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.device: %d is no aiter_device", op,
                            (int)d->device);
-    if (d->device != AITER_DEVICE_CPU)
-        return aiteri_fail(NULL, AITER_NO_DEVICE, "%s.device: this build has the CPU only", op);
+    if (!aiteri_device_is_compiled_in(d->device))
+        return aiteri_fail(NULL, AITER_NO_DEVICE,
+                           "%s.device: this build has no %s: define AITER_ATTN_%s where the "
+                           "implementation is made",
+                           op, d->device == AITER_DEVICE_HIP ? "HIP" : "CUDA",
+                           d->device == AITER_DEVICE_HIP ? "HIP" : "CUDA");
     if (d->isa_max != AITER_ISA_AUTO && aiteri_kernels_of(d->isa_max) == NULL)
         return aiteri_fail(NULL, AITER_UNSUPPORTED, "%s.isa_max: %s is of another architecture", op,
                            aiter_isa_name(d->isa_max));
@@ -9040,6 +10449,10 @@ static int aiteri_context_grow(aiter_context *ctx, size_t bytes)
 
 static aiter_status aiteri_context_start(aiter_context *ctx)
 {
+#if AITERI_GPU
+    if (ctx->desc.device != AITER_DEVICE_CPU)
+        return aiteri_gpu_start(&ctx->gpu, &ctx->desc, ctx->desc.alloc == aiteri_malloc_hook);
+#endif
     if (ctx->desc.arena_bytes > 0 && !aiteri_context_grow(ctx, ctx->desc.arena_bytes))
         return aiteri_fail(NULL, AITER_OUT_OF_MEMORY,
                            "aiter_context_create.arena_bytes: no %zu bytes", ctx->desc.arena_bytes);
@@ -9072,6 +10485,7 @@ AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aite
         d.alloc = aiteri_malloc_hook;
         d.free = aiteri_free_hook;
     }
+    if (d.device != AITER_DEVICE_CPU) d.num_threads = 1; /* the work is the device's */
     if (d.num_threads == 0) d.num_threads = aiteri_usable_cpus();
 #if defined(AITERI_THREADS_NONE)
     if (!d.parallel_for) d.num_threads = 1;
@@ -9092,8 +10506,9 @@ AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aite
     if (cap && !aiteri_kernels_of(aiteri_isa_from_environment()))
         aiteri_log(&ctx->desc, AITER_LOG_WARNING,
                    "the environment's AITER_ISA is ignored: no kernel set %s", cap);
-    aiteri_log(&ctx->desc, AITER_LOG_INFO, "aiter_attn %s: kernels %s, up to %d threads",
-               AITER_ATTN_VERSION_STRING, ctx->kernels->name, (int)d.num_threads);
+    const aiter_context_info_t info = aiter_context_info(ctx);
+    aiteri_log(&ctx->desc, AITER_LOG_INFO, "aiter_attn %s: %s, kernels %s, up to %d threads",
+               AITER_ATTN_VERSION_STRING, info.device_name, info.architecture, (int)d.num_threads);
     *out = ctx;
     return AITER_OK;
 }
@@ -9102,6 +10517,9 @@ AITER_API void aiter_context_destroy(aiter_context *ctx)
 {
     if (!ctx) return;
     const aiter_context_desc d = ctx->desc;
+#if AITERI_GPU
+    aiteri_gpu_stop(&ctx->gpu, &d);
+#endif
 #if !defined(AITERI_THREADS_NONE)
     if (ctx->workers) {
         aiteri_pool_stop(&ctx->pool);
@@ -9135,6 +10553,18 @@ AITER_API aiter_context_info_t aiter_context_info(const aiter_context *ctx)
     info.compute_units = aiteri_usable_cpus();
     info.arena_bytes = ctx ? ctx->scratch_bytes : 0;
     info.arena_high_water = ctx ? ctx->high_water : 0;
+    info.architecture = info.isa_name;
+#if AITERI_GPU
+    if (ctx && ctx->gpu.device) {
+        const aiteri_device *device = ctx->gpu.device;
+        info.device = device->driver->kind;
+        info.device_name = device->name;
+        info.architecture = device->arch;
+        info.compute_units = device->compute_units;
+        info.arena_bytes = aiteri_gpu_arena_bytes(&ctx->gpu);
+        info.arena_high_water = ctx->gpu.high_water;
+    }
+#endif
     return info;
 }
 
@@ -10338,6 +11768,490 @@ static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, 
 }
 
 #endif /* AITERI_ENGINE_C */
+#if AITERI_GPU
+
+// >>attention    (src/gpu/attention.c)
+/* attention.c -- a problem on a device: which kernel, cut into how many splits, with which
+ * arguments. Everything follows from shapes and bounds: lengths are read on the device. */
+#ifndef AITERI_GPU_ATTENTION_C
+#define AITERI_GPU_ATTENTION_C
+
+
+enum {
+    AITERI_GPU_DECODE_ROWS =
+        16, /* packed rows of a kv head up to which decoding is its own kernel */
+    AITERI_GPU_SPLITS = 64,
+    AITERI_GPU_SPLIT_KEYS = 256 /* a piece has at least so many keys */
+};
+
+/* How a problem meets a row of the registry. */
+typedef struct aiteri_gpu_shape {
+    int32_t row, decode;  /* decode: paged_decode, which packs the heads of a group */
+    int64_t tiles, units; /* query tiles per head; workgroups without splits */
+    int64_t rows;         /* of partial results, per split */
+    int64_t splits, split_keys;
+} aiteri_gpu_shape;
+
+static int aiteri_gpu_is_plain(const aiteri_problem *p)
+{
+    return (p->mask == AITER_MASK_NONE || p->mask == AITER_MASK_CAUSAL) && p->softcap == 0.0f &&
+           !p->alibi_slopes && !p->bias.data && !p->sinks;
+}
+
+static aiteri_gpu_want aiteri_gpu_want_of(const aiteri_gpu *g, const aiteri_problem *p, int32_t op)
+{
+    aiteri_gpu_want w;
+    memset(&w, 0, sizeof w);
+    w.op = op;
+    w.arch = g->device->arch_bit;
+    w.q = p->q.dtype;
+    w.kv = p->k.dtype;
+    w.out = p->out.dtype;
+    w.dq = p->k.dim;
+    w.dv = p->v.dim;
+    w.scales = p->k.scales.data || p->v.scales.data;
+    w.general = !aiteri_gpu_is_plain(p);
+    w.any_source = p->block_table || p->cu_seqlens_q || p->cu_seqlens_k;
+    return w;
+}
+
+/* Rows of a few tokens over pages decode; all else, and what has no decode kernel, is flash. */
+static aiter_status aiteri_gpu_choose(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                      aiteri_gpu_shape *s)
+{
+    const int64_t packed = (int64_t)p->group * p->max_seqlen_q;
+    memset(s, 0, sizeof *s);
+    s->row = -1;
+    if (p->block_table && packed <= AITERI_GPU_DECODE_ROWS) {
+        const aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_paged_decode);
+        s->row = aiteri_gpu_row_of(c->gpu, &want);
+        s->decode = s->row >= 0;
+    }
+    if (!s->decode) {
+        const aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_flash_fwd);
+        AITERI_TRY(aiteri_gpu_need_row(c, &want, &s->row));
+    }
+    const aiteri_gpu_row *r = &aiteri_gpu_rows_table[s->row];
+    s->tiles = aiteri_ceil_div(s->decode ? packed : p->max_seqlen_q, r->rows);
+    const int64_t heads = s->decode ? p->heads_k : p->heads_q;
+    const size_t units = aiteri_mul_size((size_t)(s->tiles * heads), (size_t)p->batch);
+    if (units > INT32_MAX)
+        return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                           "%s: the shapes need more than 2^31 workgroups; pass max_seqlen_q, or "
+                           "cut the batch",
+                           c->op);
+    s->units = (int64_t)units;
+    s->rows = (int64_t)p->batch * p->heads_q * p->max_seqlen_q;
+    return AITER_OK;
+}
+
+/* Workgroups wanted in all: decoding hides memory latency behind a second one on each unit. */
+static int64_t aiteri_gpu_wanted_units(const aiteri_gpu *g, const aiteri_gpu_shape *s)
+{
+    return (int64_t)g->device->compute_units * (s->decode ? 2 : 1);
+}
+
+static int64_t aiteri_gpu_most_splits(const aiteri_problem *p)
+{
+    return aiteri_clamp(p->max_seqlen_k / AITERI_GPU_SPLIT_KEYS, 1, AITERI_GPU_SPLITS);
+}
+
+/* Splits fill the chip when there are fewer workgroups than that. Pieces are whole steps. */
+static void aiteri_gpu_cut(const aiteri_gpu *g, const aiteri_problem *p, aiteri_gpu_shape *s)
+{
+    const int64_t step = aiteri_max(1, aiteri_gpu_rows_table[s->row].keys);
+    const int64_t keys = aiteri_max(1, p->max_seqlen_k);
+    int64_t splits = p->num_splits;
+    if (splits == 0)
+        splits = aiteri_clamp(aiteri_gpu_wanted_units(g, s) / aiteri_max(1, s->units), 1,
+                              aiteri_gpu_most_splits(p));
+    s->split_keys = aiteri_round_up(aiteri_ceil_div(keys, splits), step);
+    s->splits = aiteri_ceil_div(keys, s->split_keys);
+}
+
+static size_t aiteri_gpu_partial_bytes(const aiteri_problem *p, int64_t rows)
+{
+    return aiteri_mul_size((size_t)rows, (size_t)(p->v.dim + 2) * sizeof(float));
+}
+
+/* The most query rows of one workgroup in any attention kernel. */
+static int64_t aiteri_gpu_most_rows(void)
+{
+    int64_t most = AITERI_GPU_DECODE_ROWS;
+    for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++)
+        if (aiteri_gpu_rows_table[i].op == AITERI_GPU_OP_flash_fwd)
+            most = aiteri_max(most, aiteri_gpu_rows_table[i].rows);
+    return most;
+}
+
+/* Bytes for this problem and every smaller one. A smaller one may be split more often, but only
+ * while it has fewer workgroups than the chip wants: splits x units <= wanted. */
+static size_t aiteri_gpu_most_partial_bytes(const aiteri_gpu *g, const aiteri_problem *p,
+                                            const aiteri_gpu_shape *s)
+{
+    const int64_t most =
+        p->num_splits > 0 ? aiteri_min(p->num_splits, p->max_seqlen_k) : aiteri_gpu_most_splits(p);
+    const size_t bytes = aiteri_mul_size(aiteri_gpu_partial_bytes(p, s->rows), (size_t)most);
+    if (most <= 1) return 0;
+    if (p->num_splits > 0) return bytes;
+    const int64_t decode_rows = AITERI_GPU_DECODE_ROWS;
+    const int64_t rows_of_unit = s->decode ? decode_rows : aiteri_gpu_most_rows();
+    const size_t filled =
+        aiteri_gpu_partial_bytes(p, 2 * (int64_t)g->device->compute_units * rows_of_unit);
+    return bytes < filled ? bytes : filled;
+}
+
+static aiteri_gpu_rows aiteri_gpu_rows_of(const aiteri_rows *r)
+{
+    aiteri_gpu_rows out;
+    out.data = (uint64_t)(uintptr_t)r->data;
+    out.stride_batch = r->stride_batch;
+    out.stride_token = r->stride_token;
+    out.stride_head = r->stride_head;
+    return out;
+}
+
+static aiteri_gpu_source aiteri_gpu_source_of(const aiteri_source *s)
+{
+    aiteri_gpu_source out;
+    out.data = (uint64_t)(uintptr_t)s->data;
+    out.stride_outer = s->stride_outer;
+    out.stride_token = s->stride_token;
+    out.stride_head = s->stride_head;
+    out.scales = (uint64_t)(uintptr_t)s->scales.data;
+    out.scale_stride_outer = s->scales.stride_outer;
+    out.scale_stride_token = s->scales.stride_token;
+    out.scale_stride_head = s->scales.stride_head;
+    return out;
+}
+
+static aiteri_gpu_lengths aiteri_gpu_lengths_of(const int32_t *cu, int64_t cu_stride,
+                                                const int32_t *used, int64_t used_stride,
+                                                int32_t seqlen, int32_t most)
+{
+    aiteri_gpu_lengths out;
+    out.cu = (uint64_t)(uintptr_t)cu;
+    out.used = (uint64_t)(uintptr_t)used;
+    out.cu_stride = cu_stride;
+    out.used_stride = used_stride;
+    out.seqlen = seqlen;
+    out.most = most;
+    return out;
+}
+
+static void aiteri_gpu_fill_score(aiteri_gpu_score *s, const aiteri_problem *p)
+{
+    s->softmax_scale = p->softmax_scale;
+    s->softcap = p->softcap;
+    s->alibi = (uint64_t)(uintptr_t)p->alibi_slopes;
+    s->alibi_stride_batch = p->alibi_stride_batch;
+    s->alibi_stride_head = p->alibi_stride_head;
+    s->bias = (uint64_t)(uintptr_t)p->bias.data;
+    s->bias_stride_batch = p->bias.stride_batch;
+    s->bias_stride_token = p->bias.stride_token;
+    s->bias_stride_head = p->bias.stride_head;
+    s->bias_stride_key = p->bias.stride_dim;
+    s->bias_dtype = p->bias.dtype;
+    s->sinks = (uint64_t)(uintptr_t)p->sinks;
+    s->sinks_stride = p->sinks_stride;
+}
+
+/* Everything but where the partial results go. */
+static void aiteri_gpu_fill(aiteri_gpu_attention *x, const aiteri_gpu *g, const aiteri_problem *p,
+                            const aiteri_gpu_shape *s)
+{
+    memset(x, 0, sizeof *x);
+    x->q = aiteri_gpu_rows_of(&p->q);
+    x->out = aiteri_gpu_rows_of(&p->out);
+    x->lse = (uint64_t)(uintptr_t)p->lse;
+    x->lse_stride_batch = p->lse_stride_batch;
+    x->lse_stride_head = p->lse_stride_head;
+    x->lse_stride_token = p->lse_stride_token;
+    x->k = aiteri_gpu_source_of(&p->k);
+    x->v = aiteri_gpu_source_of(&p->v);
+    x->q_lengths = aiteri_gpu_lengths_of(p->cu_seqlens_q, p->cu_stride_q, p->seqused_q,
+                                         p->used_stride_q, p->seqlen_q, p->max_seqlen_q);
+    x->k_lengths = aiteri_gpu_lengths_of(p->cu_seqlens_k, p->cu_stride_k, p->seqused_k,
+                                         p->used_stride_k, p->seqlen_k, p->max_seqlen_k);
+    x->pages.table = (uint64_t)(uintptr_t)p->block_table;
+    x->pages.stride_batch = p->table_stride_batch;
+    x->pages.stride_entry = p->table_stride_entry;
+    x->pages.page_size = p->page_size;
+    x->pages.num_blocks = p->num_blocks;
+    x->pages.entries = p->table_entries;
+    x->mask.mask = (int32_t)p->mask;
+    x->mask.window_left = p->window_left;
+    x->mask.window_right = p->window_right;
+    x->mask.sink_tokens = p->sink_tokens;
+    aiteri_gpu_fill_score(&x->score, p);
+    x->split.rows = s->rows;
+    x->split.split_keys = s->split_keys;
+    x->split.count = (int32_t)s->splits;
+    x->batch = p->batch;
+    x->heads_q = p->heads_q;
+    x->heads_k = p->heads_k;
+    x->group = p->group;
+    x->dim_q = p->k.dim;
+    x->dim_v = p->v.dim;
+    x->tiles = (int32_t)s->tiles;
+    x->xcds = g->device->dies;
+}
+
+/* Kernels step through a head one element at a time. */
+static aiter_status aiteri_gpu_check_strides(const aiteri_gpu_call *c, const aiteri_problem *p)
+{
+    static const char *const name[4] = {"q", "k", "v", "out"};
+    const int64_t stride[4] = {p->q.stride_dim, p->k.stride_dim, p->v.stride_dim,
+                               p->out.stride_dim};
+    for (int i = 0; i < 4; i++)
+        if (stride[i] != 1)
+            return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                               "%s.%s: its last stride is %lld, on a device it must be 1", c->op,
+                               name[i], (long long)stride[i]);
+    return AITER_OK;
+}
+
+/* The attention kernel, and the merge of its splits; the device is current. */
+static aiter_status aiteri_gpu_attention_launch(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                                const aiteri_gpu_shape *s, void *workspace,
+                                                size_t workspace_bytes)
+{
+    aiteri_gpu_attention x;
+    int32_t combine = -1;
+    aiteri_gpu_fill(&x, c->gpu, p, s);
+    if (s->splits > 1) {
+        const int64_t rows = s->rows * s->splits;
+        aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_combine);
+        char *scratch;
+        want.general = want.scales = want.any_source = 0;
+        AITERI_TRY(aiteri_gpu_need_row(c, &want, &combine));
+        AITERI_TRY(aiteri_gpu_scratch(c, workspace, workspace_bytes,
+                                      aiteri_gpu_partial_bytes(p, rows), &scratch));
+        x.split.o = (uint64_t)(uintptr_t)scratch;
+        x.split.ml = x.split.o + (uint64_t)rows * (uint64_t)p->v.dim * sizeof(float);
+    }
+    AITERI_TRY(aiteri_gpu_launch(c, s->row, s->units * s->splits, &x));
+    if (combine < 0) return AITER_OK;
+    const int64_t rows = aiteri_gpu_rows_table[combine].rows;
+    return aiteri_gpu_launch(c, combine, aiteri_ceil_div(s->rows, rows), &x);
+}
+
+/* Runs a problem whose shapes were checked. */
+static aiter_status aiteri_gpu_attention_run(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                             void *workspace, size_t workspace_bytes)
+{
+    aiteri_gpu_shape s;
+    aiteri_current was;
+    AITERI_TRY(aiteri_gpu_check_strides(c, p));
+    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
+    if (s.units == 0) return AITER_OK;
+    aiteri_gpu_cut(c->gpu, p, &s);
+    AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
+    const aiter_status status = aiteri_gpu_attention_launch(c, p, &s, workspace, workspace_bytes);
+    aiteri_device_leave(c->gpu->device, &was);
+    return status;
+}
+
+/* Device bytes of a problem and all smaller ones. */
+static aiter_status aiteri_gpu_attention_workspace(const aiteri_gpu_call *c,
+                                                   const aiteri_problem *p, size_t *bytes)
+{
+    aiteri_gpu_shape s;
+    AITERI_TRY(aiteri_gpu_check_strides(c, p));
+    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
+    const size_t need = aiteri_gpu_scratch_bytes(aiteri_gpu_most_partial_bytes(c->gpu, p, &s));
+    if (!bytes)
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT, "%s_workspace.bytes: is NULL", c->op);
+    if (need > SIZE_MAX / 2)
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
+                           "%s_workspace: the shapes need more memory than can be addressed",
+                           c->op);
+    *bytes = need;
+    return AITER_OK;
+}
+
+#endif /* AITERI_GPU_ATTENTION_C */
+
+// >>cache    (src/gpu/cache.c)
+/* cache.c -- aiter_reshape_and_cache on a device: one launch, slots are read and judged there. */
+#ifndef AITERI_GPU_CACHE_C
+#define AITERI_GPU_CACHE_C
+
+
+static void aiteri_gpu_fill_cache_side(aiteri_gpu_cache_side *s, const aiter_tensor *src,
+                                       const aiter_tensor *cache, const aiter_tensor *scale)
+{
+    s->src = (uint64_t)(uintptr_t)src->data;
+    s->cache = (uint64_t)(uintptr_t)cache->data;
+    s->src_stride_token = src->stride[0];
+    s->src_stride_head = src->stride[1];
+    s->cache_stride_block = cache->stride[0];
+    s->cache_stride_token = cache->stride[1];
+    s->cache_stride_head = cache->stride[2];
+    s->dim = (int32_t)src->shape[2];
+    if (scale->ndim == 0) return;
+    s->scale = (uint64_t)(uintptr_t)scale->data;
+    s->scale_stride_block = scale->ndim == 3 ? scale->stride[0] : 0;
+    s->scale_stride_token = scale->ndim == 3 ? scale->stride[1] : 0;
+    s->scale_stride_head = scale->ndim == 3       ? scale->stride[2]
+                           : scale->shape[0] == 1 ? 0
+                                                  : scale->stride[0];
+}
+
+static aiter_status aiteri_gpu_check_cache_strides(const aiteri_gpu_call *c,
+                                                   const aiter_reshape_and_cache_args *a)
+{
+    static const char *const name[4] = {"k", "v", "k_cache", "v_cache"};
+    const aiter_tensor *const tensor[4] = {&a->k, &a->v, &a->k_cache, &a->v_cache};
+    for (int i = 0; i < 4; i++) {
+        const int32_t last = tensor[i]->ndim - 1;
+        if (tensor[i]->shape[last] > 1 && tensor[i]->stride[last] != 1)
+            return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                               "%s.%s: its last stride is %lld, on a device it must be 1", c->op,
+                               name[i], (long long)tensor[i]->stride[last]);
+    }
+    return AITER_OK;
+}
+
+/* Shapes were checked. */
+static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
+                                         const aiter_reshape_and_cache_args *a)
+{
+    aiteri_gpu_reshape_and_cache x;
+    aiteri_gpu_want want;
+    aiteri_current was;
+    int32_t row;
+    memset(&want, 0, sizeof want);
+    want.op = AITERI_GPU_OP_reshape_and_cache;
+    want.arch = c->gpu->device->arch_bit;
+    want.q = a->k.dtype;
+    want.kv = a->k_cache.dtype;
+    want.dq = (int32_t)a->k.shape[2];
+    want.dv = (int32_t)a->v.shape[2];
+    want.scales = a->quant != AITER_QUANT_CONVERT;
+    AITERI_TRY(aiteri_gpu_check_cache_strides(c, a));
+    AITERI_TRY(aiteri_gpu_need_row(c, &want, &row));
+    memset(&x, 0, sizeof x);
+    aiteri_gpu_fill_cache_side(&x.k, &a->k, &a->k_cache, &a->k_scale);
+    aiteri_gpu_fill_cache_side(&x.v, &a->v, &a->v_cache, &a->v_scale);
+    x.slot_mapping = (uint64_t)(uintptr_t)a->slot_mapping.data;
+    x.slot_stride = a->slot_mapping.stride[0];
+    x.tokens = a->k.shape[0];
+    x.slots = a->k_cache.shape[0] * a->k_cache.shape[1];
+    x.heads = (int32_t)a->k.shape[1];
+    x.page_size = (int32_t)a->k_cache.shape[1];
+    x.slot_bits = aiter_dtype_bits(a->slot_mapping.dtype);
+    x.quant = (int32_t)a->quant;
+    if (x.tokens == 0) return AITER_OK;
+    AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
+    const aiter_status status =
+        aiteri_gpu_launch(c, row, aiteri_ceil_div(x.tokens, aiteri_gpu_rows_table[row].rows), &x);
+    aiteri_device_leave(c->gpu->device, &was);
+    return status;
+}
+
+#endif /* AITERI_GPU_CACHE_C */
+
+// >>merge    (src/gpu/merge.c)
+/* merge.c -- aiter_merge_attn_states on a device: one launch for each row of the batch. */
+#ifndef AITERI_GPU_MERGE_C
+#define AITERI_GPU_MERGE_C
+
+
+/* Batch row b of [.., tokens, H, D]. */
+static aiteri_gpu_rows aiteri_gpu_merge_rows(const aiter_tensor *t, int64_t b)
+{
+    const int32_t n = t->ndim;
+    const int64_t bytes = aiter_dtype_bits(t->dtype) / 8;
+    aiteri_gpu_rows r;
+    r.data = (uint64_t)(uintptr_t)t->data + (uint64_t)(n == 4 ? b * t->stride[0] * bytes : 0);
+    r.stride_batch = 0;
+    r.stride_token = t->stride[n - 3];
+    r.stride_head = t->stride[n - 2];
+    return r;
+}
+
+/* Batch row b of [.., H, tokens]; 0 where the tensor is absent. */
+static uint64_t aiteri_gpu_merge_lse(const aiter_tensor *t, int64_t b, int64_t *stride_head,
+                                     int64_t *stride_token)
+{
+    const int32_t n = t->ndim;
+    *stride_head = *stride_token = 0;
+    if (n == 0) return 0;
+    *stride_head = t->stride[n - 2];
+    *stride_token = t->stride[n - 1];
+    return (uint64_t)(uintptr_t)t->data +
+           (uint64_t)(n == 3 ? b * t->stride[0] * (int64_t)sizeof(float) : 0);
+}
+
+static aiter_status aiteri_gpu_merge_launch(const aiteri_gpu_call *c,
+                                            const aiter_merge_attn_states_args *a, int32_t row,
+                                            int64_t b)
+{
+    const int32_t n = a->out.ndim;
+    aiteri_gpu_merge x;
+    memset(&x, 0, sizeof x);
+    x.a = aiteri_gpu_merge_rows(&a->out_a, b);
+    x.b = aiteri_gpu_merge_rows(&a->out_b, b);
+    x.out = aiteri_gpu_merge_rows(&a->out, b);
+    x.lse_a = aiteri_gpu_merge_lse(&a->lse_a, b, &x.lse_a_stride_head, &x.lse_a_stride_token);
+    x.lse_b = aiteri_gpu_merge_lse(&a->lse_b, b, &x.lse_b_stride_head, &x.lse_b_stride_token);
+    x.lse = aiteri_gpu_merge_lse(&a->lse, b, &x.lse_stride_head, &x.lse_stride_token);
+    x.tokens = a->out.shape[n - 3];
+    x.heads = (int32_t)a->out.shape[n - 2];
+    x.dim = (int32_t)a->out.shape[n - 1];
+    return aiteri_gpu_launch(
+        c, row, aiteri_ceil_div(x.tokens * x.heads, aiteri_gpu_rows_table[row].rows), &x);
+}
+
+/* Extents within 2^31, the last dimension dense. */
+static aiter_status aiteri_gpu_check_merge(const aiteri_gpu_call *c,
+                                           const aiter_merge_attn_states_args *a)
+{
+    static const char *const name[3] = {"out_a", "out_b", "out"};
+    const aiter_tensor *const tensor[3] = {&a->out_a, &a->out_b, &a->out};
+    const int32_t n = a->out.ndim;
+    for (int i = 0; i < 3; i++)
+        if (tensor[i]->shape[n - 1] > 1 && tensor[i]->stride[n - 1] != 1)
+            return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                               "%s.%s: its last stride is %lld, on a device it must be 1", c->op,
+                               name[i], (long long)tensor[i]->stride[n - 1]);
+    for (int32_t i = 0; i < n; i++)
+        if (a->out.shape[i] > INT32_MAX)
+            return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                               "%s.out: shape[%d] is %lld, on a device at most 2^31 - 1", c->op,
+                               (int)i, (long long)a->out.shape[i]);
+    return AITER_OK;
+}
+
+/* Shapes were checked. */
+static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
+                                         const aiter_merge_attn_states_args *a)
+{
+    const int32_t n = a->out.ndim;
+    const int64_t batch = n == 4 ? a->out.shape[0] : 1;
+    aiteri_gpu_want want;
+    aiteri_current was;
+    aiter_status status = AITER_OK;
+    int32_t row;
+    memset(&want, 0, sizeof want);
+    want.op = AITERI_GPU_OP_merge_attn_states;
+    want.arch = c->gpu->device->arch_bit;
+    want.q = a->out_a.dtype;
+    want.kv = a->out_b.dtype;
+    want.out = a->out.dtype;
+    AITERI_TRY(aiteri_gpu_check_merge(c, a));
+    AITERI_TRY(aiteri_gpu_need_row(c, &want, &row));
+    if (a->out.shape[n - 3] == 0 || a->out.shape[n - 2] == 0) return AITER_OK;
+    AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
+    for (int64_t b = 0; b < batch && status == AITER_OK; b++)
+        status = aiteri_gpu_merge_launch(c, a, row, b);
+    aiteri_device_leave(c->gpu->device, &was);
+    return status;
+}
+
+#endif /* AITERI_GPU_MERGE_C */
+#endif
 
 // >>attention_check    (src/ops/attention_check.c)
 /* attention_check.c -- what every softmax attention checks, and how its arguments become a problem.
@@ -10348,6 +12262,8 @@ static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, 
 #ifndef AITERI_ATTENTION_CHECK_C
 #define AITERI_ATTENTION_CHECK_C
 
+#if AITERI_GPU
+#endif
 
 /* Field names as the calling op spells them. */
 typedef struct aiteri_field_names {
@@ -10735,7 +12651,7 @@ static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p)
     }
 }
 
-/* What only data can tell, and overlaps. */
+/* What only data can tell. */
 static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_context *ctx)
 {
     aiteri_check check = {x->names.op, ctx, AITER_OK};
@@ -10749,10 +12665,6 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
     aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, p->max_seqlen_q);
     aiteri_check_used(c, x->names.seqused_k, p->seqused_k, p->used_stride_k, p->batch,
                       p->max_seqlen_k);
-    if (!p->cu_seqlens_q && !p->seqused_q)
-        aiteri_check_range(c, "max_seqlen_q", p->max_seqlen_q, p->seqlen_q, INT32_MAX);
-    if (!p->cu_seqlens_k && !p->seqused_k)
-        aiteri_check_range(c, "max_seqlen_k", p->max_seqlen_k, p->seqlen_k, INT32_MAX);
     aiteri_check_blocks(c, p);
     for (int32_t b = 0; a->bias.ndim && b < p->batch && c->status == AITER_OK; b++) {
         const int64_t keys = a->bias.shape[a->bias.ndim - 1],
@@ -10761,6 +12673,28 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
                           "%s.bias: has %lld keys, expected %lld or more for row %d of the batch",
                           c->op, (long long)keys, (long long)longest, (int)b);
+    }
+    return c->status;
+}
+
+/* Bounds against extents, and overlaps: addresses are compared, nothing is read. */
+static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_context *ctx)
+{
+    aiteri_check check = {x->names.op, ctx, AITER_OK};
+    aiteri_check *c = &check;
+    const aiter_flash_attn_fwd_args *a = &x->a;
+    const aiteri_problem *p = &x->problem;
+    if (!p->cu_seqlens_q && !p->seqused_q)
+        aiteri_check_range(c, "max_seqlen_q", p->max_seqlen_q, p->seqlen_q, INT32_MAX);
+    if (!p->cu_seqlens_k && !p->seqused_k)
+        aiteri_check_range(c, "max_seqlen_k", p->max_seqlen_k, p->seqlen_k, INT32_MAX);
+    if (a->bias.ndim && aiteri_context_on_device(ctx)) {
+        const int64_t keys = a->bias.shape[a->bias.ndim - 1];
+        if (keys != 1 && keys < p->max_seqlen_k)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.bias: has %lld keys, expected %d or more (the bound of the lengths; "
+                          "max_seqlen_k lowers it)",
+                          c->op, (long long)keys, (int)p->max_seqlen_k);
     }
     const aiteri_operand operand[] = {{"out", &a->out},
                                       {"lse", &a->lse},
@@ -10781,14 +12715,34 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
     return c->status;
 }
 
+#if AITERI_GPU
+static aiter_status aiteri_no_device_plan(const char *op, const char *call, aiter_context *ctx)
+{
+    return aiteri_fail(
+        ctx, AITER_UNSUPPORTED,
+        "%s%s.plan: there are no plans for a device yet; without one the work is cut "
+        "by max_seqlen_q, max_seqlen_k and num_splits",
+        op, call);
+}
+#endif
+
 /* The three calls of every softmax attention op, given its arguments as flash arguments. */
 static aiter_status aiteri_attention_run(aiteri_attention *x, aiter_context *ctx)
 {
+    const aiter_flash_attn_fwd_args *a = &x->a;
     aiteri_context_begin(ctx);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
-    AITERI_TRY(aiteri_attention_check_data(x, ctx));
-    return aiteri_engine_execute(x->names.op, &x->problem, ctx, x->a.plan, x->a.workspace,
-                                 x->a.workspace_bytes);
+    if (!aiteri_context_on_device(ctx)) AITERI_TRY(aiteri_attention_check_data(x, ctx));
+    AITERI_TRY(aiteri_attention_check_bounds(x, ctx));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
+        if (a->plan) return aiteri_no_device_plan(x->names.op, "", ctx);
+        return aiteri_gpu_attention_run(&call, &x->problem, a->workspace, a->workspace_bytes);
+    }
+#endif
+    return aiteri_engine_execute(x->names.op, &x->problem, ctx, a->plan, a->workspace,
+                                 a->workspace_bytes);
 }
 
 static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_context *ctx,
@@ -10796,6 +12750,12 @@ static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_contex
 {
     aiteri_context_begin(ctx);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
+        return aiteri_gpu_attention_workspace(&call, &x->problem, bytes);
+    }
+#endif
     return aiteri_engine_workspace(x->names.op, &x->problem, ctx, bytes);
 }
 
@@ -10805,7 +12765,11 @@ static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ct
     if (!plan)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_plan.plan: is NULL", x->names.op);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) return aiteri_no_device_plan(x->names.op, "_plan", ctx);
+#endif
     AITERI_TRY(aiteri_attention_check_data(x, ctx));
+    AITERI_TRY(aiteri_attention_check_bounds(x, ctx));
     return aiteri_engine_plan(x->names.op, &x->problem, ctx, plan);
 }
 
@@ -11210,6 +13174,8 @@ AITER_API aiter_status aiter_decode_attention_gqa_workspace(
 #ifndef AITERI_RESHAPE_AND_CACHE_C
 #define AITERI_RESHAPE_AND_CACHE_C
 
+#if AITERI_GPU
+#endif
 
 /* K or V: where it comes from, where it goes, and its scales. */
 typedef struct aiteri_cache_side {
@@ -11263,7 +13229,8 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
             aiteri_check_extent(c, names[2], scale, i, cache->shape[i], "the cache");
     else if (scale->shape[0] != 1)
         aiteri_check_extent(c, names[2], scale, 0, cache->shape[2], "kv heads, or 1");
-    for (int64_t h = 0; !per_token && c->status == AITER_OK && h < scale->shape[0]; h++) {
+    const int readable = !per_token && !aiteri_context_on_device(c->ctx);
+    for (int64_t h = 0; readable && c->status == AITER_OK && h < scale->shape[0]; h++) {
         const float x = ((const float *)scale->data)[h * scale->stride[0]];
         const uint32_t bits = aiteri_bits_of_f32(x);
         if (bits == 0 || bits >= 0x7f800000u)
@@ -11399,6 +13366,12 @@ AITER_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_arg
     aiter_reshape_and_cache_args a;
     AITERI_TRY(aiteri_cache_prepare(args, ctx, &a));
     aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        return aiteri_gpu_cache_run(&call, &a);
+    }
+#endif
     aiteri_cache_run run = {&a, aiteri_context_kernels(ctx), NULL, aiteri_context_workers(ctx)};
     aiteri_arena measure = {NULL, 0};
     aiteri_cache_layout(&a, run.workers, &measure, &run.rows);
@@ -11421,7 +13394,8 @@ AITER_API aiter_status aiter_reshape_and_cache_workspace(const aiter_reshape_and
     AITERI_TRY(aiteri_cache_prepare(args, ctx, &a));
     aiteri_arena measure = {NULL, 0};
     float *rows;
-    aiteri_cache_layout(&a, aiteri_context_workers(ctx), &measure, &rows);
+    if (!aiteri_context_on_device(ctx)) /* where slots are not looked at */
+        aiteri_cache_layout(&a, aiteri_context_workers(ctx), &measure, &rows);
     return aiteri_scratch_answer("aiter_reshape_and_cache", ctx, measure.used, bytes);
 }
 
@@ -11434,6 +13408,8 @@ AITER_API aiter_status aiter_reshape_and_cache_workspace(const aiter_reshape_and
 #ifndef AITERI_MERGE_ATTN_STATES_C
 #define AITERI_MERGE_ATTN_STATES_C
 
+#if AITERI_GPU
+#endif
 
 /* out may be exactly out_a (lse exactly lse_a): same data, strides and dtype. */
 static int aiteri_same_view(const aiter_tensor *a, const aiter_tensor *b)
@@ -11584,6 +13560,12 @@ AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_arg
     aiter_merge_attn_states_args a = *args;
     aiteri_merge_check(&c, &a);
     if (c.status != AITER_OK) return c.status;
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        return aiteri_gpu_merge_run(&call, &a);
+    }
+#endif
     const int32_t n = a.out.ndim;
     aiteri_merge_run run = {&a,
                             aiteri_context_kernels(ctx),

@@ -195,16 +195,23 @@ typedef struct aiter_context_desc {
      * from the calling thread alone, text ends with the call. NULL: nobody. Nothing is printed. */
     void (*log)(void *user, aiter_log_level level, const char *text);
     void *user;
-    /* > 0: scratch memory of this fixed size is allocated at creation, and never again. */
+    /* > 0: scratch memory of this fixed size is allocated at creation, and never again. Of a
+     * device context it is device memory, also where the hooks give it (kind DEVICE). */
     size_t arena_bytes;
     /* Caps the kernel set; the environment variable AITER_ISA (scalar, avx2, ...) caps it too. */
     aiter_isa isa_max;
     /* 1: f32 arithmetic even where 16-bit or int8 units would serve. */
     int32_t exact_arithmetic;
+    /* Where the tensors of this context's calls lie, all of them. HIP and CUDA are there when
+     * AITER_ATTN_HIP and AITER_ATTN_CUDA were defined where the implementation is made. Calls on
+     * such a context put work on `stream` and return; they read no tensor, so lengths, tables and
+     * slots are not checked: kernels clamp lengths and skip blocks and slots out of range. */
     aiter_device device;
     int32_t device_index;
+    /* A hipStream_t or CUstream of this device, NULL: its default stream. With CUDA the stream's
+     * context is used, else the caller's current one, else the device's primary one. */
     void *stream;
-    /* Directory of the GPU code objects, when they are not linked in. */
+    /* Folder of the GPU code objects; NULL: those that are linked in. */
     const char *kernel_path;
 } aiter_context_desc;
 
@@ -221,13 +228,16 @@ typedef struct aiter_context_info_t {
     const char *device_name;
     int32_t num_threads;
     int32_t compute_units;
-    size_t arena_bytes;      /* scratch memory held now */
-    size_t arena_high_water; /* the most that any call needed */
+    size_t arena_bytes;       /* scratch memory held now */
+    size_t arena_high_water;  /* the most that any call needed */
+    const char *architecture; /* "gfx942", "sm_90"; of the CPU its isa_name */
 } aiter_context_info_t;
 
 /* Creates a context. desc NULL: all defaults. INVALID_ARGUMENT: half a pair of hooks, negative
  * counts, parallel_for without num_threads, unknown enum. UNSUPPORTED: isa_max of another
- * architecture. OUT_OF_MEMORY: memory or threads. NO_DEVICE: a device that is not compiled in. */
+ * architecture. OUT_OF_MEMORY: memory or threads. NO_DEVICE: a device that is not compiled in, no
+ * driver, an incomplete one, no such device. NO_KERNEL: a device of an architecture without
+ * kernels. DEVICE: any other failure of the driver. */
 AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aiter_context **out);
 /* Stops its threads and frees its memory. NULL is allowed. */
 AITER_API void aiter_context_destroy(aiter_context *ctx);

@@ -26,11 +26,24 @@ AITERI_NUMERICS_BEGIN
 #include "plan/schedule.c"
 #include "cpu/cpuid.c"
 #include "cpu/instantiate.c"
+#if AITERI_GPU
+#include "gpu/driver.h"
+#include "gpu/open.c"
+#include "gpu/registry.c"
+#include "gpu/device.c"
+#include "gpu/code.c"
+#include "gpu/launch.c"
+#endif
 #include "base/context.c"
 #include "cpu/engine_rows.c"
 #include "cpu/engine_tiles.c"
 #include "cpu/engine_stream.c"
 #include "cpu/engine.c"
+#if AITERI_GPU
+#include "gpu/attention.c"
+#include "gpu/cache.c"
+#include "gpu/merge.c"
+#endif
 #include "ops/attention_check.c"
 #include "ops/flash_attn_fwd.c"
 #include "ops/paged_attn_decode.c"

@@ -5,7 +5,8 @@
         ./amalgamate [--check] [--lines] src spine.h aiter_attn.h
 
     What it does, and all it does:
-      #include "x"        is replaced by the text of x the first time; later mentions vanish.
+      #include "x"        is replaced by the text of x the first time; later mentions vanish. x may
+                          lie outside the root, as kernels/args.h does.
       #include "x.inl.h"  is a template, stamped once per instruction set: replaced every time.
       #include <x>        may stand in base/platform.h and api_types.h only. Elsewhere it is an
                           error: a system header first seen inside a target region would have its
@@ -147,13 +148,14 @@ static void to_parent(char path[MAX_PATH])
         path[0] = 0;
 }
 
-/* dir(from) + name, with leading "../" folded, so that a file has exactly one spelling. */
+/* dir(from) + name, with leading "../" folded, so that a file has exactly one spelling; what is
+ * left of them leads out of the root, to kernels/. */
 static void resolve(char path[MAX_PATH], const char *from, const char *name)
 {
     char dir[MAX_PATH];
     snprintf(dir, sizeof dir, "%s", from);
     to_parent(dir);
-    for (; strncmp(name, "../", 3) == 0; name += 3) to_parent(dir);
+    for (; strncmp(name, "../", 3) == 0 && dir[0]; name += 3) to_parent(dir);
     const int n = snprintf(path, MAX_PATH, "%s%s%s", dir, dir[0] ? "/" : "", name);
     if (n < 0 || n >= MAX_PATH) die("path too long: %s", name);
 }
@@ -173,7 +175,9 @@ static void emit_mark(const char *path)
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;
-    emitf("\n// >>%.*s    (%s/%s)\n", (int)strcspn(name, "."), name, root, path);
+    const int outside = strncmp(path, "../", 3) == 0;
+    emitf("\n// >>%.*s    (%s%s%s)\n", (int)strcspn(name, "."), name, outside ? "" : root,
+          outside ? "" : "/", outside ? path + 3 : path);
 }
 
 static void expand(const char *path);

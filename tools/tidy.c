@@ -386,9 +386,10 @@ static void follow_include(file *f, const char *name, int number)
     for (; starts_with(name, "../"); name += 3) to_parent(path);
     snprintf(target, sizeof target, "%s%s%s", path, path[0] ? "/" : "", name);
     file *to = find_file(target);
+    struct stat info;
     if (to)
         follow(to);
-    else
+    else if (starts_with(target, "src/") || stat(target, &info) != 0)
         complain(f, number, "includes %s, which is not there", target);
 }
 

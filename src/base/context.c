@@ -7,6 +7,9 @@
 #include "threads.c"
 #include "../cpu/cpuid.c"
 #include "../cpu/instantiate.c"
+#if AITERI_GPU
+#include "../gpu/launch.c"
+#endif
 
 struct aiter_context {
     aiter_context_desc desc; /* with num_threads resolved and both memory hooks set */
@@ -16,6 +19,9 @@ struct aiter_context {
 #if !defined(AITERI_THREADS_NONE)
     aiteri_pool pool;
     aiteri_pool_worker *workers;
+#endif
+#if AITERI_GPU
+    aiteri_gpu gpu;
 #endif
     char text[AITERI_ERROR_BYTES];
 };
@@ -39,6 +45,26 @@ static void aiteri_context_failed(aiter_context *ctx, const char *text)
     if (!ctx) return;
     memcpy(ctx->text, text, AITERI_ERROR_BYTES);
     aiteri_log(&ctx->desc, AITER_LOG_ERROR, "%s", text);
+}
+
+#if AITERI_GPU
+static aiteri_gpu_call aiteri_gpu_call_of(const char *op, aiter_context *ctx)
+{
+    const aiteri_gpu_call call = {op, ctx, &ctx->gpu, &ctx->desc};
+    return call;
+}
+
+static void aiteri_gpu_log_growth(const aiteri_gpu_call *c, size_t held)
+{
+    aiteri_log(c->desc, AITER_LOG_INFO, "device memory grows from %zu to %zu bytes", held,
+               aiteri_gpu_arena_bytes(c->gpu));
+}
+#endif
+
+/* Whether calls go to a device. */
+static int aiteri_context_on_device(const aiter_context *ctx)
+{
+    return ctx && ctx->desc.device != AITER_DEVICE_CPU;
 }
 
 /* malloc gives 16 bytes of alignment; arenas align themselves (aiteri_arena_over). */
@@ -77,6 +103,17 @@ static const aiteri_kernels *aiteri_choose_kernels(aiter_isa isa_max)
     return aiteri_kernels_of(isa);
 }
 
+static int aiteri_device_is_compiled_in(aiter_device device)
+{
+#if defined(AITER_ATTN_HIP)
+    if (device == AITER_DEVICE_HIP) return 1;
+#endif
+#if defined(AITER_ATTN_CUDA)
+    if (device == AITER_DEVICE_CUDA) return 1;
+#endif
+    return device == AITER_DEVICE_CPU;
+}
+
 static aiter_status aiteri_context_check(const aiter_context_desc *d)
 {
     const char *op = "aiter_context_create";
@@ -104,8 +141,12 @@ static aiter_status aiteri_context_check(const aiter_context_desc *d)
     if ((int)d->device < 0 || d->device > AITER_DEVICE_CUDA)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.device: %d is no aiter_device", op,
                            (int)d->device);
-    if (d->device != AITER_DEVICE_CPU)
-        return aiteri_fail(NULL, AITER_NO_DEVICE, "%s.device: this build has the CPU only", op);
+    if (!aiteri_device_is_compiled_in(d->device))
+        return aiteri_fail(NULL, AITER_NO_DEVICE,
+                           "%s.device: this build has no %s: define AITER_ATTN_%s where the "
+                           "implementation is made",
+                           op, d->device == AITER_DEVICE_HIP ? "HIP" : "CUDA",
+                           d->device == AITER_DEVICE_HIP ? "HIP" : "CUDA");
     if (d->isa_max != AITER_ISA_AUTO && aiteri_kernels_of(d->isa_max) == NULL)
         return aiteri_fail(NULL, AITER_UNSUPPORTED, "%s.isa_max: %s is of another architecture", op,
                            aiter_isa_name(d->isa_max));
@@ -128,6 +169,10 @@ static int aiteri_context_grow(aiter_context *ctx, size_t bytes)
 
 static aiter_status aiteri_context_start(aiter_context *ctx)
 {
+#if AITERI_GPU
+    if (ctx->desc.device != AITER_DEVICE_CPU)
+        return aiteri_gpu_start(&ctx->gpu, &ctx->desc, ctx->desc.alloc == aiteri_malloc_hook);
+#endif
     if (ctx->desc.arena_bytes > 0 && !aiteri_context_grow(ctx, ctx->desc.arena_bytes))
         return aiteri_fail(NULL, AITER_OUT_OF_MEMORY,
                            "aiter_context_create.arena_bytes: no %zu bytes", ctx->desc.arena_bytes);
@@ -160,6 +205,7 @@ AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aite
         d.alloc = aiteri_malloc_hook;
         d.free = aiteri_free_hook;
     }
+    if (d.device != AITER_DEVICE_CPU) d.num_threads = 1; /* the work is the device's */
     if (d.num_threads == 0) d.num_threads = aiteri_usable_cpus();
 #if defined(AITERI_THREADS_NONE)
     if (!d.parallel_for) d.num_threads = 1;
@@ -180,8 +226,9 @@ AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aite
     if (cap && !aiteri_kernels_of(aiteri_isa_from_environment()))
         aiteri_log(&ctx->desc, AITER_LOG_WARNING,
                    "the environment's AITER_ISA is ignored: no kernel set %s", cap);
-    aiteri_log(&ctx->desc, AITER_LOG_INFO, "aiter_attn %s: kernels %s, up to %d threads",
-               AITER_ATTN_VERSION_STRING, ctx->kernels->name, (int)d.num_threads);
+    const aiter_context_info_t info = aiter_context_info(ctx);
+    aiteri_log(&ctx->desc, AITER_LOG_INFO, "aiter_attn %s: %s, kernels %s, up to %d threads",
+               AITER_ATTN_VERSION_STRING, info.device_name, info.architecture, (int)d.num_threads);
     *out = ctx;
     return AITER_OK;
 }
@@ -190,6 +237,9 @@ AITER_API void aiter_context_destroy(aiter_context *ctx)
 {
     if (!ctx) return;
     const aiter_context_desc d = ctx->desc;
+#if AITERI_GPU
+    aiteri_gpu_stop(&ctx->gpu, &d);
+#endif
 #if !defined(AITERI_THREADS_NONE)
     if (ctx->workers) {
         aiteri_pool_stop(&ctx->pool);
@@ -223,6 +273,18 @@ AITER_API aiter_context_info_t aiter_context_info(const aiter_context *ctx)
     info.compute_units = aiteri_usable_cpus();
     info.arena_bytes = ctx ? ctx->scratch_bytes : 0;
     info.arena_high_water = ctx ? ctx->high_water : 0;
+    info.architecture = info.isa_name;
+#if AITERI_GPU
+    if (ctx && ctx->gpu.device) {
+        const aiteri_device *device = ctx->gpu.device;
+        info.device = device->driver->kind;
+        info.device_name = device->name;
+        info.architecture = device->arch;
+        info.compute_units = device->compute_units;
+        info.arena_bytes = aiteri_gpu_arena_bytes(&ctx->gpu);
+        info.arena_high_water = ctx->gpu.high_water;
+    }
+#endif
     return info;
 }
 

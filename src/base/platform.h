@@ -68,6 +68,19 @@
 #include <unistd.h>
 #endif
 
+/* Devices are compiled in by these two macros of the user's; their drivers are found at run time.
+ */
+#if defined(AITER_ATTN_HIP) || defined(AITER_ATTN_CUDA)
+#define AITERI_GPU 1
+#if defined(_WIN32)
+#include <windows.h>
+#else
+#include <dlfcn.h>
+#endif
+#else
+#define AITERI_GPU 0
+#endif
+
 /* The compiler with no GNU extensions at all; clang-cl counts as clang. */
 #if defined(_MSC_VER) && !defined(__clang__)
 #define AITERI_MSVC 1

@@ -9,6 +9,9 @@
 #include "../api_ops.h"
 #include "../base/argument.c"
 #include "../cpu/engine.c"
+#if AITERI_GPU
+#include "../gpu/attention.c"
+#endif
 
 /* Field names as the calling op spells them. */
 typedef struct aiteri_field_names {
@@ -396,7 +399,7 @@ static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p)
     }
 }
 
-/* What only data can tell, and overlaps. */
+/* What only data can tell. */
 static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_context *ctx)
 {
     aiteri_check check = {x->names.op, ctx, AITER_OK};
@@ -410,10 +413,6 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
     aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, p->max_seqlen_q);
     aiteri_check_used(c, x->names.seqused_k, p->seqused_k, p->used_stride_k, p->batch,
                       p->max_seqlen_k);
-    if (!p->cu_seqlens_q && !p->seqused_q)
-        aiteri_check_range(c, "max_seqlen_q", p->max_seqlen_q, p->seqlen_q, INT32_MAX);
-    if (!p->cu_seqlens_k && !p->seqused_k)
-        aiteri_check_range(c, "max_seqlen_k", p->max_seqlen_k, p->seqlen_k, INT32_MAX);
     aiteri_check_blocks(c, p);
     for (int32_t b = 0; a->bias.ndim && b < p->batch && c->status == AITER_OK; b++) {
         const int64_t keys = a->bias.shape[a->bias.ndim - 1],
@@ -422,6 +421,28 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
                           "%s.bias: has %lld keys, expected %lld or more for row %d of the batch",
                           c->op, (long long)keys, (long long)longest, (int)b);
+    }
+    return c->status;
+}
+
+/* Bounds against extents, and overlaps: addresses are compared, nothing is read. */
+static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_context *ctx)
+{
+    aiteri_check check = {x->names.op, ctx, AITER_OK};
+    aiteri_check *c = &check;
+    const aiter_flash_attn_fwd_args *a = &x->a;
+    const aiteri_problem *p = &x->problem;
+    if (!p->cu_seqlens_q && !p->seqused_q)
+        aiteri_check_range(c, "max_seqlen_q", p->max_seqlen_q, p->seqlen_q, INT32_MAX);
+    if (!p->cu_seqlens_k && !p->seqused_k)
+        aiteri_check_range(c, "max_seqlen_k", p->max_seqlen_k, p->seqlen_k, INT32_MAX);
+    if (a->bias.ndim && aiteri_context_on_device(ctx)) {
+        const int64_t keys = a->bias.shape[a->bias.ndim - 1];
+        if (keys != 1 && keys < p->max_seqlen_k)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.bias: has %lld keys, expected %d or more (the bound of the lengths; "
+                          "max_seqlen_k lowers it)",
+                          c->op, (long long)keys, (int)p->max_seqlen_k);
     }
     const aiteri_operand operand[] = {{"out", &a->out},
                                       {"lse", &a->lse},
@@ -442,14 +463,34 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
     return c->status;
 }
 
+#if AITERI_GPU
+static aiter_status aiteri_no_device_plan(const char *op, const char *call, aiter_context *ctx)
+{
+    return aiteri_fail(
+        ctx, AITER_UNSUPPORTED,
+        "%s%s.plan: there are no plans for a device yet; without one the work is cut "
+        "by max_seqlen_q, max_seqlen_k and num_splits",
+        op, call);
+}
+#endif
+
 /* The three calls of every softmax attention op, given its arguments as flash arguments. */
 static aiter_status aiteri_attention_run(aiteri_attention *x, aiter_context *ctx)
 {
+    const aiter_flash_attn_fwd_args *a = &x->a;
     aiteri_context_begin(ctx);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
-    AITERI_TRY(aiteri_attention_check_data(x, ctx));
-    return aiteri_engine_execute(x->names.op, &x->problem, ctx, x->a.plan, x->a.workspace,
-                                 x->a.workspace_bytes);
+    if (!aiteri_context_on_device(ctx)) AITERI_TRY(aiteri_attention_check_data(x, ctx));
+    AITERI_TRY(aiteri_attention_check_bounds(x, ctx));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
+        if (a->plan) return aiteri_no_device_plan(x->names.op, "", ctx);
+        return aiteri_gpu_attention_run(&call, &x->problem, a->workspace, a->workspace_bytes);
+    }
+#endif
+    return aiteri_engine_execute(x->names.op, &x->problem, ctx, a->plan, a->workspace,
+                                 a->workspace_bytes);
 }
 
 static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_context *ctx,
@@ -457,6 +498,12 @@ static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_contex
 {
     aiteri_context_begin(ctx);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
+        return aiteri_gpu_attention_workspace(&call, &x->problem, bytes);
+    }
+#endif
     return aiteri_engine_workspace(x->names.op, &x->problem, ctx, bytes);
 }
 
@@ -466,7 +513,11 @@ static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ct
     if (!plan)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_plan.plan: is NULL", x->names.op);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) return aiteri_no_device_plan(x->names.op, "_plan", ctx);
+#endif
     AITERI_TRY(aiteri_attention_check_data(x, ctx));
+    AITERI_TRY(aiteri_attention_check_bounds(x, ctx));
     return aiteri_engine_plan(x->names.op, &x->problem, ctx, plan);
 }
 

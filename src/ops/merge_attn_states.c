@@ -8,6 +8,9 @@
 #include "../base/argument.c"
 #include "../cpu/engine_rows.c"
 #include "../base/context.c"
+#if AITERI_GPU
+#include "../gpu/merge.c"
+#endif
 
 /* out may be exactly out_a (lse exactly lse_a): same data, strides and dtype. */
 static int aiteri_same_view(const aiter_tensor *a, const aiter_tensor *b)
@@ -158,6 +161,12 @@ AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_arg
     aiter_merge_attn_states_args a = *args;
     aiteri_merge_check(&c, &a);
     if (c.status != AITER_OK) return c.status;
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        return aiteri_gpu_merge_run(&call, &a);
+    }
+#endif
     const int32_t n = a.out.ndim;
     aiteri_merge_run run = {&a,
                             aiteri_context_kernels(ctx),

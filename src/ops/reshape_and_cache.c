@@ -7,6 +7,9 @@
 #include "../base/argument.c"
 #include "../cpu/engine_rows.c"
 #include "../base/context.c"
+#if AITERI_GPU
+#include "../gpu/cache.c"
+#endif
 
 /* K or V: where it comes from, where it goes, and its scales. */
 typedef struct aiteri_cache_side {
@@ -60,7 +63,8 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
             aiteri_check_extent(c, names[2], scale, i, cache->shape[i], "the cache");
     else if (scale->shape[0] != 1)
         aiteri_check_extent(c, names[2], scale, 0, cache->shape[2], "kv heads, or 1");
-    for (int64_t h = 0; !per_token && c->status == AITER_OK && h < scale->shape[0]; h++) {
+    const int readable = !per_token && !aiteri_context_on_device(c->ctx);
+    for (int64_t h = 0; readable && c->status == AITER_OK && h < scale->shape[0]; h++) {
         const float x = ((const float *)scale->data)[h * scale->stride[0]];
         const uint32_t bits = aiteri_bits_of_f32(x);
         if (bits == 0 || bits >= 0x7f800000u)
@@ -196,6 +200,12 @@ AITER_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_arg
     aiter_reshape_and_cache_args a;
     AITERI_TRY(aiteri_cache_prepare(args, ctx, &a));
     aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        return aiteri_gpu_cache_run(&call, &a);
+    }
+#endif
     aiteri_cache_run run = {&a, aiteri_context_kernels(ctx), NULL, aiteri_context_workers(ctx)};
     aiteri_arena measure = {NULL, 0};
     aiteri_cache_layout(&a, run.workers, &measure, &run.rows);
@@ -218,7 +228,8 @@ AITER_API aiter_status aiter_reshape_and_cache_workspace(const aiter_reshape_and
     AITERI_TRY(aiteri_cache_prepare(args, ctx, &a));
     aiteri_arena measure = {NULL, 0};
     float *rows;
-    aiteri_cache_layout(&a, aiteri_context_workers(ctx), &measure, &rows);
+    if (!aiteri_context_on_device(ctx)) /* where slots are not looked at */
+        aiteri_cache_layout(&a, aiteri_context_workers(ctx), &measure, &rows);
     return aiteri_scratch_answer("aiter_reshape_and_cache", ctx, measure.used, bytes);
 }
 

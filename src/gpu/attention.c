@@ -1,0 +1,302 @@
+/* attention.c -- a problem on a device: which kernel, cut into how many splits, with which
+ * arguments. Everything follows from shapes and bounds: lengths are read on the device. */
+#ifndef AITERI_GPU_ATTENTION_C
+#define AITERI_GPU_ATTENTION_C
+
+#include "launch.c"
+#include "../plan/problem.h"
+
+enum {
+    AITERI_GPU_DECODE_ROWS =
+        16, /* packed rows of a kv head up to which decoding is its own kernel */
+    AITERI_GPU_SPLITS = 64,
+    AITERI_GPU_SPLIT_KEYS = 256 /* a piece has at least so many keys */
+};
+
+/* How a problem meets a row of the registry. */
+typedef struct aiteri_gpu_shape {
+    int32_t row, decode;  /* decode: paged_decode, which packs the heads of a group */
+    int64_t tiles, units; /* query tiles per head; workgroups without splits */
+    int64_t rows;         /* of partial results, per split */
+    int64_t splits, split_keys;
+} aiteri_gpu_shape;
+
+static int aiteri_gpu_is_plain(const aiteri_problem *p)
+{
+    return (p->mask == AITER_MASK_NONE || p->mask == AITER_MASK_CAUSAL) && p->softcap == 0.0f &&
+           !p->alibi_slopes && !p->bias.data && !p->sinks;
+}
+
+static aiteri_gpu_want aiteri_gpu_want_of(const aiteri_gpu *g, const aiteri_problem *p, int32_t op)
+{
+    aiteri_gpu_want w;
+    memset(&w, 0, sizeof w);
+    w.op = op;
+    w.arch = g->device->arch_bit;
+    w.q = p->q.dtype;
+    w.kv = p->k.dtype;
+    w.out = p->out.dtype;
+    w.dq = p->k.dim;
+    w.dv = p->v.dim;
+    w.scales = p->k.scales.data || p->v.scales.data;
+    w.general = !aiteri_gpu_is_plain(p);
+    w.any_source = p->block_table || p->cu_seqlens_q || p->cu_seqlens_k;
+    return w;
+}
+
+/* Rows of a few tokens over pages decode; all else, and what has no decode kernel, is flash. */
+static aiter_status aiteri_gpu_choose(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                      aiteri_gpu_shape *s)
+{
+    const int64_t packed = (int64_t)p->group * p->max_seqlen_q;
+    memset(s, 0, sizeof *s);
+    s->row = -1;
+    if (p->block_table && packed <= AITERI_GPU_DECODE_ROWS) {
+        const aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_paged_decode);
+        s->row = aiteri_gpu_row_of(c->gpu, &want);
+        s->decode = s->row >= 0;
+    }
+    if (!s->decode) {
+        const aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_flash_fwd);
+        AITERI_TRY(aiteri_gpu_need_row(c, &want, &s->row));
+    }
+    const aiteri_gpu_row *r = &aiteri_gpu_rows_table[s->row];
+    s->tiles = aiteri_ceil_div(s->decode ? packed : p->max_seqlen_q, r->rows);
+    const int64_t heads = s->decode ? p->heads_k : p->heads_q;
+    const size_t units = aiteri_mul_size((size_t)(s->tiles * heads), (size_t)p->batch);
+    if (units > INT32_MAX)
+        return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                           "%s: the shapes need more than 2^31 workgroups; pass max_seqlen_q, or "
+                           "cut the batch",
+                           c->op);
+    s->units = (int64_t)units;
+    s->rows = (int64_t)p->batch * p->heads_q * p->max_seqlen_q;
+    return AITER_OK;
+}
+
+/* Workgroups wanted in all: decoding hides memory latency behind a second one on each unit. */
+static int64_t aiteri_gpu_wanted_units(const aiteri_gpu *g, const aiteri_gpu_shape *s)
+{
+    return (int64_t)g->device->compute_units * (s->decode ? 2 : 1);
+}
+
+static int64_t aiteri_gpu_most_splits(const aiteri_problem *p)
+{
+    return aiteri_clamp(p->max_seqlen_k / AITERI_GPU_SPLIT_KEYS, 1, AITERI_GPU_SPLITS);
+}
+
+/* Splits fill the chip when there are fewer workgroups than that. Pieces are whole steps. */
+static void aiteri_gpu_cut(const aiteri_gpu *g, const aiteri_problem *p, aiteri_gpu_shape *s)
+{
+    const int64_t step = aiteri_max(1, aiteri_gpu_rows_table[s->row].keys);
+    const int64_t keys = aiteri_max(1, p->max_seqlen_k);
+    int64_t splits = p->num_splits;
+    if (splits == 0)
+        splits = aiteri_clamp(aiteri_gpu_wanted_units(g, s) / aiteri_max(1, s->units), 1,
+                              aiteri_gpu_most_splits(p));
+    s->split_keys = aiteri_round_up(aiteri_ceil_div(keys, splits), step);
+    s->splits = aiteri_ceil_div(keys, s->split_keys);
+}
+
+static size_t aiteri_gpu_partial_bytes(const aiteri_problem *p, int64_t rows)
+{
+    return aiteri_mul_size((size_t)rows, (size_t)(p->v.dim + 2) * sizeof(float));
+}
+
+/* The most query rows of one workgroup in any attention kernel. */
+static int64_t aiteri_gpu_most_rows(void)
+{
+    int64_t most = AITERI_GPU_DECODE_ROWS;
+    for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++)
+        if (aiteri_gpu_rows_table[i].op == AITERI_GPU_OP_flash_fwd)
+            most = aiteri_max(most, aiteri_gpu_rows_table[i].rows);
+    return most;
+}
+
+/* Bytes for this problem and every smaller one. A smaller one may be split more often, but only
+ * while it has fewer workgroups than the chip wants: splits x units <= wanted. */
+static size_t aiteri_gpu_most_partial_bytes(const aiteri_gpu *g, const aiteri_problem *p,
+                                            const aiteri_gpu_shape *s)
+{
+    const int64_t most =
+        p->num_splits > 0 ? aiteri_min(p->num_splits, p->max_seqlen_k) : aiteri_gpu_most_splits(p);
+    const size_t bytes = aiteri_mul_size(aiteri_gpu_partial_bytes(p, s->rows), (size_t)most);
+    if (most <= 1) return 0;
+    if (p->num_splits > 0) return bytes;
+    const int64_t decode_rows = AITERI_GPU_DECODE_ROWS;
+    const int64_t rows_of_unit = s->decode ? decode_rows : aiteri_gpu_most_rows();
+    const size_t filled =
+        aiteri_gpu_partial_bytes(p, 2 * (int64_t)g->device->compute_units * rows_of_unit);
+    return bytes < filled ? bytes : filled;
+}
+
+static aiteri_gpu_rows aiteri_gpu_rows_of(const aiteri_rows *r)
+{
+    aiteri_gpu_rows out;
+    out.data = (uint64_t)(uintptr_t)r->data;
+    out.stride_batch = r->stride_batch;
+    out.stride_token = r->stride_token;
+    out.stride_head = r->stride_head;
+    return out;
+}
+
+static aiteri_gpu_source aiteri_gpu_source_of(const aiteri_source *s)
+{
+    aiteri_gpu_source out;
+    out.data = (uint64_t)(uintptr_t)s->data;
+    out.stride_outer = s->stride_outer;
+    out.stride_token = s->stride_token;
+    out.stride_head = s->stride_head;
+    out.scales = (uint64_t)(uintptr_t)s->scales.data;
+    out.scale_stride_outer = s->scales.stride_outer;
+    out.scale_stride_token = s->scales.stride_token;
+    out.scale_stride_head = s->scales.stride_head;
+    return out;
+}
+
+static aiteri_gpu_lengths aiteri_gpu_lengths_of(const int32_t *cu, int64_t cu_stride,
+                                                const int32_t *used, int64_t used_stride,
+                                                int32_t seqlen, int32_t most)
+{
+    aiteri_gpu_lengths out;
+    out.cu = (uint64_t)(uintptr_t)cu;
+    out.used = (uint64_t)(uintptr_t)used;
+    out.cu_stride = cu_stride;
+    out.used_stride = used_stride;
+    out.seqlen = seqlen;
+    out.most = most;
+    return out;
+}
+
+static void aiteri_gpu_fill_score(aiteri_gpu_score *s, const aiteri_problem *p)
+{
+    s->softmax_scale = p->softmax_scale;
+    s->softcap = p->softcap;
+    s->alibi = (uint64_t)(uintptr_t)p->alibi_slopes;
+    s->alibi_stride_batch = p->alibi_stride_batch;
+    s->alibi_stride_head = p->alibi_stride_head;
+    s->bias = (uint64_t)(uintptr_t)p->bias.data;
+    s->bias_stride_batch = p->bias.stride_batch;
+    s->bias_stride_token = p->bias.stride_token;
+    s->bias_stride_head = p->bias.stride_head;
+    s->bias_stride_key = p->bias.stride_dim;
+    s->bias_dtype = p->bias.dtype;
+    s->sinks = (uint64_t)(uintptr_t)p->sinks;
+    s->sinks_stride = p->sinks_stride;
+}
+
+/* Everything but where the partial results go. */
+static void aiteri_gpu_fill(aiteri_gpu_attention *x, const aiteri_gpu *g, const aiteri_problem *p,
+                            const aiteri_gpu_shape *s)
+{
+    memset(x, 0, sizeof *x);
+    x->q = aiteri_gpu_rows_of(&p->q);
+    x->out = aiteri_gpu_rows_of(&p->out);
+    x->lse = (uint64_t)(uintptr_t)p->lse;
+    x->lse_stride_batch = p->lse_stride_batch;
+    x->lse_stride_head = p->lse_stride_head;
+    x->lse_stride_token = p->lse_stride_token;
+    x->k = aiteri_gpu_source_of(&p->k);
+    x->v = aiteri_gpu_source_of(&p->v);
+    x->q_lengths = aiteri_gpu_lengths_of(p->cu_seqlens_q, p->cu_stride_q, p->seqused_q,
+                                         p->used_stride_q, p->seqlen_q, p->max_seqlen_q);
+    x->k_lengths = aiteri_gpu_lengths_of(p->cu_seqlens_k, p->cu_stride_k, p->seqused_k,
+                                         p->used_stride_k, p->seqlen_k, p->max_seqlen_k);
+    x->pages.table = (uint64_t)(uintptr_t)p->block_table;
+    x->pages.stride_batch = p->table_stride_batch;
+    x->pages.stride_entry = p->table_stride_entry;
+    x->pages.page_size = p->page_size;
+    x->pages.num_blocks = p->num_blocks;
+    x->pages.entries = p->table_entries;
+    x->mask.mask = (int32_t)p->mask;
+    x->mask.window_left = p->window_left;
+    x->mask.window_right = p->window_right;
+    x->mask.sink_tokens = p->sink_tokens;
+    aiteri_gpu_fill_score(&x->score, p);
+    x->split.rows = s->rows;
+    x->split.split_keys = s->split_keys;
+    x->split.count = (int32_t)s->splits;
+    x->batch = p->batch;
+    x->heads_q = p->heads_q;
+    x->heads_k = p->heads_k;
+    x->group = p->group;
+    x->dim_q = p->k.dim;
+    x->dim_v = p->v.dim;
+    x->tiles = (int32_t)s->tiles;
+    x->xcds = g->device->dies;
+}
+
+/* Kernels step through a head one element at a time. */
+static aiter_status aiteri_gpu_check_strides(const aiteri_gpu_call *c, const aiteri_problem *p)
+{
+    static const char *const name[4] = {"q", "k", "v", "out"};
+    const int64_t stride[4] = {p->q.stride_dim, p->k.stride_dim, p->v.stride_dim,
+                               p->out.stride_dim};
+    for (int i = 0; i < 4; i++)
+        if (stride[i] != 1)
+            return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                               "%s.%s: its last stride is %lld, on a device it must be 1", c->op,
+                               name[i], (long long)stride[i]);
+    return AITER_OK;
+}
+
+/* The attention kernel, and the merge of its splits; the device is current. */
+static aiter_status aiteri_gpu_attention_launch(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                                const aiteri_gpu_shape *s, void *workspace,
+                                                size_t workspace_bytes)
+{
+    aiteri_gpu_attention x;
+    int32_t combine = -1;
+    aiteri_gpu_fill(&x, c->gpu, p, s);
+    if (s->splits > 1) {
+        const int64_t rows = s->rows * s->splits;
+        aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_combine);
+        char *scratch;
+        want.general = want.scales = want.any_source = 0;
+        AITERI_TRY(aiteri_gpu_need_row(c, &want, &combine));
+        AITERI_TRY(aiteri_gpu_scratch(c, workspace, workspace_bytes,
+                                      aiteri_gpu_partial_bytes(p, rows), &scratch));
+        x.split.o = (uint64_t)(uintptr_t)scratch;
+        x.split.ml = x.split.o + (uint64_t)rows * (uint64_t)p->v.dim * sizeof(float);
+    }
+    AITERI_TRY(aiteri_gpu_launch(c, s->row, s->units * s->splits, &x));
+    if (combine < 0) return AITER_OK;
+    const int64_t rows = aiteri_gpu_rows_table[combine].rows;
+    return aiteri_gpu_launch(c, combine, aiteri_ceil_div(s->rows, rows), &x);
+}
+
+/* Runs a problem whose shapes were checked. */
+static aiter_status aiteri_gpu_attention_run(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                             void *workspace, size_t workspace_bytes)
+{
+    aiteri_gpu_shape s;
+    aiteri_current was;
+    AITERI_TRY(aiteri_gpu_check_strides(c, p));
+    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
+    if (s.units == 0) return AITER_OK;
+    aiteri_gpu_cut(c->gpu, p, &s);
+    AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
+    const aiter_status status = aiteri_gpu_attention_launch(c, p, &s, workspace, workspace_bytes);
+    aiteri_device_leave(c->gpu->device, &was);
+    return status;
+}
+
+/* Device bytes of a problem and all smaller ones. */
+static aiter_status aiteri_gpu_attention_workspace(const aiteri_gpu_call *c,
+                                                   const aiteri_problem *p, size_t *bytes)
+{
+    aiteri_gpu_shape s;
+    AITERI_TRY(aiteri_gpu_check_strides(c, p));
+    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
+    const size_t need = aiteri_gpu_scratch_bytes(aiteri_gpu_most_partial_bytes(c->gpu, p, &s));
+    if (!bytes)
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT, "%s_workspace.bytes: is NULL", c->op);
+    if (need > SIZE_MAX / 2)
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
+                           "%s_workspace: the shapes need more memory than can be addressed",
+                           c->op);
+    *bytes = need;
+    return AITER_OK;
+}
+
+#endif /* AITERI_GPU_ATTENTION_C */

@@ -1,0 +1,80 @@
+/* cache.c -- aiter_reshape_and_cache on a device: one launch, slots are read and judged there. */
+#ifndef AITERI_GPU_CACHE_C
+#define AITERI_GPU_CACHE_C
+
+#include "launch.c"
+#include "../api_ops.h"
+
+static void aiteri_gpu_fill_cache_side(aiteri_gpu_cache_side *s, const aiter_tensor *src,
+                                       const aiter_tensor *cache, const aiter_tensor *scale)
+{
+    s->src = (uint64_t)(uintptr_t)src->data;
+    s->cache = (uint64_t)(uintptr_t)cache->data;
+    s->src_stride_token = src->stride[0];
+    s->src_stride_head = src->stride[1];
+    s->cache_stride_block = cache->stride[0];
+    s->cache_stride_token = cache->stride[1];
+    s->cache_stride_head = cache->stride[2];
+    s->dim = (int32_t)src->shape[2];
+    if (scale->ndim == 0) return;
+    s->scale = (uint64_t)(uintptr_t)scale->data;
+    s->scale_stride_block = scale->ndim == 3 ? scale->stride[0] : 0;
+    s->scale_stride_token = scale->ndim == 3 ? scale->stride[1] : 0;
+    s->scale_stride_head = scale->ndim == 3       ? scale->stride[2]
+                           : scale->shape[0] == 1 ? 0
+                                                  : scale->stride[0];
+}
+
+static aiter_status aiteri_gpu_check_cache_strides(const aiteri_gpu_call *c,
+                                                   const aiter_reshape_and_cache_args *a)
+{
+    static const char *const name[4] = {"k", "v", "k_cache", "v_cache"};
+    const aiter_tensor *const tensor[4] = {&a->k, &a->v, &a->k_cache, &a->v_cache};
+    for (int i = 0; i < 4; i++) {
+        const int32_t last = tensor[i]->ndim - 1;
+        if (tensor[i]->shape[last] > 1 && tensor[i]->stride[last] != 1)
+            return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                               "%s.%s: its last stride is %lld, on a device it must be 1", c->op,
+                               name[i], (long long)tensor[i]->stride[last]);
+    }
+    return AITER_OK;
+}
+
+/* Shapes were checked. */
+static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
+                                         const aiter_reshape_and_cache_args *a)
+{
+    aiteri_gpu_reshape_and_cache x;
+    aiteri_gpu_want want;
+    aiteri_current was;
+    int32_t row;
+    memset(&want, 0, sizeof want);
+    want.op = AITERI_GPU_OP_reshape_and_cache;
+    want.arch = c->gpu->device->arch_bit;
+    want.q = a->k.dtype;
+    want.kv = a->k_cache.dtype;
+    want.dq = (int32_t)a->k.shape[2];
+    want.dv = (int32_t)a->v.shape[2];
+    want.scales = a->quant != AITER_QUANT_CONVERT;
+    AITERI_TRY(aiteri_gpu_check_cache_strides(c, a));
+    AITERI_TRY(aiteri_gpu_need_row(c, &want, &row));
+    memset(&x, 0, sizeof x);
+    aiteri_gpu_fill_cache_side(&x.k, &a->k, &a->k_cache, &a->k_scale);
+    aiteri_gpu_fill_cache_side(&x.v, &a->v, &a->v_cache, &a->v_scale);
+    x.slot_mapping = (uint64_t)(uintptr_t)a->slot_mapping.data;
+    x.slot_stride = a->slot_mapping.stride[0];
+    x.tokens = a->k.shape[0];
+    x.slots = a->k_cache.shape[0] * a->k_cache.shape[1];
+    x.heads = (int32_t)a->k.shape[1];
+    x.page_size = (int32_t)a->k_cache.shape[1];
+    x.slot_bits = aiter_dtype_bits(a->slot_mapping.dtype);
+    x.quant = (int32_t)a->quant;
+    if (x.tokens == 0) return AITER_OK;
+    AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
+    const aiter_status status =
+        aiteri_gpu_launch(c, row, aiteri_ceil_div(x.tokens, aiteri_gpu_rows_table[row].rows), &x);
+    aiteri_device_leave(c->gpu->device, &was);
+    return status;
+}
+
+#endif /* AITERI_GPU_CACHE_C */

@@ -1,0 +1,152 @@
+/* registry.c -- the kernels that exist, from kernels/instances.def, and which of them a call takes.
+ */
+#ifndef AITERI_GPU_REGISTRY_C
+#define AITERI_GPU_REGISTRY_C
+
+#include "../base/dtype.c"
+#include "../../kernels/instances.def"
+
+/* The words of instances.def as numbers. */
+enum {
+    AITERI_GPU_OP_flash_fwd,
+    AITERI_GPU_OP_paged_decode,
+    AITERI_GPU_OP_combine,
+    AITERI_GPU_OP_reshape_and_cache,
+    AITERI_GPU_OP_merge_attn_states,
+    AITERI_GPU_OPS,
+
+    AITERI_GPU_ARCH_GFX90A = 1, /* bits: a row may serve several */
+    AITERI_GPU_ARCH_GFX942 = 2,
+    AITERI_GPU_ARCH_GFX950 = 4,
+    AITERI_GPU_ARCH_CDNA = 7,
+    AITERI_GPU_ARCH_SM80 = 8,
+
+    AITERI_GPU_TYPE_any = AITER_DTYPE_UNSET,
+    AITERI_GPU_TYPE_f32 = AITER_F32,
+    AITERI_GPU_TYPE_f16 = AITER_F16,
+    AITERI_GPU_TYPE_bf16 = AITER_BF16,
+    AITERI_GPU_TYPE_i8 = AITER_I8,
+
+    AITERI_GPU_CLASS_plain = 0,
+    AITERI_GPU_CLASS_general = 1,
+    AITERI_GPU_SCALES_none = 0,
+    AITERI_GPU_SCALES_row = 1,
+    AITERI_GPU_SOURCE_dense = 0,
+    AITERI_GPU_SOURCE_any = 1
+};
+
+typedef struct aiteri_gpu_row {
+    const char *symbol, *unit, *op_name; /* unit: what is compiled together */
+    uint8_t op, archs, q, kv, out, scales, general, any_source;
+    int32_t dq, dv, threads, rows, keys, lds_bytes;
+} aiteri_gpu_row;
+
+#define AITERI_GPU_ROW(op, arch, q, kv, out, dq, dv, layout, scales, kind, source, threads, rows, \
+                       keys, lds, waves)                                                          \
+    {"aiteri_" #op "_" #q "_" #kv "_" #out "_" #dq "_" #dv "_" #kind,                             \
+     #op "_" #q "_" #kv "_" #dq "_" #dv,                                                          \
+     #op,                                                                                         \
+     AITERI_GPU_OP_##op,                                                                          \
+     AITERI_GPU_ARCH_##arch,                                                                      \
+     AITERI_GPU_TYPE_##q,                                                                         \
+     AITERI_GPU_TYPE_##kv,                                                                        \
+     AITERI_GPU_TYPE_##out,                                                                       \
+     AITERI_GPU_SCALES_##scales,                                                                  \
+     AITERI_GPU_CLASS_##kind,                                                                     \
+     AITERI_GPU_SOURCE_##source,                                                                  \
+     dq,                                                                                          \
+     dv,                                                                                          \
+     threads,                                                                                     \
+     rows,                                                                                        \
+     keys,                                                                                        \
+     lds},
+static const aiteri_gpu_row aiteri_gpu_rows_table[] = {AITERI_GPU_ROWS(AITERI_GPU_ROW)};
+#undef AITERI_GPU_ROW
+
+enum {
+    AITERI_GPU_ROW_COUNT = (int)(sizeof aiteri_gpu_rows_table / sizeof aiteri_gpu_rows_table[0])
+};
+
+/* What a call needs of a kernel. */
+typedef struct aiteri_gpu_want {
+    int32_t op, arch; /* arch: one bit */
+    int32_t q, kv, out, dq, dv;
+    int32_t scales, general, any_source;
+} aiteri_gpu_want;
+
+/* In a row, type `any` and size 0 take everything. */
+static int aiteri_gpu_row_serves(const aiteri_gpu_row *r, const aiteri_gpu_want *w)
+{
+    return r->op == w->op && (r->archs & w->arch) && (!r->q || r->q == w->q) &&
+           (!r->kv || r->kv == w->kv) && (!r->out || r->out == w->out) &&
+           (!r->dq || r->dq >= w->dq) && (!r->dv || r->dv >= w->dv) && r->scales >= w->scales &&
+           r->general >= w->general && r->any_source >= w->any_source;
+}
+
+/* Smaller heads first, then the plainer kernel, then the one made for this chip alone. */
+static int aiteri_gpu_row_is_better(const aiteri_gpu_row *a, const aiteri_gpu_row *b)
+{
+    const int32_t size_a = a->dq + a->dv, size_b = b->dq + b->dv;
+    if (size_a != size_b) return size_a < size_b;
+    if (a->general != b->general) return a->general < b->general;
+    if (a->any_source != b->any_source) return a->any_source < b->any_source;
+    if (a->scales != b->scales) return a->scales < b->scales;
+    return (a->archs & (a->archs - 1)) == 0 && (b->archs & (b->archs - 1)) != 0;
+}
+
+/* The best row for a call; -1: none. */
+static int32_t aiteri_gpu_find_row(const aiteri_gpu_want *w)
+{
+    int32_t best = -1;
+    for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++) {
+        const aiteri_gpu_row *r = &aiteri_gpu_rows_table[i];
+        if (!aiteri_gpu_row_serves(r, w)) continue;
+        if (best < 0 || aiteri_gpu_row_is_better(r, &aiteri_gpu_rows_table[best])) best = i;
+    }
+    return best;
+}
+
+static const char *aiteri_gpu_op_name(int32_t op)
+{
+    for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++)
+        if (aiteri_gpu_rows_table[i].op == op) return aiteri_gpu_rows_table[i].op_name;
+    return "such";
+}
+
+static const char *aiteri_gpu_type_name(int32_t dtype)
+{
+    return dtype == AITERI_GPU_TYPE_any ? "any" : aiteri_dtype_name((aiter_dtype)dtype);
+}
+
+/* "bf16 bf16 bf16 128/128", the types and the head sizes of a row or a call. */
+static void aiteri_gpu_describe(char *text, size_t bytes, int32_t q, int32_t kv, int32_t out,
+                                int32_t dq, int32_t dv)
+{
+    snprintf(text, bytes, "%s %s %s %d/%d", aiteri_gpu_type_name(q), aiteri_gpu_type_name(kv),
+             aiteri_gpu_type_name(out), (int)dq, (int)dv);
+}
+
+/* NO_KERNEL: what is missing, and as many of those that exist as the text holds. */
+static aiter_status aiteri_gpu_no_row(aiter_context *ctx, const char *op, const char *arch,
+                                      const aiteri_gpu_want *w)
+{
+    char wanted[64], have[160] = "", one[64];
+    aiteri_gpu_describe(wanted, sizeof wanted, w->q, w->kv, w->out, w->dq, w->dv);
+    for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++) {
+        const aiteri_gpu_row *r = &aiteri_gpu_rows_table[i];
+        const size_t at = strlen(have);
+        if (r->op != w->op || !(r->archs & w->arch)) continue;
+        aiteri_gpu_describe(one, sizeof one, r->q, r->kv, r->out, r->dq, r->dv);
+        if (strstr(have, one)) continue;
+        if (at + strlen(one) + 8 > sizeof have) {
+            snprintf(have + at, sizeof have - at, ", ...");
+            break;
+        }
+        snprintf(have + at, sizeof have - at, "%s%s", at ? ", " : "", one);
+    }
+    return aiteri_fail(ctx, AITER_NO_KERNEL, "%s: no %s%s kernel %s for %s; it has: %s", op,
+                       w->general ? "general " : "", aiteri_gpu_op_name(w->op), wanted, arch,
+                       have[0] ? have : "none");
+}
+
+#endif /* AITERI_GPU_REGISTRY_C */
