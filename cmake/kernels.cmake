@@ -1,8 +1,10 @@
 # The GPU kernels: kernels/*.hip -> aiter_<chip>.co and aiter_<op>_<q>_<kv>_<dq>_<dv>.ptx, and the
 # library aiter_attn_kernels that carries them inside. Needs Zig 0.16, or clang and lld 20, or ROCm's
 # amdclang 20 (AMD chips alone); neither ROCm nor CUDA is used.
-add_executable(aiter_attn_abi_hash EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tools/abi_hash.c")
 option(AITER_ATTN_GPU_KERNELS "compile the GPU kernels" OFF)
+if(PROJECT_IS_TOP_LEVEL OR AITER_ATTN_GPU_KERNELS)
+  add_executable(aiter_attn_abi_hash EXCLUDE_FROM_ALL "${PROJECT_SOURCE_DIR}/tools/abi_hash.c")
+endif()
 if(NOT AITER_ATTN_GPU_KERNELS)
   return()
 endif()
@@ -174,6 +176,8 @@ if(PROJECT_IS_TOP_LEVEL)
   add_custom_target(gpu DEPENDS aiter_attn_gpu)
 endif()
 
+install(FILES ${gpu_files} DESTINATION "${CMAKE_INSTALL_DATADIR}/aiter_attn")
+
 # ---- the library that carries them ----
 
 if(CMAKE_EXECUTABLE_FORMAT STREQUAL "ELF")
@@ -186,7 +190,11 @@ if(CMAKE_EXECUTABLE_FORMAT STREQUAL "ELF")
   file(CONFIGURE OUTPUT "${gpu_dir}/embed_list.h" CONTENT "${list}" @ONLY)
   add_library(aiter_attn_kernels STATIC "${kernel_dir}/embed.c")
   add_library(aiter_attn::kernels ALIAS aiter_attn_kernels)
+  set_target_properties(aiter_attn_kernels PROPERTIES EXPORT_NAME kernels
+                        POSITION_INDEPENDENT_CODE ON)
   target_include_directories(aiter_attn_kernels PRIVATE "${gpu_dir}")
   set_source_files_properties("${kernel_dir}/embed.c" PROPERTIES OBJECT_DEPENDS "${gpu_dir}/checked")
   add_dependencies(aiter_attn_kernels aiter_attn_gpu)
+  install(TARGETS aiter_attn_kernels EXPORT aiter_attn
+          ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 endif()
