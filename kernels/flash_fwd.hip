@@ -151,8 +151,10 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
     AITERI_METHOD void weigh(const SourceRows &rows, int key, S &s)
     {
         const uint64_t pages = mapped(rows, key);
-        s.adjust(rule, row, seen, key, lane);
-        if (!all.holds_all(key, key + KEYS) || ~pages != 0) s.mask(seen, pages, key, lane);
+        const bool partial = !all.holds_all(key, key + KEYS) || ~pages != 0;
+        if (partial || rule.bias) s.look(seen, pages, key, lane);
+        s.adjust(rule, row, key, lane);
+        if (partial || rule.bias) s.mask();
         float shrink[M::LANE_ROWS];
         state.update(s, shrink);
         bool same = true;
@@ -167,7 +169,7 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
 
     AITERI_METHOD void add_values(Local<const u32x4> v, const S &s)
     {
-        if (any_lane(s.hidden != 0) && any_lane(tile_has_non_finite(v))) return add_guarded(v, s);
+        if (any_lane(s.any_hidden()) && any_lane(tile_has_non_finite(v))) return add_guarded(v, s);
 #pragma unroll
         for (int i = 0; i < S::STEPS; i++) {
             const typename M::Operand p = s.weights(i);
@@ -195,9 +197,9 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
             typename M::Acc count = {};
 #pragma unroll
             for (int i = 0; i < S::STEPS; i++) {
-                const typename M::Operand x = VTile::cols(v, d, i, lane);
+                const auto x = VTile::cols(v, d, i, lane);
                 o[d] = M::mma(s.weights(i), M::map(x, finite_or_zero<T>), o[d]);
-                count = M::mma(s.taking_part(i), M::map(x, census_code<T>), count);
+                count = M::mma(s.parts(i), M::map(x, census_code<T>), count);
             }
 #pragma unroll
             for (int e = 0; e < M::ELEMENTS; e++) o[d][e] += census_verdict(count[e]);
@@ -299,7 +301,7 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
                 float x[M::RUN];
 #pragma unroll
                 for (int i = 0; i < M::RUN; i++) x[i] = o[b][e + i];
-                if (M::row_of(e) == r) f(b * M::COLS + M::col(lane, e), x);
+                if (M::row_of(e) == r) f(b * M::COLS + M::col_of(e) + M::col_of_lane(lane), x);
             }
     }
 };

@@ -73,10 +73,8 @@ template <class T, int MATRIX_ROWS> struct Matrix {
 
     AITERI_METHOD static int row(int lane, int) { return lane % ROWS; }
     AITERI_METHOD static constexpr int row_of(int) { return 0; }
-    AITERI_METHOD static int col(int lane, int e)
-    {
-        return e / 4 * (4 * GROUPS) + lane / ROWS * 4 + e % 4;
-    }
+    AITERI_METHOD static constexpr int col_of(int e) { return e / 4 * (4 * GROUPS) + e % 4; }
+    AITERI_METHOD static int col_of_lane(int lane) { return lane / ROWS * 4; }
     AITERI_METHOD static bool leads(int lane) { return lane < ROWS; }
 
     AITERI_METHOD static Acc mma(Operand rows, Operand cols, Acc acc)

@@ -102,14 +102,14 @@ struct RowShape {
     }
 };
 
-/* Elements [8c, 8c + 8) of a row, zeros past its end. */
+/* Elements [8c, 8c + 8) of a row, zeros past its end. Rolled: it is rare, and code is not free. */
 AITERI_FN u32x4 load_chunk_slowly(Global<const uint16_t> row, int c, int dim)
 {
     u32x4 x = {0, 0, 0, 0};
-#pragma unroll
-    for (int e = 0; e < CHUNK; e++) {
-        const int d = c * CHUNK + e;
-        if (d < dim) x[e / 2] |= (uint32_t)row[d] << (e % 2 * 16);
+#pragma clang loop unroll(disable)
+    for (int d = c * CHUNK; d < c * CHUNK + CHUNK; d += 2) {
+        const uint32_t lo = d < dim ? row[d] : 0, hi = d + 1 < dim ? row[d + 1] : 0;
+        x = u32x4{x.y, x.z, x.w, hi << 16 | lo};
     }
     return x;
 }

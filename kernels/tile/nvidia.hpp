@@ -26,23 +26,24 @@ template <class T, class Acc> AITERI_FN void nvidia_mma(u32x4 a, uint32_t b0, ui
             : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
 }
 
-/* Four 8 x 8 matrices of 16-bit elements; lane i gives the address of row i % 8 of matrix i / 8. */
-AITERI_FN u32x4 nvidia_ldmatrix(Local<const u32x4> at)
+/* Four 8 x 8 matrices of 16-bit elements; lane i gives the address of row i % 8 of matrix i / 8.
+ * bytes is a constant once loops are unrolled, and so costs no register. */
+AITERI_FN u32x4 nvidia_ldmatrix(Local<const u32x4> at, int bytes)
 {
     u32x4 x;
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4+%5];"
                  : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
-                 : "r"((uint32_t)(uint64_t)at)
+                 : "r"((uint32_t)(uint64_t)at), "i"(bytes)
                  : "memory");
     return x;
 }
 
-AITERI_FN u32x4 nvidia_ldmatrix_transposed(Local<const u32x4> at)
+AITERI_FN u32x4 nvidia_ldmatrix_transposed(Local<const u32x4> at, int bytes)
 {
     u32x4 x;
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4+%5];"
                  : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
-                 : "r"((uint32_t)(uint64_t)at)
+                 : "r"((uint32_t)(uint64_t)at), "i"(bytes)
                  : "memory");
     return x;
 }
@@ -56,7 +57,8 @@ template <class T, int MATRIX_ROWS> struct Matrix {
 
     AITERI_METHOD static int row(int lane, int r) { return lane / 4 + 8 * r; }
     AITERI_METHOD static constexpr int row_of(int e) { return e / 2 % 2; }
-    AITERI_METHOD static int col(int lane, int e) { return e / 4 * 8 + lane % 4 * 2 + e % 2; }
+    AITERI_METHOD static constexpr int col_of(int e) { return e / 4 * 8 + e % 2; }
+    AITERI_METHOD static int col_of_lane(int lane) { return lane % 4 * 2; }
     AITERI_METHOD static bool leads(int lane) { return lane % 4 == 0; }
 
     AITERI_METHOD static Acc mma(Operand rows, Operand cols, Acc acc)
@@ -119,8 +121,9 @@ template <class M, int KEYS, int D> struct KeyTile : NvidiaTile<KEYS, D> {
     AITERI_METHOD static typename M::Operand cols(Local<const u32x4> tile, int block, int step,
                                                   int lane)
     {
-        const int key = block * 16 + lane / 16 * 8 + lane % 8;
-        return nvidia_ldmatrix(tile + KeyTile::place(key, step * 2 + lane / 8 % 2));
+        const int key = lane / 16 * 8 + lane % 8;
+        return nvidia_ldmatrix(tile + KeyTile::place(key, step * 2 + lane / 8 % 2),
+                               block * 16 * KeyTile::CHUNKS * 16);
     }
 };
 
@@ -128,8 +131,8 @@ template <class M, int KEYS, int D> struct ValueTile : NvidiaTile<KEYS, D> {
     AITERI_METHOD static typename M::Operand cols(Local<const u32x4> tile, int block, int step,
                                                   int lane)
     {
-        const int key = step * 16 + lane % 16;
-        return nvidia_ldmatrix_transposed(tile + ValueTile::place(key, block * 2 + lane / 16));
+        return nvidia_ldmatrix_transposed(tile + ValueTile::place(lane % 16, block * 2 + lane / 16),
+                                          step * 16 * ValueTile::CHUNKS * 16);
     }
 };
 

@@ -42,26 +42,45 @@ struct ScoreRule {
 /* The scores of one wave's rows and one tile of keys, as one lane holds them. */
 template <class M, int KEYS> struct Scores {
     enum { BLOCKS = KEYS / M::COLS, COUNT = BLOCKS * M::ELEMENTS, STEPS = KEYS / M::STEP };
-    static_assert(COUNT <= 32 && KEYS <= 64, "hidden and mapped are one bit each");
+    static_assert(KEYS <= 64, "a key is one bit");
     float at[COUNT];
-    uint32_t hidden; /* bit i: element i does not take part */
+    /* Of each row: bit key_of(i) is set if element i takes part. */
+    uint64_t visible[M::LANE_ROWS];
 
-    AITERI_METHOD static int key(int lane, int i)
+    /* Element i belongs to key key_of(i) + M::col_of_lane(lane) of the tile. */
+    AITERI_METHOD static constexpr int key_of(int i)
     {
-        return i / M::ELEMENTS * M::COLS + M::col(lane, i % M::ELEMENTS);
+        return i / M::ELEMENTS * M::COLS + M::col_of(i % M::ELEMENTS);
     }
     AITERI_METHOD static constexpr int row_of(int i) { return M::row_of(i % M::ELEMENTS); }
+    AITERI_METHOD bool takes_part(int i) const { return visible[row_of(i)] >> key_of(i) & 1; }
 
     AITERI_METHOD void take(const typename M::Acc *s, const ScoreRule &rule)
     {
-        hidden = 0;
 #pragma unroll
         for (int i = 0; i < COUNT; i++) at[i] = s[i / M::ELEMENTS][i % M::ELEMENTS] * rule.factor;
+#pragma unroll
+        for (int r = 0; r < M::LANE_ROWS; r++) visible[r] = ~(uint64_t)0;
     }
 
-    /* Softcap, bias, ALiBi. row: query tokens, seen: their keys, first: key of column 0. */
-    AITERI_METHOD void adjust(const ScoreRule &rule, const int *row, const KeyRange *seen,
-                              int first, int lane)
+    /* Says which keys take part; mapped: bit j is clear where key first + j is in no page. */
+    AITERI_METHOD void look(const KeyRange *seen, uint64_t mapped, int first, int lane)
+    {
+#pragma unroll
+        for (int r = 0; r < M::LANE_ROWS; r++)
+            visible[r] = (seen[r].bits(first) & mapped) >> M::col_of_lane(lane);
+    }
+
+    AITERI_METHOD bool any_hidden() const
+    {
+        bool hidden = false;
+#pragma unroll
+        for (int i = 0; i < COUNT; i++) hidden = !takes_part(i) || hidden;
+        return hidden;
+    }
+
+    /* Softcap, bias, ALiBi. row: query tokens, first: key of column 0. */
+    AITERI_METHOD void adjust(const ScoreRule &rule, const int *row, int first, int lane)
     {
         if (rule.plain) return;
         if (rule.softcap > 0.0f) {
@@ -69,11 +88,12 @@ template <class M, int KEYS> struct Scores {
 #pragma unroll
             for (int i = 0; i < COUNT; i++) at[i] = rule.softcap * tanh(at[i] * inverse);
         }
-        if (rule.bias) add_bias(rule, row, seen, first, lane);
+        const int key = first + M::col_of_lane(lane);
+        if (rule.bias) add_bias(rule, row, key);
         if (rule.slope != 0.0f) {
 #pragma unroll
             for (int i = 0; i < COUNT; i++) {
-                const int distance = row[row_of(i)] + rule.delta - first - key(lane, i);
+                const int distance = row[row_of(i)] + rule.delta - key - key_of(i);
                 at[i] -= rule.slope * (float)(distance < 0 ? -distance : distance);
             }
         }
@@ -81,38 +101,24 @@ template <class M, int KEYS> struct Scores {
         for (int i = 0; i < COUNT; i++) at[i] *= LOG2_E;
     }
 
-    /* Of visible keys alone: what lies elsewhere need not be there. -infinity hides a key. */
-    AITERI_METHOD void add_bias(const ScoreRule &rule, const int *row, const KeyRange *seen,
-                                int first, int lane)
+    /* Of visible keys alone: what lies elsewhere need not be there, so it is not read. -infinity
+     * hides a key. */
+    AITERI_METHOD void add_bias(const ScoreRule &rule, const int *row, int key)
     {
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
-            const int j = first + key(lane, i), r = row_of(i);
-            float bias = minus_infinity();
-            if (seen[r].holds(j))
-                bias = load_element(rule.bias, row[r] * rule.bias_token + j * rule.bias_key,
-                                    rule.bias_dtype);
+            const int r = row_of(i);
+            const int64_t place = row[r] * rule.bias_token + (key + key_of(i)) * rule.bias_key;
+            const float bias = load_element(rule.bias, takes_part(i) ? place : 0, rule.bias_dtype);
             at[i] += bias;
-            if (is_minus_infinity(bias)) hide(i);
+            if (is_minus_infinity(bias)) visible[r] &= ~((uint64_t)1 << key_of(i));
         }
     }
 
-    AITERI_METHOD void hide(int i)
-    {
-        at[i] = minus_infinity();
-        hidden |= 1u << i;
-    }
-
-    /* mapped: bit j is clear where key first + j is in no page. */
-    AITERI_METHOD void mask(const KeyRange *seen, uint64_t mapped, int first, int lane)
+    AITERI_METHOD void mask()
     {
 #pragma unroll
-        for (int i = 0; i < COUNT; i++)
-            if (!seen[row_of(i)].holds(first + key(lane, i))) hide(i);
-        if (~mapped == 0) return;
-#pragma unroll
-        for (int i = 0; i < COUNT; i++)
-            if (!(mapped >> key(lane, i) & 1)) hide(i);
+        for (int i = 0; i < COUNT; i++) at[i] = takes_part(i) ? at[i] : minus_infinity();
     }
 
     AITERI_METHOD typename M::Operand weights(int step) const
@@ -120,12 +126,12 @@ template <class M, int KEYS> struct Scores {
         return M::weights(at + M::OPERAND * step);
     }
     /* 1 where a key takes part. */
-    AITERI_METHOD typename M::Operand taking_part(int step) const
+    AITERI_METHOD typename M::Operand parts(int step) const
     {
         float one[M::OPERAND];
 #pragma unroll
         for (int e = 0; e < M::OPERAND; e++)
-            one[e] = hidden >> (M::OPERAND * step + e) & 1 ? 0.0f : 1.0f;
+            one[e] = takes_part(M::OPERAND * step + e) ? 1.0f : 0.0f;
         return M::weights(one);
     }
 };

@@ -43,6 +43,12 @@ AITERI_FN Sequence sequence_of(const aiteri_gpu_attention &a, int b)
 
 /* ---- masks ---- */
 
+AITERI_FN uint64_t bits_below(int n)
+{
+    const uint64_t below = ((uint64_t)1 << (n & 63)) - 1;
+    return n <= 0 ? 0 : n >= 64 ? ~(uint64_t)0 : below;
+}
+
 /* Keys [0, sink) and [lo, hi). */
 struct KeyRange {
     int sink, lo, hi;
@@ -51,6 +57,11 @@ struct KeyRange {
     AITERI_METHOD bool meets(int first, int end) const
     {
         return (first < hi && end > lo && lo < hi) || first < sink;
+    }
+    /* Of keys [first, first + 64). */
+    AITERI_METHOD uint64_t bits(int first) const
+    {
+        return (bits_below(hi - first) & ~bits_below(lo - first)) | bits_below(sink - first);
     }
     AITERI_METHOD bool holds_all(int first, int end) const { return first >= lo && end <= hi; }
 };

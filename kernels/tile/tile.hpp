@@ -11,9 +11,9 @@
  *     s[b] = M::mma(q, KeyTile<M, KEYS, D>::cols(lds_k, b, step, lane), s[b]);
  *
  * Element e of block b on a lane is row M::row(lane, M::row_of(e)), of which the lane has
- * LANE_ROWS, and column b * COLS + M::col(lane, e). RUN elements from a multiple of RUN on lie side
- * by side in one row. A row is spread over several lanes: M::row_max and row_sum join them, leads()
- * is true in one of them.
+ * LANE_ROWS, and column b * COLS + M::col_of(e) + M::col_of_lane(lane). RUN elements from a
+ * multiple of RUN on lie side by side in one row. A row is spread over several lanes: M::row_max
+ * and row_sum join them, leads() is true in one of them.
  *
  * All scores of a lane as one array p: elements [OPERAND * i, OPERAND * (i + 1)) converted by
  * M::weights are the row operand of keys [STEP * i, STEP * (i + 1)), whatever the layout:
