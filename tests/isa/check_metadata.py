@@ -1,12 +1,11 @@
-"""check_metadata.py KERNEL_FILES PARTS [--table]: what the compiler made of every AMD kernel.
+"""check_metadata.py KERNEL_FILES PARTS: what the compiler made of every AMD kernel.
 
 KERNEL_FILES is the program of tools/kernel_files.c, PARTS the folder with the assembly that the
 build keeps. Every instance of kernels/instances.def must use no scratch memory and no spills, have
 the workgroup size and at most the LDS of its row, and few enough registers and LDS for the waves
 per SIMD that the row promises. Inline assembly may be arithmetic on vector registers alone: the
 compiler orders and delays everything else only where it can see it. A plain flash kernel must not
-wait for all its loads inside its hot loop. --table prints what docs/ shows."""
-import argparse
+wait for all its loads inside its hot loop."""
 import collections
 import pathlib
 import re
@@ -106,37 +105,18 @@ def read_parts(folder):
     return kernels
 
 
-def table_row(kernel, row):
-    short = row.symbol.removeprefix("aiteri_")
-    arch = kernel.number(".vgpr_count") - kernel.number(".agpr_count")
-    matrix = [sum(map(assembly.is_matrix, kernel.body(loop))) for loop in kernel.hot_loops()]
-    return (f"| {short} | {row.chip} | {arch} + {kernel.number('.agpr_count')} | "
-            f"{kernel.number('.sgpr_count')} | {kernel.number('.group_segment_fixed_size')} | "
-            f"{occupancy(kernel)} | {len(kernel.instructions)} | {max(matrix, default=0)} |")
-
-
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("program")
-    parser.add_argument("parts")
-    parser.add_argument("--table", action="store_true")
-    options = parser.parse_args()
-    kernels = read_parts(options.parts)
+    program, parts = sys.argv[1:]
+    kernels = read_parts(parts)
     failed = passed = 0
-    if options.table:
-        print("| kernel | chip | registers V + A | SGPR | LDS bytes | waves per SIMD | "
-              "instructions | MFMA in a hot loop |\n|---|---|---|---|---|---|---|---|")
-    for row in read_rows(options.program):
+    for row in read_rows(program):
         kernel = kernels.get((row.chip, row.symbol))
-        if kernel and options.table:
-            print(table_row(kernel, row))
         texts = complaints(kernel, row) if kernel else ["not compiled"]
         for text in texts:
             print(f"{row.chip} {row.symbol}: {text}", file=sys.stderr)
         failed += bool(texts)
         passed += not texts
-    if not options.table:
-        print(f"{passed} passed, {failed} failed")
+    print(f"{passed} passed, {failed} failed")
     sys.exit(failed > 0 or passed == 0)
 
 
