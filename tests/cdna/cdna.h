@@ -66,6 +66,10 @@ class Memory
   public:
     virtual ~Memory() = default;
     virtual Range find(uint64_t address) = 0;
+    /* With `watch` set run() tells every access of a lane that it carries out: whoever runs kernels
+     * side by side learns which bytes they share. */
+    bool watch = false;
+    virtual void touch(uint64_t, size_t, bool /* write */) {}
 };
 constexpr uint64_t private_begin = 0x7f0000000000;
 
