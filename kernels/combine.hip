@@ -4,7 +4,8 @@
 // Launch: one wave takes one row of split.rows; grid ceil(split.rows / ROWS) x 1 x 1 workgroups of
 // THREADS, ROWS being the instance's rows (THREADS / 64, on NVIDIA THREADS / 32). No dynamic LDS.
 // Needs split.rows == batch * heads_q * q_lengths.most and dim_v <= DV. Also right for count 1.
-#include "tile/sequence.hpp"
+#include "tile/finish.hpp"
+#include "tile/source.hpp"
 #include "tile/storage.hpp"
 
 namespace aiteri
@@ -23,52 +24,36 @@ struct MergedRow {
     }
 };
 
-/* The factor that turns a row's sums into its output, and its log-sum-exp. A row that saw nothing
- * gives 0 and -inf, or the sink: a logit without a value. */
-AITERI_FN float finish_state(const aiteri_gpu_score &score, int h, float m, float l, float *lse)
-{
-    const bool has_sink = score.sinks != 0;
-    const float sink =
-        has_sink ? global<const float>(score.sinks)[h * score.sinks_stride] : minus_infinity();
-    *lse = sink;
-    if (l == 0.0f) return 0.0f;
-    const float top = has_sink ? larger(m, sink) : m;
-    const float factor = top == m ? 1.0f : exp2((m - top) * LOG2_E);
-    const float sum = l * factor + (has_sink ? exp2((sink - top) * LOG2_E) : 0.0f);
-    *lse = top + LN_2 * log2(sum);
-    return factor / sum;
-}
-
 template <class Out, int DV> AITERI_FN void combine_row(const aiteri_gpu_attention &a, int64_t r)
 {
     constexpr int COLUMNS = DV / WAVE;
     const MergedRow row(a, r);
-    const TokenSpan q = token_span(a.q_lengths, row.b);
-    if (row.t >= q.length) return;
-    const int64_t keys = key_span(a, row.b).length, step = a.split.split_keys;
+    const Sequence s = sequence_of(a, row.b);
+    if (row.t >= s.seqlen_q) return;
+    const int64_t keys = s.seqlen_k, step = a.split.split_keys;
     const int splits = (int)smaller_of<int64_t>((keys + step - 1) / step, a.split.count);
     const Global<const float> ml = global<const float>(a.split.ml) + r * 2;
     const Global<const float> o = global<const float>(a.split.o) + r * a.dim_v;
     float m = minus_infinity(), l = 0.0f, sum[COLUMNS] = {};
-    for (int s = lane_id(); s < splits; s += WAVE) m = larger(m, ml[s * a.split.rows * 2]);
+    for (int i = lane_id(); i < splits; i += WAVE) m = larger(m, ml[i * a.split.rows * 2]);
 #pragma unroll
     for (int mask = WAVE / 2; mask > 0; mask /= 2) m = larger(m, lane_xor(m, mask));
 #pragma unroll 4
-    for (int s = 0; s < splits; s++) {
-        const float piece = ml[s * a.split.rows * 2 + 1]; /* 0: saw no key */
-        const float away = (ml[s * a.split.rows * 2] - m) * LOG2_E;
-        const float weight = piece == 0.0f ? 0.0f : exp2(away);
-        l += weight * piece;
+    for (int piece = 0; piece < splits; piece++) {
+        const Global<const float> state = ml + piece * a.split.rows * 2;
+        const float part = state[1]; /* 0: saw no key */
+        const float weight = part == 0.0f ? 0.0f : exp2((state[0] - m) * LOG2_E);
+        l += weight * part;
 #pragma unroll
         for (int i = 0; i < COLUMNS; i++) {
             const int d = smaller_of<int>(lane_id() + i * WAVE, a.dim_v - 1);
-            const float x = o[s * a.split.rows * a.dim_v + d];
-            sum[i] += piece == 0.0f ? 0.0f : weight * x;
+            const float x = o[piece * a.split.rows * a.dim_v + d];
+            sum[i] += part == 0.0f ? 0.0f : weight * x;
         }
     }
     float lse;
     const float factor = finish_state(a.score, row.h, m, l, &lse);
-    const int64_t token = q.start + row.t;
+    const int64_t token = s.q_start + row.t;
     const int64_t at =
         row.b * a.out.stride_batch + token * a.out.stride_token + row.h * a.out.stride_head;
 #pragma unroll

@@ -4,9 +4,10 @@
 // Launch: one wave takes one row (token, head); grid ceil(tokens * heads / ROWS) x 1 x 1 workgroups
 // of THREADS, ROWS being the instance's rows. No dynamic LDS. q, kv, out of the instance are the
 // types of a, b and out. Any dim. out may be a itself, or b, with equal strides.
-#include "tile/sequence.hpp"
 #include "tile/storage.hpp"
 #include "tile/wave.hpp"
+
+#include "args.h"
 
 namespace aiteri
 {

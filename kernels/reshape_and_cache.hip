@@ -4,8 +4,9 @@
 // Launch: one workgroup takes one token; grid tokens x 1 x 1 of THREADS. No dynamic LDS. q and kv
 // of the instance are the types of the new rows and of the cache: i8 goes with the two quantising
 // modes, everything else with CONVERT. Any dims. A slot outside [0, slots) is skipped.
-#include "tile/sequence.hpp"
 #include "tile/storage.hpp"
+
+#include "args.h"
 
 namespace aiteri
 {

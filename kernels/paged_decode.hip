@@ -1,0 +1,613 @@
+// paged_decode.hip -- attention of the few new tokens of a sequence over its pages: the query heads
+// of a kv head and the new tokens are packed into the rows of a matrix instruction, so a key is
+// loaded once for all of them.
+//
+// Launch: one workgroup of THREADS takes ROWS packed rows of one kv head of one sequence through
+// one split (both of the instance); a.tiles = ceil(group * q_lengths.most / ROWS); grid batch *
+// split.count * heads_k * a.tiles x 1 x 1. With split.count > 1 `combine` follows. On NVIDIA
+// dynamic shared memory: the row's lds.
+//
+// The waves of a workgroup deal the blocks of keys among themselves and meet once, at the end. A
+// wave has BUFFERS blocks in registers or on their way; a buffer is filled again as soon as it has
+// been used, so while one block is waited for, the loads of BUFFERS - 1 more are under way. Ids of
+// pages are read BUFFERS blocks before that.
+#include "tile/decode.hpp"
+#include "tile/finish.hpp"
+#include "tile/softmax.hpp"
+
+namespace aiteri
+{
+
+/* What a lane loads where there is nothing to load. */
+static __attribute__((device)) const u32x4 nothing_to_load = {0, 0, 0, 0};
+
+/* Blocks of keys that some row of a workgroup sees: those of the sink prefix, then the others. */
+struct BlockList {
+    int sink_first, sink_count, first, count;
+
+    /* Of keys [begin, end); begin is a multiple of the block. */
+    AITERI_METHOD static BlockList of(const KeyRange &seen, int begin, int end)
+    {
+        const int sink = smaller_of(seen.sink, end), hi = smaller_of(seen.hi, end);
+        const int lo = larger_of(seen.lo, begin);
+        BlockList b;
+        b.sink_first = begin / DECODE_KEYS;
+        b.sink_count = larger_of((sink + DECODE_KEYS - 1) / DECODE_KEYS - b.sink_first, 0);
+        b.first = larger_of(lo / DECODE_KEYS, b.sink_first + b.sink_count);
+        const int last = lo < hi ? (hi + DECODE_KEYS - 1) / DECODE_KEYS : 0;
+        b.count = b.sink_count + larger_of(last - b.first, 0);
+        return b;
+    }
+    AITERI_METHOD int key(int i) const
+    {
+        return (i < sink_count ? sink_first + i : first + i - sink_count) * DECODE_KEYS;
+    }
+};
+
+/* What one workgroup computes. */
+struct DecodeWork {
+    Sequence s;
+    int head, split, first, rows; /* head: of K and V; rows: packed ones from `first` on */
+
+    AITERI_METHOD static DecodeWork of(const aiteri_gpu_attention &a, int tile)
+    {
+        const int splits = larger_of(a.split.count, 1);
+        int id = workgroup_id();
+        DecodeWork w;
+        w.first = id % a.tiles * tile;
+        id /= a.tiles;
+        w.head = id % a.heads_k;
+        id /= a.heads_k;
+        w.split = id % splits;
+        w.s = sequence_of(a, id / splits);
+        w.rows = smaller_of(a.group * w.s.seqlen_q - w.first, tile);
+        return w;
+    }
+    AITERI_METHOD int token(const aiteri_gpu_attention &a, int r) const
+    {
+        return (first + r) / a.group;
+    }
+    AITERI_METHOD int query_head(const aiteri_gpu_attention &a, int r) const
+    {
+        return head * a.group + (first + r) % a.group;
+    }
+    /* Where row r of q or out stands, in elements. */
+    AITERI_METHOD int64_t place(const aiteri_gpu_attention &a, const aiteri_gpu_rows &x,
+                                int r) const
+    {
+        return s.index * x.stride_batch + (s.q_start + token(a, r)) * x.stride_token +
+               query_head(a, r) * x.stride_head;
+    }
+};
+
+/* The rows of K, or V, of one sequence and kv head. */
+struct PagedRows {
+    uint64_t base, scales;
+    int64_t outer, token, scale_outer, scale_token; /* bytes */
+
+    AITERI_METHOD static PagedRows of(const aiteri_gpu_source &x, int head, int element_bytes)
+    {
+        const uint64_t scales = x.scales + (uint64_t)(head * x.scale_stride_head * 4);
+        return {x.data + (uint64_t)(head * x.stride_head * element_bytes),
+                x.scales ? scales : 0,
+                x.stride_outer * element_bytes,
+                x.stride_token * element_bytes,
+                x.scale_stride_outer * 4,
+                x.scale_stride_token * 4};
+    }
+    /* May rows be read in pieces of `bytes`? */
+    AITERI_METHOD static bool whole_pieces(const aiteri_gpu_source &x, int dim, int element_bytes)
+    {
+        const uint64_t strides = (uint64_t)x.stride_outer | (uint64_t)x.stride_token |
+                                 (uint64_t)x.stride_head | (uint64_t)dim;
+        return strides % CHUNK == 0 && x.data % (uint64_t)(CHUNK * element_bytes) == 0;
+    }
+};
+
+template <class T, class KV, int DQ, int DV, int THREADS, int ROWS, int BUFFERS> struct Decode {
+    typedef DecodeFragments<T, KV, DQ, DV, ROWS> F;
+    typedef typename F::Raw Raw;
+    typedef typename Piece<KV>::Element Element;
+    typedef Matrix<T, 16> M; /* of its rows: how lanes share them */
+    enum {
+        WAVES = THREADS / WAVE,
+        LANE_ROWS = F::LANE_ROWS,
+        PLACES = 2 * DECODE_KEYS, /* of K and V: one a lane */
+        TILE_STRIDE = DECODE_CHUNK_COLUMNS + 4,
+        TILE_ROWS = ROWS,
+        TILE = 16 * TILE_STRIDE, /* floats of a wave's share of the sums */
+        STATES = WAVES * TILE,   /* then of each wave: state of its rows, V scale, places, scales */
+        SCALES_OF_V = STATES + WAVES * 2 * ROWS,
+        AT_PLACES = SCALES_OF_V + WAVES,
+        AT_SCALES = AT_PLACES + WAVES * 2 * PLACES,
+        LDS_FLOATS = AT_SCALES + WAVES * PLACES
+    };
+    static_assert(PLACES == WAVE, "a place and a scale for every lane");
+    static_assert(TILE * 4 >= DECODE_KEYS * DECODE_CHUNK_COLUMNS * sizeof(Element), "staged");
+
+    /* One block on its way: the ids of its lane's page run BUFFERS blocks ahead. */
+    struct Buffer {
+        typename F::Keys k;
+        typename F::Values v;
+        uint32_t mapped; /* bit j: key j is in a page */
+        float scale;     /* of the lane's place */
+        int id;
+    };
+
+    const aiteri_gpu_attention &a;
+    DecodeWork w;
+    Local<float> lds, staged, scales;
+    Local<uint64_t> places;
+    int lane, wave, end, count; /* end: keys, count: blocks of this wave */
+    BlockList blocks;
+    PagedRows rows; /* of K in lanes below DECODE_KEYS, of V in the others */
+    Global<const int32_t> table;
+    KeyRange all, seen[LANE_ROWS];
+    int position[LANE_ROWS];
+    float slope[LANE_ROWS], top[LANE_ROWS], sum[LANE_ROWS];
+    float scale_top; /* V scales are divided by it while the sums are formed */
+    typename F::Queries q;
+    typename F::Sums o;
+
+    AITERI_METHOD Decode(const aiteri_gpu_attention &args, const DecodeWork &work,
+                         Local<float> memory)
+        : a(args), w(work), lds(memory), lane(lane_id()), wave(wave_id()), scale_top(0.0f), o{}
+    {
+        staged = lds + wave * TILE;
+        places = (Local<uint64_t>)(lds + AT_PLACES) + wave * PLACES;
+        scales = lds + AT_SCALES + wave * PLACES;
+        const KeyRange first = visible_keys(a.mask, w.s, w.token(a, 0));
+        const KeyRange last = visible_keys(a.mask, w.s, w.token(a, w.rows - 1));
+        all = keys_of_all(first, last);
+        find_keys(keys_of_some(first, last));
+        for (int i = 0; i < LANE_ROWS; i++) {
+            const int r = smaller_of(line_of(lane) + LINES * i, w.rows - 1);
+            seen[i] = visible_keys(a.mask, w.s, w.token(a, r));
+            position[i] = w.token(a, r) + w.s.seqlen_k - w.s.seqlen_q;
+            slope[i] = 0.0f;
+            if (a.score.alibi)
+                slope[i] = global<const float>(
+                    a.score.alibi)[w.s.index * a.score.alibi_stride_batch +
+                                   w.query_head(a, r) * a.score.alibi_stride_head];
+            top[i] = minus_infinity();
+            sum[i] = 0.0f;
+        }
+    }
+
+    /* The blocks of this split, and this wave's of them: every WAVES-th. */
+    AITERI_METHOD void find_keys(const KeyRange &some)
+    {
+        const int64_t step = a.split.split_keys, from = w.split * step;
+        int64_t to =
+            smaller_of((int64_t)w.s.seqlen_k, (int64_t)a.pages.entries * a.pages.page_size);
+        if (a.split.count > 1) to = smaller_of(to, from + step);
+        const int begin = a.split.count > 1 ? (int)smaller_of(from, to) : 0;
+        end = (int)to;
+        blocks = BlockList::of(some, begin, end);
+        count = (blocks.count - wave + WAVES - 1) / WAVES;
+        table = global<const int32_t>(a.pages.table) + w.s.index * a.pages.stride_batch;
+        const PagedRows k = PagedRows::of(a.k, w.head, (int)sizeof(Element));
+        const PagedRows v = PagedRows::of(a.v, w.head, (int)sizeof(Element));
+        rows = lane < DECODE_KEYS ? k : v;
+    }
+
+    AITERI_METHOD void load_queries()
+    {
+        const RowShape shape =
+            RowShape::of(a.dim_q, a.q.data, a.q.stride_batch, a.q.stride_token, a.q.stride_head);
+#pragma unroll
+        for (int i = 0; i < LANE_ROWS; i++) {
+            const int r = line_of(lane) + LINES * i;
+            const Global<const uint16_t> row =
+                global<const uint16_t>(a.q.data) + w.place(a, a.q, smaller_of(r, w.rows - 1));
+#pragma unroll
+            for (int step = 0; step < F::STEPS; step++) {
+                const u32x4 x = load_chunk(row, F::key_column(lane, step) / CHUNK, shape);
+                q.x[step][i] = r < w.rows ? x : u32x4{0, 0, 0, 0};
+            }
+        }
+    }
+
+    /* The key of this lane's place in block n, or `end` where there is none. */
+    AITERI_METHOD int own_key(int n) const
+    {
+        const int i = wave + n * WAVES;
+        const int key = blocks.key(i) + lane % DECODE_KEYS;
+        return i < blocks.count ? smaller_of(key, end) : end;
+    }
+    AITERI_METHOD int load_id(int n) const
+    {
+        const int key = smaller_of(own_key(n), end - 1);
+        return table[(uint32_t)key / (uint32_t)a.pages.page_size * a.pages.stride_entry];
+    }
+
+    /* Where the rows of block n stand; its ids are in x. Then the ids of a later block. */
+    AITERI_METHOD void find_rows(Buffer &x, int n, int ahead)
+    {
+        const int key = own_key(n), in_page = (int)((uint32_t)key % (uint32_t)a.pages.page_size);
+        const bool here = (key < end) & ((uint32_t)x.id < (uint32_t)a.pages.num_blocks);
+        const uint64_t at =
+            rows.base + (uint64_t)(x.id * rows.outer) + (uint64_t)(in_page * rows.token);
+        wave_fence();
+        places[lane] = here ? at : 0;
+        wave_fence();
+        x.mapped = (uint32_t)ballot(here);
+        if constexpr (__is_same(KV, i8)) {
+            const uint64_t scale = rows.scales + (uint64_t)(x.id * rows.scale_outer) +
+                                   (uint64_t)(in_page * rows.scale_token);
+            const uint64_t none = (uint64_t)&nothing_to_load;
+            x.scale = *global<const float>(here ? scale : none);
+        }
+        x.id = load_id(n + ahead);
+    }
+
+    /* Eight elements of a row from a column on; zeros where there is no row or no such column. */
+    AITERI_METHOD Raw load_piece(uint64_t row, int column, int dim) const
+    {
+        const uint64_t at = row + (uint64_t)(column * (int)sizeof(Element));
+        const bool here = (row != 0) & (column < dim);
+        return *global<const Raw>(here ? at : (uint64_t)&nothing_to_load);
+    }
+
+    /* Columns [128 c, 128 c + 128) of the rows of K (side 0) or V to LDS, one by one. */
+    AITERI_METHOD void stage(int side, int c, int dim) const
+    {
+        const Local<Element> to = (Local<Element>)staged;
+        wave_fence();
+#pragma unroll 1
+        for (int i = lane; i < DECODE_KEYS * DECODE_CHUNK_COLUMNS; i += WAVE) {
+            const int column = c * DECODE_CHUNK_COLUMNS + i % DECODE_CHUNK_COLUMNS;
+            const uint64_t row = places[side * DECODE_KEYS + i / DECODE_CHUNK_COLUMNS];
+            Element x = 0;
+            if (row && column < dim) x = global<const Element>(row)[column];
+            to[i] = x;
+        }
+        wave_fence();
+    }
+    AITERI_METHOD Raw staged_piece(int key, int column) const
+    {
+        const Local<const Element> from = (Local<const Element>)staged;
+        return *(Local<const Raw>)(from + key * DECODE_CHUNK_COLUMNS +
+                                   column % DECODE_CHUNK_COLUMNS);
+    }
+
+    template <bool WHOLE> AITERI_METHOD void load_keys(Buffer &x) const
+    {
+#pragma unroll
+        for (int step = 0; step < F::STEPS; step++) {
+            const int column = F::key_column(lane, step);
+            if (!WHOLE && step * 32 % DECODE_CHUNK_COLUMNS == 0)
+                stage(0, step * 32 / DECODE_CHUNK_COLUMNS, a.dim_q);
+#pragma unroll
+            for (int t = 0; t < SETS; t++) {
+                const int key = key_of_set(lane, t);
+                x.k.x[t][step] =
+                    WHOLE ? load_piece(places[key], column, a.dim_q) : staged_piece(key, column);
+            }
+        }
+    }
+    template <bool WHOLE> AITERI_METHOD void load_values(Buffer &x) const
+    {
+#pragma unroll
+        for (int p = 0; p < F::PIECES; p++) {
+            const int column = F::value_column(lane, p);
+            if (!WHOLE && p * F::CHUNKS % F::PIECES == 0)
+                stage(1, p * F::CHUNKS / F::PIECES, a.dim_v);
+#pragma unroll
+            for (int e = 0; e < EACH; e++) {
+                const int key = key_of_quarter(lane, e);
+                x.v.x[p][e] = WHOLE ? load_piece(places[DECODE_KEYS + key], column, a.dim_v)
+                                    : staged_piece(key, column);
+            }
+        }
+    }
+
+    /* Rows that are not made of whole pieces are read one by one, and nothing ahead of its use. */
+    template <bool WHOLE> AITERI_METHOD void run()
+    {
+        if (count <= 0) return;
+        load_queries();
+        if constexpr (WHOLE && BUFFERS > 0) return run_ahead();
+        Buffer buffer;
+        buffer.id = load_id(0);
+        for (int n = 0; n < count; n++) {
+            typename F::Lane s;
+            find_rows(buffer, n, 1);
+            load_keys<WHOLE>(buffer);
+            F::scores(q, buffer.k, s);
+            load_values<WHOLE>(buffer);
+            weigh(s, blocks.key(wave + n * WAVES), buffer.mapped, buffer.scale);
+            F::add_values(o, s, buffer.v, w.rows > LINES);
+        }
+    }
+
+    AITERI_METHOD void run_ahead()
+    {
+        constexpr int AHEAD = BUFFERS > 0 ? BUFFERS : 1;
+        Buffer buffer[AHEAD];
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++) buffer[i].id = load_id(i);
+#pragma unroll
+        for (int i = 0; i < AHEAD; i++) {
+            find_rows(buffer[i], i, AHEAD);
+            load_keys<true>(buffer[i]);
+            load_values<true>(buffer[i]);
+        }
+        for (int n = 0; n < count; n += AHEAD)
+#pragma unroll
+            for (int i = 0; i < AHEAD; i++) step(buffer[i], n + i);
+    }
+
+    /* Block n, and the start of the block that follows in its buffer. The loads are the same on
+     * every path, so that the compiler can count them when it waits. */
+    AITERI_METHOD void step(Buffer &x, int n)
+    {
+        const uint32_t mapped = x.mapped;
+        const float scale = x.scale;
+        typename F::Lane s;
+        find_rows(x, n + BUFFERS, BUFFERS);
+        if (n < count) F::scores(q, x.k, s);
+        load_keys<true>(x);
+        if (n < count) {
+            weigh(s, blocks.key(wave + n * WAVES), mapped, scale);
+            F::add_values(o, s, x.v, w.rows > LINES);
+        }
+        load_values<true>(x);
+    }
+
+    /* Products become weights. */
+    AITERI_METHOD void weigh(typename F::Lane &s, int key, uint32_t mapped, float scale)
+    {
+        Local<const float> own = scales + quarter_of(lane) * EACH;
+        if constexpr (__is_same(KV, i8)) {
+            wave_fence();
+            scales[lane] = scale;
+            wave_fence();
+        }
+        adjust(s, key, own);
+        constexpr uint32_t EVERY = (uint32_t)(((uint64_t)1 << DECODE_KEYS) - 1);
+        if ((mapped & EVERY) != EVERY || !all.holds_all(key, key + DECODE_KEYS))
+            mask(s, key, mapped);
+        softmax(s, own + DECODE_KEYS);
+    }
+
+    /* Scales, softcap and ALiBi; scores end in units of log2 e. */
+    AITERI_METHOD void adjust(typename F::Lane &s, int key, Local<const float> k_scale) const
+    {
+        const bool plain = a.score.softcap <= 0.0f && !a.score.alibi;
+        const float factor = a.score.softmax_scale * (plain ? LOG2_E : 1.0f);
+        const float cap = a.score.softcap, inverse = 1.0f / cap;
+#pragma unroll
+        for (int e = 0; e < EACH; e++) {
+            const float scale = __is_same(KV, i8) ? k_scale[e] * factor : factor;
+#pragma unroll
+            for (int i = 0; i < LANE_ROWS; i++) s.x[i][e] *= scale;
+        }
+        if (plain) return;
+#pragma unroll
+        for (int e = 0; e < EACH; e++)
+#pragma unroll
+            for (int i = 0; i < LANE_ROWS; i++) {
+                float x = s.x[i][e];
+                if (cap > 0.0f) x = cap * tanh(x * inverse);
+                const int distance = position[i] - key - key_of_quarter(lane, e);
+                if (slope[i] != 0.0f) x -= slope[i] * (float)(distance < 0 ? -distance : distance);
+                s.x[i][e] = x * LOG2_E;
+            }
+    }
+
+    AITERI_METHOD void mask(typename F::Lane &s, int key, uint32_t mapped) const
+    {
+#pragma unroll
+        for (int e = 0; e < EACH; e++) {
+            const int j = key_of_quarter(lane, e);
+            const bool here = mapped >> j & 1;
+#pragma unroll
+            for (int i = 0; i < LANE_ROWS; i++)
+                if (!here || !seen[i].holds(key + j)) s.x[i][e] = minus_infinity();
+        }
+    }
+
+    /* Sums are rescaled when a maximum has grown by more than 2^8, so weights stay below 256. */
+    AITERI_METHOD void softmax(typename F::Lane &s, Local<const float> v_scale)
+    {
+        float most[LANE_ROWS], factor[LANE_ROWS], base[LANE_ROWS];
+        bool grown = false;
+#pragma unroll
+        for (int i = 0; i < LANE_ROWS; i++) {
+            most[i] = s.x[i][0];
+#pragma unroll
+            for (int e = 1; e < EACH; e++) most[i] = larger(most[i], s.x[i][e]);
+            most[i] = M::row_max(most[i]);
+            grown = grown || most[i] > top[i] + 8.0f;
+        }
+        float scale_now = scale_top;
+        if constexpr (__is_same(KV, i8)) {
+            float x = 0.0f;
+#pragma unroll
+            for (int e = 0; e < EACH; e++) x = larger(x, __builtin_fabsf(v_scale[e]));
+            scale_now = larger(scale_top, M::row_max(x));
+            grown = grown || scale_now > scale_top;
+        }
+        if (any_lane(grown)) {
+#pragma unroll
+            for (int i = 0; i < LANE_ROWS; i++) {
+                const float now = larger(top[i], most[i]);
+                factor[i] = now == top[i] ? 1.0f : exp2(top[i] - now);
+                sum[i] *= factor[i];
+                top[i] = now;
+                if (scale_now > scale_top) factor[i] *= scale_top / scale_now;
+            }
+            scale_top = scale_now;
+            F::rescale(o, factor, lane);
+        }
+        const float shrink = scale_top > 0.0f ? 1.0f / scale_top : 0.0f;
+#pragma unroll
+        for (int i = 0; i < LANE_ROWS; i++) base[i] = is_minus_infinity(top[i]) ? 0.0f : top[i];
+#pragma unroll
+        for (int e = 0; e < EACH; e++)
+#pragma unroll
+            for (int i = 0; i < LANE_ROWS; i++) {
+                s.x[i][e] = exp2(s.x[i][e] - base[i]);
+                sum[i] += s.x[i][e];
+                if constexpr (__is_same(KV, i8)) s.x[i][e] *= v_scale[e] * shrink;
+            }
+    }
+
+    /* ---- the waves' shares of a row, joined ---- */
+
+    AITERI_METHOD Local<float> wave_state(int from, int r) const
+    {
+        return lds + STATES + (from * ROWS + r) * 2;
+    }
+    AITERI_METHOD Local<float> wave_scale(int from) const { return lds + SCALES_OF_V + from; }
+
+    AITERI_METHOD void finish()
+    {
+#pragma unroll
+        for (int i = 0; i < LANE_ROWS; i++) {
+            const float all_keys = M::row_sum(sum[i]);
+            const Local<float> to = wave_state(wave, line_of(lane) + LINES * i);
+            if (quarter_of(lane) == 0) {
+                to[0] = top[i];
+                to[1] = all_keys;
+            }
+        }
+        if (lane == 0) *wave_scale(wave) = __is_same(KV, i8) ? scale_top : 1.0f;
+        wave_fence(); /* rows that were staged where the sums go have been read */
+#pragma unroll
+        for (int c = 0; c < F::CHUNKS; c++) {
+            F::store(o, c, staged, TILE_STRIDE, lane);
+            barrier();
+            constexpr int PER_ROW = DECODE_CHUNK_COLUMNS / CHUNK;
+            for (int i = thread_id(); i < ROWS * PER_ROW; i += THREADS)
+                if (i / PER_ROW < w.rows) join(i / PER_ROW, c, i % PER_ROW * CHUNK);
+            barrier();
+        }
+    }
+
+    /* Columns [column, column + 8) of chunk c of row r, of all waves in their order. */
+    AITERI_METHOD void join(int r, int c, int column)
+    {
+        float m = minus_infinity(), l = 0.0f;
+        float x[CHUNK] = {};
+#pragma unroll
+        for (int i = 0; i < WAVES; i++) m = larger(m, wave_state(i, r)[0]);
+        const float base = is_minus_infinity(m) ? 0.0f : m;
+#pragma unroll
+        for (int i = 0; i < WAVES; i++) {
+            const Local<const float> state = wave_state(i, r);
+            const Local<const float> from = lds + i * TILE + r * TILE_STRIDE + column;
+            const float weight = exp2(state[0] - base);
+            l += weight * state[1];
+#pragma unroll
+            for (int e = 0; e < CHUNK; e++) x[e] += weight * *wave_scale(i) * from[e];
+        }
+        column += c * DECODE_CHUNK_COLUMNS;
+        if (a.split.count > 1)
+            store_partial(r, column, m, l, x);
+        else
+            store_row(r, column, m, l, x);
+    }
+
+    AITERI_METHOD void store_partial(int r, int column, float m, float l, const float *x) const
+    {
+        const int64_t row =
+            ((int64_t)w.s.index * a.heads_q + w.query_head(a, r)) * a.q_lengths.most +
+            w.token(a, r) + w.split * a.split.rows;
+        const Global<float> to = global<float>(a.split.o) + row * a.dim_v;
+#pragma unroll
+        for (int e = 0; e < CHUNK; e++)
+            if (column + e < a.dim_v) to[column + e] = x[e];
+        if (column > 0) return;
+        const Global<float> state = global<float>(a.split.ml) + row * 2;
+        state[0] = m * LN_2;
+        state[1] = l;
+    }
+
+    AITERI_METHOD void store_row(int r, int column, float m, float l, const float *x) const
+    {
+        const int head = w.query_head(a, r);
+        float lse;
+        const float factor = finish_state(a.score, head, m * LN_2, l, &lse);
+        const RowShape shape = RowShape::of(a.dim_v, a.out.data, a.out.stride_batch,
+                                            a.out.stride_token, a.out.stride_head);
+        const Global<uint16_t> out = global<uint16_t>(a.out.data) + w.place(a, a.out, r) + column;
+        if (shape.chunked && column < a.dim_v)
+            *(Global<u32x4>)out =
+                u32x4{T::pack(x[0] * factor, x[1] * factor), T::pack(x[2] * factor, x[3] * factor),
+                      T::pack(x[4] * factor, x[5] * factor), T::pack(x[6] * factor, x[7] * factor)};
+        else
+#pragma unroll
+            for (int e = 0; e < CHUNK; e++)
+                if (column + e < a.dim_v) out[e] = T::round(x[e] * factor);
+        if (column == 0 && a.lse)
+            global<float>(a.lse)[w.s.index * a.lse_stride_batch + head * a.lse_stride_head +
+                                 (w.s.q_start + w.token(a, r)) * a.lse_stride_token] = lse;
+    }
+};
+
+template <class D> AITERI_FN void paged_decode(const aiteri_gpu_attention &a, Local<float> lds)
+{
+    const DecodeWork w = DecodeWork::of(a, D::TILE_ROWS);
+    if (w.rows <= 0) return;
+    if (w.split > 0 && w.split * a.split.split_keys >= w.s.seqlen_k) return;
+    D decode(a, w, lds);
+    if (PagedRows::whole_pieces(a.k, a.dim_q, (int)sizeof(typename D::Element)) &&
+        PagedRows::whole_pieces(a.v, a.dim_v, (int)sizeof(typename D::Element)))
+        decode.template run<true>();
+    else
+        decode.template run<false>();
+    decode.finish();
+}
+
+#if defined(__AMDGCN__)
+AITERI_FN const aiteri_gpu_attention *kernel_arguments()
+{
+    typedef const __attribute__((address_space(4))) aiteri_gpu_attention Arguments;
+    return (const aiteri_gpu_attention *)(Arguments *)__builtin_amdgcn_kernarg_segment_ptr();
+}
+#elif !defined(__NVPTX__)
+AITERI_FN const aiteri_gpu_attention *kernel_arguments() { return nullptr; }
+#endif
+
+/* Registers are there for so many blocks at a time. */
+constexpr int decode_buffers(int dq, int dv)
+{
+    const bool small = dq + dv <= 256;
+    return WAVE == 64 ? (small ? 3 : 1) : (small ? 1 : 0);
+}
+
+} // namespace aiteri
+
+/* On NVIDIA the launch says how much shared memory there is. */
+#if defined(__NVPTX__)
+extern __attribute__((shared)) float aiteri_dynamic[];
+#define AITERI_DECODE_LDS(name, floats) float *const name = aiteri_dynamic;
+#define AITERI_DECODE_WAVES
+#define AITERI_DECODE_ARGS(name) const __attribute__((grid_constant)) aiteri_gpu_attention name
+#define AITERI_DECODE_READ(name) name
+#else
+#define AITERI_DECODE_LDS(name, floats) __attribute__((shared)) float name[floats];
+#define AITERI_DECODE_WAVES             __attribute__((amdgpu_waves_per_eu(1, 1)))
+/* The arguments are read where they are needed: all of them at once do not fit the registers. */
+#define AITERI_DECODE_ARGS(name)        const aiteri_gpu_attention
+#define AITERI_DECODE_READ(name)        *aiteri::kernel_arguments()
+#endif
+
+#define AITERI_PAGED_DECODE(op, arch, q, kv, out, dq, dv, layout, scales, kind, source, threads, \
+                            rows, keys, lds, waves)                                              \
+    AITERI_KERNEL(threads)                                                                       \
+    AITERI_DECODE_WAVES void aiteri_##op##_##q##_##kv##_##out##_##dq##_##dv##_##kind(            \
+        AITERI_DECODE_ARGS(a))                                                                   \
+    {                                                                                            \
+        typedef aiteri::Decode<aiteri::q, aiteri::kv, dq, dv, threads, rows,                     \
+                               aiteri::decode_buffers(dq, dv)>                                   \
+            D;                                                                                   \
+        static_assert(__is_same(aiteri::q, aiteri::out) &&                                       \
+                          keys == D::WAVES * aiteri::DECODE_KEYS && lds == D::LDS_FLOATS * 4,    \
+                      "instances.def states the geometry");                                      \
+        AITERI_DECODE_LDS(memory, D::LDS_FLOATS)                                                 \
+        aiteri::paged_decode<D>(AITERI_DECODE_READ(a), (aiteri::Local<float>)memory);            \
+    }
+AITERI_ROWS(AITERI_PAGED_DECODE)
