@@ -27,6 +27,7 @@ struct Places {
 bool inside_allocation(Wave &w, const Inst &i, u64 at, u32 bytes, bool write, char **p)
 {
     *p = w.machine->at(at, bytes, write);
+    if (*p && w.machine->memory->watch) w.machine->memory->touch(at, bytes, write);
     if (*p) return true;
     w.machine->report(w, i, "%s of %u bytes at %#llx, outside of every allocation",
                       write ? "write" : "read", bytes, static_cast<unsigned long long>(at));
