@@ -5,7 +5,8 @@ build keeps. Every instance of kernels/instances.def must use no scratch memory 
 the workgroup size and at most the LDS of its row, and few enough registers and LDS for the waves
 per SIMD that the row promises. Inline assembly may be arithmetic on vector registers alone: the
 compiler orders and delays everything else only where it can see it. A plain flash kernel must not
-wait for all its loads inside its hot loop."""
+wait for all its loads inside its hot loop. paged_decode must load keys and values by 16 bytes, not
+through LDS, and keep the loads of a block in flight whenever it waits."""
 import collections
 import pathlib
 import re
@@ -16,6 +17,8 @@ import assembly
 
 Row = collections.namedtuple("Row", "chip file symbol arguments kind threads lds waves")
 
+BLOCK_KEYS = 32  # what a wave of paged_decode loads at once
+TYPE_BYTES = {"f16": 2, "bf16": 2, "f32": 4, "i8": 1}
 LDS_BYTES = {"gfx90a": 65536, "gfx942": 65536, "gfx950": 163840}  # of a compute unit
 LDS_STEP = {"gfx90a": 512, "gfx942": 512, "gfx950": 1280}  # in which it is given out
 REGISTERS, REGISTER_STEP, MOST_WAVES, SIMDS = 512, 8, 8, 4
@@ -59,6 +62,48 @@ def inline_complaint(instruction):
     return None
 
 
+def bytes_of(instruction):
+    """Of a lane, by the end of the name."""
+    width = re.search(r"_(b|dwordx|dword|ushort|sshort|short|ubyte|sbyte|byte)(\d*)(_d16|$)", instruction.name)
+    kind, count = width.group(1), int(width.group(2) or 1)
+    return {"b": count // 8, "dwordx": 4 * count, "dword": 4}.get(kind, 2 if "short" in kind else 1)
+
+
+def decode_complaints(kernel, row):
+    """What keeps the steady loop of paged_decode from streaming: the one that loads most. A load
+    takes 8 elements of a row, 16 bytes of f16 and bf16. Heads of 256 have no registers for more
+    than two blocks: their waits are not judged."""
+    kv, dq, dv = re.match(r"aiteri_paged_decode_\w+?_(\w+?)_\w+?_(\d+)_(\d+)_", row.symbol).groups()
+    row_bytes = 8 * TYPE_BYTES[kv]
+    block = BLOCK_KEYS * (int(dq) + int(dv)) // (64 * 8)
+    bodies = [kernel.body(loop) for loop in kernel.hot_loops()]
+
+    def loads(body):
+        return [i for i in body if re.match(r"(global|buffer|flat)_load", i.name)]
+
+    def wide(body):
+        return sum(bytes_of(i) == row_bytes for i in loads(body))
+
+    body = max(bodies, key=wide, default=[])
+    if not wide(body) or wide(body) % block:
+        yield f"{wide(body)} loads of {row_bytes} bytes in the steady loop, a block takes {block}"
+        return
+    for load in loads(body):
+        if re.search(r"\blds\b|_lds_", load.name + " " + load.operands):
+            yield f"a load to LDS (line {load.line})"
+        if load.name.startswith("flat"):
+            yield f"a flat load (line {load.line})"
+        if bytes_of(load) not in (row_bytes, 4):  # 4: an entry of the block table, a scale
+            yield f"a load of {bytes_of(load)} bytes (line {load.line})"
+    written = sum(bytes_of(i) for i in body if i.name.startswith("ds_write"))
+    if written > row_bytes * wide(body) // 4:
+        yield f"{written} bytes of a lane go to LDS, beside {row_bytes * wide(body)} loaded"
+    for instruction in body if int(dv) <= 128 else []:
+        left = assembly.wait_count(instruction, "vmcnt")
+        if left is not None and left < block:
+            yield f"vmcnt({left}), a block takes {block} loads (line {instruction.line})"
+
+
 def complaints(kernel, row):
     """Everything that is wrong with a kernel, as texts."""
     found = []
@@ -93,6 +138,8 @@ def complaints(kernel, row):
             for instruction in kernel.body(loop):
                 if assembly.wait_count(instruction, "vmcnt") == 0:
                     found.append(f"vmcnt(0) in the hot loop (line {instruction.line})")
+    if row.symbol.startswith("aiteri_paged_decode") and row.chip != "gfx90a":
+        found += decode_complaints(kernel, row)
     return found
 
 

@@ -76,8 +76,25 @@ CHANGES = [
 ALLOWED = ["v_add_u32 v4, v5, v6", "s_nop 0", "s_setprio 1", "v_bfe_u32 v4, v5, 16, 1"]
 
 
+# The same kernel as paged_decode: a loop over one block of 32 keys, 8 + 8 loads.
+DECODE = "aiteri_paged_decode_bf16_bf16_bf16_128_128_general"
+LOAD = "\tbuffer_load_dwordx4 v[0:3], v8, s[0:3], 0 offen\n"
+STREAM = TEXT.replace(KERNEL, DECODE).replace(LOAD, 16 * LOAD + "\tglobal_load_dword v9, v[10:11], off\n"
+                                              + "\tds_write_b64 v9, v[10:11]\n")
+STREAM = STREAM.replace("vmcnt(4)", "vmcnt(16)")
+DECODE_CHANGES = [
+    (LOAD, "", "15 loads of 16 bytes"),
+    (LOAD, LOAD.replace("offen", "offen lds"), "a load to LDS"),
+    ("global_load_dword v9", "flat_load_dword v9", "a flat load"),
+    ("global_load_dword v9", "global_load_ushort v9", "a load of 2 bytes"),
+    ("ds_write_b64 v9", "ds_write_b64 v9, v[0:1]\n\t" * 8 + "ds_write_b64 v9", "go to LDS"),
+    ("vmcnt(16)", "vmcnt(15)", "vmcnt(15), a block takes 16"),
+]
+
+
 def found_in(text):
-    return check_metadata.complaints(assembly.parse(text)[KERNEL], ROW)
+    (kernel,) = assembly.parse(text).values()
+    return check_metadata.complaints(kernel, ROW._replace(symbol=kernel.name))
 
 
 def main():
@@ -85,6 +102,9 @@ def main():
     for old, new, word in CHANGES:
         assert TEXT.count(old) == 1, old
         checks.append((f"{new}: {word}", any(word in found for found in found_in(TEXT.replace(old, new)))))
+    checks.append(("the stream is fine", found_in(STREAM) == []))
+    for old, new, word in DECODE_CHANGES:
+        checks.append((f"{new}: {word}", any(word in found for found in found_in(STREAM.replace(old, new, 1)))))
     for code in ALLOWED:
         checks.append((code, found_in(TEXT.replace("v_perm_b32 v4, v5, v6, v7", code)) == []))
     failed = [name for name, holds in checks if not holds]
