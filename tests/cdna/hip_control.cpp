@@ -23,20 +23,18 @@ const char *setting(const char *name)
 
 Control::Control()
 {
+    if (const char *count = setting("CDNA_DEVICES")) devices = std::clamp(std::atoi(count), 0, 16);
     if (const char *name = setting("CDNA_CHIP")) {
-        bool known = false;
-        for (Chip each : {Chip::gfx90a, Chip::gfx942, Chip::gfx950})
-            if (std::strcmp(name, name_of(each)) == 0) {
-                chip = each;
-                known = true;
-            }
-        if (!known) {
+        const Chip all[] = {Chip::gfx90a, Chip::gfx942, Chip::gfx950};
+        auto found = std::find_if(std::begin(all), std::end(all),
+                                  [&](Chip each) { return !std::strcmp(name, name_of(each)); });
+        if (found == std::end(all)) {
             report(std::string("CDNA_CHIP=") + name + ": no chip of the emulator, so no device");
             devices = 0;
+        } else {
+            chip = *found;
         }
     }
-    if (const char *count = setting("CDNA_DEVICES"))
-        devices = std::min(devices, std::clamp(std::atoi(count), 0, 16));
     const char *start = setting("CDNA_SEED");
     seed(start ? std::strtoull(start, nullptr, 0) : 0);
     if (const char *list = setting("CDNA_FAIL")) read_failures(list);

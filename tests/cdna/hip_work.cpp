@@ -3,6 +3,7 @@
 #include "hip_state.h"
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 namespace cdna::hip
@@ -10,29 +11,42 @@ namespace cdna::hip
 namespace
 {
 
-/* The memory of one launch: blocks of its device, pinned ones that were mapped for it, and notes
- * of what it asked for beside them. */
+/* The memory of one launch: blocks of its device, and pinned ones that were mapped for it. */
 class View : public Memory
 {
   public:
-    View(Heap &heap, int device) : heap_(heap), device_(device) {}
+    View(Heap &heap, int device, Footprint *footprint)
+        : heap_(heap), device_(device), footprint_(footprint)
+    {
+        watch = footprint != nullptr;
+    }
     Range find(uint64_t address) override
     {
         Block *block = heap_.find(address);
-        if (block && block->live && (block->device == device_ || block->mapped)) {
-            seen.insert(block);
-            return {block->address, block->address + block->bytes, block->host, true};
-        }
-        if (strays.size() < 8) strays.insert(address);
-        return {address, address, nullptr, false};
+        if (!block || !block->live || (block->device != device_ && !block->mapped))
+            return {address, address, nullptr, false};
+        seen.insert(block);
+        return {block->address, block->address + block->bytes, block->host, true};
+    }
+    void touch(uint64_t address, size_t bytes, bool write) override
+    {
+        if (address < private_begin) footprint_->touch(address, bytes, write);
     }
     std::set<Block *> seen;
-    std::set<uint64_t> strays;
 
   private:
     Heap &heap_;
     int device_;
+    Footprint *footprint_;
 };
+
+/* The address that a report of the core says lies outside of every allocation; 0: says no such. */
+uint64_t stray_address(const std::string &report)
+{
+    size_t end = report.find(", outside of every allocation");
+    size_t at = end == std::string::npos ? end : report.rfind("0x", end);
+    return at == std::string::npos ? 0 : std::strtoull(report.c_str() + at, nullptr, 16);
+}
 
 std::string hexadecimal(uint64_t value)
 {
@@ -59,23 +73,23 @@ void Queue::run_launch(Operation &op)
 {
     Work &work = op.work;
     Control &control = face_.control;
-    std::string name = "kernel " + work.what.kernel->name + ": ";
+    const std::string &name = work.what.kernel->name;
     if (!work.module->loaded)
-        face_.blame(work.device, false, name + "its module was unloaded while the launch waited");
-    View view(face_.heap, work.device);
+        face_.blame(work.device, false, name + ": its module was unloaded while it was queued");
+    View view(face_.heap, work.device, lanes_in_use_.size() > 1 ? &op.footprint : nullptr);
     Options options;
     options.seed = control.random();
-    if (control.nop_kernel == work.what.kernel->name) options.nop_address = control.nop_address;
+    if (control.nop_kernel == name) options.nop_address = control.nop_address;
     Result result = cdna::run(work.what, view, options);
     clock_ += double(result.wave_instructions) * 1e-6;
     control.count("wave_instructions", result.wave_instructions);
     for (auto &entry : result.executed) control.executed(entry.first, entry.second);
     for (Block *block : view.seen) block->version++;
-    for (auto &report : result.reports) face_.blame(work.device, false, name + report);
-    if (result.reports.empty()) return;
-    for (uint64_t address : view.strays)
-        face_.blame(work.device, true,
-                    name + hexadecimal(address) + " is " + face_.heap.describe(address));
+    for (auto &report : result.reports) {
+        uint64_t stray = stray_address(report);
+        face_.blame(work.device, stray != 0,
+                    stray ? report + ", " + face_.heap.describe(stray) : report);
+    }
 }
 
 /* The bytes behind an address that was good when the operation was queued, or nullptr. */
