@@ -145,6 +145,7 @@ bool parse_operand(std::string s, char type, Operand &o)
             o.*w.flag = true;
             s = s.substr(strlen(w.open), s.size() - strlen(w.open) - 1);
         }
+    if (starts(s, "lit(")) s = s.substr(4, s.size() - 5);
     return parse_register(s, o) || parse_special(s, o) || parse_constant(s, type, o);
 }
 

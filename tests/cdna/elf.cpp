@@ -143,19 +143,22 @@ Kernel kernel_of(const Value &v)
     return k;
 }
 
-void read_note(Image &image, uint64_t at, uint64_t bytes)
+/* One note per linked object. */
+void read_notes(Image &image, uint64_t at, uint64_t end)
 {
     Reader r{image.file};
-    uint64_t name = r.get<uint32_t>(at), size = r.get<uint32_t>(at + 4),
-             type = r.get<uint32_t>(at + 8);
-    uint64_t body = at + 12 + (name + 3) / 4 * 4;
-    if (r.bad || type != 32 || body > image.file.size() || size > image.file.size() - body) return;
-    if (body + size > at + bytes) return;
-    Pack pack{image.file.data() + body, image.file.data() + body + size};
-    Value root = pack.any(0);
-    auto list = root.fields.find("amdhsa.kernels");
-    if (pack.bad || list == root.fields.end()) return;
-    for (const Value &v : list->second.list) image.kernels_.push_back(kernel_of(v));
+    for (uint64_t next; at + 12 <= end; at = next) {
+        uint64_t name = r.get<uint32_t>(at), size = r.get<uint32_t>(at + 4);
+        uint64_t body = at + 12 + (name + 3) / 4 * 4, type = r.get<uint32_t>(at + 8);
+        next = body + (size + 3) / 4 * 4;
+        if (r.bad || body + size > image.file.size()) return;
+        if (type != 32) continue; /* NT_AMDGPU_METADATA */
+        Pack pack{image.file.data() + body, image.file.data() + body + size};
+        Value root = pack.any(0);
+        auto list = root.fields.find("amdhsa.kernels");
+        if (pack.bad || list == root.fields.end()) return;
+        for (const Value &v : list->second.list) image.kernels_.push_back(kernel_of(v));
+    }
 }
 
 bool load_segments(Image &image, Reader &r)
@@ -166,7 +169,7 @@ bool load_segments(Image &image, Reader &r)
         uint64_t to = r.get<uint64_t>(p + 16), bytes = r.get<uint64_t>(p + 32);
         uint64_t size = r.get<uint64_t>(p + 40);
         if (r.bad) return false;
-        if (type == 4) read_note(image, offset, bytes);
+        if (type == 4) read_notes(image, offset, offset + bytes);
         if (type != 1) continue;
         if (offset > image.file.size() || bytes > image.file.size() - offset) return false;
         if (to > (1u << 30) || size > (1u << 30) || bytes > size) return false;
