@@ -4,7 +4,7 @@
 #ifndef CDNA_HIP_CALLS_H
 #define CDNA_HIP_CALLS_H
 
-#define HIP_CALLS(CALL)                                                                         \
+#define HIP_PLAIN_CALLS(CALL)                                                                   \
     CALL(hipInit, (unsigned flags))                                                             \
     CALL(hipDriverGetVersion, (int *version))                                                   \
     CALL(hipRuntimeGetVersion, (int *version))                                                  \
@@ -16,9 +16,7 @@
     CALL(hipDeviceGetName, (char *name, int bytes, int device))                                 \
     CALL(hipDeviceTotalMem, (size_t *bytes, int device))                                        \
     CALL(hipMemGetInfo, (size_t *unused, size_t *total))                                        \
-    CALL(hipMalloc, (void **pointer, size_t bytes))                                             \
     CALL(hipFree, (void *pointer))                                                              \
-    CALL(hipHostMalloc, (void **pointer, size_t bytes, unsigned flags))                         \
     CALL(hipHostFree, (void *pointer))                                                          \
     CALL(hipMemcpy, (void *to, const void *from, size_t bytes, int kind))                       \
     CALL(hipMemcpyHtoD, (void *to, void *from, size_t bytes))                                   \
@@ -65,6 +63,13 @@
     CALL(hipGraphExecDestroy, (GraphExec * exec))                                               \
     CALL(hipGetLastError, (void))                                                               \
     CALL(hipPeekAtLastError, (void))
+
+/* AMD's header has C++ templates of the same names beside these. */
+#define HIP_OVERLOADED_CALLS(CALL)                  \
+    CALL(hipMalloc, (void **pointer, size_t bytes)) \
+    CALL(hipHostMalloc, (void **pointer, size_t bytes, unsigned flags))
+
+#define HIP_CALLS(CALL) HIP_PLAIN_CALLS(CALL) HIP_OVERLOADED_CALLS(CALL)
 
 /* Not in the headers of HIP 5, or with a structure there that is 1472 bytes here. */
 #define HIP_NEWER_CALLS(CALL)                                \
