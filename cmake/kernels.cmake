@@ -119,7 +119,7 @@ add_dependencies(aiter_attn_kernel_files aiter_attn_abi_hash_is_current)
 set(gpu_flags -std=c++17 -O3 -Wall -Wextra -Werror -I "${kernel_dir}")
 set(gpu_files)
 
-# kernels/<source>.hip -> <output>, assembly of `chip`, with the driver's flags in ARGN.
+# <source> (HIP) -> <output>, assembly of `chip`; ARGN: flags of the driver.
 function(aiter_attn_gpu_assembly source chip output)
   get_filename_component(name "${output}" NAME_WE)
   if(chip MATCHES "^gfx")
@@ -131,39 +131,51 @@ function(aiter_attn_gpu_assembly source chip output)
   endif()
   add_custom_command(OUTPUT "${output}"
     COMMAND ${gpu_clang} ${target} ${gpu_flags} ${ARGN} -Xclang -dependency-file -Xclang "${output}.d"
-            -Xclang -MT -Xclang "${output}" -S "${kernel_dir}/${source}.hip" -o "${output}"
-    DEPENDS "${kernel_dir}/${source}.hip" aiter_attn_abi_hash_is_current DEPFILE "${output}.d"
+            -Xclang -MT -Xclang "${output}" -S "${source}" -o "${output}"
+    DEPENDS "${source}" aiter_attn_abi_hash_is_current DEPFILE "${output}.d"
     COMMENT "${name}.${chip}.s" VERBATIM)
 endfunction()
 
-foreach(chip IN LISTS gpu_chips)
-  list(REMOVE_DUPLICATES units_${chip})
+# AMD: the assembly files in ARGN -> <output>, a code object.
+function(aiter_attn_gpu_code_object chip output)
   set(objects)
+  foreach(assembly IN LISTS ARGN)
+    string(REGEX REPLACE "s$" "o" object "${assembly}")
+    list(APPEND objects "${object}")
+    get_filename_component(name "${object}" NAME)
+    add_custom_command(OUTPUT "${object}"
+      COMMAND ${gpu_clang} --target=amdgcn-amd-amdhsa -mcpu=${chip} -c "${assembly}" -o "${object}"
+      DEPENDS "${assembly}" COMMENT "${name}" VERBATIM)
+  endforeach()
+  get_filename_component(name "${output}" NAME)
+  add_custom_command(OUTPUT "${output}" COMMAND ${gpu_lld} -shared ${objects} -o "${output}"
+    DEPENDS ${objects} COMMENT "${name}" VERBATIM)
+endfunction()
+
+foreach(chip IN LISTS gpu_chips)
+  set(parts)
   if(chip MATCHES "^gfx")
-    list(PREPEND units_${chip} abi_hash)
-    set(op_of_abi_hash abi_hash)
+    set(parts "${gpu_dir}/parts/abi_hash.${chip}.s")
+    aiter_attn_gpu_assembly("${kernel_dir}/abi_hash.hip" ${chip} "${parts}")
   endif()
+  list(REMOVE_DUPLICATES units_${chip})
   foreach(unit IN LISTS units_${chip})
-    set(part "${gpu_dir}/parts/${unit}.${chip}")
+    set(part "${gpu_dir}/parts/${unit}.${chip}.s")
     string(STRIP "${rows_${chip}_${unit}}" rows)
-    aiter_attn_gpu_assembly(${op_of_${unit}} ${chip} "${part}.s" "-DAITERI_ROWS(ROW)=${rows}")
+    aiter_attn_gpu_assembly("${kernel_dir}/${op_of_${unit}}.hip" ${chip} "${part}"
+                            "-DAITERI_ROWS(ROW)=${rows}")
     if(chip MATCHES "^gfx")
-      add_custom_command(OUTPUT "${part}.o"
-        COMMAND ${gpu_clang} --target=amdgcn-amd-amdhsa -mcpu=${chip} -c "${part}.s" -o "${part}.o"
-        DEPENDS "${part}.s" COMMENT "${unit}.${chip}.o" VERBATIM)
-      list(APPEND objects "${part}.o")
+      list(APPEND parts "${part}")
     else()
       set(file "${gpu_dir}/aiter_${unit}.ptx")
-      add_custom_command(OUTPUT "${file}" COMMAND aiter_attn_kernel_files stamp "${part}.s" "${file}"
-        DEPENDS aiter_attn_kernel_files "${part}.s" COMMENT "aiter_${unit}.ptx" VERBATIM)
+      add_custom_command(OUTPUT "${file}" COMMAND aiter_attn_kernel_files stamp "${part}" "${file}"
+        DEPENDS aiter_attn_kernel_files "${part}" COMMENT "aiter_${unit}.ptx" VERBATIM)
       list(APPEND gpu_files "${file}")
     endif()
   endforeach()
-  if(objects)
-    set(file "${gpu_dir}/aiter_${chip}.co")
-    add_custom_command(OUTPUT "${file}" COMMAND ${gpu_lld} -shared ${objects} -o "${file}"
-      DEPENDS ${objects} COMMENT "aiter_${chip}.co" VERBATIM)
-    list(APPEND gpu_files "${file}")
+  if(parts)
+    aiter_attn_gpu_code_object(${chip} "${gpu_dir}/aiter_${chip}.co" ${parts})
+    list(APPEND gpu_files "${gpu_dir}/aiter_${chip}.co")
   endif()
 endforeach()
 

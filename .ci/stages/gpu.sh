@@ -1,13 +1,19 @@
 # gpu: the kernels compiled with Zig 0.16 by CMake, for one chip with the other compilers; what the
-# compiler made of them; the library that carries them.
+# compiler made of them; the library that carries them; the emulator and its own tests.
 . .ci/lib.sh
-need cc=gcc cmake=cmake make=make clang-22=clang-22 ld.lld-22=lld-22
+need cc=gcc c++=g++ cmake=cmake make=make clang-22=clang-22 ld.lld-22=lld-22 llvm-objdump-22=llvm-22
 need_zig
 build=$PWD/$dir/build
 configure="cmake -S . -DAITER_ATTN_GPU_KERNELS=ON -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release"
 job_counted "all kernels, Zig by CMake" \
     "$configure -B $build -DAITER_ATTN_GPU_COMPILER=$zig &&
      cmake --build $build -j$jobs --target gpu aiter_attn_kernels && echo 1 passed, 0 failed"
+run_jobs
+job_counted "the emulator" "cmake --build $build -j$jobs --target cdna_tests && echo 1 passed, 0 failed"
+run_jobs
+for program in "$build"/cdna_test_*; do
+    job_counted "$(basename "$program")" "CDNA_TEST_CODE=$build/cdna $program"
+done
 run_jobs
 files="$build/aiter_attn_kernel_files"
 job_counted "the assembly of every kernel" "python3 tests/isa/check_metadata.py $files $build/kernels/parts"
