@@ -9227,12 +9227,14 @@ static aiter_status aiteri_driver_failed(aiter_context *ctx, const aiteri_driver
         if (d->cuda_error_name(code, &name) != AITERI_GPU_SUCCESS) name = NULL;
         if (d->cuda_error_string(code, &text) != AITERI_GPU_SUCCESS) text = NULL;
     }
-    return aiteri_fail(ctx, aiteri_driver_status(code), "%s: %s failed with %d, %s (%s)%s", op,
+    const aiter_status status = aiteri_driver_status(code);
+    return aiteri_fail(ctx, status, "%s: %s failed with %d, %s (%s)%s", op,
                        aiteri_driver_symbol(d, field), code, name ? name : "no name",
                        text ? text : "no text",
                        aiteri_driver_is_lost(code)
                            ? ": earlier work failed and the device is lost; the CPU still works"
-                           : "");
+                       : status == AITER_NO_DEVICE ? ": it finds no device to use"
+                                                   : "");
 }
 
 /* Leaves the calling function with the failure of one driver call, if it failed. */
@@ -9289,7 +9291,7 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
  *   layout  nhd: [.., tokens, heads, dim] by strides
  *   scales  none, or row: one f32 per token and head (strides 0 where it does not vary)
  *   class   plain: full or causal and nothing else; general: every mask and score option
- *   source  dense, or any: dense, packed and paged
+ *   source  dense, paged, or any: dense, packed and paged
  *   threads per workgroup, rows: query rows of a workgroup, keys: of one step, lds: bytes,
  *   waves: per SIMD (AMD) that registers and LDS must allow
  * What does not matter to an op is `any` or 0. combine takes the results of every type and Dq; the
@@ -9336,7 +9338,23 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(reshape_and_cache, SM80, f32, bf16, any, 0, 0, nhd, none, general, any, 128, 1, 0, 0, 0) \
     ROW(reshape_and_cache, SM80, f32, i8, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0) \
     ROW(reshape_and_cache, SM80, f16, i8, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0) \
-    ROW(reshape_and_cache, SM80, bf16, i8, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0)
+    ROW(reshape_and_cache, SM80, bf16, i8, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0) \
+    ROW(paged_decode, CDNA, bf16, bf16, bf16, 128, 128, nhd, none, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, bf16, bf16, bf16, 128, 128, nhd, none, general, paged, 128, 16, 64, 35856, 0) \
+    ROW(paged_decode, CDNA, bf16, bf16, bf16, 256, 256, nhd, none, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, bf16, bf16, bf16, 256, 256, nhd, none, general, paged, 128, 8, 64, 35600, 0) \
+    ROW(paged_decode, CDNA, bf16, i8, bf16, 128, 128, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, bf16, i8, bf16, 128, 128, nhd, row, general, paged, 128, 16, 64, 35856, 0) \
+    ROW(paged_decode, CDNA, bf16, i8, bf16, 256, 256, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, bf16, i8, bf16, 256, 256, nhd, row, general, paged, 128, 8, 64, 35600, 0) \
+    ROW(paged_decode, CDNA, f16, f16, f16, 128, 128, nhd, none, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, f16, f16, f16, 128, 128, nhd, none, general, paged, 128, 16, 64, 35856, 0) \
+    ROW(paged_decode, CDNA, f16, f16, f16, 256, 256, nhd, none, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, f16, f16, f16, 256, 256, nhd, none, general, paged, 128, 8, 64, 35600, 0) \
+    ROW(paged_decode, CDNA, f16, i8, f16, 128, 128, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, f16, i8, f16, 128, 128, nhd, row, general, paged, 128, 16, 64, 35856, 0) \
+    ROW(paged_decode, CDNA, f16, i8, f16, 256, 256, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, f16, i8, f16, 256, 256, nhd, row, general, paged, 128, 8, 64, 35600, 0)
 
 /* The words of instances.def as numbers. */
 enum {
@@ -9363,13 +9381,14 @@ enum {
     AITERI_GPU_CLASS_general = 1,
     AITERI_GPU_SCALES_none = 0,
     AITERI_GPU_SCALES_row = 1,
-    AITERI_GPU_SOURCE_dense = 0,
-    AITERI_GPU_SOURCE_any = 1
+    AITERI_GPU_SOURCE_any = 0, /* in a row: takes each; in a call: packed */
+    AITERI_GPU_SOURCE_dense = 1,
+    AITERI_GPU_SOURCE_paged = 2
 };
 
 typedef struct aiteri_gpu_row {
     const char *symbol, *unit, *op_name; /* unit: what is compiled together */
-    uint8_t op, archs, q, kv, out, scales, general, any_source;
+    uint8_t op, archs, q, kv, out, scales, general, source;
     int32_t dq, dv, threads, rows, keys, lds_bytes;
 } aiteri_gpu_row;
 
@@ -9403,7 +9422,7 @@ enum {
 typedef struct aiteri_gpu_want {
     int32_t op, arch; /* arch: one bit */
     int32_t q, kv, out, dq, dv;
-    int32_t scales, general, any_source;
+    int32_t scales, general, source;
 } aiteri_gpu_want;
 
 /* In a row, type `any` and size 0 take everything. */
@@ -9412,7 +9431,7 @@ static int aiteri_gpu_row_serves(const aiteri_gpu_row *r, const aiteri_gpu_want 
     return r->op == w->op && (r->archs & w->arch) && (!r->q || r->q == w->q) &&
            (!r->kv || r->kv == w->kv) && (!r->out || r->out == w->out) &&
            (!r->dq || r->dq >= w->dq) && (!r->dv || r->dv >= w->dv) && r->scales >= w->scales &&
-           r->general >= w->general && r->any_source >= w->any_source;
+           r->general >= w->general && (!r->source || r->source == w->source);
 }
 
 /* Smaller heads first, then the plainer kernel, then the one made for this chip alone. */
@@ -9421,7 +9440,7 @@ static int aiteri_gpu_row_is_better(const aiteri_gpu_row *a, const aiteri_gpu_ro
     const int32_t size_a = a->dq + a->dv, size_b = b->dq + b->dv;
     if (size_a != size_b) return size_a < size_b;
     if (a->general != b->general) return a->general < b->general;
-    if (a->any_source != b->any_source) return a->any_source < b->any_source;
+    if (a->source != b->source) return a->source > b->source;
     if (a->scales != b->scales) return a->scales < b->scales;
     return (a->archs & (a->archs - 1)) == 0 && (b->archs & (b->archs - 1)) != 0;
 }
@@ -9779,7 +9798,7 @@ static void aiteri_device_release(aiteri_device *d)
 
 // >>abi_hash    (kernels/abi_hash.h)
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
-#define AITERI_GPU_ABI_HASH 0xb8223aa74b7ccf74ull
+#define AITERI_GPU_ABI_HASH 0x2ccf9ffbdaba0a6dull
 
 enum { AITERI_GPU_FILE_NAME_BYTES = 96 };
 
@@ -11811,7 +11830,9 @@ static aiteri_gpu_want aiteri_gpu_want_of(const aiteri_gpu *g, const aiteri_prob
     w.dv = p->v.dim;
     w.scales = p->k.scales.data || p->v.scales.data;
     w.general = !aiteri_gpu_is_plain(p);
-    w.any_source = p->block_table || p->cu_seqlens_q || p->cu_seqlens_k;
+    w.source = p->block_table                       ? AITERI_GPU_SOURCE_paged
+               : p->cu_seqlens_q || p->cu_seqlens_k ? AITERI_GPU_SOURCE_any
+                                                    : AITERI_GPU_SOURCE_dense;
     return w;
 }
 
@@ -12023,7 +12044,7 @@ static aiter_status aiteri_gpu_attention_launch(const aiteri_gpu_call *c, const 
         const int64_t rows = s->rows * s->splits;
         aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_combine);
         char *scratch;
-        want.general = want.scales = want.any_source = 0;
+        want.general = want.scales = 0;
         AITERI_TRY(aiteri_gpu_need_row(c, &want, &combine));
         AITERI_TRY(aiteri_gpu_scratch(c, workspace, workspace_bytes,
                                       aiteri_gpu_partial_bytes(p, rows), &scratch));
@@ -12124,6 +12145,7 @@ static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_reshape_and_cache;
     want.arch = c->gpu->device->arch_bit;
+    want.source = AITERI_GPU_SOURCE_paged;
     want.q = a->k.dtype;
     want.kv = a->k_cache.dtype;
     want.dq = (int32_t)a->k.shape[2];
@@ -12237,6 +12259,7 @@ static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_merge_attn_states;
     want.arch = c->gpu->device->arch_bit;
+    want.source = AITERI_GPU_SOURCE_dense;
     want.q = a->out_a.dtype;
     want.kv = a->out_b.dtype;
     want.out = a->out.dtype;

@@ -40,7 +40,9 @@ static aiteri_gpu_want aiteri_gpu_want_of(const aiteri_gpu *g, const aiteri_prob
     w.dv = p->v.dim;
     w.scales = p->k.scales.data || p->v.scales.data;
     w.general = !aiteri_gpu_is_plain(p);
-    w.any_source = p->block_table || p->cu_seqlens_q || p->cu_seqlens_k;
+    w.source = p->block_table                       ? AITERI_GPU_SOURCE_paged
+               : p->cu_seqlens_q || p->cu_seqlens_k ? AITERI_GPU_SOURCE_any
+                                                    : AITERI_GPU_SOURCE_dense;
     return w;
 }
 
@@ -252,7 +254,7 @@ static aiter_status aiteri_gpu_attention_launch(const aiteri_gpu_call *c, const 
         const int64_t rows = s->rows * s->splits;
         aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_combine);
         char *scratch;
-        want.general = want.scales = want.any_source = 0;
+        want.general = want.scales = 0;
         AITERI_TRY(aiteri_gpu_need_row(c, &want, &combine));
         AITERI_TRY(aiteri_gpu_scratch(c, workspace, workspace_bytes,
                                       aiteri_gpu_partial_bytes(p, rows), &scratch));

@@ -167,12 +167,14 @@ static aiter_status aiteri_driver_failed(aiter_context *ctx, const aiteri_driver
         if (d->cuda_error_name(code, &name) != AITERI_GPU_SUCCESS) name = NULL;
         if (d->cuda_error_string(code, &text) != AITERI_GPU_SUCCESS) text = NULL;
     }
-    return aiteri_fail(ctx, aiteri_driver_status(code), "%s: %s failed with %d, %s (%s)%s", op,
+    const aiter_status status = aiteri_driver_status(code);
+    return aiteri_fail(ctx, status, "%s: %s failed with %d, %s (%s)%s", op,
                        aiteri_driver_symbol(d, field), code, name ? name : "no name",
                        text ? text : "no text",
                        aiteri_driver_is_lost(code)
                            ? ": earlier work failed and the device is lost; the CPU still works"
-                           : "");
+                       : status == AITER_NO_DEVICE ? ": it finds no device to use"
+                                                   : "");
 }
 
 /* Leaves the calling function with the failure of one driver call, if it failed. */

@@ -31,13 +31,14 @@ enum {
     AITERI_GPU_CLASS_general = 1,
     AITERI_GPU_SCALES_none = 0,
     AITERI_GPU_SCALES_row = 1,
-    AITERI_GPU_SOURCE_dense = 0,
-    AITERI_GPU_SOURCE_any = 1
+    AITERI_GPU_SOURCE_any = 0, /* in a row: takes each; in a call: packed */
+    AITERI_GPU_SOURCE_dense = 1,
+    AITERI_GPU_SOURCE_paged = 2
 };
 
 typedef struct aiteri_gpu_row {
     const char *symbol, *unit, *op_name; /* unit: what is compiled together */
-    uint8_t op, archs, q, kv, out, scales, general, any_source;
+    uint8_t op, archs, q, kv, out, scales, general, source;
     int32_t dq, dv, threads, rows, keys, lds_bytes;
 } aiteri_gpu_row;
 
@@ -71,7 +72,7 @@ enum {
 typedef struct aiteri_gpu_want {
     int32_t op, arch; /* arch: one bit */
     int32_t q, kv, out, dq, dv;
-    int32_t scales, general, any_source;
+    int32_t scales, general, source;
 } aiteri_gpu_want;
 
 /* In a row, type `any` and size 0 take everything. */
@@ -80,7 +81,7 @@ static int aiteri_gpu_row_serves(const aiteri_gpu_row *r, const aiteri_gpu_want 
     return r->op == w->op && (r->archs & w->arch) && (!r->q || r->q == w->q) &&
            (!r->kv || r->kv == w->kv) && (!r->out || r->out == w->out) &&
            (!r->dq || r->dq >= w->dq) && (!r->dv || r->dv >= w->dv) && r->scales >= w->scales &&
-           r->general >= w->general && r->any_source >= w->any_source;
+           r->general >= w->general && (!r->source || r->source == w->source);
 }
 
 /* Smaller heads first, then the plainer kernel, then the one made for this chip alone. */
@@ -89,7 +90,7 @@ static int aiteri_gpu_row_is_better(const aiteri_gpu_row *a, const aiteri_gpu_ro
     const int32_t size_a = a->dq + a->dv, size_b = b->dq + b->dv;
     if (size_a != size_b) return size_a < size_b;
     if (a->general != b->general) return a->general < b->general;
-    if (a->any_source != b->any_source) return a->any_source < b->any_source;
+    if (a->source != b->source) return a->source > b->source;
     if (a->scales != b->scales) return a->scales < b->scales;
     return (a->archs & (a->archs - 1)) == 0 && (b->archs & (b->archs - 1)) != 0;
 }

@@ -28,7 +28,7 @@ static const char *const fake_fields[] = {
     AITERI_DRIVER_ROWS(FAKE_FIELD) AITERI_HIP_ROWS(FAKE_OWN_FIELD)
         AITERI_HIP_OPTIONAL_ROWS(FAKE_OWN_FIELD) AITERI_CUDA_ROWS(FAKE_OWN_FIELD)};
 
-enum { FAKE_LAUNCHES = 64, FAKE_ARGS = 640, FAKE_DEVICES = 2, FAKE_CONTEXTS = 8 };
+enum { FAKE_LAUNCHES = 64, FAKE_ARGS = 640, FAKE_DEVICES = 2, FAKE_BLOCKS = 64 };
 
 typedef struct fake_launch_record {
     const char *symbol;
@@ -58,6 +58,7 @@ static struct fake_state {
     int fail_id, fail_at, fail_code;
     /* books */
     int calls[FAKE_IDS], failed;
+    int64_t block[FAKE_BLOCKS]; /* bytes */
     int64_t allocated, live_bytes, live_blocks, live_modules, retained;
     int current; /* HIP: device; CUDA: context, 0 none, 1 + d primary of d, 9 other of 1 */
     int launches;
@@ -119,15 +120,14 @@ static aiteri_gpu_result fake_device_name(char *name, int bytes, int device)
     return 0;
 }
 
+/* Addresses that nobody may read, 4 GiB apart. */
 static aiteri_gpu_result fake_memory_alloc(aiteri_gpu_address *at, size_t bytes)
 {
     FAKE_ENTER(memory_alloc);
-    size_t *block = (size_t *)malloc(bytes + 256);
-    if (!block) return 2;
-    block[0] = bytes;
-    *at = (char *)block + 256;
+    const int64_t n = fake.allocated++ % FAKE_BLOCKS;
+    fake.block[n] = (int64_t)bytes;
+    *at = (void *)(uintptr_t)(0x300000000000 + ((uint64_t)n << 32));
     fake.live_blocks++;
-    fake.allocated++;
     fake.live_bytes += (int64_t)bytes;
     return 0;
 }
@@ -135,10 +135,11 @@ static aiteri_gpu_result fake_memory_alloc(aiteri_gpu_address *at, size_t bytes)
 static aiteri_gpu_result fake_memory_free(aiteri_gpu_address at)
 {
     FAKE_ENTER(memory_free);
-    size_t *block = (size_t *)(void *)((char *)at - 256);
+    const uint64_t n = ((uint64_t)(uintptr_t)at - 0x300000000000) >> 32;
+    if (n >= FAKE_BLOCKS || fake.block[n] == 0) return 1;
     fake.live_blocks--;
-    fake.live_bytes -= (int64_t)block[0];
-    free(block);
+    fake.live_bytes -= fake.block[n];
+    fake.block[n] = 0;
     return 0;
 }
 

@@ -45,12 +45,6 @@ template <class T, int MATRIX_ROWS> struct Matrix {
         for (int i = 0; i < 64; i++) x.at[i] = f(x.at[i]);
         return x;
     }
-    static bool non_finite(const Columns &x)
-    {
-        for (int i = 0; i < 64; i++)
-            if ((x.at[i] & T::EXPONENT) == T::EXPONENT) return true;
-        return false;
-    }
     template <class R> static Operand load_rows(const R &row_at, RowShape shape, int step, int)
     {
         Operand x = {};

@@ -1,0 +1,90 @@
+/* device_calls.h -- contexts on the fake driver, arguments whose tensors lie on a device, and a
+ * look at what was launched for them. */
+#ifndef AITER_TEST_DEVICE_CALLS_H
+#define AITER_TEST_DEVICE_CALLS_H
+
+#include "fake_files.h"
+
+/* Device memory as the host sees it: addresses that no test may read. */
+#define AT(n) ((void *)(uintptr_t)(0x100000000000 + (uint64_t)(n) * 0x1000000000))
+
+static inline aiter_context *device_context(aiter_device device)
+{
+    aiter_context *ctx = NULL;
+    fake_reset();
+    const aiter_context_desc d = fake_desc(device);
+    CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
+    return ctx;
+}
+
+/* Closes it; nothing of it may be left with the driver. */
+static inline void close_context(aiter_context *ctx)
+{
+    aiter_context_destroy(ctx);
+    CHECK(!aiteri_devices && fake.live_blocks == 0 && fake.live_modules == 0 && fake.retained == 0,
+          "left: %d blocks, %d modules, %d contexts", (int)fake.live_blocks, (int)fake.live_modules,
+          (int)fake.retained);
+}
+
+static inline aiter_flash_attn_fwd_args dense(int b, int sq, int sk, int hq, int hk, int d)
+{
+    aiter_flash_attn_fwd_args a;
+    memset(&a, 0, sizeof a);
+    a.q = aiter_tensor_4d(AT(1), AITER_BF16, b, sq, hq, d);
+    a.k = aiter_tensor_4d(AT(2), AITER_BF16, b, sk, hk, d);
+    a.v = aiter_tensor_4d(AT(3), AITER_BF16, b, sk, hk, d);
+    a.out = aiter_tensor_4d(AT(4), AITER_BF16, b, sq, hq, d);
+    a.num_splits = 1;
+    return a;
+}
+
+/* 2 sequences over pages of 16 tokens, 3 blocks each: q packed. */
+static inline aiter_flash_attn_fwd_args mixed(void)
+{
+    aiter_flash_attn_fwd_args a;
+    memset(&a, 0, sizeof a);
+    a.q = aiter_tensor_3d(AT(1), AITER_BF16, 40, 8, 128);
+    a.k = aiter_tensor_4d(AT(2), AITER_BF16, 100, 16, 2, 128);
+    a.v = aiter_tensor_4d(AT(3), AITER_BF16, 100, 16, 2, 128);
+    a.out = aiter_tensor_3d(AT(4), AITER_BF16, 40, 8, 128);
+    a.lse = aiter_tensor_2d(AT(5), AITER_F32, 8, 40);
+    a.cu_seqlens_q = aiter_tensor_1d(AT(6), AITER_I32, 3);
+    a.seqused_k = aiter_tensor_1d(AT(7), AITER_I32, 2);
+    a.block_table = aiter_tensor_2d(AT(8), AITER_I32, 2, 3);
+    a.mask = AITER_MASK_CAUSAL;
+    a.num_splits = 1;
+    return a;
+}
+
+/* The arguments of the launch before the last `back` ones. */
+static inline const fake_launch_record *last_launch(int back)
+{
+    return &fake.launch[(fake.launches - 1 - back) % FAKE_LAUNCHES];
+}
+
+static inline const aiteri_gpu_row *row_of(const fake_launch_record *r, int arch)
+{
+    for (int i = 0; i < AITERI_GPU_ROW_COUNT; i++)
+        if (strcmp(aiteri_gpu_rows_table[i].symbol, r->symbol) == 0 &&
+            (aiteri_gpu_rows_table[i].archs & arch))
+            return &aiteri_gpu_rows_table[i];
+    CHECK(0, "no row %s", r->symbol);
+    return &aiteri_gpu_rows_table[0];
+}
+
+static inline int arch_of(aiter_device device)
+{
+    return device == AITER_DEVICE_HIP ? AITERI_GPU_ARCH_GFX942 : AITERI_GPU_ARCH_SM80;
+}
+
+static inline void check_geometry(const fake_launch_record *r, aiter_device device, int64_t groups)
+{
+    const aiteri_gpu_row *row = row_of(r, arch_of(device));
+    const unsigned shared = device == AITER_DEVICE_CUDA ? (unsigned)row->lds_bytes : 0;
+    CHECK(r->grid[0] == groups && r->grid[1] == 1 && r->grid[2] == 1, "%s: grid %u, expected %d",
+          r->symbol, r->grid[0], (int)groups);
+    CHECK(r->block[0] == (unsigned)row->threads && r->block[1] == 1 && r->block[2] == 1, "block");
+    CHECK(r->shared == shared, "%u bytes of shared memory, expected %u", r->shared, shared);
+}
+
+#endif /* AITER_TEST_DEVICE_CALLS_H */

@@ -1,0 +1,250 @@
+/* test_gpu_ops.c -- what paged decode, reshape_and_cache, merge and the short forms launch on a
+ * device. The driver is gpu/fake_driver.h, nothing is computed. */
+#include "gpu/device_calls.h"
+
+static aiter_paged_attn_decode_args decode(int b, int q_len, int hq, int hk, aiter_dtype kv)
+{
+    aiter_paged_attn_decode_args a;
+    memset(&a, 0, sizeof a);
+    a.q = aiter_tensor_4d(AT(1), AITER_BF16, b, q_len, hq, 128);
+    a.k_cache = aiter_tensor_4d(AT(2), kv, 1000, 16, hk, 128);
+    a.v_cache = aiter_tensor_4d(AT(3), kv, 1000, 16, hk, 128);
+    a.out = aiter_tensor_4d(AT(4), AITER_BF16, b, q_len, hq, 128);
+    a.block_table = aiter_tensor_2d(AT(5), AITER_I32, b, 64);
+    a.seq_lens = aiter_tensor_1d(AT(6), AITER_I32, b);
+    if (kv == AITER_I8) {
+        a.k_scale = aiter_tensor_3d(AT(7), AITER_F32, 1000, 16, hk);
+        a.v_scale = aiter_tensor_1d(AT(8), AITER_F32, hk);
+    }
+    a.num_splits = 1;
+    return a;
+}
+
+/* Rows of up to 16 (heads of a group x tokens) have their own kernel, more are flash. */
+static void decode_or_flash(aiter_device device)
+{
+    static const struct {
+        int q_len, hq, hk;
+        const char *op;
+    } rows[] = {{1, 32, 8, "paged_decode"}, {4, 32, 8, "paged_decode"}, {5, 32, 8, "flash_fwd"},
+                {1, 16, 1, "paged_decode"}, {1, 17, 1, "flash_fwd"},    {16, 3, 3, "paged_decode"},
+                {17, 3, 3, "flash_fwd"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        aiter_context *ctx = device_context(device);
+        aiteri_gpu_attention x;
+        aiter_paged_attn_decode_args a =
+            decode(3, rows[i].q_len, rows[i].hq, rows[i].hk, AITER_BF16);
+        CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+        const fake_launch_record *r = last_launch(0);
+        const int decodes = strcmp(rows[i].op, "paged_decode") == 0;
+        const int height = row_of(r, arch_of(device))->rows;
+        const int packed = decodes ? rows[i].q_len * rows[i].hq / rows[i].hk : rows[i].q_len;
+        const int tiles = (packed + height - 1) / height;
+        CHECK(strstr(r->symbol, rows[i].op), "%zu: %s", i, r->symbol);
+        check_geometry(r, device, (int64_t)tiles * (decodes ? rows[i].hk : rows[i].hq) * 3);
+        memcpy(&x, r->args, sizeof x);
+        CHECK(x.tiles == tiles && x.mask.mask == AITER_MASK_CAUSAL, "%zu: tiles, mask", i);
+        CHECK(x.q_lengths.seqlen == rows[i].q_len && x.q_lengths.most == rows[i].q_len &&
+                  x.k_lengths.used == (uintptr_t)AT(6) && x.k_lengths.most == 1024,
+              "%zu: lengths", i);
+        close_context(ctx);
+    }
+}
+
+static void decode_int8(aiter_device device)
+{
+    aiter_context *ctx = device_context(device);
+    aiter_paged_attn_decode_args a = decode(3, 1, 32, 8, AITER_I8);
+    aiteri_gpu_attention x;
+    CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    CHECK(strstr(last_launch(0)->symbol, "paged_decode_bf16_i8_bf16"), "%s",
+          last_launch(0)->symbol);
+    memcpy(&x, last_launch(0)->args, sizeof x);
+    CHECK(x.k.scales == (uintptr_t)AT(7) && x.k.scale_stride_outer == 128 &&
+              x.k.scale_stride_token == 8 && x.k.scale_stride_head == 1,
+          "scales of k");
+    CHECK(x.v.scales == (uintptr_t)AT(8) && x.v.scale_stride_outer == 0 &&
+              x.v.scale_stride_token == 0 && x.v.scale_stride_head == 1,
+          "scales of v");
+    close_context(ctx);
+}
+
+static void decode_splits(aiter_device device)
+{
+    aiter_context *ctx = device_context(device);
+    aiter_paged_attn_decode_args a = decode(2, 1, 32, 8, AITER_BF16);
+    aiteri_gpu_attention x;
+    a.num_splits = 0;
+    a.q = aiter_tensor_3d(AT(1), AITER_BF16, 2, 32, 128);
+    a.out = aiter_tensor_3d(AT(4), AITER_BF16, 2, 32, 128);
+    a.lse = aiter_tensor_2d(AT(9), AITER_F32, 32, 2);
+    CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    CHECK(fake.launches == 2 && strstr(last_launch(0)->symbol, "combine"), "no combine");
+    memcpy(&x, last_launch(0)->args, sizeof x);
+    CHECK(x.split.count == 4 && x.split.rows == 64, "%d splits", x.split.count);
+    CHECK(x.lse_stride_batch == 1 && x.lse_stride_head == 2 && x.lse_stride_token == 0, "lse");
+    close_context(ctx);
+}
+
+/* ---- reshape_and_cache ---- */
+
+static aiter_reshape_and_cache_args cache(aiter_dtype src, aiter_dtype dst, aiter_quant quant)
+{
+    aiter_reshape_and_cache_args a;
+    memset(&a, 0, sizeof a);
+    a.k = aiter_tensor_3d(AT(1), src, 7, 4, 128);
+    a.v = aiter_tensor_3d(AT(2), src, 7, 4, 64);
+    a.k_cache = aiter_tensor_4d(AT(3), dst, 50, 16, 4, 128);
+    a.v_cache = aiter_tensor_4d(AT(4), dst, 50, 16, 4, 64);
+    a.slot_mapping = aiter_tensor_1d(AT(5), AITER_I64, 7);
+    a.quant = quant;
+    if (quant == AITER_QUANT_STATIC) {
+        a.k_scale = aiter_tensor_1d(AT(6), AITER_F32, 1);
+        a.v_scale = aiter_tensor_1d(AT(7), AITER_F32, 4);
+    } else if (quant == AITER_QUANT_PER_TOKEN_HEAD) {
+        a.k_scale = aiter_tensor_3d(AT(6), AITER_F32, 50, 16, 4);
+        a.v_scale = aiter_tensor_3d(AT(7), AITER_F32, 50, 16, 4);
+    }
+    return a;
+}
+
+static void reshape_and_cache(aiter_device device)
+{
+    aiter_context *ctx = device_context(device);
+    aiteri_gpu_reshape_and_cache x;
+    size_t bytes = 1;
+    aiter_reshape_and_cache_args a = cache(AITER_BF16, AITER_BF16, AITER_QUANT_CONVERT);
+    CHECK(aiter_reshape_and_cache_workspace(&a, ctx, &bytes) == AITER_OK && bytes == 0,
+          "workspace %zu", bytes);
+    CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    CHECK(strstr(last_launch(0)->symbol, "reshape_and_cache_bf16_bf16"), "%s",
+          last_launch(0)->symbol);
+    check_geometry(last_launch(0), device, 7);
+    memcpy(&x, last_launch(0)->args, sizeof x);
+    CHECK(x.k.src == (uintptr_t)AT(1) && x.k.cache == (uintptr_t)AT(3) && x.k.scale == 0 &&
+              x.k.src_stride_token == 512 && x.k.src_stride_head == 128 &&
+              x.k.cache_stride_block == 8192 && x.k.cache_stride_token == 512 &&
+              x.k.cache_stride_head == 128 && x.k.dim == 128,
+          "k");
+    CHECK(x.v.src == (uintptr_t)AT(2) && x.v.dim == 64 && x.v.src_stride_token == 256, "v");
+    CHECK(x.slot_mapping == (uintptr_t)AT(5) && x.slot_stride == 1 && x.tokens == 7 &&
+              x.slots == 800 && x.heads == 4 && x.page_size == 16 && x.slot_bits == 64 &&
+              x.quant == AITER_QUANT_CONVERT,
+          "slots");
+    a = cache(AITER_F16, AITER_I8, AITER_QUANT_STATIC);
+    CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    memcpy(&x, last_launch(0)->args, sizeof x);
+    CHECK(x.k.scale == (uintptr_t)AT(6) && x.k.scale_stride_head == 0 &&
+              x.v.scale_stride_head == 1 && x.v.scale_stride_block == 0 && x.quant == 1,
+          "given scales");
+    a = cache(AITER_F32, AITER_I8, AITER_QUANT_PER_TOKEN_HEAD);
+    CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    memcpy(&x, last_launch(0)->args, sizeof x);
+    CHECK(x.k.scale_stride_block == 64 && x.k.scale_stride_token == 4 &&
+              x.k.scale_stride_head == 1 && x.quant == 2,
+          "computed scales");
+    a = cache(AITER_F16, AITER_BF16, AITER_QUANT_CONVERT);
+    CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_NO_KERNEL &&
+              strstr(aiter_context_error(ctx), "f16 bf16 any"),
+          "%s", aiter_context_error(ctx));
+    a = cache(AITER_BF16, AITER_BF16, AITER_QUANT_CONVERT);
+    a.k.stride[0] = 1024, a.k.stride[1] = 256, a.k.stride[2] = 2;
+    CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_UNSUPPORTED, "%s", aiter_context_error(ctx));
+    const int launches = fake.launches;
+    a = cache(AITER_BF16, AITER_BF16, AITER_QUANT_CONVERT);
+    a.k.shape[0] = a.v.shape[0] = a.slot_mapping.shape[0] = 0;
+    CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_OK && fake.launches == launches, "no tokens");
+    close_context(ctx);
+}
+
+/* ---- merge ---- */
+
+static void merge(aiter_device device)
+{
+    aiter_context *ctx = device_context(device);
+    aiter_merge_attn_states_args a;
+    aiteri_gpu_merge x;
+    memset(&a, 0, sizeof a);
+    a.out_a = aiter_tensor_3d(AT(1), AITER_BF16, 10, 6, 128);
+    a.out_b = aiter_tensor_3d(AT(2), AITER_BF16, 10, 6, 128);
+    a.out = a.out_a; /* in place */
+    a.lse_a = aiter_tensor_2d(AT(3), AITER_F32, 6, 10);
+    a.lse_b = aiter_tensor_2d(AT(4), AITER_F32, 6, 10);
+    CHECK(aiter_merge_attn_states(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    check_geometry(last_launch(0), device, 60 / row_of(last_launch(0), arch_of(device))->rows);
+    memcpy(&x, last_launch(0)->args, sizeof x);
+    CHECK(x.a.data == (uintptr_t)AT(1) && x.b.data == (uintptr_t)AT(2) && x.out.data == x.a.data &&
+              x.a.stride_token == 768 && x.a.stride_head == 128,
+          "rows");
+    CHECK(x.lse_a == (uintptr_t)AT(3) && x.lse_b == (uintptr_t)AT(4) && x.lse == 0 &&
+              x.lse_a_stride_head == 10 && x.lse_a_stride_token == 1,
+          "lse");
+    CHECK(x.tokens == 10 && x.heads == 6 && x.dim == 128, "extents");
+
+    /* [B, S, H, D] goes row by row of the batch. */
+    const int launches = fake.launches;
+    a.out_a = a.out_b = aiter_tensor_4d(AT(1), AITER_F16, 3, 5, 6, 64);
+    a.out_b.data = AT(2);
+    a.out = a.out_a;
+    a.out.data = AT(5);
+    a.lse_a = a.lse_b = a.lse = aiter_tensor_3d(AT(3), AITER_F32, 3, 6, 5);
+    a.lse_b.data = AT(4);
+    a.lse.data = AT(6);
+    CHECK(aiter_merge_attn_states(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    CHECK(fake.launches == launches + 3, "%d launches", fake.launches - launches);
+    memcpy(&x, last_launch(0)->args, sizeof x);
+    CHECK(x.a.data == (uintptr_t)AT(1) + 2 * 5 * 6 * 64 * 2 &&
+              x.out.data == (uintptr_t)AT(5) + 2 * 5 * 6 * 64 * 2 &&
+              x.lse == (uintptr_t)AT(6) + 2 * 30 * 4 && x.lse_stride_head == 5 && x.tokens == 5,
+          "the last row of the batch");
+    a.out.dtype = AITER_F32;
+    CHECK(aiter_merge_attn_states(&a, ctx) == AITER_NO_KERNEL, "%s", aiter_context_error(ctx));
+    close_context(ctx);
+}
+
+/* ---- the other names of attention ---- */
+
+static void short_forms(aiter_device device)
+{
+    aiter_context *ctx = device_context(device);
+    aiter_grouped_query_attention_args g;
+    aiter_variable_length_attention_args v;
+    aiter_decode_attention_args d;
+    memset(&g, 0, sizeof g);
+    g.q = g.out = aiter_tensor_4d(AT(1), AITER_BF16, 2, 5, 8, 128);
+    g.out.data = AT(2);
+    g.k = g.v = aiter_tensor_4d(AT(3), AITER_BF16, 2, 9, 2, 128);
+    g.v.data = AT(4);
+    CHECK(aiter_grouped_query_attention(&g, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    memset(&v, 0, sizeof v);
+    v.q = v.out = aiter_tensor_3d(AT(1), AITER_BF16, 20, 8, 128);
+    v.out.data = AT(2);
+    v.k = v.v = aiter_tensor_3d(AT(3), AITER_BF16, 30, 8, 128);
+    v.v.data = AT(4);
+    v.cu_seqlens_q = v.cu_seqlens_k = aiter_tensor_1d(AT(5), AITER_I32, 4);
+    CHECK(aiter_variable_length_attention(&v, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    CHECK(fake.launches >= 2, "%d launches", fake.launches);
+    memset(&d, 0, sizeof d);
+    d.q = aiter_tensor_2d(AT(1), AITER_BF16, 128, 1);
+    d.k = d.v = aiter_tensor_2d(AT(2), AITER_BF16, 128, 64);
+    d.v.data = AT(3);
+    d.out = aiter_tensor_2d(AT(4), AITER_BF16, 1, 128);
+    CHECK(aiter_decode_attention(&d, ctx) == AITER_UNSUPPORTED, "keys in columns: %s",
+          aiter_context_error(ctx));
+    close_context(ctx);
+}
+
+int main(void)
+{
+    test_begin("gpu_ops", 1);
+    for (int i = AITER_DEVICE_HIP; i <= AITER_DEVICE_CUDA; i++) {
+        const aiter_device device = (aiter_device)i;
+        decode_or_flash(device);
+        decode_int8(device);
+        decode_splits(device);
+        reshape_and_cache(device);
+        merge(device);
+        short_forms(device);
+    }
+    return test_end();
+}
