@@ -205,6 +205,7 @@ if(CMAKE_EXECUTABLE_FORMAT STREQUAL "ELF")
   set_target_properties(aiter_attn_kernels PROPERTIES EXPORT_NAME kernels
                         POSITION_INDEPENDENT_CODE ON)
   target_include_directories(aiter_attn_kernels PRIVATE "${gpu_dir}")
+  target_compile_definitions(aiter_attn_kernels INTERFACE AITER_ATTN_EMBEDDED_KERNELS)
   set_source_files_properties("${kernel_dir}/embed.c" PROPERTIES OBJECT_DEPENDS "${gpu_dir}/checked")
   add_dependencies(aiter_attn_kernels aiter_attn_gpu)
   install(TARGETS aiter_attn_kernels EXPORT aiter_attn
