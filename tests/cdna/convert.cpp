@@ -49,6 +49,7 @@ uint16_t uint_of_f16(Half a) { return uint16_t(std::min<u32>(65535, to_uint(f32_
 int16_t int_of_f16(Half a) { return int16_t(std::max(-32768, std::min(32767, to_int(f32_of(a))))); }
 u32 pair(uint16_t lo, uint16_t hi) { return lo | u32(hi) << 16; }
 u32 pk_bf16(float a, float b) { return pair(float_to_bf16(a), float_to_bf16(b)); }
+u32 pk_f16(float a, float b) { return pair(float_to_half(a), float_to_half(b)); }
 u32 pk_rtz(float a, float b) { return pair(float_to_half_zero(a), float_to_half_zero(b)); }
 u32 pk_u16(u32 a, u32 b)
 {
@@ -154,6 +155,7 @@ const Row rows[] = {
     row<uint_of_f16>("v_cvt_u16_f16"),
     row<int_of_f16>("v_cvt_i16_f16"),
     row<pk_bf16>("v_cvt_pk_bf16_f32"),
+    row<pk_f16>("v_cvt_pk_f16_f32"),
     row<pk_rtz>("v_cvt_pkrtz_f16_f32"),
     row<pk_u16>("v_cvt_pk_u16_u32"),
     row<pk_i16>("v_cvt_pk_i16_i32"),

@@ -110,18 +110,19 @@ u32 dot4_u(u32 a, u32 b, u32 c)
 }
 
 /* Any function of three bits: bit (a, b, c) of the table. */
-void bitop3(Wave &w, const Inst &i)
+template <class T> void bitop3(Wave &w, const Inst &i)
 {
     alignas(64) uint32_t space[3][lanes], out[2][lanes];
     const uint32_t *p[3];
-    for (int k = 0; k < 3; k++) p[k] = lane_source(w, i, k, 0, 0, false, space[k]);
+    for (int k = 0; k < 3; k++) p[k] = lane_source(w, i, k, 0, 0, Lane<T>::half, space[k]);
     memset(out[0], 0, sizeof out[0]);
     for (int t = 0; t < 8; t++) {
         if (!(i.imm >> t & 1)) continue;
         u32 a = t & 4 ? 0 : ~0u, b = t & 2 ? 0 : ~0u, c = t & 1 ? 0 : ~0u;
-        for (int l = 0; l < lanes; l++) out[0][l] |= (p[0][l] ^ a) & (p[1][l] ^ b) & (p[2][l] ^ c);
+        for (int l = 0; l < lanes; l++)
+            out[0][l] |= T((p[0][l] ^ a) & (p[1][l] ^ b) & (p[2][l] ^ c));
     }
-    write_result<uint32_t>(w, i, out);
+    write_result<T>(w, i, out);
 }
 
 const Row rows[] = {
@@ -201,7 +202,8 @@ const Row rows[] = {
     row<dot4_i>("v_dot4_i32_i8", dot),
     row<dot4_i>("v_dot4c_i32_i8", dot | reads_dst),
     row<dot4_u>("v_dot4_u32_u8", dot),
-    {"v_bitop3_b32", bitop3, "uuuu", Unit::vector, 0, 0, 0, 0},
+    {"v_bitop3_b32", bitop3<u32>, "uuuu", Unit::vector, 0, 0, 0, 0},
+    {"v_bitop3_b16", bitop3<u16>, "wwww", Unit::vector, keeps_high, 0, 0, 0},
 };
 
 } // namespace
