@@ -107,8 +107,13 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
             return global<const uint16_t>(first + i < w.s.seqlen_q ? row_address(a.q, first + i)
                                                                    : 0);
         };
+        if (shape.chunked) {
 #pragma unroll
-        for (int i = 0; i < DEPTH; i++) q[i] = M::load_rows(at, shape, i, lane);
+            for (int i = 0; i < DEPTH; i++) q[i] = M::load_rows(at, {a.dim_q, true}, i, lane);
+        } else {
+#pragma unroll
+            for (int i = 0; i < DEPTH; i++) q[i] = M::load_rows(at, {a.dim_q, false}, i, lane);
+        }
     }
 
     /* The keys of the whole workgroup, and of its split, in tiles. */
@@ -178,14 +183,12 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
         }
     }
 
+    /* Rolled and in the order of memory: it must not keep the operands of the product alive. */
     AITERI_METHOD bool tile_has_non_finite(Local<const u32x4> v) const
     {
         bool found = false;
-#pragma unroll
-        for (int i = 0; i < S::STEPS; i++)
-#pragma unroll
-            for (int d = 0; d < OUT; d++)
-                found = M::non_finite(VTile::cols(v, d, i, lane)) || found;
+#pragma clang loop unroll(disable)
+        for (int i = lane; i < V_BYTES / 16; i += WAVE) found = has_non_finite<T>(v[i]) || found;
         return found;
     }
 
@@ -245,7 +248,8 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
     AITERI_METHOD void finish()
     {
         const uint64_t even = a.out.data / 2 | (uint64_t)a.out.stride_batch |
-                              (uint64_t)a.out.stride_token | (uint64_t)a.out.stride_head;
+                              (uint64_t)a.out.stride_token | (uint64_t)a.out.stride_head |
+                              (uint64_t)a.dim_v;
 #pragma unroll
         for (int r = 0; r < M::LANE_ROWS; r++) {
             state.sum[r] = M::row_sum(state.sum[r]);
@@ -263,15 +267,23 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
         if (a.score.sinks) sink = global<const float>(a.score.sinks)[w.head * a.score.sinks_stride];
         const float factor = state.finish(r, a.score.sinks ? &sink : nullptr, &lse);
         const Global<uint16_t> out = global<uint16_t>(row_address(a.out, row[r]));
+        if (aligned)
+            put<true>(r, out, factor);
+        else
+            put<false>(r, out, factor);
+        if (a.lse && M::leads(lane))
+            global<float>(a.lse)[w.s.index * a.lse_stride_batch + w.head * a.lse_stride_head +
+                                 (w.s.q_start + row[r]) * a.lse_stride_token] = lse;
+    }
+
+    template <bool ALIGNED> AITERI_METHOD void put(int r, Global<uint16_t> out, float factor) const
+    {
         each_run(r, [&](int d, const float *x) {
             float y[M::RUN];
 #pragma unroll
             for (int i = 0; i < M::RUN; i++) y[i] = factor == 0.0f ? 0.0f : x[i] * factor;
-            store_run<T, M::RUN>(out, d, a.dim_v, aligned, y);
+            store_run<T, M::RUN>(out, d, a.dim_v, ALIGNED, y);
         });
-        if (a.lse && M::leads(lane))
-            global<float>(a.lse)[w.s.index * a.lse_stride_batch + w.head * a.lse_stride_head +
-                                 (w.s.q_start + row[r]) * a.lse_stride_token] = lse;
     }
 
     AITERI_METHOD void store_partial(int r)
@@ -341,7 +353,7 @@ extern __attribute__((shared)) aiteri::u32x4 aiteri_dynamic[];
         typedef aiteri::Flash<aiteri::q, dq, dv, threads, rows, keys> F;                       \
         static_assert(F::K_BYTES + F::V_BYTES == lds, "instances.def states the LDS");         \
         AITERI_TILES(k_tile, v_tile, F)                                                        \
-        aiteri::flash_fwd<F>(a, rows, (aiteri::Local<aiteri::u32x4>)k_tile,                    \
+        aiteri::flash_fwd<F>(aiteri::arguments(a), rows, (aiteri::Local<aiteri::u32x4>)k_tile, \
                              (aiteri::Local<aiteri::u32x4>)v_tile);                            \
     }
 

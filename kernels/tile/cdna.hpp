@@ -89,7 +89,6 @@ template <class T, int MATRIX_ROWS> struct Matrix {
     }
 
     template <class F> AITERI_METHOD static Operand map(Operand x, F f) { return map_halves(x, f); }
-    AITERI_METHOD static bool non_finite(Operand x) { return has_non_finite<T>(x); }
 
     template <class R>
     AITERI_METHOD static Operand load_rows(const R &row_at, RowShape shape, int step, int lane)
@@ -127,6 +126,10 @@ template <class M, int KEYS, int D> struct KeyTile {
 #endif
         return key * CHUNKS + (c ^ twist);
     }
+    AITERI_METHOD static int element(int key, int d)
+    {
+        return place(key, d / CHUNK) * CHUNK + d % CHUNK;
+    }
     AITERI_METHOD static typename M::Operand cols(Local<const u32x4> tile, int block, int step,
                                                   int lane)
     {
@@ -147,6 +150,10 @@ template <class M, int KEYS, int D> struct ValueTile {
         const int twist =
             CHUNKS % 16 == 0 ? key % 4 * 4 + key / 4 % 2 * 2 : key / 2 % 2 * 4 + key / 4 % 2 * 2;
         return key * CHUNKS + (c ^ twist);
+    }
+    AITERI_METHOD static int element(int key, int d)
+    {
+        return place(key, d / CHUNK) * CHUNK + d % CHUNK;
     }
     AITERI_METHOD static u32x2 four_keys(Local<const u32x4> tile, int key, int d)
     {
@@ -178,6 +185,12 @@ template <class M, int KEYS, int D> struct ValueTile {
         const int twist = (d / ROWS_OF_BANKS ^ d / 8) % (8 / ROWS_OF_BANKS);
         return d * CHUNKS + (c ^ twist);
     }
+    AITERI_METHOD static int element(int key, int d)
+    {
+        const int step = key / M::STEP, h = key % M::STEP / (M::STEP / 2);
+        const int c = step * M::GROUPS + key % (M::STEP / 2) / 4;
+        return place(d, c) * CHUNK + h * 4 + key % 4;
+    }
     /* First key of half h of chunk c. */
     AITERI_METHOD static int key_of(int c, int h)
     {
@@ -204,13 +217,17 @@ template <class Tile, int KEYS, int D, int THREADS> struct RowStage {
     template <class Rows> AITERI_METHOD void fetch(const Rows &rows, int first, int thread)
     {
         present = 0;
+        if (!rows.shape.chunked) return;
+        rows.either([&](auto paged) {
 #pragma unroll
-        for (int i = 0; i < LOADS; i++) {
-            const int id = thread + i * THREADS;
-            bool here;
-            piece[i] = rows.chunk(first + id / CHUNKS, id % CHUNKS, &here);
-            present |= (uint32_t)here << i;
-        }
+            for (int i = 0; i < LOADS; i++) {
+                const int id = thread + i * THREADS;
+                bool here;
+                piece[i] =
+                    *rows.template chunk_at<paged.value>(first + id / CHUNKS, id % CHUNKS, &here);
+                present |= (uint32_t)here << i;
+            }
+        });
     }
     template <class Rows> AITERI_METHOD void store(Local<u32x4> tile, const Rows &, int, int thread)
     {
@@ -246,18 +263,22 @@ template <class Tile, int KEYS, int D, int THREADS> struct ColumnStage {
     template <class Rows> AITERI_METHOD void fetch(const Rows &rows, int first, int thread)
     {
         present = 0;
+        if (!rows.shape.chunked) return;
+        rows.either([&](auto paged) {
 #pragma unroll
-        for (int i = 0; i < PER; i++) {
-            const int id = thread + i * THREADS;
-            if (idle(id)) continue;
-            const Task t = task(id);
+            for (int i = 0; i < PER; i++) {
+                const int id = thread + i * THREADS;
+                if (idle(id)) continue;
+                const Task t = task(id);
 #pragma unroll
-            for (int k = 0; k < 4; k++) {
-                bool here;
-                piece[i][k] = rows.chunk(first + Tile::key_of(t.c, t.h) + k, t.d / CHUNK, &here);
-                present |= (uint32_t)here << (4 * i + k);
+                for (int k = 0; k < 4; k++) {
+                    bool here;
+                    piece[i][k] = *rows.template chunk_at<paged.value>(
+                        first + Tile::key_of(t.c, t.h) + k, t.d / CHUNK, &here);
+                    present |= (uint32_t)here << (4 * i + k);
+                }
             }
-        }
+        });
     }
     /* Two keys of column pair j: a dword of each key becomes two dwords of key pairs. */
     AITERI_METHOD u32x2 pair(int i, int k, int j) const

@@ -77,7 +77,6 @@ template <class T, int MATRIX_ROWS> struct Matrix {
     }
 
     template <class F> AITERI_METHOD static Operand map(Operand x, F f) { return map_halves(x, f); }
-    AITERI_METHOD static bool non_finite(Operand x) { return has_non_finite<T>(x); }
 
     template <class R>
     AITERI_METHOD static Operand load_rows(const R &row_at, RowShape shape, int step, int lane)
@@ -115,6 +114,10 @@ template <int KEYS, int D> struct NvidiaTile {
     enum { CHUNKS = D / CHUNK, BYTES = KEYS * D * 2 };
 
     AITERI_METHOD static int place(int key, int c) { return key * CHUNKS + (c ^ key % 8); }
+    AITERI_METHOD static int element(int key, int d)
+    {
+        return place(key, d / CHUNK) * CHUNK + d % CHUNK;
+    }
 };
 
 template <class M, int KEYS, int D> struct KeyTile : NvidiaTile<KEYS, D> {
@@ -144,20 +147,19 @@ template <class Tile, int KEYS, int D, int THREADS> struct AsyncStage {
     template <class Rows>
     AITERI_METHOD void store(Local<u32x4> tile, const Rows &rows, int first, int thread)
     {
+        if (!rows.shape.chunked)
+            return store_slowly<Tile, KEYS, D, THREADS>(tile, rows, first, thread);
+        rows.either([&](auto paged) {
 #pragma unroll
-        for (int i = 0; i < LOADS; i++) {
-            const int id = thread + i * THREADS, key = id / CHUNKS, c = id % CHUNKS;
-            const Local<u32x4> to = tile + Tile::place(key, c);
-            bool here;
-            if (rows.shape.chunked) {
-                const Global<const u32x4> from = rows.chunk_at(first + key, c, &here);
-                __nvvm_cp_async_cg_shared_global_16((Local<void>)to, (Global<const void>)from,
-                                                    here ? 16 : 0);
-            } else {
-                const u32x4 x = rows.chunk(first + key, c, &here);
-                *to = here ? x : u32x4{0, 0, 0, 0};
+            for (int i = 0; i < LOADS; i++) {
+                const int id = thread + i * THREADS, key = id / CHUNKS, c = id % CHUNKS;
+                bool here;
+                const Global<const u32x4> from =
+                    rows.template chunk_at<paged.value>(first + key, c, &here);
+                __nvvm_cp_async_cg_shared_global_16((Local<void>)(tile + Tile::place(key, c)),
+                                                    (Global<const void>)from, here ? 16 : 0);
             }
-        }
+        });
     }
     AITERI_METHOD static void wait() { __nvvm_cp_async_wait_all(); }
 };

@@ -53,7 +53,20 @@ template <class M, int KEYS> struct Scores {
         return i / M::ELEMENTS * M::COLS + M::col_of(i % M::ELEMENTS);
     }
     AITERI_METHOD static constexpr int row_of(int i) { return M::row_of(i % M::ELEMENTS); }
-    AITERI_METHOD bool takes_part(int i) const { return visible[row_of(i)] >> key_of(i) & 1; }
+    AITERI_METHOD static constexpr uint64_t keys_of_row(int r)
+    {
+        uint64_t bits = 0;
+        for (int i = 0; i < COUNT; i++)
+            if (row_of(i) == r) bits |= (uint64_t)1 << key_of(i);
+        return bits;
+    }
+    /* All ones if element i takes part, else 0: arithmetic, because a condition per element would
+     * take a pair of AMD's scalar registers each. */
+    AITERI_METHOD uint32_t part(int i) const
+    {
+        const uint32_t half = (uint32_t)(visible[row_of(i)] >> key_of(i) / 32 * 32);
+        return (uint32_t)((int32_t)(half << (31 - key_of(i) % 32)) >> 31);
+    }
 
     AITERI_METHOD void take(const typename M::Acc *s, const ScoreRule &rule)
     {
@@ -75,7 +88,8 @@ template <class M, int KEYS> struct Scores {
     {
         bool hidden = false;
 #pragma unroll
-        for (int i = 0; i < COUNT; i++) hidden = !takes_part(i) || hidden;
+        for (int r = 0; r < M::LANE_ROWS; r++)
+            hidden = (~visible[r] & keys_of_row(r)) != 0 || hidden;
         return hidden;
     }
 
@@ -102,23 +116,39 @@ template <class M, int KEYS> struct Scores {
     }
 
     /* Of visible keys alone: what lies elsewhere need not be there, so it is not read. -infinity
-     * hides a key. */
-    AITERI_METHOD void add_bias(const ScoreRule &rule, const int *row, int key)
+     * hides a key. load(index) is one element. */
+    template <class Load>
+    AITERI_METHOD void add_bias(const ScoreRule &rule, const int *row, int key, Load load)
     {
 #pragma unroll
         for (int i = 0; i < COUNT; i++) {
             const int r = row_of(i);
             const int64_t place = row[r] * rule.bias_token + (key + key_of(i)) * rule.bias_key;
-            const float bias = load_element(rule.bias, takes_part(i) ? place : 0, rule.bias_dtype);
+            const float bias = load(place & (int64_t)(int32_t)part(i));
             at[i] += bias;
-            if (is_minus_infinity(bias)) visible[r] &= ~((uint64_t)1 << key_of(i));
+            visible[r] &= ~((uint64_t)is_minus_infinity(bias) << key_of(i));
         }
+    }
+
+    AITERI_METHOD void add_bias(const ScoreRule &rule, const int *row, int key)
+    {
+        const Global<const uint16_t> x = global<const uint16_t>(rule.bias);
+        const Global<const float> y = global<const float>(rule.bias);
+        if (rule.bias_dtype == DTYPE_F32)
+            add_bias(rule, row, key, [&](int64_t i) { return y[i]; });
+        else if (rule.bias_dtype == DTYPE_F16)
+            add_bias(rule, row, key, [&](int64_t i) { return f16::widen(x[i]); });
+        else
+            add_bias(rule, row, key, [&](int64_t i) { return bf16::widen(x[i]); });
     }
 
     AITERI_METHOD void mask()
     {
 #pragma unroll
-        for (int i = 0; i < COUNT; i++) at[i] = takes_part(i) ? at[i] : minus_infinity();
+        for (int i = 0; i < COUNT; i++) {
+            const uint32_t x = __builtin_bit_cast(uint32_t, at[i]), minus_infinity = 0xff800000u;
+            at[i] = __builtin_bit_cast(float, (x & part(i)) | (minus_infinity & ~part(i)));
+        }
     }
 
     AITERI_METHOD typename M::Operand weights(int step) const
@@ -131,7 +161,7 @@ template <class M, int KEYS> struct Scores {
         float one[M::OPERAND];
 #pragma unroll
         for (int e = 0; e < M::OPERAND; e++)
-            one[e] = takes_part(M::OPERAND * step + e) ? 1.0f : 0.0f;
+            one[e] = __builtin_bit_cast(float, part(M::OPERAND * step + e) & 0x3f800000u);
         return M::weights(one);
     }
 };
@@ -209,12 +239,13 @@ template <class T> AITERI_FN uint16_t census_code(uint16_t x)
     return x & 0x8000 ? T::round(128.0f) : T::round(1.0f);
 }
 
+/* Without branches: there is one verdict per output element. */
 AITERI_FN float census_verdict(float count)
 {
-    const int n = (int)count, minus = n / 128, plus = n % 128;
-    if (n == 0) return 0.0f;
-    if (n >= 16384 || (minus && plus)) return __builtin_nanf("");
-    return plus ? __builtin_inff() : minus_infinity();
+    const int n = (int)count, minus = n >> 7 & 127, plus = n & 127;
+    const bool nan = (n >= 16384) | ((minus != 0) & (plus != 0));
+    const uint32_t infinity = plus ? 0x7f800000u : minus ? 0xff800000u : 0;
+    return __builtin_bit_cast(float, nan ? 0x7fc00000u : infinity);
 }
 
 } // namespace aiteri

@@ -104,59 +104,105 @@ AITERI_FN KeyRange keys_of_all(const KeyRange &first, const KeyRange &last)
 
 /* ---- keys and values ---- */
 
-/* Rows of K or V of one sequence and kv head; KeyRows and the like are what a stage asks. */
+/* Division by a page size without a division: q = (high half of magic * n, + n) >> shift, exact for
+ * n below 2^31 (Granlund and Montgomery 1994). */
+struct Divisor {
+    uint32_t size, magic;
+    int shift;
+
+    AITERI_METHOD static Divisor of(uint32_t size)
+    {
+        Divisor d = {size, 0, 0};
+        while (((uint64_t)1 << d.shift) < size) d.shift++;
+        uint32_t rest = (uint32_t)(((uint64_t)1 << d.shift) - size);
+#pragma clang loop unroll(disable)
+        for (int i = 0; i < 32; i++) { /* rest * 2^32 / size */
+            rest *= 2;
+            d.magic = d.magic * 2 + (rest >= size);
+            rest -= rest >= size ? size : 0;
+        }
+        d.magic++;
+        return d;
+    }
+    AITERI_METHOD uint32_t quotient(uint32_t n) const
+    {
+        return ((uint32_t)((uint64_t)magic * n >> 32) + n) >> shift;
+    }
+};
+
+/* Rows of K or V of one sequence and kv head: what a stage asks. */
 struct SourceRows {
     RowShape shape;
-    uint64_t base;                    /* of the head */
+    uint64_t base; /* of the head, and of the sequence where there are no pages */
     int64_t outer_bytes, token_bytes; /* strides */
-    int64_t start;                    /* token of key 0, where there are no pages */
     Global<const int32_t> table;      /* of the sequence; null: not paged */
     int64_t entry_stride;
-    int page_size, page_shift, entries, blocks; /* shift -1: no power of two */
-    int end;                                    /* keys from here on are not there */
+    Divisor page;
+    int entries, blocks;
+    int end; /* keys from here on are not there */
 
     /* Where key stands; `here` false: nowhere, and the answer is a row that can be read. */
-    AITERI_METHOD uint64_t row(int key, bool *here) const
+    template <bool PAGED> AITERI_METHOD uint64_t row(int key, bool *here) const
     {
         *here = key < end;
         key = *here ? key : 0;
-        if (!table) return base + (uint64_t)((start + key) * token_bytes);
-        const int entry = page_shift >= 0 ? key >> page_shift : key / page_size;
-        const int token = key - entry * page_size;
+        if constexpr (!PAGED) return base + (uint64_t)(key * token_bytes);
+        const int entry = (int)page.quotient((uint32_t)key), token = key - entry * (int)page.size;
         const bool listed = entry < entries;
         const int id = table[(listed ? entry : 0) * entry_stride];
-        *here = *here && listed && (uint32_t)id < (uint32_t)blocks;
-        const int64_t at = *here ? id * outer_bytes + token * token_bytes : 0;
-        return base + (uint64_t)at;
+        *here = *here & listed & ((uint32_t)id < (uint32_t)blocks);
+        return base + (*here ? (uint64_t)(id * outer_bytes + token * token_bytes) : 0);
     }
 
+    /* Calls f with Paged or Dense: one branch for many rows. */
+    struct Paged {
+        static constexpr bool value = true;
+    };
+    struct Dense {
+        static constexpr bool value = false;
+    };
+    template <class F> AITERI_METHOD void either(F f) const
+    {
+        if (table)
+            f(Paged{});
+        else
+            f(Dense{});
+    }
+
+    template <bool PAGED>
     AITERI_METHOD Global<const u32x4> chunk_at(int key, int c, bool *here) const
     {
-        const uint64_t at = row(key, here);
-        *here = *here && c * CHUNK < shape.dim;
-        return global<const u32x4>(at + (*here ? c * 16 : 0));
-    }
-
-    AITERI_METHOD u32x4 chunk(int key, int c, bool *here) const
-    {
-        if (shape.chunked) return *chunk_at(key, c, here);
-        const uint64_t at = row(key, here);
-        if (!*here) return u32x4{0, 0, 0, 0};
-        return load_chunk_slowly(global<const uint16_t>(at), c, shape.dim);
+        const uint64_t at = row<PAGED>(key, here);
+        const bool inside = c * CHUNK < shape.dim;
+        *here = *here & inside;
+        return global<const u32x4>(at + (inside ? c * 16 : 0));
     }
 
     /* Is key in a page that exists? */
     AITERI_METHOD bool mapped(int key) const
     {
         bool here;
-        row(key, &here);
+        row<true>(key, &here);
         return here;
     }
 };
 
-AITERI_FN int log2_or_minus_one(int n)
+/* A tile element by element, for rows that 16-byte loads must not touch. */
+template <class Tile, int KEYS, int D, int THREADS>
+AITERI_FN void store_slowly(Local<u32x4> tile, const SourceRows &rows, int first, int thread)
 {
-    return (n & (n - 1)) == 0 ? __builtin_ctz((uint32_t)n) : -1;
+    const Local<uint16_t> to = (Local<uint16_t>)tile;
+    rows.either([&](auto paged) {
+#pragma clang loop unroll(disable)
+        for (int i = thread; i < KEYS * D; i += THREADS) {
+            const int key = i / D, d = i % D;
+            bool here;
+            const uint64_t row = rows.template row<paged.value>(first + key, &here);
+            uint16_t x = 0;
+            if (here && d < rows.shape.dim) x = global<const uint16_t>(row)[d];
+            to[Tile::element(key, d)] = x;
+        }
+    });
 }
 
 /* Element size 2. `end`: keys from there on are not loaded. */
@@ -164,22 +210,24 @@ AITERI_FN SourceRows source_rows(const aiteri_gpu_attention &a, const aiteri_gpu
                                  int dim, const Sequence &s, int head, int end)
 {
     const aiteri_gpu_pages &p = a.pages;
-    SourceRows r;
+    SourceRows r = {};
     r.shape = RowShape::of(dim, source.data, source.stride_outer, source.stride_token,
                            source.stride_head);
-    r.base = source.data + (uint64_t)(head * source.stride_head * 2);
     r.outer_bytes = source.stride_outer * 2;
     r.token_bytes = source.stride_token * 2;
+    r.base = source.data + (uint64_t)(head * source.stride_head * 2);
     r.end = end;
-    r.table =
-        global<const int32_t>(p.table ? p.table + (uint64_t)(s.index * p.stride_batch * 4) : 0);
-    r.entry_stride = p.stride_entry;
-    r.page_size = p.page_size;
-    r.page_shift = p.page_size > 0 ? log2_or_minus_one(p.page_size) : 0;
-    r.entries = p.entries;
-    r.blocks = p.num_blocks;
-    r.start = a.k_lengths.cu ? s.k_start : 0;
-    if (!p.table && !a.k_lengths.cu) r.base += (uint64_t)(s.index * r.outer_bytes);
+    if (p.table) {
+        r.table = global<const int32_t>(p.table + (uint64_t)(s.index * p.stride_batch * 4));
+        r.entry_stride = p.stride_entry;
+        r.page = Divisor::of((uint32_t)p.page_size);
+        r.entries = p.entries;
+        r.blocks = p.num_blocks;
+    } else if (a.k_lengths.cu) {
+        r.base += (uint64_t)(s.k_start * r.token_bytes);
+    } else {
+        r.base += (uint64_t)(s.index * r.outer_bytes);
+    }
     return r;
 }
 

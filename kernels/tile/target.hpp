@@ -116,6 +116,19 @@ AITERI_FN float lane_xor(float x, int mask)
     return __builtin_bit_cast(float, lane_xor(__builtin_bit_cast(int, x), mask));
 }
 
+/* The kernel's only parameter where it lies. Taken from the parameter itself, AMD compilers load
+ * all of it at the start and keep it in scalar registers that do not suffice. */
+template <class A> AITERI_FN const A &arguments(const A &parameter)
+{
+#if defined(__AMDGCN__)
+    typedef __attribute__((address_space(4))) const A Constant;
+    (void)parameter;
+    return *(const A *)(Constant *)__builtin_amdgcn_kernarg_segment_ptr();
+#else
+    return parameter;
+#endif
+}
+
 AITERI_FN int lane_id() { return thread_id() & (WAVE - 1); }
 AITERI_FN int wave_id() { return uniform(thread_id() / WAVE); }
 AITERI_FN bool any_lane(bool x) { return ballot(x) != 0; }

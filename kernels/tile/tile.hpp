@@ -52,18 +52,13 @@ AITERI_FN int place_on_die(int i, int n, int dies)
 /* tanh from exp2: an error of a few units of 2^-24, absolute. */
 AITERI_FN float tanh(float x) { return 1.0f - 2.0f * reciprocal(1.0f + exp2(x * (2.0f * LOG2_E))); }
 
-AITERI_FN float load_element(uint64_t data, int64_t index, int dtype)
-{
-    if (dtype == DTYPE_F32) return global<const float>(data)[index];
-    const uint16_t x = global<const uint16_t>(data)[index];
-    return dtype == DTYPE_F16 ? f16::widen(x) : bf16::widen(x);
-}
-
-/* RUN elements of a 16-bit row from column d on, as many as dim has. */
+/* Elements [d, d + RUN) of a 16-bit row. aligned: they lie at a multiple of their size, and dim is
+ * a multiple of RUN. */
 template <class T, int RUN>
 AITERI_FN void store_run(Global<uint16_t> row, int d, int dim, bool aligned, const float *x)
 {
-    if (aligned && d + RUN <= dim) {
+    if (aligned) {
+        if (d >= dim) return;
 #pragma unroll
         for (int i = 0; i < RUN; i += 4) {
             if constexpr (RUN >= 4)

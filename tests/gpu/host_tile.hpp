@@ -93,8 +93,10 @@ template <class Tile, int KEYS, int D, int THREADS> struct HostStage {
         for (int key = 0; key < KEYS; key++)
             for (int c = 0; c < D / 8; c++) {
                 bool here;
-                const u32x4 x = rows.chunk(first + key, c, &here);
-                tile[key * (D / 8) + c] = here ? x : u32x4{0, 0, 0, 0};
+                const uint64_t row = rows.table ? rows.template row<true>(first + key, &here)
+                                                : rows.template row<false>(first + key, &here);
+                const Global<const uint16_t> at = global<const uint16_t>(row);
+                tile[key * (D / 8) + c] = here ? load_chunk(at, c, rows.shape) : u32x4{0, 0, 0, 0};
             }
     }
     static void wait() {}
