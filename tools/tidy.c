@@ -3,8 +3,8 @@
 
         cc -std=c99 -o tidy tools/tidy.c && ./tidy . && ./tidy --self-test
 
-    All C and C++ files of src, tests, bench, examples and tools: 100 columns, 600 lines, functions
-    of 70 lines, no tabs, no trailing blanks, no left-over marks, no names that say nothing.
+    All C, C++ and HIP files of src, kernels, tests, bench, examples, tools: 100 columns, 600 lines,
+    functions of 70 lines, no tabs, no trailing blanks, no left-over marks, no empty names.
     src alone: every file is reached from spine.h; system headers in two places only; no reserved
     names; no macro outside AITER* survives; no call that ends or prints to the host; a doc comment
     above every public declaration. The self-test feeds each rule a small bad file.
@@ -450,7 +450,8 @@ static void scan(const char *folder)
         if (stat(path, &info) != 0) continue;
         if (S_ISDIR(info.st_mode))
             scan(path);
-        else if (ends_with(path, ".c") || ends_with(path, ".h") || ends_with(path, ".cpp"))
+        else if (ends_with(path, ".c") || ends_with(path, ".h") || ends_with(path, ".cpp") ||
+                 ends_with(path, ".hpp") || ends_with(path, ".hip"))
             add_file(path, read_file(path));
     }
     closedir(dir);
@@ -489,7 +490,7 @@ static void forget_files(void)
 
 int main(int argc, char **argv)
 {
-    static const char *const folders[] = {"src", "tests", "bench", "examples", "tools"};
+    static const char *const folders[] = {"src", "tests", "bench", "examples", "tools", "kernels"};
     if (argc != 2) {
         fprintf(stderr, "usage: tidy ROOT | tidy --self-test\n");
         return 2;
