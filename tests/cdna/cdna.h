@@ -92,6 +92,7 @@ struct Result {
     std::vector<std::string> reports; /* empty: clean */
     uint64_t wave_instructions;
     std::map<std::string, uint64_t> executed; /* opcode -> times */
+    std::vector<uint64_t> reached;            /* addresses of the instructions that ran */
 };
 
 /* True if every opcode of the kernel is known; else error names opcode and address. */

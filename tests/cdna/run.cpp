@@ -263,6 +263,7 @@ Result run(const Launch &launch, Memory &memory, const Options &options)
         if (!m.counts[k]) continue;
         m.result.executed[m.code->insts[k].opcode] += m.counts[k];
         m.result.wave_instructions += m.counts[k];
+        m.result.reached.push_back(m.code->insts[k].address);
     }
     return m.result;
 }
