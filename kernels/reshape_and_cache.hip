@@ -76,6 +76,6 @@ AITERI_FN void cache_token(const aiteri_gpu_reshape_and_cache &x)
     AITERI_KERNEL(threads)                                                                         \
     void aiteri_##op##_##q##_##kv##_##out##_##dq##_##dv##_##class_(aiteri_gpu_reshape_and_cache x) \
     {                                                                                              \
-        aiteri::cache_token<aiteri::q, aiteri::kv, threads / aiteri::WAVE>(x);                     \
+        aiteri::cache_token<aiteri::q, aiteri::kv, threads / aiteri::WAVE>(aiteri::arguments(x));  \
     }
 AITERI_ROWS(AITERI_RESHAPE)
