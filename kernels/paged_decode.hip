@@ -12,112 +12,27 @@
 // been used, so while one block is waited for, the loads of BUFFERS - 1 more are under way. Ids of
 // pages are read BUFFERS blocks before that.
 #include "tile/decode.hpp"
+#include "tile/decode_work.hpp"
 #include "tile/finish.hpp"
-#include "tile/softmax.hpp"
 
 namespace aiteri
 {
 
-/* What a lane loads where there is nothing to load. */
-static __attribute__((device)) const u32x4 nothing_to_load = {0, 0, 0, 0};
+/* What a lane loads where there is nothing to load. Not const, which would be another memory. */
+static __attribute__((device)) u32x4 nothing_to_load = {0, 0, 0, 0};
 
-/* Blocks of keys that some row of a workgroup sees: those of the sink prefix, then the others. */
-struct BlockList {
-    int sink_first, sink_count, first, count;
-
-    /* Of keys [begin, end); begin is a multiple of the block. */
-    AITERI_METHOD static BlockList of(const KeyRange &seen, int begin, int end)
-    {
-        const int sink = smaller_of(seen.sink, end), hi = smaller_of(seen.hi, end);
-        const int lo = larger_of(seen.lo, begin);
-        BlockList b;
-        b.sink_first = begin / DECODE_KEYS;
-        b.sink_count = larger_of((sink + DECODE_KEYS - 1) / DECODE_KEYS - b.sink_first, 0);
-        b.first = larger_of(lo / DECODE_KEYS, b.sink_first + b.sink_count);
-        const int last = lo < hi ? (hi + DECODE_KEYS - 1) / DECODE_KEYS : 0;
-        b.count = b.sink_count + larger_of(last - b.first, 0);
-        return b;
-    }
-    AITERI_METHOD int key(int i) const
-    {
-        return (i < sink_count ? sink_first + i : first + i - sink_count) * DECODE_KEYS;
-    }
-};
-
-/* What one workgroup computes. */
-struct DecodeWork {
-    Sequence s;
-    int head, split, first, rows; /* head: of K and V; rows: packed ones from `first` on */
-
-    AITERI_METHOD static DecodeWork of(const aiteri_gpu_attention &a, int tile)
-    {
-        const int splits = larger_of(a.split.count, 1);
-        int id = workgroup_id();
-        DecodeWork w;
-        w.first = id % a.tiles * tile;
-        id /= a.tiles;
-        w.head = id % a.heads_k;
-        id /= a.heads_k;
-        w.split = id % splits;
-        w.s = sequence_of(a, id / splits);
-        w.rows = smaller_of(a.group * w.s.seqlen_q - w.first, tile);
-        return w;
-    }
-    AITERI_METHOD int token(const aiteri_gpu_attention &a, int r) const
-    {
-        return (first + r) / a.group;
-    }
-    AITERI_METHOD int query_head(const aiteri_gpu_attention &a, int r) const
-    {
-        return head * a.group + (first + r) % a.group;
-    }
-    /* Where row r of q or out stands, in elements. */
-    AITERI_METHOD int64_t place(const aiteri_gpu_attention &a, const aiteri_gpu_rows &x,
-                                int r) const
-    {
-        return s.index * x.stride_batch + (s.q_start + token(a, r)) * x.stride_token +
-               query_head(a, r) * x.stride_head;
-    }
-};
-
-/* The rows of K, or V, of one sequence and kv head. */
-struct PagedRows {
-    uint64_t base, scales;
-    int64_t outer, token, scale_outer, scale_token; /* bytes */
-
-    AITERI_METHOD static PagedRows of(const aiteri_gpu_source &x, int head, int element_bytes)
-    {
-        const uint64_t scales = x.scales + (uint64_t)(head * x.scale_stride_head * 4);
-        return {x.data + (uint64_t)(head * x.stride_head * element_bytes),
-                x.scales ? scales : 0,
-                x.stride_outer * element_bytes,
-                x.stride_token * element_bytes,
-                x.scale_stride_outer * 4,
-                x.scale_stride_token * 4};
-    }
-    /* May rows be read in pieces of `bytes`? */
-    AITERI_METHOD static bool whole_pieces(const aiteri_gpu_source &x, int dim, int element_bytes)
-    {
-        const uint64_t strides = (uint64_t)x.stride_outer | (uint64_t)x.stride_token |
-                                 (uint64_t)x.stride_head | (uint64_t)dim;
-        return strides % CHUNK == 0 && x.data % (uint64_t)(CHUNK * element_bytes) == 0;
-    }
-};
-
-template <class T, class KV, int DQ, int DV, int THREADS, int ROWS, int BUFFERS> struct Decode {
-    typedef DecodeFragments<T, KV, DQ, DV, ROWS> F;
+template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct Decode {
+    typedef DecodeFragments<T, KV, DQ, DV> F;
     typedef typename F::Raw Raw;
     typedef typename Piece<KV>::Element Element;
     typedef Matrix<T, 16> M; /* of its rows: how lanes share them */
     enum {
         WAVES = THREADS / WAVE,
-        LANE_ROWS = F::LANE_ROWS,
         PLACES = 2 * DECODE_KEYS, /* of K and V: one a lane */
         TILE_STRIDE = DECODE_CHUNK_COLUMNS + 4,
-        TILE_ROWS = ROWS,
-        TILE = 16 * TILE_STRIDE, /* floats of a wave's share of the sums */
-        STATES = WAVES * TILE,   /* then of each wave: state of its rows, V scale, places, scales */
-        SCALES_OF_V = STATES + WAVES * 2 * ROWS,
+        TILE = LINES * TILE_STRIDE, /* floats of a wave's share of the sums */
+        STATES = WAVES * TILE, /* then of each wave: state of its rows, V scale, places, scales */
+        SCALES_OF_V = STATES + WAVES * 2 * LINES,
         AT_PLACES = SCALES_OF_V + WAVES,
         AT_SCALES = AT_PLACES + WAVES * 2 * PLACES,
         LDS_FLOATS = AT_SCALES + WAVES * PLACES
@@ -142,36 +57,32 @@ template <class T, class KV, int DQ, int DV, int THREADS, int ROWS, int BUFFERS>
     BlockList blocks;
     PagedRows rows; /* of K in lanes below DECODE_KEYS, of V in the others */
     Global<const int32_t> table;
-    KeyRange all, seen[LANE_ROWS];
-    int position[LANE_ROWS];
-    float slope[LANE_ROWS], top[LANE_ROWS], sum[LANE_ROWS];
-    float scale_top; /* V scales are divided by it while the sums are formed */
+    KeyRange all, seen;
+    int position;
+    float slope, top, sum; /* of the lane's row; sum: of its own keys */
+    float scale_top;       /* V scales are divided by it while the sums are formed */
     typename F::Queries q;
     typename F::Sums o;
 
     AITERI_METHOD Decode(const aiteri_gpu_attention &args, const DecodeWork &work,
                          Local<float> memory)
-        : a(args), w(work), lds(memory), lane(lane_id()), wave(wave_id()), scale_top(0.0f), o{}
+        : a(args), w(work), lds(memory), lane(lane_id()), wave(wave_id()), slope(0.0f),
+          top(minus_infinity()), sum(0.0f), scale_top(0.0f), o{}
     {
         staged = lds + wave * TILE;
         places = (Local<uint64_t>)(lds + AT_PLACES) + wave * PLACES;
         scales = lds + AT_SCALES + wave * PLACES;
         const KeyRange first = visible_keys(a.mask, w.s, w.token(a, 0));
         const KeyRange last = visible_keys(a.mask, w.s, w.token(a, w.rows - 1));
-        all = keys_of_all(first, last);
+        all = KeyRange{0, last.lo, first.hi};
         find_keys(keys_of_some(first, last));
-        for (int i = 0; i < LANE_ROWS; i++) {
-            const int r = smaller_of(line_of(lane) + LINES * i, w.rows - 1);
-            seen[i] = visible_keys(a.mask, w.s, w.token(a, r));
-            position[i] = w.token(a, r) + w.s.seqlen_k - w.s.seqlen_q;
-            slope[i] = 0.0f;
-            if (a.score.alibi)
-                slope[i] = global<const float>(
-                    a.score.alibi)[w.s.index * a.score.alibi_stride_batch +
-                                   w.query_head(a, r) * a.score.alibi_stride_head];
-            top[i] = minus_infinity();
-            sum[i] = 0.0f;
-        }
+        const int r = smaller_of(line_of(lane), w.rows - 1);
+        seen = visible_keys(a.mask, w.s, w.token(a, r));
+        position = w.token(a, r) + w.s.seqlen_k - w.s.seqlen_q;
+        if (a.score.alibi)
+            slope =
+                global<const float>(a.score.alibi)[w.s.index * a.score.alibi_stride_batch +
+                                                   w.query_head(a, r) * a.score.alibi_stride_head];
     }
 
     /* The blocks of this split, and this wave's of them: every WAVES-th. */
@@ -195,16 +106,13 @@ template <class T, class KV, int DQ, int DV, int THREADS, int ROWS, int BUFFERS>
     {
         const RowShape shape =
             RowShape::of(a.dim_q, a.q.data, a.q.stride_batch, a.q.stride_token, a.q.stride_head);
+        const int r = line_of(lane);
+        const Global<const uint16_t> row =
+            global<const uint16_t>(a.q.data) + w.place(a, a.q, smaller_of(r, w.rows - 1));
 #pragma unroll
-        for (int i = 0; i < LANE_ROWS; i++) {
-            const int r = line_of(lane) + LINES * i;
-            const Global<const uint16_t> row =
-                global<const uint16_t>(a.q.data) + w.place(a, a.q, smaller_of(r, w.rows - 1));
-#pragma unroll
-            for (int step = 0; step < F::STEPS; step++) {
-                const u32x4 x = load_chunk(row, F::key_column(lane, step) / CHUNK, shape);
-                q.x[step][i] = r < w.rows ? x : u32x4{0, 0, 0, 0};
-            }
+        for (int step = 0; step < F::STEPS; step++) {
+            const u32x4 x = load_chunk(row, F::key_column(lane, step) / CHUNK, shape);
+            q.x[step] = r < w.rows ? x : u32x4{0, 0, 0, 0};
         }
     }
 
@@ -316,8 +224,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int ROWS, int BUFFERS>
             load_keys<WHOLE>(buffer);
             F::scores(q, buffer.k, s);
             load_values<WHOLE>(buffer);
-            weigh(s, blocks.key(wave + n * WAVES), buffer.mapped, buffer.scale);
-            F::add_values(o, s, buffer.v, w.rows > LINES);
+            take(s, buffer.v, blocks.key(wave + n * WAVES), buffer.mapped, buffer.scale);
         }
     }
 
@@ -348,15 +255,13 @@ template <class T, class KV, int DQ, int DV, int THREADS, int ROWS, int BUFFERS>
         find_rows(x, n + BUFFERS, BUFFERS);
         if (n < count) F::scores(q, x.k, s);
         load_keys<true>(x);
-        if (n < count) {
-            weigh(s, blocks.key(wave + n * WAVES), mapped, scale);
-            F::add_values(o, s, x.v, w.rows > LINES);
-        }
+        if (n < count) take(s, x.v, blocks.key(wave + n * WAVES), mapped, scale);
         load_values<true>(x);
     }
 
-    /* Products become weights. */
-    AITERI_METHOD void weigh(typename F::Lane &s, int key, uint32_t mapped, float scale)
+    /* Products of a block become weights, and the weights take its values. */
+    AITERI_METHOD void take(typename F::Lane &s, const typename F::Values &v, int key,
+                            uint32_t mapped, float scale)
     {
         Local<const float> own = scales + quarter_of(lane) * EACH;
         if constexpr (__is_same(KV, i8)) {
@@ -366,9 +271,18 @@ template <class T, class KV, int DQ, int DV, int THREADS, int ROWS, int BUFFERS>
         }
         adjust(s, key, own);
         constexpr uint32_t EVERY = (uint32_t)(((uint64_t)1 << DECODE_KEYS) - 1);
-        if ((mapped & EVERY) != EVERY || !all.holds_all(key, key + DECODE_KEYS))
-            mask(s, key, mapped);
+        const bool same = all.holds_all(key, key + DECODE_KEYS);
+        if (!same || (mapped & EVERY) != EVERY) mask(s, key, mapped);
         softmax(s, own + DECODE_KEYS);
+        if (!same && any_lane(F::non_finite(v))) {
+            typename F::Lane part;
+#pragma unroll
+            for (int e = 0; e < EACH; e++)
+                part.x[e] = takes_part(key, mapped, key_of_quarter(lane, e)) ? 1.0f : 0.0f;
+            F::add_guarded(o, s, part, v);
+        } else {
+            F::add_values(o, s, v);
+        }
     }
 
     /* Scales, softcap and ALiBi; scores end in units of log2 e. */
@@ -378,100 +292,75 @@ template <class T, class KV, int DQ, int DV, int THREADS, int ROWS, int BUFFERS>
         const float factor = a.score.softmax_scale * (plain ? LOG2_E : 1.0f);
         const float cap = a.score.softcap, inverse = 1.0f / cap;
 #pragma unroll
-        for (int e = 0; e < EACH; e++) {
-            const float scale = __is_same(KV, i8) ? k_scale[e] * factor : factor;
-#pragma unroll
-            for (int i = 0; i < LANE_ROWS; i++) s.x[i][e] *= scale;
-        }
+        for (int e = 0; e < EACH; e++) s.x[e] *= __is_same(KV, i8) ? k_scale[e] * factor : factor;
         if (plain) return;
 #pragma unroll
-        for (int e = 0; e < EACH; e++)
-#pragma unroll
-            for (int i = 0; i < LANE_ROWS; i++) {
-                float x = s.x[i][e];
-                if (cap > 0.0f) x = cap * tanh(x * inverse);
-                const int distance = position[i] - key - key_of_quarter(lane, e);
-                if (slope[i] != 0.0f) x -= slope[i] * (float)(distance < 0 ? -distance : distance);
-                s.x[i][e] = x * LOG2_E;
-            }
+        for (int e = 0; e < EACH; e++) {
+            const int distance = position - key - key_of_quarter(lane, e);
+            if (cap > 0.0f) s.x[e] = cap * tanh(s.x[e] * inverse);
+            if (slope != 0.0f) s.x[e] -= slope * (float)(distance < 0 ? -distance : distance);
+            s.x[e] *= LOG2_E;
+        }
     }
 
+    AITERI_METHOD bool takes_part(int key, uint32_t mapped, int j) const
+    {
+        return (mapped >> j & 1) && seen.holds(key + j);
+    }
     AITERI_METHOD void mask(typename F::Lane &s, int key, uint32_t mapped) const
     {
 #pragma unroll
-        for (int e = 0; e < EACH; e++) {
-            const int j = key_of_quarter(lane, e);
-            const bool here = mapped >> j & 1;
-#pragma unroll
-            for (int i = 0; i < LANE_ROWS; i++)
-                if (!here || !seen[i].holds(key + j)) s.x[i][e] = minus_infinity();
-        }
+        for (int e = 0; e < EACH; e++)
+            if (!takes_part(key, mapped, key_of_quarter(lane, e))) s.x[e] = minus_infinity();
     }
 
     /* Sums are rescaled when a maximum has grown by more than 2^8, so weights stay below 256. */
     AITERI_METHOD void softmax(typename F::Lane &s, Local<const float> v_scale)
     {
-        float most[LANE_ROWS], factor[LANE_ROWS], base[LANE_ROWS];
-        bool grown = false;
+        float most = s.x[0], scale_now = scale_top;
 #pragma unroll
-        for (int i = 0; i < LANE_ROWS; i++) {
-            most[i] = s.x[i][0];
-#pragma unroll
-            for (int e = 1; e < EACH; e++) most[i] = larger(most[i], s.x[i][e]);
-            most[i] = M::row_max(most[i]);
-            grown = grown || most[i] > top[i] + 8.0f;
-        }
-        float scale_now = scale_top;
+        for (int e = 1; e < EACH; e++) most = larger(most, s.x[e]);
+        most = M::row_max(most);
         if constexpr (__is_same(KV, i8)) {
             float x = 0.0f;
 #pragma unroll
             for (int e = 0; e < EACH; e++) x = larger(x, __builtin_fabsf(v_scale[e]));
             scale_now = larger(scale_top, M::row_max(x));
-            grown = grown || scale_now > scale_top;
         }
-        if (any_lane(grown)) {
-#pragma unroll
-            for (int i = 0; i < LANE_ROWS; i++) {
-                const float now = larger(top[i], most[i]);
-                factor[i] = now == top[i] ? 1.0f : exp2(top[i] - now);
-                sum[i] *= factor[i];
-                top[i] = now;
-                if (scale_now > scale_top) factor[i] *= scale_top / scale_now;
-            }
+        if (any_lane((most > top + 8.0f) | (scale_now > scale_top))) {
+            const float now = larger(top, most);
+            float factor = now == top ? 1.0f : exp2(top - now);
+            sum *= factor;
+            top = now;
+            if (scale_now > scale_top) factor *= scale_top / scale_now;
             scale_top = scale_now;
             F::rescale(o, factor, lane);
         }
+        const float base = is_minus_infinity(top) ? 0.0f : top;
         const float shrink = scale_top > 0.0f ? 1.0f / scale_top : 0.0f;
 #pragma unroll
-        for (int i = 0; i < LANE_ROWS; i++) base[i] = is_minus_infinity(top[i]) ? 0.0f : top[i];
-#pragma unroll
-        for (int e = 0; e < EACH; e++)
-#pragma unroll
-            for (int i = 0; i < LANE_ROWS; i++) {
-                s.x[i][e] = exp2(s.x[i][e] - base[i]);
-                sum[i] += s.x[i][e];
-                if constexpr (__is_same(KV, i8)) s.x[i][e] *= v_scale[e] * shrink;
-            }
+        for (int e = 0; e < EACH; e++) {
+            s.x[e] = exp2(s.x[e] - base);
+            sum += s.x[e];
+            if constexpr (__is_same(KV, i8)) s.x[e] *= v_scale[e] * shrink;
+        }
     }
 
     /* ---- the waves' shares of a row, joined ---- */
 
     AITERI_METHOD Local<float> wave_state(int from, int r) const
     {
-        return lds + STATES + (from * ROWS + r) * 2;
+        return lds + STATES + (from * LINES + r) * 2;
     }
     AITERI_METHOD Local<float> wave_scale(int from) const { return lds + SCALES_OF_V + from; }
 
     AITERI_METHOD void finish()
     {
-#pragma unroll
-        for (int i = 0; i < LANE_ROWS; i++) {
-            const float all_keys = M::row_sum(sum[i]);
-            const Local<float> to = wave_state(wave, line_of(lane) + LINES * i);
-            if (quarter_of(lane) == 0) {
-                to[0] = top[i];
-                to[1] = all_keys;
-            }
+        const float all_keys = M::row_sum(sum);
+        const Local<float> to = wave_state(wave, line_of(lane));
+        if (quarter_of(lane) == 0) {
+            to[0] = top;
+            to[1] = all_keys;
         }
         if (lane == 0) *wave_scale(wave) = __is_same(KV, i8) ? scale_top : 1.0f;
         wave_fence(); /* rows that were staged where the sums go have been read */
@@ -480,7 +369,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int ROWS, int BUFFERS>
             F::store(o, c, staged, TILE_STRIDE, lane);
             barrier();
             constexpr int PER_ROW = DECODE_CHUNK_COLUMNS / CHUNK;
-            for (int i = thread_id(); i < ROWS * PER_ROW; i += THREADS)
+            for (int i = thread_id(); i < LINES * PER_ROW; i += THREADS)
                 if (i / PER_ROW < w.rows) join(i / PER_ROW, c, i % PER_ROW * CHUNK);
             barrier();
         }
@@ -549,7 +438,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int ROWS, int BUFFERS>
 
 template <class D> AITERI_FN void paged_decode(const aiteri_gpu_attention &a, Local<float> lds)
 {
-    const DecodeWork w = DecodeWork::of(a, D::TILE_ROWS);
+    const DecodeWork w = DecodeWork::of(a, LINES);
     if (w.rows <= 0) return;
     if (w.split > 0 && w.split * a.split.split_keys >= w.s.seqlen_k) return;
     D decode(a, w, lds);
@@ -575,20 +464,20 @@ AITERI_FN const aiteri_gpu_attention *kernel_arguments() { return nullptr; }
 constexpr int decode_buffers(int dq, int dv)
 {
     const bool small = dq + dv <= 256;
-    return WAVE == 64 ? (small ? 3 : 1) : (small ? 1 : 0);
+    return WAVE == 64 ? (small ? 3 : 0) : (small ? 1 : 0);
 }
 
 } // namespace aiteri
 
 /* On NVIDIA the launch says how much shared memory there is. */
 #if defined(__NVPTX__)
-extern __attribute__((shared)) float aiteri_dynamic[];
+extern __attribute__((shared, aligned(16))) float aiteri_dynamic[];
 #define AITERI_DECODE_LDS(name, floats) float *const name = aiteri_dynamic;
 #define AITERI_DECODE_WAVES
 #define AITERI_DECODE_ARGS(name) const __attribute__((grid_constant)) aiteri_gpu_attention name
 #define AITERI_DECODE_READ(name) name
 #else
-#define AITERI_DECODE_LDS(name, floats) __attribute__((shared)) float name[floats];
+#define AITERI_DECODE_LDS(name, floats) __attribute__((shared, aligned(16))) float name[floats];
 #define AITERI_DECODE_WAVES             __attribute__((amdgpu_waves_per_eu(1, 1)))
 /* The arguments are read where they are needed: all of them at once do not fit the registers. */
 #define AITERI_DECODE_ARGS(name)        const aiteri_gpu_attention
@@ -601,10 +490,10 @@ extern __attribute__((shared)) float aiteri_dynamic[];
     AITERI_DECODE_WAVES void aiteri_##op##_##q##_##kv##_##out##_##dq##_##dv##_##kind(            \
         AITERI_DECODE_ARGS(a))                                                                   \
     {                                                                                            \
-        typedef aiteri::Decode<aiteri::q, aiteri::kv, dq, dv, threads, rows,                     \
+        typedef aiteri::Decode<aiteri::q, aiteri::kv, dq, dv, threads,                           \
                                aiteri::decode_buffers(dq, dv)>                                   \
             D;                                                                                   \
-        static_assert(__is_same(aiteri::q, aiteri::out) &&                                       \
+        static_assert(__is_same(aiteri::q, aiteri::out) && rows == aiteri::LINES &&              \
                           keys == D::WAVES * aiteri::DECODE_KEYS && lds == D::LDS_FLOATS * 4,    \
                       "instances.def states the geometry");                                      \
         AITERI_DECODE_LDS(memory, D::LDS_FLOATS)                                                 \

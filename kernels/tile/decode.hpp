@@ -3,7 +3,7 @@
  *
  * A wave is a grid of 4 quarters x LINES lanes. A block is KEYS keys, EACH of them to a quarter:
  *
- *     scores    S = Q K^T: a lane has rows line + LINES * i and the keys of its quarter
+ *     scores    S = Q K^T: a lane has the row of its line and the keys of its quarter
  *     keys      2 sets of rows; a lane loads, for each 32 columns, 8 of one key of its line
  *     values    a lane loads 8 columns (from 8 * line on) of all keys of its quarter; instruction j
  *               takes element j of each, so O^T = V^T P^T needs neither LDS nor a lane exchange
@@ -13,8 +13,8 @@
 #ifndef AITERI_TILE_DECODE_HPP
 #define AITERI_TILE_DECODE_HPP
 
+#include "softmax.hpp"
 #include "storage.hpp"
-#include "tile.hpp"
 #include "wave.hpp"
 
 namespace aiteri
@@ -95,19 +95,13 @@ AITERI_FN int key_of_set(int lane, int t)
 }
 AITERI_FN int key_of_quarter(int lane, int e) { return quarter_of(lane) * EACH + e; }
 
-template <class T, class KV, int DQ, int DV, int ROWS> struct DecodeFragments {
+template <class T, class KV, int DQ, int DV> struct DecodeFragments {
     typedef typename Piece<KV>::Raw Raw;
-    enum {
-        STEPS = DQ / 32,
-        PIECES = DV / (CHUNK * LINES),
-        CHUNKS = DV / DECODE_CHUNK_COLUMNS,
-        LANE_ROWS = ROWS / LINES
-    };
-    static_assert(LANE_ROWS == 1 || LANE_ROWS * LINES == 16, "rows of one instruction");
+    enum { STEPS = DQ / 32, PIECES = DV / (CHUNK * LINES), CHUNKS = DV / DECODE_CHUNK_COLUMNS };
     static_assert(DQ % 32 == 0 && DV % DECODE_CHUNK_COLUMNS == 0, "whole instructions");
 
     struct Queries {
-        u32x4 x[STEPS][LANE_ROWS];
+        u32x4 x[STEPS];
     };
     struct Keys {
         Raw x[SETS][STEPS];
@@ -116,7 +110,7 @@ template <class T, class KV, int DQ, int DV, int ROWS> struct DecodeFragments {
         Raw x[PIECES][EACH];
     };
     struct Lane {
-        float x[LANE_ROWS][EACH];
+        float x[EACH];
     };
 
     /* First columns of what a lane loads. */
@@ -129,12 +123,84 @@ template <class T, class KV, int DQ, int DV, int ROWS> struct DecodeFragments {
         return (piece * LINES + line_of(lane)) * CHUNK;
     }
 
-#if defined(__NVPTX__)
-
     struct Sums {
-        f32x4 x[CHUNKS][CHUNK][LANE_ROWS];
+        f32x4 x[CHUNKS][CHUNK];
     };
 
+    AITERI_METHOD static bool non_finite(const Values &v)
+    {
+        bool found = false;
+        if constexpr (!__is_same(KV, i8)) {
+#pragma unroll
+            for (int p = 0; p < PIECES; p++)
+#pragma unroll
+                for (int e = 0; e < EACH; e++) found = has_non_finite<T>(v.x[p][e]) || found;
+        }
+        return found;
+    }
+
+    /* The operand for columns j of each eight, of chunk c. */
+    AITERI_METHOD static u32x4 value_operand(const Values &v, int c, int j)
+    {
+#if defined(__NVPTX__)
+        const Raw *lo = v.x[2 * c], *hi = v.x[2 * c + 1];
+        return {element_pair<T>(lo[0], lo[1], j), element_pair<T>(hi[0], hi[1], j),
+                element_pair<T>(lo[2], lo[3], j), element_pair<T>(hi[2], hi[3], j)};
+#else
+        const Raw *x = v.x[c];
+        return {element_pair<T>(x[0], x[1], j), element_pair<T>(x[2], x[3], j),
+                element_pair<T>(x[4], x[5], j), element_pair<T>(x[6], x[7], j)};
+#endif
+    }
+
+    AITERI_METHOD static u32x4 weight_operand(const Lane &p)
+    {
+        u32x4 x = {0, 0, 0, 0};
+#pragma unroll
+        for (int e = 0; e < EACH; e += 2) x[e / 2] = T::pack_weights(p.x[e], p.x[e + 1]);
+        return x;
+    }
+
+    AITERI_METHOD static void multiply(u32x4 values, u32x4 weights, f32x4 &sum)
+    {
+#if defined(__NVPTX__)
+        nvidia_mma<T>(values, weights.x, weights.y, sum);
+#else
+        sum = cdna_mfma<T, 16>(values, weights, sum);
+#endif
+    }
+
+    /* O^T += V^T P^T. */
+    AITERI_METHOD static void add_values(Sums &o, const Lane &p, const Values &v)
+    {
+        const u32x4 weight = weight_operand(p);
+#pragma unroll
+        for (int c = 0; c < CHUNKS; c++)
+#pragma unroll
+            for (int j = 0; j < CHUNK; j++) multiply(value_operand(v, c, j), weight, o.x[c][j]);
+    }
+
+    /* The same where values are not finite: 0 times NaN is NaN, and a key that a row does not see
+     * must not reach it. part: 1 where a key takes part. */
+    AITERI_METHOD static void add_guarded(Sums &o, const Lane &p, const Lane &part, const Values &v)
+    {
+        const u32x4 weight = weight_operand(p), one = weight_operand(part);
+#pragma unroll
+        for (int c = 0; c < CHUNKS; c++)
+#pragma unroll
+            for (int j = 0; j < CHUNK; j++) {
+                const u32x4 x = value_operand(v, c, j);
+                f32x4 count = {};
+                multiply(map_halves(x, finite_or_zero<T>), weight, o.x[c][j]);
+                multiply(map_halves(x, census_code<T>), one, count);
+#pragma unroll
+                for (int e = 0; e < 4; e++) o.x[c][j][e] += census_verdict(count[e]);
+            }
+    }
+
+#if defined(__NVPTX__)
+
+    /* The lower rows of the instruction are empty. */
     AITERI_METHOD static void scores(const Queries &q, const Keys &k, Lane &s)
     {
         f32x4 acc[SETS] = {};
@@ -142,74 +208,33 @@ template <class T, class KV, int DQ, int DV, int ROWS> struct DecodeFragments {
         for (int step = 0; step < STEPS; step++)
 #pragma unroll
             for (int t = 0; t < SETS; t++) {
-                const u32x4 b = operand_of<T>(k.x[t][step]), top = q.x[step][0];
-                u32x4 low = {0, 0, 0, 0};
-                if constexpr (LANE_ROWS > 1) low = q.x[step][1];
-                nvidia_mma<T>(u32x4{top.x, low.x, top.y, low.y}, b.x, b.y, acc[t]);
-                nvidia_mma<T>(u32x4{top.z, low.z, top.w, low.w}, b.z, b.w, acc[t]);
+                const u32x4 a = q.x[step], b = operand_of<T>(k.x[t][step]);
+                nvidia_mma<T>(u32x4{a.x, 0, a.y, 0}, b.x, b.y, acc[t]);
+                nvidia_mma<T>(u32x4{a.z, 0, a.w, 0}, b.z, b.w, acc[t]);
             }
 #pragma unroll
-        for (int e = 0; e < EACH; e++)
-#pragma unroll
-            for (int i = 0; i < LANE_ROWS; i++) s.x[i][e] = acc[e / 2][i * 2 + e % 2];
+        for (int e = 0; e < EACH; e++) s.x[e] = acc[e / 2][e % 2];
     }
 
-    /* Rows from 8 on are left out where there are none. */
-    AITERI_METHOD static void add_values(Sums &o, const Lane &p, const Values &v, bool second)
+    /* factor: of the row of this lane's scores; the sums' rows are other lanes'. */
+    AITERI_METHOD static void rescale(Sums &o, float factor, int lane)
     {
-        u32x2 weight[LANE_ROWS];
-#pragma unroll
-        for (int i = 0; i < LANE_ROWS; i++)
-            weight[i] =
-                u32x2{T::pack_weights(p.x[i][0], p.x[i][1]), T::pack_weights(p.x[i][2], p.x[i][3])};
+        const float even = lane_read(factor, quarter_of(lane) * 8);
+        const float odd = lane_read(factor, quarter_of(lane) * 8 + 4);
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++)
 #pragma unroll
-            for (int j = 0; j < CHUNK; j++) {
-                const Raw *lo = v.x[2 * c], *hi = v.x[2 * c + 1];
-                const u32x4 a = {element_pair<T>(lo[0], lo[1], j), element_pair<T>(hi[0], hi[1], j),
-                                 element_pair<T>(lo[2], lo[3], j),
-                                 element_pair<T>(hi[2], hi[3], j)};
-                nvidia_mma<T>(a, weight[0].x, weight[0].y, o.x[c][j][0]);
-                if constexpr (LANE_ROWS > 1)
-                    if (second) nvidia_mma<T>(a, weight[1].x, weight[1].y, o.x[c][j][1]);
-            }
+            for (int j = 0; j < CHUNK; j++) o.x[c][j] *= f32x4{even, odd, even, odd};
     }
 
-    /* factor: of the rows of this lane's scores; the sums' rows are other lanes'. */
-    AITERI_METHOD static void rescale(Sums &o, const float *factor, int lane)
+    /* Where element r of a lane's sums stands: its row, and first column of 8 in a chunk. */
+    AITERI_METHOD static int sum_row(int lane, int r) { return quarter_of(lane) * 2 + r % 2; }
+    AITERI_METHOD static int sum_column(int lane, int r)
     {
-#pragma unroll
-        for (int i = 0; i < LANE_ROWS; i++) {
-            const float even = lane_read(factor[i], quarter_of(lane) * 8);
-            const float odd = lane_read(factor[i], quarter_of(lane) * 8 + 4);
-#pragma unroll
-            for (int c = 0; c < CHUNKS; c++)
-#pragma unroll
-                for (int j = 0; j < CHUNK; j++) o.x[c][j][i] *= f32x4{even, odd, even, odd};
-        }
-    }
-
-    /* Columns [128 c, 128 c + 128) of all rows to LDS, `stride` floats from row to row. */
-    AITERI_METHOD static void store(const Sums &o, int c, Local<float> to, int stride, int lane)
-    {
-#pragma unroll
-        for (int i = 0; i < LANE_ROWS; i++)
-#pragma unroll
-            for (int r = 0; r < 4; r++) {
-                const int row = i * LINES + quarter_of(lane) * 2 + r % 2;
-                const int column = (r / 2 * LINES + line_of(lane)) * CHUNK;
-                const Local<f32x4> at = (Local<f32x4>)(to + row * stride + column);
-                at[0] = {o.x[c][0][i][r], o.x[c][1][i][r], o.x[c][2][i][r], o.x[c][3][i][r]};
-                at[1] = {o.x[c][4][i][r], o.x[c][5][i][r], o.x[c][6][i][r], o.x[c][7][i][r]};
-            }
+        return (r / 2 * LINES + line_of(lane)) * CHUNK;
     }
 
 #else
-
-    struct Sums {
-        f32x4 x[CHUNKS][CHUNK];
-    };
 
     AITERI_METHOD static void scores(const Queries &q, const Keys &k, Lane &s)
     {
@@ -218,49 +243,39 @@ template <class T, class KV, int DQ, int DV, int ROWS> struct DecodeFragments {
         for (int step = 0; step < STEPS; step++)
 #pragma unroll
             for (int t = 0; t < SETS; t++)
-                acc[t] = cdna_mfma<T, 16>(operand_of<T>(k.x[t][step]), q.x[step][0], acc[t]);
+                acc[t] = cdna_mfma<T, 16>(operand_of<T>(k.x[t][step]), q.x[step], acc[t]);
 #pragma unroll
-        for (int e = 0; e < EACH; e++) s.x[0][e] = acc[e / 4][e % 4];
+        for (int e = 0; e < EACH; e++) s.x[e] = acc[e / 4][e % 4];
     }
 
-    AITERI_METHOD static void add_values(Sums &o, const Lane &p, const Values &v, bool)
-    {
-        u32x4 weight;
-#pragma unroll
-        for (int i = 0; i < 4; i++) weight[i] = T::pack_weights(p.x[0][2 * i], p.x[0][2 * i + 1]);
-#pragma unroll
-        for (int c = 0; c < CHUNKS; c++)
-#pragma unroll
-            for (int j = 0; j < CHUNK; j++) {
-                u32x4 a;
-#pragma unroll
-                for (int i = 0; i < 4; i++)
-                    a[i] = element_pair<T>(v.x[c][2 * i], v.x[c][2 * i + 1], j);
-                o.x[c][j] = cdna_mfma<T, 16>(a, weight, o.x[c][j]);
-            }
-    }
-
-    AITERI_METHOD static void rescale(Sums &o, const float *factor, int)
+    AITERI_METHOD static void rescale(Sums &o, float factor, int)
     {
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++)
 #pragma unroll
-            for (int j = 0; j < CHUNK; j++) o.x[c][j] *= factor[0];
+            for (int j = 0; j < CHUNK; j++) o.x[c][j] *= factor;
     }
+
+    /* Where element r of a lane's sums stands: its row, and first column of 8 in a chunk. */
+    AITERI_METHOD static int sum_row(int lane, int) { return line_of(lane); }
+    AITERI_METHOD static int sum_column(int lane, int r)
+    {
+        return (quarter_of(lane) * 4 + r) * CHUNK;
+    }
+
+#endif
 
     /* Columns [128 c, 128 c + 128) of all rows to LDS, `stride` floats from row to row. */
     AITERI_METHOD static void store(const Sums &o, int c, Local<float> to, int stride, int lane)
     {
 #pragma unroll
         for (int r = 0; r < 4; r++) {
-            const int column = (quarter_of(lane) * 4 + r) * CHUNK;
-            const Local<f32x4> at = (Local<f32x4>)(to + line_of(lane) * stride + column);
+            const Local<f32x4> at =
+                (Local<f32x4>)(to + sum_row(lane, r) * stride + sum_column(lane, r));
             at[0] = {o.x[c][0][r], o.x[c][1][r], o.x[c][2][r], o.x[c][3][r]};
             at[1] = {o.x[c][4][r], o.x[c][5][r], o.x[c][6][r], o.x[c][7][r]};
         }
     }
-
-#endif
 };
 
 } // namespace aiteri

@@ -1,0 +1,97 @@
+/* decode_work.hpp -- what one workgroup of paged_decode computes: which rows of queries, which
+ * blocks of keys, and where the rows of K and V stand. */
+#ifndef AITERI_TILE_DECODE_WORK_HPP
+#define AITERI_TILE_DECODE_WORK_HPP
+
+#include "decode.hpp"
+#include "source.hpp"
+
+namespace aiteri
+{
+
+/* Blocks of keys that some row of a workgroup sees: those of the sink prefix, then the others. */
+struct BlockList {
+    int sink_first, sink_count, first, count;
+
+    /* Of keys [begin, end); begin is a multiple of the block. */
+    AITERI_METHOD static BlockList of(const KeyRange &seen, int begin, int end)
+    {
+        const int sink = smaller_of(seen.sink, end), hi = smaller_of(seen.hi, end);
+        const int lo = larger_of(seen.lo, begin);
+        BlockList b;
+        b.sink_first = begin / DECODE_KEYS;
+        b.sink_count = larger_of((sink + DECODE_KEYS - 1) / DECODE_KEYS - b.sink_first, 0);
+        b.first = larger_of(lo / DECODE_KEYS, b.sink_first + b.sink_count);
+        const int last = lo < hi ? (hi + DECODE_KEYS - 1) / DECODE_KEYS : 0;
+        b.count = b.sink_count + larger_of(last - b.first, 0);
+        return b;
+    }
+    AITERI_METHOD int key(int i) const
+    {
+        return (i < sink_count ? sink_first + i : first + i - sink_count) * DECODE_KEYS;
+    }
+};
+
+/* What one workgroup computes. */
+struct DecodeWork {
+    Sequence s;
+    int head, split, first, rows; /* head: of K and V; rows: packed ones from `first` on */
+
+    AITERI_METHOD static DecodeWork of(const aiteri_gpu_attention &a, int tile)
+    {
+        const int splits = larger_of(a.split.count, 1);
+        int id = workgroup_id();
+        DecodeWork w;
+        w.first = id % a.tiles * tile;
+        id /= a.tiles;
+        w.head = id % a.heads_k;
+        id /= a.heads_k;
+        w.split = id % splits;
+        w.s = sequence_of(a, id / splits);
+        w.rows = smaller_of(a.group * w.s.seqlen_q - w.first, tile);
+        return w;
+    }
+    AITERI_METHOD int token(const aiteri_gpu_attention &a, int r) const
+    {
+        return (first + r) / a.group;
+    }
+    AITERI_METHOD int query_head(const aiteri_gpu_attention &a, int r) const
+    {
+        return head * a.group + (first + r) % a.group;
+    }
+    /* Where row r of q or out stands, in elements. */
+    AITERI_METHOD int64_t place(const aiteri_gpu_attention &a, const aiteri_gpu_rows &x,
+                                int r) const
+    {
+        return s.index * x.stride_batch + (s.q_start + token(a, r)) * x.stride_token +
+               query_head(a, r) * x.stride_head;
+    }
+};
+
+/* The rows of K, or V, of one sequence and kv head. */
+struct PagedRows {
+    uint64_t base, scales;
+    int64_t outer, token, scale_outer, scale_token; /* bytes */
+
+    AITERI_METHOD static PagedRows of(const aiteri_gpu_source &x, int head, int element_bytes)
+    {
+        const uint64_t scales = x.scales + (uint64_t)(head * x.scale_stride_head * 4);
+        return {x.data + (uint64_t)(head * x.stride_head * element_bytes),
+                x.scales ? scales : 0,
+                x.stride_outer * element_bytes,
+                x.stride_token * element_bytes,
+                x.scale_stride_outer * 4,
+                x.scale_stride_token * 4};
+    }
+    /* May rows be read in pieces of `bytes`? */
+    AITERI_METHOD static bool whole_pieces(const aiteri_gpu_source &x, int dim, int element_bytes)
+    {
+        const uint64_t strides = (uint64_t)x.stride_outer | (uint64_t)x.stride_token |
+                                 (uint64_t)x.stride_head | (uint64_t)dim;
+        return strides % CHUNK == 0 && x.data % (uint64_t)(CHUNK * element_bytes) == 0;
+    }
+};
+
+} // namespace aiteri
+
+#endif /* AITERI_TILE_DECODE_WORK_HPP */
