@@ -39,7 +39,7 @@ void properties_of(Chip chip, char *properties)
 {
     std::memset(properties, 0, 1472);
     std::strcpy(properties, "CDNA emulator");
-    std::strcpy(properties + 1160, name_of(chip));
+    std::strcpy(properties + 1160, (std::string(name_of(chip)) + ":sramecc+:xnack-").c_str());
     size_t memory = memory_of(chip);
     std::memcpy(properties + 288, &memory, sizeof memory);
     const struct {
