@@ -21,6 +21,13 @@ namespace aiteri
 /* What a lane loads where there is nothing to load. Not const, which would be another memory. */
 static __attribute__((device)) u32x4 nothing_to_load = {0, 0, 0, 0};
 
+/* Registers are there for so many blocks at a time. */
+constexpr int decode_buffers(int dq, int dv)
+{
+    const bool small = dq + dv <= 256;
+    return WAVE == 64 ? (small ? 3 : 0) : (small ? 1 : 0);
+}
+
 template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct Decode {
     typedef DecodeFragments<T, KV, DQ, DV> F;
     typedef typename F::Raw Raw;
@@ -450,23 +457,6 @@ template <class D> AITERI_FN void paged_decode(const aiteri_gpu_attention &a, Lo
     decode.finish();
 }
 
-#if defined(__AMDGCN__)
-AITERI_FN const aiteri_gpu_attention *kernel_arguments()
-{
-    typedef const __attribute__((address_space(4))) aiteri_gpu_attention Arguments;
-    return (const aiteri_gpu_attention *)(Arguments *)__builtin_amdgcn_kernarg_segment_ptr();
-}
-#elif !defined(__NVPTX__)
-AITERI_FN const aiteri_gpu_attention *kernel_arguments() { return nullptr; }
-#endif
-
-/* Registers are there for so many blocks at a time. */
-constexpr int decode_buffers(int dq, int dv)
-{
-    const bool small = dq + dv <= 256;
-    return WAVE == 64 ? (small ? 3 : 0) : (small ? 1 : 0);
-}
-
 } // namespace aiteri
 
 /* On NVIDIA the launch says how much shared memory there is. */
@@ -474,21 +464,16 @@ constexpr int decode_buffers(int dq, int dv)
 extern __attribute__((shared, aligned(16))) float aiteri_dynamic[];
 #define AITERI_DECODE_LDS(name, floats) float *const name = aiteri_dynamic;
 #define AITERI_DECODE_WAVES
-#define AITERI_DECODE_ARGS(name) const __attribute__((grid_constant)) aiteri_gpu_attention name
-#define AITERI_DECODE_READ(name) name
 #else
 #define AITERI_DECODE_LDS(name, floats) __attribute__((shared, aligned(16))) float name[floats];
 #define AITERI_DECODE_WAVES             __attribute__((amdgpu_waves_per_eu(1, 1)))
-/* The arguments are read where they are needed: all of them at once do not fit the registers. */
-#define AITERI_DECODE_ARGS(name)        const aiteri_gpu_attention
-#define AITERI_DECODE_READ(name)        *aiteri::kernel_arguments()
 #endif
 
 #define AITERI_PAGED_DECODE(op, arch, q, kv, out, dq, dv, layout, scales, kind, source, threads, \
                             rows, keys, lds, waves)                                              \
     AITERI_KERNEL(threads)                                                                       \
     AITERI_DECODE_WAVES void aiteri_##op##_##q##_##kv##_##out##_##dq##_##dv##_##kind(            \
-        AITERI_DECODE_ARGS(a))                                                                   \
+        const aiteri_gpu_attention a)                                                            \
     {                                                                                            \
         typedef aiteri::Decode<aiteri::q, aiteri::kv, dq, dv, threads,                           \
                                aiteri::decode_buffers(dq, dv)>                                   \
@@ -497,6 +482,6 @@ extern __attribute__((shared, aligned(16))) float aiteri_dynamic[];
                           keys == D::WAVES * aiteri::DECODE_KEYS && lds == D::LDS_FLOATS * 4,    \
                       "instances.def states the geometry");                                      \
         AITERI_DECODE_LDS(memory, D::LDS_FLOATS)                                                 \
-        aiteri::paged_decode<D>(AITERI_DECODE_READ(a), (aiteri::Local<float>)memory);            \
+        aiteri::paged_decode<D>(aiteri::arguments(a), (aiteri::Local<float>)memory);             \
     }
 AITERI_ROWS(AITERI_PAGED_DECODE)
