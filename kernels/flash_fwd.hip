@@ -63,7 +63,7 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
     FlashWork w;
     int lane, first; /* first: query row of the wave */
     int row[M::LANE_ROWS];
-    KeyRange seen[M::LANE_ROWS], some, all;
+    KeyRange seen[M::LANE_ROWS];
     ScoreRule rule;
     typename M::Operand q[DEPTH];
     typename M::Acc o[OUT];
@@ -73,19 +73,10 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
         : a(args), w(work), lane(lane_id()), first(work.first + wave_id() * M::ROWS),
           rule(ScoreRule::of(args, work.s, work.head))
     {
-        const int end = smaller_of(first + (int)M::ROWS, w.s.seqlen_q);
-        const KeyRange nothing = {0, 0, 0};
-        some = all = nothing;
-        if (first < end) {
-            const KeyRange top = visible_keys(a.mask, w.s, first);
-            const KeyRange bottom = visible_keys(a.mask, w.s, end - 1);
-            some = keys_of_some(top, bottom);
-            all = keys_of_all(top, bottom);
-        }
 #pragma unroll
         for (int r = 0; r < M::LANE_ROWS; r++) {
             row[r] = first + M::row(lane, r);
-            seen[r] = row[r] < end ? visible_keys(a.mask, w.s, row[r]) : nothing;
+            seen[r] = row[r] < w.s.seqlen_q ? visible_keys(a.mask, w.s, row[r]) : KeyRange{0, 0, 0};
         }
         state.clear();
 #pragma unroll
@@ -103,7 +94,7 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
     {
         const RowShape shape =
             RowShape::of(a.dim_q, a.q.data, a.q.stride_batch, a.q.stride_token, a.q.stride_head);
-        const auto at = [&](int i) {
+        const auto at = [&](int i) AITERI_INLINE {
             return global<const uint16_t>(first + i < w.s.seqlen_q ? row_address(a.q, first + i)
                                                                    : 0);
         };
@@ -153,13 +144,29 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
         return bits;
     }
 
+    /* Does some row of the wave see some of the tile, do all see all of it? */
+    AITERI_METHOD bool sees_any(int key) const
+    {
+        bool any = false;
+#pragma unroll
+        for (int r = 0; r < M::LANE_ROWS; r++) any |= seen[r].meets(key, key + KEYS);
+        return any_lane(any);
+    }
+    AITERI_METHOD bool sees_all(int key) const
+    {
+        bool all = true;
+#pragma unroll
+        for (int r = 0; r < M::LANE_ROWS; r++) all &= seen[r].holds_all(key, key + KEYS);
+        return !any_lane(!all);
+    }
+
     AITERI_METHOD void weigh(const SourceRows &rows, int key, S &s)
     {
         const uint64_t pages = mapped(rows, key);
-        const bool partial = !all.holds_all(key, key + KEYS) || ~pages != 0;
-        if (partial || rule.bias) s.look(seen, pages, key, lane);
+        const bool partial = !sees_all(key) || ~pages != 0;
+        if (partial || !rule.plain) s.look(seen, pages, key, lane);
         s.adjust(rule, row, key, lane);
-        if (partial || rule.bias) s.mask();
+        if (partial || !rule.plain) s.mask();
         float shrink[M::LANE_ROWS];
         state.update(s, shrink);
         bool same = true;
@@ -211,21 +218,22 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
 
     AITERI_METHOD void run(Local<u32x4> k, Local<u32x4> v)
     {
-        const SourceRows k_rows = source_rows(a, a.k, a.dim_q, w.s, w.head / a.group, w.s.seqlen_k);
-        const SourceRows v_rows = source_rows(a, a.v, a.dim_v, w.s, w.head / a.group, w.s.seqlen_k);
+        SourceRows k_rows = source_rows(a, a.k, a.dim_q, w.s, w.head / a.group, w.s.seqlen_k);
+        SourceRows v_rows = source_rows(a, a.v, a.dim_v, w.s, w.head / a.group, w.s.seqlen_k);
+        k_rows.shape.chunked = v_rows.shape.chunked = k_rows.shape.chunked & v_rows.shape.chunked;
         const TileWalk tiles = walk();
         const int thread = thread_id();
         KeyStage<KTile, KEYS, DQ, THREADS> k_stage;
         ValueStage<VTile, KEYS, DV, THREADS> v_stage;
         int n = tiles.first;
-        if (n >= tiles.end) return;
+        if (n >= tiles.end || (k_rows.table && k_rows.blocks < 1)) return;
         k_stage.fetch(k_rows, n * KEYS, thread);
         v_stage.fetch(v_rows, n * KEYS, thread);
         load_queries();
         k_stage.store(k, k_rows, n * KEYS, thread);
         while (true) {
             const int next = tiles.after(n), key = n * KEYS;
-            const bool last = next >= tiles.end, mine = some.meets(key, key + KEYS);
+            const bool last = next >= tiles.end, mine = sees_any(key);
             if (!last) k_stage.fetch(k_rows, next * KEYS, thread);
             k_stage.wait();
             barrier(); /* K of this step is there, and nobody reads V of the last one */
@@ -247,6 +255,7 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
 
     AITERI_METHOD void finish()
     {
+        w = flash_work(a, TILE_ROWS); /* again: it need not live through the loop */
         const uint64_t even = a.out.data / 2 | (uint64_t)a.out.stride_batch |
                               (uint64_t)a.out.stride_token | (uint64_t)a.out.stride_head |
                               (uint64_t)a.dim_v;
@@ -265,7 +274,7 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
     {
         float lse, sink = 0.0f;
         if (a.score.sinks) sink = global<const float>(a.score.sinks)[w.head * a.score.sinks_stride];
-        const float factor = state.finish(r, a.score.sinks ? &sink : nullptr, &lse);
+        const float factor = state.finish(r, a.score.sinks != 0, sink, &lse);
         const Global<uint16_t> out = global<uint16_t>(row_address(a.out, row[r]));
         if (aligned)
             put<true>(r, out, factor);
@@ -278,7 +287,7 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
 
     template <bool ALIGNED> AITERI_METHOD void put(int r, Global<uint16_t> out, float factor) const
     {
-        each_run(r, [&](int d, const float *x) {
+        each_run(r, [&](int d, const float *x) AITERI_INLINE {
             float y[M::RUN];
 #pragma unroll
             for (int i = 0; i < M::RUN; i++) y[i] = factor == 0.0f ? 0.0f : x[i] * factor;
@@ -292,7 +301,7 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
         const int64_t index = ((int64_t)w.s.index * a.heads_q + w.head) * max_q + row[r];
         const int64_t place = w.split * a.split.rows + index;
         const Global<float> out = global<float>(a.split.o) + place * a.dim_v;
-        each_run(r, [&](int d, const float *x) {
+        each_run(r, [&](int d, const float *x) AITERI_INLINE {
 #pragma unroll
             for (int i = 0; i < M::RUN; i++)
                 if (d + i < a.dim_v) out[d + i] = x[i];

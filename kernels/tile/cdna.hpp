@@ -218,7 +218,7 @@ template <class Tile, int KEYS, int D, int THREADS> struct RowStage {
     {
         present = 0;
         if (!rows.shape.chunked) return;
-        rows.either([&](auto paged) {
+        rows.either([&](auto paged) AITERI_INLINE {
 #pragma unroll
             for (int i = 0; i < LOADS; i++) {
                 const int id = thread + i * THREADS;
@@ -264,7 +264,7 @@ template <class Tile, int KEYS, int D, int THREADS> struct ColumnStage {
     {
         present = 0;
         if (!rows.shape.chunked) return;
-        rows.either([&](auto paged) {
+        rows.either([&](auto paged) AITERI_INLINE {
 #pragma unroll
             for (int i = 0; i < PER; i++) {
                 const int id = thread + i * THREADS;

@@ -149,7 +149,7 @@ template <class Tile, int KEYS, int D, int THREADS> struct AsyncStage {
     {
         if (!rows.shape.chunked)
             return store_slowly<Tile, KEYS, D, THREADS>(tile, rows, first, thread);
-        rows.either([&](auto paged) {
+        rows.either([&](auto paged) AITERI_INLINE {
 #pragma unroll
             for (int i = 0; i < LOADS; i++) {
                 const int id = thread + i * THREADS, key = id / CHUNKS, c = id % CHUNKS;

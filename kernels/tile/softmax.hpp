@@ -15,7 +15,7 @@ struct ScoreRule {
     int delta; /* seqlen_k - seqlen_q */
     uint64_t bias;
     int64_t bias_token, bias_key;
-    int bias_dtype;
+    int bias_dtype; /* 0: no bias */
 
     AITERI_METHOD static ScoreRule of(const aiteri_gpu_attention &a, const Sequence &s, int head)
     {
@@ -31,7 +31,7 @@ struct ScoreRule {
                 x.alibi)[s.index * x.alibi_stride_batch + head * x.alibi_stride_head];
         const int64_t first = s.index * x.bias_stride_batch + s.q_start * x.bias_stride_token +
                               head * x.bias_stride_head;
-        r.bias_dtype = x.bias_dtype;
+        r.bias_dtype = x.bias ? x.bias_dtype : 0;
         r.bias = x.bias ? x.bias + (uint64_t)(first * (x.bias_dtype == DTYPE_F32 ? 4 : 2)) : 0;
         r.bias_token = x.bias_stride_token;
         r.bias_key = x.bias_stride_key;
@@ -103,16 +103,13 @@ template <class M, int KEYS> struct Scores {
             for (int i = 0; i < COUNT; i++) at[i] = rule.softcap * tanh(at[i] * inverse);
         }
         const int key = first + M::col_of_lane(lane);
-        if (rule.bias) add_bias(rule, row, key);
-        if (rule.slope != 0.0f) {
+        add_bias(rule, row, key);
 #pragma unroll
-            for (int i = 0; i < COUNT; i++) {
-                const int distance = row[row_of(i)] + rule.delta - key - key_of(i);
-                at[i] -= rule.slope * (float)(distance < 0 ? -distance : distance);
-            }
+        for (int i = 0; i < COUNT; i++) {
+            const int distance = row[row_of(i)] + rule.delta - key - key_of(i);
+            at[i] -= rule.slope * (float)(distance < 0 ? -distance : distance);
+            at[i] *= LOG2_E;
         }
-#pragma unroll
-        for (int i = 0; i < COUNT; i++) at[i] *= LOG2_E;
     }
 
     /* Of visible keys alone: what lies elsewhere need not be there, so it is not read. -infinity
@@ -134,12 +131,17 @@ template <class M, int KEYS> struct Scores {
     {
         const Global<const uint16_t> x = global<const uint16_t>(rule.bias);
         const Global<const float> y = global<const float>(rule.bias);
-        if (rule.bias_dtype == DTYPE_F32)
-            add_bias(rule, row, key, [&](int64_t i) { return y[i]; });
-        else if (rule.bias_dtype == DTYPE_F16)
-            add_bias(rule, row, key, [&](int64_t i) { return f16::widen(x[i]); });
-        else
-            add_bias(rule, row, key, [&](int64_t i) { return bf16::widen(x[i]); });
+        switch (rule.bias_dtype) { /* conditions would be kept in registers through the key loop */
+        case DTYPE_F32:
+            return add_bias(rule, row, key, [&](int64_t i) AITERI_INLINE { return y[i]; });
+        case DTYPE_F16:
+            return add_bias(rule, row, key,
+                            [&](int64_t i) AITERI_INLINE { return f16::widen(x[i]); });
+        case DTYPE_BF16:
+            return add_bias(rule, row, key,
+                            [&](int64_t i) AITERI_INLINE { return bf16::widen(x[i]); });
+        default: return;
+        }
     }
 
     AITERI_METHOD void mask()
@@ -204,20 +206,20 @@ template <class M> struct RowState {
     }
 
     /* The factor that turns row r's sums into its output, and its log-sum-exp; sink: a logit
-     * without a value, or null. A row that saw nothing gives 0 and -infinity, or the sink. */
-    AITERI_METHOD float finish(int r, const float *sink, float *lse) const
+     * without a value. A row that saw nothing gives 0 and -infinity, or the sink. */
+    AITERI_METHOD float finish(int r, bool has_sink, float sink, float *lse) const
     {
         const float l = sum[r], natural = max[r] * LN_2;
         if (l == 0.0f) {
-            *lse = sink ? *sink : minus_infinity();
+            *lse = has_sink ? sink : minus_infinity();
             return 0.0f;
         }
-        if (!sink) {
+        if (!has_sink) {
             *lse = natural + log2(l) * LN_2;
             return 1.0f / l;
         }
-        const float top = larger(natural, *sink), factor = exp2((natural - top) * LOG2_E);
-        const float all = l * factor + exp2((*sink - top) * LOG2_E);
+        const float top = larger(natural, sink), factor = exp2((natural - top) * LOG2_E);
+        const float all = l * factor + exp2((sink - top) * LOG2_E);
         *lse = top + log2(all) * LN_2;
         return factor / all;
     }

@@ -91,15 +91,11 @@ AITERI_FN KeyRange visible_keys(const aiteri_gpu_mask &m, const Sequence &s, int
     return key_range(lo, hi, sink);
 }
 
-/* The keys that some token of [first, end) sees, and those that all of them see: both bounds never
- * fall from a row to the next. */
+/* The keys that some row from `first` to `last` sees: both bounds never fall from a row to the
+ * next. */
 AITERI_FN KeyRange keys_of_some(const KeyRange &first, const KeyRange &last)
 {
     return key_range(first.lo, last.hi, larger_of(first.sink, last.sink));
-}
-AITERI_FN KeyRange keys_of_all(const KeyRange &first, const KeyRange &last)
-{
-    return {0, last.lo, first.hi};
 }
 
 /* ---- keys and values ---- */
@@ -138,7 +134,7 @@ struct SourceRows {
     Global<const int32_t> table;      /* of the sequence; null: not paged */
     int64_t entry_stride;
     Divisor page;
-    int entries, blocks;
+    int blocks;
     int end; /* keys from here on are not there */
 
     /* Where key stands; `here` false: nowhere, and the answer is a row that can be read. */
@@ -148,9 +144,8 @@ struct SourceRows {
         key = *here ? key : 0;
         if constexpr (!PAGED) return base + (uint64_t)(key * token_bytes);
         const int entry = (int)page.quotient((uint32_t)key), token = key - entry * (int)page.size;
-        const bool listed = entry < entries;
-        const int id = table[(listed ? entry : 0) * entry_stride];
-        *here = *here & listed & ((uint32_t)id < (uint32_t)blocks);
+        const int id = table[entry * entry_stride];
+        *here = *here & ((uint32_t)id < (uint32_t)blocks);
         return base + (*here ? (uint64_t)(id * outer_bytes + token * token_bytes) : 0);
     }
 
@@ -192,7 +187,7 @@ template <class Tile, int KEYS, int D, int THREADS>
 AITERI_FN void store_slowly(Local<u32x4> tile, const SourceRows &rows, int first, int thread)
 {
     const Local<uint16_t> to = (Local<uint16_t>)tile;
-    rows.either([&](auto paged) {
+    rows.either([&](auto paged) AITERI_INLINE {
 #pragma clang loop unroll(disable)
         for (int i = thread; i < KEYS * D; i += THREADS) {
             const int key = i / D, d = i % D;
@@ -221,7 +216,7 @@ AITERI_FN SourceRows source_rows(const aiteri_gpu_attention &a, const aiteri_gpu
         r.table = global<const int32_t>(p.table + (uint64_t)(s.index * p.stride_batch * 4));
         r.entry_stride = p.stride_entry;
         r.page = Divisor::of((uint32_t)p.page_size);
-        r.entries = p.entries;
+        r.end = (int)smaller_of<int64_t>(end, (int64_t)p.entries * p.page_size);
         r.blocks = p.num_blocks;
     } else if (a.k_lengths.cu) {
         r.base += (uint64_t)(s.k_start * r.token_bytes);

@@ -17,6 +17,7 @@ typedef __INT64_TYPE__ int64_t;
 typedef __UINT64_TYPE__ uint64_t;
 #endif
 
+#define AITERI_INLINE __attribute__((always_inline)) /* of a lambda: a call would need a stack */
 #if defined(AITERI_TILE_HOST)
 #define AITERI_KERNEL(threads)
 #define AITERI_FN     static inline __attribute__((always_inline))
