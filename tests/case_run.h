@@ -26,6 +26,9 @@ typedef struct run_statistics {
 
 static run_statistics run_stats;
 
+/* Relative rounding of a softmax weight where matrix units take it as f16 or bf16; else 0. */
+static double run_weight_rounding;
+
 #define CALL_BY_KIND(op, args, call)                                                   \
     ((call)->kind == CALL_WORKSPACE ? op##_workspace(args, (call)->ctx, (call)->bytes) \
                                     : op(args, (call)->ctx))
@@ -287,7 +290,8 @@ static inline double row_ratio(const attn_problem *p, const attn_row *row, doubl
         int64_t at = problem_q_at(p, &p->po, row->b, row->h, row->i, d);
         double expected = row->out[d], bound = 0, ratio;
         if (is_finite(expected)) {
-            bound = bound_out(&row->facts, c->dq, cap, c->out_type, expected, row->abs_out[d]);
+            bound = bound_out(&row->facts, c->dq, cap, c->out_type, expected, row->abs_out[d]) +
+                    run_weight_rounding * row->abs_out[d];
         }
         got = ref_load(c->out_type, p->po.buffer->data, at);
         if (is_finite(expected) && !is_finite(got)) { /* f16 may overflow, where it must */

@@ -1,0 +1,204 @@
+/* device_ops.h -- reshape_and_cache and merge_attn_states on a device against the CPU's own. */
+#ifndef AITER_TEST_DEVICE_OPS_H
+#define AITER_TEST_DEVICE_OPS_H
+
+#include "device_run.h"
+
+/* n random elements of a type. */
+static inline void *random_elements(aiter_dtype dtype, int64_t n, uint64_t seed, double size)
+{
+    unsigned char *x = (unsigned char *)calloc((size_t)n + 1, 4);
+    int64_t i;
+    for (i = 0; i < n; i++) ref_store(dtype, x, i, size * rng_unit(seed * 1000003 + (uint64_t)i));
+    return x;
+}
+
+static inline size_t bytes_of(aiter_dtype dtype, int64_t n)
+{
+    return (size_t)n * (size_t)aiter_dtype_bits(dtype) / 8;
+}
+
+/* ---- reshape_and_cache: equal bits ---- */
+
+enum { CACHE_TOKENS = 37, CACHE_BLOCKS = 9, CACHE_PAGE = 16 };
+
+typedef struct cache_case {
+    aiter_dtype src, dst, slots;
+    aiter_quant quant;
+    int heads, dk, dv, one_scale;
+} cache_case;
+
+/* k, v, k_cache, v_cache, slots, k_scale, v_scale: elements and types. */
+static inline void cache_sizes(const cache_case *c, int64_t n[7], aiter_dtype type[7])
+{
+    const int64_t rows = CACHE_BLOCKS * CACHE_PAGE * c->heads;
+    const int64_t scales = c->quant == AITER_QUANT_PER_TOKEN_HEAD ? rows
+                           : c->one_scale                         ? 1
+                                                                  : c->heads;
+    const int64_t all[7] = {CACHE_TOKENS * c->heads * c->dk,
+                            CACHE_TOKENS * c->heads * c->dv,
+                            rows * c->dk,
+                            rows * c->dv,
+                            CACHE_TOKENS,
+                            scales,
+                            scales};
+    const aiter_dtype types[7] = {c->src, c->src, c->dst, c->dst, c->slots, AITER_F32, AITER_F32};
+    memcpy(n, all, sizeof all);
+    memcpy(type, types, sizeof types);
+}
+
+static inline aiter_reshape_and_cache_args cache_args(const cache_case *c, void *const at[7])
+{
+    aiter_reshape_and_cache_args a;
+    memset(&a, 0, sizeof a);
+    a.k = aiter_tensor_3d(at[0], c->src, CACHE_TOKENS, c->heads, c->dk);
+    a.v = aiter_tensor_3d(at[1], c->src, CACHE_TOKENS, c->heads, c->dv);
+    a.k_cache = aiter_tensor_4d(at[2], c->dst, CACHE_BLOCKS, CACHE_PAGE, c->heads, c->dk);
+    a.v_cache = aiter_tensor_4d(at[3], c->dst, CACHE_BLOCKS, CACHE_PAGE, c->heads, c->dv);
+    a.slot_mapping = aiter_tensor_1d(at[4], c->slots, CACHE_TOKENS);
+    a.quant = c->quant;
+    if (c->quant == AITER_QUANT_STATIC) {
+        a.k_scale = aiter_tensor_1d(at[5], AITER_F32, c->one_scale ? 1 : c->heads);
+        a.v_scale = aiter_tensor_1d(at[6], AITER_F32, c->one_scale ? 1 : c->heads);
+    } else if (c->quant == AITER_QUANT_PER_TOKEN_HEAD) {
+        a.k_scale = aiter_tensor_3d(at[5], AITER_F32, CACHE_BLOCKS, CACHE_PAGE, c->heads);
+        a.v_scale = aiter_tensor_3d(at[6], AITER_F32, CACHE_BLOCKS, CACHE_PAGE, c->heads);
+    }
+    return a;
+}
+
+static inline void store_slot(void *slots, aiter_dtype type, int64_t i, int64_t slot)
+{
+    if (type == AITER_I64)
+        ((int64_t *)slots)[i] = slot;
+    else
+        ((int32_t *)slots)[i] = (int32_t)slot;
+}
+
+static inline void device_cache_case(const cache_case *c)
+{
+    void *host[7], *on_device[7];
+    int64_t n[7], i;
+    aiter_dtype type[7];
+    int b;
+    cache_sizes(c, n, type);
+    for (b = 0; b < 7; b++)
+        host[b] = random_elements(b == 4 ? AITER_F32 : type[b], n[b] * 2, 7 + b, 3);
+    for (i = 0; i < CACHE_TOKENS; i++)
+        store_slot(host[4], c->slots, i, i % 7 == 3 ? -1 : (i * 31) % (CACHE_BLOCKS * CACHE_PAGE));
+    for (b = 5; b < 7; b++)
+        for (i = 0; i < n[b]; i++) ((float *)host[b])[i] = 0.01f + 0.001f * (float)i;
+    for (b = 0; b < 7; b++) on_device[b] = device_new(host[b], bytes_of(type[b], n[b]));
+    const aiter_reshape_and_cache_args a = cache_args(c, host), d = cache_args(c, on_device);
+    const aiter_status status = aiter_reshape_and_cache(&d, device.ctx);
+    device_wait("reshape_and_cache");
+    CHECK(aiter_reshape_and_cache(&a, NULL) == AITER_OK, "%s", aiter_last_error());
+    if (status == AITER_NO_KERNEL) device.without_kernel++;
+    for (b = 0; b < 7; b++) {
+        void *back = malloc(bytes_of(type[b], n[b]) + 1);
+        device_read(back, on_device[b], bytes_of(type[b], n[b]));
+        CHECK(status == AITER_NO_KERNEL || memcmp(back, host[b], bytes_of(type[b], n[b])) == 0,
+              "reshape_and_cache %s to %s, quant %d, heads %d, dims %d/%d: array %d differs (%s)",
+              aiter_dtype_name(c->src), aiter_dtype_name(c->dst), (int)c->quant, c->heads, c->dk,
+              c->dv, b, aiter_context_error(device.ctx));
+        free(back);
+        free(host[b]);
+        driver_ok(device.driver->memory_free(on_device[b]), "freeing");
+    }
+}
+
+static inline void device_cache_cases(void)
+{
+    static const aiter_dtype floats[3] = {AITER_F32, AITER_F16, AITER_BF16};
+    int s, q;
+    for (s = 0; s < 3; s++) {
+        cache_case c = {floats[s], floats[s], AITER_I32, AITER_QUANT_CONVERT, 3, 128, 40, 0};
+        device_cache_case(&c);
+        c.dst = AITER_I8;
+        for (q = 0; q < 4; q++) {
+            c.quant = q < 2 ? AITER_QUANT_STATIC : AITER_QUANT_PER_TOKEN_HEAD;
+            c.one_scale = q == 1;
+            c.slots = q % 2 ? AITER_I64 : AITER_I32;
+            c.dk = q == 3 ? 256 : 65;
+            device_cache_case(&c);
+        }
+    }
+}
+
+/* ---- merge: a few units in the last place ---- */
+
+static inline double merge_bound(aiter_dtype type, double x)
+{
+    return bound_rounding(type, x) * 1.01 + 3e-6 * (fabs(x) + 1);
+}
+
+static inline void merge_compare(aiter_dtype type, const void *got, const void *want, int64_t n,
+                                 const char *what)
+{
+    double worst = 0;
+    int64_t i;
+    for (i = 0; i < n; i++) {
+        const double x = ref_load(type, want, i);
+        const double r = error_ratio(ref_load(type, got, i), x, 2 * merge_bound(type, x));
+        if (r > worst) worst = r;
+    }
+    CHECK(worst <= 1, "merge, %s of %s: %.3g of its bound", what, aiter_dtype_name(type), worst);
+}
+
+static inline void device_merge_case(aiter_dtype type, int b, int tokens, int heads, int dim)
+{
+    const int64_t rows = (int64_t)(b ? b : 1) * tokens * heads, n = rows * dim;
+    const int64_t count[6] = {n, n, n, rows, rows, rows};
+    void *host[6], *at[6];
+    aiter_merge_attn_states_args a[2];
+    int i, side;
+    for (i = 0; i < 6; i++)
+        host[i] = random_elements(i < 3 ? type : AITER_F32, count[i], 90 + i, 4);
+    for (i = 0; i < rows; i++) { /* sides that saw nothing, with NaN in their place */
+        if (i % 5 == 1 || i % 11 == 0)
+            ref_store(AITER_F32, host[3], i, double_of_bits(BITS_NEG_INF));
+        if (i % 7 == 2 || i % 11 == 0)
+            ref_store(AITER_F32, host[4], i, double_of_bits(BITS_NEG_INF));
+    }
+    for (i = 0; i < 6; i++)
+        at[i] = device_new(host[i], bytes_of(i < 3 ? type : AITER_F32, count[i]));
+    for (side = 0; side < 2; side++) {
+        void *const *x = side ? at : host;
+        aiter_tensor t[6];
+        for (i = 0; i < 6; i++)
+            t[i] = i < 3 ? b ? aiter_tensor_4d(x[i], type, b, tokens, heads, dim)
+                             : aiter_tensor_3d(x[i], type, tokens, heads, dim)
+                   : b ? aiter_tensor_3d(x[i], AITER_F32, b, heads, tokens)
+                         : aiter_tensor_2d(x[i], AITER_F32, heads, tokens);
+        a[side].out_a = t[0], a[side].out_b = t[1], a[side].out = t[2];
+        a[side].lse_a = t[3], a[side].lse_b = t[4], a[side].lse = t[5];
+    }
+    CHECK(aiter_merge_attn_states(&a[0], NULL) == AITER_OK, "%s", aiter_last_error());
+    const aiter_status status = aiter_merge_attn_states(&a[1], device.ctx);
+    CHECK(status == AITER_OK || status == AITER_NO_KERNEL, "%s", aiter_last_error());
+    device_wait("merge_attn_states");
+    device.without_kernel += status == AITER_NO_KERNEL;
+    for (i = 2; i < 6; i += 3) {
+        const aiter_dtype of = i == 2 ? type : AITER_F32;
+        void *back = malloc(bytes_of(of, count[i]) + 1);
+        device_read(back, at[i], bytes_of(of, count[i]));
+        if (status == AITER_OK) merge_compare(of, back, host[i], count[i], i == 2 ? "out" : "lse");
+        free(back);
+    }
+    for (i = 0; i < 6; i++) {
+        free(host[i]);
+        driver_ok(device.driver->memory_free(at[i]), "freeing");
+    }
+}
+
+static inline void device_merge_cases(void)
+{
+    static const aiter_dtype floats[3] = {AITER_F32, AITER_F16, AITER_BF16};
+    int i;
+    for (i = 0; i < 3; i++) {
+        device_merge_case(floats[i], 0, 33, 5, 128);
+        device_merge_case(floats[i], 3, 7, 4, 72);
+    }
+}
+
+#endif /* AITER_TEST_DEVICE_OPS_H */

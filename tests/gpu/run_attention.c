@@ -1,0 +1,260 @@
+/* run_attention.c -- every op, type, head size, mask, source and option of the kernels on a device,
+ * against the fp64 oracle:
+ *
+ *     run_attention hip|cuda FOLDER [CELLS]
+ *
+ * FOLDER has the code objects; CELLS without a kernel are allowed (0). The driver is the system's,
+ * or the emulator: AITER_ATTN_HIP_LIBRARY names it. AITER_TEST_BUDGET bounds the flops. */
+#include "device_ops.h"
+
+static attn_case flash(aiter_dtype type, int sq, int sk, int d, uint64_t seed)
+{
+    attn_case c;
+    memset(&c, 0, sizeof c);
+    c.b = 2;
+    c.hq = 4;
+    c.hk = 2;
+    c.sq = sq;
+    c.sk = sk;
+    c.dq = d;
+    c.q_type = type;
+    c.seed = seed;
+    c.core = 1;
+    return c;
+}
+
+static void head_sizes(aiter_dtype type)
+{
+    static const int sizes[][2] = {{1, 1},   {40, 40},   {64, 64},   {80, 80},
+                                   {96, 96}, {128, 128}, {192, 128}, {256, 256}};
+    size_t i;
+    for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        attn_case c = flash(type, 70, 150, sizes[i][0], 100 + i);
+        c.dv = sizes[i][1];
+        device_case(&c);
+        c.mask = AITER_MASK_CAUSAL;
+        c.sq = 150;
+        device_case(&c);
+    }
+}
+
+static void masks(aiter_dtype type)
+{
+    static const struct {
+        aiter_mask mask;
+        int left, right, sink, sq, sk;
+    } rows[] = {
+        {AITER_MASK_NONE, 0, 0, 0, 1, 1},        {AITER_MASK_NONE, 0, 0, 0, 130, 65},
+        {AITER_MASK_CAUSAL, 0, 0, 0, 129, 129},  {AITER_MASK_CAUSAL, 0, 0, 0, 200, 40},
+        {AITER_MASK_CAUSAL, 0, 0, 0, 5, 260},    {AITER_MASK_CAUSAL_TOP_LEFT, 0, 0, 0, 140, 70},
+        {AITER_MASK_WINDOW, 30, 0, 0, 150, 200}, {AITER_MASK_WINDOW, -1, 5, 0, 90, 64},
+        {AITER_MASK_WINDOW, 0, 0, 0, 66, 66},    {AITER_MASK_WINDOW, 20, 0, 70, 150, 300},
+        {AITER_MASK_WINDOW, 7, 3, 4, 130, 257},  {AITER_MASK_WINDOW, 10, -1, 0, 70, 130}};
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        attn_case c = flash(type, rows[i].sq, rows[i].sk, 128, 200 + i);
+        c.mask = rows[i].mask;
+        c.left = rows[i].left;
+        c.right = rows[i].right;
+        c.sink_tokens = rows[i].sink;
+        device_case(&c);
+    }
+}
+
+static void options(aiter_dtype type)
+{
+    int i;
+    for (i = 0; i < 16; i++) {
+        attn_case c = flash(type, 70, 130, 128, 300 + (uint64_t)i);
+        if (i == 0) c.softcap = 5;
+        if (i == 1) c.scale = 0.3;
+        if (i == 2) c.alibi = 1;
+        if (i == 3) c.alibi = 2, c.mask = AITER_MASK_CAUSAL;
+        if (i == 4) c.sinks = 1;
+        if (i == 5) c.sinks = 1, c.mask = AITER_MASK_WINDOW, c.left = 3, c.sq = 200;
+        if (i >= 6 && i < 12) c.bias = (attn_bias)(1 + i - 6);
+        if (i == 7) c.bias_type = AITER_BF16;
+        if (i == 8) c.bias_type = AITER_F16, c.bias_holes = 3;
+        if (i == 12) c.softcap = 3, c.alibi = 1, c.sinks = 1, c.bias = BIAS_SQ_SK;
+        if (i == 13) c.values = VALUES_EQUAL;
+        if (i == 14) c.values = VALUES_ONE_HUGE;
+        if (i == 15) c.no_lse = 1;
+        device_case(&c);
+    }
+}
+
+/* Dense, padded, packed, paged, mixed; layouts; groups; splits. */
+static void sources(aiter_dtype type)
+{
+    static const attn_layout layouts[] = {LAYOUT_BSHD, LAYOUT_BHSD, LAYOUT_SBHD,
+                                          LAYOUT_GAPS, LAYOUT_KV,   LAYOUT_QKV};
+    static const int pages[] = {16, 1, 7, 64, 256};
+    int form, i;
+    for (form = FORM_DENSE; form < FORM_COUNT; form++)
+        for (i = 0; i < 6; i++) {
+            attn_case c = flash(type, 40, 40 + 60 * (i % 3), 128, 400 + (uint64_t)(form * 6 + i));
+            c.form = (attn_form)form;
+            c.layout = layouts[i];
+            c.b = 3;
+            c.ragged = 1;
+            c.page = pages[i % 5];
+            c.mask = i % 2 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+            if (i == 2) c.hq = 6, c.hk = 1;
+            if (i == 3) c.hq = c.hk = 3;
+            if (i == 4) c.bias = BIAS_SQ_SK;
+            device_case(&c);
+        }
+    for (i = 0; i < 6; i++) {
+        attn_case c = flash(type, 1 + 20 * i, 400, 128, 500 + (uint64_t)i);
+        c.splits = 2 + i;
+        c.form = (attn_form)(i % FORM_COUNT);
+        c.ragged = i > 2;
+        c.sinks = i % 2;
+        c.mask = i == 3 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+        device_case(&c);
+    }
+}
+
+static attn_case decode(aiter_dtype type, aiter_dtype kv, int hq, int hk, int tokens, uint64_t seed)
+{
+    attn_case c = flash(type, tokens, 300, 128, seed);
+    c.op = OP_DECODE;
+    c.form = FORM_PAGED;
+    c.hq = hq;
+    c.hk = hk;
+    c.kv_type = kv;
+    c.ragged = 1;
+    c.b = 3;
+    return c;
+}
+
+static void decodes(aiter_dtype type, aiter_dtype kv)
+{
+    static const int heads[][3] = {{8, 2, 1},  {4, 4, 1}, {16, 1, 1}, {8, 2, 4},
+                                   {17, 1, 1}, {6, 2, 3}, {8, 2, 6}};
+    static const int pages[] = {16, 32, 1, 7, 256, 64, 128};
+    int i;
+    for (i = 0; i < 7; i++) {
+        attn_case c = decode(type, kv, heads[i][0], heads[i][1], heads[i][2], 600 + (uint64_t)i);
+        c.page = pages[i];
+        c.scale_kind = (aiter_scale_kind)(1 + i % 3);
+        c.splits = i % 3 == 2 ? 0 : i % 3 + 1;
+        if (i == 3) c.mask = AITER_MASK_WINDOW, c.left = 40, c.right = 0, c.sink_tokens = 5;
+        if (i == 4) c.softcap = 4, c.alibi = 1;
+        if (i == 5) c.sinks = 1, c.mask = AITER_MASK_NONE;
+        device_case(&c);
+    }
+    for (i = 0; i < 4; i++) {
+        static const int sizes[] = {64, 80, 256, 1};
+        attn_case c = decode(type, kv, 8, 2, 1, 700 + (uint64_t)i);
+        c.dq = sizes[i];
+        c.splits = i;
+        c.scale_kind = (aiter_scale_kind)(1 + i % 3);
+        device_case(&c);
+    }
+}
+
+/* A decode step under capture; then lengths and pages change on the device and it is replayed. */
+static void replay(aiter_dtype type)
+{
+    attn_case c = decode(type, type, 8, 2, 1, 801);
+    attn_problem p;
+    attn_call call;
+    device_copy copy;
+    problem_image image;
+    void *graph = NULL, *executable = NULL;
+    int32_t lengths[3] = {0, 0, 0};
+    int i;
+    c.splits = 4;
+    problem_new(&p, &c);
+    problem_expect(&p, 1e9);
+    problem_store(&p, SLACK_NAN);
+    image = image_take(&p);
+    device_copy_in(&p, &copy);
+    attn_problem q = device_problem(&p, &copy);
+    memset(&call, 0, sizeof call);
+    call.ctx = device.ctx;
+    /* Nothing has a key while it is captured and run for the first time. */
+    driver_ok(device.call.write(q.seqused_k.data, lengths, sizeof lengths), "lengths");
+    const aiter_status status = problem_call(&q, &call);
+    device_wait("capture and replay");
+    device.without_kernel += status == AITER_NO_KERNEL;
+    CHECK(status == AITER_OK || status == AITER_NO_KERNEL, "%s", aiter_last_error());
+    if (status == AITER_OK && driver_ok(device.call.capture_begin(device.stream, 0), "capture")) {
+        CHECK(problem_call(&q, &call) == AITER_OK, "captured: %s", aiter_last_error());
+        driver_ok(device.call.capture_end(device.stream, &graph), "end of capture");
+        driver_ok(device.kind == AITER_DEVICE_HIP
+                      ? device.call.hip_instantiate(&executable, graph, NULL, NULL, 0)
+                      : device.call.cuda_instantiate(&executable, graph, 0),
+                  "a graph");
+        driver_ok(device.call.graph_launch(executable, device.stream), "replay");
+        device_wait("capture and replay");
+        for (i = 0; i < p.c.b; i++) lengths[i] = p.len_k[i];
+        driver_ok(device.call.write(q.seqused_k.data, lengths, sizeof lengths), "lengths");
+        driver_ok(device.call.graph_launch(executable, device.stream), "replay");
+    }
+    device_wait("capture and replay");
+    device_copy_out(&p, &copy);
+    image_check(&p, &image, status == AITER_OK);
+    if (status == AITER_OK) problem_compare(&p, "replayed");
+    problem_free(&p);
+}
+
+/* After the first call nothing is allocated and nobody waits. */
+static void warm_calls(void)
+{
+    attn_case c = decode(AITER_BF16, AITER_BF16, 8, 2, 1, 901);
+    attn_problem p;
+    attn_call call;
+    device_copy copy;
+    uint64_t before[2];
+    int i;
+    if (!device.call.count) return;
+    c.splits = 4;
+    problem_new(&p, &c);
+    problem_store(&p, SLACK_NAN);
+    device_copy_in(&p, &copy);
+    attn_problem q = device_problem(&p, &copy);
+    memset(&call, 0, sizeof call);
+    call.ctx = device.ctx;
+    problem_call(&q, &call);
+    device_wait("the first call");
+    before[0] = device.call.count("allocations");
+    before[1] = device.call.count("synchronisations");
+    for (i = 0; i < 3; i++) problem_call(&q, &call);
+    CHECK(device.call.count("allocations") == before[0], "warm calls allocate");
+    CHECK(device.call.count("synchronisations") == before[1], "warm calls wait");
+    device_wait("warm calls");
+    device_copy_out(&p, &copy);
+    problem_free(&p);
+}
+
+int main(int argc, char **argv)
+{
+    static const aiter_dtype types[2] = {AITER_BF16, AITER_F16};
+    const int hip = argc > 1 && strcmp(argv[1], "hip") == 0;
+    const int64_t allowed = argc > 3 ? strtoll(argv[3], NULL, 10) : 0;
+    int i;
+    if (argc < 3 || (!hip && strcmp(argv[1], "cuda") != 0))
+        return fprintf(stderr, "usage: run_attention hip|cuda FOLDER [CELLS]\n"), 2;
+    test_begin("run_attention", 1e12);
+    if (device_begin(hip ? AITER_DEVICE_HIP : AITER_DEVICE_CUDA, argv[2])) {
+        for (i = 0; i < 2; i++) {
+            head_sizes(types[i]);
+            masks(types[i]);
+            options(types[i]);
+            sources(types[i]);
+            decodes(types[i], types[i]);
+            decodes(types[i], AITER_I8);
+            replay(types[i]);
+        }
+        warm_calls();
+        device_cache_cases();
+        device_merge_cases();
+        aiter_context_destroy(device.ctx);
+    }
+    run_statistics_say();
+    test_say("%" PRId64 " cells have no kernel\n", device.without_kernel);
+    CHECK(device.without_kernel <= allowed, "more cells without a kernel than %" PRId64, allowed);
+    return test_end();
+}
