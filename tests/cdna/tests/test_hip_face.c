@@ -224,6 +224,11 @@ static void order(void)
     OK(launch_set(a, 32, 1, one));
     OK(launch_add(a, a, 32, 32, 1, two));
     OK(hipDeviceSynchronize());
+    OK(launch_set(c, 64, 0, slow)); /* what the host waited for is over, whatever else goes on */
+    OK(launch_set(a, 64, 1, one));
+    OK(hipStreamSynchronize(one));
+    OK(launch_add(a, a, 0, 64, 1, two));
+    OK(hipDeviceSynchronize());
     OK(launch_set(a, 64, 1, one));
     OK(hipMemcpyAsync(a + 63, b, 4, on_device, two));
     IS(hipDeviceSynchronize(), 719);
@@ -331,6 +336,26 @@ static void counting(void)
     OK(hipFree(a));
 }
 
+/* One instruction of face_set after the other becomes s_nop: some of them are needed. */
+static void sabotage(void)
+{
+    unsigned *a = device_words(64), value = 0, changed = 0;
+    for (unsigned at = 0; at < 1 << 14; at += 4) {
+        cdna_nop("face_set", at);
+        int status = hipMemsetD32Async(a, 0, 64, NULL);
+        status |= launch_set(a, 64, 7, NULL) | hipDeviceSynchronize();
+        status |= hipMemcpy(&value, a, 4, to_host);
+        changed += status || value != 7;
+        cdna_reports(NULL, 0);
+    }
+    CHECK(changed > 3 && changed < 20);
+    cdna_nop(NULL, 0);
+    OK(launch_set(a, 64, 7, NULL));
+    CHECK(word(a) == 7);
+    REPORTED(NULL);
+    OK(hipFree(a));
+}
+
 /* ---- threads ---- */
 
 static void *worker(void *argument)
@@ -382,6 +407,7 @@ static void everything(void)
     misuse();
     two_devices();
     counting();
+    sabotage();
     threads();
     REPORTED(NULL);
     CHECK(cdna_count("queued") == 0);
@@ -415,11 +441,26 @@ static void unread_report(void)
     IS(hipDeviceSynchronize(), 700);
 }
 
+static char executed[] = "/tmp/hip_face_XXXXXX";
+
+static void some_kernel(void)
+{
+    unsigned *a = device_words(64);
+    load();
+    OK(launch_set(a, 64, 1, NULL));
+    OK(hipDeviceSynchronize());
+}
+
 int main(void)
 {
+    int file = mkstemp(executed);
+    char text[4096] = {0};
     scenes(everything);
     scene(no_device, 0, "no device", "gfx950", "CDNA_DEVICES", "0");
     scene(planned_failures, 0, "planned", "gfx950", "CDNA_FAIL", "hipInit:1:3,hipMalloc:2:2");
     scene(unread_report, 9, "unread report", "gfx950", "CDNA_EXIT", "9");
+    scene(some_kernel, 0, "executed", "gfx942", "CDNA_EXECUTED", executed);
+    CHECK(read(file, text, sizeof text - 1) > 0 && strstr(text, "global_store_dword 1\n"));
+    CHECK(close(file) == 0 && unlink(executed) == 0);
     return result();
 }

@@ -49,6 +49,9 @@ static void replay(void)
     OK(hipGraphLaunch(nested, two));
     OK(hipDeviceSynchronize());
     CHECK(word(b + 1) == 18 && word(c + 1) == 27);
+    OK(hipGraphLaunch(exec, one)); /* one after the other, though in two streams */
+    OK(hipGraphLaunch(exec, two));
+    OK(hipDeviceSynchronize());
     OK(hipGraphExecDestroy(exec));
     OK(hipGraphExecDestroy(nested));
     IS(hipGraphLaunch(nested, two), 1);
