@@ -208,7 +208,7 @@ static void put(void *data, number type, int64_t at, double x)
         const int bits = type == BF16 ? 7 : 10, bias = type == BF16 ? 127 : 15;
         int exponent;
         frexp(x, &exponent);
-        exponent = exponent - 1 < 1 - bias ? 1 - bias : exponent - 1;
+        exponent = x == 0 || exponent - 1 < 1 - bias ? 1 - bias : exponent - 1;
         const double steps = nearbyint(ldexp(fabs(x), bits - exponent));
         const uint32_t code = (uint32_t)((exponent + bias - 1) * (1 << bits)) + (uint32_t)steps;
         ((uint16_t *)data)[at] = (uint16_t)((x < 0) << 15 | code);
