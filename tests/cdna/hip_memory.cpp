@@ -12,7 +12,7 @@ namespace
 {
 
 constexpr uint64_t page = 4096, gap = 16 << 20;
-constexpr uint64_t region_bytes = uint64_t(16) << 40; /* below private_begin, see reserve() */
+constexpr uint64_t region_bytes = uint64_t(32) << 40; /* below private_begin, see reserve() */
 constexpr size_t poison_file_bytes = 16 << 20;
 
 uint64_t round_up(uint64_t value, uint64_t unit) { return (value + unit - 1) / unit * unit; }
