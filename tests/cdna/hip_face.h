@@ -10,9 +10,15 @@
  *   CDNA_EXECUTED=file    at the end of the process append "opcode count" lines to the file
  *   CDNA_EXIT=status      end the process with this status if reports are left that nobody read
  *
- * Nothing queued runs before a call that waits for it. A host pointer in a kernel, memory freed or
- * overwritten while queued work uses it, and whatever the emulator sees a kernel do wrong, is a
- * report; the next call that waits on that device then answers 700 (an address) or 719. */
+ * Nothing queued runs before a call that waits for it, or asks whether it has run. As in HIP a copy
+ * from or to pageable memory is no asynchronous one: the call waits. Stricter than HIP: hipFree
+ * does not wait, kernels see pinned memory only if hipHostMallocMapped asked for that, and a module
+ * cannot be loaded during a capture.
+ *
+ * A host pointer in a kernel, memory freed or overwritten while queued work uses it, and whatever
+ * the emulator sees a kernel do wrong, is a report; the next call that waits on that device then
+ * answers 700 (an address) or 719, once.
+ */
 #ifndef CDNA_HIP_FACE_H
 #define CDNA_HIP_FACE_H
 
