@@ -1,7 +1,7 @@
 /* hip_face.h -- what a test may ask the emulator's HIP library beside HIP itself. Plain C; find
  * the functions with dlsym, or link the library. All of them may be called from any thread.
  *
- * The library reads these environment variables when it is loaded:
+ * The library reads these environment variables at the first call:
  *   CDNA_CHIP=gfx950      gfx90a, gfx942 or gfx950
  *   CDNA_DEVICES=1        0 to 16; with 0 hipInit answers 101 and hipGetDeviceCount 100
  *   CDNA_SEED=0           the order of queued work and of waves
