@@ -9340,21 +9340,21 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(reshape_and_cache, SM80, f16, i8, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0) \
     ROW(reshape_and_cache, SM80, bf16, i8, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0) \
     ROW(paged_decode, CDNA, bf16, bf16, bf16, 128, 128, nhd, none, general, paged, 256, 16, 128, 37392, 1) \
-    ROW(paged_decode, SM80, bf16, bf16, bf16, 128, 128, nhd, none, general, paged, 128, 16, 64, 35856, 0) \
+    ROW(paged_decode, SM80, bf16, bf16, bf16, 128, 128, nhd, none, general, paged, 128, 8, 64, 18704, 0) \
     ROW(paged_decode, CDNA, bf16, bf16, bf16, 256, 256, nhd, none, general, paged, 256, 16, 128, 37392, 1) \
-    ROW(paged_decode, SM80, bf16, bf16, bf16, 256, 256, nhd, none, general, paged, 128, 8, 64, 35600, 0) \
+    ROW(paged_decode, SM80, bf16, bf16, bf16, 256, 256, nhd, none, general, paged, 128, 8, 64, 18704, 0) \
     ROW(paged_decode, CDNA, bf16, i8, bf16, 128, 128, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
-    ROW(paged_decode, SM80, bf16, i8, bf16, 128, 128, nhd, row, general, paged, 128, 16, 64, 35856, 0) \
+    ROW(paged_decode, SM80, bf16, i8, bf16, 128, 128, nhd, row, general, paged, 128, 8, 64, 18704, 0) \
     ROW(paged_decode, CDNA, bf16, i8, bf16, 256, 256, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
-    ROW(paged_decode, SM80, bf16, i8, bf16, 256, 256, nhd, row, general, paged, 128, 8, 64, 35600, 0) \
+    ROW(paged_decode, SM80, bf16, i8, bf16, 256, 256, nhd, row, general, paged, 128, 8, 64, 18704, 0) \
     ROW(paged_decode, CDNA, f16, f16, f16, 128, 128, nhd, none, general, paged, 256, 16, 128, 37392, 1) \
-    ROW(paged_decode, SM80, f16, f16, f16, 128, 128, nhd, none, general, paged, 128, 16, 64, 35856, 0) \
+    ROW(paged_decode, SM80, f16, f16, f16, 128, 128, nhd, none, general, paged, 128, 8, 64, 18704, 0) \
     ROW(paged_decode, CDNA, f16, f16, f16, 256, 256, nhd, none, general, paged, 256, 16, 128, 37392, 1) \
-    ROW(paged_decode, SM80, f16, f16, f16, 256, 256, nhd, none, general, paged, 128, 8, 64, 35600, 0) \
+    ROW(paged_decode, SM80, f16, f16, f16, 256, 256, nhd, none, general, paged, 128, 8, 64, 18704, 0) \
     ROW(paged_decode, CDNA, f16, i8, f16, 128, 128, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
-    ROW(paged_decode, SM80, f16, i8, f16, 128, 128, nhd, row, general, paged, 128, 16, 64, 35856, 0) \
+    ROW(paged_decode, SM80, f16, i8, f16, 128, 128, nhd, row, general, paged, 128, 8, 64, 18704, 0) \
     ROW(paged_decode, CDNA, f16, i8, f16, 256, 256, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
-    ROW(paged_decode, SM80, f16, i8, f16, 256, 256, nhd, row, general, paged, 128, 8, 64, 35600, 0)
+    ROW(paged_decode, SM80, f16, i8, f16, 256, 256, nhd, row, general, paged, 128, 8, 64, 18704, 0)
 
 /* The words of instances.def as numbers. */
 enum {
@@ -9798,7 +9798,7 @@ static void aiteri_device_release(aiteri_device *d)
 
 // >>abi_hash    (kernels/abi_hash.h)
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
-#define AITERI_GPU_ABI_HASH 0x2ccf9ffbdaba0a6dull
+#define AITERI_GPU_ABI_HASH 0x711ef2bec11f56c9ull
 
 enum { AITERI_GPU_FILE_NAME_BYTES = 96 };
 
