@@ -1,6 +1,6 @@
 # The CDNA emulator of tests/cdna: cdna_hip is a shared library with HIP's entry points, for programs
-# that look for libamdhip64 (AITER_ATTN_HIP_LIBRARY names it); each program of tests/cdna/tests looks
-# inside. Needs C++17, and when it runs llvm-objdump 20 or later.
+# that look for libamdhip64 (AITER_ATTN_HIP_LIBRARY names it); its own tests; the CPU's test cases on
+# it, run_attention. Needs C++17, and when it runs llvm-objdump 20 or later.
 if(NOT CMAKE_CXX_COMPILER)
   return()
 endif()
@@ -55,4 +55,15 @@ foreach(source IN LISTS cdna_test_sources)
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES ENVIRONMENT "CDNA_TEST_CODE=${cdna_code_dir}"
                        FAIL_REGULAR_EXPRESSION "(^|\n)0 passed" TIMEOUT 900)
+endforeach()
+
+# ---- the kernels on it ----
+
+aiter_attn_program(run_attention "${PROJECT_SOURCE_DIR}/tests/gpu/run_attention.c" "${header}")
+set_target_properties(run_attention PROPERTIES EXCLUDE_FROM_ALL TRUE)
+add_dependencies(run_attention cdna_hip aiter_attn_gpu)
+foreach(chip gfx942 gfx950)
+  add_test(NAME kernels_on_${chip} COMMAND run_attention hip "${gpu_dir}")
+  set_tests_properties(kernels_on_${chip} PROPERTIES TIMEOUT 1800 ENVIRONMENT
+    "CDNA_CHIP=${chip};AITER_ATTN_HIP_LIBRARY=$<TARGET_FILE:cdna_hip>")
 endforeach()

@@ -1,5 +1,6 @@
 # gpu: the kernels compiled with Zig 0.16 by CMake, for one chip with the other compilers; what the
-# compiler made of them; the library that carries them; the emulator and its own tests.
+# compiler made of them; the library that carries them; the emulator and its own tests; the
+# CPU's test cases on both emulated chips.
 . .ci/lib.sh
 need cc=gcc c++=g++ cmake=cmake make=make clang-22=clang-22 ld.lld-22=lld-22 llvm-objdump-22=llvm-22
 need_zig
@@ -9,10 +10,17 @@ job_counted "all kernels, Zig by CMake" \
     "$configure -B $build -DAITER_ATTN_GPU_COMPILER=$zig &&
      cmake --build $build -j$jobs --target gpu aiter_attn_kernels && echo 1 passed, 0 failed"
 run_jobs
-job_counted "the emulator" "cmake --build $build -j$jobs --target cdna_tests && echo 1 passed, 0 failed"
+job_counted "the emulator" "cmake --build $build -j$jobs --target cdna_tests run_attention &&
+    echo 1 passed, 0 failed"
 run_jobs
 for program in "$build"/cdna_test_*; do
     job_counted "$(basename "$program")" "CDNA_TEST_CODE=$build/cdna $program"
+done
+for chip in gfx942 gfx950; do
+    for seed in 0 1; do
+        job_counted "the kernels, emulated $chip, seed $seed" "CDNA_CHIP=$chip CDNA_SEED=$seed \
+            AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so $build/run_attention hip $build/kernels"
+    done
 done
 run_jobs
 files="$build/aiter_attn_kernel_files"
