@@ -114,6 +114,19 @@ static inline void device_read(void *to, void *from, size_t bytes)
     if (bytes) driver_ok(device.driver->memory_read(to, from, bytes), "from the device");
 }
 
+/* A cell of the table: it ran, or there is no kernel for it; anything else is a failure. With
+ * AITER_TEST_CELLS in the environment every cell is printed. */
+static inline void device_note(aiter_status status, const char *cell)
+{
+    if (status == AITER_NO_KERNEL)
+        device.without_kernel++;
+    else
+        CHECK(status == AITER_OK, "%s (%s): %s", aiter_status_name(status), aiter_last_error(),
+              cell);
+    if (getenv("AITER_TEST_CELLS"))
+        test_say("%s: %s\n", status == AITER_OK ? "runs" : "NO_KERNEL", cell);
+}
+
 /* ---- one case ---- */
 
 typedef struct device_copy {
@@ -189,11 +202,7 @@ static inline aiter_status device_run(attn_problem *p, int slack, int own_worksp
         call.kind = CALL_RUN;
     }
     status = problem_call(&q, &call);
-    if (status == AITER_NO_KERNEL)
-        device.without_kernel++;
-    else
-        CHECK(status == AITER_OK, "%s (%s): %s", aiter_status_name(status), aiter_last_error(),
-              case_text(&p->c));
+    device_note(status, case_text(&p->c));
     device_wait(case_text(&p->c));
     device_copy_out(p, &copy);
     if (workspace) driver_ok(device.driver->memory_free(workspace), "freeing");
