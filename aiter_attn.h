@@ -414,6 +414,25 @@ AITER_API aiter_context_info_t aiter_context_info(const aiter_context *ctx);
 /* The text of this context's last call, "" if it succeeded. NULL: aiter_last_error(). */
 AITER_API const char *aiter_context_error(const aiter_context *ctx);
 
+/* Memory where a context computes, for programs that bring no driver of their own; one program then
+ * serves the CPU and the devices. On a device DEVICE is its memory and PINNED host memory that it
+ * copies without a stop; with a CPU context (or NULL) every kind is host memory, and HOST is so
+ * everywhere. The desc's alloc and free hooks serve, where given. INVALID_ARGUMENT: out NULL, bytes
+ * 0, unknown kind. OUT_OF_MEMORY. DEVICE: the driver's text. */
+AITER_API aiter_status aiter_memory_alloc(aiter_context *ctx, aiter_memory kind, size_t bytes,
+                                          void **out);
+/* Gives back what aiter_memory_alloc gave, with the same kind and bytes. data NULL is allowed. Work
+ * that uses it must be over. */
+AITER_API aiter_status aiter_memory_free(aiter_context *ctx, aiter_memory kind, void *data,
+                                         size_t bytes);
+/* Copies bytes between memories of the kinds named, in the order of the context's stream; `from`
+ * and `to` stay valid and untouched until aiter_context_synchronize. On the CPU it is done on
+ * return. INVALID_ARGUMENT: NULL, unknown kind. DEVICE: the driver's text, also of earlier work. */
+AITER_API aiter_status aiter_memory_copy(aiter_context *ctx, void *to, aiter_memory to_kind,
+                                         const void *from, aiter_memory from_kind, size_t bytes);
+/* Waits for everything that was queued on the context's stream. DEVICE: that work failed. */
+AITER_API aiter_status aiter_context_synchronize(aiter_context *ctx);
+
 /* A schedule made once and used by many calls: the caller owns the buffer. First call a _plan
  * function with data NULL: bytes is set to the size needed. Then with a buffer of at least that
  * size, aligned to 8: it is filled. The arrays (NULL before) point into the buffer and follow
@@ -8951,39 +8970,48 @@ typedef void *aiteri_gpu_address, *aiteri_gpu_stream, *aiteri_gpu_module, *aiter
     *aiteri_gpu_native;
 
 /* ROW(result, field, HIP symbol, CUDA symbol, parameters): the same function on both sides. */
-#define AITERI_DRIVER_ROWS(ROW)                                                               \
-    ROW(aiteri_gpu_result, init, hipInit, cuInit, (unsigned flags))                           \
-    ROW(aiteri_gpu_result, device_count, hipGetDeviceCount, cuDeviceGetCount, (int *count))   \
-    ROW(aiteri_gpu_result, device_attribute, hipDeviceGetAttribute, cuDeviceGetAttribute,     \
-        (int *value, aiteri_gpu_attribute id, aiteri_gpu_ordinal device))                     \
-    ROW(aiteri_gpu_result, device_name, hipDeviceGetName, cuDeviceGetName,                    \
-        (char *name, int bytes, aiteri_gpu_ordinal device))                                   \
-    ROW(aiteri_gpu_result, memory_alloc, hipMalloc, cuMemAlloc_v2,                            \
-        (aiteri_gpu_address * at, size_t bytes))                                              \
-    ROW(aiteri_gpu_result, memory_free, hipFree, cuMemFree_v2, (aiteri_gpu_address at))       \
-    ROW(aiteri_gpu_result, memory_read, hipMemcpyDtoH, cuMemcpyDtoH_v2,                       \
-        (void *to, aiteri_gpu_address from, size_t bytes))                                    \
-    ROW(aiteri_gpu_result, stream_wait, hipStreamSynchronize, cuStreamSynchronize,            \
-        (aiteri_gpu_stream stream))                                                           \
-    ROW(aiteri_gpu_result, stream_capturing, hipStreamIsCapturing, cuStreamIsCapturing,       \
-        (aiteri_gpu_stream stream, aiteri_gpu_capture * state))                               \
-    ROW(aiteri_gpu_result, module_load, hipModuleLoadData, cuModuleLoadData,                  \
-        (aiteri_gpu_module * module, const void *image))                                      \
-    ROW(aiteri_gpu_result, module_unload, hipModuleUnload, cuModuleUnload,                    \
-        (aiteri_gpu_module module))                                                           \
-    ROW(aiteri_gpu_result, module_function, hipModuleGetFunction, cuModuleGetFunction,        \
-        (aiteri_gpu_function * function, aiteri_gpu_module module, const char *name))         \
-    ROW(aiteri_gpu_result, module_global, hipModuleGetGlobal, cuModuleGetGlobal_v2,           \
-        (aiteri_gpu_address * at, size_t *bytes, aiteri_gpu_module module, const char *name)) \
-    ROW(aiteri_gpu_result, launch, hipModuleLaunchKernel, cuLaunchKernel,                     \
-        (aiteri_gpu_function function, unsigned grid_x, unsigned grid_y, unsigned grid_z,     \
-         unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,         \
+#define AITERI_DRIVER_ROWS(ROW)                                                                   \
+    ROW(aiteri_gpu_result, init, hipInit, cuInit, (unsigned flags))                               \
+    ROW(aiteri_gpu_result, device_count, hipGetDeviceCount, cuDeviceGetCount, (int *count))       \
+    ROW(aiteri_gpu_result, device_attribute, hipDeviceGetAttribute, cuDeviceGetAttribute,         \
+        (int *value, aiteri_gpu_attribute id, aiteri_gpu_ordinal device))                         \
+    ROW(aiteri_gpu_result, device_name, hipDeviceGetName, cuDeviceGetName,                        \
+        (char *name, int bytes, aiteri_gpu_ordinal device))                                       \
+    ROW(aiteri_gpu_result, memory_alloc, hipMalloc, cuMemAlloc_v2,                                \
+        (aiteri_gpu_address * at, size_t bytes))                                                  \
+    ROW(aiteri_gpu_result, memory_free, hipFree, cuMemFree_v2, (aiteri_gpu_address at))           \
+    ROW(aiteri_gpu_result, memory_read, hipMemcpyDtoH, cuMemcpyDtoH_v2,                           \
+        (void *to, aiteri_gpu_address from, size_t bytes))                                        \
+    ROW(aiteri_gpu_result, pinned_alloc, hipHostMalloc, cuMemHostAlloc,                           \
+        (void **at, size_t bytes, unsigned flags))                                                \
+    ROW(aiteri_gpu_result, pinned_free, hipHostFree, cuMemFreeHost, (void *at))                   \
+    ROW(aiteri_gpu_result, copy_out, hipMemcpyDtoHAsync, cuMemcpyDtoHAsync_v2,                    \
+        (void *to, aiteri_gpu_address from, size_t bytes, aiteri_gpu_stream stream))              \
+    ROW(aiteri_gpu_result, copy_inside, hipMemcpyDtoDAsync, cuMemcpyDtoDAsync_v2,                 \
+        (aiteri_gpu_address to, aiteri_gpu_address from, size_t bytes, aiteri_gpu_stream stream)) \
+    ROW(aiteri_gpu_result, stream_wait, hipStreamSynchronize, cuStreamSynchronize,                \
+        (aiteri_gpu_stream stream))                                                               \
+    ROW(aiteri_gpu_result, stream_capturing, hipStreamIsCapturing, cuStreamIsCapturing,           \
+        (aiteri_gpu_stream stream, aiteri_gpu_capture * state))                                   \
+    ROW(aiteri_gpu_result, module_load, hipModuleLoadData, cuModuleLoadData,                      \
+        (aiteri_gpu_module * module, const void *image))                                          \
+    ROW(aiteri_gpu_result, module_unload, hipModuleUnload, cuModuleUnload,                        \
+        (aiteri_gpu_module module))                                                               \
+    ROW(aiteri_gpu_result, module_function, hipModuleGetFunction, cuModuleGetFunction,            \
+        (aiteri_gpu_function * function, aiteri_gpu_module module, const char *name))             \
+    ROW(aiteri_gpu_result, module_global, hipModuleGetGlobal, cuModuleGetGlobal_v2,               \
+        (aiteri_gpu_address * at, size_t *bytes, aiteri_gpu_module module, const char *name))     \
+    ROW(aiteri_gpu_result, launch, hipModuleLaunchKernel, cuLaunchKernel,                         \
+        (aiteri_gpu_function function, unsigned grid_x, unsigned grid_y, unsigned grid_z,         \
+         unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,             \
          aiteri_gpu_stream stream, void **parameters, void **extra))
 
 /* ROW(result, field, symbol, parameters): what only one of them has. */
 #define AITERI_HIP_ROWS(ROW)                                                            \
     ROW(aiteri_gpu_result, hip_set_device, hipSetDevice, (aiteri_gpu_ordinal device))   \
     ROW(aiteri_gpu_result, hip_get_device, hipGetDevice, (aiteri_gpu_ordinal * device)) \
+    ROW(aiteri_gpu_result, hip_copy_in, hipMemcpyHtoDAsync,                             \
+        (aiteri_gpu_address to, void *from, size_t bytes, aiteri_gpu_stream stream))    \
     ROW(aiteri_gpu_result, hip_last_error, hipGetLastError, (void))                     \
     ROW(const char *, hip_error_name, hipGetErrorName, (aiteri_gpu_result code))        \
     ROW(const char *, hip_error_string, hipGetErrorString, (aiteri_gpu_result code))
@@ -8996,6 +9024,8 @@ typedef void *aiteri_gpu_address, *aiteri_gpu_stream, *aiteri_gpu_module, *aiter
 
 #define AITERI_CUDA_ROWS(ROW)                                                                    \
     ROW(aiteri_gpu_result, cuda_device, cuDeviceGet, (aiteri_gpu_ordinal * device, int ordinal)) \
+    ROW(aiteri_gpu_result, cuda_copy_in, cuMemcpyHtoDAsync_v2,                                   \
+        (aiteri_gpu_address to, const void *from, size_t bytes, aiteri_gpu_stream stream))       \
     ROW(aiteri_gpu_result, cuda_get_current, cuCtxGetCurrent, (aiteri_gpu_native * native))      \
     ROW(aiteri_gpu_result, cuda_set_current, cuCtxSetCurrent, (aiteri_gpu_native native))        \
     ROW(aiteri_gpu_result, cuda_current_device, cuCtxGetDevice, (aiteri_gpu_ordinal * device))   \
@@ -10299,6 +10329,114 @@ static void aiteri_gpu_stop(aiteri_gpu *g, const aiter_context_desc *desc)
 }
 
 #endif /* AITERI_GPU_LAUNCH_C */
+
+// >>memory    (src/gpu/memory.c)
+/* memory.c -- device and pinned memory for the caller, and copies in the stream's order. */
+#ifndef AITERI_GPU_MEMORY_C
+#define AITERI_GPU_MEMORY_C
+
+
+/* What one call does while the device is current. */
+typedef struct aiteri_gpu_memory_job {
+    aiter_memory to_kind, from_kind;
+    void *to;
+    const void *from;
+    size_t bytes;
+} aiteri_gpu_memory_job;
+
+typedef aiter_status (*aiteri_gpu_memory_step)(const aiteri_gpu_call *c, aiteri_gpu_memory_job *j);
+
+static aiter_status aiteri_gpu_memory_run(const aiteri_gpu_call *c, aiteri_gpu_memory_step step,
+                                          aiteri_gpu_memory_job *j)
+{
+    aiteri_current was;
+    AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
+    const aiter_status status = step(c, j);
+    aiteri_device_leave(c->gpu->device, &was);
+    return status;
+}
+
+static aiter_status aiteri_gpu_alloc_step(const aiteri_gpu_call *c, aiteri_gpu_memory_job *j)
+{
+    const aiteri_driver *driver = c->gpu->device->driver;
+    if (!c->gpu->own_memory) {
+        j->to = c->desc->alloc(c->desc->user, j->bytes, AITERI_GPU_ALIGN, j->to_kind);
+        return j->to ? AITER_OK
+                     : aiteri_fail(c->ctx, AITER_OUT_OF_MEMORY,
+                                   "%s.bytes: the alloc hook gave no %zu bytes", c->op, j->bytes);
+    }
+    if (j->to_kind == AITER_MEMORY_DEVICE)
+        AITERI_GPU_TRY(c->ctx, driver, c->op, memory_alloc, (&j->to, j->bytes));
+    else
+        AITERI_GPU_TRY(c->ctx, driver, c->op, pinned_alloc, (&j->to, j->bytes, 0));
+    return AITER_OK;
+}
+
+static aiter_status aiteri_gpu_memory_alloc(const aiteri_gpu_call *c, aiter_memory kind,
+                                            size_t bytes, void **out)
+{
+    aiteri_gpu_memory_job j = {kind, kind, NULL, NULL, bytes};
+    AITERI_TRY(aiteri_gpu_memory_run(c, aiteri_gpu_alloc_step, &j));
+    *out = j.to;
+    return AITER_OK;
+}
+
+static aiter_status aiteri_gpu_free_step(const aiteri_gpu_call *c, aiteri_gpu_memory_job *j)
+{
+    const aiteri_driver *driver = c->gpu->device->driver;
+    if (!c->gpu->own_memory)
+        c->desc->free(c->desc->user, j->to, j->bytes, j->to_kind);
+    else if (j->to_kind == AITER_MEMORY_DEVICE)
+        AITERI_GPU_TRY(c->ctx, driver, c->op, memory_free, (j->to));
+    else
+        AITERI_GPU_TRY(c->ctx, driver, c->op, pinned_free, (j->to));
+    return AITER_OK;
+}
+
+static aiter_status aiteri_gpu_memory_free(const aiteri_gpu_call *c, aiter_memory kind, void *data,
+                                           size_t bytes)
+{
+    aiteri_gpu_memory_job j = {kind, kind, data, NULL, bytes};
+    return aiteri_gpu_memory_run(c, aiteri_gpu_free_step, &j);
+}
+
+static aiter_status aiteri_gpu_copy_step(const aiteri_gpu_call *c, aiteri_gpu_memory_job *j)
+{
+    const aiteri_driver *driver = c->gpu->device->driver;
+    void *from = (void *)(uintptr_t)j->from; /* HIP's prototypes know no const */
+    if (j->from_kind != AITER_MEMORY_DEVICE && driver->kind == AITER_DEVICE_HIP)
+        AITERI_GPU_TRY(c->ctx, driver, c->op, hip_copy_in, (j->to, from, j->bytes, c->gpu->stream));
+    else if (j->from_kind != AITER_MEMORY_DEVICE)
+        AITERI_GPU_TRY(c->ctx, driver, c->op, cuda_copy_in,
+                       (j->to, from, j->bytes, c->gpu->stream));
+    else if (j->to_kind != AITER_MEMORY_DEVICE)
+        AITERI_GPU_TRY(c->ctx, driver, c->op, copy_out, (j->to, from, j->bytes, c->gpu->stream));
+    else
+        AITERI_GPU_TRY(c->ctx, driver, c->op, copy_inside, (j->to, from, j->bytes, c->gpu->stream));
+    return AITER_OK;
+}
+
+static aiter_status aiteri_gpu_memory_copy(const aiteri_gpu_call *c, void *to, aiter_memory to_kind,
+                                           const void *from, aiter_memory from_kind, size_t bytes)
+{
+    aiteri_gpu_memory_job j = {to_kind, from_kind, to, from, bytes};
+    return aiteri_gpu_memory_run(c, aiteri_gpu_copy_step, &j);
+}
+
+static aiter_status aiteri_gpu_wait_step(const aiteri_gpu_call *c, aiteri_gpu_memory_job *j)
+{
+    (void)j;
+    AITERI_GPU_TRY(c->ctx, c->gpu->device->driver, c->op, stream_wait, (c->gpu->stream));
+    return AITER_OK;
+}
+
+static aiter_status aiteri_gpu_synchronize(const aiteri_gpu_call *c)
+{
+    aiteri_gpu_memory_job j = {AITER_MEMORY_HOST, AITER_MEMORY_HOST, NULL, NULL, 0};
+    return aiteri_gpu_memory_run(c, aiteri_gpu_wait_step, &j);
+}
+
+#endif /* AITERI_GPU_MEMORY_C */
 #endif
 
 // >>context    (src/base/context.c)
@@ -10687,6 +10825,104 @@ static aiter_status aiteri_scratch_take(const char *op, aiter_context *ctx, void
 static void aiteri_scratch_give_back(aiteri_scratch *s) { free(s->owned); }
 
 #endif /* AITERI_CONTEXT_C */
+
+// >>memory    (src/base/memory.c)
+/* memory.c -- memory and copies for programs that bring no driver of their own. */
+#ifndef AITERI_MEMORY_C
+#define AITERI_MEMORY_C
+
+
+static aiter_status aiteri_memory_check(const char *op, aiter_context *ctx, aiter_memory kind,
+                                        size_t bytes)
+{
+    aiteri_context_begin(ctx);
+    if ((int)kind < 0 || kind > AITER_MEMORY_PINNED)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.kind: %d is no aiter_memory", op,
+                           (int)kind);
+    if (bytes == 0)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.bytes: is 0, expected 1 or more", op);
+    return AITER_OK;
+}
+
+/* Whether the driver gives this kind of memory; else it is host memory of the context's hooks. */
+static int aiteri_memory_is_drivers(const aiter_context *ctx, aiter_memory kind)
+{
+    return aiteri_context_on_device(ctx) && kind != AITER_MEMORY_HOST;
+}
+
+AITER_API aiter_status aiter_memory_alloc(aiter_context *ctx, aiter_memory kind, size_t bytes,
+                                          void **out)
+{
+    const char *op = "aiter_memory_alloc";
+    if (!out) return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.out: is NULL", op);
+    *out = NULL;
+    AITERI_TRY(aiteri_memory_check(op, ctx, kind, bytes));
+#if AITERI_GPU
+    if (aiteri_memory_is_drivers(ctx, kind)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(op, ctx);
+        return aiteri_gpu_memory_alloc(&call, kind, bytes, out);
+    }
+#endif
+    *out = ctx ? ctx->desc.alloc(ctx->desc.user, bytes, AITERI_LINE, kind) : malloc(bytes);
+    if (!*out)
+        return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s.bytes: no %zu bytes of host memory", op,
+                           bytes);
+    return AITER_OK;
+}
+
+AITER_API aiter_status aiter_memory_free(aiter_context *ctx, aiter_memory kind, void *data,
+                                         size_t bytes)
+{
+    const char *op = "aiter_memory_free";
+    if (!data) return AITER_OK;
+    AITERI_TRY(aiteri_memory_check(op, ctx, kind, bytes));
+#if AITERI_GPU
+    if (aiteri_memory_is_drivers(ctx, kind)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(op, ctx);
+        return aiteri_gpu_memory_free(&call, kind, data, bytes);
+    }
+#endif
+    if (ctx)
+        ctx->desc.free(ctx->desc.user, data, bytes, kind);
+    else
+        free(data);
+    return AITER_OK;
+}
+
+AITER_API aiter_status aiter_memory_copy(aiter_context *ctx, void *to, aiter_memory to_kind,
+                                         const void *from, aiter_memory from_kind, size_t bytes)
+{
+    const char *op = "aiter_memory_copy";
+    aiteri_context_begin(ctx);
+    if (bytes == 0) return AITER_OK;
+    AITERI_TRY(aiteri_memory_check(op, ctx, to_kind, bytes));
+    AITERI_TRY(aiteri_memory_check(op, ctx, from_kind, bytes));
+    if (!to || !from)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.%s: is NULL", op, to ? "from" : "to");
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx) &&
+        (to_kind == AITER_MEMORY_DEVICE || from_kind == AITER_MEMORY_DEVICE)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(op, ctx);
+        return aiteri_gpu_memory_copy(&call, to, to_kind, from, from_kind, bytes);
+    }
+#endif
+    memmove(to, from, bytes);
+    return AITER_OK;
+}
+
+AITER_API aiter_status aiter_context_synchronize(aiter_context *ctx)
+{
+    aiteri_context_begin(ctx);
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of("aiter_context_synchronize", ctx);
+        return aiteri_gpu_synchronize(&call);
+    }
+#endif
+    return AITER_OK;
+}
+
+#endif /* AITERI_MEMORY_C */
 
 // >>engine_rows    (src/cpu/engine_rows.c)
 /* engine_rows.c -- what both families share: query rows in, finished rows and partial states out.

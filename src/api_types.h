@@ -246,6 +246,25 @@ AITER_API aiter_context_info_t aiter_context_info(const aiter_context *ctx);
 /* The text of this context's last call, "" if it succeeded. NULL: aiter_last_error(). */
 AITER_API const char *aiter_context_error(const aiter_context *ctx);
 
+/* Memory where a context computes, for programs that bring no driver of their own; one program then
+ * serves the CPU and the devices. On a device DEVICE is its memory and PINNED host memory that it
+ * copies without a stop; with a CPU context (or NULL) every kind is host memory, and HOST is so
+ * everywhere. The desc's alloc and free hooks serve, where given. INVALID_ARGUMENT: out NULL, bytes
+ * 0, unknown kind. OUT_OF_MEMORY. DEVICE: the driver's text. */
+AITER_API aiter_status aiter_memory_alloc(aiter_context *ctx, aiter_memory kind, size_t bytes,
+                                          void **out);
+/* Gives back what aiter_memory_alloc gave, with the same kind and bytes. data NULL is allowed. Work
+ * that uses it must be over. */
+AITER_API aiter_status aiter_memory_free(aiter_context *ctx, aiter_memory kind, void *data,
+                                         size_t bytes);
+/* Copies bytes between memories of the kinds named, in the order of the context's stream; `from`
+ * and `to` stay valid and untouched until aiter_context_synchronize. On the CPU it is done on
+ * return. INVALID_ARGUMENT: NULL, unknown kind. DEVICE: the driver's text, also of earlier work. */
+AITER_API aiter_status aiter_memory_copy(aiter_context *ctx, void *to, aiter_memory to_kind,
+                                         const void *from, aiter_memory from_kind, size_t bytes);
+/* Waits for everything that was queued on the context's stream. DEVICE: that work failed. */
+AITER_API aiter_status aiter_context_synchronize(aiter_context *ctx);
+
 /* A schedule made once and used by many calls: the caller owns the buffer. First call a _plan
  * function with data NULL: bytes is set to the size needed. Then with a buffer of at least that
  * size, aligned to 8: it is filled. The arrays (NULL before) point into the buffer and follow

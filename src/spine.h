@@ -33,8 +33,10 @@ AITERI_NUMERICS_BEGIN
 #include "gpu/device.c"
 #include "gpu/code.c"
 #include "gpu/launch.c"
+#include "gpu/memory.c"
 #endif
 #include "base/context.c"
+#include "base/memory.c"
 #include "cpu/engine_rows.c"
 #include "cpu/engine_tiles.c"
 #include "cpu/engine_stream.c"

@@ -8,7 +8,7 @@
 #include "../cpu/cpuid.c"
 #include "../cpu/instantiate.c"
 #if AITERI_GPU
-#include "../gpu/launch.c"
+#include "../gpu/memory.c"
 #endif
 
 struct aiter_context {

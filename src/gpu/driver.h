@@ -12,39 +12,48 @@ typedef void *aiteri_gpu_address, *aiteri_gpu_stream, *aiteri_gpu_module, *aiter
     *aiteri_gpu_native;
 
 /* ROW(result, field, HIP symbol, CUDA symbol, parameters): the same function on both sides. */
-#define AITERI_DRIVER_ROWS(ROW)                                                               \
-    ROW(aiteri_gpu_result, init, hipInit, cuInit, (unsigned flags))                           \
-    ROW(aiteri_gpu_result, device_count, hipGetDeviceCount, cuDeviceGetCount, (int *count))   \
-    ROW(aiteri_gpu_result, device_attribute, hipDeviceGetAttribute, cuDeviceGetAttribute,     \
-        (int *value, aiteri_gpu_attribute id, aiteri_gpu_ordinal device))                     \
-    ROW(aiteri_gpu_result, device_name, hipDeviceGetName, cuDeviceGetName,                    \
-        (char *name, int bytes, aiteri_gpu_ordinal device))                                   \
-    ROW(aiteri_gpu_result, memory_alloc, hipMalloc, cuMemAlloc_v2,                            \
-        (aiteri_gpu_address * at, size_t bytes))                                              \
-    ROW(aiteri_gpu_result, memory_free, hipFree, cuMemFree_v2, (aiteri_gpu_address at))       \
-    ROW(aiteri_gpu_result, memory_read, hipMemcpyDtoH, cuMemcpyDtoH_v2,                       \
-        (void *to, aiteri_gpu_address from, size_t bytes))                                    \
-    ROW(aiteri_gpu_result, stream_wait, hipStreamSynchronize, cuStreamSynchronize,            \
-        (aiteri_gpu_stream stream))                                                           \
-    ROW(aiteri_gpu_result, stream_capturing, hipStreamIsCapturing, cuStreamIsCapturing,       \
-        (aiteri_gpu_stream stream, aiteri_gpu_capture * state))                               \
-    ROW(aiteri_gpu_result, module_load, hipModuleLoadData, cuModuleLoadData,                  \
-        (aiteri_gpu_module * module, const void *image))                                      \
-    ROW(aiteri_gpu_result, module_unload, hipModuleUnload, cuModuleUnload,                    \
-        (aiteri_gpu_module module))                                                           \
-    ROW(aiteri_gpu_result, module_function, hipModuleGetFunction, cuModuleGetFunction,        \
-        (aiteri_gpu_function * function, aiteri_gpu_module module, const char *name))         \
-    ROW(aiteri_gpu_result, module_global, hipModuleGetGlobal, cuModuleGetGlobal_v2,           \
-        (aiteri_gpu_address * at, size_t *bytes, aiteri_gpu_module module, const char *name)) \
-    ROW(aiteri_gpu_result, launch, hipModuleLaunchKernel, cuLaunchKernel,                     \
-        (aiteri_gpu_function function, unsigned grid_x, unsigned grid_y, unsigned grid_z,     \
-         unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,         \
+#define AITERI_DRIVER_ROWS(ROW)                                                                   \
+    ROW(aiteri_gpu_result, init, hipInit, cuInit, (unsigned flags))                               \
+    ROW(aiteri_gpu_result, device_count, hipGetDeviceCount, cuDeviceGetCount, (int *count))       \
+    ROW(aiteri_gpu_result, device_attribute, hipDeviceGetAttribute, cuDeviceGetAttribute,         \
+        (int *value, aiteri_gpu_attribute id, aiteri_gpu_ordinal device))                         \
+    ROW(aiteri_gpu_result, device_name, hipDeviceGetName, cuDeviceGetName,                        \
+        (char *name, int bytes, aiteri_gpu_ordinal device))                                       \
+    ROW(aiteri_gpu_result, memory_alloc, hipMalloc, cuMemAlloc_v2,                                \
+        (aiteri_gpu_address * at, size_t bytes))                                                  \
+    ROW(aiteri_gpu_result, memory_free, hipFree, cuMemFree_v2, (aiteri_gpu_address at))           \
+    ROW(aiteri_gpu_result, memory_read, hipMemcpyDtoH, cuMemcpyDtoH_v2,                           \
+        (void *to, aiteri_gpu_address from, size_t bytes))                                        \
+    ROW(aiteri_gpu_result, pinned_alloc, hipHostMalloc, cuMemHostAlloc,                           \
+        (void **at, size_t bytes, unsigned flags))                                                \
+    ROW(aiteri_gpu_result, pinned_free, hipHostFree, cuMemFreeHost, (void *at))                   \
+    ROW(aiteri_gpu_result, copy_out, hipMemcpyDtoHAsync, cuMemcpyDtoHAsync_v2,                    \
+        (void *to, aiteri_gpu_address from, size_t bytes, aiteri_gpu_stream stream))              \
+    ROW(aiteri_gpu_result, copy_inside, hipMemcpyDtoDAsync, cuMemcpyDtoDAsync_v2,                 \
+        (aiteri_gpu_address to, aiteri_gpu_address from, size_t bytes, aiteri_gpu_stream stream)) \
+    ROW(aiteri_gpu_result, stream_wait, hipStreamSynchronize, cuStreamSynchronize,                \
+        (aiteri_gpu_stream stream))                                                               \
+    ROW(aiteri_gpu_result, stream_capturing, hipStreamIsCapturing, cuStreamIsCapturing,           \
+        (aiteri_gpu_stream stream, aiteri_gpu_capture * state))                                   \
+    ROW(aiteri_gpu_result, module_load, hipModuleLoadData, cuModuleLoadData,                      \
+        (aiteri_gpu_module * module, const void *image))                                          \
+    ROW(aiteri_gpu_result, module_unload, hipModuleUnload, cuModuleUnload,                        \
+        (aiteri_gpu_module module))                                                               \
+    ROW(aiteri_gpu_result, module_function, hipModuleGetFunction, cuModuleGetFunction,            \
+        (aiteri_gpu_function * function, aiteri_gpu_module module, const char *name))             \
+    ROW(aiteri_gpu_result, module_global, hipModuleGetGlobal, cuModuleGetGlobal_v2,               \
+        (aiteri_gpu_address * at, size_t *bytes, aiteri_gpu_module module, const char *name))     \
+    ROW(aiteri_gpu_result, launch, hipModuleLaunchKernel, cuLaunchKernel,                         \
+        (aiteri_gpu_function function, unsigned grid_x, unsigned grid_y, unsigned grid_z,         \
+         unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,             \
          aiteri_gpu_stream stream, void **parameters, void **extra))
 
 /* ROW(result, field, symbol, parameters): what only one of them has. */
 #define AITERI_HIP_ROWS(ROW)                                                            \
     ROW(aiteri_gpu_result, hip_set_device, hipSetDevice, (aiteri_gpu_ordinal device))   \
     ROW(aiteri_gpu_result, hip_get_device, hipGetDevice, (aiteri_gpu_ordinal * device)) \
+    ROW(aiteri_gpu_result, hip_copy_in, hipMemcpyHtoDAsync,                             \
+        (aiteri_gpu_address to, void *from, size_t bytes, aiteri_gpu_stream stream))    \
     ROW(aiteri_gpu_result, hip_last_error, hipGetLastError, (void))                     \
     ROW(const char *, hip_error_name, hipGetErrorName, (aiteri_gpu_result code))        \
     ROW(const char *, hip_error_string, hipGetErrorString, (aiteri_gpu_result code))
@@ -57,6 +66,8 @@ typedef void *aiteri_gpu_address, *aiteri_gpu_stream, *aiteri_gpu_module, *aiter
 
 #define AITERI_CUDA_ROWS(ROW)                                                                    \
     ROW(aiteri_gpu_result, cuda_device, cuDeviceGet, (aiteri_gpu_ordinal * device, int ordinal)) \
+    ROW(aiteri_gpu_result, cuda_copy_in, cuMemcpyHtoDAsync_v2,                                   \
+        (aiteri_gpu_address to, const void *from, size_t bytes, aiteri_gpu_stream stream))       \
     ROW(aiteri_gpu_result, cuda_get_current, cuCtxGetCurrent, (aiteri_gpu_native * native))      \
     ROW(aiteri_gpu_result, cuda_set_current, cuCtxSetCurrent, (aiteri_gpu_native native))        \
     ROW(aiteri_gpu_result, cuda_current_device, cuCtxGetDevice, (aiteri_gpu_ordinal * device))   \

@@ -24,6 +24,7 @@
     CALL(hipMemcpyAsync, (void *to, const void *from, size_t bytes, int kind, Stream *stream))  \
     CALL(hipMemcpyHtoDAsync, (void *to, void *from, size_t bytes, Stream *stream))              \
     CALL(hipMemcpyDtoHAsync, (void *to, void *from, size_t bytes, Stream *stream))              \
+    CALL(hipMemcpyDtoDAsync, (void *to, void *from, size_t bytes, Stream *stream))              \
     CALL(hipMemset, (void *to, int value, size_t bytes))                                        \
     CALL(hipMemsetAsync, (void *to, int value, size_t bytes, Stream *stream))                   \
     CALL(hipMemsetD32Async, (void *to, int value, size_t count, Stream *stream))                \

@@ -211,6 +211,13 @@ int hipMemcpyDtoHAsync(void *to, void *from, size_t bytes, Stream *handle)
     });
 }
 
+int hipMemcpyDtoDAsync(void *to, void *from, size_t bytes, Stream *handle)
+{
+    return on_stream("hipMemcpyDtoDAsync", handle, [&](Face &all, Stream *stream) {
+        return copy(all, to, from, bytes, hipMemcpyDeviceToDevice, stream, false);
+    });
+}
+
 int hipMemset(void *to, int value, size_t bytes)
 {
     return on_stream("hipMemset", nullptr, [&](Face &all, Stream *stream) {

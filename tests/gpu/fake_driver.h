@@ -60,6 +60,7 @@ static struct fake_state {
     int calls[FAKE_IDS], failed;
     int64_t block[FAKE_BLOCKS]; /* bytes */
     int64_t allocated, live_bytes, live_blocks, live_modules, retained;
+    aiteri_gpu_stream stream; /* what copies must come on */
     int current; /* HIP: device; CUDA: context, 0 none, 1 + d primary of d, 9 other of 1 */
     int launches;
     fake_launch_record launch[FAKE_LAUNCHES];
@@ -148,6 +149,49 @@ static aiteri_gpu_result fake_memory_read(void *to, aiteri_gpu_address from, siz
     FAKE_ENTER(memory_read);
     memcpy(to, from, bytes);
     return 0;
+}
+
+static aiteri_gpu_result fake_pinned_alloc(void **at, size_t bytes, unsigned flags)
+{
+    FAKE_ENTER(pinned_alloc);
+    *at = flags == 0 ? malloc(bytes) : NULL;
+    return *at ? 0 : 2;
+}
+
+static aiteri_gpu_result fake_pinned_free(void *at)
+{
+    FAKE_ENTER(pinned_free);
+    free(at);
+    return 0;
+}
+
+/* Copies touch no device address: they are counted, and what they would move stays. */
+static aiteri_gpu_result fake_copy_out(void *to, aiteri_gpu_address from, size_t bytes,
+                                       aiteri_gpu_stream stream)
+{
+    FAKE_ENTER(copy_out);
+    return to && from && bytes && stream == fake.stream ? 0 : 1;
+}
+
+static aiteri_gpu_result fake_copy_inside(aiteri_gpu_address to, aiteri_gpu_address from,
+                                          size_t bytes, aiteri_gpu_stream stream)
+{
+    FAKE_ENTER(copy_inside);
+    return to && from && bytes && stream == fake.stream ? 0 : 1;
+}
+
+static aiteri_gpu_result fake_hip_copy_in(aiteri_gpu_address to, void *from, size_t bytes,
+                                          aiteri_gpu_stream stream)
+{
+    FAKE_ENTER(hip_copy_in);
+    return to && from && bytes && stream == fake.stream ? 0 : 1;
+}
+
+static aiteri_gpu_result fake_cuda_copy_in(aiteri_gpu_address to, const void *from, size_t bytes,
+                                           aiteri_gpu_stream stream)
+{
+    FAKE_ENTER(cuda_copy_in);
+    return to && from && bytes && stream == fake.stream ? 0 : 1;
 }
 
 static aiteri_gpu_result fake_stream_wait(aiteri_gpu_stream stream)
