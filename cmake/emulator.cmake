@@ -17,7 +17,8 @@ add_library(cdna_hip SHARED EXCLUDE_FROM_ALL)
 target_link_libraries(cdna_hip PRIVATE cdna)
 
 # ---- its tests: C programs see the library alone, C++ ones look inside; both find the kernels of
-# tests/cdna/tests/*.hip as <name>_<chip>.co in the folder that CDNA_TEST_CODE names ----
+# tests/cdna/tests/*.hip as <name>_<chip>.co in the folder that CDNA_TEST_CODE names, and the
+# library's kernels by CDNA_CODE_OBJECTS ----
 
 if(NOT AITER_ATTN_GPU_KERNELS)
   return()
@@ -36,14 +37,16 @@ foreach(source IN LISTS cdna_test_kernels)
     list(APPEND cdna_code "${cdna_code_dir}/${name}_${chip}.co")
   endforeach()
 endforeach()
-add_custom_target(cdna_tests DEPENDS cdna_hip ${cdna_code})
+add_custom_target(cdna_code DEPENDS ${cdna_code})
+add_custom_target(cdna_tests DEPENDS cdna_hip)
 
+set(code_objects "${gpu_dir}/aiter_gfx90a.co:${gpu_dir}/aiter_gfx942.co:${gpu_dir}/aiter_gfx950.co")
 file(GLOB cdna_test_sources CONFIGURE_DEPENDS "${cdna_test_dir}/test_*.c"
      "${cdna_test_dir}/test_*.cpp")
 foreach(source IN LISTS cdna_test_sources)
   get_filename_component(name "${source}" NAME_WE)
   set(name cdna_${name})
-  add_executable(${name} EXCLUDE_FROM_ALL "${source}")
+  add_executable(${name} "${source}")
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests/cdna")
   target_compile_options(${name} PRIVATE ${warnings})
   if(source MATCHES "\\.c$")
@@ -51,16 +54,17 @@ foreach(source IN LISTS cdna_test_sources)
   else()
     target_link_libraries(${name} PRIVATE cdna)
   endif()
+  add_dependencies(${name} cdna_code aiter_attn_gpu)
   add_dependencies(cdna_tests ${name})
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES ENVIRONMENT "CDNA_TEST_CODE=${cdna_code_dir}"
+  set_tests_properties(${name} PROPERTIES
+                       ENVIRONMENT "CDNA_TEST_CODE=${cdna_code_dir};CDNA_CODE_OBJECTS=${code_objects}"
                        FAIL_REGULAR_EXPRESSION "(^|\n)0 passed" TIMEOUT 900)
 endforeach()
 
 # ---- the kernels on it ----
 
 aiter_attn_program(run_attention "${PROJECT_SOURCE_DIR}/tests/gpu/run_attention.c" "${header}")
-set_target_properties(run_attention PROPERTIES EXCLUDE_FROM_ALL TRUE)
 add_dependencies(run_attention cdna_hip aiter_attn_gpu)
 foreach(chip gfx942 gfx950)
   add_test(NAME kernels_on_${chip} COMMAND run_attention hip "${gpu_dir}")

@@ -14,7 +14,8 @@ job_counted "the emulator" "cmake --build $build -j$jobs --target cdna_tests run
     echo 1 passed, 0 failed"
 run_jobs
 for program in "$build"/cdna_test_*; do
-    job_counted "$(basename "$program")" "CDNA_TEST_CODE=$build/cdna $program"
+    job_counted "$(basename "$program")" "CDNA_TEST_CODE=$build/cdna \
+        CDNA_CODE_OBJECTS=$(ls "$build"/kernels/*.co | paste -sd:) $program"
 done
 for chip in gfx942 gfx950; do
     for seed in 0 1; do
