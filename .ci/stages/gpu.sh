@@ -23,6 +23,9 @@ for chip in gfx942 gfx950; do
             AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so $build/run_attention hip $build/kernels"
     done
 done
+job "examples/gpu_attention.c, emulated" "cc -std=c99 -O2 examples/gpu_attention.c -o $dir/gpu_attention -lm \
+    -lpthread -ldl && AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so $dir/gpu_attention hip $build/kernels |
+    tee $dir/example && grep -q '^on CDNA emulator' $dir/example"
 run_jobs
 files="$build/aiter_attn_kernel_files"
 job_counted "the assembly of every kernel" "python3 tests/isa/check_metadata.py $files $build/kernels/parts"
