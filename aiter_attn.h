@@ -90,13 +90,23 @@
         AITER_ATTN_PREFIX           another prefix for external names, e.g. mylib_
         AITER_NO_SIMD               the scalar kernel set only
         AITER_NO_THREADS            no pool (parallel_for still works)
+        AITER_ATTN_HIP              contexts on AMD GPUs (gfx90a, gfx942, gfx950)
+        AITER_ATTN_CUDA             contexts on NVIDIA GPUs (sm_80 and later)
+        AITER_ATTN_EMBEDDED_KERNELS the GPU kernels are linked in (library aiter_attn_kernels)
 
-    The environment variable AITER_ISA (scalar, avx2, avx512, neon) caps the kernel set.
+    The environment variable AITER_ISA (scalar, avx2, avx512, neon) caps the kernel set;
+    AITER_ATTN_HIP_LIBRARY and AITER_ATTN_CUDA_LIBRARY name other drivers (so do macros of these
+    names).
+
+    ON A GPU a context with .device = AITER_DEVICE_HIP and .kernel_path = the folder of the kernels
+    that `zig build gpu` makes. Every tensor of its calls is device memory; calls are put on
+    .stream. Types f16 and bf16, the last dimension dense; the driver is looked for at run time, and
+    without one aiter_context_create says NO_DEVICE. See aiter_context_desc.
 
     FURTHER: docs/guide.md (which attention to use, masks with pictures, numerics, porting from
     AITER, flash-attention, FlashInfer and torch), the comment above each declaration, examples/.
-    To read the code start at src/spine.h. Not in this version: GPU launchers, backward, fp8
-    caches, MLA, sparse attention; see CHANGELOG.md.
+    To read the code start at src/spine.h. Not in this version: backward, fp8 caches,
+    MLA, sparse attention; see CHANGELOG.md.
 */
 #ifndef AITER_ATTN_H
 #define AITER_ATTN_H
@@ -525,7 +535,8 @@ typedef struct aiter_flash_attn_fwd_args {
     aiter_tensor seqused_k; /* optional I32 [B], dense k; needed with block_table */
     aiter_tensor cu_seqlens_q, cu_seqlens_k; /* optional I32 [B + 1], non-decreasing from 0 */
     int32_t max_seqlen_q,
-        max_seqlen_k; /* bounds of the lengths, for the workspace only; 0: unknown */
+        max_seqlen_k; /* bounds of the lengths: for the workspace, and on a device for the number
+                         of workgroups and splits; 0: the largest the shapes allow */
     aiter_tensor
         block_table; /* optional I32 [B, max_blocks]: page of keys [n*P, (n+1)*P) of a sequence */
 
@@ -572,7 +583,7 @@ typedef struct aiter_paged_attn_decode_args {
     aiter_tensor alibi_slopes; /* optional F32 [Hq] or [B, Hq] */
     aiter_tensor sinks;        /* optional F32 [Hq] */
     int32_t num_splits;
-    int32_t max_seqlen_k; /* bound of seq_lens, for the workspace only; 0: max_blocks * P */
+    int32_t max_seqlen_k;          /* bound of seq_lens, as for flash; 0: max_blocks * P */
     aiter_tensor k_scale, v_scale; /* needed for I8: [1], [Hk] or [num_blocks, P, Hk] */
     aiter_scale_kind scale_kind;
 
@@ -684,7 +695,7 @@ typedef struct aiter_variable_length_attention_args {
     aiter_tensor out;                        /* [total_q, Hq, Dv] */
     aiter_tensor lse;                        /* optional F32 [Hq, total_q] */
     aiter_tensor cu_seqlens_q, cu_seqlens_k; /* I32 [B + 1] */
-    int32_t max_seqlen_q, max_seqlen_k;      /* bounds, for the workspace only; 0: unknown */
+    int32_t max_seqlen_q, max_seqlen_k;      /* as in aiter_flash_attn_fwd_args */
     aiter_mask mask;                         /* DEFAULT: NONE */
     int32_t window_left, window_right;
     float softmax_scale; /* 0: 1 / sqrt(Dq) */
@@ -12035,6 +12046,7 @@ static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, 
 enum {
     AITERI_GPU_DECODE_ROWS =
         16, /* packed rows of a kv head up to which decoding is its own kernel */
+    AITERI_GPU_DECODE_UNITS = 4, /* workgroups of decoding that are wanted for a compute unit */
     AITERI_GPU_SPLITS = 64,
     AITERI_GPU_SPLIT_KEYS = 256 /* a piece has at least so many keys */
 };
@@ -12102,10 +12114,11 @@ static aiter_status aiteri_gpu_choose(const aiteri_gpu_call *c, const aiteri_pro
     return AITER_OK;
 }
 
-/* Workgroups wanted in all: decoding hides memory latency behind a second one on each unit. */
-static int64_t aiteri_gpu_wanted_units(const aiteri_gpu *g, const aiteri_gpu_shape *s)
+/* Workgroups wanted in all: those of decoding are small, several share a unit and hide each
+ * other's memory latency. */
+static int64_t aiteri_gpu_wanted_units(const aiteri_gpu *g, int decode)
 {
-    return (int64_t)g->device->compute_units * (s->decode ? 2 : 1);
+    return (int64_t)g->device->compute_units * (decode ? AITERI_GPU_DECODE_UNITS : 1);
 }
 
 static int64_t aiteri_gpu_most_splits(const aiteri_problem *p)
@@ -12120,7 +12133,7 @@ static void aiteri_gpu_cut(const aiteri_gpu *g, const aiteri_problem *p, aiteri_
     const int64_t keys = aiteri_max(1, p->max_seqlen_k);
     int64_t splits = p->num_splits;
     if (splits == 0)
-        splits = aiteri_clamp(aiteri_gpu_wanted_units(g, s) / aiteri_max(1, s->units), 1,
+        splits = aiteri_clamp(aiteri_gpu_wanted_units(g, s->decode) / aiteri_max(1, s->units), 1,
                               aiteri_gpu_most_splits(p));
     s->split_keys = aiteri_round_up(aiteri_ceil_div(keys, splits), step);
     s->splits = aiteri_ceil_div(keys, s->split_keys);
@@ -12131,10 +12144,10 @@ static size_t aiteri_gpu_partial_bytes(const aiteri_problem *p, int64_t rows)
     return aiteri_mul_size((size_t)rows, (size_t)(p->v.dim + 2) * sizeof(float));
 }
 
-/* The most query rows of one workgroup in any attention kernel. */
+/* The most query rows of one workgroup in any flash kernel. */
 static int64_t aiteri_gpu_most_rows(void)
 {
-    int64_t most = AITERI_GPU_DECODE_ROWS;
+    int64_t most = 1;
     for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++)
         if (aiteri_gpu_rows_table[i].op == AITERI_GPU_OP_flash_fwd)
             most = aiteri_max(most, aiteri_gpu_rows_table[i].rows);
@@ -12151,10 +12164,9 @@ static size_t aiteri_gpu_most_partial_bytes(const aiteri_gpu *g, const aiteri_pr
     const size_t bytes = aiteri_mul_size(aiteri_gpu_partial_bytes(p, s->rows), (size_t)most);
     if (most <= 1) return 0;
     if (p->num_splits > 0) return bytes;
-    const int64_t decode_rows = AITERI_GPU_DECODE_ROWS;
-    const int64_t rows_of_unit = s->decode ? decode_rows : aiteri_gpu_most_rows();
-    const size_t filled =
-        aiteri_gpu_partial_bytes(p, 2 * (int64_t)g->device->compute_units * rows_of_unit);
+    int64_t rows = aiteri_gpu_wanted_units(g, 1) * AITERI_GPU_DECODE_ROWS;
+    if (!s->decode) rows = aiteri_max(rows, aiteri_gpu_wanted_units(g, 0) * aiteri_gpu_most_rows());
+    const size_t filled = aiteri_gpu_partial_bytes(p, rows);
     return bytes < filled ? bytes : filled;
 }
 

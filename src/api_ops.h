@@ -56,7 +56,8 @@ typedef struct aiter_flash_attn_fwd_args {
     aiter_tensor seqused_k; /* optional I32 [B], dense k; needed with block_table */
     aiter_tensor cu_seqlens_q, cu_seqlens_k; /* optional I32 [B + 1], non-decreasing from 0 */
     int32_t max_seqlen_q,
-        max_seqlen_k; /* bounds of the lengths, for the workspace only; 0: unknown */
+        max_seqlen_k; /* bounds of the lengths: for the workspace, and on a device for the number
+                         of workgroups and splits; 0: the largest the shapes allow */
     aiter_tensor
         block_table; /* optional I32 [B, max_blocks]: page of keys [n*P, (n+1)*P) of a sequence */
 
@@ -103,7 +104,7 @@ typedef struct aiter_paged_attn_decode_args {
     aiter_tensor alibi_slopes; /* optional F32 [Hq] or [B, Hq] */
     aiter_tensor sinks;        /* optional F32 [Hq] */
     int32_t num_splits;
-    int32_t max_seqlen_k; /* bound of seq_lens, for the workspace only; 0: max_blocks * P */
+    int32_t max_seqlen_k;          /* bound of seq_lens, as for flash; 0: max_blocks * P */
     aiter_tensor k_scale, v_scale; /* needed for I8: [1], [Hk] or [num_blocks, P, Hk] */
     aiter_scale_kind scale_kind;
 
@@ -215,7 +216,7 @@ typedef struct aiter_variable_length_attention_args {
     aiter_tensor out;                        /* [total_q, Hq, Dv] */
     aiter_tensor lse;                        /* optional F32 [Hq, total_q] */
     aiter_tensor cu_seqlens_q, cu_seqlens_k; /* I32 [B + 1] */
-    int32_t max_seqlen_q, max_seqlen_k;      /* bounds, for the workspace only; 0: unknown */
+    int32_t max_seqlen_q, max_seqlen_k;      /* as in aiter_flash_attn_fwd_args */
     aiter_mask mask;                         /* DEFAULT: NONE */
     int32_t window_left, window_right;
     float softmax_scale; /* 0: 1 / sqrt(Dq) */

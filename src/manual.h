@@ -84,11 +84,21 @@
         AITER_ATTN_PREFIX           another prefix for external names, e.g. mylib_
         AITER_NO_SIMD               the scalar kernel set only
         AITER_NO_THREADS            no pool (parallel_for still works)
+        AITER_ATTN_HIP              contexts on AMD GPUs (gfx90a, gfx942, gfx950)
+        AITER_ATTN_CUDA             contexts on NVIDIA GPUs (sm_80 and later)
+        AITER_ATTN_EMBEDDED_KERNELS the GPU kernels are linked in (library aiter_attn_kernels)
 
-    The environment variable AITER_ISA (scalar, avx2, avx512, neon) caps the kernel set.
+    The environment variable AITER_ISA (scalar, avx2, avx512, neon) caps the kernel set;
+    AITER_ATTN_HIP_LIBRARY and AITER_ATTN_CUDA_LIBRARY name other drivers (so do macros of these
+    names).
+
+    ON A GPU a context with .device = AITER_DEVICE_HIP and .kernel_path = the folder of the kernels
+    that `zig build gpu` makes. Every tensor of its calls is device memory; calls are put on
+    .stream. Types f16 and bf16, the last dimension dense; the driver is looked for at run time, and
+    without one aiter_context_create says NO_DEVICE. See aiter_context_desc.
 
     FURTHER: docs/guide.md (which attention to use, masks with pictures, numerics, porting from
     AITER, flash-attention, FlashInfer and torch), the comment above each declaration, examples/.
-    To read the code start at src/spine.h. Not in this version: GPU launchers, backward, fp8
-    caches, MLA, sparse attention; see CHANGELOG.md.
+    To read the code start at src/spine.h. Not in this version: backward, fp8 caches,
+    MLA, sparse attention; see CHANGELOG.md.
 */

@@ -9,6 +9,7 @@
 enum {
     AITERI_GPU_DECODE_ROWS =
         16, /* packed rows of a kv head up to which decoding is its own kernel */
+    AITERI_GPU_DECODE_UNITS = 4, /* workgroups of decoding that are wanted for a compute unit */
     AITERI_GPU_SPLITS = 64,
     AITERI_GPU_SPLIT_KEYS = 256 /* a piece has at least so many keys */
 };
@@ -76,10 +77,11 @@ static aiter_status aiteri_gpu_choose(const aiteri_gpu_call *c, const aiteri_pro
     return AITER_OK;
 }
 
-/* Workgroups wanted in all: decoding hides memory latency behind a second one on each unit. */
-static int64_t aiteri_gpu_wanted_units(const aiteri_gpu *g, const aiteri_gpu_shape *s)
+/* Workgroups wanted in all: those of decoding are small, several share a unit and hide each
+ * other's memory latency. */
+static int64_t aiteri_gpu_wanted_units(const aiteri_gpu *g, int decode)
 {
-    return (int64_t)g->device->compute_units * (s->decode ? 2 : 1);
+    return (int64_t)g->device->compute_units * (decode ? AITERI_GPU_DECODE_UNITS : 1);
 }
 
 static int64_t aiteri_gpu_most_splits(const aiteri_problem *p)
@@ -94,7 +96,7 @@ static void aiteri_gpu_cut(const aiteri_gpu *g, const aiteri_problem *p, aiteri_
     const int64_t keys = aiteri_max(1, p->max_seqlen_k);
     int64_t splits = p->num_splits;
     if (splits == 0)
-        splits = aiteri_clamp(aiteri_gpu_wanted_units(g, s) / aiteri_max(1, s->units), 1,
+        splits = aiteri_clamp(aiteri_gpu_wanted_units(g, s->decode) / aiteri_max(1, s->units), 1,
                               aiteri_gpu_most_splits(p));
     s->split_keys = aiteri_round_up(aiteri_ceil_div(keys, splits), step);
     s->splits = aiteri_ceil_div(keys, s->split_keys);
@@ -105,10 +107,10 @@ static size_t aiteri_gpu_partial_bytes(const aiteri_problem *p, int64_t rows)
     return aiteri_mul_size((size_t)rows, (size_t)(p->v.dim + 2) * sizeof(float));
 }
 
-/* The most query rows of one workgroup in any attention kernel. */
+/* The most query rows of one workgroup in any flash kernel. */
 static int64_t aiteri_gpu_most_rows(void)
 {
-    int64_t most = AITERI_GPU_DECODE_ROWS;
+    int64_t most = 1;
     for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++)
         if (aiteri_gpu_rows_table[i].op == AITERI_GPU_OP_flash_fwd)
             most = aiteri_max(most, aiteri_gpu_rows_table[i].rows);
@@ -125,10 +127,9 @@ static size_t aiteri_gpu_most_partial_bytes(const aiteri_gpu *g, const aiteri_pr
     const size_t bytes = aiteri_mul_size(aiteri_gpu_partial_bytes(p, s->rows), (size_t)most);
     if (most <= 1) return 0;
     if (p->num_splits > 0) return bytes;
-    const int64_t decode_rows = AITERI_GPU_DECODE_ROWS;
-    const int64_t rows_of_unit = s->decode ? decode_rows : aiteri_gpu_most_rows();
-    const size_t filled =
-        aiteri_gpu_partial_bytes(p, 2 * (int64_t)g->device->compute_units * rows_of_unit);
+    int64_t rows = aiteri_gpu_wanted_units(g, 1) * AITERI_GPU_DECODE_ROWS;
+    if (!s->decode) rows = aiteri_max(rows, aiteri_gpu_wanted_units(g, 0) * aiteri_gpu_most_rows());
+    const size_t filled = aiteri_gpu_partial_bytes(p, rows);
     return bytes < filled ? bytes : filled;
 }
 
