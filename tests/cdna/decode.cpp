@@ -294,9 +294,6 @@ const char *fill(Inst &i, std::string rest, const std::vector<uint32_t> &words)
         for (size_t k = keep; k < last.size(); k++)
             if (!parse_modifier(i, last[k])) return "unknown modifier";
         parts.back() = last.empty() ? "" : last[0];
-        if (parts.back().find(':') != std::string::npos && parts.back().find('[') != 1 &&
-            !starts(parts.back(), "ttmp"))
-            return "unknown operand";
     }
     if (!parse_operands(i, parts)) return "unknown operand";
     if (starts(i.opcode, "ds_swizzle")) i.imm = words[0] & 0xffff;

@@ -78,7 +78,7 @@ Scaled div_scale(double s0, double s1, double s2, int min_exp, int bits, int sca
         return {of_denominator ? std::ldexp(s0, scale) : s0, true};
     if (denormal(s1)) return {std::ldexp(s0, scale), false};
     bool tiny_inverse = exponent(1 / s1) < min_exp, tiny_quotient = exponent(s2 / s1) < min_exp;
-    if (tiny_inverse && tiny_quotient) return {of_denominator ? std::ldexp(s0, scale) : s0, true};
+    if (tiny_inverse && tiny_quotient) return {of_denominator ? std::ldexp(s0, -scale) : s0, true};
     if (tiny_inverse) return {std::ldexp(s0, -scale), false};
     if (tiny_quotient) return {of_denominator ? s0 : std::ldexp(s0, scale), true};
     if (exponent(s2) <= min_exp + (bits == 24 ? 22 : 52)) return {std::ldexp(s0, scale), false};
@@ -119,10 +119,12 @@ template <class T> void div_fmas(Wave &w, const Inst &i)
     for (int l = 0; l < lanes; l++) {
         T s[3];
         for (int k = 0; k < 3; k++) s[k] = Lane<T>::get(p[k][0], p[k][1], l);
-        T r = std::fma(s[0], s[1], s[2]);
         int scale = sizeof(T) == 4 ? 64 : 128; /* up where the denominator was scaled up */
         if (std::fabs(s[2]) < 2) scale = -scale;
-        Lane<T>::put(out, l, flags >> l & 1 ? std::ldexp(r, scale) : r);
+        if (!(flags >> l & 1)) scale = 0;
+        /* scaled before the rounding to f32, so that a denormal quotient is rounded once */
+        double r = std::fma(double(s[0]), double(s[1]), double(s[2]));
+        Lane<T>::put(out, l, scale ? T(std::ldexp(r, scale)) : std::fma(s[0], s[1], s[2]));
     }
     write_result<T>(w, i, out);
 }
