@@ -1,9 +1,10 @@
-/* cache_ops_probe.c -- runs combine, merge_attn_states, reshape_and_cache and paged_decode from PTX
- * files on a GPU and compares every number with an fp64 loop. Needs nothing but a C compiler;
- * libcuda is opened at run time:
+/* cache_ops_probe.c -- runs combine, merge_attn_states, reshape_and_cache and paged_decode on a GPU
+ * or on the emulator and compares every number with an fp64 loop. Needs nothing but a C compiler;
+ * the driver is opened at run time:
  *
  *     cc -std=gnu99 -O2 cache_ops_probe.c -o probe -lm -ldl
  *     ./probe aiter_combine_*.ptx aiter_merge_*.ptx aiter_reshape_*.ptx aiter_paged_decode_*.ptx
+ *     AITER_ATTN_HIP_LIBRARY=libcdna_hip.so CDNA_CHIP=gfx950 ./probe aiter_gfx950.co
  *
  * Exit code 0: every case ran and is within its bound. */
 #include "probe_modules.h"
@@ -238,10 +239,10 @@ static void reshape_case(number from, number to, int quant, int page, int bits, 
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        fprintf(stderr, "usage: %s file.ptx...\n", argv[0]);
+        fprintf(stderr, "usage: %s file...\n", argv[0]);
         return 2;
     }
-    cuda_open();
+    driver_open();
     for (int i = 1; i < argc; i++) module_load(argv[i]);
     merge_case(F32, F32, F32, 5, 3, 128);
     merge_case(F16, F16, F16, 17, 4, 64);

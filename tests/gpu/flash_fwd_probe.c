@@ -1,8 +1,10 @@
 /* flash_fwd_probe.c -- runs one compiled flash_fwd kernel on a handful of shapes and compares every
- * row with an fp64 loop. Needs nothing but a C compiler; libcuda is opened at run time:
+ * row with an fp64 loop. Needs nothing but a C compiler; the driver is opened at run time:
  *
  *     cc -std=gnu99 -O2 flash_fwd_probe.c -o probe -lm -ldl
  *     ./probe flash.ptx bf16 128 128 128 64 64 32768    file type dq dv threads rows keys lds
+ *     AITER_ATTN_HIP_LIBRARY=libcdna_hip.so CDNA_CHIP=gfx950
+ *         ./probe aiter_gfx950.co bf16 128 128 256 128 64 0
  *
  * Linked with a host build of the kernel (host_tile.hpp) and -DPROBE_HOST it runs that instead. */
 #include <math.h>

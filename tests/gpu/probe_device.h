@@ -1,5 +1,5 @@
-/* probe_device.h -- device memory and launches for a probe: libcuda by dlopen, or, with PROBE_HOST,
- * a kernel that was compiled for the host. Any failure ends the program: it is a probe. */
+/* probe_device.h -- device memory and launches for a probe of one kernel, or, with PROBE_HOST, of a
+ * kernel that was compiled for the host. Any failure ends the program: it is a probe. */
 #ifndef PROBE_DEVICE_H
 #define PROBE_DEVICE_H
 
@@ -40,110 +40,42 @@ static void device_read(void *to, uint64_t from, size_t n)
 
 #else
 
-#include <dlfcn.h>
+#include "probe_driver.h"
 
 static struct {
-    int (*init)(unsigned), (*device_get)(int *, int), (*retain)(void **, int), (*current)(void *);
-    int (*load)(void **, const void *, unsigned, int *, void **);
-    int (*function)(void **, void *, const char *), (*attribute)(void *, int, int);
-    int (*alloc)(uint64_t *, size_t), (*release)(uint64_t);
-    int (*write)(uint64_t, const void *, size_t), (*read)(void *, uint64_t, size_t);
-    int (*launch)(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
-                  void *, void **, void **);
-    int (*wait)(void);
-    void *kernel;
+    void *function;
+    const char *name;
     int threads, lds;
-} cuda;
-
-static void *cuda_symbol(void *library, const char *name)
-{
-    void *p = dlsym(library, name);
-    if (!p) probe_die(name, -1);
-    return p;
-}
-
-static void must(const char *what, int code)
-{
-    if (code) probe_die(what, code);
-}
-
-static char *read_text(const char *file)
-{
-    FILE *f = fopen(file, "rb");
-    char *text;
-    long n;
-    if (!f || fseek(f, 0, SEEK_END) || (n = ftell(f)) < 0 || fseek(f, 0, SEEK_SET))
-        probe_die(file, -1);
-    text = (char *)calloc((size_t)n + 1, 1);
-    if (fread(text, 1, (size_t)n, f) != (size_t)n) probe_die(file, -1);
-    fclose(f);
-    return text;
-}
-
-static void cuda_bind(void)
-{
-    void *l = dlopen("libcuda.so.1", RTLD_NOW);
-    if (!l) probe_die("libcuda.so.1", -1);
-    *(void **)&cuda.init = cuda_symbol(l, "cuInit");
-    *(void **)&cuda.device_get = cuda_symbol(l, "cuDeviceGet");
-    *(void **)&cuda.retain = cuda_symbol(l, "cuDevicePrimaryCtxRetain");
-    *(void **)&cuda.current = cuda_symbol(l, "cuCtxSetCurrent");
-    *(void **)&cuda.load = cuda_symbol(l, "cuModuleLoadDataEx");
-    *(void **)&cuda.function = cuda_symbol(l, "cuModuleGetFunction");
-    *(void **)&cuda.attribute = cuda_symbol(l, "cuFuncSetAttribute");
-    *(void **)&cuda.alloc = cuda_symbol(l, "cuMemAlloc_v2");
-    *(void **)&cuda.release = cuda_symbol(l, "cuMemFree_v2");
-    *(void **)&cuda.write = cuda_symbol(l, "cuMemcpyHtoD_v2");
-    *(void **)&cuda.read = cuda_symbol(l, "cuMemcpyDtoH_v2");
-    *(void **)&cuda.launch = cuda_symbol(l, "cuLaunchKernel");
-    *(void **)&cuda.wait = cuda_symbol(l, "cuCtxSynchronize");
-}
+} kernel;
 
 static void device_open(const char *file, const char *symbol, int threads, int lds)
 {
-    static char log[8192];
-    int options[] = {5, 6}; /* error log buffer and its size */
-    void *values[] = {log, (void *)(uintptr_t)sizeof log}, *context, *module;
-    int device, code;
-    char *text = read_text(file);
-    cuda_bind();
-    must("cuInit", cuda.init(0));
-    must("cuDeviceGet", cuda.device_get(&device, 0));
-    must("cuDevicePrimaryCtxRetain", cuda.retain(&context, device));
-    must("cuCtxSetCurrent", cuda.current(context));
-    code = cuda.load(&module, text, 2, options, values);
-    if (code) fprintf(stderr, "%s\n", log);
-    must("cuModuleLoadDataEx", code);
-    must(symbol, cuda.function(&cuda.kernel, module, symbol));
-    must("cuFuncSetAttribute", cuda.attribute(cuda.kernel, 8, lds));
-    cuda.threads = threads;
-    cuda.lds = lds;
-    free(text);
+    driver_open();
+    must(symbol, driver.function(&kernel.function, driver_load(file), symbol));
+    kernel.name = symbol;
+    kernel.threads = threads;
+    kernel.lds = lds;
 }
 
 static void device_launch(aiteri_gpu_attention *a, int workgroups)
 {
-    void *parameters[] = {a};
-    must("cuLaunchKernel",
-         cuda.launch(cuda.kernel, (unsigned)workgroups, 1, 1, (unsigned)cuda.threads, 1, 1,
-                     (unsigned)cuda.lds, NULL, parameters, NULL));
-    must("kernel", cuda.wait());
+    driver_run(kernel.name, kernel.function, workgroups, kernel.threads, kernel.lds, a);
 }
 
 static uint64_t device_new(size_t bytes)
 {
     uint64_t p = 0;
-    must("cuMemAlloc", cuda.alloc(&p, bytes));
+    must("memory", driver.alloc(&p, bytes));
     return p;
 }
-static void device_delete(uint64_t p) { must("cuMemFree", cuda.release(p)); }
+static void device_delete(uint64_t p) { must("memory", driver.release(p)); }
 static void device_write(uint64_t to, const void *from, size_t n)
 {
-    must("cuMemcpyHtoD", cuda.write(to, from, n));
+    must("to the device", driver.write(to, from, n));
 }
 static void device_read(void *to, uint64_t from, size_t n)
 {
-    must("cuMemcpyDtoH", cuda.read(to, from, n));
+    must("from the device", driver.read(to, from, n));
 }
 
 #endif

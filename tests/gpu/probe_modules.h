@@ -1,10 +1,9 @@
-/* probe_modules.h -- several PTX modules, their kernels by name with the geometry that
+/* probe_modules.h -- several modules, their kernels by name with the geometry that
  * instances.def states, device memory, and 16-bit numbers: for cache_ops_probe.c. Any failure of
  * the driver ends the program: it is a probe. */
 #ifndef PROBE_MODULES_H
 #define PROBE_MODULES_H
 
-#include <dlfcn.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,108 +12,50 @@
 
 #include "../../kernels/args.h"
 #include "../../kernels/instances.def"
+#include "probe_driver.h"
 
 typedef struct instance {
     const char *symbol;
-    int threads, rows, keys, lds;
+    int is_hip, threads, rows, keys, lds;
 } instance;
 
 #define PROBE_ROW(op, arch, q, kv, out, dq, dv, layout, scales, kind, source, threads, rows, keys, \
                   lds, waves)                                                                      \
     PROBE_##arch("aiteri_" #op "_" #q "_" #kv "_" #out "_" #dq "_" #dv "_" #kind, threads, rows,   \
                  keys, lds)
-#define PROBE_SM80(symbol, threads, rows, keys, lds) {symbol, threads, rows, keys, lds},
-#define PROBE_CDNA(symbol, threads, rows, keys, lds)
-#define PROBE_GFX90A(symbol, threads, rows, keys, lds)
-#define PROBE_GFX942(symbol, threads, rows, keys, lds)
-#define PROBE_GFX950(symbol, threads, rows, keys, lds)
+#define PROBE_SM80(symbol, threads, rows, keys, lds) {symbol, 0, threads, rows, keys, lds},
+#define PROBE_CDNA(symbol, threads, rows, keys, lds) {symbol, 1, threads, rows, keys, lds},
 static const instance instances[] = {AITERI_GPU_ROWS(PROBE_ROW)};
 
 enum { MAX_MODULES = 64 };
 
 static struct {
-    int (*init)(unsigned), (*device_get)(int *, int), (*retain)(void **, int), (*current)(void *);
-    int (*load)(void **, const void *), (*function)(void **, void *, const char *);
-    int (*attribute)(void *, int, int), (*alloc)(uint64_t *, size_t), (*release)(uint64_t);
-    int (*write)(uint64_t, const void *, size_t), (*read)(void *, uint64_t, size_t), (*wait)(void);
-    int (*launch)(void *, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned,
-                  void *, void **, void **);
-    void *module[MAX_MODULES];
-    int modules;
-} cuda;
-
-static void must(const char *what, int code)
-{
-    if (!code) return;
-    fprintf(stderr, "%s: error %d\n", what, code);
-    exit(2);
-}
-
-static void cuda_open(void)
-{
-    const struct {
-        const char *name;
-        void *place;
-    } symbols[] = {{"cuInit", &cuda.init},
-                   {"cuDeviceGet", &cuda.device_get},
-                   {"cuDevicePrimaryCtxRetain", &cuda.retain},
-                   {"cuCtxSetCurrent", &cuda.current},
-                   {"cuModuleLoadData", &cuda.load},
-                   {"cuModuleGetFunction", &cuda.function},
-                   {"cuFuncSetAttribute", &cuda.attribute},
-                   {"cuMemAlloc_v2", &cuda.alloc},
-                   {"cuMemFree_v2", &cuda.release},
-                   {"cuMemcpyHtoD_v2", &cuda.write},
-                   {"cuMemcpyDtoH_v2", &cuda.read},
-                   {"cuCtxSynchronize", &cuda.wait},
-                   {"cuLaunchKernel", &cuda.launch}};
-    void *library = dlopen("libcuda.so.1", RTLD_NOW), *context;
-    int device;
-    must("libcuda.so.1", !library);
-    for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) {
-        void *p = dlsym(library, symbols[i].name);
-        must(symbols[i].name, !p);
-        memcpy(symbols[i].place, &p, sizeof p);
-    }
-    must("cuInit", cuda.init(0));
-    must("cuDeviceGet", cuda.device_get(&device, 0));
-    must("cuDevicePrimaryCtxRetain", cuda.retain(&context, device));
-    must("cuCtxSetCurrent", cuda.current(context));
-}
+    void *all[MAX_MODULES];
+    int count;
+} modules;
 
 static void module_load(const char *file)
 {
-    FILE *f = fopen(file, "rb");
-    char *text;
-    long n;
-    must(file, !f || cuda.modules == MAX_MODULES);
-    must(file, fseek(f, 0, SEEK_END) || (n = ftell(f)) < 0 || fseek(f, 0, SEEK_SET));
-    text = (char *)calloc((size_t)n + 1, 1);
-    must(file, !text || fread(text, 1, (size_t)n, f) != (size_t)n);
-    must(file, cuda.load(&cuda.module[cuda.modules++], text));
-    fclose(f);
-    free(text);
+    must(file, modules.count == MAX_MODULES);
+    modules.all[modules.count++] = driver_load(file);
 }
 
 static const instance *instance_find(const char *symbol)
 {
     for (size_t i = 0; i < sizeof instances / sizeof *instances; i++)
-        if (!strcmp(instances[i].symbol, symbol)) return &instances[i];
+        if (instances[i].is_hip == driver.is_hip && !strcmp(instances[i].symbol, symbol))
+            return &instances[i];
     return NULL;
 }
 
 /* Launches and waits; 0 if the kernel is in no module. */
 static int run_kernel(const instance *k, int64_t workgroups, void *args)
 {
-    void *function = NULL, *parameters[] = {args};
-    for (int i = 0; i < cuda.modules && !function; i++)
-        if (cuda.function(&function, cuda.module[i], k->symbol)) function = NULL;
+    void *function = NULL;
+    for (int i = 0; i < modules.count && !function; i++)
+        if (driver.function(&function, modules.all[i], k->symbol)) function = NULL;
     if (!function) return 0;
-    if (workgroups == 0) return 1;
-    must("cuFuncSetAttribute", cuda.attribute(function, 8, k->lds));
-    must(k->symbol, cuda.launch(function, (unsigned)workgroups, 1, 1, (unsigned)k->threads, 1, 1,
-                                (unsigned)k->lds, NULL, parameters, NULL));
-    must(k->symbol, cuda.wait());
+    if (workgroups > 0) driver_run(k->symbol, function, workgroups, k->threads, k->lds, args);
     return 1;
 }
 
@@ -141,26 +82,26 @@ static buffer *buffer_new(int64_t elements, int element_bytes)
     b->host = malloc(b->bytes);
     must("malloc", !b->host);
     memset(b->host, 0xff, b->bytes);
-    must("cuMemAlloc", cuda.alloc(&b->device, b->bytes));
+    must("memory", driver.alloc(&b->device, b->bytes));
     return b;
 }
 
 static uint64_t buffer_send(const buffer *b)
 {
-    must("cuMemcpyHtoD", cuda.write(b->device, b->host, b->bytes));
+    must("to the device", driver.write(b->device, b->host, b->bytes));
     return b->device;
 }
 
 static const void *buffer_fetch(const buffer *b)
 {
-    must("cuMemcpyDtoH", cuda.read(b->host, b->device, b->bytes));
+    must("from the device", driver.read(b->host, b->device, b->bytes));
     return b->host;
 }
 
 static void free_buffers(void)
 {
     for (int i = 0; i < memory.count; i++) {
-        must("cuMemFree", cuda.release(memory.all[i].device));
+        must("memory", driver.release(memory.all[i].device));
         free(memory.all[i].host);
     }
     memory.count = 0;
