@@ -217,14 +217,13 @@ template <class Tile, int KEYS, int D, int THREADS> struct RowStage {
     template <class Rows> AITERI_METHOD void fetch(const Rows &rows, int first, int thread)
     {
         present = 0;
-        if (!rows.shape.chunked) return;
         rows.either([&](auto paged) AITERI_INLINE {
 #pragma unroll
             for (int i = 0; i < LOADS; i++) {
                 const int id = thread + i * THREADS;
                 bool here;
                 piece[i] =
-                    *rows.template chunk_at<paged.value>(first + id / CHUNKS, id % CHUNKS, &here);
+                    rows.template chunk<paged.value>(first + id / CHUNKS, id % CHUNKS, &here);
                 present |= (uint32_t)here << i;
             }
         });
@@ -263,7 +262,6 @@ template <class Tile, int KEYS, int D, int THREADS> struct ColumnStage {
     template <class Rows> AITERI_METHOD void fetch(const Rows &rows, int first, int thread)
     {
         present = 0;
-        if (!rows.shape.chunked) return;
         rows.either([&](auto paged) AITERI_INLINE {
 #pragma unroll
             for (int i = 0; i < PER; i++) {
@@ -273,7 +271,7 @@ template <class Tile, int KEYS, int D, int THREADS> struct ColumnStage {
 #pragma unroll
                 for (int k = 0; k < 4; k++) {
                     bool here;
-                    piece[i][k] = *rows.template chunk_at<paged.value>(
+                    piece[i][k] = rows.template chunk<paged.value>(
                         first + Tile::key_of(t.c, t.h) + k, t.d / CHUNK, &here);
                     present |= (uint32_t)here << (4 * i + k);
                 }

@@ -102,22 +102,23 @@ struct RowShape {
     }
 };
 
-/* Elements [8c, 8c + 8) of a row, zeros past its end. Rolled: it is rare, and code is not free. */
-AITERI_FN u32x4 load_chunk_slowly(Global<const uint16_t> row, int c, int dim)
+/* A chunk of which `left` elements are there, zeros after them. Rolled: it is rare, and code is not
+ * free. Without branches: they would take registers that a kernel's loop has not. */
+AITERI_FN u32x4 load_chunk_slowly(Global<const uint16_t> chunk, int left)
 {
     u32x4 x = {0, 0, 0, 0};
 #pragma clang loop unroll(disable)
-    for (int d = c * CHUNK; d < c * CHUNK + CHUNK; d += 2) {
-        const uint32_t lo = d < dim ? row[d] : 0, hi = d + 1 < dim ? row[d + 1] : 0;
-        x = u32x4{x.y, x.z, x.w, hi << 16 | lo};
+    for (int e = 0; e < CHUNK; e += 2) {
+        const uint32_t lo = chunk[e < left ? e : 0], hi = chunk[e + 1 < left ? e + 1 : 0];
+        x = u32x4{x.y, x.z, x.w, (e + 1 < left ? hi << 16 : 0) | (e < left ? lo : 0)};
     }
     return x;
 }
 
 AITERI_FN u32x4 load_chunk(Global<const uint16_t> row, int c, RowShape shape)
 {
-    if (!shape.chunked) return load_chunk_slowly(row, c, shape.dim);
     if (c * CHUNK >= shape.dim) return u32x4{0, 0, 0, 0};
+    if (!shape.chunked) return load_chunk_slowly(row + c * CHUNK, shape.dim - c * CHUNK);
     return *(Global<const u32x4>)(row + c * CHUNK);
 }
 

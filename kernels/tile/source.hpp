@@ -173,6 +173,13 @@ struct SourceRows {
         return global<const u32x4>(at + (inside ? c * 16 : 0));
     }
 
+    template <bool PAGED> AITERI_METHOD u32x4 chunk(int key, int c, bool *here) const
+    {
+        const Global<const u32x4> at = chunk_at<PAGED>(key, c, here);
+        if (shape.chunked) return *at;
+        return load_chunk_slowly((Global<const uint16_t>)at, shape.dim - c * CHUNK);
+    }
+
     /* Is key in a page that exists? */
     AITERI_METHOD bool mapped(int key) const
     {
