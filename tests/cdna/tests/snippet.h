@@ -149,6 +149,7 @@ inline cdna::Result run(const std::shared_ptr<const cdna::CodeObject> &code,
     memcpy(launch.kernarg.data(), &address, 8);
     cdna::Options options;
     options.seed = seed;
+    options.most_instructions = 1000000;
     return cdna::run(launch, device, options);
 }
 
