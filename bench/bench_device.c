@@ -1,0 +1,240 @@
+/* bench_device.c -- attention on a GPU: TFLOP/s of prefill, bytes of K and V per second of decode
+ * beside what a copy inside the device moves, and what one warm call costs the host.
+ *
+ *     cc -O2 bench/bench_device.c -o bench_device -lm -lpthread -ldl
+ *     ./bench_device cuda build/kernels        # or hip; a row's name, or part of it, as third word
+ *
+ * Times are host clocks around calls that end in a wait, enough calls for 50 ms; the median of 11,
+ * the copy measured between them. K and V rotate through 2 GiB: no cache serves them. */
+#define _GNU_SOURCE
+#define AITER_ATTN_HIP
+#define AITER_ATTN_CUDA
+#define AITER_ATTN_IMPLEMENTATION
+#include "../aiter_attn.h"
+#include <stdio.h>
+#include <time.h>
+
+enum { ROUNDS = 11, SETS = 64, COPY_BYTES_LOG2 = 31 };
+
+static aiter_context *ctx;
+
+static void must(aiter_status status)
+{
+    if (status == AITER_OK) return;
+    fprintf(stderr, "%s: %s\n", aiter_status_name(status), aiter_last_error());
+    exit(1);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Device memory of bf16 numbers in [-1, 1). */
+static void *device_numbers(size_t count)
+{
+    uint16_t *host = (uint16_t *)malloc(count * 2);
+    void *there;
+    uint32_t seed = 1;
+    for (size_t i = 0; i < count; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        aiter_store_element(AITER_BF16, host, (int64_t)i, (float)(seed >> 8) / 8388608.0f - 1.0f);
+    }
+    must(aiter_memory_alloc(ctx, AITER_MEMORY_DEVICE, count * 2, &there));
+    must(aiter_memory_copy(ctx, there, AITER_MEMORY_DEVICE, host, AITER_MEMORY_HOST, count * 2));
+    must(aiter_context_synchronize(ctx));
+    free(host);
+    return there;
+}
+
+static void *device_ints(const int32_t *host, size_t count)
+{
+    void *there;
+    must(aiter_memory_alloc(ctx, AITER_MEMORY_DEVICE, count * 4, &there));
+    must(aiter_memory_copy(ctx, there, AITER_MEMORY_DEVICE, host, AITER_MEMORY_HOST, count * 4));
+    must(aiter_context_synchronize(ctx));
+    return there;
+}
+
+/* Seconds of one of `calls` calls in a row. */
+static double timed(void (*call)(void *arg, int i), void *arg, int calls)
+{
+    const double start = now();
+    for (int i = 0; i < calls; i++) call(arg, i);
+    must(aiter_context_synchronize(ctx));
+    return (now() - start) / calls;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+typedef struct copy_job {
+    void *from, *to;
+} copy_job;
+
+static void copy_call(void *arg, int i)
+{
+    const copy_job *j = (const copy_job *)arg;
+    (void)i;
+    must(aiter_memory_copy(ctx, j->to, AITER_MEMORY_DEVICE, j->from, AITER_MEMORY_DEVICE,
+                           (size_t)1 << COPY_BYTES_LOG2));
+}
+
+typedef struct result {
+    double seconds, copy_rate; /* bytes read plus written per second */
+} result;
+
+static result measure(void (*call)(void *arg, int i), void *arg, copy_job *copy)
+{
+    double seconds[ROUNDS], copies[ROUNDS];
+    timed(call, arg, 2); /* kernels are loaded, memory has grown */
+    const int calls = 1 + (int)(0.05 / timed(call, arg, 2));
+    for (int r = 0; r < ROUNDS; r++) {
+        seconds[r] = timed(call, arg, calls);
+        copies[r] = timed(copy_call, copy, 4);
+    }
+    qsort(seconds, ROUNDS, sizeof *seconds, ascending);
+    qsort(copies, ROUNDS, sizeof *copies, ascending);
+    const result out = {seconds[ROUNDS / 2],
+                        2.0 * (double)((size_t)1 << COPY_BYTES_LOG2) / copies[ROUNDS / 2]};
+    return out;
+}
+
+/* ---- prefill ---- */
+
+static void prefill_call(void *arg, int i)
+{
+    (void)i;
+    must(aiter_flash_attn_fwd((const aiter_flash_attn_fwd_args *)arg, ctx));
+}
+
+static void prefill(const char *filter, int s, int dim, int causal, copy_job *copy)
+{
+    enum { HEADS = 32 };
+    char name[64];
+    snprintf(name, sizeof name, "flash_fwd/bf16/D%d/S%d/%s", dim, s, causal ? "causal" : "full");
+    if (!strstr(name, filter)) return;
+    const size_t count = (size_t)s * HEADS * (size_t)dim;
+    void *data[4];
+    for (int i = 0; i < 4; i++) data[i] = device_numbers(count);
+    aiter_flash_attn_fwd_args a;
+    memset(&a, 0, sizeof a);
+    a.q = aiter_tensor_4d(data[0], AITER_BF16, 1, s, HEADS, dim);
+    a.k = aiter_tensor_4d(data[1], AITER_BF16, 1, s, HEADS, dim);
+    a.v = aiter_tensor_4d(data[2], AITER_BF16, 1, s, HEADS, dim);
+    a.out = aiter_tensor_4d(data[3], AITER_BF16, 1, s, HEADS, dim);
+    a.mask = causal ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+    const result r = measure(prefill_call, &a, copy);
+    const double pairs = (double)s * (causal ? (s + 1) / 2.0 : s);
+    printf("| %s | %.1f us | %.1f TFLOP/s | |\n", name, r.seconds * 1e6,
+           4.0 * dim * HEADS * pairs / r.seconds * 1e-12);
+    for (int i = 0; i < 4; i++)
+        must(aiter_memory_free(ctx, AITER_MEMORY_DEVICE, data[i], count * 2));
+}
+
+/* ---- decode ---- */
+
+typedef struct decode_job {
+    aiter_paged_attn_decode_args a;
+    void *k[SETS], *v[SETS];
+    int sets;
+} decode_job;
+
+static void decode_call(void *arg, int i)
+{
+    decode_job *j = (decode_job *)arg;
+    j->a.k_cache.data = j->k[i % j->sets];
+    j->a.v_cache.data = j->v[i % j->sets];
+    must(aiter_paged_attn_decode(&j->a, ctx));
+}
+
+static void decode(const char *filter, int batch, int context, int page, copy_job *copy)
+{
+    enum { HQ = 32, HK = 8, D = 128 };
+    char name[64];
+    snprintf(name, sizeof name, "paged_decode/bf16/B%d/ctx%d/page%d", batch, context, page);
+    if (!strstr(name, filter)) return;
+    const int pages = context / page, blocks = batch * pages;
+    const size_t count = (size_t)blocks * (size_t)page * HK * D;
+    decode_job j;
+    memset(&j, 0, sizeof j);
+    j.sets = (int)aiteri_clamp((int64_t)(((size_t)1 << 31) / (count * 4)), 2, SETS);
+    for (int i = 0; i < j.sets; i++) j.k[i] = device_numbers(count), j.v[i] = device_numbers(count);
+    int32_t *table = (int32_t *)malloc((size_t)blocks * 4),
+            *lengths = (int32_t *)malloc((size_t)batch * 4);
+    for (int i = 0; i < blocks; i++) table[i] = (int32_t)((int64_t)i * 7919 % blocks);
+    for (int b = 0; b < batch; b++) lengths[b] = context;
+    void *q = device_numbers((size_t)batch * HQ * D), *out = device_numbers((size_t)batch * HQ * D);
+    j.a.q = aiter_tensor_4d(q, AITER_BF16, batch, 1, HQ, D);
+    j.a.out = aiter_tensor_4d(out, AITER_BF16, batch, 1, HQ, D);
+    j.a.k_cache = aiter_tensor_4d(j.k[0], AITER_BF16, blocks, page, HK, D);
+    j.a.v_cache = aiter_tensor_4d(j.v[0], AITER_BF16, blocks, page, HK, D);
+    j.a.block_table = aiter_tensor_2d(device_ints(table, (size_t)blocks), AITER_I32, batch, pages);
+    j.a.seq_lens = aiter_tensor_1d(device_ints(lengths, (size_t)batch), AITER_I32, batch);
+    const result r = measure(decode_call, &j, copy);
+    const double rate = 4.0 * (double)count / r.seconds;
+    printf("| %s | %.1f us | %.0f GB/s | %.1f %% of the copy's %.0f GB/s |\n", name,
+           r.seconds * 1e6, rate * 1e-9, 100 * rate / r.copy_rate, r.copy_rate * 1e-9);
+    for (int i = 0; i < j.sets; i++) {
+        must(aiter_memory_free(ctx, AITER_MEMORY_DEVICE, j.k[i], count * 2));
+        must(aiter_memory_free(ctx, AITER_MEMORY_DEVICE, j.v[i], count * 2));
+    }
+    free(table);
+    free(lengths);
+}
+
+/* ---- the host's share: calls of a kernel that has nothing to do ---- */
+
+static void host_cost(const char *filter)
+{
+    if (!strstr("host/warm call", filter)) return;
+    void *data = device_numbers(4 * 128);
+    aiter_flash_attn_fwd_args a;
+    memset(&a, 0, sizeof a);
+    a.q = a.k = a.v = aiter_tensor_4d(data, AITER_BF16, 1, 1, 1, 128);
+    a.out = aiter_tensor_4d((char *)data + 512, AITER_BF16, 1, 1, 1, 128);
+    double seconds[ROUNDS];
+    prefill_call(&a, 0);
+    for (int r = 0; r < ROUNDS; r++) {
+        must(aiter_context_synchronize(ctx));
+        const double start = now();
+        for (int i = 0; i < 200; i++) prefill_call(&a, i);
+        seconds[r] = (now() - start) / 200;
+    }
+    qsort(seconds, ROUNDS, sizeof *seconds, ascending);
+    printf("| host/warm call, launch included | %.2f us | | |\n", seconds[ROUNDS / 2] * 1e6);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 3) {
+        fprintf(stderr, "usage: %s hip|cuda FOLDER [FILTER]\n", argv[0]);
+        return 2;
+    }
+    const char *filter = argc > 3 ? argv[3] : "";
+    aiter_context_desc desc;
+    memset(&desc, 0, sizeof desc);
+    desc.device = strcmp(argv[1], "hip") == 0 ? AITER_DEVICE_HIP : AITER_DEVICE_CUDA;
+    desc.kernel_path = argv[2];
+    must(aiter_context_create(&desc, &ctx));
+    const aiter_context_info_t info = aiter_context_info(ctx);
+    printf("%s, %s, %d compute units; aiter_attn %s\n\n| row | median | rate | share |\n"
+           "|---|---|---|---|\n",
+           info.device_name, info.architecture, (int)info.compute_units, AITER_ATTN_VERSION_STRING);
+    copy_job copy;
+    must(aiter_memory_alloc(ctx, AITER_MEMORY_DEVICE, (size_t)1 << COPY_BYTES_LOG2, &copy.from));
+    must(aiter_memory_alloc(ctx, AITER_MEMORY_DEVICE, (size_t)1 << COPY_BYTES_LOG2, &copy.to));
+    host_cost(filter);
+    for (int causal = 0; causal < 2; causal++)
+        for (int s = 4096; s <= 16384; s *= 4) prefill(filter, s, 128, causal, &copy);
+    decode(filter, 64, 4096, 16, &copy);
+    decode(filter, 16, 16384, 16, &copy);
+    decode(filter, 64, 4096, 64, &copy);
+    aiter_context_destroy(ctx);
+    return 0;
+}
