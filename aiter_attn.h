@@ -378,7 +378,8 @@ typedef struct aiter_context_desc {
     size_t arena_bytes;
     /* Caps the kernel set; the environment variable AITER_ISA (scalar, avx2, ...) caps it too. */
     aiter_isa isa_max;
-    /* 1: f32 arithmetic even where 16-bit or int8 units would serve. */
+    /* 1: f32 arithmetic even where 16-bit or int8 units would serve; UNSUPPORTED on a device, whose
+     * matrix units take the softmax weights as f16 or bf16. */
     int32_t exact_arithmetic;
     /* Where the tensors of this context's calls lie, all of them. HIP and CUDA are there when
      * AITER_ATTN_HIP and AITER_ATTN_CUDA were defined where the implementation is made. Calls on
@@ -10589,6 +10590,9 @@ static aiter_status aiteri_context_check(const aiter_context_desc *d)
     if ((int)d->device < 0 || d->device > AITER_DEVICE_CUDA)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.device: %d is no aiter_device", op,
                            (int)d->device);
+    if (d->device != AITER_DEVICE_CPU && d->exact_arithmetic)
+        return aiteri_fail(NULL, AITER_UNSUPPORTED,
+                           "%s.exact_arithmetic: is 1, but a device rounds weights to 16 bits", op);
     if (!aiteri_device_is_compiled_in(d->device))
         return aiteri_fail(NULL, AITER_NO_DEVICE,
                            "%s.device: this build has no %s: define AITER_ATTN_%s where the "
@@ -10855,11 +10859,13 @@ static aiter_status aiteri_memory_check(const char *op, aiter_context *ctx, aite
     return AITER_OK;
 }
 
+#if AITERI_GPU
 /* Whether the driver gives this kind of memory; else it is host memory of the context's hooks. */
 static int aiteri_memory_is_drivers(const aiter_context *ctx, aiter_memory kind)
 {
     return aiteri_context_on_device(ctx) && kind != AITER_MEMORY_HOST;
 }
+#endif
 
 AITER_API aiter_status aiter_memory_alloc(aiter_context *ctx, aiter_memory kind, size_t bytes,
                                           void **out)

@@ -200,7 +200,8 @@ typedef struct aiter_context_desc {
     size_t arena_bytes;
     /* Caps the kernel set; the environment variable AITER_ISA (scalar, avx2, ...) caps it too. */
     aiter_isa isa_max;
-    /* 1: f32 arithmetic even where 16-bit or int8 units would serve. */
+    /* 1: f32 arithmetic even where 16-bit or int8 units would serve; UNSUPPORTED on a device, whose
+     * matrix units take the softmax weights as f16 or bf16. */
     int32_t exact_arithmetic;
     /* Where the tensors of this context's calls lie, all of them. HIP and CUDA are there when
      * AITER_ATTN_HIP and AITER_ATTN_CUDA were defined where the implementation is made. Calls on

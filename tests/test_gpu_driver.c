@@ -221,6 +221,14 @@ static void wrong_architecture(void)
     refused(&d, AITER_NO_KERNEL, "sm_75", "sm_80");
 }
 
+static void no_exact_arithmetic(void)
+{
+    fake_reset();
+    aiter_context_desc d = fake_desc(AITER_DEVICE_HIP);
+    d.exact_arithmetic = 1;
+    refused(&d, AITER_UNSUPPORTED, "exact_arithmetic", "16 bits");
+}
+
 /* ---- contexts ---- */
 
 static void describes_itself(void)
@@ -347,6 +355,7 @@ int main(void)
     no_device(AITER_DEVICE_HIP);
     no_device(AITER_DEVICE_CUDA);
     wrong_architecture();
+    no_exact_arithmetic();
     describes_itself();
     cuda_contexts();
     sharing();

@@ -141,6 +141,9 @@ static aiter_status aiteri_context_check(const aiter_context_desc *d)
     if ((int)d->device < 0 || d->device > AITER_DEVICE_CUDA)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.device: %d is no aiter_device", op,
                            (int)d->device);
+    if (d->device != AITER_DEVICE_CPU && d->exact_arithmetic)
+        return aiteri_fail(NULL, AITER_UNSUPPORTED,
+                           "%s.exact_arithmetic: is 1, but a device rounds weights to 16 bits", op);
     if (!aiteri_device_is_compiled_in(d->device))
         return aiteri_fail(NULL, AITER_NO_DEVICE,
                            "%s.device: this build has no %s: define AITER_ATTN_%s where the "

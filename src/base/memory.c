@@ -16,11 +16,13 @@ static aiter_status aiteri_memory_check(const char *op, aiter_context *ctx, aite
     return AITER_OK;
 }
 
+#if AITERI_GPU
 /* Whether the driver gives this kind of memory; else it is host memory of the context's hooks. */
 static int aiteri_memory_is_drivers(const aiter_context *ctx, aiter_memory kind)
 {
     return aiteri_context_on_device(ctx) && kind != AITER_MEMORY_HOST;
 }
+#endif
 
 AITER_API aiter_status aiter_memory_alloc(aiter_context *ctx, aiter_memory kind, size_t bytes,
                                           void **out)
