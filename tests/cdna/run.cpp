@@ -28,7 +28,7 @@ struct Random {
     uint32_t below(uint32_t n) { return uint32_t(uint64_t(next()) * n >> 32); }
 };
 
-uint64_t hidden(const Launch &l, const std::string &kind, uint32_t lds)
+uint64_t hidden(const Launch &l, const std::string &kind)
 {
     for (int d = 0; d < 3; d++) {
         std::string axis(1, "xyz"[d]);
@@ -37,7 +37,6 @@ uint64_t hidden(const Launch &l, const std::string &kind, uint32_t lds)
     }
     if (kind == "hidden_grid_dims") return l.grid[2] > 1 ? 3 : l.grid[1] > 1 ? 2 : 1;
     if (kind == "hidden_dynamic_lds_size") return l.dynamic_lds;
-    (void)lds;
     return 0; /* remainders, offsets, and services that a kernel here has not */
 }
 
@@ -49,7 +48,7 @@ void lay_out_arguments(Machine &m)
     for (const Argument &a : m.kernel->arguments) {
         if (a.kind.rfind("hidden_", 0) || a.offset + a.bytes > m.kernarg.size() || a.bytes > 8)
             continue;
-        uint64_t x = hidden(l, a.kind, m.kernel->lds_bytes);
+        uint64_t x = hidden(l, a.kind);
         memcpy(m.kernarg.data() + a.offset, &x, a.bytes);
     }
     m.packet.assign(64, 0);
@@ -182,10 +181,10 @@ void start_group(Group &g, const Descriptor &d)
     uint32_t threads = l.block[0] * l.block[1] * l.block[2];
     size_t lds = size_t(g.machine->kernel->lds_bytes) + l.dynamic_lds;
     g.lds.assign(lds, 0xff);
-    g.words.assign(lds / 4 + 1, Shadow{0, 0, 0, 0});
-    g.bytes.assign(lds + 4, Shadow{0, 0, 0, 0});
+    g.words.resize(lds / 4 + 1); /* of earlier groups: what they hold is of an earlier epoch */
+    g.bytes.resize(lds + 4);
     g.flying.assign(lds + 4, 0);
-    g.epoch = 1;
+    g.epoch++;
     g.count = (threads + lanes - 1) / lanes;
     while (g.waves.size() < g.count) g.waves.emplace_back(new Wave);
     for (size_t k = 0; k < g.count; k++) first_state(*g.waves[k], g, int(k), d);
@@ -199,7 +198,7 @@ void run_grid(Machine &m, const Descriptor &d)
     uint64_t shift = m.options.seed ? random.next() % total : 0; /* any order would do */
     uint64_t most = m.options.most_instructions ? m.options.most_instructions : uint64_t(1) << 32;
     Group g;
-    g.machine = &m;
+    g.machine = &m, g.epoch = 0;
     for (uint64_t k = 0; k < total && !m.stop; k++) {
         uint64_t n = (k + shift) % total;
         g.id[0] = uint32_t(n % l.grid[0]);
