@@ -3,6 +3,8 @@
  *
  *     cc -O3 examples/decode_loop.c -o decode_loop -lm -lpthread && ./decode_loop
  *
+ * With -DDECODE_USE_GPU also `--device hip --kernels build/kernels`: attention and cache on a GPU.
+ *
  * Start reading at model_attend in decode/model.h: the two calls of the library that a decoder
  * needs. decode/batch.h says which rows go into a step, decode/kv_cache.h where their keys live. */
 #if !defined(_GNU_SOURCE)
@@ -15,6 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef DECODE_USE_GPU
+#define AITER_ATTN_HIP
+#define AITER_ATTN_CUDA
+#endif
 #define AITER_ATTN_IMPLEMENTATION
 #include "../aiter_attn.h"
 

@@ -320,7 +320,7 @@ static void check_forward(const tiny_kind *kind)
     CHECK(gguf_parse(&file, t.file.bytes, t.file.size, err, sizeof err) == 0, "%s", err);
     if (CHECK(model_read_shape(&file, &shape, err, sizeof err) == 0 &&
                   model_create(&m, &file, &shape, TOKENS, err, sizeof err) == 0 &&
-                  kv_cache_create(&cache, &cache_shape) == 0,
+                  kv_cache_create(&cache, &cache_shape, NULL) == 0,
               "%s: %s", kind->arch, err)) {
         for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
             double worst = compare_step(&t, &m, &cache, &two, steps[i]);

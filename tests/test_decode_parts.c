@@ -193,7 +193,7 @@ static void check_kv_cache(void)
 {
     kv_cache_shape shape = {3, 2, 5, 7, CACHE_INT8, 4, 6};
     kv_cache c;
-    if (!CHECK(kv_cache_create(&c, &shape) == 0, "a small cache")) return;
+    if (!CHECK(kv_cache_create(&c, &shape, NULL) == 0, "a small cache")) return;
     unsigned seen = 0;
     for (int i = 0; i < 6; i++) seen |= 1u << kv_cache_take(&c);
     CHECK(seen == 63 && kv_cache_take(&c) == -1, "every block once, then none");
@@ -213,11 +213,11 @@ static void check_kv_cache(void)
     }
     kv_cache_destroy(&c);
     shape.type = CACHE_F16;
-    CHECK(kv_cache_create(&c, &shape) == 0 && kv_cache_view(&c, 0, KV_KEY_SCALES).ndim == 0,
+    CHECK(kv_cache_create(&c, &shape, NULL) == 0 && kv_cache_view(&c, 0, KV_KEY_SCALES).ndim == 0,
           "only int8 has scales");
     kv_cache_destroy(&c);
     kv_cache_shape huge = {INT32_MAX, INT32_MAX, 576, 576, CACHE_F32, 4096, INT32_MAX};
-    CHECK(kv_cache_create(&c, &huge) == -1, "sizes beyond all memory");
+    CHECK(kv_cache_create(&c, &huge, NULL) == -1, "sizes beyond all memory");
     kv_cache_destroy(&c);
 }
 

@@ -2,8 +2,7 @@
  *
  * A block holds page_size tokens of every layer; a sequence owns a list of blocks, in order. Layer
  * l of the cache is [blocks, page_size, kv_heads, head_dim], as the library reads it; int8 has one
- * f32 scale for each token and head. The memory is allocated once; the system hands out its pages
- * as they are first written. */
+ * f32 scale for each token and head. The memory is allocated once, where the context computes. */
 #ifndef DECODE_KV_CACHE_H
 #define DECODE_KV_CACHE_H
 
@@ -20,6 +19,7 @@ typedef struct kv_cache_shape {
 
 typedef struct kv_cache {
     kv_cache_shape shape;
+    aiter_context *ctx; /* whose memory it is; NULL: the host's */
     uint8_t *data;
     size_t k_bytes, v_bytes, scale_bytes; /* of one layer; keys, values, then both scales */
     size_t bytes;
@@ -56,21 +56,24 @@ static inline int kv_cache_size(const kv_cache_shape *s, kv_cache *sizes)
 
 static inline void kv_cache_destroy(kv_cache *c)
 {
-    free(c->data);
+    aiter_memory_free(c->ctx, AITER_MEMORY_DEVICE, c->data, c->bytes);
     free(c->free_blocks);
     c->data = NULL;
     c->free_blocks = NULL;
 }
 
 /* 0, or -1: too large, or out of memory. kv_cache_destroy is right after both. */
-static inline int kv_cache_create(kv_cache *c, const kv_cache_shape *shape)
+static inline int kv_cache_create(kv_cache *c, const kv_cache_shape *shape, aiter_context *ctx)
 {
+    void *data = NULL;
+    c->ctx = ctx;
     c->data = NULL;
     c->free_blocks = NULL;
     if (kv_cache_size(shape, c) != 0) return -1;
-    c->data = (uint8_t *)calloc(c->bytes, 1);
+    if (aiter_memory_alloc(ctx, AITER_MEMORY_DEVICE, c->bytes, &data) != AITER_OK) return -1;
+    c->data = (uint8_t *)data;
     c->free_blocks = (int32_t *)malloc((size_t)shape->blocks * sizeof *c->free_blocks);
-    if (!c->data || !c->free_blocks) return -1;
+    if (!c->free_blocks) return -1;
     for (c->free_count = 0; c->free_count < shape->blocks; c->free_count++)
         c->free_blocks[c->free_count] = shape->blocks - 1 - c->free_count;
     return 0;

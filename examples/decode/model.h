@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "device.h"
 #include "kv_cache.h"
 #include "matmul.h"
 #include "model_file.h"
@@ -33,6 +34,7 @@ typedef struct model {
     void *memory;  /* all of the above */
     pool *threads;
     aiter_context *ctx;
+    device_stage device;
     matmul_engine matmul;
     double attention_seconds;
     char err[256];
@@ -152,9 +154,9 @@ static void model_rope_until(model *m, int32_t end)
     }
 }
 
-/* Stores the step's keys and values in their slots, then attends: q to h. */
-static aiter_status model_attend(model *m, const kv_cache *cache, const model_step *step,
-                                 int32_t layer)
+/* Stores the step's keys and values in their slots, then attends: q to out. */
+static aiter_status model_attend_rows(const model *m, const attention_rows *r,
+                                      const kv_cache *cache, const model_step *step, int32_t layer)
 {
     const model_shape *s = &m->weights.shape;
     const kv_cache_shape *c = &cache->shape;
@@ -163,31 +165,65 @@ static aiter_status model_attend(model *m, const kv_cache *cache, const model_st
     aiter_tensor key_scales = kv_cache_view(cache, layer, KV_KEY_SCALES);
     aiter_tensor value_scales = kv_cache_view(cache, layer, KV_VALUE_SCALES);
     aiter_reshape_and_cache_args store = {
-        .k = aiter_tensor_3d(m->k, AITER_F32, step->rows, s->kv_heads, s->k_dim),
-        .v = aiter_tensor_3d(m->v, AITER_F32, step->rows, s->kv_heads, s->v_dim),
+        .k = aiter_tensor_3d(r->k, AITER_F32, step->rows, s->kv_heads, s->k_dim),
+        .v = aiter_tensor_3d(r->v, AITER_F32, step->rows, s->kv_heads, s->v_dim),
         .k_cache = keys,
         .v_cache = values,
-        .slot_mapping = aiter_tensor_1d(step->slots, AITER_I64, step->rows),
+        .slot_mapping = aiter_tensor_1d(r->slots, AITER_I64, step->rows),
         .quant = c->type == CACHE_INT8 ? AITER_QUANT_PER_TOKEN_HEAD : AITER_QUANT_CONVERT,
         .k_scale = key_scales,
         .v_scale = value_scales,
     };
-    aiter_status status = aiter_reshape_and_cache(&store, m->ctx);
+    aiter_status status = aiter_reshape_and_cache(&store, r->ctx);
     if (status != AITER_OK) return status;
     aiter_flash_attn_fwd_args attend = {
-        .q = aiter_tensor_3d(m->q, AITER_F32, step->rows, s->heads, s->k_dim),
+        .q = aiter_tensor_3d(r->q, r->q_type, step->rows, s->heads, s->k_dim),
         .k = keys,
         .v = values,
-        .out = aiter_tensor_3d(m->h, AITER_F32, step->rows, s->heads, s->v_dim),
+        .out = aiter_tensor_3d(r->out, r->q_type, step->rows, s->heads, s->v_dim),
         .mask = AITER_MASK_CAUSAL,
-        .cu_seqlens_q = aiter_tensor_1d(step->row_start, AITER_I32, step->sequences + 1),
-        .seqused_k = aiter_tensor_1d(step->lengths, AITER_I32, step->sequences),
+        .cu_seqlens_q = aiter_tensor_1d(r->row_start, AITER_I32, step->sequences + 1),
+        .seqused_k = aiter_tensor_1d(r->lengths, AITER_I32, step->sequences),
         .block_table =
-            aiter_tensor_2d(step->block_table, AITER_I32, step->sequences, step->max_blocks),
+            aiter_tensor_2d(r->block_table, AITER_I32, step->sequences, step->max_blocks),
         .k_scale = key_scales,
         .v_scale = value_scales,
     };
-    return aiter_flash_attn_fwd(&attend, m->ctx);
+    for (int32_t b = 0; b < step->sequences; b++) { /* a device sees the lengths too late */
+        const int32_t rows = step->row_start[b + 1] - step->row_start[b];
+        if (rows > attend.max_seqlen_q) attend.max_seqlen_q = rows;
+        if (step->lengths[b] > attend.max_seqlen_k) attend.max_seqlen_k = step->lengths[b];
+    }
+    return aiter_flash_attn_fwd(&attend, r->ctx);
+}
+
+/* The attention of a step, where the cache is: q to h. */
+static aiter_status model_attend(model *m, const kv_cache *cache, const model_step *step,
+                                 int32_t layer)
+{
+    const model_shape *s = &m->weights.shape;
+    attention_rows r = {
+        m->ctx,        AITER_F32,         m->q, m->k, m->v, step->slots, step->row_start,
+        step->lengths, step->block_table, m->h};
+    if (!m->device.ctx) return model_attend_rows(m, &r, cache, step, layer);
+    const size_t rows = (size_t)step->rows, sequences = (size_t)step->sequences;
+    const size_t q_count = rows * (size_t)(s->heads * s->k_dim);
+    const size_t out_count = rows * (size_t)(s->heads * s->v_dim);
+    const void *unused;
+    device_part parts[DEVICE_PARTS] = {
+        {&r.q, NULL, q_count * 2, 0},
+        {&r.k, m->k, rows * (size_t)(s->kv_heads * s->k_dim) * 4, 0},
+        {&r.v, m->v, rows * (size_t)(s->kv_heads * s->v_dim) * 4, 0},
+        {&r.slots, step->slots, rows * 8, 0},
+        {&r.row_start, step->row_start, (sequences + 1) * 4, 0},
+        {&r.lengths, step->lengths, sequences * 4, 0},
+        {&r.block_table, step->block_table, sequences * (size_t)step->max_blocks * 4, 0},
+        {&unused, NULL, out_count * 2, 0}};
+    r.q = m->q;
+    aiter_status status = device_send(&m->device, &r, parts, q_count);
+    if (status == AITER_OK) status = model_attend_rows(m, &r, cache, step, layer);
+    if (status != AITER_OK) return status;
+    return device_receive(&m->device, &parts[DEVICE_PARTS - 1], m->h, out_count);
 }
 
 /* y = x W^T + bias for the rows of a step; x and y without gaps between rows. */
@@ -222,7 +258,8 @@ static int model_mix_tokens(model *m, const kv_cache *cache, row_work *work, int
     aiter_status status = model_attend(m, cache, work->step, layer);
     m->attention_seconds += seconds_now() - start;
     if (status == AITER_OK) return 0;
-    snprintf(m->err, sizeof m->err, "%s", aiter_context_error(m->ctx));
+    snprintf(m->err, sizeof m->err, "%s",
+             aiter_context_error(m->device.ctx ? m->device.ctx : m->ctx));
     return -1;
 }
 

@@ -40,6 +40,7 @@ typedef struct options {
     int32_t page_size;
     int32_t last_tokens; /* 0: the whole prompt */
     const char *tokenize, *perplexity;
+    const char *device, *kernels; /* NULL: the CPU; the folder of compiled kernels */
     int32_t chat, ids, parse_special, quiet, version, help;
 } options;
 
@@ -51,7 +52,8 @@ enum option_kind {
     OPTION_TEXT,
     OPTION_PROMPT,
     OPTION_FILE,
-    OPTION_CACHE
+    OPTION_CACHE,
+    OPTION_DEVICE
 };
 
 typedef struct option_row {
@@ -88,6 +90,10 @@ static const option_row option_rows[] = {
      "f32, f16, bf16 or int8 (default f16)"},
     {NULL, "--page-size", "N", OPTION_WHOLE, OPTION_AT(page_size), 1, OPTIONS_MAX_PAGE,
      "tokens in a page of the cache (default 16)"},
+    {NULL, "--device", "NAME", OPTION_DEVICE, OPTION_AT(device), 0, 0,
+     "attention and cache on a GPU: hip or cuda (compiled with -DDECODE_USE_GPU)"},
+    {NULL, "--kernels", "FOLDER", OPTION_TEXT, OPTION_AT(kernels), 0, 0,
+     "where the compiled GPU kernels are"},
     {NULL, "--last-tokens", "N", OPTION_WHOLE, OPTION_AT(last_tokens), 1, OPTIONS_MAX_TOKENS,
      "give the model only the last N tokens of each prompt"},
     {NULL, "--ids", NULL, OPTION_FLAG, OPTION_AT(ids), 0, 0,
@@ -171,6 +177,12 @@ static int option_store(options *o, const option_row *row, const char *text, cha
             return -1;
         }
         *(int32_t *)field = type;
+    } else if (row->kind == OPTION_DEVICE) {
+        if (strcmp(text, "hip") != 0 && strcmp(text, "cuda") != 0) {
+            snprintf(err, errlen, "%s: got '%.40s', expected hip or cuda", row->name, text);
+            return -1;
+        }
+        *(const char **)field = text;
     } else if (row->kind == OPTION_TEXT) {
         *(const char **)field = text;
     } else {

@@ -114,9 +114,14 @@ static int session_create_context(session *s)
     desc.num_threads = threads;
     desc.parallel_for = pool_for;
     desc.user = s->threads;
-    if (aiter_context_create(&desc, &s->m.ctx) == AITER_OK) return 0;
-    snprintf(s->err, sizeof s->err, "%s", aiter_last_error());
-    return EXIT_FILE;
+    if (aiter_context_create(&desc, &s->m.ctx) != AITER_OK) {
+        snprintf(s->err, sizeof s->err, "%s", aiter_last_error());
+        return EXIT_FILE;
+    }
+    if (s->how->device && device_open(&s->m.device, s->how->device, s->how->kernels,
+                                      s->how->cache_type, s->err, sizeof s->err) != 0)
+        return EXIT_FILE;
+    return 0;
 }
 
 static int session_matmul_tier(aiter_isa isa)
@@ -145,7 +150,7 @@ static int session_load(session *s, const volatile sig_atomic_t *stop)
         snprintf(s->err, sizeof s->err, "%.150s: %s", s->path, why);
         return EXIT_FILE;
     }
-    if (kv_cache_create(&s->cache, &s->cache_shape) == 0) return 0;
+    if (kv_cache_create(&s->cache, &s->cache_shape, s->m.device.ctx) == 0) return 0;
     snprintf(s->err, sizeof s->err, "out of memory for a cache of %lld tokens",
              (long long)positions);
     return EXIT_FILE;
@@ -155,6 +160,7 @@ static void session_close(session *s)
 {
     kv_cache_destroy(&s->cache);
     model_destroy(&s->m);
+    device_close(&s->m.device);
     aiter_context_destroy(s->m.ctx);
     pool_destroy(s->threads);
     tokenizer_free(&s->words);
@@ -187,6 +193,9 @@ static void session_print_timings(const session *s, const batch_timings *t)
             "cache", (double)s->cache.bytes * mib, cache_type_name(s->how->cache_type),
             (int)s->cache_shape.blocks, (int)s->cache_shape.page_size, (int)t->most_blocks,
             (int)t->most_sequences);
+    if (s->m.device.ctx)
+        fprintf(stderr, "%16s = %s\n", "attention on",
+                aiter_context_info(s->m.device.ctx).device_name);
     fprintf(stderr, "%16s = %s, %d threads%s\n", "kernels", info.isa_name, (int)info.num_threads,
             matmul_promises_bits() ? "" : "; with this build a text may depend on the batch");
 }
