@@ -165,7 +165,7 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
         const uint64_t pages = mapped(rows, key);
         const bool partial = !sees_all(key) || ~pages != 0;
         if (partial || !rule.plain) s.look(seen, pages, key, lane);
-        s.adjust(rule, row, key, lane);
+        adjust(key, s);
         if (partial || !rule.plain) s.mask();
         float shrink[M::LANE_ROWS];
         state.update(s, shrink);
@@ -177,6 +177,17 @@ template <class T, int DQ, int DV, int THREADS, int TILE_ROWS, int KEYS> struct 
         for (int d = 0; d < OUT; d++)
 #pragma unroll
             for (int e = 0; e < M::ELEMENTS; e++) o[d][e] *= shrink[M::row_of(e)];
+    }
+
+    /* What follows from the options takes scalar registers, of which most instances have too few
+     * for all of it through the loop. */
+    AITERI_METHOD void adjust(int key, S &s) const
+    {
+        if (rule.plain) return;
+        if constexpr (DQ == 128)
+            s.adjust(rule, row, key, lane);
+        else
+            s.adjust(ScoreRule::of(arguments_again(a), w.s, w.head), row, key, lane);
     }
 
     AITERI_METHOD void add_values(Local<const u32x4> v, const S &s)

@@ -130,6 +130,22 @@ template <class A> AITERI_FN const A &arguments(const A &parameter)
 #endif
 }
 
+/* The same, read again: what was read before need not stay in scalar registers, and nothing that
+ * follows from it moves out of a loop. */
+template <class A> AITERI_FN const A &arguments_again(const A &a)
+{
+#if defined(__AMDGCN__)
+    typedef __attribute__((address_space(4))) const A Constant;
+    const uint64_t at = (uint64_t)__builtin_amdgcn_kernarg_segment_ptr();
+    uint32_t low;
+    (void)a;
+    asm volatile("v_mov_b32 %0, %1" : "=v"(low) : "s"((uint32_t)at));
+    return *(const A *)(Constant *)(at >> 32 << 32 | (uint32_t)uniform((int)low));
+#else
+    return a;
+#endif
+}
+
 AITERI_FN int lane_id() { return thread_id() & (WAVE - 1); }
 AITERI_FN int wave_id() { return uniform(thread_id() / WAVE); }
 AITERI_FN bool any_lane(bool x) { return ballot(x) != 0; }
