@@ -39,9 +39,15 @@ job "reserved names" "clang-19 -std=c99 -fsyntax-only -Werror=reserved-identifie
     -Werror=reserved-macro-identifier -I. $src/unit_implementation.c"
 
 # -- each module of src/ names what it needs
+devices="-DAITER_ATTN_HIP -DAITER_ATTN_CUDA"
 for file in $(git ls-files 'src/*.c'); do
-    job "$file alone" "gcc -std=c99 -fsyntax-only -DAITER_ATTN_IMPLEMENTATION $file"
+    job "$file alone" "gcc -std=c99 -fsyntax-only -DAITER_ATTN_IMPLEMENTATION $devices $file"
 done
+
+# -- with devices compiled in
+job "gcc c99, devices" "gcc -std=c99 -O1 $warn $devices -I. -c $src/implementation.c -o $dir/devices.o"
+job "clang-19 c11, devices" "clang-19 -std=c11 $warn $devices -I. -fsyntax-only $src/implementation.c"
+job "g++ c++17, devices" "g++ -std=c++17 -x c++ $warn $devices -I. -fsyntax-only $src/implementation.c"
 
 # -- two translation units, C with C++ and the other way round
 job_counted "implementation in C, user in C++" "gcc -std=c99 -O1 $warn -I. -c \
