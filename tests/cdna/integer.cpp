@@ -98,9 +98,9 @@ u16 mad16(u16 a, u16 b, u16 c) { return u16(u32(a) * b + c); }
 u16 shl16(u16 n, u16 a) { return u16(a << (n & 15)); }
 u16 shr16(u16 n, u16 a) { return u16(a >> (n & 15)); }
 i16 sar16(u16 n, i16 a) { return i16(a >> (n & 15)); }
-i32 dot4_i(u32 a, u32 b, i32 c)
+u32 dot4_i(u32 a, u32 b, u32 c)
 {
-    for (int k = 0; k < 32; k += 8) c += i32(int8_t(a >> k)) * i32(int8_t(b >> k));
+    for (int k = 0; k < 32; k += 8) c += u32(i32(int8_t(a >> k)) * i32(int8_t(b >> k)));
     return c;
 }
 u32 dot4_u(u32 a, u32 b, u32 c)
