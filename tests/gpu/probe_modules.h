@@ -25,6 +25,9 @@ typedef struct instance {
                  keys, lds)
 #define PROBE_SM80(symbol, threads, rows, keys, lds) {symbol, 0, threads, rows, keys, lds},
 #define PROBE_CDNA(symbol, threads, rows, keys, lds) {symbol, 1, threads, rows, keys, lds},
+#define PROBE_GFX90A                                 PROBE_CDNA
+#define PROBE_GFX942                                 PROBE_CDNA /* rows of one symbol have one geometry */
+#define PROBE_GFX950                                 PROBE_CDNA
 static const instance instances[] = {AITERI_GPU_ROWS(PROBE_ROW)};
 
 enum { MAX_MODULES = 64 };
