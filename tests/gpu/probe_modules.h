@@ -23,10 +23,11 @@ typedef struct instance {
                   lds, waves)                                                                      \
     PROBE_##arch("aiteri_" #op "_" #q "_" #kv "_" #out "_" #dq "_" #dv "_" #kind, threads, rows,   \
                  keys, lds)
+/* A symbol has one geometry on all chips of AMD. */
 #define PROBE_SM80(symbol, threads, rows, keys, lds) {symbol, 0, threads, rows, keys, lds},
 #define PROBE_CDNA(symbol, threads, rows, keys, lds) {symbol, 1, threads, rows, keys, lds},
 #define PROBE_GFX90A                                 PROBE_CDNA
-#define PROBE_GFX942                                 PROBE_CDNA /* rows of one symbol have one geometry */
+#define PROBE_GFX942                                 PROBE_CDNA
 #define PROBE_GFX950                                 PROBE_CDNA
 static const instance instances[] = {AITERI_GPU_ROWS(PROBE_ROW)};
 
