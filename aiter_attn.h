@@ -125,6 +125,10 @@
 #define aiter_context_destroy         AITER_PREFIXED(AITER_ATTN_PREFIX, context_destroy)
 #define aiter_context_error           AITER_PREFIXED(AITER_ATTN_PREFIX, context_error)
 #define aiter_context_info            AITER_PREFIXED(AITER_ATTN_PREFIX, context_info)
+#define aiter_context_synchronize     AITER_PREFIXED(AITER_ATTN_PREFIX, context_synchronize)
+#define aiter_memory_alloc            AITER_PREFIXED(AITER_ATTN_PREFIX, memory_alloc)
+#define aiter_memory_copy             AITER_PREFIXED(AITER_ATTN_PREFIX, memory_copy)
+#define aiter_memory_free             AITER_PREFIXED(AITER_ATTN_PREFIX, memory_free)
 #define aiter_decode_attention        AITER_PREFIXED(AITER_ATTN_PREFIX, decode_attention)
 #define aiter_decode_attention_gqa    AITER_PREFIXED(AITER_ATTN_PREFIX, decode_attention_gqa)
 #define aiter_decode_attention_gqa_workspace \

@@ -1,5 +1,6 @@
 /* test_memory.c -- memory and copies where a context computes: host memory on the CPU, the driver's
- * on a device (gpu/fake_driver.h), the caller's hooks in both cases. */
+ * on a device (gpu/fake_driver.h stands in for what aiteri_drivers opens), the caller's hooks in
+ * both cases. */
 #include "gpu/device_calls.h"
 
 typedef struct hooks {
