@@ -10186,6 +10186,24 @@ static size_t aiteri_gpu_arena_bytes(const aiteri_gpu *g)
     return g->blocks ? g->block[g->blocks - 1].bytes : 0;
 }
 
+/* Kernels step through a head one element at a time. */
+static aiter_status aiteri_gpu_check_last_stride(const aiteri_gpu_call *c, const char *name,
+                                                 int64_t stride)
+{
+    if (stride == 1) return AITER_OK;
+    return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                       "%s.%s: its last stride is %lld, on a device it must be 1", c->op, name,
+                       (long long)stride);
+}
+
+/* The same for tensors whose strides are filled; one element has no stride. */
+static aiter_status aiteri_gpu_check_dense(const aiteri_gpu_call *c, const char *name,
+                                           const aiter_tensor *t)
+{
+    const int32_t last = t->ndim - 1;
+    return aiteri_gpu_check_last_stride(c, name, t->shape[last] > 1 ? t->stride[last] : 1);
+}
+
 static aiter_status aiteri_gpu_allocate(const aiteri_gpu_call *c, size_t bytes)
 {
     aiteri_gpu *g = c->gpu;
@@ -12293,17 +12311,12 @@ static void aiteri_gpu_fill(aiteri_gpu_attention *x, const aiteri_gpu *g, const 
     x->xcds = g->device->dies;
 }
 
-/* Kernels step through a head one element at a time. */
 static aiter_status aiteri_gpu_check_strides(const aiteri_gpu_call *c, const aiteri_problem *p)
 {
     static const char *const name[4] = {"q", "k", "v", "out"};
     const int64_t stride[4] = {p->q.stride_dim, p->k.stride_dim, p->v.stride_dim,
                                p->out.stride_dim};
-    for (int i = 0; i < 4; i++)
-        if (stride[i] != 1)
-            return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
-                               "%s.%s: its last stride is %lld, on a device it must be 1", c->op,
-                               name[i], (long long)stride[i]);
+    for (int i = 0; i < 4; i++) AITERI_TRY(aiteri_gpu_check_last_stride(c, name[i], stride[i]));
     return AITER_OK;
 }
 
@@ -12399,13 +12412,7 @@ static aiter_status aiteri_gpu_check_cache_strides(const aiteri_gpu_call *c,
 {
     static const char *const name[4] = {"k", "v", "k_cache", "v_cache"};
     const aiter_tensor *const tensor[4] = {&a->k, &a->v, &a->k_cache, &a->v_cache};
-    for (int i = 0; i < 4; i++) {
-        const int32_t last = tensor[i]->ndim - 1;
-        if (tensor[i]->shape[last] > 1 && tensor[i]->stride[last] != 1)
-            return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
-                               "%s.%s: its last stride is %lld, on a device it must be 1", c->op,
-                               name[i], (long long)tensor[i]->stride[last]);
-    }
+    for (int i = 0; i < 4; i++) AITERI_TRY(aiteri_gpu_check_dense(c, name[i], tensor[i]));
     return AITER_OK;
 }
 
@@ -12508,11 +12515,7 @@ static aiter_status aiteri_gpu_check_merge(const aiteri_gpu_call *c,
     static const char *const name[3] = {"out_a", "out_b", "out"};
     const aiter_tensor *const tensor[3] = {&a->out_a, &a->out_b, &a->out};
     const int32_t n = a->out.ndim;
-    for (int i = 0; i < 3; i++)
-        if (tensor[i]->shape[n - 1] > 1 && tensor[i]->stride[n - 1] != 1)
-            return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
-                               "%s.%s: its last stride is %lld, on a device it must be 1", c->op,
-                               name[i], (long long)tensor[i]->stride[n - 1]);
+    for (int i = 0; i < 3; i++) AITERI_TRY(aiteri_gpu_check_dense(c, name[i], tensor[i]));
     for (int32_t i = 0; i < n; i++)
         if (a->out.shape[i] > INT32_MAX)
             return aiteri_fail(c->ctx, AITER_UNSUPPORTED,

@@ -230,17 +230,12 @@ static void aiteri_gpu_fill(aiteri_gpu_attention *x, const aiteri_gpu *g, const 
     x->xcds = g->device->dies;
 }
 
-/* Kernels step through a head one element at a time. */
 static aiter_status aiteri_gpu_check_strides(const aiteri_gpu_call *c, const aiteri_problem *p)
 {
     static const char *const name[4] = {"q", "k", "v", "out"};
     const int64_t stride[4] = {p->q.stride_dim, p->k.stride_dim, p->v.stride_dim,
                                p->out.stride_dim};
-    for (int i = 0; i < 4; i++)
-        if (stride[i] != 1)
-            return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
-                               "%s.%s: its last stride is %lld, on a device it must be 1", c->op,
-                               name[i], (long long)stride[i]);
+    for (int i = 0; i < 4; i++) AITERI_TRY(aiteri_gpu_check_last_stride(c, name[i], stride[i]));
     return AITER_OK;
 }
 

@@ -30,13 +30,7 @@ static aiter_status aiteri_gpu_check_cache_strides(const aiteri_gpu_call *c,
 {
     static const char *const name[4] = {"k", "v", "k_cache", "v_cache"};
     const aiter_tensor *const tensor[4] = {&a->k, &a->v, &a->k_cache, &a->v_cache};
-    for (int i = 0; i < 4; i++) {
-        const int32_t last = tensor[i]->ndim - 1;
-        if (tensor[i]->shape[last] > 1 && tensor[i]->stride[last] != 1)
-            return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
-                               "%s.%s: its last stride is %lld, on a device it must be 1", c->op,
-                               name[i], (long long)tensor[i]->stride[last]);
-    }
+    for (int i = 0; i < 4; i++) AITERI_TRY(aiteri_gpu_check_dense(c, name[i], tensor[i]));
     return AITER_OK;
 }
 

@@ -41,6 +41,24 @@ static size_t aiteri_gpu_arena_bytes(const aiteri_gpu *g)
     return g->blocks ? g->block[g->blocks - 1].bytes : 0;
 }
 
+/* Kernels step through a head one element at a time. */
+static aiter_status aiteri_gpu_check_last_stride(const aiteri_gpu_call *c, const char *name,
+                                                 int64_t stride)
+{
+    if (stride == 1) return AITER_OK;
+    return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                       "%s.%s: its last stride is %lld, on a device it must be 1", c->op, name,
+                       (long long)stride);
+}
+
+/* The same for tensors whose strides are filled; one element has no stride. */
+static aiter_status aiteri_gpu_check_dense(const aiteri_gpu_call *c, const char *name,
+                                           const aiter_tensor *t)
+{
+    const int32_t last = t->ndim - 1;
+    return aiteri_gpu_check_last_stride(c, name, t->shape[last] > 1 ? t->stride[last] : 1);
+}
+
 static aiter_status aiteri_gpu_allocate(const aiteri_gpu_call *c, size_t bytes)
 {
     aiteri_gpu *g = c->gpu;

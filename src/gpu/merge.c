@@ -58,11 +58,7 @@ static aiter_status aiteri_gpu_check_merge(const aiteri_gpu_call *c,
     static const char *const name[3] = {"out_a", "out_b", "out"};
     const aiter_tensor *const tensor[3] = {&a->out_a, &a->out_b, &a->out};
     const int32_t n = a->out.ndim;
-    for (int i = 0; i < 3; i++)
-        if (tensor[i]->shape[n - 1] > 1 && tensor[i]->stride[n - 1] != 1)
-            return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
-                               "%s.%s: its last stride is %lld, on a device it must be 1", c->op,
-                               name[i], (long long)tensor[i]->stride[n - 1]);
+    for (int i = 0; i < 3; i++) AITERI_TRY(aiteri_gpu_check_dense(c, name[i], tensor[i]));
     for (int32_t i = 0; i < n; i++)
         if (a->out.shape[i] > INT32_MAX)
             return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
