@@ -55,8 +55,7 @@ pub fn build(b: *std.Build) void {
         if (!isExampleTest(name)) addTest(programs, test_step, name, "_src", "src/spine.h");
 
     const bench_step = b.step("bench", "build the benchmarks");
-    addInstalled(programs, bench_step, "bench", "bench_");
-    addInstalled(programs, bench_step, "bench", "peak");
+    addInstalled(programs, bench_step, "bench", "");
 
     // Those in C; the C++ one would first build libc++, which takes minutes, and CMake builds it.
     const examples_step = b.step("examples", "build the examples");

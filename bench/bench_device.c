@@ -1,5 +1,5 @@
 /* bench_device.c -- attention on a GPU: TFLOP/s of prefill, bytes of K and V per second of decode
- * beside what a copy inside the device moves, and what one warm call costs the host.
+ * beside what a copy inside the device moves. (bench_gpu_call.c: what a call costs the host.)
  *
  *     cc -O2 bench/bench_device.c -o bench_device -lm -lpthread -ldl
  *     ./bench_device cuda build/kernels        # or hip; a row's name, or part of it, as third word
@@ -10,27 +10,16 @@
 #define AITER_ATTN_HIP
 #define AITER_ATTN_CUDA
 #define AITER_ATTN_IMPLEMENTATION
-#include "../aiter_attn.h"
-#include <stdio.h>
-#include <time.h>
+#ifndef AITER_TEST_HEADER
+#define AITER_TEST_HEADER "../aiter_attn.h"
+#endif
+#include AITER_TEST_HEADER
+
+#include "bench_gpu.h"
 
 enum { ROUNDS = 11, SETS = 64, COPY_BYTES_LOG2 = 31 };
 
 static aiter_context *ctx;
-
-static void must(aiter_status status)
-{
-    if (status == AITER_OK) return;
-    fprintf(stderr, "%s: %s\n", aiter_status_name(status), aiter_last_error());
-    exit(1);
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Device memory of bf16 numbers in [-1, 1). */
 static void *device_numbers(size_t count)
@@ -67,12 +56,6 @@ static double timed(void (*call)(void *arg, int i), void *arg, int calls)
     return (now() - start) / calls;
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 typedef struct copy_job {
     void *from, *to;
 } copy_job;
@@ -98,10 +81,8 @@ static result measure(void (*call)(void *arg, int i), void *arg, copy_job *copy)
         seconds[r] = timed(call, arg, calls);
         copies[r] = timed(copy_call, copy, 4);
     }
-    qsort(seconds, ROUNDS, sizeof *seconds, ascending);
-    qsort(copies, ROUNDS, sizeof *copies, ascending);
-    const result out = {seconds[ROUNDS / 2],
-                        2.0 * (double)((size_t)1 << COPY_BYTES_LOG2) / copies[ROUNDS / 2]};
+    const result out = {median(seconds, ROUNDS),
+                        2.0 * (double)((size_t)1 << COPY_BYTES_LOG2) / median(copies, ROUNDS)};
     return out;
 }
 
@@ -188,28 +169,6 @@ static void decode(const char *filter, int batch, int context, int page, copy_jo
     free(lengths);
 }
 
-/* ---- the host's share: calls of a kernel that has nothing to do ---- */
-
-static void host_cost(const char *filter)
-{
-    if (!strstr("host/warm call", filter)) return;
-    void *data = device_numbers(4 * 128);
-    aiter_flash_attn_fwd_args a;
-    memset(&a, 0, sizeof a);
-    a.q = a.k = a.v = aiter_tensor_4d(data, AITER_BF16, 1, 1, 1, 128);
-    a.out = aiter_tensor_4d((char *)data + 512, AITER_BF16, 1, 1, 1, 128);
-    double seconds[ROUNDS];
-    prefill_call(&a, 0);
-    for (int r = 0; r < ROUNDS; r++) {
-        must(aiter_context_synchronize(ctx));
-        const double start = now();
-        for (int i = 0; i < 200; i++) prefill_call(&a, i);
-        seconds[r] = (now() - start) / 200;
-    }
-    qsort(seconds, ROUNDS, sizeof *seconds, ascending);
-    printf("| host/warm call, launch included | %.2f us | | |\n", seconds[ROUNDS / 2] * 1e6);
-}
-
 int main(int argc, char **argv)
 {
     if (argc < 3) {
@@ -229,7 +188,6 @@ int main(int argc, char **argv)
     copy_job copy;
     must(aiter_memory_alloc(ctx, AITER_MEMORY_DEVICE, (size_t)1 << COPY_BYTES_LOG2, &copy.from));
     must(aiter_memory_alloc(ctx, AITER_MEMORY_DEVICE, (size_t)1 << COPY_BYTES_LOG2, &copy.to));
-    host_cost(filter);
     for (int causal = 0; causal < 2; causal++)
         for (int s = 4096; s <= 16384; s *= 4) prefill(filter, s, 128, causal, &copy);
     decode(filter, 64, 4096, 16, &copy);

@@ -100,8 +100,7 @@ endif()
 
 # ---- bench, examples ----
 add_custom_target(bench)
-file(GLOB bench_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/bench_*.c"
-     "${PROJECT_SOURCE_DIR}/bench/peak.c")
+file(GLOB bench_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*.c")
 foreach(source IN LISTS bench_sources)
   get_filename_component(name "${source}" NAME_WE)
   aiter_attn_program(${name} "${source}" "${header}")
