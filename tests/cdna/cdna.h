@@ -93,6 +93,7 @@ struct Result {
     uint64_t wave_instructions;
     std::map<std::string, uint64_t> executed; /* opcode -> times */
     std::vector<uint64_t> reached;            /* addresses of the instructions that ran */
+    std::vector<uint64_t> idle_waits; /* of these the waits that never had anything to wait for */
 };
 
 /* True if every opcode of the kernel is known; else error names opcode and address. */

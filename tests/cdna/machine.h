@@ -224,6 +224,7 @@ struct Machine {
     Chip chip;
     bool stop = false;
     std::vector<uint64_t> counts;
+    std::vector<bool> retired; /* per instruction: a wait that once retired something */
     std::vector<Range> ranges; /* private ones */
     Range recent[4];
     unsigned recent_next = 0;

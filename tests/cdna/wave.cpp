@@ -41,8 +41,10 @@ void land_scalars(Wave &w)
 
 void waitcnt(Wave &w, const Inst &i)
 {
-    land(w, w.vm, (i.imm & 15) | (i.imm >> 14 & 3) << 4);
-    unsigned left = i.imm >> 8 & 15;
+    unsigned loads = (i.imm & 15) | (i.imm >> 14 & 3) << 4, left = i.imm >> 8 & 15;
+    if (w.vm.count > loads || w.lgkm.count > left || (!left && !w.sm.empty()))
+        w.machine->retired[w.pc - 1] = true;
+    land(w, w.vm, loads);
     land(w, w.lgkm, left); /* scalar loads may return first: LDS alone can fill the count */
     if (!left) land_scalars(w);
 }
