@@ -9487,13 +9487,20 @@ typedef struct aiteri_gpu_want {
     int32_t scales, general, source;
 } aiteri_gpu_want;
 
-/* In a row, type `any` and size 0 take everything. */
+/* A general row pads the head; a plain one is for its own size alone. 0: every size. */
+static int aiteri_gpu_dim_fits(const aiteri_gpu_row *r, int32_t row_dim, int32_t dim)
+{
+    return !row_dim || (r->general ? row_dim >= dim : row_dim == dim);
+}
+
+/* In a row, type `any` takes everything. */
 static int aiteri_gpu_row_serves(const aiteri_gpu_row *r, const aiteri_gpu_want *w)
 {
     return r->op == w->op && (r->archs & w->arch) && (!r->q || r->q == w->q) &&
            (!r->kv || r->kv == w->kv) && (!r->out || r->out == w->out) &&
-           (!r->dq || r->dq >= w->dq) && (!r->dv || r->dv >= w->dv) && r->scales >= w->scales &&
-           r->general >= w->general && (!r->source || r->source == w->source);
+           aiteri_gpu_dim_fits(r, r->dq, w->dq) && aiteri_gpu_dim_fits(r, r->dv, w->dv) &&
+           r->scales >= w->scales && r->general >= w->general &&
+           (!r->source || r->source == w->source);
 }
 
 /* Smaller heads first, then the plainer kernel, then the one made for this chip alone. */
@@ -12103,8 +12110,24 @@ typedef struct aiteri_gpu_shape {
     int64_t splits, split_keys;
 } aiteri_gpu_shape;
 
+/* Rows at multiples of 16 bytes: 16-bit elements, which plain kernels alone take. */
+static int aiteri_gpu_in_chunks(const void *data, int64_t outer, int64_t token, int64_t head)
+{
+    return (uintptr_t)data % 16 == 0 && outer % 8 == 0 && token % 8 == 0 && head % 8 == 0;
+}
+
+/* Nothing but full or causal, over rows that a kernel loads and stores 16 bytes at a time. */
 static int aiteri_gpu_is_plain(const aiteri_problem *p)
 {
+    const aiteri_rows *const rows[2] = {&p->q, &p->out};
+    const aiteri_source *const sources[2] = {&p->k, &p->v};
+    for (int i = 0; i < 2; i++) {
+        const aiteri_rows *const r = rows[i];
+        const aiteri_source *const s = sources[i];
+        if (!aiteri_gpu_in_chunks(r->data, r->stride_batch, r->stride_token, r->stride_head) ||
+            !aiteri_gpu_in_chunks(s->data, s->stride_outer, s->stride_token, s->stride_head))
+            return 0;
+    }
     return (p->mask == AITER_MASK_NONE || p->mask == AITER_MASK_CAUSAL) && p->softcap == 0.0f &&
            !p->alibi_slopes && !p->bias.data && !p->sinks;
 }

@@ -22,8 +22,24 @@ typedef struct aiteri_gpu_shape {
     int64_t splits, split_keys;
 } aiteri_gpu_shape;
 
+/* Rows at multiples of 16 bytes: 16-bit elements, which plain kernels alone take. */
+static int aiteri_gpu_in_chunks(const void *data, int64_t outer, int64_t token, int64_t head)
+{
+    return (uintptr_t)data % 16 == 0 && outer % 8 == 0 && token % 8 == 0 && head % 8 == 0;
+}
+
+/* Nothing but full or causal, over rows that a kernel loads and stores 16 bytes at a time. */
 static int aiteri_gpu_is_plain(const aiteri_problem *p)
 {
+    const aiteri_rows *const rows[2] = {&p->q, &p->out};
+    const aiteri_source *const sources[2] = {&p->k, &p->v};
+    for (int i = 0; i < 2; i++) {
+        const aiteri_rows *const r = rows[i];
+        const aiteri_source *const s = sources[i];
+        if (!aiteri_gpu_in_chunks(r->data, r->stride_batch, r->stride_token, r->stride_head) ||
+            !aiteri_gpu_in_chunks(s->data, s->stride_outer, s->stride_token, s->stride_head))
+            return 0;
+    }
     return (p->mask == AITER_MASK_NONE || p->mask == AITER_MASK_CAUSAL) && p->softcap == 0.0f &&
            !p->alibi_slopes && !p->bias.data && !p->sinks;
 }

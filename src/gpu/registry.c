@@ -75,13 +75,20 @@ typedef struct aiteri_gpu_want {
     int32_t scales, general, source;
 } aiteri_gpu_want;
 
-/* In a row, type `any` and size 0 take everything. */
+/* A general row pads the head; a plain one is for its own size alone. 0: every size. */
+static int aiteri_gpu_dim_fits(const aiteri_gpu_row *r, int32_t row_dim, int32_t dim)
+{
+    return !row_dim || (r->general ? row_dim >= dim : row_dim == dim);
+}
+
+/* In a row, type `any` takes everything. */
 static int aiteri_gpu_row_serves(const aiteri_gpu_row *r, const aiteri_gpu_want *w)
 {
     return r->op == w->op && (r->archs & w->arch) && (!r->q || r->q == w->q) &&
            (!r->kv || r->kv == w->kv) && (!r->out || r->out == w->out) &&
-           (!r->dq || r->dq >= w->dq) && (!r->dv || r->dv >= w->dv) && r->scales >= w->scales &&
-           r->general >= w->general && (!r->source || r->source == w->source);
+           aiteri_gpu_dim_fits(r, r->dq, w->dq) && aiteri_gpu_dim_fits(r, r->dv, w->dv) &&
+           r->scales >= w->scales && r->general >= w->general &&
+           (!r->source || r->source == w->source);
 }
 
 /* Smaller heads first, then the plainer kernel, then the one made for this chip alone. */
