@@ -11,6 +11,17 @@
 namespace aiteri
 {
 
+/* Bit j: key + j is in a page. */
+template <int KEYS> AITERI_FN uint64_t mapped_keys(const SourceRows &rows, int key, int lane)
+{
+    if (!rows.table) return ~(uint64_t)0;
+    uint64_t bits = KEYS < 64 ? ~(uint64_t)0 << KEYS % 64 : 0;
+#pragma unroll
+    for (int j = 0; j < KEYS; j += WAVE)
+        bits |= ballot(j + lane >= KEYS || rows.mapped(key + j + lane)) << j;
+    return bits;
+}
+
 template <class T, int DQ, int DV, int THREADS, int ROWS, int KEYS> struct Flash {
     enum { TILE_ROWS = ROWS, WAVES = THREADS / WAVE };
     typedef Matrix<T, TILE_ROWS / WAVES> M;
@@ -79,17 +90,6 @@ template <class T, int DQ, int DV, int THREADS, int ROWS, int KEYS> struct Flash
         s.take(acc, rule);
     }
 
-    /* Bit j: key + j is in a page. */
-    AITERI_METHOD uint64_t mapped(const SourceRows &rows, int key) const
-    {
-        if (!rows.table) return ~(uint64_t)0;
-        uint64_t bits = KEYS < 64 ? ~(uint64_t)0 << KEYS % 64 : 0;
-#pragma unroll
-        for (int j = 0; j < KEYS; j += WAVE)
-            bits |= ballot(j + lane >= KEYS || rows.mapped(key + j + lane)) << j;
-        return bits;
-    }
-
     /* Does some row of the wave see some of the tile, do all see all of it? */
     AITERI_METHOD bool sees_any(int key) const
     {
@@ -108,7 +108,7 @@ template <class T, int DQ, int DV, int THREADS, int ROWS, int KEYS> struct Flash
 
     AITERI_METHOD void weigh(const SourceRows &rows, int key, S &s)
     {
-        const uint64_t pages = mapped(rows, key);
+        const uint64_t pages = mapped_keys<KEYS>(rows, key, lane);
         const bool partial = !sees_all(key) || ~pages != 0;
         if (partial || !rule.plain) s.look(seen, pages, key, lane);
         adjust(key, s);
