@@ -259,14 +259,15 @@ static void print_row(const backend *b, const problem *p, const verdict *v, FILE
                                                : "FAILED";
     const char *mask = p->causal ? "causal" : "full", *type = aiter_dtype_name(p->type);
     const double rate = v->seconds > 0 ? p->flops / v->seconds * 1e-12 : 0;
-    char time[64] = "- | -";
+    char time[64] = "- | -", errors[64] = "- | - | -";
     passed += good;
     failed += !good;
     if (v->seconds > 0)
         snprintf(time, sizeof time, "%.1f us | %.*f", v->seconds * 1e6, rate < 10 ? 3 : 1, rate);
-    printf("| %d, %d, %d, %d, %d | %s | %s | %s | %s | %.1e | %.2f | %.6f | %s |\n", (int)s->b,
-           (int)s->s, (int)s->h, (int)s->hk, (int)s->d, type, mask, b->name, time, v->error,
-           v->ratio, v->cosine, word);
+    if (v->status == AITER_OK)
+        snprintf(errors, sizeof errors, "%.1e | %.2f | %.6f", v->error, v->ratio, v->cosine);
+    printf("| %d, %d, %d, %d, %d | %s | %s | %s | %s | %s | %s |\n", (int)s->b, (int)s->s,
+           (int)s->h, (int)s->hk, (int)s->d, type, mask, b->name, time, errors, word);
     fflush(stdout);
     if (v->status != AITER_OK) printf("%s\n", aiter_context_error(b->ctx));
     if (csv)

@@ -26,6 +26,11 @@ done
 job "examples/gpu_attention.c, emulated" "cc -std=c99 -O2 examples/gpu_attention.c -o $dir/gpu_attention -lm \
     -lpthread -ldl && AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so $dir/gpu_attention hip $build/kernels |
     tee $dir/example && grep -q '^on CDNA emulator' $dir/example"
+for chip in gfx942 gfx950; do
+    job_counted "bench/compare_attention.c, CPU and $chip" "cc -O2 bench/compare_attention.c -o $dir/compare_$chip \
+        -lm -lpthread -ldl && CDNA_CHIP=$chip AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so $dir/compare_$chip \
+        --backends cpu,hip --kernels $build/kernels --small --samples 0 --csv $dir/compare_$chip.csv"
+done
 run_jobs
 files="$build/aiter_attn_kernel_files"
 job_counted "the assembly of every kernel" "python3 tests/isa/check_metadata.py $files $build/kernels/parts"
