@@ -1,6 +1,6 @@
 # The CDNA emulator of tests/cdna: cdna_hip is a shared library with HIP's entry points, for programs
-# that look for libamdhip64 (AITER_ATTN_HIP_LIBRARY names it); its own tests; the CPU's test cases on
-# it, run_attention. Needs C++17, and when it runs llvm-objdump 20 or later.
+# that look for libamdhip64 (AITER_ATTN_HIP_LIBRARY names it); its own tests; tests of the library on
+# it, tests/gpu/run_*.c. Needs C++17, and when it runs llvm-objdump 20 or later.
 if(NOT CMAKE_CXX_COMPILER)
   return()
 endif()
@@ -62,12 +62,16 @@ foreach(source IN LISTS cdna_test_sources)
                        FAIL_REGULAR_EXPRESSION "(^|\n)0 passed" TIMEOUT 900)
 endforeach()
 
-# ---- the kernels on it ----
+# ---- the kernels on it: the CPU's cases; memory past 2^33 bytes ----
 
-aiter_attn_program(run_attention "${PROJECT_SOURCE_DIR}/tests/gpu/run_attention.c" "${header}")
-add_dependencies(run_attention cdna_hip aiter_attn_gpu)
-foreach(chip gfx942 gfx950)
-  add_test(NAME kernels_on_${chip} COMMAND run_attention hip "${gpu_dir}")
-  set_tests_properties(kernels_on_${chip} PROPERTIES TIMEOUT 1800 ENVIRONMENT
-    "CDNA_CHIP=${chip};AITER_ATTN_HIP_LIBRARY=$<TARGET_FILE:cdna_hip>")
+add_custom_target(cdna_programs)
+foreach(name run_attention run_large)
+  aiter_attn_program(${name} "${PROJECT_SOURCE_DIR}/tests/gpu/${name}.c" "${header}")
+  add_dependencies(${name} cdna_hip aiter_attn_gpu)
+  add_dependencies(cdna_programs ${name})
+  foreach(chip gfx942 gfx950)
+    add_test(NAME ${name}_${chip} COMMAND ${name} hip "${gpu_dir}")
+    set_tests_properties(${name}_${chip} PROPERTIES TIMEOUT 1800 ENVIRONMENT
+      "CDNA_CHIP=${chip};AITER_ATTN_HIP_LIBRARY=$<TARGET_FILE:cdna_hip>")
+  endforeach()
 endforeach()

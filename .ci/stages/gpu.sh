@@ -10,7 +10,7 @@ job_counted "all kernels, Zig by CMake" \
     "$configure -B $build -DAITER_ATTN_GPU_COMPILER=$zig &&
      cmake --build $build -j$jobs --target gpu aiter_attn_kernels && echo 1 passed, 0 failed"
 run_jobs
-job_counted "the emulator" "cmake --build $build -j$jobs --target cdna_tests run_attention &&
+job_counted "the emulator" "cmake --build $build -j$jobs --target cdna_tests cdna_programs &&
     echo 1 passed, 0 failed"
 run_jobs
 for program in "$build"/cdna_test_*; do
@@ -19,8 +19,10 @@ for program in "$build"/cdna_test_*; do
 done
 for chip in gfx942 gfx950; do
     for seed in 0 1; do
-        job_counted "the kernels, emulated $chip, seed $seed" "CDNA_CHIP=$chip CDNA_SEED=$seed \
-            AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so $build/run_attention hip $build/kernels"
+        emulated="CDNA_CHIP=$chip CDNA_SEED=$seed AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so"
+        for program in run_attention run_large; do
+            job_counted "$program, emulated $chip, seed $seed" "$emulated $build/$program hip $build/kernels"
+        done
     done
 done
 job "examples/gpu_attention.c, emulated" "cc -std=c99 -O2 examples/gpu_attention.c -o $dir/gpu_attention -lm \

@@ -75,6 +75,20 @@ static inline void store_slot(void *slots, aiter_dtype type, int64_t i, int64_t 
         ((int32_t *)slots)[i] = (int32_t)slot;
 }
 
+/* Arrays of random rows, slots of which some are -1, and scales. */
+static inline void cache_values(const cache_case *c, const int64_t n[7], const aiter_dtype type[7],
+                                void *host[7])
+{
+    int64_t i;
+    int b;
+    for (b = 0; b < 7; b++)
+        host[b] = random_elements(b == 4 ? AITER_F32 : type[b], n[b] * 2, 7 + b, 3);
+    for (i = 0; i < CACHE_TOKENS; i++)
+        store_slot(host[4], c->slots, i, i % 7 == 3 ? -1 : (i * 31) % (CACHE_BLOCKS * CACHE_PAGE));
+    for (b = 5; b < 7; b++)
+        for (i = 0; i < n[b]; i++) ((float *)host[b])[i] = 0.01f + 0.001f * (float)i;
+}
+
 static inline void device_cache_case(const cache_case *c)
 {
     void *host[7], *on_device[7];
@@ -82,12 +96,7 @@ static inline void device_cache_case(const cache_case *c)
     aiter_dtype type[7];
     int b;
     cache_sizes(c, n, type);
-    for (b = 0; b < 7; b++)
-        host[b] = random_elements(b == 4 ? AITER_F32 : type[b], n[b] * 2, 7 + b, 3);
-    for (i = 0; i < CACHE_TOKENS; i++)
-        store_slot(host[4], c->slots, i, i % 7 == 3 ? -1 : (i * 31) % (CACHE_BLOCKS * CACHE_PAGE));
-    for (b = 5; b < 7; b++)
-        for (i = 0; i < n[b]; i++) ((float *)host[b])[i] = 0.01f + 0.001f * (float)i;
+    cache_values(c, n, type, host);
     for (b = 0; b < 7; b++) on_device[b] = device_new(host[b], bytes_of(type[b], n[b]));
     /* What the host refuses the device skips. */
     void *wild = malloc(bytes_of(c->slots, CACHE_TOKENS));
