@@ -9354,6 +9354,7 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(flash_fwd, SM80, bf16, bf16, bf16, 64, 64, nhd, none, general, any, 128, 64, 64, 16384, 0) \
     ROW(flash_fwd, CDNA, bf16, bf16, bf16, 128, 128, nhd, none, general, any, 256, 128, 64, 32768, 1) \
     ROW(flash_fwd, SM80, bf16, bf16, bf16, 128, 128, nhd, none, general, any, 128, 64, 64, 32768, 0) \
+    ROW(flash_fwd, SM80, bf16, bf16, bf16, 128, 128, nhd, none, plain, dense, 128, 128, 64, 98304, 0) \
     ROW(flash_fwd, GFX950, bf16, bf16, bf16, 192, 128, nhd, none, general, any, 256, 64, 32, 20480, 1) \
     ROW(flash_fwd, SM80, bf16, bf16, bf16, 192, 128, nhd, none, general, any, 128, 64, 64, 40960, 0) \
     ROW(flash_fwd, CDNA, bf16, bf16, bf16, 256, 256, nhd, none, general, any, 256, 64, 32, 32768, 1) \
@@ -9363,6 +9364,7 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(flash_fwd, SM80, f16, f16, f16, 64, 64, nhd, none, general, any, 128, 64, 64, 16384, 0) \
     ROW(flash_fwd, CDNA, f16, f16, f16, 128, 128, nhd, none, general, any, 256, 128, 64, 32768, 1) \
     ROW(flash_fwd, SM80, f16, f16, f16, 128, 128, nhd, none, general, any, 128, 64, 64, 32768, 0) \
+    ROW(flash_fwd, SM80, f16, f16, f16, 128, 128, nhd, none, plain, dense, 128, 128, 64, 98304, 0) \
     ROW(flash_fwd, GFX950, f16, f16, f16, 192, 128, nhd, none, general, any, 256, 64, 32, 20480, 1) \
     ROW(flash_fwd, SM80, f16, f16, f16, 192, 128, nhd, none, general, any, 128, 64, 64, 40960, 0) \
     ROW(flash_fwd, CDNA, f16, f16, f16, 256, 256, nhd, none, general, any, 256, 64, 32, 32768, 1) \
@@ -9867,7 +9869,7 @@ static void aiteri_device_release(aiteri_device *d)
 
 // >>abi_hash    (kernels/abi_hash.h)
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
-#define AITERI_GPU_ABI_HASH 0xa8f0254b3f3c485dull
+#define AITERI_GPU_ABI_HASH 0xa4236b787cc6b909ull
 
 enum { AITERI_GPU_FILE_NAME_BYTES = 96 };
 

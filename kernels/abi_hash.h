@@ -1,2 +1,2 @@
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
-#define AITERI_GPU_ABI_HASH 0xa8f0254b3f3c485dull
+#define AITERI_GPU_ABI_HASH 0xa4236b787cc6b909ull

@@ -26,26 +26,67 @@ template <class T, class Acc> AITERI_FN void nvidia_mma(u32x4 a, uint32_t b0, ui
             : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1));
 }
 
-/* Four 8 x 8 matrices of 16-bit elements; lane i gives the address of row i % 8 of matrix i / 8.
- * bytes is a constant once loops are unrolled, and so costs no register. */
-AITERI_FN u32x4 nvidia_ldmatrix(Local<const u32x4> at, int bytes)
+/* Four 8 x 8 matrices of 16-bit elements from shared memory; lane i gives the address of row i % 8
+ * of matrix i / 8. bytes is a constant once loops are unrolled, and so costs no register. */
+AITERI_FN u32x4 nvidia_matrices(uint32_t at, int bytes)
 {
     u32x4 x;
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4+%5];"
                  : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
-                 : "r"((uint32_t)(uint64_t)at), "i"(bytes)
+                 : "r"(at), "i"(bytes)
                  : "memory");
     return x;
 }
 
-AITERI_FN u32x4 nvidia_ldmatrix_transposed(Local<const u32x4> at, int bytes)
+AITERI_FN u32x4 nvidia_matrices_transposed(uint32_t at, int bytes)
 {
     u32x4 x;
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4+%5];"
                  : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
-                 : "r"((uint32_t)(uint64_t)at), "i"(bytes)
+                 : "r"(at), "i"(bytes)
                  : "memory");
     return x;
+}
+
+AITERI_FN u32x4 nvidia_ldmatrix(Local<const u32x4> at, int bytes)
+{
+    return nvidia_matrices((uint32_t)(uint64_t)at, bytes);
+}
+AITERI_FN u32x4 nvidia_ldmatrix_transposed(Local<const u32x4> at, int bytes)
+{
+    return nvidia_matrices_transposed((uint32_t)(uint64_t)at, bytes);
+}
+
+/* Starts a copy of 16 bytes to shared memory. */
+AITERI_FN void nvidia_copy(uint32_t to, int bytes, uint64_t from)
+{
+    asm volatile("cp.async.cg.shared.global [%0+%1], [%2], 16;"
+                 :
+                 : "r"(to), "i"(bytes), "l"(from)
+                 : "memory");
+}
+
+/* The first `size` bytes, zeros after them. */
+AITERI_FN void nvidia_copy_some(uint32_t to, int bytes, uint64_t from, int size)
+{
+    asm volatile("cp.async.cg.shared.global [%0+%1], [%2], 16, %3;"
+                 :
+                 : "r"(to), "i"(bytes), "l"(from), "r"(size)
+                 : "memory");
+}
+
+AITERI_FN void nvidia_copies_done() { asm volatile("cp.async.wait_all;" : : : "memory"); }
+
+/* A barrier that says whether x is true in some thread. */
+AITERI_FN bool nvidia_any_thread(bool x)
+{
+    int any;
+    asm volatile("{ .reg .pred p, q; setp.ne.s32 p, %1, 0; bar.red.or.pred q, 0, p; "
+                 "selp.s32 %0, 1, 0, q; }"
+                 : "=r"(any)
+                 : "r"((int)x)
+                 : "memory");
+    return any != 0;
 }
 
 template <class T, int MATRIX_ROWS> struct Matrix {

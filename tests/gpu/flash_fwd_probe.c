@@ -3,6 +3,7 @@
  *
  *     cc -std=gnu99 -O2 flash_fwd_probe.c -o probe -lm -ldl
  *     ./probe flash.ptx bf16 128 128 128 64 64 32768    file type dq dv threads rows keys lds
+ *     ./probe flash.ptx bf16 128 128 128 128 64 98304 plain    the class, if it is not general
  *     AITER_ATTN_HIP_LIBRARY=libcdna_hip.so CDNA_CHIP=gfx950
  *         ./probe aiter_gfx950.co bf16 128 128 256 128 64 0
  *
@@ -372,26 +373,36 @@ static void probe_free(probe *p)
 
 #include "probe_expect.h"
 
+/* Could the plain class be asked for it? */
+static int is_plain(const probe_case *c, int dq, int dv)
+{
+    return (c->mask == NONE || c->mask == CAUSAL) && (c->layout == DENSE || c->layout == PADDED) &&
+           c->softcap == 0 && !c->alibi && !c->bias && !c->sinks && c->dim == dq && c->dim_v == dv;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 9) {
-        fprintf(stderr, "usage: %s file type dq dv threads rows keys lds [case]\n", argv[0]);
+        fprintf(stderr, "usage: %s file type dq dv threads rows keys lds [plain] [case]\n",
+                argv[0]);
         return 2;
     }
     const int dq = atoi(argv[3]), dv = atoi(argv[4]), rows = atoi(argv[6]);
+    const int plain = argc > 9 && strcmp(argv[9], "plain") == 0;
+    const char *only = argc > 9 + plain ? argv[9 + plain] : "";
     int failed = 0, ran = 0;
     char symbol[128];
     type_is_bf16 = strcmp(argv[2], "bf16") == 0;
-    snprintf(symbol, sizeof symbol, "aiteri_flash_fwd_%s_%s_%s_%d_%d_general", argv[2], argv[2],
-             argv[2], dq, dv);
+    snprintf(symbol, sizeof symbol, "aiteri_flash_fwd_%s_%s_%s_%d_%d_%s", argv[2], argv[2], argv[2],
+             dq, dv, plain ? "plain" : "general");
     device_open(argv[1], symbol, atoi(argv[5]), atoi(argv[8]));
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         probe_case c = cases[i];
         probe p;
         verdict v;
-        if (argc > 9 && !strstr(c.name, argv[9])) continue;
+        if (!strstr(c.name, only)) continue;
         if (c.dim == 128) c.dim = dq, c.dim_v = dv;
-        if (c.dim > dq || c.dim_v > dv) continue;
+        if (c.dim > dq || c.dim_v > dv || (plain && !is_plain(&c, dq, dv))) continue;
         probe_make(&p, &c, rows);
         device_launch(&p.a, p.a.batch * p.a.heads_q * p.a.tiles * p.a.split.count);
         buffer_fetch(&p.out), buffer_fetch(&p.lse), buffer_fetch(&p.o), buffer_fetch(&p.ml);
