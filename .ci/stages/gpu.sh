@@ -37,6 +37,7 @@ run_jobs
 files="$build/aiter_attn_kernel_files"
 job_counted "the assembly of every kernel" "python3 tests/isa/check_metadata.py $files $build/kernels/parts"
 job_counted "its rules, on bad kernels" "python3 tests/isa/test_rules.py"
+job_counted "the clock model, on loops counted by hand" "python3 tests/isa/test_clock.py"
 job "every kernel is in its file" "$files check $build/kernels gfx90a gfx942 gfx950 sm_80"
 job "a missing kernel is noticed" "mkdir -p $dir/missing && cp $build/kernels/aiter_* $dir/missing &&
     sed -i s/aiteri_combine_any_any_f16/aiteri_conbine_any_any_f16/g $dir/missing/aiter_gfx942.co &&
