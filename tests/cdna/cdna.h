@@ -88,12 +88,22 @@ struct Options {
     uint32_t most_reports = 16;
 };
 
+/* What a wait found done. Nobody has to wait for a store inside a launch. */
+enum Retired : unsigned {
+    retired_store = 1,
+    retired_lds_write = 2,
+    retired_load = 4,
+    retired_lds_read = 8,
+    retired_load_to_lds = 16,
+    retired_scalar = 32
+};
+
 struct Result {
     std::vector<std::string> reports; /* empty: clean */
     uint64_t wave_instructions;
     std::map<std::string, uint64_t> executed; /* opcode -> times */
     std::vector<uint64_t> reached;            /* addresses of the instructions that ran */
-    std::vector<uint64_t> idle_waits; /* of these the waits that never had anything to wait for */
+    std::map<uint64_t, unsigned> waits;       /* s_waitcnt that ran -> a set of Retired */
 };
 
 /* True if every opcode of the kernel is known; else error names opcode and address. */

@@ -306,16 +306,23 @@ bool ends(const std::string &s, const char *with)
     return s.size() > n && s.compare(s.size() - n, n, with) == 0;
 }
 
-/* A constant beside a packed f32 must be used for both halves by its low dword. */
+/* A constant beside a packed f32 must be used for both halves by its low dword; v_pk_mov_b32 has a
+ * source for each half, and op_sel alone chooses. */
 bool packed_constants_clear(const Inst &i)
 {
+    uint8_t high = i.op_sel | (i.opcode == "v_pk_mov_b32" ? 0 : i.op_sel_hi);
     for (int k = 0; k < i.sources; k++) {
         char t = strlen(i.row->types) > size_t(k + 1) ? i.row->types[k + 1] : 'u';
-        if (t == 'F' && i.s[k].kind == Operand::constant && i.s[k].value &&
-            ((i.op_sel_hi >> k & 1) || (i.op_sel >> k & 1)))
+        if (t == 'F' && i.s[k].kind == Operand::constant && i.s[k].value && (high >> k & 1))
             return false;
     }
     return true;
+}
+
+/* v_madmk_f32 rounds its product, or does not: with a power of two both are one. */
+bool product_clear(const Inst &i)
+{
+    return i.opcode != "v_madmk_f32" || !(i.s[1].value & 0x7fffff);
 }
 
 } // namespace
@@ -375,6 +382,7 @@ std::string decode(Inst &i, const std::string &mnemonic, const std::string &rest
     if (sdwa) set_sdwa(i, words[1]);
     if ((i.clamp || i.omod) && !strchr("fhdFpm", i.row->types[0])) return "clamp of an integer";
     if (!packed_constants_clear(i)) return "constant of a packed f32 is not clear";
+    if (!product_clear(i)) return "rounding of the product is not clear";
     note_uses(i);
     return "";
 }

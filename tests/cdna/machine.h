@@ -224,8 +224,8 @@ struct Machine {
     Chip chip;
     bool stop = false;
     std::vector<uint64_t> counts;
-    std::vector<bool> retired; /* per instruction: a wait that once retired something */
-    std::vector<Range> ranges; /* private ones */
+    std::vector<uint8_t> retired; /* per instruction: what it found done */
+    std::vector<Range> ranges;    /* private ones */
     Range recent[4];
     unsigned recent_next = 0;
     std::vector<uint8_t> kernarg, scratch, packet;
@@ -246,7 +246,7 @@ struct Machine {
 
 /* wave.cpp */
 Pending &begin_load(Wave &, const Inst &, Queue &, Pending::Kind);
-void land(Wave &, Queue &, unsigned left); /* until so many are outstanding */
+unsigned land(Wave &, Queue &, unsigned left); /* until so many are outstanding; Retired ones */
 void run_wave(Wave &, unsigned instructions);
 
 /* hazards.cpp */

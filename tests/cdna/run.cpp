@@ -256,7 +256,7 @@ Result run(const Launch &launch, Memory &memory, const Options &options)
         m.result.reports.push_back(launch.kernel->name + ": " + no);
     if (!m.result.reports.empty()) return m.result;
     m.counts.assign(m.code->insts.size(), 0);
-    m.retired.assign(m.code->insts.size(), false);
+    m.retired.assign(m.code->insts.size(), 0);
     lay_out_arguments(m);
     run_grid(m, d);
     for (size_t k = 0; k < m.counts.size(); k++) {
@@ -264,8 +264,8 @@ Result run(const Launch &launch, Memory &memory, const Options &options)
         m.result.executed[m.code->insts[k].opcode] += m.counts[k];
         m.result.wave_instructions += m.counts[k];
         m.result.reached.push_back(m.code->insts[k].address);
-        if (m.code->insts[k].opcode == "s_waitcnt" && !m.retired[k])
-            m.result.idle_waits.push_back(m.code->insts[k].address);
+        if (m.code->insts[k].opcode == "s_waitcnt")
+            m.result.waits[m.code->insts[k].address] = m.retired[k];
     }
     return m.result;
 }

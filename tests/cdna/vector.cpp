@@ -52,7 +52,9 @@ template <class T> T ldexp2(T a, i32 e)
 }
 float fract(float a) { return std::min(a - std::floor(a), 0x1.fffffep-1f); }
 float mul_legacy(float a, float b) { return a == 0 || b == 0 ? 0.0f : a * b; }
+float flush(float x) { return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
 float fma_middle(float a, float k, float b) { return std::fma(a, k, b); }
+float mad_middle(float a, float k, float b) { return flush(flush(flush(a) * k) + flush(b)); }
 i32 frexp_exp(float a)
 {
     int e = 0;
@@ -78,7 +80,6 @@ double frexp_mant64(double a)
 double fract64(double a) { return std::min(a - std::floor(a), 0x1.fffffffffffffp-1); }
 
 /* --- transcendental: correct to a last bit of f32, denormal results are flushed */
-float flush(float x) { return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
 float exp2_(float a)
 {
     double x = std::max(-160.0, std::min(160.0, double(a))), n = std::nearbyint(x);
@@ -156,6 +157,7 @@ const Row rows[] = {
     row<fma3<float>>("v_fmac_f32", reads_dst),
     row<fma3<float>>("v_fmaak_f32"),
     row<fma_middle>("v_fmamk_f32"),
+    row<mad_middle>("v_madmk_f32"),
     row<min2<float>>("v_min_f32"),
     row<max2<float>>("v_max_f32"),
     row<min3<float>>("v_min3_f32"),

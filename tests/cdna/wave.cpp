@@ -42,11 +42,13 @@ void land_scalars(Wave &w)
 void waitcnt(Wave &w, const Inst &i)
 {
     unsigned loads = (i.imm & 15) | (i.imm >> 14 & 3) << 4, left = i.imm >> 8 & 15;
-    if (w.vm.count > loads || w.lgkm.count > left || (!left && !w.sm.empty()))
-        w.machine->retired[w.pc - 1] = true;
-    land(w, w.vm, loads);
-    land(w, w.lgkm, left); /* scalar loads may return first: LDS alone can fill the count */
-    if (!left) land_scalars(w);
+    unsigned done = land(w, w.vm, loads);
+    done |= land(w, w.lgkm, left); /* scalar loads may return first: LDS alone can fill the count */
+    if (!left && !w.sm.empty()) {
+        done |= retired_scalar;
+        land_scalars(w);
+    }
+    w.machine->retired[w.pc - 1] |= uint8_t(done);
 }
 
 void branch_to(Wave &w, const Inst &i) { w.pc = i.target; }
@@ -94,10 +96,14 @@ const Row rows[] = {
 
 } // namespace
 
-void land(Wave &w, Queue &q, unsigned left)
+unsigned land(Wave &w, Queue &q, unsigned left)
 {
+    static const unsigned set_of[] = {retired_store,    retired_load,      retired_load_to_lds,
+                                      retired_lds_read, retired_lds_write, retired_lds_read};
+    unsigned done = 0;
     while (q.count > left) {
         Pending &p = q.front();
+        done |= set_of[p.kind];
         if (p.dwords) {
             land_registers(w, p);
             load_ends(w, p, &q == &w.vm);
@@ -105,6 +111,7 @@ void land(Wave &w, Queue &q, unsigned left)
         if (p.kind == Pending::to_lds) lds_landing(w, p);
         q.pop();
     }
+    return done;
 }
 
 Rows wave_rows() { return {std::begin(rows), std::end(rows)}; }

@@ -26,6 +26,9 @@ template <class T> T middle(T a, T b, T c)
     return sum[1];
 }
 
+/* What a flushing instruction takes x for. */
+inline float settled(float x) { return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
+
 #define A r.x(11, l)
 #define B r.x(12, l)
 #define C r.x(13, l)
@@ -54,6 +57,10 @@ inline void f32_cases(std::vector<Case> &t)
                       [](const Registers &r, int l) { return std::fma(A, B, C); }),
             LANE_ON("gfx942 gfx950", "v_fmamk_f32", "v32, v11, 0x3fc00000, v12",
                     std::fma(A, 1.5f, B)),
+            LANE_ON("gfx90a", "v_madmk_f32", "v32, v11, 0x4f800000, v12",
+                    settled(settled(settled(A) * 0x1p32f) + settled(B))),
+            LANE_ON("gfx90a", "v_madmk_f32", "v32, v11, 0xcf800000, v12",
+                    settled(settled(settled(A) * -0x1p32f) + settled(B))),
             LANE_ON("gfx942 gfx950", "v_fmaak_f32", "v32, v11, v12, 0x3fc00000",
                     std::fma(A, B, 1.5f)),
             LANE("v_max_f32", "v32, v11, v12", most(A, B)),
@@ -228,6 +235,8 @@ inline void pair_cases(std::vector<Case> &t)
                  "v[32:33], v[10:11], v[12:13], v[28:29] op_sel:[1,0,0] op_sel_hi:[0,1,1]",
                  std::fma(r.x(h ? 10 : 11, l), r.x(12 + h, l), r.x(28 + h, l))),
             PAIR("v_pk_mov_b32", "v[32:33], v[10:11], v[12:13] op_sel:[1,0]", r.x(h ? 12 : 11, l)),
+            LANE("v_pk_mov_b32", "v[32:33], -1, -1", ~u64(0)),
+            LANE("v_pk_mov_b32", "v[32:33], v[10:11], 1.0", u64(0x3f800000) << 32 | r.u(10, l)),
         });
 }
 
