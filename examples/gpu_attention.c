@@ -2,7 +2,7 @@
  * memory. With no driver or no device it says so and runs on the CPU.
  *
  *     cc -std=c99 -O2 examples/gpu_attention.c -o gpu_attention -lm -lpthread -ldl
- *     ./gpu_attention hip build/gpu        # or cuda; the folder that holds the compiled kernels
+ *     ./gpu_attention hip build/kernels    # or cuda; the folder that holds the compiled kernels
  */
 #define AITER_ATTN_HIP
 #define AITER_ATTN_CUDA

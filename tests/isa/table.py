@@ -27,8 +27,7 @@ The three last columns are about the hot loop, the one with the most matrix work
   conflicts, no caches and no clock limits, and in a general kernel it takes every path that loads or stores (bias, ALiBi, edges).
   Figures of other models are not comparable with it.
 
-No AMD kernel uses scratch memory or spills a register: the build's test fails on it.
-"""
+No AMD kernel uses scratch memory or spills a register: the build's test fails on it."""
 AMD_HEAD = ("kernel", "VGPR + AGPR", "SGPR", "LDS bytes", "waves", "in turn %", "overlapped %", "clocks", "busy %")
 PTX_HEAD = ("kernel", "registers", "spilled bytes, stores / loads", "shared bytes")
 
@@ -37,7 +36,6 @@ def table(head, rows):
     print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
     for row in rows:
         print("| " + " | ".join(map(str, row)) + " |")
-    print()
 
 
 def short(symbol):
@@ -81,11 +79,11 @@ def main():
     for chip in dict.fromkeys(row.chip for row in rows):
         built = [row for row in rows if row.chip == chip and (chip, row.symbol) in kernels]
         if built:
-            print(f"## {chip}\n")
+            print(f"\n## {chip}\n")
             table(AMD_HEAD, (amd_row(row, kernels[chip, row.symbol]) for row in built))
     if shutil.which("ptxas"):
         version = subprocess.run(["ptxas", "--version"], check=True, capture_output=True, text=True).stdout
-        print(f"## NVIDIA: PTX for sm_80, compiled for {arch} by ptxas {re.search(r'V([0-9.]+)', version).group(1)}\n")
+        print(f"\n## NVIDIA: PTX for sm_80, compiled for {arch} by ptxas {re.search(r'V([0-9.]+)', version).group(1)}\n")
         table(PTX_HEAD, ptx_rows(program, folder, arch))
 
 
