@@ -457,13 +457,19 @@ AITER_API aiter_status aiter_context_synchronize(aiter_context *ctx);
  *     token; first and one past the last key; reduce group; first head | one past the last << 16
  *   reduce_indptr [num_reduces + 1]: ranges in reduce_partial_map
  *   reduce_final_map [num_reduces][4]: batch; first and one past the last query token; heads
- *   reduce_partial_map [...]: first partial row of each split, in merge order */
+ *   reduce_partial_map [...]: first partial row of each split, in merge order
+ * With a device context the lengths that _plan reads are host memory, data is best PINNED memory
+ * and `device` DEVICE memory of as many bytes: _plan queues the copy from one to the other, so data
+ * stays untouched (no _plan again) until the stream has passed it. A captured call replays with the
+ * works of the last copy. bytes that a new _plan exceeds: WORKSPACE_TOO_SMALL, and the device's
+ * works stay. There is one worker, and the kernels number partial rows themselves. */
 typedef struct aiter_plan {
     void *data;
     size_t bytes;
     int32_t num_workers, num_works, num_reduces, num_partial_rows;
     const int32_t *work_indptr, *work_info;
     const int32_t *reduce_indptr, *reduce_final_map, *reduce_partial_map;
+    void *device; /* with a device context */
 } aiter_plan;
 
 /* DLPack, when the user included dlpack.h before this header. Strides are always filled on the way
@@ -563,7 +569,8 @@ AITER_API aiter_status aiter_flash_attn_fwd(const aiter_flash_attn_fwd_args *arg
 /* Scratch bytes of aiter_flash_attn_fwd. */
 AITER_API aiter_status aiter_flash_attn_fwd_workspace(const aiter_flash_attn_fwd_args *args,
                                                       aiter_context *ctx, size_t *bytes);
-/* Schedules aiter_flash_attn_fwd for the lengths in args. Same results as without a plan. */
+/* Schedules aiter_flash_attn_fwd for the lengths in args. Same results as without a plan. With a
+ * device context as aiter_paged_attn_decode_plan. */
 AITER_API aiter_status aiter_flash_attn_fwd_plan(const aiter_flash_attn_fwd_args *args,
                                                  aiter_context *ctx, aiter_plan *plan);
 
@@ -603,7 +610,8 @@ AITER_API aiter_status aiter_paged_attn_decode(const aiter_paged_attn_decode_arg
 /* Scratch bytes of aiter_paged_attn_decode. */
 AITER_API aiter_status aiter_paged_attn_decode_workspace(const aiter_paged_attn_decode_args *args,
                                                          aiter_context *ctx, size_t *bytes);
-/* Schedules aiter_paged_attn_decode for the seq_lens in args. */
+/* Schedules aiter_paged_attn_decode for the seq_lens in args, which are host memory even with a
+ * device context. There UNSUPPORTED where another kernel than paged_decode would run. */
 AITER_API aiter_status aiter_paged_attn_decode_plan(const aiter_paged_attn_decode_args *args,
                                                     aiter_context *ctx, aiter_plan *plan);
 
@@ -2467,6 +2475,7 @@ typedef struct aiteri_geometry {
     int32_t workers, tile_lanes;
     int32_t tiles;        /* per work */
     int32_t stream_heads; /* kv heads per work */
+    int64_t split_keys;   /* 0: of each sequence by its lengths; a device: tiles for all, so cut */
 } aiteri_geometry;
 
 /* One row of work_info, unpacked. */
@@ -2538,8 +2547,12 @@ static int32_t aiteri_most_stream_heads(const aiteri_problem *p)
 static aiteri_geometry aiteri_geometry_of(const aiteri_problem *p, const aiteri_kernels *kernels,
                                           int32_t workers)
 {
-    aiteri_geometry g = {kernels->isa, workers, kernels->tile_lanes,
-                         aiteri_most_tiles(p, kernels->tile_lanes), aiteri_most_stream_heads(p)};
+    aiteri_geometry g = {kernels->isa,
+                         workers,
+                         kernels->tile_lanes,
+                         aiteri_most_tiles(p, kernels->tile_lanes),
+                         aiteri_most_stream_heads(p),
+                         0};
     int64_t tile_rows = 0, pieces = 0;
     for (int32_t b = 0; b < p->batch; b++) {
         const aiteri_sequence s = aiteri_sequence_of(p, b);
@@ -2601,11 +2614,12 @@ static int64_t aiteri_keys_in_range(aiteri_key_range r, int64_t first, int64_t e
 
 /* The works of one span of tokens and heads: one per piece of the keys that the span can see. */
 static void aiteri_schedule_span(aiteri_schedule *s, const aiteri_problem *p,
-                                 const aiteri_sequence *q, aiteri_work w)
+                                 const aiteri_geometry *g, const aiteri_sequence *q, aiteri_work w)
 {
     const aiteri_key_range seen =
         aiteri_visible_keys_of_span(p, q->seqlen_q, q->seqlen_k, w.q_start, w.q_end);
-    const int64_t keys = aiteri_split_keys(p, q->seqlen_q, q->seqlen_k);
+    const int64_t keys =
+        g->split_keys ? g->split_keys : aiteri_split_keys(p, q->seqlen_q, q->seqlen_k);
     const int64_t rows = (int64_t)(w.q_end - w.q_start) * (w.head_end - w.head_start);
     int64_t pieces = 0, last = 0;
     for (int64_t at = 0; at < q->seqlen_k; at += keys)
@@ -2649,7 +2663,7 @@ static void aiteri_schedule_sequence(aiteri_schedule *s, const aiteri_problem *p
 {
     const aiteri_sequence q = aiteri_sequence_of(p, b);
     if (q.seqlen_q == 0) return;
-    const int stream = aiteri_takes_stream(p, q.seqlen_q);
+    const int stream = !g->split_keys && aiteri_takes_stream(p, q.seqlen_q);
     const int32_t rows = g->tiles * g->tile_lanes;
     const int32_t heads = stream ? g->stream_heads * p->group : (int32_t)aiteri_min(p->group, rows);
     const int32_t tokens = stream ? q.seqlen_q : rows / heads;
@@ -2661,7 +2675,7 @@ static void aiteri_schedule_sequence(aiteri_schedule *s, const aiteri_problem *p
              start -= tokens) {
             w.q_start = (int32_t)start;
             w.q_end = (int32_t)aiteri_min(start + tokens, q.seqlen_q);
-            aiteri_schedule_span(s, p, &q, w);
+            aiteri_schedule_span(s, p, g, &q, w);
         }
         head = w.head_end;
     }
@@ -2723,6 +2737,170 @@ static aiteri_schedule_bounds aiteri_schedule_bounds_of(const aiteri_problem *p,
 }
 
 #endif /* AITERI_SCHEDULE_C */
+
+// >>plan    (src/plan/plan.c)
+/* plan.c -- a schedule in memory: who made it, its arrays, and the caller's aiter_plan around it.
+ */
+#ifndef AITERI_PLAN_C
+#define AITERI_PLAN_C
+
+
+/* What stands at the head of a plan's buffer: everything the schedule was made from. */
+typedef struct aiteri_plan_head {
+    uint64_t fingerprint;
+    int64_t works, reduces, partial_rows, partials;
+    int32_t workers, tiles, stream_heads, unused;
+} aiteri_plan_head;
+
+static size_t aiteri_plan_bytes(int64_t workers, size_t works, size_t reduces, size_t partials)
+{
+    size_t ints = aiteri_mul_size(works, AITERI_WORK_INTS);
+    ints = aiteri_add_size(ints, (size_t)workers + 1);
+    ints = aiteri_add_size(ints, aiteri_add_size(reduces, 1));
+    ints = aiteri_add_size(ints, aiteri_mul_size(reduces, AITERI_REDUCE_INTS));
+    ints = aiteri_add_size(ints, partials);
+    return aiteri_pad_size(
+        aiteri_add_size(sizeof(aiteri_plan_head), aiteri_mul_size(ints, sizeof(int32_t))), 8);
+}
+
+static uint64_t aiteri_hash(uint64_t hash, int64_t value)
+{
+    for (int i = 0; i < 8; i++)
+        hash = (hash ^ ((uint64_t)value >> (8 * i) & 0xff)) * 0x100000001b3u;
+    return hash;
+}
+
+/* Equal for two calls whose schedules are equal: lengths, shapes, mask, kernel set, threads. The
+ * lengths of a device's call are not read. */
+static uint64_t aiteri_fingerprint(const aiteri_problem *p, const aiteri_geometry *g)
+{
+    const int64_t values[] = {p->batch,
+                              p->heads_q,
+                              p->heads_k,
+                              p->k.dim,
+                              p->v.dim,
+                              p->mask,
+                              p->mask == AITER_MASK_WINDOW ? p->window_left : 0,
+                              p->mask == AITER_MASK_WINDOW ? p->window_right : 0,
+                              p->mask == AITER_MASK_WINDOW ? p->sink_tokens : 0,
+                              p->num_splits,
+                              g->isa,
+                              g->workers,
+                              g->tiles,
+                              g->stream_heads,
+                              g->tile_lanes,
+                              g->split_keys};
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        hash = aiteri_hash(hash, values[i]);
+    for (int32_t b = 0; b < p->batch && !g->split_keys; b++) {
+        const aiteri_sequence s = aiteri_sequence_of(p, b);
+        hash = aiteri_hash(aiteri_hash(hash, s.seqlen_q), s.seqlen_k);
+    }
+    return hash;
+}
+
+/* Points a schedule's arrays into a buffer of aiteri_plan_bytes. */
+static void aiteri_schedule_place(aiteri_schedule *s, void *buffer, int32_t workers)
+{
+    int32_t *at = (int32_t *)(void *)((char *)buffer + sizeof(aiteri_plan_head));
+    s->work_indptr = at;
+    at += workers + 1;
+    s->work_info = at;
+    at += s->works * AITERI_WORK_INTS;
+    s->reduce_indptr = at;
+    at += s->reduces + 1;
+    s->reduce_final_map = at;
+    at += s->reduces * AITERI_REDUCE_INTS;
+    s->reduce_partial_map = at;
+}
+
+static aiteri_schedule aiteri_schedule_count(const aiteri_problem *p, const aiteri_geometry *g)
+{
+    aiteri_schedule s;
+    memset(&s, 0, sizeof s);
+    aiteri_schedule_all(&s, p, g);
+    return s;
+}
+
+static void aiteri_schedule_write(aiteri_schedule *s, const aiteri_problem *p,
+                                  const aiteri_geometry *g, void *buffer)
+{
+    aiteri_plan_head head;
+    memset(&head, 0, sizeof head);
+    head.fingerprint = aiteri_fingerprint(p, g);
+    head.works = s->works;
+    head.reduces = s->reduces;
+    head.partial_rows = s->partial_rows;
+    head.partials = s->partials;
+    head.workers = g->workers;
+    head.tiles = g->tiles;
+    head.stream_heads = g->stream_heads;
+    memcpy(buffer, &head, sizeof head);
+    aiteri_schedule_place(s, buffer, g->workers);
+    aiteri_schedule_all(s, p, g);
+}
+
+/* The caller's plan, if it was made for exactly this. */
+static aiter_status aiteri_plan_take(const char *op, const aiteri_problem *p, aiter_context *ctx,
+                                     const aiteri_geometry *g, const aiter_plan *plan,
+                                     aiteri_schedule *s)
+{
+    aiteri_plan_head head;
+    if (plan->data == NULL || plan->bytes < sizeof head || (uintptr_t)plan->data % 8 != 0)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s.plan: data %s, expected the buffer that %s_plan filled", op,
+                           plan->data ? "is too small or not aligned to 8" : "is NULL", op);
+    memcpy(&head, plan->data, sizeof head);
+    const size_t most = INT32_MAX;
+    if (head.fingerprint != aiteri_fingerprint(p, g) || head.works < 0 ||
+        (uint64_t)head.works > most || head.reduces < 0 || (uint64_t)head.reduces > most ||
+        head.partials < 0 || (uint64_t)head.partials > most ||
+        plan->bytes < aiteri_plan_bytes(head.workers, (size_t)head.works, (size_t)head.reduces,
+                                        (size_t)head.partials))
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s.plan: made for other lengths, shapes, mask, kernel set or threads",
+                           op);
+    s->works = head.works;
+    s->reduces = head.reduces;
+    s->partial_rows = head.partial_rows;
+    s->partials = head.partials;
+    aiteri_schedule_place(s, plan->data, head.workers);
+    return AITER_OK;
+}
+
+/* Fills, or with data NULL sizes, the caller's plan. */
+static aiter_status aiteri_plan_fill(const char *op, const aiteri_problem *p, aiter_context *ctx,
+                                     const aiteri_geometry *g, aiter_plan *plan)
+{
+    aiteri_schedule s = aiteri_schedule_count(p, g);
+    const size_t bytes =
+        aiteri_plan_bytes(g->workers, (size_t)s.works, (size_t)s.reduces, (size_t)s.partials);
+    if (plan->data == NULL) {
+        plan->bytes = bytes;
+        return AITER_OK;
+    }
+    if ((uintptr_t)plan->data % 8 != 0)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s_plan.plan: data is not aligned to 8 bytes", op);
+    if (plan->bytes < bytes)
+        return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL,
+                           "%s_plan.plan: bytes is %zu, expected at least %zu", op, plan->bytes,
+                           bytes);
+    aiteri_schedule_write(&s, p, g, plan->data);
+    plan->num_workers = g->workers;
+    plan->num_works = (int32_t)s.works;
+    plan->num_reduces = (int32_t)s.reduces;
+    plan->num_partial_rows = (int32_t)s.partial_rows;
+    plan->work_indptr = s.work_indptr;
+    plan->work_info = s.work_info;
+    plan->reduce_indptr = s.reduce_indptr;
+    plan->reduce_final_map = s.reduce_final_map;
+    plan->reduce_partial_map = s.reduce_partial_map;
+    return AITER_OK;
+}
+
+#endif /* AITERI_PLAN_C */
 
 // >>cpuid    (src/cpu/cpuid.c)
 /* cpuid.c -- which kernel sets may run here. Own cpuid and xgetbv: __builtin_cpu_supports needs
@@ -9869,7 +10047,7 @@ static void aiteri_device_release(aiteri_device *d)
 
 // >>abi_hash    (kernels/abi_hash.h)
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
-#define AITERI_GPU_ABI_HASH 0xa4236b787cc6b909ull
+#define AITERI_GPU_ABI_HASH 0x0d63598d9cc21bbdull
 
 enum { AITERI_GPU_FILE_NAME_BYTES = 96 };
 
@@ -10113,6 +10291,12 @@ typedef struct aiteri_gpu_split {
     int32_t count, unused;
 } aiteri_gpu_split;
 
+/* A plan's works, at `list`: {0, count}, then work_info [count] of aiter_plan. Workgroup i does
+ * work i, those from `count` on leave. list 0: workgroups find theirs from the bounds. */
+typedef struct aiteri_gpu_work {
+    uint64_t list;
+} aiteri_gpu_work;
+
 /* flash_fwd, paged_decode and combine. lse element (b, h, t), f32; 0: not wanted. */
 typedef struct aiteri_gpu_attention {
     aiteri_gpu_rows q, out;
@@ -10124,6 +10308,7 @@ typedef struct aiteri_gpu_attention {
     aiteri_gpu_mask mask;
     aiteri_gpu_score score;
     aiteri_gpu_split split;
+    aiteri_gpu_work work;                   /* of paged_decode */
     int32_t batch, heads_q, heads_k, group; /* group = heads_q / heads_k */
     int32_t dim_q, dim_v;                   /* of the tensors; the instance's are padded */
     int32_t tiles, xcds;                    /* query tiles per (batch, head); dies of the chip */
@@ -11788,13 +11973,6 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
 #define AITERI_ENGINE_C
 
 
-/* What stands at the head of a plan's buffer: everything the schedule was made from. */
-typedef struct aiteri_plan_head {
-    uint64_t fingerprint;
-    int64_t works, reduces, partial_rows, partials;
-    int32_t workers, tiles, stream_heads, unused;
-} aiteri_plan_head;
-
 typedef struct aiteri_workspace {
     aiteri_schedule_bounds bounds;
     void *plan;           /* aiteri_plan_head and arrays, when the caller brought none */
@@ -11804,17 +11982,6 @@ typedef struct aiteri_workspace {
     char *slot; /* [workers][slot_bytes] */
     size_t plan_bytes, slot_bytes, bytes;
 } aiteri_workspace;
-
-static size_t aiteri_plan_bytes(int64_t workers, size_t works, size_t reduces, size_t partials)
-{
-    size_t ints = aiteri_mul_size(works, AITERI_WORK_INTS);
-    ints = aiteri_add_size(ints, (size_t)workers + 1);
-    ints = aiteri_add_size(ints, aiteri_add_size(reduces, 1));
-    ints = aiteri_add_size(ints, aiteri_mul_size(reduces, AITERI_REDUCE_INTS));
-    ints = aiteri_add_size(ints, partials);
-    return aiteri_pad_size(
-        aiteri_add_size(sizeof(aiteri_plan_head), aiteri_mul_size(ints, sizeof(int32_t))), 8);
-}
 
 static int64_t aiteri_partial_stride(const aiteri_problem *p)
 {
@@ -11851,81 +12018,6 @@ static aiteri_workspace aiteri_workspace_of(const aiteri_problem *p, int32_t lan
     w.slot = (char *)aiteri_carve(arena, (size_t)workers, w.slot_bytes);
     w.bytes = arena->used;
     return w;
-}
-
-static uint64_t aiteri_hash(uint64_t hash, int64_t value)
-{
-    for (int i = 0; i < 8; i++)
-        hash = (hash ^ ((uint64_t)value >> (8 * i) & 0xff)) * 0x100000001b3u;
-    return hash;
-}
-
-/* Equal for two calls whose schedules are equal: lengths, shapes, mask, kernel set, threads. */
-static uint64_t aiteri_fingerprint(const aiteri_problem *p, const aiteri_geometry *g)
-{
-    const int64_t values[] = {p->batch,
-                              p->heads_q,
-                              p->heads_k,
-                              p->k.dim,
-                              p->v.dim,
-                              p->mask,
-                              p->mask == AITER_MASK_WINDOW ? p->window_left : 0,
-                              p->mask == AITER_MASK_WINDOW ? p->window_right : 0,
-                              p->mask == AITER_MASK_WINDOW ? p->sink_tokens : 0,
-                              p->num_splits,
-                              g->isa,
-                              g->workers,
-                              g->tiles,
-                              g->stream_heads};
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
-        hash = aiteri_hash(hash, values[i]);
-    for (int32_t b = 0; b < p->batch; b++) {
-        const aiteri_sequence s = aiteri_sequence_of(p, b);
-        hash = aiteri_hash(aiteri_hash(hash, s.seqlen_q), s.seqlen_k);
-    }
-    return hash;
-}
-
-/* Points a schedule's arrays into a buffer of aiteri_plan_bytes. */
-static void aiteri_schedule_place(aiteri_schedule *s, void *buffer, int32_t workers)
-{
-    int32_t *at = (int32_t *)(void *)((char *)buffer + sizeof(aiteri_plan_head));
-    s->work_indptr = at;
-    at += workers + 1;
-    s->work_info = at;
-    at += s->works * AITERI_WORK_INTS;
-    s->reduce_indptr = at;
-    at += s->reduces + 1;
-    s->reduce_final_map = at;
-    at += s->reduces * AITERI_REDUCE_INTS;
-    s->reduce_partial_map = at;
-}
-
-static aiteri_schedule aiteri_schedule_count(const aiteri_problem *p, const aiteri_geometry *g)
-{
-    aiteri_schedule s;
-    memset(&s, 0, sizeof s);
-    aiteri_schedule_all(&s, p, g);
-    return s;
-}
-
-static void aiteri_schedule_write(aiteri_schedule *s, const aiteri_problem *p,
-                                  const aiteri_geometry *g, void *buffer)
-{
-    aiteri_plan_head head;
-    memset(&head, 0, sizeof head);
-    head.fingerprint = aiteri_fingerprint(p, g);
-    head.works = s->works;
-    head.reduces = s->reduces;
-    head.partial_rows = s->partial_rows;
-    head.partials = s->partials;
-    head.workers = g->workers;
-    head.tiles = g->tiles;
-    head.stream_heads = g->stream_heads;
-    memcpy(buffer, &head, sizeof head);
-    aiteri_schedule_place(s, buffer, g->workers);
-    aiteri_schedule_all(s, p, g);
 }
 
 typedef struct aiteri_engine_run {
@@ -11980,33 +12072,6 @@ static void aiteri_worker(void *arg, int32_t i)
     }
 }
 
-/* The caller's plan, if it was made for exactly this. */
-static aiter_status aiteri_plan_take(const char *op, const aiteri_problem *p, aiter_context *ctx,
-                                     const aiter_plan *plan, aiteri_engine_run *run)
-{
-    aiteri_plan_head head;
-    if (plan->data == NULL || plan->bytes < sizeof head || (uintptr_t)plan->data % 8 != 0)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "%s.plan: data %s, expected the buffer that %s_plan filled", op,
-                           plan->data ? "is too small or not aligned to 8" : "is NULL", op);
-    memcpy(&head, plan->data, sizeof head);
-    const size_t most = INT32_MAX;
-    if (head.fingerprint != aiteri_fingerprint(p, &run->engine.geometry) || head.works < 0 ||
-        (uint64_t)head.works > most || head.reduces < 0 || (uint64_t)head.reduces > most ||
-        head.partials < 0 || (uint64_t)head.partials > most ||
-        plan->bytes < aiteri_plan_bytes(head.workers, (size_t)head.works, (size_t)head.reduces,
-                                        (size_t)head.partials))
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "%s.plan: made for other lengths, shapes, mask, kernel set or threads",
-                           op);
-    run->schedule.works = head.works;
-    run->schedule.reduces = head.reduces;
-    run->schedule.partial_rows = head.partial_rows;
-    run->schedule.partials = head.partials;
-    aiteri_schedule_place(&run->schedule, plan->data, head.workers);
-    return AITER_OK;
-}
-
 /* Workspace, schedule, workers. `op` names the caller in error texts. */
 static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *p,
                                           aiter_context *ctx, const aiter_plan *plan,
@@ -12020,7 +12085,7 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     run.engine.geometry = aiteri_geometry_of(p, run.engine.kernels, workers);
     run.engine.partial_stride = aiteri_partial_stride(p);
     if (plan)
-        AITERI_TRY(aiteri_plan_take(op, p, ctx, plan, &run));
+        AITERI_TRY(aiteri_plan_take(op, p, ctx, &run.engine.geometry, plan, &run.schedule));
     else
         run.schedule = aiteri_schedule_count(p, &run.engine.geometry);
 
@@ -12053,37 +12118,12 @@ static aiter_status aiteri_engine_workspace(const char *op, const aiteri_problem
     return aiteri_scratch_answer(op, ctx, need, bytes);
 }
 
-/* Fills, or with data NULL sizes, the caller's plan. */
 static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, aiter_context *ctx,
                                        aiter_plan *plan)
 {
     const aiteri_geometry g =
         aiteri_geometry_of(p, aiteri_context_kernels(ctx), aiteri_context_workers(ctx));
-    aiteri_schedule s = aiteri_schedule_count(p, &g);
-    const size_t bytes =
-        aiteri_plan_bytes(g.workers, (size_t)s.works, (size_t)s.reduces, (size_t)s.partials);
-    if (plan->data == NULL) {
-        plan->bytes = bytes;
-        return AITER_OK;
-    }
-    if ((uintptr_t)plan->data % 8 != 0)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "%s_plan.plan: data is not aligned to 8 bytes", op);
-    if (plan->bytes < bytes)
-        return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL,
-                           "%s_plan.plan: bytes is %zu, expected at least %zu", op, plan->bytes,
-                           bytes);
-    aiteri_schedule_write(&s, p, &g, plan->data);
-    plan->num_workers = g.workers;
-    plan->num_works = (int32_t)s.works;
-    plan->num_reduces = (int32_t)s.reduces;
-    plan->num_partial_rows = (int32_t)s.partial_rows;
-    plan->work_indptr = s.work_indptr;
-    plan->work_info = s.work_info;
-    plan->reduce_indptr = s.reduce_indptr;
-    plan->reduce_final_map = s.reduce_final_map;
-    plan->reduce_partial_map = s.reduce_partial_map;
-    return AITER_OK;
+    return aiteri_plan_fill(op, p, ctx, &g, plan);
 }
 
 #endif /* AITERI_ENGINE_C */
@@ -12171,7 +12211,9 @@ static aiter_status aiteri_gpu_choose(const aiteri_gpu_call *c, const aiteri_pro
         AITERI_TRY(aiteri_gpu_need_row(c, &want, &s->row));
     }
     const aiteri_gpu_row *r = &aiteri_gpu_rows_table[s->row];
-    s->tiles = aiteri_ceil_div(s->decode ? packed : p->max_seqlen_q, r->rows);
+    s->tiles = s->decode ? aiteri_ceil_div(p->group, r->rows) *
+                               aiteri_ceil_div(p->max_seqlen_q, aiteri_max(1, r->rows / p->group))
+                         : aiteri_ceil_div(p->max_seqlen_q, r->rows);
     const int64_t heads = s->decode ? p->heads_k : p->heads_q;
     const size_t units = aiteri_mul_size((size_t)(s->tiles * heads), (size_t)p->batch);
     if (units > INT32_MAX)
@@ -12207,6 +12249,14 @@ static void aiteri_gpu_cut(const aiteri_gpu *g, const aiteri_problem *p, aiteri_
                               aiteri_gpu_most_splits(p));
     s->split_keys = aiteri_round_up(aiteri_ceil_div(keys, splits), step);
     s->splits = aiteri_ceil_div(keys, s->split_keys);
+}
+
+/* How the planner cuts the same: a tile is whole tokens, or some heads of one. */
+static aiteri_geometry aiteri_gpu_geometry(const aiteri_gpu_shape *s)
+{
+    const aiteri_geometry g = {AITER_ISA_AUTO, 1, aiteri_gpu_rows_table[s->row].rows, 1, 1,
+                               s->split_keys};
+    return g;
 }
 
 static size_t aiteri_gpu_partial_bytes(const aiteri_problem *p, int64_t rows)
@@ -12345,11 +12395,63 @@ static aiter_status aiteri_gpu_check_strides(const aiteri_gpu_call *c, const ait
     return AITER_OK;
 }
 
+/* ---- plans: works of the planner, in the caller's device memory ---- */
+
+static aiter_status aiteri_gpu_check_plan(const aiteri_gpu_call *c, const char *call,
+                                          const aiteri_gpu_shape *s, const aiter_plan *plan)
+{
+    if (!s->decode)
+        return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                           "%s%s.plan: flash_fwd takes its works from bounds on a device, expected "
+                           "no plan",
+                           c->op, call);
+    if (plan->data && !plan->device)
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
+                           "%s%s.plan: device is NULL, expected %zu bytes of device memory", c->op,
+                           call, plan->bytes);
+    return AITER_OK;
+}
+
+/* The works of a plan that was made for these shapes, as many as its memory holds: a graph that was
+ * captured now replays with every later refill. */
+static aiter_status aiteri_gpu_take_plan(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                         const aiteri_gpu_shape *s, const aiter_plan *plan,
+                                         uint64_t *list, int64_t *groups)
+{
+    const aiteri_geometry g = aiteri_gpu_geometry(s);
+    const size_t work_bytes = AITERI_WORK_INTS * sizeof(int32_t);
+    aiteri_schedule made;
+    AITERI_TRY(aiteri_gpu_check_plan(c, "", s, plan));
+    AITERI_TRY(aiteri_plan_take(c->op, p, c->ctx, &g, plan, &made));
+    *list = (uint64_t)(uintptr_t)plan->device + sizeof(aiteri_plan_head);
+    *groups = aiteri_min(*groups, (int64_t)(plan->bytes / work_bytes));
+    return AITER_OK;
+}
+
+/* Fills the plan for lengths that the host can read, and queues its copy to the device. */
+static aiter_status aiteri_gpu_attention_plan(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                              aiter_plan *plan)
+{
+    aiteri_gpu_shape s;
+    AITERI_TRY(aiteri_gpu_check_strides(c, p));
+    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
+    AITERI_TRY(aiteri_gpu_check_plan(c, "_plan", &s, plan));
+    aiteri_gpu_cut(c->gpu, p, &s);
+    const aiteri_geometry g = aiteri_gpu_geometry(&s);
+    if (!plan->data) return aiteri_plan_fill(c->op, p, c->ctx, &g, plan);
+    AITERI_TRY(aiteri_gpu_check_capture(c, "refill a plan"));
+    AITERI_TRY(aiteri_plan_fill(c->op, p, c->ctx, &g, plan));
+    return aiteri_gpu_memory_copy(c, plan->device, AITER_MEMORY_DEVICE, plan->data,
+                                  AITER_MEMORY_PINNED,
+                                  aiteri_plan_bytes(1, (size_t)plan->num_works, 0, 0));
+}
+
 /* The attention kernel, and the merge of its splits; the device is current. */
 static aiter_status aiteri_gpu_attention_launch(const aiteri_gpu_call *c, const aiteri_problem *p,
-                                                const aiteri_gpu_shape *s, void *workspace,
-                                                size_t workspace_bytes)
+                                                const aiteri_gpu_shape *s, const aiter_plan *plan,
+                                                void *workspace, size_t workspace_bytes)
 {
+    int64_t groups = s->units * s->splits;
     aiteri_gpu_attention x;
     int32_t combine = -1;
     aiteri_gpu_fill(&x, c->gpu, p, s);
@@ -12364,7 +12466,8 @@ static aiter_status aiteri_gpu_attention_launch(const aiteri_gpu_call *c, const 
         x.split.o = (uint64_t)(uintptr_t)scratch;
         x.split.ml = x.split.o + (uint64_t)rows * (uint64_t)p->v.dim * sizeof(float);
     }
-    AITERI_TRY(aiteri_gpu_launch(c, s->row, s->units * s->splits, &x));
+    if (plan) AITERI_TRY(aiteri_gpu_take_plan(c, p, s, plan, &x.work.list, &groups));
+    AITERI_TRY(aiteri_gpu_launch(c, s->row, groups, &x));
     if (combine < 0) return AITER_OK;
     const int64_t rows = aiteri_gpu_rows_table[combine].rows;
     return aiteri_gpu_launch(c, combine, aiteri_ceil_div(s->rows, rows), &x);
@@ -12372,7 +12475,8 @@ static aiter_status aiteri_gpu_attention_launch(const aiteri_gpu_call *c, const 
 
 /* Runs a problem whose shapes were checked. */
 static aiter_status aiteri_gpu_attention_run(const aiteri_gpu_call *c, const aiteri_problem *p,
-                                             void *workspace, size_t workspace_bytes)
+                                             const aiter_plan *plan, void *workspace,
+                                             size_t workspace_bytes)
 {
     aiteri_gpu_shape s;
     aiteri_current was;
@@ -12381,7 +12485,8 @@ static aiter_status aiteri_gpu_attention_run(const aiteri_gpu_call *c, const ait
     if (s.units == 0) return AITER_OK;
     aiteri_gpu_cut(c->gpu, p, &s);
     AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
-    const aiter_status status = aiteri_gpu_attention_launch(c, p, &s, workspace, workspace_bytes);
+    const aiter_status status =
+        aiteri_gpu_attention_launch(c, p, &s, plan, workspace, workspace_bytes);
     aiteri_device_leave(c->gpu->device, &was);
     return status;
 }
@@ -12977,7 +13082,7 @@ static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p)
     }
 }
 
-/* What only data can tell. */
+/* What only data can tell; of a device's plan the lengths alone are host memory. */
 static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_context *ctx)
 {
     aiteri_check check = {x->names.op, ctx, AITER_OK};
@@ -12991,7 +13096,7 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
     aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, p->max_seqlen_q);
     aiteri_check_used(c, x->names.seqused_k, p->seqused_k, p->used_stride_k, p->batch,
                       p->max_seqlen_k);
-    aiteri_check_blocks(c, p);
+    if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p); /* the table is there */
     for (int32_t b = 0; a->bias.ndim && b < p->batch && c->status == AITER_OK; b++) {
         const int64_t keys = a->bias.shape[a->bias.ndim - 1],
                       longest = aiteri_sequence_of(p, b).seqlen_k;
@@ -13041,17 +13146,6 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
     return c->status;
 }
 
-#if AITERI_GPU
-static aiter_status aiteri_no_device_plan(const char *op, const char *call, aiter_context *ctx)
-{
-    return aiteri_fail(
-        ctx, AITER_UNSUPPORTED,
-        "%s%s.plan: there are no plans for a device yet; without one the work is cut "
-        "by max_seqlen_q, max_seqlen_k and num_splits",
-        op, call);
-}
-#endif
-
 /* The three calls of every softmax attention op, given its arguments as flash arguments. */
 static aiter_status aiteri_attention_run(aiteri_attention *x, aiter_context *ctx)
 {
@@ -13063,8 +13157,8 @@ static aiter_status aiteri_attention_run(aiteri_attention *x, aiter_context *ctx
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
-        if (a->plan) return aiteri_no_device_plan(x->names.op, "", ctx);
-        return aiteri_gpu_attention_run(&call, &x->problem, a->workspace, a->workspace_bytes);
+        return aiteri_gpu_attention_run(&call, &x->problem, a->plan, a->workspace,
+                                        a->workspace_bytes);
     }
 #endif
     return aiteri_engine_execute(x->names.op, &x->problem, ctx, a->plan, a->workspace,
@@ -13091,11 +13185,14 @@ static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ct
     if (!plan)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_plan.plan: is NULL", x->names.op);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
-#if AITERI_GPU
-    if (aiteri_context_on_device(ctx)) return aiteri_no_device_plan(x->names.op, "_plan", ctx);
-#endif
     AITERI_TRY(aiteri_attention_check_data(x, ctx));
     AITERI_TRY(aiteri_attention_check_bounds(x, ctx));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
+        return aiteri_gpu_attention_plan(&call, &x->problem, plan);
+    }
+#endif
     return aiteri_engine_plan(x->names.op, &x->problem, ctx, plan);
 }
 

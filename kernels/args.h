@@ -67,6 +67,12 @@ typedef struct aiteri_gpu_split {
     int32_t count, unused;
 } aiteri_gpu_split;
 
+/* A plan's works, at `list`: {0, count}, then work_info [count] of aiter_plan. Workgroup i does
+ * work i, those from `count` on leave. list 0: workgroups find theirs from the bounds. */
+typedef struct aiteri_gpu_work {
+    uint64_t list;
+} aiteri_gpu_work;
+
 /* flash_fwd, paged_decode and combine. lse element (b, h, t), f32; 0: not wanted. */
 typedef struct aiteri_gpu_attention {
     aiteri_gpu_rows q, out;
@@ -78,6 +84,7 @@ typedef struct aiteri_gpu_attention {
     aiteri_gpu_mask mask;
     aiteri_gpu_score score;
     aiteri_gpu_split split;
+    aiteri_gpu_work work;                   /* of paged_decode */
     int32_t batch, heads_q, heads_k, group; /* group = heads_q / heads_k */
     int32_t dim_q, dim_v;                   /* of the tensors; the instance's are padded */
     int32_t tiles, xcds;                    /* query tiles per (batch, head); dies of the chip */

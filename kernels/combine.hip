@@ -4,6 +4,7 @@
 // Launch: one wave takes one row of split.rows; grid ceil(split.rows / ROWS) x 1 x 1 workgroups of
 // THREADS, ROWS being the instance's rows (THREADS / 64, on NVIDIA THREADS / 32). No dynamic LDS.
 // Needs split.rows == batch * heads_q * q_lengths.most and dim_v <= DV. Also right for count 1.
+// Pieces of which the row sees no key are not read: a plan has no works for them.
 #include "tile/finish.hpp"
 #include "tile/source.hpp"
 #include "tile/storage.hpp"
@@ -34,12 +35,18 @@ template <class Out, int DV> AITERI_FN void combine_row(const aiteri_gpu_attenti
     const int splits = (int)smaller_of<int64_t>((keys + step - 1) / step, a.split.count);
     const Global<const float> ml = global<const float>(a.split.ml) + r * 2;
     const Global<const float> o = global<const float>(a.split.o) + r * a.dim_v;
+    const KeyRange seen = visible_keys(a.mask, s, row.t);
+    const auto sees = [&](int64_t i) AITERI_INLINE {
+        return seen.meets((int)(i * step), (int)smaller_of((i + 1) * step, keys));
+    };
     float m = minus_infinity(), l = 0.0f, sum[COLUMNS] = {};
-    for (int i = lane_id(); i < splits; i += WAVE) m = larger(m, ml[i * a.split.rows * 2]);
+    for (int i = lane_id(); i < splits; i += WAVE)
+        if (sees(i)) m = larger(m, ml[i * a.split.rows * 2]);
 #pragma unroll
     for (int mask = WAVE / 2; mask > 0; mask /= 2) m = larger(m, lane_xor(m, mask));
 #pragma unroll 4
     for (int piece = 0; piece < splits; piece++) {
+        if (!sees(piece)) continue;
         const Global<const float> state = ml + piece * a.split.rows * 2;
         const float part = state[1]; /* 0: saw no key */
         const float weight = part == 0.0f ? 0.0f : exp2((state[0] - m) * LOG2_E);

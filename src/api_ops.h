@@ -79,7 +79,8 @@ AITER_API aiter_status aiter_flash_attn_fwd(const aiter_flash_attn_fwd_args *arg
 /* Scratch bytes of aiter_flash_attn_fwd. */
 AITER_API aiter_status aiter_flash_attn_fwd_workspace(const aiter_flash_attn_fwd_args *args,
                                                       aiter_context *ctx, size_t *bytes);
-/* Schedules aiter_flash_attn_fwd for the lengths in args. Same results as without a plan. */
+/* Schedules aiter_flash_attn_fwd for the lengths in args. Same results as without a plan. With a
+ * device context as aiter_paged_attn_decode_plan. */
 AITER_API aiter_status aiter_flash_attn_fwd_plan(const aiter_flash_attn_fwd_args *args,
                                                  aiter_context *ctx, aiter_plan *plan);
 
@@ -119,7 +120,8 @@ AITER_API aiter_status aiter_paged_attn_decode(const aiter_paged_attn_decode_arg
 /* Scratch bytes of aiter_paged_attn_decode. */
 AITER_API aiter_status aiter_paged_attn_decode_workspace(const aiter_paged_attn_decode_args *args,
                                                          aiter_context *ctx, size_t *bytes);
-/* Schedules aiter_paged_attn_decode for the seq_lens in args. */
+/* Schedules aiter_paged_attn_decode for the seq_lens in args, which are host memory even with a
+ * device context. There UNSUPPORTED where another kernel than paged_decode would run. */
 AITER_API aiter_status aiter_paged_attn_decode_plan(const aiter_paged_attn_decode_args *args,
                                                     aiter_context *ctx, aiter_plan *plan);
 

@@ -275,13 +275,19 @@ AITER_API aiter_status aiter_context_synchronize(aiter_context *ctx);
  *     token; first and one past the last key; reduce group; first head | one past the last << 16
  *   reduce_indptr [num_reduces + 1]: ranges in reduce_partial_map
  *   reduce_final_map [num_reduces][4]: batch; first and one past the last query token; heads
- *   reduce_partial_map [...]: first partial row of each split, in merge order */
+ *   reduce_partial_map [...]: first partial row of each split, in merge order
+ * With a device context the lengths that _plan reads are host memory, data is best PINNED memory
+ * and `device` DEVICE memory of as many bytes: _plan queues the copy from one to the other, so data
+ * stays untouched (no _plan again) until the stream has passed it. A captured call replays with the
+ * works of the last copy. bytes that a new _plan exceeds: WORKSPACE_TOO_SMALL, and the device's
+ * works stay. There is one worker, and the kernels number partial rows themselves. */
 typedef struct aiter_plan {
     void *data;
     size_t bytes;
     int32_t num_workers, num_works, num_reduces, num_partial_rows;
     const int32_t *work_indptr, *work_info;
     const int32_t *reduce_indptr, *reduce_final_map, *reduce_partial_map;
+    void *device; /* with a device context */
 } aiter_plan;
 
 /* DLPack, when the user included dlpack.h before this header. Strides are always filled on the way

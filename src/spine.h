@@ -24,6 +24,7 @@ AITERI_NUMERICS_BEGIN
 #include "plan/mask.c"
 #include "plan/source.c"
 #include "plan/schedule.c"
+#include "plan/plan.c"
 #include "cpu/cpuid.c"
 #include "cpu/instantiate.c"
 #if AITERI_GPU

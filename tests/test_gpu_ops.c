@@ -86,6 +86,55 @@ static void decode_splits(aiter_device device)
     close_context(ctx);
 }
 
+/* A plan's works go to its device memory, the launch has room for as many as that holds. */
+static void decode_plan(aiter_device device)
+{
+    static int64_t buffer[600];
+    static int32_t lengths[2] = {1000, 0};
+    aiter_context *ctx = device_context(device);
+    aiter_paged_attn_decode_args a = decode(2, 1, 32, 8, AITER_BF16), host;
+    aiter_plan plan;
+    aiteri_gpu_attention x;
+    memset(&plan, 0, sizeof plan);
+    a.num_splits = 8;
+    host = a;
+    host.seq_lens.data = lengths;
+    CHECK(aiter_paged_attn_decode_plan(&host, ctx, &plan) == AITER_OK, "%s",
+          aiter_context_error(ctx));
+    CHECK(plan.bytes > 0 && plan.bytes + 64 < sizeof buffer, "%zu bytes", plan.bytes);
+    const size_t need = plan.bytes;
+    plan.data = buffer;
+    CHECK(aiter_paged_attn_decode_plan(&host, ctx, &plan) == AITER_INVALID_ARGUMENT, "no device");
+    plan.device = AT(9);
+    plan.bytes = need - 1;
+    CHECK(aiter_paged_attn_decode_plan(&host, ctx, &plan) == AITER_WORKSPACE_TOO_SMALL, "small");
+    plan.bytes = need + 64;
+    const int copies = fake.calls[FAKE_hip_copy_in] + fake.calls[FAKE_cuda_copy_in];
+    CHECK(aiter_paged_attn_decode_plan(&host, ctx, &plan) == AITER_OK, "%s",
+          aiter_context_error(ctx));
+    CHECK(fake.calls[FAKE_hip_copy_in] + fake.calls[FAKE_cuda_copy_in] == copies + 1, "no copy");
+    /* 1000 of at most 1024 keys in 8 pieces for each kv head; the empty sequence's rows once. */
+    CHECK(plan.num_workers == 1 && plan.num_works == 8 * 8 + 8, "%d works", (int)plan.num_works);
+    a.plan = &plan;
+    CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    const fake_launch_record *r = last_launch(1);
+    memcpy(&x, r->args, sizeof x);
+    CHECK(r->grid[0] >= 72 && r->grid[0] <= 128, "%u workgroups", r->grid[0]);
+    CHECK(x.work.list == (uintptr_t)AT(9) + ((uintptr_t)plan.work_indptr - (uintptr_t)buffer),
+          "the list");
+    a.num_splits = 4;
+    CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_INVALID_ARGUMENT, "made for other splits");
+    fake.capturing = 1;
+    CHECK(aiter_paged_attn_decode_plan(&host, ctx, &plan) == AITER_UNSUPPORTED, "captured");
+    fake.capturing = 0;
+    host = decode(2, 5, 32, 8, AITER_BF16);
+    host.seq_lens.data = lengths;
+    CHECK(aiter_paged_attn_decode_plan(&host, ctx, &plan) == AITER_UNSUPPORTED &&
+              strstr(aiter_context_error(ctx), "flash_fwd"),
+          "%s", aiter_context_error(ctx));
+    close_context(ctx);
+}
+
 /* ---- reshape_and_cache ---- */
 
 static aiter_reshape_and_cache_args cache(aiter_dtype src, aiter_dtype dst, aiter_quant quant)
@@ -242,6 +291,7 @@ int main(void)
         decode_or_flash(device);
         decode_int8(device);
         decode_splits(device);
+        decode_plan(device);
         reshape_and_cache(device);
         merge(device);
         short_forms(device);

@@ -32,25 +32,58 @@ struct BlockList {
     }
 };
 
-/* What one workgroup computes. */
+/* What one workgroup computes. Its packed rows are whole tokens, or some heads of one token where a
+ * group has more of them than a tile has rows: works of src/plan/schedule.c. */
 struct DecodeWork {
     Sequence s;
     int head, split, first, rows; /* head: of K and V; rows: packed ones from `first` on */
 
+    /* rows is 0 where there is nothing to do. */
     AITERI_METHOD static DecodeWork of(const aiteri_gpu_attention &a, int tile)
     {
-        const int splits = larger_of(a.split.count, 1);
+        return a.work.list ? planned(a, tile) : bounded(a, tile);
+    }
+
+    AITERI_METHOD static DecodeWork bounded(const aiteri_gpu_attention &a, int tile)
+    {
+        const int splits = larger_of(a.split.count, 1), parts = (a.group + tile - 1) / tile;
         int id = workgroup_id();
         DecodeWork w;
-        w.first = id % a.tiles * tile;
+        const int part = id % a.tiles;
         id /= a.tiles;
         w.head = id % a.heads_k;
         id /= a.heads_k;
         w.split = id % splits;
         w.s = sequence_of(a, id / splits);
-        w.rows = smaller_of(a.group * w.s.seqlen_q - w.first, tile);
+        w.take(a, tile, part / parts * tokens(a, tile), part % parts * tile);
         return w;
     }
+
+    AITERI_METHOD static DecodeWork planned(const aiteri_gpu_attention &a, int tile)
+    {
+        const Global<const int32_t> list = global<const int32_t>(a.work.list);
+        const Global<const int32_t> info = list + 2 + workgroup_id() * 8;
+        DecodeWork w = {};
+        if (workgroup_id() >= list[1]) return w;
+        const int head = info[7] & 0xffff;
+        w.s = sequence_of(a, info[0]);
+        w.head = head / a.group;
+        w.split = info[4] / (int)a.split.split_keys;
+        w.take(a, tile, info[2], head % a.group);
+        return w;
+    }
+
+    AITERI_METHOD static int tokens(const aiteri_gpu_attention &a, int tile)
+    {
+        return larger_of(tile / a.group, 1);
+    }
+    AITERI_METHOD void take(const aiteri_gpu_attention &a, int tile, int token, int head_of_group)
+    {
+        first = token * a.group + head_of_group;
+        rows = smaller_of(tokens(a, tile), s.seqlen_q - token) *
+               smaller_of(tile, a.group - head_of_group);
+    }
+
     AITERI_METHOD int token(const aiteri_gpu_attention &a, int r) const
     {
         return (first + r) / a.group;

@@ -3,8 +3,8 @@
 #ifndef AITERI_GPU_ATTENTION_C
 #define AITERI_GPU_ATTENTION_C
 
-#include "launch.c"
-#include "../plan/problem.h"
+#include "memory.c"
+#include "../plan/plan.c"
 
 enum {
     AITERI_GPU_DECODE_ROWS =
@@ -81,7 +81,9 @@ static aiter_status aiteri_gpu_choose(const aiteri_gpu_call *c, const aiteri_pro
         AITERI_TRY(aiteri_gpu_need_row(c, &want, &s->row));
     }
     const aiteri_gpu_row *r = &aiteri_gpu_rows_table[s->row];
-    s->tiles = aiteri_ceil_div(s->decode ? packed : p->max_seqlen_q, r->rows);
+    s->tiles = s->decode ? aiteri_ceil_div(p->group, r->rows) *
+                               aiteri_ceil_div(p->max_seqlen_q, aiteri_max(1, r->rows / p->group))
+                         : aiteri_ceil_div(p->max_seqlen_q, r->rows);
     const int64_t heads = s->decode ? p->heads_k : p->heads_q;
     const size_t units = aiteri_mul_size((size_t)(s->tiles * heads), (size_t)p->batch);
     if (units > INT32_MAX)
@@ -117,6 +119,14 @@ static void aiteri_gpu_cut(const aiteri_gpu *g, const aiteri_problem *p, aiteri_
                               aiteri_gpu_most_splits(p));
     s->split_keys = aiteri_round_up(aiteri_ceil_div(keys, splits), step);
     s->splits = aiteri_ceil_div(keys, s->split_keys);
+}
+
+/* How the planner cuts the same: a tile is whole tokens, or some heads of one. */
+static aiteri_geometry aiteri_gpu_geometry(const aiteri_gpu_shape *s)
+{
+    const aiteri_geometry g = {AITER_ISA_AUTO, 1, aiteri_gpu_rows_table[s->row].rows, 1, 1,
+                               s->split_keys};
+    return g;
 }
 
 static size_t aiteri_gpu_partial_bytes(const aiteri_problem *p, int64_t rows)
@@ -255,11 +265,63 @@ static aiter_status aiteri_gpu_check_strides(const aiteri_gpu_call *c, const ait
     return AITER_OK;
 }
 
+/* ---- plans: works of the planner, in the caller's device memory ---- */
+
+static aiter_status aiteri_gpu_check_plan(const aiteri_gpu_call *c, const char *call,
+                                          const aiteri_gpu_shape *s, const aiter_plan *plan)
+{
+    if (!s->decode)
+        return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                           "%s%s.plan: flash_fwd takes its works from bounds on a device, expected "
+                           "no plan",
+                           c->op, call);
+    if (plan->data && !plan->device)
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
+                           "%s%s.plan: device is NULL, expected %zu bytes of device memory", c->op,
+                           call, plan->bytes);
+    return AITER_OK;
+}
+
+/* The works of a plan that was made for these shapes, as many as its memory holds: a graph that was
+ * captured now replays with every later refill. */
+static aiter_status aiteri_gpu_take_plan(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                         const aiteri_gpu_shape *s, const aiter_plan *plan,
+                                         uint64_t *list, int64_t *groups)
+{
+    const aiteri_geometry g = aiteri_gpu_geometry(s);
+    const size_t work_bytes = AITERI_WORK_INTS * sizeof(int32_t);
+    aiteri_schedule made;
+    AITERI_TRY(aiteri_gpu_check_plan(c, "", s, plan));
+    AITERI_TRY(aiteri_plan_take(c->op, p, c->ctx, &g, plan, &made));
+    *list = (uint64_t)(uintptr_t)plan->device + sizeof(aiteri_plan_head);
+    *groups = aiteri_min(*groups, (int64_t)(plan->bytes / work_bytes));
+    return AITER_OK;
+}
+
+/* Fills the plan for lengths that the host can read, and queues its copy to the device. */
+static aiter_status aiteri_gpu_attention_plan(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                              aiter_plan *plan)
+{
+    aiteri_gpu_shape s;
+    AITERI_TRY(aiteri_gpu_check_strides(c, p));
+    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
+    AITERI_TRY(aiteri_gpu_check_plan(c, "_plan", &s, plan));
+    aiteri_gpu_cut(c->gpu, p, &s);
+    const aiteri_geometry g = aiteri_gpu_geometry(&s);
+    if (!plan->data) return aiteri_plan_fill(c->op, p, c->ctx, &g, plan);
+    AITERI_TRY(aiteri_gpu_check_capture(c, "refill a plan"));
+    AITERI_TRY(aiteri_plan_fill(c->op, p, c->ctx, &g, plan));
+    return aiteri_gpu_memory_copy(c, plan->device, AITER_MEMORY_DEVICE, plan->data,
+                                  AITER_MEMORY_PINNED,
+                                  aiteri_plan_bytes(1, (size_t)plan->num_works, 0, 0));
+}
+
 /* The attention kernel, and the merge of its splits; the device is current. */
 static aiter_status aiteri_gpu_attention_launch(const aiteri_gpu_call *c, const aiteri_problem *p,
-                                                const aiteri_gpu_shape *s, void *workspace,
-                                                size_t workspace_bytes)
+                                                const aiteri_gpu_shape *s, const aiter_plan *plan,
+                                                void *workspace, size_t workspace_bytes)
 {
+    int64_t groups = s->units * s->splits;
     aiteri_gpu_attention x;
     int32_t combine = -1;
     aiteri_gpu_fill(&x, c->gpu, p, s);
@@ -274,7 +336,8 @@ static aiter_status aiteri_gpu_attention_launch(const aiteri_gpu_call *c, const 
         x.split.o = (uint64_t)(uintptr_t)scratch;
         x.split.ml = x.split.o + (uint64_t)rows * (uint64_t)p->v.dim * sizeof(float);
     }
-    AITERI_TRY(aiteri_gpu_launch(c, s->row, s->units * s->splits, &x));
+    if (plan) AITERI_TRY(aiteri_gpu_take_plan(c, p, s, plan, &x.work.list, &groups));
+    AITERI_TRY(aiteri_gpu_launch(c, s->row, groups, &x));
     if (combine < 0) return AITER_OK;
     const int64_t rows = aiteri_gpu_rows_table[combine].rows;
     return aiteri_gpu_launch(c, combine, aiteri_ceil_div(s->rows, rows), &x);
@@ -282,7 +345,8 @@ static aiter_status aiteri_gpu_attention_launch(const aiteri_gpu_call *c, const 
 
 /* Runs a problem whose shapes were checked. */
 static aiter_status aiteri_gpu_attention_run(const aiteri_gpu_call *c, const aiteri_problem *p,
-                                             void *workspace, size_t workspace_bytes)
+                                             const aiter_plan *plan, void *workspace,
+                                             size_t workspace_bytes)
 {
     aiteri_gpu_shape s;
     aiteri_current was;
@@ -291,7 +355,8 @@ static aiter_status aiteri_gpu_attention_run(const aiteri_gpu_call *c, const ait
     if (s.units == 0) return AITER_OK;
     aiteri_gpu_cut(c->gpu, p, &s);
     AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
-    const aiter_status status = aiteri_gpu_attention_launch(c, p, &s, workspace, workspace_bytes);
+    const aiter_status status =
+        aiteri_gpu_attention_launch(c, p, &s, plan, workspace, workspace_bytes);
     aiteri_device_leave(c->gpu->device, &was);
     return status;
 }

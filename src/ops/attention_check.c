@@ -399,7 +399,7 @@ static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p)
     }
 }
 
-/* What only data can tell. */
+/* What only data can tell; of a device's plan the lengths alone are host memory. */
 static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_context *ctx)
 {
     aiteri_check check = {x->names.op, ctx, AITER_OK};
@@ -413,7 +413,7 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
     aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, p->max_seqlen_q);
     aiteri_check_used(c, x->names.seqused_k, p->seqused_k, p->used_stride_k, p->batch,
                       p->max_seqlen_k);
-    aiteri_check_blocks(c, p);
+    if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p); /* the table is there */
     for (int32_t b = 0; a->bias.ndim && b < p->batch && c->status == AITER_OK; b++) {
         const int64_t keys = a->bias.shape[a->bias.ndim - 1],
                       longest = aiteri_sequence_of(p, b).seqlen_k;
@@ -463,17 +463,6 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
     return c->status;
 }
 
-#if AITERI_GPU
-static aiter_status aiteri_no_device_plan(const char *op, const char *call, aiter_context *ctx)
-{
-    return aiteri_fail(
-        ctx, AITER_UNSUPPORTED,
-        "%s%s.plan: there are no plans for a device yet; without one the work is cut "
-        "by max_seqlen_q, max_seqlen_k and num_splits",
-        op, call);
-}
-#endif
-
 /* The three calls of every softmax attention op, given its arguments as flash arguments. */
 static aiter_status aiteri_attention_run(aiteri_attention *x, aiter_context *ctx)
 {
@@ -485,8 +474,8 @@ static aiter_status aiteri_attention_run(aiteri_attention *x, aiter_context *ctx
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
-        if (a->plan) return aiteri_no_device_plan(x->names.op, "", ctx);
-        return aiteri_gpu_attention_run(&call, &x->problem, a->workspace, a->workspace_bytes);
+        return aiteri_gpu_attention_run(&call, &x->problem, a->plan, a->workspace,
+                                        a->workspace_bytes);
     }
 #endif
     return aiteri_engine_execute(x->names.op, &x->problem, ctx, a->plan, a->workspace,
@@ -513,11 +502,14 @@ static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ct
     if (!plan)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_plan.plan: is NULL", x->names.op);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
-#if AITERI_GPU
-    if (aiteri_context_on_device(ctx)) return aiteri_no_device_plan(x->names.op, "_plan", ctx);
-#endif
     AITERI_TRY(aiteri_attention_check_data(x, ctx));
     AITERI_TRY(aiteri_attention_check_bounds(x, ctx));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
+        return aiteri_gpu_attention_plan(&call, &x->problem, plan);
+    }
+#endif
     return aiteri_engine_plan(x->names.op, &x->problem, ctx, plan);
 }
 

@@ -31,6 +31,7 @@ typedef struct aiteri_geometry {
     int32_t workers, tile_lanes;
     int32_t tiles;        /* per work */
     int32_t stream_heads; /* kv heads per work */
+    int64_t split_keys;   /* 0: of each sequence by its lengths; a device: tiles for all, so cut */
 } aiteri_geometry;
 
 /* One row of work_info, unpacked. */
@@ -102,8 +103,12 @@ static int32_t aiteri_most_stream_heads(const aiteri_problem *p)
 static aiteri_geometry aiteri_geometry_of(const aiteri_problem *p, const aiteri_kernels *kernels,
                                           int32_t workers)
 {
-    aiteri_geometry g = {kernels->isa, workers, kernels->tile_lanes,
-                         aiteri_most_tiles(p, kernels->tile_lanes), aiteri_most_stream_heads(p)};
+    aiteri_geometry g = {kernels->isa,
+                         workers,
+                         kernels->tile_lanes,
+                         aiteri_most_tiles(p, kernels->tile_lanes),
+                         aiteri_most_stream_heads(p),
+                         0};
     int64_t tile_rows = 0, pieces = 0;
     for (int32_t b = 0; b < p->batch; b++) {
         const aiteri_sequence s = aiteri_sequence_of(p, b);
@@ -165,11 +170,12 @@ static int64_t aiteri_keys_in_range(aiteri_key_range r, int64_t first, int64_t e
 
 /* The works of one span of tokens and heads: one per piece of the keys that the span can see. */
 static void aiteri_schedule_span(aiteri_schedule *s, const aiteri_problem *p,
-                                 const aiteri_sequence *q, aiteri_work w)
+                                 const aiteri_geometry *g, const aiteri_sequence *q, aiteri_work w)
 {
     const aiteri_key_range seen =
         aiteri_visible_keys_of_span(p, q->seqlen_q, q->seqlen_k, w.q_start, w.q_end);
-    const int64_t keys = aiteri_split_keys(p, q->seqlen_q, q->seqlen_k);
+    const int64_t keys =
+        g->split_keys ? g->split_keys : aiteri_split_keys(p, q->seqlen_q, q->seqlen_k);
     const int64_t rows = (int64_t)(w.q_end - w.q_start) * (w.head_end - w.head_start);
     int64_t pieces = 0, last = 0;
     for (int64_t at = 0; at < q->seqlen_k; at += keys)
@@ -213,7 +219,7 @@ static void aiteri_schedule_sequence(aiteri_schedule *s, const aiteri_problem *p
 {
     const aiteri_sequence q = aiteri_sequence_of(p, b);
     if (q.seqlen_q == 0) return;
-    const int stream = aiteri_takes_stream(p, q.seqlen_q);
+    const int stream = !g->split_keys && aiteri_takes_stream(p, q.seqlen_q);
     const int32_t rows = g->tiles * g->tile_lanes;
     const int32_t heads = stream ? g->stream_heads * p->group : (int32_t)aiteri_min(p->group, rows);
     const int32_t tokens = stream ? q.seqlen_q : rows / heads;
@@ -225,7 +231,7 @@ static void aiteri_schedule_sequence(aiteri_schedule *s, const aiteri_problem *p
              start -= tokens) {
             w.q_start = (int32_t)start;
             w.q_end = (int32_t)aiteri_min(start + tokens, q.seqlen_q);
-            aiteri_schedule_span(s, p, &q, w);
+            aiteri_schedule_span(s, p, g, &q, w);
         }
         head = w.head_end;
     }
