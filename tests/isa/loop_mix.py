@@ -9,12 +9,14 @@ EXPENSIVE = ("v_mul_lo_u32", "v_mul_hi_u32", "v_mul_hi_i32", "v_mad_u64_u32", "v
 
 
 def matrix_clocks(name, chip):
-    """Multiply-adds over the rate of one SIMD; gfx950's deeper 16-bit forms run at twice the rate."""
+    """Multiply-adds over the rate of one SIMD, that of gfx942; gfx950's deeper 16-bit forms run at twice
+    that, gfx90a's 16-bit ones at half."""
     m, n, k, blocks, kind = MATRIX.match(name).groups()
     work = int(m) * int(n) * int(k) * int(blocks or 1)
     kind = kind.removesuffix("_1k").split("_")[0]
     deep = kind in ("f16", "bf16") and (m, k) in (("32", "16"), ("16", "32"))
-    return work // (RATE[kind] * (2 if deep and chip == "gfx950" else 1))
+    half = chip == "gfx90a" and kind in ("f16", "bf16")
+    return work * (2 if half else 1) // (RATE[kind] * (2 if deep and chip == "gfx950" else 1))
 
 
 def clocks(instruction, chip):
