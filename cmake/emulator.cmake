@@ -62,10 +62,10 @@ foreach(source IN LISTS cdna_test_sources)
                        FAIL_REGULAR_EXPRESSION "(^|\n)0 passed" TIMEOUT 900)
 endforeach()
 
-# ---- the kernels on it: the CPU's cases; memory past 2^33 bytes ----
+# ---- the kernels on it: the CPU's cases; memory past 2^33 bytes; graphs ----
 
 add_custom_target(cdna_programs)
-foreach(name run_attention run_large)
+foreach(name run_attention run_large run_graph)
   aiter_attn_program(${name} "${PROJECT_SOURCE_DIR}/tests/gpu/${name}.c" "${header}")
   add_dependencies(${name} cdna_hip aiter_attn_gpu)
   add_dependencies(cdna_programs ${name})

@@ -20,7 +20,7 @@ done
 for chip in gfx942 gfx950; do
     for seed in 0 1; do
         emulated="CDNA_CHIP=$chip CDNA_SEED=$seed AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so"
-        for program in run_attention run_large; do
+        for program in run_attention run_large run_graph; do
             job_counted "$program, emulated $chip, seed $seed" "$emulated $build/$program hip $build/kernels"
         done
     done

@@ -115,6 +115,23 @@ static inline void device_read(void *to, void *from, size_t bytes)
     if (bytes) driver_ok(device.driver->memory_read(to, from, bytes), "from the device");
 }
 
+static inline int device_capture(void)
+{
+    return driver_ok(device.call.capture_begin(device.stream, 0), "capture");
+}
+
+/* The captured work, ready to be launched, or NULL. */
+static inline void *device_captured(void)
+{
+    void *graph = NULL, *executable = NULL;
+    driver_ok(device.call.capture_end(device.stream, &graph), "end of capture");
+    driver_ok(device.kind == AITER_DEVICE_HIP
+                  ? device.call.hip_instantiate(&executable, graph, NULL, NULL, 0)
+                  : device.call.cuda_instantiate(&executable, graph, 0),
+              "a graph");
+    return executable;
+}
+
 /* A cell of the table: it ran, or there is no kernel for it; anything else is a failure. With
  * AITER_TEST_CELLS in the environment every cell is printed. */
 static inline void device_note(aiter_status status, const char *cell)
@@ -211,6 +228,12 @@ static inline aiter_status device_run(attn_problem *p, int slack, int own_worksp
     return status;
 }
 
+/* Weights are rounded to the type of the matrix unit before they meet the values. */
+static inline void device_rounds(aiter_dtype type)
+{
+    run_weight_rounding = type == AITER_BF16 ? 1.0 / 256 : 1.0 / 2048;
+}
+
 /* Within the bounds of the oracle, equal bits whatever lies in the slack. */
 static inline void device_case(const attn_case *wanted)
 {
@@ -222,8 +245,7 @@ static inline void device_case(const attn_case *wanted)
         return;
     }
     problem_expect(&p, 1e9);
-    /* Weights are rounded to the type of the matrix unit before they meet the values. */
-    run_weight_rounding = p.c.q_type == AITER_BF16 ? 1.0 / 256 : 1.0 / 2048;
+    device_rounds(p.c.q_type);
     if (device_run(&p, SLACK_NAN, 1) == AITER_OK) {
         problem_compare(&p, "device");
         nan = problem_bits(&p);

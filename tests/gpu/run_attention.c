@@ -162,7 +162,6 @@ static void replay(aiter_dtype type)
     attn_call call;
     device_copy copy;
     problem_image image;
-    void *graph = NULL, *executable = NULL;
     int32_t lengths[3] = {0, 0, 0};
     int i;
     c.splits = 4;
@@ -179,13 +178,9 @@ static void replay(aiter_dtype type)
     const aiter_status status = problem_call(&q, &call);
     device_wait("capture and replay");
     device_note(status, "capture and replay");
-    if (status == AITER_OK && driver_ok(device.call.capture_begin(device.stream, 0), "capture")) {
+    if (status == AITER_OK && device_capture()) {
         CHECK(problem_call(&q, &call) == AITER_OK, "captured: %s", aiter_last_error());
-        driver_ok(device.call.capture_end(device.stream, &graph), "end of capture");
-        driver_ok(device.kind == AITER_DEVICE_HIP
-                      ? device.call.hip_instantiate(&executable, graph, NULL, NULL, 0)
-                      : device.call.cuda_instantiate(&executable, graph, 0),
-                  "a graph");
+        void *const executable = device_captured();
         driver_ok(device.call.graph_launch(executable, device.stream), "replay");
         device_wait("capture and replay");
         for (i = 0; i < p.c.b; i++) lengths[i] = p.len_k[i];

@@ -64,7 +64,7 @@ static void far_case(const attn_case *c, int which, int dim, int64_t past, int o
     memset(&call, 0, sizeof call);
     problem_new(&p, c);
     problem_expect(&p, 1e9);
-    run_weight_rounding = p.c.q_type == AITER_BF16 ? 1.0 / 256 : 1.0 / 2048;
+    device_rounds(p.c.q_type);
     problem_store(&p, SLACK_NAN);
     image = image_take(&p);
     device_copy_in(&p, &copy);
