@@ -29,7 +29,7 @@ The three last columns are about the hot loop, the one with the most matrix work
 
 No AMD kernel uses scratch memory or spills a register: the build's test fails on it."""
 AMD_HEAD = ("kernel", "VGPR + AGPR", "SGPR", "LDS bytes", "waves", "in turn %", "overlapped %", "clocks", "busy %")
-PTX_HEAD = ("kernel", "registers", "spilled bytes, stores / loads", "shared bytes")
+PTX_HEAD = ("kernel", "PTX for", "registers", "spilled bytes, stores / loads", "shared bytes")
 
 
 def table(head, rows):
@@ -54,20 +54,21 @@ def amd_row(row, kernel):
 
 
 def ptx_rows(program, folder, arch):
+    """A module for sm_80 and up is compiled for arch, one for a single chip for that."""
     shared = {}
     text = subprocess.run([program, "rows"], check=True, capture_output=True, text=True).stdout
     for line in text.splitlines():
         chip, _, symbol, _, _, _, lds, _ = line.split("\t")
-        if chip.startswith("sm"):
-            shared[symbol] = lds
+        shared[chip, symbol] = lds
     for path in sorted(folder.glob("*.ptx")):
-        said = subprocess.run(["ptxas", "-v", f"-arch={arch}", str(path), "-o", "/dev/null"], check=True,
-                              capture_output=True, text=True).stderr
+        target = re.search(r"^\.target (\w+)", path.read_text(), re.M).group(1)
+        said = subprocess.run(["ptxas", "-v", f"-arch={target if target.endswith('a') else arch}", str(path),
+                               "-o", "/dev/null"], check=True, capture_output=True, text=True).stderr
         for part in said.split("Compiling entry function '")[1:]:
             symbol = part.split("'")[0]
             stores, loads = re.search(r"(\d+) bytes spill stores, (\d+) bytes spill loads", part).groups()
-            yield (short(symbol), re.search(r"Used (\d+) registers", part).group(1), f"{stores} / {loads}",
-                   shared[symbol])
+            yield (short(symbol), target, re.search(r"Used (\d+) registers", part).group(1), f"{stores} / {loads}",
+                   shared[target, symbol])
 
 
 def main():
@@ -83,7 +84,7 @@ def main():
             table(AMD_HEAD, (amd_row(row, kernels[chip, row.symbol]) for row in built))
     if shutil.which("ptxas"):
         version = subprocess.run(["ptxas", "--version"], check=True, capture_output=True, text=True).stdout
-        print(f"\n## NVIDIA: PTX for sm_80, compiled for {arch} by ptxas {re.search(r'V([0-9.]+)', version).group(1)}\n")
+        print(f"\n## NVIDIA: PTX, compiled for {arch} by ptxas {re.search(r'V([0-9.]+)', version).group(1)}\n")
         table(PTX_HEAD, ptx_rows(program, folder, arch))
 
 
