@@ -116,8 +116,11 @@ def torch_sides(torch, q, k, v, causal):
     from torch.nn.attention import SDPBackend, sdpa_kernel
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
     sides = {}
-    for name, backend in (("PyTorch flash", SDPBackend.FLASH_ATTENTION),
-                          ("PyTorch cuDNN", SDPBackend.CUDNN_ATTENTION)):
+    for name, which in (("PyTorch flash", "FLASH_ATTENTION"), ("PyTorch cuDNN", "CUDNN_ATTENTION")):
+        backend = getattr(SDPBackend, which, None)
+        if backend is None:  # an old PyTorch
+            continue
+
         def call(_turn, backend=backend):
             with sdpa_kernel(backend):
                 return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
