@@ -37,6 +37,11 @@ template <class T> T min2(T a, T b)
 }
 template <class T> T max3(T a, T b, T c) { return max2(max2(a, b), c); }
 template <class T> T min3(T a, T b, T c) { return min2(min2(a, b), c); }
+/* IEEE 754-2019 maximum: NaN of any gives NaN */
+float maximum3(float a, float b, float c)
+{
+    return nan(a) ? a : nan(b) ? b : nan(c) ? c : max3(a, b, c);
+}
 template <class T> T med3(T a, T b, T c)
 {
     T middle = max2(min2(a, b), min2(max2(a, b), c));
@@ -162,6 +167,7 @@ const Row rows[] = {
     row<max2<float>>("v_max_f32"),
     row<min3<float>>("v_min3_f32"),
     row<max3<float>>("v_max3_f32"),
+    row<maximum3>("v_maximum3_f32"),
     row<med3<float>>("v_med3_f32"),
     row<truncate<float>>("v_trunc_f32"),
     row<ceiling<float>>("v_ceil_f32"),

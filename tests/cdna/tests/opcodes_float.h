@@ -67,6 +67,8 @@ inline void f32_cases(std::vector<Case> &t)
             LANE("v_min_f32", "v32, v11, v12", least(A, B)),
             LANE("v_max3_f32", "v32, v11, v12, v13", most(most(A, B), C)),
             LANE("v_min3_f32", "v32, v11, v12, v13", least(least(A, B), C)),
+            LANE_ON("gfx950", "v_maximum3_f32", "v32, v11, v12, v13",
+                    A != A || B != B || C != C ? NAN : most(most(A, B), C)),
             LANE("v_med3_f32", "v32, v11, v12, v13", middle(A, B, C)),
             LANE("v_trunc_f32", "v32, v11", std::trunc(A)),
             LANE("v_ceil_f32", "v32, v11", std::ceil(A)),
