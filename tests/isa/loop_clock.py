@@ -11,8 +11,8 @@ guesses; bank conflicts, instruction fetch, caches and clock limits are not in i
 that compares kernels of one chip.
 
 Branches that leave the loop are not taken. One that skips arithmetic alone is: that is a rescale or
-a mask, which most iterations do not need. Half of the waves pass one barrier more before the loop
-if a branch ahead of it skips a barrier and nothing else."""
+a mask, which most iterations do not need. Where a branch ahead of the loop skips barriers and nothing
+else, half of the waves pass them before they enter it."""
 import collections
 import re
 
@@ -102,22 +102,22 @@ def trace(kernel, loop):
     return steps
 
 
-def staggered(kernel, loop):
-    """Whether some waves pass a barrier before the loop that the others skip."""
-    for at in range(max(0, loop.first - 400), loop.first):
+def barriers_ahead(kernel, loop):
+    """How many barriers some waves pass before the loop that the others skip."""
+    for at in range(loop.first - 1, max(0, loop.first - 400), -1):
         instruction = kernel.instructions[at]
         target = kernel.labels.get(instruction.operands) if "cbranch" in instruction.name else None
         if target is not None and at < target <= loop.first:
             skipped = [i.name for i in kernel.instructions[at + 1:target]]
-            if skipped.count("s_barrier") == 1 and all(name.startswith("s_") for name in skipped):
-                return True
-    return False
+            if "s_barrier" in skipped and all(name.startswith("s_") for name in skipped):
+                return skipped.count("s_barrier")
+    return 0
 
 
 class Wave:
     def __init__(self, simd, group, late):
         self.simd, self.group = simd, group
-        self.late = late  # passes one barrier first
+        self.late = late  # barriers that it passes first
         self.at, self.free, self.served, self.prio = 0, 0, 0, 0
         self.pending = {}  # register -> (its matrix result is there, all registers of the result)
         self.flying = {"vm": collections.deque(), "lgkm": collections.deque()}
@@ -194,7 +194,7 @@ class Unit:
     def issue(self, wave, now):
         wave.served = now
         if wave.late:
-            wave.late = False
+            wave.late -= 1
             self.barrier(wave, now)
             return
         step = self.steps[wave.at]
@@ -234,8 +234,8 @@ def busy(kernel, loop):
     steps = trace(kernel, loop)
     per_group = -(-kernel.number(".max_flat_workgroup_size") // 64)
     groups = max(1, min(2, check_metadata.occupancy(kernel) * 4 // per_group))
-    shift = staggered(kernel, loop)
-    waves = [Wave(i % 4, group, shift and i >= per_group // 2) for group in range(groups) for i in range(per_group)]
+    late = [barriers_ahead(kernel, loop) if i >= per_group // 2 else 0 for i in range(per_group)]
+    waves = [Wave(i % 4, group, late[i]) for group in range(groups) for i in range(per_group)]
     clocks = Unit(steps, waves).run()
     matrix = sum(step.pipe for step in steps if step.result)
     return (clocks, matrix * len(waves) / 4 / clocks) if clocks else None

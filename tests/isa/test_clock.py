@@ -41,9 +41,9 @@ LOOPS = [
 ]
 
 
-def kernel_of(chip, lines):
-    text = f'\t.amdgcn_target "amdgcn-amd-amdhsa--{chip}"\nkernel:\n.LBB0_1:\n'
-    text += "".join(f"{'' if line.endswith(':') else chr(9)}{line}\n" for line in lines)
+def kernel_of(chip, lines, ahead=()):
+    text = f'\t.amdgcn_target "amdgcn-amd-amdhsa--{chip}"\nkernel:\n'
+    text += "".join(f"{'' if line.endswith(':') else chr(9)}{line}\n" for line in (*ahead, ".LBB0_1:", *lines))
     text += "\ts_cbranch_scc1 .LBB0_1\n\ts_endpgm\n\t.amdhsa_kernel kernel\n.Lfunc_end0:\n"
     (kernel,) = assembly.parse(text).values()
     return kernel
@@ -54,12 +54,17 @@ def main():
     for name, chip, lines, simds, expected in LOOPS:
         kernel = kernel_of(chip, lines)
         (loop,) = kernel.loops()
-        waves = [loop_clock.Wave(simd, 0, False) for simd in simds]
+        waves = [loop_clock.Wave(simd, 0, 0) for simd in simds]
         clocks = loop_clock.Unit(loop_clock.trace(kernel, loop), waves).run()
         if clocks is None or abs(clocks - expected) > 2:  # the replay counts in steps of 4
             failed += 1
             print(f"{name}: {clocks} clocks, not {expected}")
-    print(f"{len(LOOPS) - failed} passed, {failed} failed")
+    kernel = kernel_of("gfx950", [*SPREAD, "s_barrier"],
+                       ["s_cbranch_vccnz .LBB0_9", "s_barrier", "s_barrier", ".LBB0_9:"])
+    if loop_clock.barriers_ahead(kernel, kernel.loops()[0]) != 2:
+        failed += 1
+        print("half of the waves pass two barriers before this loop")
+    print(f"{len(LOOPS) + 1 - failed} passed, {failed} failed")
     sys.exit(failed > 0)
 
 
