@@ -9531,6 +9531,7 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(flash_fwd, GFX950, bf16, bf16, bf16, 64, 64, nhd, none, general, any, 256, 128, 64, 16384, 1) \
     ROW(flash_fwd, SM80, bf16, bf16, bf16, 64, 64, nhd, none, general, any, 128, 64, 64, 16384, 0) \
     ROW(flash_fwd, CDNA, bf16, bf16, bf16, 128, 128, nhd, none, general, any, 256, 128, 64, 32768, 1) \
+    ROW(flash_fwd, GFX942, bf16, bf16, bf16, 128, 128, nhd, none, plain, dense, 512, 256, 64, 65536, 2) \
     ROW(flash_fwd, SM80, bf16, bf16, bf16, 128, 128, nhd, none, general, any, 128, 64, 64, 32768, 0) \
     ROW(flash_fwd, SM80, bf16, bf16, bf16, 128, 128, nhd, none, plain, dense, 128, 128, 64, 98304, 0) \
     ROW(flash_fwd, GFX950, bf16, bf16, bf16, 192, 128, nhd, none, general, any, 256, 64, 32, 20480, 1) \
@@ -9541,6 +9542,7 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(flash_fwd, GFX950, f16, f16, f16, 64, 64, nhd, none, general, any, 256, 128, 64, 16384, 1) \
     ROW(flash_fwd, SM80, f16, f16, f16, 64, 64, nhd, none, general, any, 128, 64, 64, 16384, 0) \
     ROW(flash_fwd, CDNA, f16, f16, f16, 128, 128, nhd, none, general, any, 256, 128, 64, 32768, 1) \
+    ROW(flash_fwd, GFX942, f16, f16, f16, 128, 128, nhd, none, plain, dense, 512, 256, 64, 65536, 2) \
     ROW(flash_fwd, SM80, f16, f16, f16, 128, 128, nhd, none, general, any, 128, 64, 64, 32768, 0) \
     ROW(flash_fwd, SM80, f16, f16, f16, 128, 128, nhd, none, plain, dense, 128, 128, 64, 98304, 0) \
     ROW(flash_fwd, GFX950, f16, f16, f16, 192, 128, nhd, none, general, any, 256, 64, 32, 20480, 1) \
@@ -10047,7 +10049,7 @@ static void aiteri_device_release(aiteri_device *d)
 
 // >>abi_hash    (kernels/abi_hash.h)
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
-#define AITERI_GPU_ABI_HASH 0x0d63598d9cc21bbdull
+#define AITERI_GPU_ABI_HASH 0xb472a640fed4a923ull
 
 enum { AITERI_GPU_FILE_NAME_BYTES = 96 };
 
@@ -12158,7 +12160,8 @@ static int aiteri_gpu_in_chunks(const void *data, int64_t outer, int64_t token, 
     return (uintptr_t)data % 16 == 0 && outer % 8 == 0 && token % 8 == 0 && head % 8 == 0;
 }
 
-/* Nothing but full or causal, over rows that a kernel loads and stores 16 bytes at a time. */
+/* Nothing but full or causal, over rows that a kernel loads and stores 16 bytes at a time, and keys
+ * of which a kernel's tile is within reach of 32-bit offsets. */
 static int aiteri_gpu_is_plain(const aiteri_problem *p)
 {
     const aiteri_rows *const rows[2] = {&p->q, &p->out};
@@ -12167,7 +12170,8 @@ static int aiteri_gpu_is_plain(const aiteri_problem *p)
         const aiteri_rows *const r = rows[i];
         const aiteri_source *const s = sources[i];
         if (!aiteri_gpu_in_chunks(r->data, r->stride_batch, r->stride_token, r->stride_head) ||
-            !aiteri_gpu_in_chunks(s->data, s->stride_outer, s->stride_token, s->stride_head))
+            !aiteri_gpu_in_chunks(s->data, s->stride_outer, s->stride_token, s->stride_head) ||
+            s->stride_token < 0 || s->stride_token >= 1 << 23)
             return 0;
     }
     return (p->mask == AITER_MASK_NONE || p->mask == AITER_MASK_CAUSAL) && p->softcap == 0.0f &&

@@ -1,2 +1,2 @@
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
-#define AITERI_GPU_ABI_HASH 0x0d63598d9cc21bbdull
+#define AITERI_GPU_ABI_HASH 0xb472a640fed4a923ull

@@ -15,8 +15,9 @@ AITERI_FN uint64_t row_address(const aiteri_gpu_rows &x, const FlashWork &w, int
 }
 
 /* M: a wave's Matrix. Output columns [COLS * b, COLS * (b + 1)) are in o[b]; row[r] is the query
- * token of row r of the lane. */
-template <class M, int DV> struct FlashRows {
+ * token of row r of the lane. EXACT: dim_v is DV, and output rows begin at multiples of 16 bytes.
+ */
+template <class M, int DV, bool EXACT = false> struct FlashRows {
     typedef typename M::Type T;
     enum { OUT = DV / M::COLS };
 
@@ -39,7 +40,7 @@ template <class M, int DV> struct FlashRows {
             if (a.split.count > 1)
                 store_partial(r);
             else
-                store(r, even % M::RUN == 0);
+                store(r, EXACT || even % M::RUN == 0);
         }
     }
 
@@ -64,7 +65,7 @@ template <class M, int DV> struct FlashRows {
             float y[M::RUN];
 #pragma unroll
             for (int i = 0; i < M::RUN; i++) y[i] = factor == 0.0f ? 0.0f : x[i] * factor;
-            store_run<T, M::RUN>(out, d, a.dim_v, ALIGNED, y);
+            store_run<T, M::RUN>(out, d, EXACT ? DV : a.dim_v, ALIGNED, y);
         });
     }
 
@@ -77,7 +78,7 @@ template <class M, int DV> struct FlashRows {
         each_run(r, [&](int d, const float *x) AITERI_INLINE {
 #pragma unroll
             for (int i = 0; i < M::RUN; i++)
-                if (d + i < a.dim_v) out[d + i] = x[i];
+                if (EXACT || d + i < a.dim_v) out[d + i] = x[i];
         });
         if (!M::leads(lane)) return;
         const Global<float> ml = global<float>(a.split.ml) + place * 2;

@@ -178,15 +178,7 @@ template <class T, int DQ, int DV, int THREADS, int ROWS, int KEYS> struct Flash
         SourceRows k_rows = source_rows(a, a.k, a.dim_q, w.s, w.head / a.group, w.s.seqlen_k);
         SourceRows v_rows = source_rows(a, a.v, a.dim_v, w.s, w.head / a.group, w.s.seqlen_k);
         k_rows.shape.chunked = v_rows.shape.chunked = k_rows.shape.chunked & v_rows.shape.chunked;
-        visit(k_rows, v_rows, flash_walk(a, w, TILE_ROWS, KEYS), k, v,
-              [&]() AITERI_INLINE { load_queries(); });
-    }
-
-    /* prepare() runs while the first loads are on their way. */
-    template <class Prepare>
-    AITERI_METHOD void visit(const SourceRows &k_rows, const SourceRows &v_rows,
-                             const TileWalk &tiles, Local<u32x4> k, Local<u32x4> v, Prepare prepare)
-    {
+        const TileWalk tiles = flash_walk(a, w, TILE_ROWS, KEYS);
         const int thread = thread_id();
         KeyStage<KTile, KEYS, DQ, THREADS> k_stage;
         ValueStage<VTile, KEYS, DV, THREADS> v_stage;
@@ -194,7 +186,7 @@ template <class T, int DQ, int DV, int THREADS, int ROWS, int KEYS> struct Flash
         if (n >= tiles.end || (k_rows.table && k_rows.blocks < 1)) return;
         k_stage.fetch(k_rows, n * KEYS, thread);
         v_stage.fetch(v_rows, n * KEYS, thread);
-        prepare();
+        load_queries();
         k_stage.store(k, k_rows, n * KEYS, thread);
         while (true) {
             const int next = tiles.after(n), key = n * KEYS;

@@ -28,7 +28,8 @@ static int aiteri_gpu_in_chunks(const void *data, int64_t outer, int64_t token, 
     return (uintptr_t)data % 16 == 0 && outer % 8 == 0 && token % 8 == 0 && head % 8 == 0;
 }
 
-/* Nothing but full or causal, over rows that a kernel loads and stores 16 bytes at a time. */
+/* Nothing but full or causal, over rows that a kernel loads and stores 16 bytes at a time, and keys
+ * of which a kernel's tile is within reach of 32-bit offsets. */
 static int aiteri_gpu_is_plain(const aiteri_problem *p)
 {
     const aiteri_rows *const rows[2] = {&p->q, &p->out};
@@ -37,7 +38,8 @@ static int aiteri_gpu_is_plain(const aiteri_problem *p)
         const aiteri_rows *const r = rows[i];
         const aiteri_source *const s = sources[i];
         if (!aiteri_gpu_in_chunks(r->data, r->stride_batch, r->stride_token, r->stride_head) ||
-            !aiteri_gpu_in_chunks(s->data, s->stride_outer, s->stride_token, s->stride_head))
+            !aiteri_gpu_in_chunks(s->data, s->stride_outer, s->stride_token, s->stride_head) ||
+            s->stride_token < 0 || s->stride_token >= 1 << 23)
             return 0;
     }
     return (p->mask == AITER_MASK_NONE || p->mask == AITER_MASK_CAUSAL) && p->softcap == 0.0f &&
