@@ -104,7 +104,7 @@ def trace(kernel, loop):
 
 def barriers_ahead(kernel, loop):
     """How many barriers some waves pass before the loop that the others skip."""
-    for at in range(loop.first - 1, max(0, loop.first - 400), -1):
+    for at in range(loop.first - 1, max(0, loop.first - 400) - 1, -1):
         instruction = kernel.instructions[at]
         target = kernel.labels.get(instruction.operands) if "cbranch" in instruction.name else None
         if target is not None and at < target <= loop.first:
