@@ -1,13 +1,17 @@
 /* bench_gpu_call.c -- what a call costs the host beside the driver's own launches:
  *
- *     bench_gpu_call hip|cuda FOLDER
+ *     cc -O2 bench/bench_gpu_call.c -o bench_gpu_call -lm -lpthread -ldl
+ *     ./bench_gpu_call cuda build/kernels        # or hip
  *
  * Calls and bare launches of the same kernels with the same arguments take turns in one run; the
  * queue is emptied between them, outside the clock. */
 #define AITER_ATTN_HIP
 #define AITER_ATTN_CUDA
 #define AITER_ATTN_IMPLEMENTATION
-#include "aiter_attn.h"
+#ifndef AITER_TEST_HEADER
+#define AITER_TEST_HEADER "../aiter_attn.h"
+#endif
+#include AITER_TEST_HEADER
 
 #include <stdio.h>
 #include <time.h>
