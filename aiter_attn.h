@@ -9510,7 +9510,8 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
  * lines, the header makes its registry from them, and the launcher takes its geometry from them.
  *
  * ROW(op, arch, q, kv, out, dq, dv, layout, scales, class, source, threads, rows, keys, lds, waves)
- *   arch    CDNA: gfx90a, gfx942 and gfx950; GFX90A, GFX942, GFX950: that one; SM80: PTX
+ *   arch    CDNA: gfx90a, gfx942 and gfx950; GFX90A, GFX942, GFX950: that one; SM80: PTX for sm_80
+ *           and up; SM90A: PTX for sm_90a alone, taken there before a row of SM80
  *   dq, dv  the padded head sizes; a call takes the smallest that holds its own
  *   layout  nhd: [.., tokens, heads, dim] by strides
  *   scales  none, or row: one f32 per token and head (strides 0 where it does not vary)
@@ -9524,8 +9525,9 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
  *
  * The build reads this file, too: nothing but such lines, one ROW each. Rows of equal op, q, kv, dq
  * and dv are compiled together, once for each chip: kernels/<op>.hip with AITERI_ROWS(ROW) defined
- * as these rows. Files: aiter_<chip>.co, aiter_<op>_<q>_<kv>_<dq>_<dv>.ptx. After a change build
- * the target gpu or header: they renew abi_hash.h, which is committed. */
+ * as these rows. Files: aiter_<chip>.co, aiter_<op>_<q>_<kv>_<dq>_<dv>.ptx, the same with _sm_90a
+ * behind. After a change build the target gpu or header: they renew abi_hash.h, which is committed.
+ */
 #define AITERI_GPU_ROWS(ROW) \
     ROW(flash_fwd, GFX942, bf16, bf16, bf16, 64, 64, nhd, none, general, any, 256, 128, 64, 16384, 1) \
     ROW(flash_fwd, GFX950, bf16, bf16, bf16, 64, 64, nhd, none, general, any, 256, 128, 64, 16384, 1) \
@@ -9534,6 +9536,7 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(flash_fwd, GFX942, bf16, bf16, bf16, 128, 128, nhd, none, plain, dense, 512, 256, 64, 65536, 2) \
     ROW(flash_fwd, SM80, bf16, bf16, bf16, 128, 128, nhd, none, general, any, 128, 64, 64, 32768, 0) \
     ROW(flash_fwd, SM80, bf16, bf16, bf16, 128, 128, nhd, none, plain, dense, 128, 128, 64, 98304, 0) \
+    ROW(flash_fwd, SM90A, bf16, bf16, bf16, 128, 128, nhd, none, plain, dense, 256, 128, 128, 163840, 0) \
     ROW(flash_fwd, GFX950, bf16, bf16, bf16, 192, 128, nhd, none, general, any, 256, 64, 32, 20480, 1) \
     ROW(flash_fwd, SM80, bf16, bf16, bf16, 192, 128, nhd, none, general, any, 128, 64, 64, 40960, 0) \
     ROW(flash_fwd, CDNA, bf16, bf16, bf16, 256, 256, nhd, none, general, any, 256, 64, 32, 32768, 1) \
@@ -9545,6 +9548,7 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(flash_fwd, GFX942, f16, f16, f16, 128, 128, nhd, none, plain, dense, 512, 256, 64, 65536, 2) \
     ROW(flash_fwd, SM80, f16, f16, f16, 128, 128, nhd, none, general, any, 128, 64, 64, 32768, 0) \
     ROW(flash_fwd, SM80, f16, f16, f16, 128, 128, nhd, none, plain, dense, 128, 128, 64, 98304, 0) \
+    ROW(flash_fwd, SM90A, f16, f16, f16, 128, 128, nhd, none, plain, dense, 256, 128, 128, 163840, 0) \
     ROW(flash_fwd, GFX950, f16, f16, f16, 192, 128, nhd, none, general, any, 256, 64, 32, 20480, 1) \
     ROW(flash_fwd, SM80, f16, f16, f16, 192, 128, nhd, none, general, any, 128, 64, 64, 40960, 0) \
     ROW(flash_fwd, CDNA, f16, f16, f16, 256, 256, nhd, none, general, any, 256, 64, 32, 32768, 1) \
@@ -9600,6 +9604,14 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(paged_decode, CDNA, f16, i8, f16, 256, 256, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
     ROW(paged_decode, SM80, f16, i8, f16, 256, 256, nhd, row, general, paged, 128, 8, 64, 18704, 0)
 
+/* What follows the unit in the name of a file: PTX of one chip alone says which. */
+#define AITERI_GPU_FILE_CDNA   ""
+#define AITERI_GPU_FILE_GFX90A ""
+#define AITERI_GPU_FILE_GFX942 ""
+#define AITERI_GPU_FILE_GFX950 ""
+#define AITERI_GPU_FILE_SM80   ""
+#define AITERI_GPU_FILE_SM90A  "_sm_90a"
+
 /* The words of instances.def as numbers. */
 enum {
     AITERI_GPU_OP_flash_fwd,
@@ -9614,6 +9626,7 @@ enum {
     AITERI_GPU_ARCH_GFX950 = 4,
     AITERI_GPU_ARCH_CDNA = 7,
     AITERI_GPU_ARCH_SM80 = 8,
+    AITERI_GPU_ARCH_SM90A = 16,
 
     AITERI_GPU_TYPE_any = AITER_DTYPE_UNSET,
     AITERI_GPU_TYPE_f32 = AITER_F32,
@@ -9639,7 +9652,7 @@ typedef struct aiteri_gpu_row {
 #define AITERI_GPU_ROW(op, arch, q, kv, out, dq, dv, layout, scales, kind, source, threads, rows, \
                        keys, lds, waves)                                                          \
     {"aiteri_" #op "_" #q "_" #kv "_" #out "_" #dq "_" #dv "_" #kind,                             \
-     #op "_" #q "_" #kv "_" #dq "_" #dv,                                                          \
+     #op "_" #q "_" #kv "_" #dq "_" #dv AITERI_GPU_FILE_##arch,                                   \
      #op,                                                                                         \
      AITERI_GPU_OP_##op,                                                                          \
      AITERI_GPU_ARCH_##arch,                                                                      \
@@ -9664,7 +9677,7 @@ enum {
 
 /* What a call needs of a kernel. */
 typedef struct aiteri_gpu_want {
-    int32_t op, arch; /* arch: one bit */
+    int32_t op, arch; /* arch: bits; PTX for sm_80 runs on later chips, too */
     int32_t q, kv, out, dq, dv;
     int32_t scales, general, source;
 } aiteri_gpu_want;
@@ -9685,7 +9698,7 @@ static int aiteri_gpu_row_serves(const aiteri_gpu_row *r, const aiteri_gpu_want 
            (!r->source || r->source == w->source);
 }
 
-/* Smaller heads first, then the plainer kernel, then the one made for this chip alone. */
+/* Smaller heads first, then the plainer kernel, then the one made for fewer chips. */
 static int aiteri_gpu_row_is_better(const aiteri_gpu_row *a, const aiteri_gpu_row *b)
 {
     const int32_t size_a = a->dq + a->dv, size_b = b->dq + b->dv;
@@ -9693,7 +9706,8 @@ static int aiteri_gpu_row_is_better(const aiteri_gpu_row *a, const aiteri_gpu_ro
     if (a->general != b->general) return a->general < b->general;
     if (a->source != b->source) return a->source > b->source;
     if (a->scales != b->scales) return a->scales < b->scales;
-    return (a->archs & (a->archs - 1)) == 0 && (b->archs & (b->archs - 1)) != 0;
+    const int one_a = (a->archs & (a->archs - 1)) == 0, one_b = (b->archs & (b->archs - 1)) == 0;
+    return one_a != one_b ? one_a : one_a && a->archs > b->archs; /* SM90A before SM80 */
 }
 
 /* The best row for a call; -1: none. */
@@ -9769,7 +9783,7 @@ typedef struct aiteri_device {
     aiteri_gpu_ordinal ordinal; /* HIP's device id, CUDA's CUdevice */
     aiteri_gpu_native native;   /* CUDA: the context; HIP: NULL */
     int retained;               /* the primary context is ours to release */
-    int32_t arch_bit, compute_units, dies;
+    int32_t arch_bits, compute_units, dies;
     char arch[AITERI_GPU_ARCH_BYTES], name[AITERI_GPU_NAME_BYTES], path[AITERI_GPU_PATH_BYTES];
     /* The first row of a file holds its module. Functions are addresses, 0 until loaded, read
      * without the lock. */
@@ -9871,7 +9885,8 @@ static void aiteri_device_find_arch(aiteri_device *d)
     const int minor = aiteri_device_attribute(d, AITERI_ATTRIBUTE_MINOR, 0);
     if (d->driver->kind == AITER_DEVICE_CUDA) {
         snprintf(d->arch, sizeof d->arch, "sm_%d%d", major, minor);
-        d->arch_bit = major >= 8 ? AITERI_GPU_ARCH_SM80 : 0;
+        d->arch_bits = major >= 8 ? AITERI_GPU_ARCH_SM80 : 0;
+        if (major == 9 && minor == 0) d->arch_bits |= AITERI_GPU_ARCH_SM90A;
         return;
     }
     if (!aiteri_arch_of_properties(d, d->driver->hip_properties_6, 1160) &&
@@ -9881,15 +9896,16 @@ static void aiteri_device_find_arch(aiteri_device *d)
                  : major == 9 && minor == 5 ? "0"
                                             : "x");
     for (size_t i = 0; i < sizeof aiteri_arch_names / sizeof aiteri_arch_names[0]; i++)
-        if (strcmp(d->arch, aiteri_arch_names[i].name) == 0) d->arch_bit = aiteri_arch_names[i].bit;
+        if (strcmp(d->arch, aiteri_arch_names[i].name) == 0)
+            d->arch_bits = aiteri_arch_names[i].bit;
 }
 
 /* Dies that share nothing but memory; workgroups go round them in turn. */
 static int32_t aiteri_device_dies(const aiteri_device *d)
 {
-    const int32_t per_die = d->arch_bit == AITERI_GPU_ARCH_GFX942   ? 38
-                            : d->arch_bit == AITERI_GPU_ARCH_GFX950 ? 32
-                                                                    : d->compute_units;
+    const int32_t per_die = d->arch_bits == AITERI_GPU_ARCH_GFX942   ? 38
+                            : d->arch_bits == AITERI_GPU_ARCH_GFX950 ? 32
+                                                                     : d->compute_units;
     const int32_t guess = (int32_t)aiteri_clamp(d->compute_units / aiteri_max(1, per_die), 1, 8);
     return aiteri_device_attribute(d, AITERI_ATTRIBUTE_DIES, guess);
 }
@@ -9900,7 +9916,7 @@ static aiter_status aiteri_device_describe(aiteri_device *d, int32_t index)
     AITERI_GPU_TRY(NULL, d->driver, op, device_name, (d->name, (int)sizeof d->name, d->ordinal));
     d->name[sizeof d->name - 1] = 0;
     aiteri_device_find_arch(d);
-    if (d->arch_bit == 0)
+    if (d->arch_bits == 0)
         return aiteri_fail(NULL, AITER_NO_KERNEL, "%s: device %d (%s) is %s, expected %s", op,
                            (int)index, d->name, d->arch,
                            d->driver->kind == AITER_DEVICE_HIP ? "gfx90a, gfx942 or gfx950"
@@ -10049,7 +10065,7 @@ static void aiteri_device_release(aiteri_device *d)
 
 // >>abi_hash    (kernels/abi_hash.h)
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
-#define AITERI_GPU_ABI_HASH 0xb472a640fed4a923ull
+#define AITERI_GPU_ABI_HASH 0x987639e20ea48f06ull
 
 enum { AITERI_GPU_FILE_NAME_BYTES = 96 };
 
@@ -10079,7 +10095,7 @@ static int aiteri_gpu_rows_share(const aiteri_device *d, int32_t i, int32_t j)
 {
     const aiteri_gpu_row *a = &aiteri_gpu_rows_table[i], *b = &aiteri_gpu_rows_table[j];
     if (d->driver->kind == AITER_DEVICE_HIP) return 1;
-    return (b->archs & d->arch_bit) && strcmp(a->unit, b->unit) == 0;
+    return (b->archs & d->arch_bits) && strcmp(a->unit, b->unit) == 0;
 }
 
 /* The row under which the module of row i is kept. */
@@ -12183,7 +12199,7 @@ static aiteri_gpu_want aiteri_gpu_want_of(const aiteri_gpu *g, const aiteri_prob
     aiteri_gpu_want w;
     memset(&w, 0, sizeof w);
     w.op = op;
-    w.arch = g->device->arch_bit;
+    w.arch = g->device->arch_bits;
     w.q = p->q.dtype;
     w.kv = p->k.dtype;
     w.out = p->out.dtype;
@@ -12560,7 +12576,7 @@ static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
     int32_t row;
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_reshape_and_cache;
-    want.arch = c->gpu->device->arch_bit;
+    want.arch = c->gpu->device->arch_bits;
     want.source = AITERI_GPU_SOURCE_paged;
     want.q = a->k.dtype;
     want.kv = a->k_cache.dtype;
@@ -12670,7 +12686,7 @@ static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
     int32_t row;
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_merge_attn_states;
-    want.arch = c->gpu->device->arch_bit;
+    want.arch = c->gpu->device->arch_bits;
     want.source = AITERI_GPU_SOURCE_dense;
     want.q = a->out_a.dtype;
     want.kv = a->out_b.dtype;

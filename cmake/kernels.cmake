@@ -9,7 +9,7 @@ if(NOT AITER_ATTN_GPU_KERNELS)
   return()
 endif()
 set(AITER_ATTN_GPU_COMPILER "" CACHE STRING "zig, clang or amdclang by name or path; empty: search")
-set(AITER_ATTN_GPU_CHIPS gfx90a gfx942 gfx950 sm_80 CACHE STRING "what kernels are compiled for")
+set(AITER_ATTN_GPU_CHIPS gfx90a gfx942 gfx950 sm_80 sm_90a CACHE STRING "what kernels are compiled for")
 if(CMAKE_CROSSCOMPILING)
   message(FATAL_ERROR "AITER_ATTN_GPU_KERNELS: kernels do not depend on the machine; build them "
                       "natively or with `zig build gpu`, and load them from a path")
@@ -126,7 +126,11 @@ function(aiter_attn_gpu_assembly source chip output)
     set(target -x hip --offload-arch=${chip} --offload-device-only -nogpuinc -nogpulib
         -mcode-object-version=5 -cuid=${name}) # without it a symbol's name depends on paths
   else()
-    set(target -x cuda --cuda-device-only --cuda-gpu-arch=${chip} --cuda-feature=+ptx70
+    set(ptx ptx80) # what the chip needs, no later: the driver must know it
+    if(chip STREQUAL "sm_80")
+      set(ptx ptx70)
+    endif()
+    set(target -x cuda --cuda-device-only --cuda-gpu-arch=${chip} --cuda-feature=+${ptx}
         --cuda-path=/nonexistent -nocudainc -nocudalib)
   endif()
   add_custom_command(OUTPUT "${output}"
@@ -167,9 +171,13 @@ foreach(chip IN LISTS gpu_chips)
     if(chip MATCHES "^gfx")
       list(APPEND parts "${part}")
     else()
-      set(file "${gpu_dir}/aiter_${unit}.ptx")
+      set(name "aiter_${unit}_${chip}.ptx")
+      if(chip STREQUAL "sm_80") # and up
+        set(name "aiter_${unit}.ptx")
+      endif()
+      set(file "${gpu_dir}/${name}")
       add_custom_command(OUTPUT "${file}" COMMAND aiter_attn_kernel_files stamp "${part}" "${file}"
-        DEPENDS aiter_attn_kernel_files "${part}" COMMENT "aiter_${unit}.ptx" VERBATIM)
+        DEPENDS aiter_attn_kernel_files "${part}" COMMENT "${name}" VERBATIM)
       list(APPEND gpu_files "${file}")
     endif()
   endforeach()

@@ -1,2 +1,2 @@
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
-#define AITERI_GPU_ABI_HASH 0xb472a640fed4a923ull
+#define AITERI_GPU_ABI_HASH 0x987639e20ea48f06ull

@@ -7,6 +7,8 @@ const LazyPath = std.Build.LazyPath;
 /// Rows of instances.def that are compiled together: kernels/<op>.hip for one chip.
 const Unit = struct { op: []const u8, name: []const u8, rows: []const u8 };
 
+const all_chips = "gfx90a,gfx942,gfx950,sm_80,sm_90a";
+
 pub const Kernels = struct {
     b: *std.Build,
     chips: []const u8,
@@ -24,8 +26,7 @@ pub const Kernels = struct {
         renew.addArg("kernels");
         renew.has_side_effects = true;
         kernel_files.step.dependOn(&renew.step);
-        const chips = b.option([]const u8, "gpu-chips", "default: gfx90a,gfx942,gfx950,sm_80") orelse
-            "gfx90a,gfx942,gfx950,sm_80";
+        const chips = b.option([]const u8, "gpu-chips", "default: " ++ all_chips) orelse all_chips;
         self.* = .{ .b = b, .chips = chips, .kernel_files = kernel_files, .files = b.addWriteFiles() };
         var it = std.mem.tokenizeScalar(u8, chips, ',');
         while (it.next()) |chip| if (isAmd(chip)) self.addCodeObject(chip) else self.addModules(chip);
@@ -81,7 +82,7 @@ pub const Kernels = struct {
     fn addModules(self: *Kernels, chip: []const u8) void {
         const b = self.b;
         for (unitsOf(b, chip)) |unit| {
-            const name = b.fmt("aiter_{s}", .{unit.name});
+            const name = if (forLater(chip)) b.fmt("aiter_{s}", .{unit.name}) else b.fmt("aiter_{s}_{s}", .{ unit.name, chip });
             const stamp = b.addRunArtifact(self.kernel_files);
             stamp.addArg("stamp");
             stamp.addFileArg(self.assembly(chip, unit));
@@ -99,9 +100,11 @@ pub const Kernels = struct {
             "--offload-device-only",   "-nogpuinc",                      "-nogpulib",
             "-mcode-object-version=5", b.fmt("-cuid={s}", .{unit.name}),
         } else &.{
-            "-x",                       "cuda",                  b.fmt("--cuda-gpu-arch={s}", .{chip}),
-            "--cuda-device-only",       "-nocudainc",            "-nocudalib",
-            "--cuda-path=/nonexistent", "--cuda-feature=+ptx70",
+            "-x",                       "cuda",                                                                   b.fmt("--cuda-gpu-arch={s}", .{chip}),
+            "--cuda-device-only",       "-nocudainc",                                                             "-nocudalib",
+            "--cuda-path=/nonexistent",
+            // What the chip needs, no later: the driver must know it.
+            if (forLater(chip)) "--cuda-feature=+ptx70" else "--cuda-feature=+ptx80",
         });
         compile.addArgs(&.{ "-std=c++17", "-O3", "-Wall", "-Wextra", "-Werror", "-I" });
         compile.addDirectoryArg(b.path("kernels"));
@@ -118,6 +121,11 @@ pub const Kernels = struct {
 
 fn isAmd(chip: []const u8) bool {
     return std.mem.startsWith(u8, chip, "gfx");
+}
+
+/// PTX that runs on later chips, too.
+fn forLater(chip: []const u8) bool {
+    return std.mem.eql(u8, chip, "sm_80");
 }
 
 /// CDNA is all AMD chips; any other name of a row is a chip's own, in capitals, without `_`.

@@ -307,7 +307,7 @@ static void code_objects(aiter_device device)
     refused(&a, ctx, AITER_NO_KERNEL, folder, "cannot be opened");
     snprintf(path, sizeof path, "%s/%s", folder,
              device == AITER_DEVICE_HIP ? "aiter_gfx942.co"
-                                        : "aiter_flash_fwd_bf16_bf16_128_128.ptx");
+                                        : "aiter_flash_fwd_bf16_bf16_128_128_sm_90a.ptx");
     FILE *file = fopen(path, "wb");
     if (file) fclose(file);
     refused(&a, ctx, AITER_NO_KERNEL, folder, "cannot be read");
@@ -323,9 +323,29 @@ static void code_objects(aiter_device device)
     rmdir(folder);
 }
 
+/* A kernel that was made for the chip comes before one for many. */
+static void chip_of_kernel(void)
+{
+    for (int major = 8; major <= 10; major++) {
+        aiter_context *ctx = NULL;
+        const aiter_flash_attn_fwd_args a = dense(1, 4, 4, 4, 4, 128);
+        const char *const want = major == 9 ? "aiter_flash_fwd_bf16_bf16_128_128_sm_90a.ptx"
+                                            : "aiter_flash_fwd_bf16_bf16_128_128.ptx";
+        fake_reset();
+        fake.major = major;
+        const aiter_context_desc d = fake_desc(AITER_DEVICE_CUDA);
+        CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
+        CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+        CHECK(strcmp(fake.module[fake.modules - 1].file, want) == 0, "sm_%d0 takes %s", major,
+              fake.module[fake.modules - 1].file);
+        close_context(ctx);
+    }
+}
+
 int main(void)
 {
     test_begin("gpu_launch", 1);
+    chip_of_kernel();
     for (int i = AITER_DEVICE_HIP; i <= AITER_DEVICE_CUDA; i++) {
         const aiter_device device = (aiter_device)i;
         dense_flash(device);

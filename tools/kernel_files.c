@@ -36,7 +36,7 @@ typedef struct row {
 static const row rows[] = {AITERI_GPU_ROWS(ROW)};
 enum { ROWS = sizeof rows / sizeof rows[0] };
 
-static const char *const chips[] = {"gfx90a", "gfx942", "gfx950", "sm_80"};
+static const char *const chips[] = {"gfx90a", "gfx942", "gfx950", "sm_80", "sm_90a"};
 enum { CHIPS = sizeof chips / sizeof chips[0] };
 
 static int is_amd(const char *chip) { return strncmp(chip, "gfx", 3) == 0; }
@@ -65,13 +65,16 @@ static unsigned argument_bytes(const char *op)
     return 0;
 }
 
-/* The file that has a row's kernel: one code object per AMD chip, one PTX module per unit. */
+/* The file that has a row's kernel: one code object per AMD chip, one PTX module per unit, and what
+ * is not for sm_80 and up says for what. */
 static void file_of(const row *r, const char *chip, char name[256])
 {
     if (is_amd(chip))
         snprintf(name, 256, "aiter_%s.co", chip);
-    else
+    else if (strcmp(chip, "sm_80") == 0)
         snprintf(name, 256, "aiter_%s.ptx", r->unit);
+    else
+        snprintf(name, 256, "aiter_%s_%s.ptx", r->unit, chip);
 }
 
 /* ---- files ---- */

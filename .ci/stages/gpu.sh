@@ -38,7 +38,7 @@ files="$build/aiter_attn_kernel_files"
 job_counted "the assembly of every kernel" "python3 tests/isa/check_metadata.py $files $build/kernels/parts"
 job_counted "its rules, on bad kernels" "python3 tests/isa/test_rules.py"
 job_counted "the clock model, on loops counted by hand" "python3 tests/isa/test_clock.py"
-job "every kernel is in its file" "$files check $build/kernels gfx90a gfx942 gfx950 sm_80"
+job "every kernel is in its file" "$files check $build/kernels gfx90a gfx942 gfx950 sm_80 sm_90a"
 job "a missing kernel is noticed" "mkdir -p $dir/missing && cp $build/kernels/aiter_* $dir/missing &&
     sed -i s/aiteri_combine_any_any_f16/aiteri_conbine_any_any_f16/g $dir/missing/aiter_gfx942.co &&
     ! $files check $dir/missing gfx942"
@@ -47,11 +47,11 @@ job "arguments of another size are noticed" "mkdir -p $dir/size && cp $build/ker
 job_counted "the files inside a program" "cc tests/isa/embedded.c $build/libaiter_attn_kernels.a \
     -o $dir/embedded && $dir/embedded $build/kernels \$(ls $build/kernels/aiter_* | wc -l)"
 run_jobs
-job_counted "gfx950 and PTX, zig build gpu" "$zig build gpu -Dgpu-chips=gfx950,sm_80 -j$jobs &&
+job_counted "gfx950 and PTX, zig build gpu" "$zig build gpu -Dgpu-chips=gfx950,sm_80,sm_90a -j$jobs &&
     cmp zig-out/kernels/aiter_gfx950.co $build/kernels/aiter_gfx950.co && echo 1 passed, 0 failed"
 run_jobs
 job_counted "gfx942, clang 22" "$configure -B $dir/clang -DAITER_ATTN_GPU_COMPILER=clang-22 \
     -DAITER_ATTN_GPU_CHIPS=gfx942 && cmake --build $dir/clang -j$jobs --target gpu && echo 1 passed, 0 failed"
 run_jobs
-"$files" check "$build/kernels" gfx90a gfx942 gfx950 sm_80
+"$files" check "$build/kernels" gfx90a gfx942 gfx950 sm_80 sm_90a
 finish

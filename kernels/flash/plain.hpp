@@ -7,6 +7,8 @@
 /* A file of these defines AITERI_FLASH_plain(F, T, dq, dv, threads, rows, keys), statements that
  * make F the implementation and run it on the kernel's parameter a. */
 #if defined(AITERI_TILE_HOST)
+#elif defined(__CUDA_ARCH_FEAT_SM90_ALL)
+#include "plain_sm90a.hpp"
 #elif defined(__NVPTX__)
 #include "plain_nvidia.hpp"
 #elif defined(__gfx950__)

@@ -51,7 +51,7 @@ static aiteri_gpu_want aiteri_gpu_want_of(const aiteri_gpu *g, const aiteri_prob
     aiteri_gpu_want w;
     memset(&w, 0, sizeof w);
     w.op = op;
-    w.arch = g->device->arch_bit;
+    w.arch = g->device->arch_bits;
     w.q = p->q.dtype;
     w.kv = p->k.dtype;
     w.out = p->out.dtype;

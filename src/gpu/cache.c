@@ -44,7 +44,7 @@ static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
     int32_t row;
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_reshape_and_cache;
-    want.arch = c->gpu->device->arch_bit;
+    want.arch = c->gpu->device->arch_bits;
     want.source = AITERI_GPU_SOURCE_paged;
     want.q = a->k.dtype;
     want.kv = a->k_cache.dtype;

@@ -34,7 +34,7 @@ static int aiteri_gpu_rows_share(const aiteri_device *d, int32_t i, int32_t j)
 {
     const aiteri_gpu_row *a = &aiteri_gpu_rows_table[i], *b = &aiteri_gpu_rows_table[j];
     if (d->driver->kind == AITER_DEVICE_HIP) return 1;
-    return (b->archs & d->arch_bit) && strcmp(a->unit, b->unit) == 0;
+    return (b->archs & d->arch_bits) && strcmp(a->unit, b->unit) == 0;
 }
 
 /* The row under which the module of row i is kept. */

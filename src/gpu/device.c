@@ -15,7 +15,7 @@ typedef struct aiteri_device {
     aiteri_gpu_ordinal ordinal; /* HIP's device id, CUDA's CUdevice */
     aiteri_gpu_native native;   /* CUDA: the context; HIP: NULL */
     int retained;               /* the primary context is ours to release */
-    int32_t arch_bit, compute_units, dies;
+    int32_t arch_bits, compute_units, dies;
     char arch[AITERI_GPU_ARCH_BYTES], name[AITERI_GPU_NAME_BYTES], path[AITERI_GPU_PATH_BYTES];
     /* The first row of a file holds its module. Functions are addresses, 0 until loaded, read
      * without the lock. */
@@ -117,7 +117,8 @@ static void aiteri_device_find_arch(aiteri_device *d)
     const int minor = aiteri_device_attribute(d, AITERI_ATTRIBUTE_MINOR, 0);
     if (d->driver->kind == AITER_DEVICE_CUDA) {
         snprintf(d->arch, sizeof d->arch, "sm_%d%d", major, minor);
-        d->arch_bit = major >= 8 ? AITERI_GPU_ARCH_SM80 : 0;
+        d->arch_bits = major >= 8 ? AITERI_GPU_ARCH_SM80 : 0;
+        if (major == 9 && minor == 0) d->arch_bits |= AITERI_GPU_ARCH_SM90A;
         return;
     }
     if (!aiteri_arch_of_properties(d, d->driver->hip_properties_6, 1160) &&
@@ -127,15 +128,16 @@ static void aiteri_device_find_arch(aiteri_device *d)
                  : major == 9 && minor == 5 ? "0"
                                             : "x");
     for (size_t i = 0; i < sizeof aiteri_arch_names / sizeof aiteri_arch_names[0]; i++)
-        if (strcmp(d->arch, aiteri_arch_names[i].name) == 0) d->arch_bit = aiteri_arch_names[i].bit;
+        if (strcmp(d->arch, aiteri_arch_names[i].name) == 0)
+            d->arch_bits = aiteri_arch_names[i].bit;
 }
 
 /* Dies that share nothing but memory; workgroups go round them in turn. */
 static int32_t aiteri_device_dies(const aiteri_device *d)
 {
-    const int32_t per_die = d->arch_bit == AITERI_GPU_ARCH_GFX942   ? 38
-                            : d->arch_bit == AITERI_GPU_ARCH_GFX950 ? 32
-                                                                    : d->compute_units;
+    const int32_t per_die = d->arch_bits == AITERI_GPU_ARCH_GFX942   ? 38
+                            : d->arch_bits == AITERI_GPU_ARCH_GFX950 ? 32
+                                                                     : d->compute_units;
     const int32_t guess = (int32_t)aiteri_clamp(d->compute_units / aiteri_max(1, per_die), 1, 8);
     return aiteri_device_attribute(d, AITERI_ATTRIBUTE_DIES, guess);
 }
@@ -146,7 +148,7 @@ static aiter_status aiteri_device_describe(aiteri_device *d, int32_t index)
     AITERI_GPU_TRY(NULL, d->driver, op, device_name, (d->name, (int)sizeof d->name, d->ordinal));
     d->name[sizeof d->name - 1] = 0;
     aiteri_device_find_arch(d);
-    if (d->arch_bit == 0)
+    if (d->arch_bits == 0)
         return aiteri_fail(NULL, AITER_NO_KERNEL, "%s: device %d (%s) is %s, expected %s", op,
                            (int)index, d->name, d->arch,
                            d->driver->kind == AITER_DEVICE_HIP ? "gfx90a, gfx942 or gfx950"

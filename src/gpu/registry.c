@@ -6,6 +6,14 @@
 #include "../base/dtype.c"
 #include "../../kernels/instances.def"
 
+/* What follows the unit in the name of a file: PTX of one chip alone says which. */
+#define AITERI_GPU_FILE_CDNA   ""
+#define AITERI_GPU_FILE_GFX90A ""
+#define AITERI_GPU_FILE_GFX942 ""
+#define AITERI_GPU_FILE_GFX950 ""
+#define AITERI_GPU_FILE_SM80   ""
+#define AITERI_GPU_FILE_SM90A  "_sm_90a"
+
 /* The words of instances.def as numbers. */
 enum {
     AITERI_GPU_OP_flash_fwd,
@@ -20,6 +28,7 @@ enum {
     AITERI_GPU_ARCH_GFX950 = 4,
     AITERI_GPU_ARCH_CDNA = 7,
     AITERI_GPU_ARCH_SM80 = 8,
+    AITERI_GPU_ARCH_SM90A = 16,
 
     AITERI_GPU_TYPE_any = AITER_DTYPE_UNSET,
     AITERI_GPU_TYPE_f32 = AITER_F32,
@@ -45,7 +54,7 @@ typedef struct aiteri_gpu_row {
 #define AITERI_GPU_ROW(op, arch, q, kv, out, dq, dv, layout, scales, kind, source, threads, rows, \
                        keys, lds, waves)                                                          \
     {"aiteri_" #op "_" #q "_" #kv "_" #out "_" #dq "_" #dv "_" #kind,                             \
-     #op "_" #q "_" #kv "_" #dq "_" #dv,                                                          \
+     #op "_" #q "_" #kv "_" #dq "_" #dv AITERI_GPU_FILE_##arch,                                   \
      #op,                                                                                         \
      AITERI_GPU_OP_##op,                                                                          \
      AITERI_GPU_ARCH_##arch,                                                                      \
@@ -70,7 +79,7 @@ enum {
 
 /* What a call needs of a kernel. */
 typedef struct aiteri_gpu_want {
-    int32_t op, arch; /* arch: one bit */
+    int32_t op, arch; /* arch: bits; PTX for sm_80 runs on later chips, too */
     int32_t q, kv, out, dq, dv;
     int32_t scales, general, source;
 } aiteri_gpu_want;
@@ -91,7 +100,7 @@ static int aiteri_gpu_row_serves(const aiteri_gpu_row *r, const aiteri_gpu_want 
            (!r->source || r->source == w->source);
 }
 
-/* Smaller heads first, then the plainer kernel, then the one made for this chip alone. */
+/* Smaller heads first, then the plainer kernel, then the one made for fewer chips. */
 static int aiteri_gpu_row_is_better(const aiteri_gpu_row *a, const aiteri_gpu_row *b)
 {
     const int32_t size_a = a->dq + a->dv, size_b = b->dq + b->dv;
@@ -99,7 +108,8 @@ static int aiteri_gpu_row_is_better(const aiteri_gpu_row *a, const aiteri_gpu_ro
     if (a->general != b->general) return a->general < b->general;
     if (a->source != b->source) return a->source > b->source;
     if (a->scales != b->scales) return a->scales < b->scales;
-    return (a->archs & (a->archs - 1)) == 0 && (b->archs & (b->archs - 1)) != 0;
+    const int one_a = (a->archs & (a->archs - 1)) == 0, one_b = (b->archs & (b->archs - 1)) == 0;
+    return one_a != one_b ? one_a : one_a && a->archs > b->archs; /* SM90A before SM80 */
 }
 
 /* The best row for a call; -1: none. */

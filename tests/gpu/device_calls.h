@@ -64,17 +64,20 @@ static inline const fake_launch_record *last_launch(int back)
 
 static inline const aiteri_gpu_row *row_of(const fake_launch_record *r, int arch)
 {
-    for (int i = 0; i < AITERI_GPU_ROW_COUNT; i++)
-        if (strcmp(aiteri_gpu_rows_table[i].symbol, r->symbol) == 0 &&
-            (aiteri_gpu_rows_table[i].archs & arch))
-            return &aiteri_gpu_rows_table[i];
-    CHECK(0, "no row %s", r->symbol);
-    return &aiteri_gpu_rows_table[0];
+    const aiteri_gpu_row *best = NULL;
+    for (int i = 0; i < AITERI_GPU_ROW_COUNT; i++) {
+        const aiteri_gpu_row *row = &aiteri_gpu_rows_table[i];
+        if (strcmp(row->symbol, r->symbol) != 0 || !(row->archs & arch)) continue;
+        if (!best || aiteri_gpu_row_is_better(row, best)) best = row;
+    }
+    CHECK(best, "no row %s", r->symbol);
+    return best ? best : &aiteri_gpu_rows_table[0];
 }
 
 static inline int arch_of(aiter_device device)
 {
-    return device == AITER_DEVICE_HIP ? AITERI_GPU_ARCH_GFX942 : AITERI_GPU_ARCH_SM80;
+    return device == AITER_DEVICE_HIP ? AITERI_GPU_ARCH_GFX942
+                                      : AITERI_GPU_ARCH_SM80 | AITERI_GPU_ARCH_SM90A;
 }
 
 static inline void check_geometry(const fake_launch_record *r, aiter_device device, int64_t groups)

@@ -25,6 +25,7 @@ typedef struct instance {
                  keys, lds)
 /* A symbol has one geometry on all chips of AMD. */
 #define PROBE_SM80(symbol, threads, rows, keys, lds) {symbol, 0, threads, rows, keys, lds},
+#define PROBE_SM90A(symbol, ...)                     /* has the name of a row of SM80 */
 #define PROBE_CDNA(symbol, threads, rows, keys, lds) {symbol, 1, threads, rows, keys, lds},
 #define PROBE_GFX90A                                 PROBE_CDNA
 #define PROBE_GFX942                                 PROBE_CDNA
