@@ -37,7 +37,8 @@ static const shape sweep_shapes[] = {
     {1, 8192, 16, 16, 0},  {1, 2048, 16, 16, 0}, {1, 4096, 16, 16, 0}, {1, 2048, 8, 8, 0},
     {1, 4096, 8, 8, 0},    {1, 8192, 8, 8, 0},   {32, 8192, 8, 8, 0}};
 /* For an emulator: a group, rows and keys beside a tile's edge. */
-static const shape small_shapes[] = {{2, 65, 4, 2, 0}, {1, 200, 3, 1, 0}, {1, 129, 2, 2, 0}};
+static const shape small_shapes[] = {
+    {2, 65, 4, 2, 0}, {1, 200, 3, 1, 0}, {1, 129, 2, 2, 0}, {1, 520, 2, 1, 0}};
 
 typedef struct backend {
     const char *name;
@@ -302,7 +303,7 @@ static int usage(void)
           "       [--shape B,S,H,HK[,D] | --small] [--dim D] [--samples N] [--cpu-gflop N]\n"
           "  --backends   must be there; without it, those that the machine has\n"
           "  --kernels    the folder of the GPU code objects\n"
-          "  --shape      one shape in place of the 27; --small: three for an emulator\n"
+          "  --shape      one shape in place of the 27; --small: four for an emulator\n"
           "  --dim        head size of the 27, default 128\n"
           "  --samples    0: no times; default 11\n"
           "  --cpu-gflop  larger calls are left out on the CPU; default 40\n",
