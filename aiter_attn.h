@@ -12214,14 +12214,15 @@ static aiteri_gpu_want aiteri_gpu_want_of(const aiteri_gpu *g, const aiteri_prob
 }
 
 /* Rows of a few tokens over pages decode, and any number over pages that only decoding can read;
- * all else, and what has no decode kernel, is flash. */
+ * all else, what has a bias, and what has no decode kernel, is flash. */
 static aiter_status aiteri_gpu_choose(const aiteri_gpu_call *c, const aiteri_problem *p,
                                       aiteri_gpu_shape *s)
 {
     const int64_t packed = (int64_t)p->group * p->max_seqlen_q;
     memset(s, 0, sizeof *s);
     s->row = -1;
-    if (p->block_table && (packed <= AITERI_GPU_DECODE_ROWS || p->k.dtype != p->q.dtype)) {
+    if (p->block_table && !p->bias.data &&
+        (packed <= AITERI_GPU_DECODE_ROWS || p->k.dtype != p->q.dtype)) {
         const aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_paged_decode);
         s->row = aiteri_gpu_row_of(c->gpu, &want);
         s->decode = s->row >= 0;
