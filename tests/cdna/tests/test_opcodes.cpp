@@ -1,6 +1,6 @@
 /* test_opcodes.cpp -- every opcode against a formula, on both chips, under several inputs; and the
  * count of opcodes in the kernels of CDNA_CODE_OBJECTS (files, separated by colons): one without a
- * case fails. */
+ * case fails. CDNA_OPCODES names a file for them, one a line, "tested" behind those with a case. */
 #include <algorithm>
 
 #include "opcodes_convert.h"
@@ -161,10 +161,15 @@ void count_kernels(const std::string &paths, const std::set<std::string> &tested
         }
     }
     size_t both = 0;
+    const char *list = getenv("CDNA_OPCODES");
+    FILE *out = list ? fopen(list, "w") : nullptr;
     for (const std::string &opcode : decoded) {
-        check(tested.count(opcode), opcode + " is in a kernel and has no case");
-        both += tested.count(opcode);
+        const bool known = tested.count(opcode);
+        check(known, opcode + " is in a kernel and has no case");
+        if (out) fprintf(out, "%s%s\n", opcode.c_str(), known ? " tested" : "");
+        both += known;
     }
+    if (out) fclose(out);
     printf("opcodes in the kernels: %zu decoded, %zu of them tested; %zu cases in all\n",
            decoded.size(), both, tested.size());
 }

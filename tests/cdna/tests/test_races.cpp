@@ -73,6 +73,41 @@ std::vector<Trial> lds_trials()
     };
 }
 
+/* A barrier counts the waves that arrive, at whichever s_barrier. The second wave's buffer is the
+ * first one's: they take turns, half a phase apart, if the second passes one barrier more. */
+std::string turns(bool apart)
+{
+    const std::string use = "ds_write_b32 v1, v0\ns_waitcnt lgkmcnt(0)\nds_read_b32 v3, v1\n"
+                            "s_waitcnt lgkmcnt(0)\n",
+                      phase = use + "s_barrier\n", pause = "s_barrier\n";
+    return "v_and_b32 v1, 63, v0\nv_lshlrev_b32 v1, 2, v1\nv_readfirstlane_b32 s4, v0\n"
+           "s_cmp_eq_u32 s4, 0\ns_cbranch_scc1 1f\n" +
+           (apart ? pause : "") + phase + pause + phase + "s_endpgm\n1:\n" + phase + pause + phase +
+           pause;
+}
+
+std::vector<Trial> barrier_trials()
+{
+    const std::string split = "v_lshlrev_b32 v1, 2, v0\nv_sub_u32 v2, 127, v0\n"
+                              "v_lshlrev_b32 v2, 2, v2\nv_readfirstlane_b32 s4, v0\n"
+                              "s_cmp_eq_u32 s4, 0\ns_cbranch_scc1 1f\n";
+    const std::string read = "ds_read_b32 v3, v2\ns_waitcnt lgkmcnt(0)\n",
+                      write = "ds_write_b32 v1, v0\ns_waitcnt lgkmcnt(0)\n", meet = "s_barrier\n";
+    return {
+        {"two barriers meet", both, 128, split + meet + read + "s_endpgm\n1:\n" + write + meet, ""},
+        {"two barriers meet, read before", both, 128,
+         split + read + meet + "s_endpgm\n1:\n" + write + meet, "LDS race"},
+        {"two barriers meet, written behind", both, 128,
+         split + meet + read + "s_endpgm\n1:\n" + meet + write, "LDS race"},
+        {"one barrier more on the way", both, 128,
+         split + meet + meet + read + "s_endpgm\n1:\n" + meet + write + meet, ""},
+        {"half a phase apart", both, 128, turns(true), ""},
+        {"in step on one buffer", both, 128, turns(false), "LDS race"},
+        {"a wave that has ended is not waited for", both, 256,
+         split + meet + meet + meet + "s_endpgm\n1:\n" + meet + "s_endpgm\n", ""},
+    };
+}
+
 std::vector<Trial> wait_trials()
 {
     const std::string index = "v_lshlrev_b32 v1, 2, v0\n",
@@ -258,6 +293,7 @@ int main()
 {
     for (const char *chip : {"gfx942", "gfx950"}) {
         run_trials(chip, lds_trials());
+        run_trials(chip, barrier_trials());
         run_trials(chip, wait_trials());
         run_trials(chip, matrix_trials());
         run_trials(chip, bounds_trials());
