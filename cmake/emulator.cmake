@@ -62,10 +62,10 @@ foreach(source IN LISTS cdna_test_sources)
                        FAIL_REGULAR_EXPRESSION "(^|\n)0 passed" TIMEOUT 900)
 endforeach()
 
-# ---- the kernels on it: the CPU's cases; memory past 2^33 bytes; graphs ----
+# ---- the library on it: the CPU's cases; memory past 2^33 bytes; graphs; a failing driver ----
 
 add_custom_target(cdna_programs)
-foreach(name run_attention run_large run_graph)
+foreach(name run_attention run_large run_graph run_failures)
   aiter_attn_program(${name} "${PROJECT_SOURCE_DIR}/tests/gpu/${name}.c" "${header}")
   add_dependencies(${name} cdna_hip aiter_attn_gpu)
   add_dependencies(cdna_programs ${name})
@@ -75,3 +75,10 @@ foreach(name run_attention run_large run_graph)
       "CDNA_CHIP=${chip};AITER_ATTN_HIP_LIBRARY=$<TARGET_FILE:cdna_hip>")
   endforeach()
 endforeach()
+
+# ---- and without any device: there is no such library ----
+
+aiter_attn_program(run_no_device "${PROJECT_SOURCE_DIR}/tests/gpu/run_no_device.c" "${header}")
+add_dependencies(cdna_programs run_no_device)
+add_test(NAME run_no_device COMMAND run_no_device hip "cannot be loaded")
+set_tests_properties(run_no_device PROPERTIES ENVIRONMENT AITER_ATTN_HIP_LIBRARY=libamdhip64.so.0)

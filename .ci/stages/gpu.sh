@@ -4,6 +4,7 @@
 . .ci/lib.sh
 need cc=gcc c++=g++ cmake=cmake make=make clang-22=clang-22 ld.lld-22=lld-22 llvm-objdump-22=llvm-22
 need_zig
+[ -e /usr/include/hip/hip_runtime_api.h ] || install_packages libamdhip64-dev # HIP 5.2 and its header
 build=$PWD/$dir/build
 configure="cmake -S . -DAITER_ATTN_GPU_KERNELS=ON -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=Release"
 job_counted "all kernels, Zig by CMake" \
@@ -25,6 +26,14 @@ for chip in gfx942 gfx950; do
         done
     done
 done
+job_counted "every driver call fails, emulated" "AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so \
+    $build/run_failures hip $build/kernels"
+job_counted "no HIP library" "AITER_ATTN_HIP_LIBRARY=libamdhip64.so.0 $build/run_no_device hip 'cannot be loaded'"
+job_counted "no CUDA library" "AITER_ATTN_CUDA_LIBRARY=libcuda.so.0 $build/run_no_device cuda 'cannot be loaded'"
+job_counted "Debian's HIP, no GPU" "AITER_ATTN_HIP_LIBRARY=libamdhip64.so.5 $build/run_no_device hip hipInit"
+job_counted "the driver's table, AMD's header" "cc -std=c11 -O1 -I. -Itests tests/test_gpu_driver.c \
+    -DAITER_TEST_HEADER='\"aiter_attn.h\"' -o $dir/gpu_driver -lm -lpthread -ldl && $dir/gpu_driver |
+    tee $dir/driver && grep -q 'against HIP' $dir/driver"
 job "examples/gpu_attention.c, emulated" "cc -std=c99 -O2 examples/gpu_attention.c -o $dir/gpu_attention -lm \
     -lpthread -ldl && AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so $dir/gpu_attention hip $build/kernels |
     tee $dir/example && grep -q '^on CDNA emulator' $dir/example"
