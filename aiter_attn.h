@@ -9531,6 +9531,7 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
 #define AITERI_GPU_ROWS(ROW) \
     ROW(flash_fwd, GFX942, bf16, bf16, bf16, 64, 64, nhd, none, general, any, 256, 128, 64, 16384, 1) \
     ROW(flash_fwd, GFX950, bf16, bf16, bf16, 64, 64, nhd, none, general, any, 256, 128, 64, 16384, 1) \
+    ROW(flash_fwd, GFX942, bf16, bf16, bf16, 64, 64, nhd, none, plain, dense, 512, 256, 128, 65536, 2) \
     ROW(flash_fwd, SM80, bf16, bf16, bf16, 64, 64, nhd, none, general, any, 128, 64, 64, 16384, 0) \
     ROW(flash_fwd, CDNA, bf16, bf16, bf16, 128, 128, nhd, none, general, any, 256, 128, 64, 32768, 1) \
     ROW(flash_fwd, GFX942, bf16, bf16, bf16, 128, 128, nhd, none, plain, dense, 512, 256, 64, 65536, 2) \
@@ -9543,6 +9544,7 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(flash_fwd, SM80, bf16, bf16, bf16, 256, 256, nhd, none, general, any, 128, 64, 32, 32768, 0) \
     ROW(flash_fwd, GFX942, f16, f16, f16, 64, 64, nhd, none, general, any, 256, 128, 64, 16384, 1) \
     ROW(flash_fwd, GFX950, f16, f16, f16, 64, 64, nhd, none, general, any, 256, 128, 64, 16384, 1) \
+    ROW(flash_fwd, GFX942, f16, f16, f16, 64, 64, nhd, none, plain, dense, 512, 256, 128, 65536, 2) \
     ROW(flash_fwd, SM80, f16, f16, f16, 64, 64, nhd, none, general, any, 128, 64, 64, 16384, 0) \
     ROW(flash_fwd, CDNA, f16, f16, f16, 128, 128, nhd, none, general, any, 256, 128, 64, 32768, 1) \
     ROW(flash_fwd, GFX942, f16, f16, f16, 128, 128, nhd, none, plain, dense, 512, 256, 64, 65536, 2) \
@@ -10065,7 +10067,7 @@ static void aiteri_device_release(aiteri_device *d)
 
 // >>abi_hash    (kernels/abi_hash.h)
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
-#define AITERI_GPU_ABI_HASH 0x987639e20ea48f06ull
+#define AITERI_GPU_ABI_HASH 0x4767206e7790e8e8ull
 
 enum { AITERI_GPU_FILE_NAME_BYTES = 96 };
 

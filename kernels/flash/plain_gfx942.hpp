@@ -232,6 +232,16 @@ template <class T, int D, int KEYS> struct TwoGroups {
         }
     }
 
+    /* Between two products of the other wave fit one exponential and three other instructions. */
+    AITERI_METHOD static void alternate()
+    {
+#pragma unroll
+        for (int i = 0; i < PAIRS; i++) {
+            __builtin_amdgcn_sched_group_barrier(0x400, 1, 0);
+            __builtin_amdgcn_sched_group_barrier(0x2, 3, 0);
+        }
+    }
+
     /* The other half: scores of a tile to weights; the next K and V to their buffers, and V of the
      * tile, from the other one, on its way. more: a tile after those that it fetches. */
     AITERI_METHOD void soften(int next_buffer, bool more)
@@ -240,11 +250,13 @@ template <class T, int D, int KEYS> struct TwoGroups {
         fetch_k(more);
         rebase();
         weigh(0, PAIRS / 2);
+        alternate();
         settled_barrier();
         store_v(next_buffer, v_piece);
         fetch_v(more);
         read_ahead(next_buffer ^ 1);
         weigh(PAIRS / 2, PAIRS);
+        alternate();
         settled_barrier();
     }
 
