@@ -61,6 +61,7 @@ static struct options {
     int shape_count, samples;
     shape one;
     int64_t dim;
+    const char *type; /* NULL: both */
 } options;
 
 /* One of the problems, and what fp64 says about a few of its rows. */
@@ -300,7 +301,8 @@ static void compare(const shape *s, aiter_dtype type, int causal, FILE *csv)
 static int usage(void)
 {
     fputs("usage: compare_attention [--backends cpu,hip,cuda] [--kernels FOLDER] [--csv FILE]\n"
-          "       [--shape B,S,H,HK[,D] | --small] [--dim D] [--samples N] [--cpu-gflop N]\n"
+          "       [--shape B,S,H,HK[,D] | --small] [--dim D] [--type f16|bf16] [--samples N]\n"
+          "       [--cpu-gflop N]\n"
           "  --backends   must be there; without it, those that the machine has\n"
           "  --kernels    the folder of the GPU code objects\n"
           "  --shape      one shape in place of the 27; --small: four for an emulator\n"
@@ -361,6 +363,8 @@ static int parse(int argc, char **argv)
             options.csv = argv[i];
         else if (strcmp(name, "--dim") == 0)
             options.dim = atoi(argv[i]);
+        else if (strcmp(name, "--type") == 0)
+            options.type = argv[i];
         else if (strcmp(name, "--samples") == 0)
             options.samples = atoi(argv[i]);
         else if (strcmp(name, "--cpu-gflop") == 0)
@@ -420,6 +424,7 @@ static void open_backend(backend *b)
 static void close_backend(backend *b)
 {
     if (!b->ctx) return;
+    must(aiter_context_synchronize(b->ctx));
     for (int t = 0; t < TENSORS; t++)
         must(aiter_memory_free(b->ctx, AITER_MEMORY_DEVICE, b->data[t],
                                (size_t)most_elements(b, t) * 2));
@@ -436,6 +441,7 @@ int main(int argc, char **argv)
     printf("\n");
     print_head(csv);
     for (int type = 0; type < 2; type++) {
+        if (options.type && strcmp(options.type, aiter_dtype_name(types[type])) != 0) continue;
         make_values(types[type]);
         for (int i = 0; i < BACKENDS; i++)
             for (int t = Q; t <= V; t++)

@@ -11,7 +11,7 @@ job_counted "all kernels, Zig by CMake" \
     "$configure -B $build -DAITER_ATTN_GPU_COMPILER=$zig &&
      cmake --build $build -j$jobs --target gpu aiter_attn_kernels && echo 1 passed, 0 failed"
 run_jobs
-job_counted "the emulator" "cmake --build $build -j$jobs --target cdna_tests cdna_programs &&
+job_counted "the emulator" "cmake --build $build -j$jobs --target cdna_tests cdna_programs naive &&
     echo 1 passed, 0 failed"
 run_jobs
 for program in "$build"/cdna_test_*; do
@@ -41,6 +41,12 @@ for chip in gfx942 gfx950; do
     job_counted "bench/compare_attention.c, CPU and $chip" "cc -O2 bench/compare_attention.c -o $dir/compare_$chip \
         -lm -lpthread -ldl && CDNA_CHIP=$chip AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so $dir/compare_$chip \
         --backends cpu,hip --kernels $build/kernels --small --samples 0 --csv $dir/compare_$chip.csv"
+done
+for code in "$build"/kernels/naive/*.co; do
+    chip=$(basename "$code" .co | cut -d_ -f2)
+    job_counted "the naive flash_fwd, emulated $chip" "cc -O2 bench/compare_attention.c -o $dir/naive_$chip \
+        -lm -lpthread -ldl && CDNA_CHIP=$chip AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so $dir/naive_$chip \
+        --backends hip --kernels $build/kernels/naive --small --type bf16 --samples 0"
 done
 run_jobs
 files="$build/aiter_attn_kernel_files"

@@ -27,7 +27,8 @@ The three last columns are about the hot loop, the one with the most matrix work
   conflicts, no caches and no clock limits, and in a general kernel it takes every path that loads or stores (bias, ALiBi, edges).
   Figures of other models are not comparable with it.
 
-No AMD kernel uses scratch memory or spills a register: the build's test fails on it."""
+No AMD kernel uses scratch memory or spills a register: the build's test fails on it. A `naive` one (tests/isa/naive_flash_fwd.hip,
+the target `naive`) is not shipped: it shows what the same tiles give without double buffers and without two groups of waves."""
 AMD_HEAD = ("kernel", "VGPR + AGPR", "SGPR", "LDS bytes", "waves", "in turn %", "overlapped %", "clocks", "busy %")
 PTX_HEAD = ("kernel", "PTX for", "registers", "spilled bytes, stores / loads", "shared bytes")
 
@@ -42,12 +43,12 @@ def short(symbol):
     return symbol.removeprefix("aiteri_")
 
 
-def amd_row(row, kernel):
+def amd_row(row, kernel, name=None):
     accumulators = kernel.number(".agpr_count")
     loop = loop_mix.main_loop(kernel)
     shares = [f"{100 * x:.0f}" for x in loop_mix.shares(kernel, loop)] if loop else ["", ""]
     replay = loop_clock.busy(kernel, loop) if loop else None
-    return (short(row.symbol), f"{kernel.number('.vgpr_count') - accumulators} + {accumulators}",
+    return (name or short(row.symbol), f"{kernel.number('.vgpr_count') - accumulators} + {accumulators}",
             kernel.number(".sgpr_count"), kernel.number(".group_segment_fixed_size"),
             check_metadata.occupancy(kernel), *shares,
             *((f"{replay[0]:.0f}", f"{100 * replay[1]:.0f}") if replay else ("", "")))
@@ -74,14 +75,16 @@ def ptx_rows(program, folder, arch):
 def main():
     program, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     arch = sys.argv[3] if len(sys.argv) > 3 else "sm_90"
-    kernels = check_metadata.read_parts(folder / "parts")
+    kernels, naive = (check_metadata.read_parts(folder / part) for part in ("parts", "naive"))
     print(TITLE)
     rows = list(check_metadata.read_rows(program))
     for chip in dict.fromkeys(row.chip for row in rows):
         built = [row for row in rows if row.chip == chip and (chip, row.symbol) in kernels]
         if built:
             print(f"\n## {chip}\n")
-            table(AMD_HEAD, (amd_row(row, kernels[chip, row.symbol]) for row in built))
+            table(AMD_HEAD, [*(amd_row(row, kernels[chip, row.symbol]) for row in built),
+                             *(amd_row(row, naive[chip, row.symbol], short(row.symbol) + ", naive")
+                               for row in built if (chip, row.symbol) in naive)])
     if shutil.which("ptxas"):
         version = subprocess.run(["ptxas", "--version"], check=True, capture_output=True, text=True).stdout
         print(f"\n## NVIDIA: PTX, compiled for {arch} by ptxas {re.search(r'V([0-9.]+)', version).group(1)}\n")
