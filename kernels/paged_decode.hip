@@ -324,14 +324,17 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
     /* Sums are rescaled when a maximum has grown by more than 2^8, so weights stay below 256. */
     AITERI_METHOD void softmax(typename F::Lane &s, Local<const float> v_scale)
     {
-        float most = s.x[0], scale_now = scale_top;
+        float most = s.x[0], scale_now = scale_top, scale[EACH] = {};
 #pragma unroll
         for (int e = 1; e < EACH; e++) most = larger(most, s.x[e]);
         most = M::row_max(most);
         if constexpr (__is_same(KV, i8)) {
             float x = 0.0f;
 #pragma unroll
-            for (int e = 0; e < EACH; e++) x = larger(x, __builtin_fabsf(v_scale[e]));
+            for (int e = 0; e < EACH; e++) { /* nobody wrote the scale of a hidden key */
+                scale[e] = is_minus_infinity(s.x[e]) ? 0.0f : v_scale[e];
+                x = larger(x, __builtin_fabsf(scale[e]));
+            }
             scale_now = larger(scale_top, M::row_max(x));
         }
         if (any_lane((most > top + 8.0f) | (scale_now > scale_top))) {
@@ -349,7 +352,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         for (int e = 0; e < EACH; e++) {
             s.x[e] = exp2(s.x[e] - base);
             sum += s.x[e];
-            if constexpr (__is_same(KV, i8)) s.x[e] *= v_scale[e] * shrink;
+            if constexpr (__is_same(KV, i8)) s.x[e] *= scale[e] * shrink;
         }
     }
 
