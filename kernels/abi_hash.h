@@ -1,2 +1,2 @@
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
-#define AITERI_GPU_ABI_HASH 0x4767206e7790e8e8ull
+#define AITERI_GPU_ABI_HASH 0xc3cf01e39e2ecbbdull

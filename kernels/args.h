@@ -60,7 +60,8 @@ typedef struct aiteri_gpu_score {
  * s writes its unnormalised output row and {maximum, sum} (natural logarithm units) to o [(s*rows +
  * r)*dim_v + d], ml [(s*rows + r)*2], r = (b*heads_q + h)*max_seqlen_q + t and `combine` merges
  * splits 0 .. ceil(seqlen_k / split_keys) - 1 in that order. Splits past the sequence's keys write
- * nothing. */
+ * nothing. The maximum of a plain kernel may be too low by log 256: it is what sum and o are
+ * relative to. */
 typedef struct aiteri_gpu_split {
     uint64_t o, ml;
     int64_t rows, split_keys;

@@ -91,9 +91,10 @@ struct PlainNvidia : NvidiaRows<T, D, 2, WholeRows<D>, THREADS, KEYS> {
 #pragma unroll
         for (int r = 0; r < LANE_ROWS; r++) {
             float x = larger(most[r], lane_xor(most[r], 1));
-            x = larger(top[r], larger(x, lane_xor(x, 2)));
-            const float factor = is_minus_infinity(top[r]) ? 1.0f : exp2(top[r] - x);
-            top[r] = x;
+            x = larger(x, lane_xor(x, 2));
+            const float was = top[r];
+            top[r] = x > was + 8.0f ? x : was; /* no row depends on its neighbours */
+            const float ratio = exp2(was - top[r]), factor = is_minus_infinity(was) ? 1.0f : ratio;
             sum[r] *= factor;
             this->shrink(r, factor);
         }

@@ -2,7 +2,10 @@
  * products run on while they compute weights.
  *
  * A step weighs the values of a tile while it scores the keys of the next one; those scores become
- * weights beside the product with the values. K and V are double buffered by cp.async. */
+ * weights beside the product with the values. K and V are double buffered by cp.async. No barrier
+ * joins the groups, they need not be in step: what one computes, the other's products hide. A phase
+ * says that a tile is there (all threads copy a part of it), another that a step of both is done.
+ */
 #ifndef AITERI_FLASH_PLAIN_SM90A_HPP
 #define AITERI_FLASH_PLAIN_SM90A_HPP
 
@@ -12,9 +15,8 @@
 namespace aiteri
 {
 
-/* What threads copied and stored is there for the products of all, and nobody reads the buffers of
- * the last step any more. */
-AITERI_FN void meet_at_step()
+/* What this thread copied and stored is there for the products of all. */
+AITERI_FN void meet_with_copies()
 {
     nvidia_copies_done();
     wgmma_see_shared();
@@ -30,7 +32,8 @@ struct PlainSm90a : NvidiaRows<T, D, 1, HalfRows, THREADS, KEYS> {
         STEPS = Base::STEPS,
         TILE_ROWS = Base::TILE_ROWS,
         TILE_BYTES = Base::TILE_BYTES,
-        LDS_BYTES = Base::Q_BYTES + 4 * TILE_BYTES, /* Q, then K twice, then V twice */
+        PHASES = Base::Q_BYTES + 4 * TILE_BYTES, /* Q, then K twice, then V twice */
+        LDS_BYTES = PHASES + 32,
         ROW_BYTES = HalfRows::STEP,
         GROUP_THREADS = 128,
         GROUP_ROWS = 64
@@ -143,20 +146,47 @@ struct PlainSm90a : NvidiaRows<T, D, 1, HalfRows, THREADS, KEYS> {
         return shared + (uint32_t)(Base::Q_BYTES + n % 2 * TILE_BYTES);
     }
 
+    /* Phases of step n: its values and next keys are there; the steps before it are done. */
+    AITERI_METHOD uint32_t filled(int n) const { return shared + (uint32_t)(PHASES + n % 2 * 8); }
+    AITERI_METHOD uint32_t done(int n) const
+    {
+        return shared + (uint32_t)(PHASES + 16 + n % 2 * 8);
+    }
+    AITERI_METHOD static int parity(int n) { return n / 2 % 2; }
+
+    AITERI_METHOD void await_tiles(int n) const
+    {
+        phase_wait(filled(n), parity(n));
+        wgmma_see_shared();
+    }
+    AITERI_METHOD void tell_done(int n) const
+    {
+        if (this->lane == 0) phase_arrive(done(n));
+    }
+
+    /* Into the buffers of the step before, for the next one. */
+    AITERI_METHOD void start_copies(const TileWalk &tiles, int i)
+    {
+        const int n = i - tiles.first, end = w.s.seqlen_k;
+        phase_wait(done(n), parity(n));
+        if (i + 2 < tiles.end) k.template start<KEYS>(keys(n), (i + 2) * KEYS, end);
+        v.template start<KEYS>(values(n + 1), (i + 1) * KEYS, end);
+        phase_arrive_after_copies(filled(n + 1));
+    }
+
     /* Values of tile i, keys of the next one. MASKED: some row may not see all of either. */
     template <bool MASKED> AITERI_METHOD void step(const TileWalk &tiles, int i, int whole)
     {
-        const int n = i - tiles.first, end = w.s.seqlen_k;
+        const int n = i - tiles.first;
         Scores s;
         float factor[2];
-        meet_at_step();
-        if (i + 2 < tiles.end) k.template start<KEYS>(keys(n), (i + 2) * KEYS, end);
-        v.template start<KEYS>(values(n + 1), (i + 1) * KEYS, end);
+        await_tiles(n);
         if (MASKED && i >= whole) clean_values(tiles, i);
         settle();
         wgmma_fence();
         score((n + 1) % 2, s);
         add_values(n % 2);
+        start_copies(tiles, i);
         wgmma_wait<1>(s.at[0]);
         if (MASKED) this->mask(s, (i + 1) * KEYS);
         weigh(s, factor);
@@ -166,6 +196,7 @@ struct PlainSm90a : NvidiaRows<T, D, 1, HalfRows, THREADS, KEYS> {
         if (sum[0] + sum[1] < 0.0f) wave_fence();
         wgmma_wait<0>(o[0]);
         settle();
+        tell_done(n + 1);
         rescale(factor);
         pack(s);
     }
@@ -183,13 +214,10 @@ struct PlainSm90a : NvidiaRows<T, D, 1, HalfRows, THREADS, KEYS> {
         pack(s);
     }
 
-    AITERI_METHOD void run(Local<u32x4> memory)
+    /* Q and the first keys are there, the first values and the second keys on their way. */
+    AITERI_METHOD void open(const TileWalk &tiles)
     {
-        const TileWalk tiles = flash_walk(a, w, TILE_ROWS, KEYS);
-        shared = (uint32_t)(uint64_t)memory;
-        if (tiles.first >= tiles.end) return;
-        const int end = w.s.seqlen_k, whole = this->limit(w.first) / KEYS,
-                  from = tiles.first * KEYS;
+        const int end = w.s.seqlen_k, from = tiles.first * KEYS;
         const int group = uniform(thread_id() / GROUP_THREADS);
         Copies q = Copies::of(row_address(a.q, w, 0), a.q.stride_token, w.first);
         k = Copies::of(source_address(a.k, w, a.group), a.k.stride_token, from);
@@ -197,6 +225,10 @@ struct PlainSm90a : NvidiaRows<T, D, 1, HalfRows, THREADS, KEYS> {
         q_tile = wgmma_tile(shared + (uint32_t)(group * GROUP_ROWS * ROW_BYTES), 16, 1024);
         k_tile = wgmma_tile(keys(0), 16, 1024);
         v_tile = wgmma_tile(values(0), KEYS * ROW_BYTES, 1024);
+        if (thread_id() < 2) {
+            phase_begin(filled(thread_id()), THREADS);
+            phase_begin(done(thread_id()), THREADS / WAVE);
+        }
         q.template start<TILE_ROWS>(shared, w.first, w.s.seqlen_q);
         k.template start<KEYS>(keys(0), from, end);
         if (a.score.softmax_scale < 0.0f) {
@@ -204,20 +236,33 @@ struct PlainSm90a : NvidiaRows<T, D, 1, HalfRows, THREADS, KEYS> {
             barrier();
             this->negate_queries();
         }
-        meet_at_step();
+        meet_with_copies();
         v.template start<KEYS>(values(0), from, end);
         if (tiles.first + 1 < tiles.end) k.template start<KEYS>(keys(1), from + KEYS, end);
-        begin(from, tiles.first >= whole);
+        phase_arrive_after_copies(filled(0));
+    }
+
+    AITERI_METHOD void run(Local<u32x4> memory)
+    {
+        const TileWalk tiles = flash_walk(a, w, TILE_ROWS, KEYS);
+        const int whole = this->limit(w.first) / KEYS;
+        shared = (uint32_t)(uint64_t)memory;
+        if (tiles.first >= tiles.end) return;
+        open(tiles);
+        begin(tiles.first * KEYS, tiles.first >= whole);
+        tell_done(0);
         int i = tiles.first;
 #pragma clang loop unroll(disable)
         for (; i + 1 < smaller_of(whole, tiles.end); i++) step<false>(tiles, i, whole);
 #pragma clang loop unroll(disable)
         for (; i + 1 < tiles.end; i++) step<true>(tiles, i, whole);
-        meet_at_step();
+        await_tiles(i - tiles.first);
         if (i >= whole) clean_values(tiles, i);
         settle();
         wgmma_fence();
         add_values((i - tiles.first) % 2);
+        phase_wait(done(i - tiles.first),
+                   parity(i - tiles.first)); /* Q is read for the last time */
         wgmma_wait<0>(o[0]);
     }
 };

@@ -1,6 +1,7 @@
 /* wgmma.hpp -- the products of a warpgroup, four warps, on sm_90a: 64 rows by 128 columns, 16 deep,
  * of tiles in shared memory in the 128-byte swizzle. They run on while their warps do other things:
- * between wgmma_fence() and the wait nobody may touch their registers.
+ * between wgmma_fence() and the wait nobody may touch their registers. And phases (mbarrier), by
+ * which warps that are not in step tell each other what is there.
  *
  * A lane's accumulators are those of mma.sync: of each 8 columns two of row lane / 4 of the warp's
  * 16 rows, then two of row lane / 4 + 8. */
@@ -104,6 +105,32 @@ template <class F4> AITERI_FN void wgmma_settle(F4 *x)
 AITERI_FN void wgmma_settle(u32x4 &x)
 {
     asm volatile("" : "+r"(x.x), "+r"(x.y), "+r"(x.z), "+r"(x.w) : : "memory");
+}
+
+/* ---- phases ---- */
+
+/* A phase, 8 bytes of shared memory, ends when `arrivals` have come, and the next one begins. */
+AITERI_FN void phase_begin(uint32_t at, int arrivals)
+{
+    asm volatile("mbarrier.init.shared.b64 [%0], %1;" : : "r"(at), "r"(arrivals) : "memory");
+}
+AITERI_FN void phase_arrive(uint32_t at)
+{
+    asm volatile("mbarrier.arrive.shared.b64 _, [%0];" : : "r"(at) : "memory");
+}
+/* Without waiting: once the copies that this thread started have landed. */
+AITERI_FN void phase_arrive_after_copies(uint32_t at)
+{
+    asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" : : "r"(at) : "memory");
+}
+/* Until the phase of this parity has ended; the first one's is 0. */
+AITERI_FN void phase_wait(uint32_t at, int parity)
+{
+    asm volatile("{ .reg .pred p; again: mbarrier.try_wait.parity.shared.b64 p, [%0], %1; "
+                 "@!p bra again; }"
+                 :
+                 : "r"(at), "r"(parity)
+                 : "memory");
 }
 
 } // namespace aiteri
