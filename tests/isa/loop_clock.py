@@ -218,13 +218,19 @@ class Unit:
         """Clocks of an iteration, all waves on average."""
         now = 0
         while any(len(wave.marks) <= WARM + MEASURED for wave in self.waves):
+            issued, following = False, NEVER
             for wave in sorted(self.waves, key=lambda w: (-w.prio, w.served)):
-                if self.earliest(wave) <= now:
+                if wave.free > now:
+                    following = min(following, wave.free)
+                    continue
+                ready = self.earliest(wave)
+                if ready <= now:
                     self.issue(wave, now)
-            following = min(self.earliest(wave) for wave in self.waves)
+                    issued = True
+                following = min(following, ready)
             if following == NEVER:
                 return None  # a barrier that not all waves reach
-            now = max(now + 4, int(following + 3) // 4 * 4)
+            now = now + 4 if issued else int(following + 3) // 4 * 4
         spans = [(wave.marks[WARM + MEASURED] - wave.marks[WARM]) / MEASURED for wave in self.waves]
         return sum(spans) / len(spans)
 
