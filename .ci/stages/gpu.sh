@@ -1,6 +1,6 @@
 # gpu: the kernels compiled with Zig 0.16 by CMake, for one chip with the other compilers; what the
-# compiler made of them; the library that carries them; the emulator and its own tests; the
-# CPU's test cases on both emulated chips.
+# compiler made of them; the library that carries them; the emulator and its own tests; waits and
+# barriers taken away; the CPU's test cases and the table of what runs on both emulated chips.
 . .ci/lib.sh
 need cc=gcc c++=g++ cmake=cmake make=make clang-22=clang-22 ld.lld-22=lld-22 llvm-objdump-22=llvm-22
 need_zig
@@ -14,17 +14,24 @@ run_jobs
 job_counted "the emulator" "cmake --build $build -j$jobs --target cdna_tests cdna_programs naive &&
     echo 1 passed, 0 failed"
 run_jobs
-for program in "$build"/cdna_test_*; do
-    job_counted "$(basename "$program")" "CDNA_TEST_CODE=$build/cdna \
-        CDNA_CODE_OBJECTS=$build/kernels/aiter_gfx942.co:$build/kernels/aiter_gfx950.co $program"
-done
+emulator="AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so"
+code() { echo "CDNA_CODE_OBJECTS=$(printf ":$build/kernels/aiter_%s.co" "$@" | cut -c2-)"; }
+job_counted "cdna_test_opcodes" "$(code gfx90a gfx942 gfx950) CDNA_OPCODES=$dir/opcodes $build/cdna_test_opcodes"
 for chip in gfx942 gfx950; do
     for seed in 0 1; do
-        emulated="CDNA_CHIP=$chip CDNA_SEED=$seed AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so"
         for program in run_attention run_large run_graph; do
-            job_counted "$program, emulated $chip, seed $seed" "$emulated $build/$program hip $build/kernels"
+            job_counted "$program, emulated $chip, seed $seed" "CDNA_CHIP=$chip CDNA_SEED=$seed $emulator \
+                CDNA_EXECUTED=$dir/executed_${program}_${chip}_$seed $build/$program hip $build/kernels"
         done
     done
+    job_counted "run_cells, emulated $chip" "CDNA_CHIP=$chip CDNA_SEED=2 $emulator \
+        CDNA_EXECUTED=$dir/executed_run_cells_${chip}_2 $build/run_cells hip $build/kernels docs/gpu_cells.md"
+    job_counted "cdna_test_sabotage, $chip" "$(code $chip) $build/cdna_test_sabotage | tee $dir/sabotage_$chip"
+done
+job_counted "run_devices, two emulated devices" "CDNA_DEVICES=2 $emulator $build/run_devices hip $build/kernels"
+for program in hip_face hip_graph hip_prototypes races speed; do
+    job_counted "cdna_test_$program" "CDNA_TEST_CODE=$build/cdna $(code gfx942 gfx950) \
+        $build/cdna_test_$program | tee $dir/cdna_$program"
 done
 job_counted "every driver call fails, emulated" "AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so \
     $build/run_failures hip $build/kernels"
@@ -69,4 +76,8 @@ job_counted "gfx942, clang 22" "$configure -B $dir/clang -DAITER_ATTN_GPU_COMPIL
     -DAITER_ATTN_GPU_CHIPS=gfx942 && cmake --build $dir/clang -j$jobs --target gpu && echo 1 passed, 0 failed"
 run_jobs
 "$files" check "$build/kernels" gfx90a gfx942 gfx950 sm_80 sm_90a
+cat "$dir"/sabotage_* "$dir/cdna_speed" | grep -Ev '^[0-9]+ passed, '
+awk 'FILENAME ~ /executed_/ { ran[$1] = 1; next } { all++; tested += $2 == "tested"; executed += $1 in ran }
+     END { printf "opcodes: %d decoded in the kernels, %d tested, %d executed by the GPU tests\n", all, tested, executed }' \
+    "$dir"/executed_* "$dir/opcodes"
 finish

@@ -83,6 +83,49 @@ static void options(aiter_dtype type)
     }
 }
 
+/* What plain kernels are for, and the same call as a window that hides nothing more, which is a
+ * general kernel's. */
+static void plain(aiter_dtype type)
+{
+    static const int sizes[][2] = {{128, 128}, {64, 64}, {192, 128}};
+    static const int lengths[][2] = {{300, 300}, {70, 400}, {520, 130}, {257, 513}, {1, 330}};
+    static const attn_layout layouts[] = {LAYOUT_BSHD, LAYOUT_BHSD, LAYOUT_KV, LAYOUT_SBHD};
+    int size, n;
+    for (size = 0; size < 3; size++)
+        for (n = 0; n < 10; n++) {
+            attn_case c = flash(type, lengths[n / 2][0], lengths[n / 2][1], sizes[size][0],
+                                900 + (uint64_t)(size * 10 + n));
+            const int causal = n % 2;
+            c.dv = sizes[size][1];
+            c.b = 1 + (n == 4);
+            c.hq = n == 3 ? 3 : 2;
+            c.hk = n == 6 ? 2 : 1;
+            c.layout = n == 1 && c.dv == c.dq ? LAYOUT_QKV : layouts[(n + size) % 4];
+            c.form = n == 5 ? FORM_PADDED : n == 7 ? FORM_VARLEN : FORM_DENSE;
+            c.ragged = c.form != FORM_DENSE;
+            c.splits = n == 2 ? 2 : 1;
+            c.no_lse = n % 3 == 0;
+            c.mask = causal ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+            device_case(&c);
+            c.mask = AITER_MASK_WINDOW;
+            c.left = -1;
+            c.right = causal ? 0 : -1;
+            device_case(&c);
+        }
+}
+
+/* Every plain kernel of an AMD chip has run: none is left out by the choice of kernels. */
+static void plain_were_used(void)
+{
+    const aiteri_device *d = device.ctx->gpu.device;
+    int i;
+    for (i = 0; device.kind == AITER_DEVICE_HIP && i < AITERI_GPU_ROW_COUNT; i++) {
+        const aiteri_gpu_row *r = &aiteri_gpu_rows_table[i];
+        if (r->op == AITERI_GPU_OP_flash_fwd && !r->general && (r->archs & d->arch_bits))
+            CHECK(d->function[i] != 0, "%s was never called", r->symbol);
+    }
+}
+
 /* Dense, padded, packed, paged, mixed; layouts; groups; splits. */
 static void sources(aiter_dtype type)
 {
@@ -271,6 +314,7 @@ int main(int argc, char **argv)
         for (i = 0; i < 2; i++) {
             head_sizes(types[i]);
             masks(types[i]);
+            plain(types[i]);
             options(types[i]);
             sources(types[i]);
             decodes(types[i], types[i]);
@@ -279,6 +323,7 @@ int main(int argc, char **argv)
             wild_lengths(types[i], 0);
             wild_lengths(types[i], 1);
         }
+        plain_were_used();
         warm_calls();
         device_cache_cases();
         device_merge_cases();

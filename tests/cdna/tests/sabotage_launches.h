@@ -13,7 +13,7 @@ namespace sabotage
 
 /* A line of instances.def, in words. */
 struct Instance {
-    std::string op, arch, q, kv, out, dq, dv, kind;
+    std::string op, arch, q, kv, out, dq, dv, kind, source;
     int threads, rows, keys;
 
     std::string symbol() const
@@ -31,7 +31,7 @@ inline const std::vector<Instance> &instances()
 {
 #define CDNA_ROW(op, arch, q, kv, out, dq, dv, layout, scales, kind, source, threads, rows, keys, \
                  lds, waves)                                                                      \
-    {#op, #arch, #q, #kv, #out, #dq, #dv, #kind, threads, rows, keys},
+    {#op, #arch, #q, #kv, #out, #dq, #dv, #kind, #source, threads, rows, keys},
     static const std::vector<Instance> all = {AITERI_GPU_ROWS(CDNA_ROW)};
 #undef CDNA_ROW
     return all;
@@ -184,6 +184,7 @@ inline aiteri_gpu_attention arguments_of(Memory &m, const Shape &s, const Instan
 inline void add_attention(Trials &t, const Instance &of, const Shape &s)
 {
     if (of.kind == "plain" && (s.options & general)) return;
+    if (of.source == "dense" && (s.page || (s.options & packed))) return;
     t.push_back(std::make_unique<Trial>());
     t.back()->name = s.name;
     aiteri_gpu_attention a = arguments_of(t.back()->memory, s, of);
@@ -200,6 +201,7 @@ inline void flash_trials(Trials &t, const Instance &of)
     const Shape shapes[] = {
         {"dense, causal", 1, 1, 1, 330, 330, 128, 0, 0, causal, 1, lse, 0},
         {"dense, full", 2, 2, 1, 130, 300, 128, 0, 0, full, 1, 0, 0},
+        {"dense, splits", 1, 2, 2, 270, 600, 128, 0, 0, causal, 2, lse, 0},
         {"heads of 40", 1, 1, 1, 70, 300, 40, 0, 0, causal, 1, odd, 0},
         {"values that are not finite", 1, 1, 1, 300, 300, 128, 0, 0, causal, 1, not_finite, 0},
         {"pages, window", 2, 2, 1, 130, 330, 128, 0, 16, window, 1, lse | unmapped | odd, 0},
