@@ -9536,6 +9536,7 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(flash_fwd, CDNA, bf16, bf16, bf16, 128, 128, nhd, none, general, any, 256, 128, 64, 32768, 1) \
     ROW(flash_fwd, GFX942, bf16, bf16, bf16, 128, 128, nhd, none, plain, dense, 512, 256, 64, 65536, 2) \
     ROW(flash_fwd, SM80, bf16, bf16, bf16, 128, 128, nhd, none, general, any, 128, 64, 64, 32768, 0) \
+    ROW(flash_fwd, GFX950, bf16, bf16, bf16, 128, 128, nhd, none, plain, dense, 512, 256, 64, 98400, 2) \
     ROW(flash_fwd, SM80, bf16, bf16, bf16, 128, 128, nhd, none, plain, dense, 128, 128, 64, 98304, 0) \
     ROW(flash_fwd, SM90A, bf16, bf16, bf16, 128, 128, nhd, none, plain, dense, 256, 128, 128, 163872, 0) \
     ROW(flash_fwd, GFX950, bf16, bf16, bf16, 192, 128, nhd, none, general, any, 256, 64, 32, 20480, 1) \
@@ -9549,6 +9550,7 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(flash_fwd, CDNA, f16, f16, f16, 128, 128, nhd, none, general, any, 256, 128, 64, 32768, 1) \
     ROW(flash_fwd, GFX942, f16, f16, f16, 128, 128, nhd, none, plain, dense, 512, 256, 64, 65536, 2) \
     ROW(flash_fwd, SM80, f16, f16, f16, 128, 128, nhd, none, general, any, 128, 64, 64, 32768, 0) \
+    ROW(flash_fwd, GFX950, f16, f16, f16, 128, 128, nhd, none, plain, dense, 512, 256, 64, 98400, 2) \
     ROW(flash_fwd, SM80, f16, f16, f16, 128, 128, nhd, none, plain, dense, 128, 128, 64, 98304, 0) \
     ROW(flash_fwd, SM90A, f16, f16, f16, 128, 128, nhd, none, plain, dense, 256, 128, 128, 163872, 0) \
     ROW(flash_fwd, GFX950, f16, f16, f16, 192, 128, nhd, none, general, any, 256, 64, 32, 20480, 1) \
@@ -10067,7 +10069,7 @@ static void aiteri_device_release(aiteri_device *d)
 
 // >>abi_hash    (kernels/abi_hash.h)
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
-#define AITERI_GPU_ABI_HASH 0xc3cf01e39e2ecbbdull
+#define AITERI_GPU_ABI_HASH 0x19aae8c51393aa13ull
 
 enum { AITERI_GPU_FILE_NAME_BYTES = 96 };
 

@@ -158,6 +158,39 @@ static void sources(aiter_dtype type)
     }
 }
 
+/* Whole tiles and what is left of them, for the plain class: more keys than its buffers hold, rows
+ * past a tile, masks that end anywhere in one. */
+static void whole_rows(aiter_dtype type)
+{
+    static const struct {
+        aiter_mask mask;
+        int sq, sk, splits, ragged;
+        attn_values values;
+        double scale;
+    } rows[] = {{AITER_MASK_NONE, 290, 704, 0, 0, VALUES_UNIT, 0},
+                {AITER_MASK_NONE, 33, 833, 0, 0, VALUES_ONE_HUGE, 4},
+                {AITER_MASK_NONE, 40, 520, 0, 1, VALUES_EQUAL, 0},
+                {AITER_MASK_NONE, 60, 900, 2, 0, VALUES_UNIT, 0},
+                {AITER_MASK_CAUSAL, 530, 530, 0, 0, VALUES_UNIT, 3},
+                {AITER_MASK_CAUSAL, 300, 777, 0, 1, VALUES_ONE_HUGE, 1},
+                {AITER_MASK_CAUSAL, 300, 100, 0, 0, VALUES_UNIT, 0},
+                {AITER_MASK_CAUSAL, 270, 640, 3, 0, VALUES_UNIT, 0}};
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        attn_case c = flash(type, rows[i].sq, rows[i].sk, 128, 900 + i);
+        c.b = 1 + rows[i].ragged;
+        c.hq = 2;
+        c.hk = 1;
+        c.mask = rows[i].mask;
+        c.splits = rows[i].splits;
+        c.ragged = rows[i].ragged;
+        c.values = rows[i].values;
+        c.scale = rows[i].scale;
+        if (c.ragged) c.form = FORM_PADDED;
+        device_case(&c);
+    }
+}
+
 static attn_case decode(aiter_dtype type, aiter_dtype kv, int hq, int hk, int tokens, uint64_t seed)
 {
     attn_case c = flash(type, tokens, 300, 128, seed);
@@ -314,6 +347,7 @@ int main(int argc, char **argv)
         for (i = 0; i < 2; i++) {
             head_sizes(types[i]);
             masks(types[i]);
+            whole_rows(types[i]);
             plain(types[i]);
             options(types[i]);
             sources(types[i]);
