@@ -77,8 +77,9 @@ template <class T, int D, int KEYS> struct TwoGroups {
         K_LOADS = KEYS * (D / CHUNK) / THREADS
     };
     static_assert(TILE_BYTES == 16384, "loads: 2 chunks of K, 4 half chunks of V for each thread");
-    /* Operands in registers before their turn: LDS answers after more than one product. */
-    enum { K_AHEAD = 4, V_AHEAD = 6 };
+    /* Operands in registers before their turn: LDS answers after more than one product. With heads
+     * of 64 the softmax is the longer half, and takes longer to its first barrier. */
+    enum { K_AHEAD = D == 128 ? 6 : 4, V_AHEAD = K_AHEAD + 2 };
 
     TileRows k, v;
     int k_lane, v_lane;                              /* byte offsets inside a tile's rows */
