@@ -9532,6 +9532,7 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(flash_fwd, GFX942, bf16, bf16, bf16, 64, 64, nhd, none, general, any, 256, 128, 64, 16384, 1) \
     ROW(flash_fwd, GFX950, bf16, bf16, bf16, 64, 64, nhd, none, general, any, 256, 128, 64, 16384, 1) \
     ROW(flash_fwd, GFX942, bf16, bf16, bf16, 64, 64, nhd, none, plain, dense, 512, 256, 128, 65536, 2) \
+    ROW(flash_fwd, GFX950, bf16, bf16, bf16, 64, 64, nhd, none, plain, dense, 512, 256, 64, 49248, 2) \
     ROW(flash_fwd, SM80, bf16, bf16, bf16, 64, 64, nhd, none, general, any, 128, 64, 64, 16384, 0) \
     ROW(flash_fwd, CDNA, bf16, bf16, bf16, 128, 128, nhd, none, general, any, 256, 128, 64, 32768, 1) \
     ROW(flash_fwd, GFX942, bf16, bf16, bf16, 128, 128, nhd, none, plain, dense, 512, 256, 64, 65536, 2) \
@@ -9546,6 +9547,7 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(flash_fwd, GFX942, f16, f16, f16, 64, 64, nhd, none, general, any, 256, 128, 64, 16384, 1) \
     ROW(flash_fwd, GFX950, f16, f16, f16, 64, 64, nhd, none, general, any, 256, 128, 64, 16384, 1) \
     ROW(flash_fwd, GFX942, f16, f16, f16, 64, 64, nhd, none, plain, dense, 512, 256, 128, 65536, 2) \
+    ROW(flash_fwd, GFX950, f16, f16, f16, 64, 64, nhd, none, plain, dense, 512, 256, 64, 49248, 2) \
     ROW(flash_fwd, SM80, f16, f16, f16, 64, 64, nhd, none, general, any, 128, 64, 64, 16384, 0) \
     ROW(flash_fwd, CDNA, f16, f16, f16, 128, 128, nhd, none, general, any, 256, 128, 64, 32768, 1) \
     ROW(flash_fwd, GFX942, f16, f16, f16, 128, 128, nhd, none, plain, dense, 512, 256, 64, 65536, 2) \
@@ -10069,7 +10071,7 @@ static void aiteri_device_release(aiteri_device *d)
 
 // >>abi_hash    (kernels/abi_hash.h)
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
-#define AITERI_GPU_ABI_HASH 0x19aae8c51393aa13ull
+#define AITERI_GPU_ABI_HASH 0xf7d47e187827399dull
 
 enum { AITERI_GPU_FILE_NAME_BYTES = 96 };
 

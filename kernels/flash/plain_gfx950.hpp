@@ -81,8 +81,7 @@ template <class T, int DQ, int DV, int THREADS, int TILE, int KEYS> struct Plain
         WAVES = THREADS / WAVE,
         BUFFERS = 3, /* of K and of V */
         K_AHEAD = 4, /* operands that are read before their step */
-        V_AHEAD = 4,
-        MAX_FROM = 3
+        V_AHEAD = 4
     };
     typedef Matrix<T, TILE_ROWS / WAVES> M;
     typedef typename M::Operand Operand;
@@ -97,6 +96,8 @@ template <class T, int DQ, int DV, int THREADS, int TILE, int KEYS> struct Plain
         STEPS = KEYS / M::STEP,
         K_COUNT = BLOCKS * DEPTH,
         V_COUNT = STEPS * OUT,
+        MAX_FROM = V_COUNT / 8 + 1, /* products before the search for the largest score */
+        MAX_PARTS = V_COUNT / 2,
         K_BYTES = KTile::BYTES,
         V_BYTES = VTile::BYTES,
         LDS_BYTES = BUFFERS * (K_BYTES + V_BYTES + 4 * WAVES)
@@ -228,9 +229,9 @@ template <class T, int DQ, int DV, int THREADS, int TILE, int KEYS> struct Plain
             if (i + K_AHEAD >= V_COUNT)
                 k_ahead[i + K_AHEAD - V_COUNT] =
                     key_operand<(B + 2) % BUFFERS>(i + K_AHEAD - V_COUNT);
-            if (i >= MAX_FROM && i < MAX_FROM + 8)
-                y = largest_of(next, (i - MAX_FROM) * (COUNT / 8), COUNT / 8, y);
-            if (i == MAX_FROM + 8) y = larger_of_halves(y);
+            if (i >= MAX_FROM && i < MAX_FROM + MAX_PARTS)
+                y = largest_of(next, (i - MAX_FROM) * (COUNT / MAX_PARTS), COUNT / MAX_PARTS, y);
+            if (i == MAX_FROM + MAX_PARTS) y = larger_of_halves(y);
         }
         __builtin_amdgcn_sched_barrier(0);
         return y;
