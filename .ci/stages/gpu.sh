@@ -29,9 +29,10 @@ for chip in gfx942 gfx950; do
     job_counted "cdna_test_sabotage, $chip" "$(code $chip) $build/cdna_test_sabotage | tee $dir/sabotage_$chip"
 done
 job_counted "run_devices, two emulated devices" "CDNA_DEVICES=2 $emulator $build/run_devices hip $build/kernels"
-for program in hip_face hip_graph hip_prototypes races speed; do
-    job_counted "cdna_test_$program" "CDNA_TEST_CODE=$build/cdna $(code gfx942 gfx950) \
-        $build/cdna_test_$program | tee $dir/cdna_$program"
+for program in "$build"/cdna_test_*; do
+    name=$(basename "$program")
+    case $name in *_opcodes | *_sabotage) continue ;; esac
+    job_counted "$name" "CDNA_TEST_CODE=$build/cdna $(code gfx942 gfx950) $program | tee $dir/$name"
 done
 job_counted "every driver call fails, emulated" "AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so \
     $build/run_failures hip $build/kernels"
@@ -76,7 +77,7 @@ job_counted "gfx942, clang 22" "$configure -B $dir/clang -DAITER_ATTN_GPU_COMPIL
     -DAITER_ATTN_GPU_CHIPS=gfx942 && cmake --build $dir/clang -j$jobs --target gpu && echo 1 passed, 0 failed"
 run_jobs
 "$files" check "$build/kernels" gfx90a gfx942 gfx950 sm_80 sm_90a
-cat "$dir"/sabotage_* "$dir/cdna_speed" | grep -Ev '^[0-9]+ passed, '
+cat "$dir"/sabotage_* "$dir/cdna_test_speed" | grep -Ev '^[0-9]+ passed, '
 awk 'FILENAME ~ /executed_/ { ran[$1] = 1; next } { all++; tested += $2 == "tested"; executed += $1 in ran }
      END { printf "opcodes: %d decoded in the kernels, %d tested, %d executed by the GPU tests\n", all, tested, executed }' \
     "$dir"/executed_* "$dir/opcodes"

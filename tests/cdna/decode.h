@@ -15,12 +15,6 @@ std::string decode(Inst &i, const std::string &mnemonic, const std::string &oper
 /* The lane whose value `lane` sees under a DPP control word, or -1. */
 int dpp_source(int control, int lane);
 
-/* One printed instruction. */
-struct Printed {
-    uint64_t address;
-    std::string mnemonic, operands;
-    std::vector<uint32_t> words;
-};
 bool disassemble(const Image &, const Kernel &, std::vector<Printed> *, std::string *error);
 
 } // namespace cdna

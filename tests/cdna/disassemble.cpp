@@ -73,18 +73,17 @@ struct TemporaryFile {
 
 } // namespace
 
-bool disassemble(const Image &image, const Kernel &kernel, std::vector<Printed> *lines,
-                 std::string *error)
+namespace
 {
-    for (char c : kernel.name)
-        if (!isalnum(static_cast<unsigned char>(c)) && !strchr("_.$", c))
-            return *error = "kernel name " + kernel.name, false;
+
+/* Prints the instructions that the tool finds in the file; false: it did not end well. */
+template <class Take> bool print(const Image &image, const std::string &options, Take take)
+{
     TemporaryFile file(image.file);
-    std::string command = std::string(tool()) + " -d --mcpu=" + chip_name(image.chip_) +
-                          " --disassemble-symbols='" + kernel.name + "' " + file.path +
-                          " 2>/dev/null";
+    std::string command = std::string(tool()) + " -d --mcpu=" + chip_name(image.chip_) + options +
+                          " " + file.path + " 2>/dev/null";
     FILE *pipe = file.good ? popen(command.c_str(), "r") : nullptr;
-    if (!pipe) return *error = "cannot run the disassembler", false;
+    if (!pipe) return false;
     std::string line;
     Printed p;
     for (int c; (c = fgetc(pipe)) != EOF;) {
@@ -92,12 +91,46 @@ bool disassemble(const Image &image, const Kernel &kernel, std::vector<Printed> 
             line.push_back(char(c));
             continue;
         }
-        if (parse_line(line, &p) && p.address < kernel.entry + kernel.code_bytes)
-            lines->push_back(p);
+        if (parse_line(line, &p)) take(p);
         line.clear();
     }
-    int status = pclose(pipe);
-    if (status || lines->empty())
+    return pclose(pipe) == 0;
+}
+
+bool print_all(const Image &image)
+{
+    std::map<uint64_t, const Kernel *> by_entry;
+    for (const Kernel &k : image.kernels()) by_entry[k.entry] = &k;
+    return print(image, "", [&](const Printed &p) {
+        auto after = by_entry.upper_bound(p.address);
+        if (after == by_entry.begin()) return;
+        const Kernel &k = *std::prev(after)->second;
+        if (p.address < k.entry + k.code_bytes) image.printed[k.name].push_back(p);
+    });
+}
+
+} // namespace
+
+/* The first kernels one by one, then all at once: programs use a few, or many. */
+bool disassemble(const Image &image, const Kernel &kernel, std::vector<Printed> *lines,
+                 std::string *error)
+{
+    std::lock_guard<std::mutex> hold(image.printing);
+    for (char c : kernel.name)
+        if (!isalnum(static_cast<unsigned char>(c)) && !strchr("_.$", c))
+            return *error = "kernel name " + kernel.name, false;
+    std::vector<Printed> &known = image.printed[kernel.name];
+    bool good = !known.empty();
+    if (!good && image.printed.size() < 4)
+        good = print(image, " --disassemble-symbols='" + kernel.name + "'", [&](const Printed &p) {
+            if (p.address < kernel.entry + kernel.code_bytes) known.push_back(p);
+        });
+    else if (!good) {
+        image.printed.clear();
+        good = print_all(image);
+    }
+    *lines = image.printed[kernel.name];
+    if (!good || lines->empty())
         return *error = std::string(tool()) + " does not disassemble " + kernel.name, false;
     return true;
 }

@@ -7,6 +7,7 @@
 #include "floats.h"
 
 #include <cstring>
+#include <mutex>
 
 namespace cdna
 {
@@ -106,6 +107,13 @@ struct Code {
     int index(uint64_t address) const; /* -1: no instruction starts there */
 };
 
+/* An instruction as the disassembler prints it. */
+struct Printed {
+    uint64_t address;
+    std::string mnemonic, operands;
+    std::vector<uint32_t> words;
+};
+
 struct Descriptor {
     uint32_t rsrc1, rsrc2, rsrc3;
     uint16_t properties;
@@ -124,7 +132,9 @@ class Image : public CodeObject
     const Kernel *find(const std::string &name) const override;
     const void *symbol(const std::string &name, size_t *bytes) const override;
     bool listing(const Kernel &, std::vector<Line> *, std::string *error) const override;
-    const Code &code(const Kernel &) const; /* decoded once */
+    const Code &code(const Kernel &) const;                      /* decoded once */
+    mutable std::map<std::string, std::vector<Printed>> printed; /* what the tool said */
+    mutable std::mutex printing;
     ~Image() override;
 
   private:
