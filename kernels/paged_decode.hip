@@ -2,10 +2,11 @@
 // of a kv head and the new tokens are packed into the rows of a matrix instruction, so a key is
 // loaded once for all of them.
 //
-// Launch: one workgroup of THREADS takes ROWS packed rows of one kv head of one sequence through
-// one split (both of the instance); a.tiles = ceil(group * q_lengths.most / ROWS); grid batch *
-// split.count * heads_k * a.tiles x 1 x 1. With split.count > 1 `combine` follows. On NVIDIA
-// dynamic shared memory: the row's lds.
+// Launch: one workgroup of THREADS takes up to ROWS packed rows of one kv head of one sequence
+// through one split (both of the instance): whole tokens, or a part of a larger group's heads.
+// a.tiles = ceil(group / ROWS) * ceil(q_lengths.most / max(1, ROWS / group)); grid batch *
+// split.count * heads_k * a.tiles x 1 x 1, or with a.work.list as many as that has works. With
+// split.count > 1 `combine` follows. On NVIDIA dynamic shared memory: the row's lds.
 //
 // The waves of a workgroup deal the blocks of keys among themselves and meet once, at the end. A
 // wave has BUFFERS blocks in registers or on their way; a buffer is filled again as soon as it has
@@ -21,11 +22,11 @@ namespace aiteri
 /* What a lane loads where there is nothing to load. Not const, which would be another memory. */
 static __attribute__((device)) u32x4 nothing_to_load = {0, 0, 0, 0};
 
-/* Registers are there for so many blocks at a time. */
-constexpr int decode_buffers(int dq, int dv)
+/* Registers are there for so many blocks at a time; 0: for one, without a look ahead. */
+template <class KV> constexpr int decode_buffers(int dq, int dv)
 {
-    const bool small = dq + dv <= 256;
-    return WAVE == 64 ? (small ? 3 : 0) : (small ? 1 : 0);
+    if (dq + dv <= 256) return WAVE == 64 ? 3 : 1;
+    return WAVE == 64 ? (__is_same(KV, i8) ? 2 : 1) : 0;
 }
 
 template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct Decode {
@@ -65,7 +66,6 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
     PagedRows rows; /* of K in lanes below DECODE_KEYS, of V in the others */
     Global<const int32_t> table;
     KeyRange all, seen;
-    int position;
     float slope, top, sum; /* of the lane's row; sum: of its own keys */
     float scale_top;       /* V scales are divided by it while the sums are formed */
     typename F::Queries q;
@@ -85,7 +85,6 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         find_keys(keys_of_some(first, last));
         const int r = smaller_of(line_of(lane), w.rows - 1);
         seen = visible_keys(a.mask, w.s, w.token(a, r));
-        position = w.token(a, r) + w.s.seqlen_k - w.s.seqlen_q;
         if (a.score.alibi)
             slope =
                 global<const float>(a.score.alibi)[w.s.index * a.score.alibi_stride_batch +
@@ -231,7 +230,8 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
             load_keys<WHOLE>(buffer);
             F::scores(q, buffer.k, s);
             load_values<WHOLE>(buffer);
-            take(s, buffer.v, blocks.key(wave + n * WAVES), buffer.mapped, buffer.scale);
+            keep_scale(buffer);
+            take(s, buffer.v, blocks.key(wave + n * WAVES), buffer.mapped);
         }
     }
 
@@ -257,25 +257,29 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
     AITERI_METHOD void step(Buffer &x, int n)
     {
         const uint32_t mapped = x.mapped;
-        const float scale = x.scale;
         typename F::Lane s;
+        keep_scale(x);
         find_rows(x, n + BUFFERS, BUFFERS);
         if (n < count) F::scores(q, x.k, s);
         load_keys<true>(x);
-        if (n < count) take(s, x.v, blocks.key(wave + n * WAVES), mapped, scale);
+        if (n < count) take(s, x.v, blocks.key(wave + n * WAVES), mapped);
         load_values<true>(x);
     }
 
-    /* Products of a block become weights, and the weights take its values. */
-    AITERI_METHOD void take(typename F::Lane &s, const typename F::Values &v, int key,
-                            uint32_t mapped, float scale)
+    /* To the lanes that need it. */
+    AITERI_METHOD void keep_scale(const Buffer &x) const
     {
-        Local<const float> own = scales + quarter_of(lane) * EACH;
         if constexpr (__is_same(KV, i8)) {
             wave_fence();
-            scales[lane] = scale;
+            scales[lane] = x.scale;
             wave_fence();
         }
+    }
+
+    /* Products of a block become weights, and the weights take its values. */
+    AITERI_METHOD void take(typename F::Lane &s, typename F::Values &v, int key, uint32_t mapped)
+    {
+        Local<const float> own = scales + quarter_of(lane) * EACH;
         adjust(s, key, own);
         constexpr uint32_t EVERY = (uint32_t)(((uint64_t)1 << DECODE_KEYS) - 1);
         const bool same = all.holds_all(key, key + DECODE_KEYS);
@@ -286,10 +290,9 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
 #pragma unroll
             for (int e = 0; e < EACH; e++)
                 part.x[e] = takes_part(key, mapped, key_of_quarter(lane, e)) ? 1.0f : 0.0f;
-            F::add_guarded(o, s, part, v);
-        } else {
-            F::add_values(o, s, v);
+            F::take_non_finite(o, part, v);
         }
+        F::add_values(o, s, v);
     }
 
     /* Scales, softcap and ALiBi; scores end in units of log2 e. */
@@ -297,22 +300,32 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
     {
         const bool plain = a.score.softcap <= 0.0f && !a.score.alibi;
         const float factor = a.score.softmax_scale * (plain ? LOG2_E : 1.0f);
-        const float cap = a.score.softcap, inverse = 1.0f / cap;
 #pragma unroll
         for (int e = 0; e < EACH; e++) s.x[e] *= __is_same(KV, i8) ? k_scale[e] * factor : factor;
         if (plain) return;
+        if (a.score.softcap > 0.0f) {
+            const float cap = a.score.softcap, inverse = 1.0f / cap;
+#pragma unroll
+            for (int e = 0; e < EACH; e++) s.x[e] = cap * tanh(s.x[e] * inverse);
+        }
+        const int first = position() - key;
 #pragma unroll
         for (int e = 0; e < EACH; e++) {
-            const int distance = position - key - key_of_quarter(lane, e);
-            if (cap > 0.0f) s.x[e] = cap * tanh(s.x[e] * inverse);
-            if (slope != 0.0f) s.x[e] -= slope * (float)(distance < 0 ? -distance : distance);
+            const int distance = first - key_of_quarter(lane, e);
+            s.x[e] -= slope * (float)(distance < 0 ? -distance : distance);
             s.x[e] *= LOG2_E;
         }
     }
 
+    /* Of the lane's row among the keys; not kept, for want of registers. */
+    AITERI_METHOD int position() const
+    {
+        return w.token(a, smaller_of(line_of(lane), w.rows - 1)) + w.s.seqlen_k - w.s.seqlen_q;
+    }
+
     AITERI_METHOD bool takes_part(int key, uint32_t mapped, int j) const
     {
-        return (mapped >> j & 1) && seen.holds(key + j);
+        return ((mapped >> j & 1) != 0) & seen.holds(key + j);
     }
     AITERI_METHOD void mask(typename F::Lane &s, int key, uint32_t mapped) const
     {
@@ -479,7 +492,7 @@ extern __attribute__((shared, aligned(16))) float aiteri_dynamic[];
         const aiteri_gpu_attention a)                                                            \
     {                                                                                            \
         typedef aiteri::Decode<aiteri::q, aiteri::kv, dq, dv, threads,                           \
-                               aiteri::decode_buffers(dq, dv)>                                   \
+                               aiteri::decode_buffers<aiteri::kv>(dq, dv)>                       \
             D;                                                                                   \
         static_assert(__is_same(aiteri::q, aiteri::out) && rows == aiteri::LINES &&              \
                           keys == D::WAVES * aiteri::DECODE_KEYS && lds == D::LDS_FLOATS * 4,    \

@@ -275,7 +275,7 @@ static void cuda_contexts(void)
         aiter_context *ctx = NULL;
         fake_reset();
         aiter_context_desc d = fake_desc(AITER_DEVICE_CUDA);
-        fake.current = rows[i].current;
+        fake_current = rows[i].current;
         d.device_index = rows[i].index;
         d.stream = (void *)rows[i].stream;
         CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%zu: %s", i, aiter_last_error());
@@ -283,9 +283,9 @@ static void cuda_contexts(void)
         CHECK((int)(uintptr_t)ctx->gpu.device->native == rows[i].native, "%zu: context %p", i,
               ctx->gpu.device->native);
         CHECK(fake.retained == rows[i].retained, "%zu: retained %d", i, (int)fake.retained);
-        CHECK(fake.current == rows[i].current, "%zu: context %d was left current", i, fake.current);
+        CHECK(fake_current == rows[i].current, "%zu: context %d was left current", i, fake_current);
         aiter_context_destroy(ctx);
-        CHECK(fake.retained == 0 && fake.current == rows[i].current, "%zu: after", i);
+        CHECK(fake.retained == 0 && fake_current == rows[i].current, "%zu: after", i);
     }
     fake_reset();
     aiter_context_desc d = fake_desc(AITER_DEVICE_CUDA);

@@ -86,7 +86,7 @@ static void fail_at(aiter_device device, void *stream, int id, int n, int code,
               "%s at %d: %d blocks, %d modules, %d contexts are left", fake_fields[id], n,
               (int)fake.live_blocks, (int)fake.live_modules, (int)fake.retained);
     if (id != FAKE_hip_set_device && id != FAKE_cuda_set_current)
-        CHECK(fake.current == 0, "%s at %d: %d is left current", fake_fields[id], n, fake.current);
+        CHECK(fake_current == 0, "%s at %d: %d is left current", fake_fields[id], n, fake_current);
     fake.fail_id = -1;
     const outcome again = live(device, stream);
     CHECK(again.failed == 0, "%s at %d, afterwards: %s", fake_fields[id], n, again.text);
@@ -192,33 +192,61 @@ static void hooks(aiter_device device)
 
 /* ---- threads ---- */
 
+/* Contexts come and go, on one device or the other, and each loads what it needs. */
 static void *thread_main(void *arg)
 {
     aiter_context *ctx = NULL;
-    const aiter_context_desc *d = (const aiter_context_desc *)arg;
+    aiter_context_desc d = *(const aiter_context_desc *)arg;
     int64_t bad = 0;
     for (int round = 0; round < 50; round++) {
         aiter_flash_attn_fwd_args a = dense(1, 4, 4, 4, 4, 128);
-        bad += aiter_context_create(d, &ctx) != AITER_OK;
+        bad += aiter_context_create(&d, &ctx) != AITER_OK;
         for (int i = 0; i < 3; i++) bad += aiter_flash_attn_fwd(&a, ctx) != AITER_OK;
         aiter_context_destroy(ctx);
+        d.device_index = 1 - d.device_index;
     }
     return (void *)(uintptr_t)bad;
 }
 
-static void threads(aiter_device device)
+static void run_threads(const aiter_context_desc *desc)
 {
+    aiter_context_desc d[4];
     pthread_t thread[4];
     void *bad = NULL;
-    fake_reset();
-    aiter_context_desc d = fake_desc(device);
-    fake.current = device == AITER_DEVICE_CUDA; /* the fake has one current device for all */
-    for (int i = 0; i < 4; i++) pthread_create(&thread[i], NULL, thread_main, &d);
+    for (int i = 0; i < 4; i++) {
+        d[i] = *desc;
+        d[i].device_index = i % 2;
+        pthread_create(&thread[i], NULL, thread_main, &d[i]);
+    }
     for (int i = 0; i < 4; i++) {
         pthread_join(thread[i], &bad);
         CHECK(bad == NULL, "%d calls of thread %d failed", (int)(uintptr_t)bad, i);
     }
-    CHECK(fake.calls[FAKE_launch] == 600, "%d launches", fake.calls[FAKE_launch]);
+}
+
+static void threads(aiter_device device)
+{
+    const int first = device == AITER_DEVICE_CUDA; /* what is current when device 0 is */
+    fake_reset();
+    aiter_context_desc d = fake_desc(device);
+    run_threads(&d);
+    CHECK(fake.launches_on[first] == 300 && fake.launches_on[first + 1] == 300,
+          "%d and %d launches", fake.launches_on[first], fake.launches_on[first + 1]);
+    CHECK(!aiteri_devices && fake.live_modules == 0, "left");
+
+    /* While a context of each device stays, a kernel is loaded once for all threads. */
+    aiter_context *keep[2] = {NULL, NULL};
+    fake_reset();
+    d = fake_desc(device);
+    for (int i = 0; i < 2; i++) {
+        d.device_index = i;
+        CHECK(aiter_context_create(&d, &keep[i]) == AITER_OK, "%s", aiter_last_error());
+    }
+    run_threads(&d);
+    CHECK(fake.calls[FAKE_module_load] == 2 && fake.calls[FAKE_module_function] == 2,
+          "%d modules and %d kernels loaded for 2 devices", fake.calls[FAKE_module_load],
+          fake.calls[FAKE_module_function]);
+    for (int i = 0; i < 2; i++) aiter_context_destroy(keep[i]);
     CHECK(!aiteri_devices && fake.live_modules == 0, "left");
 }
 

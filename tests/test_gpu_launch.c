@@ -224,14 +224,14 @@ static void current_device(aiter_device device)
     aiter_context_desc d = fake_desc(device);
     d.device_index = 1;
     CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
-    const int before = fake.current;
+    const int before = fake_current;
     aiter_flash_attn_fwd_args a = dense(1, 4, 4, 4, 4, 128);
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     CHECK(last_launch(0)->device == (device == AITER_DEVICE_HIP ? 1 : 2), "launched on %d",
           last_launch(0)->device);
-    CHECK(fake.current == before, "%d is left current", fake.current);
+    CHECK(fake_current == before, "%d is left current", fake_current);
     close_context(ctx);
-    CHECK(fake.current == before, "%d is left current", fake.current);
+    CHECK(fake_current == before, "%d is left current", fake_current);
 }
 
 /* ---- refusals ---- */

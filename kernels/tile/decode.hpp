@@ -180,22 +180,34 @@ template <class T, class KV, int DQ, int DV> struct DecodeFragments {
             for (int j = 0; j < CHUNK; j++) multiply(value_operand(v, c, j), weight, o.x[c][j]);
     }
 
-    /* The same where values are not finite: 0 times NaN is NaN, and a key that a row does not see
-     * must not reach it. part: 1 where a key takes part. */
-    AITERI_METHOD static void add_guarded(Sums &o, const Lane &p, const Lane &part, const Values &v)
+    /* Values that are not finite go into the sums by themselves, and become 0: 0 times NaN is NaN,
+     * and a key that a row does not see must not reach it. part: 1 where a key takes part. */
+    AITERI_METHOD static void take_non_finite(Sums &o, const Lane &part, Values &v)
     {
-        const u32x4 weight = weight_operand(p), one = weight_operand(part);
+        if constexpr (__is_same(KV, i8)) return;
+        const u32x4 one = weight_operand(part);
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++)
 #pragma unroll
             for (int j = 0; j < CHUNK; j++) {
-                const u32x4 x = value_operand(v, c, j);
+                const u32x4 code = map_halves(value_operand(v, c, j), census_code<T>);
+                if (!any_lane((code.x | code.y | code.z | code.w) != 0)) continue;
                 f32x4 count = {};
-                multiply(map_halves(x, finite_or_zero<T>), weight, o.x[c][j]);
-                multiply(map_halves(x, census_code<T>), one, count);
+                multiply(code, one, count);
 #pragma unroll
                 for (int e = 0; e < 4; e++) o.x[c][j][e] += census_verdict(count[e]);
             }
+        make_finite(v);
+    }
+    AITERI_METHOD static void make_finite(Values &v)
+    {
+        if constexpr (__is_same(KV, i8))
+            return;
+        else
+#pragma unroll
+            for (int p = 0; p < PIECES; p++)
+#pragma unroll
+                for (int e = 0; e < EACH; e++) v.x[p][e] = map_halves(v.x[p][e], finite_or_zero<T>);
     }
 
 #if defined(__NVPTX__)

@@ -10,13 +10,11 @@
 namespace aiteri
 {
 
-/* The factor that turns the row's sums into its output. m in natural units. A row that saw nothing
- * gives 0 and -inf, or the sink: a logit without a value. */
-AITERI_FN float finish_state(const aiteri_gpu_score &score, int head, float m, float l, float *lse)
+/* The factor that turns a row's sums into its output. m in natural units; sink: a logit without a
+ * value, -infinity: none. A row that saw nothing gives 0 and the sink. */
+AITERI_FN float finish_row(float sink, float m, float l, float *lse)
 {
-    const bool has_sink = score.sinks != 0;
-    const float sink =
-        has_sink ? global<const float>(score.sinks)[head * score.sinks_stride] : minus_infinity();
+    const bool has_sink = !is_minus_infinity(sink);
     *lse = sink;
     if (l == 0.0f) return 0.0f;
     const float top = has_sink ? larger(m, sink) : m;
@@ -24,6 +22,13 @@ AITERI_FN float finish_state(const aiteri_gpu_score &score, int head, float m, f
     const float sum = l * factor + (has_sink ? exp2((sink - top) * LOG2_E) : 0.0f);
     *lse = top + LN_2 * log2(sum);
     return factor / sum;
+}
+
+AITERI_FN float finish_state(const aiteri_gpu_score &score, int head, float m, float l, float *lse)
+{
+    float sink = minus_infinity();
+    if (score.sinks) sink = global<const float>(score.sinks)[head * score.sinks_stride];
+    return finish_row(sink, m, l, lse);
 }
 
 } // namespace aiteri

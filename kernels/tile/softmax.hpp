@@ -3,6 +3,7 @@
 #ifndef AITERI_TILE_SOFTMAX_HPP
 #define AITERI_TILE_SOFTMAX_HPP
 
+#include "finish.hpp"
 #include "tile.hpp"
 
 namespace aiteri
@@ -205,23 +206,9 @@ template <class M> struct RowState {
         }
     }
 
-    /* The factor that turns row r's sums into its output, and its log-sum-exp; sink: a logit
-     * without a value. A row that saw nothing gives 0 and -infinity, or the sink. */
     AITERI_METHOD float finish(int r, bool has_sink, float sink, float *lse) const
     {
-        const float l = sum[r], natural = max[r] * LN_2;
-        if (l == 0.0f) {
-            *lse = has_sink ? sink : minus_infinity();
-            return 0.0f;
-        }
-        if (!has_sink) {
-            *lse = natural + log2(l) * LN_2;
-            return 1.0f / l;
-        }
-        const float top = larger(natural, sink), factor = exp2((natural - top) * LOG2_E);
-        const float all = l * factor + exp2((sink - top) * LOG2_E);
-        *lse = top + log2(all) * LN_2;
-        return factor / all;
+        return finish_row(has_sink ? sink : minus_infinity(), max[r] * LN_2, sum[r], lse);
     }
 };
 

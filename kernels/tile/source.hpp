@@ -53,7 +53,7 @@ AITERI_FN uint64_t bits_below(int n)
 struct KeyRange {
     int sink, lo, hi;
 
-    AITERI_METHOD bool holds(int key) const { return (key >= lo && key < hi) || key < sink; }
+    AITERI_METHOD bool holds(int key) const { return ((key >= lo) & (key < hi)) | (key < sink); }
     AITERI_METHOD bool meets(int first, int end) const
     {
         return (first < hi && end > lo && lo < hi) || first < sink;

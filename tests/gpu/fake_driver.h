@@ -60,15 +60,17 @@ static struct fake_state {
     int calls[FAKE_IDS], failed;
     int64_t block[FAKE_BLOCKS]; /* bytes */
     int64_t allocated, live_bytes, live_blocks, live_modules, retained;
-    aiteri_gpu_stream stream; /* what copies must come on */
-    int current; /* HIP: device; CUDA: context, 0 none, 1 + d primary of d, 9 other of 1 */
-    int launches;
+    aiteri_gpu_stream stream;      /* what copies must come on */
+    int launches, launches_on[10]; /* by what was current */
     fake_launch_record launch[FAKE_LAUNCHES];
     fake_module module[256];
     int modules;
     int dynamic_shared;
     const char *opened;
 } fake;
+
+/* Of a thread. HIP: device; CUDA: context, 0 none, 1 + d primary of d, 9 other of 1. */
+static AITERI_THREAD_LOCAL int fake_current;
 
 static pthread_mutex_t fake_mutex = PTHREAD_MUTEX_INITIALIZER;
 
@@ -276,7 +278,8 @@ static aiteri_gpu_result fake_launch(aiteri_gpu_function function, unsigned grid
     r->block[0] = block_x, r->block[1] = block_y, r->block[2] = block_z;
     r->shared = shared;
     r->stream = stream;
-    r->device = fake.current;
+    r->device = fake_current;
+    fake.launches_on[fake_current]++;
     memcpy(r->args, parameters[0], (size_t)fake_kernarg_bytes(r->symbol));
     pthread_mutex_unlock(&fake_mutex);
     return 0;
@@ -286,14 +289,14 @@ static aiteri_gpu_result fake_hip_set_device(int device)
 {
     FAKE_ENTER(hip_set_device);
     if (device < 0 || device >= fake.devices) return 101;
-    fake.current = device;
+    fake_current = device;
     return 0;
 }
 
 static aiteri_gpu_result fake_hip_get_device(int *device)
 {
     FAKE_ENTER(hip_get_device);
-    *device = fake.current;
+    *device = fake_current;
     return 0;
 }
 
@@ -338,22 +341,22 @@ static aiteri_gpu_result fake_cuda_device(int *device, int ordinal)
 static aiteri_gpu_result fake_cuda_get_current(aiteri_gpu_native *native)
 {
     FAKE_ENTER(cuda_get_current);
-    *native = (void *)(uintptr_t)fake.current;
+    *native = (void *)(uintptr_t)fake_current;
     return 0;
 }
 
 static aiteri_gpu_result fake_cuda_set_current(aiteri_gpu_native native)
 {
     FAKE_ENTER(cuda_set_current);
-    fake.current = (int)(uintptr_t)native;
+    fake_current = (int)(uintptr_t)native;
     return 0;
 }
 
 static aiteri_gpu_result fake_cuda_current_device(int *device)
 {
     FAKE_ENTER(cuda_current_device);
-    if (fake.current == 0) return 201;
-    *device = fake_device_of((void *)(uintptr_t)fake.current);
+    if (fake_current == 0) return 201;
+    *device = fake_device_of((void *)(uintptr_t)fake_current);
     return 0;
 }
 
@@ -446,6 +449,7 @@ static int fake_symbol(void *library, const char *name, void *function)
 static void fake_reset(void)
 {
     memset(&fake, 0, sizeof fake);
+    fake_current = 0;
     memset(aiteri_drivers, 0, sizeof aiteri_drivers);
     fake.devices = FAKE_DEVICES;
     fake.arch = "gfx942";
