@@ -71,8 +71,8 @@ def bytes_of(instruction):
 
 def decode_complaints(kernel, row):
     """What keeps the steady loop of paged_decode from streaming: the one that loads most. A load
-    takes 8 elements of a row, 16 bytes of f16 and bf16. Waits are not judged for 16-bit heads of
-    256: there are registers for one block alone."""
+    takes 8 elements of a row, 16 bytes of f16 and bf16. Waits are not judged for heads of 256,
+    which have registers for less."""
     kv, dq, dv = re.match(r"aiteri_paged_decode_\w+?_(\w+?)_\w+?_(\d+)_(\d+)_", row.symbol).groups()
     row_bytes = 8 * TYPE_BYTES[kv]
     block = BLOCK_KEYS * (int(dq) + int(dv)) // (64 * 8)
@@ -98,7 +98,7 @@ def decode_complaints(kernel, row):
     written = sum(bytes_of(i) for i in body if i.name.startswith("ds_write"))
     if written > row_bytes * wide(body) // 4:
         yield f"{written} bytes of a lane go to LDS, beside {row_bytes * wide(body)} loaded"
-    for instruction in body if int(dv) <= 128 or row_bytes == 8 else []:
+    for instruction in body if int(dv) <= 128 else []:
         left = assembly.wait_count(instruction, "vmcnt")
         if left is not None and left < block:
             yield f"vmcnt({left}), a block takes {block} loads (line {instruction.line})"
