@@ -12,25 +12,6 @@ using u32 = uint32_t;
 using i32 = int32_t;
 
 /* Out of range saturates, NaN becomes 0. */
-i32 to_int(float a)
-{
-    if (a != a) return 0;
-    return i32(std::max(-2147483648.0, std::min(2147483647.0, double(std::trunc(a)))));
-}
-u32 to_uint(float a)
-{
-    if (a != a) return 0;
-    return u32(std::max(0.0, std::min(4294967295.0, double(std::trunc(a)))));
-}
-i32 to_int_nearest(float a) { return to_int(std::floor(a + 0.5f)); }
-i32 to_int_floor(float a) { return to_int(std::floor(a)); }
-float from_int(i32 a) { return float(a); }
-float from_uint(u32 a) { return float(a); }
-template <int n> float byte(u32 a) { return float(a >> 8 * n & 0xff); }
-double widen(float a) { return a; }
-float narrow(double a) { return float(a); }
-double int_to_double(i32 a) { return a; }
-double uint_to_double(u32 a) { return a; }
 i32 double_to_int(double a)
 {
     if (a != a) return 0;
@@ -41,6 +22,17 @@ u32 double_to_uint(double a)
     if (a != a) return 0;
     return u32(std::max(0.0, std::min(4294967295.0, std::trunc(a))));
 }
+i32 to_int(float a) { return double_to_int(a); }
+u32 to_uint(float a) { return double_to_uint(a); }
+i32 to_int_nearest(float a) { return to_int(std::floor(a + 0.5f)); }
+i32 to_int_floor(float a) { return to_int(std::floor(a)); }
+float from_int(i32 a) { return float(a); }
+float from_uint(u32 a) { return float(a); }
+template <int n> float byte(u32 a) { return float(a >> 8 * n & 0xff); }
+double widen(float a) { return a; }
+float narrow(double a) { return float(a); }
+double int_to_double(i32 a) { return a; }
+double uint_to_double(u32 a) { return a; }
 Half f16_of(float a) { return {float_to_half(a)}; }
 float f32_of(Half a) { return half_to_float(a.bits); }
 Half f16_of_uint(uint16_t a) { return f16_of(float(a)); }

@@ -18,6 +18,16 @@ template <class To, class From> inline To cast(From x)
     return y;
 }
 
+/* To odd, so that a second rounding, to a type of half as many digits, is right. */
+inline float double_to_float_odd(double x)
+{
+    float f = float(x);
+    uint32_t u = cast<uint32_t>(f);
+    if (double(f) == x || std::isnan(x) || std::isinf(f)) return f;
+    if (std::fabs(double(f)) > std::fabs(x)) u--;
+    return cast<float>(u | 1);
+}
+
 inline float half_to_float(uint16_t h)
 {
     uint32_t rest = h & 0x7fffu, sign = uint32_t(h & 0x8000) << 16;

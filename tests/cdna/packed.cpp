@@ -50,12 +50,7 @@ U fadd(const Inst &i, U a, U b, U) { return saturate16(i, up(a) + up(b)); }
 U fmul(const Inst &i, U a, U b, U) { return saturate16(i, up(a) * up(b)); }
 U ffma(const Inst &i, U a, U b, U c)
 {
-    double x = double(up(a)) * up(b) + up(c);
-    float f = float(x); /* round to odd, then once more to f16 */
-    uint32_t u = cast<uint32_t>(f);
-    if (double(f) != x && x == x && !std::isinf(f))
-        f = cast<float>((std::fabs(double(f)) > std::fabs(x) ? u - 1 : u) | 1);
-    return saturate16(i, f);
+    return saturate16(i, double_to_float_odd(double(up(a)) * up(b) + up(c)));
 }
 U fmax_(const Inst &, U a, U b, U)
 {

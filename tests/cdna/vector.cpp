@@ -60,24 +60,13 @@ float mul_legacy(float a, float b) { return a == 0 || b == 0 ? 0.0f : a * b; }
 float flush(float x) { return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
 float fma_middle(float a, float k, float b) { return std::fma(a, k, b); }
 float mad_middle(float a, float k, float b) { return flush(flush(flush(a) * k) + flush(b)); }
-i32 frexp_exp(float a)
+template <class T> i32 frexp_exp(T a)
 {
     int e = 0;
     if (std::isfinite(a)) std::frexp(a, &e);
     return e;
 }
-float frexp_mant(float a)
-{
-    int e;
-    return std::isfinite(a) ? std::frexp(a, &e) : a;
-}
-i32 frexp_exp64(double a)
-{
-    int e = 0;
-    if (std::isfinite(a)) std::frexp(a, &e);
-    return e;
-}
-double frexp_mant64(double a)
+template <class T> T frexp_mant(T a)
 {
     int e;
     return std::isfinite(a) ? std::frexp(a, &e) : a;
@@ -112,16 +101,7 @@ H add16(H a, H b) { return down(up(a) + up(b)); }
 H sub16(H a, H b) { return down(up(a) - up(b)); }
 H subrev16(H a, H b) { return down(up(b) - up(a)); }
 H mul16(H a, H b) { return down(up(a) * up(b)); }
-/* odd rounding of the f64 sum to f32 keeps the second rounding right */
-float odd(double x)
-{
-    float f = float(x);
-    u32 u = cast<u32>(f);
-    if (double(f) == x || nan(x) || std::isinf(f)) return f;
-    if (std::fabs(double(f)) > std::fabs(x)) u--;
-    return cast<float>(u | 1);
-}
-H fma16(H a, H b, H c) { return down(odd(double(up(a)) * up(b) + up(c))); }
+H fma16(H a, H b, H c) { return down(double_to_float_odd(double(up(a)) * up(b) + up(c))); }
 H max16(H a, H b) { return down(max2(up(a), up(b))); }
 H min16(H a, H b) { return down(min2(up(a), up(b))); }
 H max3_16(H a, H b, H c) { return down(max3(up(a), up(b), up(c))); }
@@ -175,8 +155,8 @@ const Row rows[] = {
     row<nearest<float>>("v_rndne_f32"),
     row<fract>("v_fract_f32"),
     row<ldexp2<float>>("v_ldexp_f32"),
-    row<frexp_exp>("v_frexp_exp_i32_f32"),
-    row<frexp_mant>("v_frexp_mant_f32"),
+    row<frexp_exp<float>>("v_frexp_exp_i32_f32"),
+    row<frexp_mant<float>>("v_frexp_mant_f32"),
     row<exp2_>("v_exp_f32"),
     row<log2_>("v_log_f32"),
     row<rcp>("v_rcp_f32"),
@@ -198,8 +178,8 @@ const Row rows[] = {
     row<nearest<double>>("v_rndne_f64"),
     row<fract64>("v_fract_f64"),
     row<ldexp2<double>>("v_ldexp_f64"),
-    row<frexp_exp64>("v_frexp_exp_i32_f64"),
-    row<frexp_mant64>("v_frexp_mant_f64"),
+    row<frexp_exp<double>>("v_frexp_exp_i32_f64"),
+    row<frexp_mant<double>>("v_frexp_mant_f64"),
     row<rcp64>("v_rcp_f64"),
     row<rsq64>("v_rsq_f64"),
     row<sqrt64>("v_sqrt_f64"),
