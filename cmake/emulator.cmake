@@ -65,7 +65,7 @@ endforeach()
 # ---- the library on it: the CPU's cases; memory past 2^33 bytes; graphs; a failing driver ----
 
 add_custom_target(cdna_programs)
-foreach(name run_attention run_cells run_devices run_large run_graph run_failures)
+foreach(name run_attention run_cells run_devices run_large run_graph run_plan run_failures)
   aiter_attn_program(${name} "${PROJECT_SOURCE_DIR}/tests/gpu/${name}.c" "${header}")
   add_dependencies(${name} cdna_hip aiter_attn_gpu)
   add_dependencies(cdna_programs ${name})

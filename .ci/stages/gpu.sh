@@ -19,7 +19,7 @@ code() { echo "CDNA_CODE_OBJECTS=$(printf ":$build/kernels/aiter_%s.co" "$@" | c
 job_counted "cdna_test_opcodes" "$(code gfx90a gfx942 gfx950) CDNA_OPCODES=$dir/opcodes $build/cdna_test_opcodes"
 for chip in gfx942 gfx950; do
     for seed in 0 1; do
-        for program in run_attention run_large run_graph; do
+        for program in run_attention run_large run_graph run_plan; do
             job_counted "$program, emulated $chip, seed $seed" "CDNA_CHIP=$chip CDNA_SEED=$seed $emulator \
                 CDNA_EXECUTED=$dir/executed_${program}_${chip}_$seed $build/$program hip $build/kernels"
         done
