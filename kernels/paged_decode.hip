@@ -348,7 +348,10 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
                 scale[e] = is_minus_infinity(s.x[e]) ? 0.0f : v_scale[e];
                 x = larger(x, __builtin_fabsf(scale[e]));
             }
-            scale_now = larger(scale_top, M::row_max(x));
+#pragma unroll
+            for (int mask = 1; mask < WAVE; mask *= 2) /* one for all rows: finish() has one */
+                x = larger(x, lane_xor(x, mask));
+            scale_now = larger(scale_top, x);
         }
         if (any_lane((most > top + 8.0f) | (scale_now > scale_top))) {
             const float now = larger(top, most);
