@@ -4,7 +4,9 @@
  *     ./bench_gpu_call cuda build/kernels        # or hip
  *
  * Calls and bare launches of the same kernels with the same arguments take turns in one run; the
- * queue is emptied between them, outside the clock. */
+ * queue is emptied between them, outside the clock. Bare launches need the device to be current on
+ * the thread, as it is in a program that uses it; a call on another thread makes it current and
+ * puts back what was, which CUDA charges for: the second line. */
 #define AITER_ATTN_HIP
 #define AITER_ATTN_CUDA
 #define AITER_ATTN_IMPLEMENTATION
@@ -55,14 +57,24 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static void bare_launches(void)
+static int bare_launches(void)
 {
+    int failed = 0;
     for (int i = 0; i < launch_count; i++) {
         launch *l = &launches[i];
         void *parameters[1] = {l->args};
-        driver_launch(l->function, l->groups, 1, 1, l->threads, 1, 1, l->shared, l->stream,
-                      parameters, NULL);
+        failed |= driver_launch(l->function, l->groups, 1, 1, l->threads, 1, 1, l->shared,
+                                l->stream, parameters, NULL) != AITERI_GPU_SUCCESS;
     }
+    return failed;
+}
+
+/* CUDA: the device's context, or none, is current on this thread. HIP's device always is. */
+static int make_current(aiter_context *ctx, int current)
+{
+    const aiteri_device *d = ctx->gpu.device;
+    return d->driver->kind == AITER_DEVICE_HIP ||
+           d->driver->cuda_set_current(current ? d->native : NULL) == AITERI_GPU_SUCCESS;
 }
 
 static int ascending(const void *a, const void *b)
@@ -111,22 +123,36 @@ static aiter_paged_attn_decode_args decode_step(aiter_context *ctx)
     return a;
 }
 
-static void measure(const aiter_paged_attn_decode_args *a, aiter_context *ctx)
+/* Seconds of one call; the queue is empty before and after. */
+static double warm_call(const aiter_paged_attn_decode_args *a, aiter_context *ctx, int *failed)
 {
-    static double call[ROUNDS], bare[ROUNDS];
+    const double from = seconds();
+    for (int i = 0; i < BATCH; i++) *failed |= aiter_paged_attn_decode(a, ctx) != AITER_OK;
+    const double each = (seconds() - from) / BATCH;
+    aiter_context_synchronize(ctx);
+    return each;
+}
+
+static int measure(const aiter_paged_attn_decode_args *a, aiter_context *ctx)
+{
+    static double call[ROUNDS], bare[ROUNDS], elsewhere[ROUNDS];
+    int failed = 0;
     for (int r = 0; r < ROUNDS; r++) {
-        double from = seconds();
-        for (int i = 0; i < BATCH; i++) aiter_paged_attn_decode(a, ctx);
-        call[r] = (seconds() - from) / BATCH;
-        aiter_context_synchronize(ctx);
-        from = seconds();
-        for (int i = 0; i < BATCH; i++) bare_launches();
+        failed |= !make_current(ctx, 1);
+        call[r] = warm_call(a, ctx, &failed);
+        const double from = seconds();
+        for (int i = 0; i < BATCH; i++) failed |= bare_launches();
         bare[r] = (seconds() - from) / BATCH;
         aiter_context_synchronize(ctx);
+        failed |= !make_current(ctx, 0);
+        elsewhere[r] = warm_call(a, ctx, &failed);
     }
+    if (failed) return puts("a call or a launch failed"), 1;
     const double total = median(call), driver = median(bare);
     printf("warm call %.2f us, its %d bare launches %.2f us, the header's share %.2f us\n",
            total * 1e6, launch_count, driver * 1e6, (total - driver) * 1e6);
+    printf("warm call where the device is not current %.2f us\n", median(elsewhere) * 1e6);
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -150,7 +176,7 @@ int main(int argc, char **argv)
     aiter_paged_attn_decode(&a, ctx);
     aiteri_drivers[d.device].launch = driver_launch;
     aiter_context_synchronize(ctx);
-    measure(&a, ctx);
+    const int failed = measure(&a, ctx);
     aiter_context_destroy(ctx); /* the tensors go with the process */
-    return 0;
+    return failed;
 }

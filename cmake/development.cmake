@@ -75,6 +75,7 @@ endfunction()
 # ---- tests ----
 if(BUILD_TESTING)
   add_custom_target(tests DEPENDS amalgamate tidy aiter_attn_abi_hash)
+  set_target_properties(aiter_attn_abi_hash PROPERTIES EXCLUDE_FROM_ALL OFF) # a test runs it
   add_test(NAME header_is_current COMMAND amalgamate --check src spine.h aiter_attn.h
            WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
   add_test(NAME abi_hash_is_current COMMAND aiter_attn_abi_hash --check kernels

@@ -242,7 +242,9 @@ static void decode_make(decode_run *r, const instance *k)
     a->batch = MAX_BATCH;
     a->heads_q = r->heads_q, a->heads_k = c->heads_k, a->group = c->group;
     a->dim_q = c->dim, a->dim_v = c->dim_v;
-    a->tiles = (c->group * c->tokens + k->rows - 1) / k->rows;
+    const int parts = (c->group + k->rows - 1) / k->rows; /* of a group's heads */
+    const int tokens = k->rows > c->group ? k->rows / c->group : 1;
+    a->tiles = parts * ((c->tokens + tokens - 1) / tokens);
     a->xcds = 1;
     a->split.count = c->splits;
     a->split.rows = (int64_t)MAX_BATCH * r->heads_q * c->tokens;
