@@ -3,6 +3,7 @@
  * case fails. CDNA_OPCODES names a file for them, one a line, "tested" behind those with a case. */
 #include <algorithm>
 
+#include "contents.h"
 #include "opcodes_convert.h"
 #include "opcodes_float.h"
 #include "opcodes_integer.h"
@@ -121,16 +122,6 @@ void run_chip(const char *chip, const std::vector<Case> &cases)
         }
         check(wrong.empty(), std::string(chip) + " " + chosen[k]->code + ": " + wrong);
     }
-}
-
-std::string contents(const std::string &path)
-{
-    std::string bytes;
-    FILE *f = fopen(path.c_str(), "rb");
-    char part[65536];
-    for (size_t n; f && (n = fread(part, 1, sizeof part, f)) != 0;) bytes.append(part, n);
-    if (f) fclose(f);
-    return bytes;
 }
 
 std::string base_name(std::string opcode)

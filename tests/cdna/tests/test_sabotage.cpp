@@ -1,6 +1,7 @@
 /* test_sabotage.cpp -- in one instance of every kernel family of each code object of
  * CDNA_CODE_OBJECTS (separated by colons) each s_waitcnt and s_barrier becomes s_nop, one at a
  * time: a report, or other bits, must come of it in one of the family's launches. */
+#include "contents.h"
 #include "sabotage_launches.h"
 
 #include <algorithm>
@@ -136,16 +137,6 @@ void take_away_all(Family &f)
            "seen %d (%.1f %%)\n",
            t.all, t.ran, t.idle, t.taken, t.seen, 100.0 * t.seen / std::max(t.taken, 1));
     check(t.taken && t.seen * 100 >= t.taken * 95, symbol + ": fewer than 95 of 100 were seen");
-}
-
-std::string contents(const std::string &path)
-{
-    std::string bytes;
-    FILE *f = fopen(path.c_str(), "rb");
-    char part[65536];
-    for (size_t n; f && (n = fread(part, 1, sizeof part, f)) != 0;) bytes.append(part, n);
-    if (f) fclose(f);
-    return bytes;
 }
 
 /* One instance of every op and class, and of paged_decode and reshape_and_cache one per cache type:

@@ -1,6 +1,7 @@
 /* test_speed.cpp -- runs flash_fwd out of each code object of CDNA_CODE_OBJECTS (separated by
  * colons), checks it against f64 and prints wave-instructions per second of one core. */
 #include "../cdna.h"
+#include "contents.h"
 
 #include "../../../kernels/args.h" /* has no includes of its own */
 
@@ -103,11 +104,8 @@ cdna::Launch launch_of(std::shared_ptr<const cdna::CodeObject> code, const cdna:
 
 void run_file(const std::string &path)
 {
-    std::string image, error;
-    FILE *f = fopen(path.c_str(), "rb");
-    char part[65536];
-    for (size_t n; f && (n = fread(part, 1, sizeof part, f)) != 0;) image.append(part, n);
-    if (f) fclose(f);
+    const std::string image = contents(path);
+    std::string error;
     auto code = cdna::CodeObject::load(image.data(), image.size(), &error);
     const cdna::Kernel *k = code ? code->find(symbol) : nullptr;
     check(k != nullptr, path + ": " + (code ? std::string("no ") + symbol : error));
