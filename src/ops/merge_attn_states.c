@@ -181,6 +181,7 @@ AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_arg
 AITER_API aiter_status aiter_merge_attn_states_workspace(const aiter_merge_attn_states_args *args,
                                                          aiter_context *ctx, size_t *bytes)
 {
+    aiteri_context_begin(ctx);
     if (!args || !bytes)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
                            "aiter_merge_attn_states_workspace.%s: is NULL",
