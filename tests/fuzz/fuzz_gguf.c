@@ -86,8 +86,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const int status = gguf_parse(&f, data, size, err, sizeof err);
     FUZZ_CHECK(heap_peak <= 4 * size, "%zu bytes of heap for %zu of the file", heap_peak, size);
     if (status == 0) {
-        static volatile unsigned sink;
-        sink = walk(&f);
+        volatile unsigned sink = walk(&f);
+        (void)sink;
         run_tokenizer(&f, size);
         run_model(&f);
         gguf_close(&f);

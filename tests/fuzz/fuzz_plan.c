@@ -3,8 +3,6 @@
  * cut the same way in any company. It includes src/plan, no kernels. */
 #include "fuzz.h"
 
-#define AITER_ATTN_STATIC
-#define AITER_ATTN_IMPLEMENTATION
 #include "../../src/api_ops.h"
 #include "../../src/plan/plan.c"
 
