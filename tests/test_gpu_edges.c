@@ -1,6 +1,7 @@
 /* test_gpu_edges.c -- the host side of a device where nothing is launched: texts of every driver
  * function and error code, memory whose driver calls fail, queries and plans that are refused,
- * merges without rows, tensors just off what a plain kernel takes. The driver is fake_driver.h. */
+ * merges without rows, tensors just off what a plain kernel takes; and the CPU in a program that
+ * has devices compiled in. The driver is fake_driver.h. */
 #include "gpu/device_calls.h"
 
 static const aiter_device both[] = {AITER_DEVICE_HIP, AITER_DEVICE_CUDA};
@@ -197,13 +198,180 @@ static void off_plain(aiter_device device)
     close_context(ctx);
 }
 
+/* ---- a driver that cannot name its errors, and the caller's own memory ---- */
+
+static aiteri_gpu_result nameless(int code, const char **text)
+{
+    *text = "never to be read";
+    return code ? 1 : 0;
+}
+
+static void no_names(void)
+{
+    aiter_context *ctx = device_context(AITER_DEVICE_CUDA);
+    aiteri_driver d = *aiteri_devices->driver;
+    d.cuda_error_name = d.cuda_error_string = nameless;
+    aiteri_driver_failed(NULL, &d, "op", "launch", 999);
+    CHECK(strstr(aiter_last_error(), "no name (no text)"), "%s", aiter_last_error());
+    close_context(ctx);
+}
+
+static int64_t hook_live;
+static int hook_refuses;
+static void *hook_alloc(void *user, size_t bytes, size_t align, aiter_memory kind)
+{
+    (void)user, (void)align, (void)kind;
+    if (hook_refuses) return NULL;
+    hook_live += (int64_t)bytes;
+    return malloc(bytes);
+}
+
+static void hook_free(void *user, void *data, size_t bytes, aiter_memory kind)
+{
+    (void)user, (void)kind;
+    hook_live -= (int64_t)bytes;
+    free(data);
+}
+
+static void own_memory(aiter_device device)
+{
+    aiter_context *ctx = NULL;
+    void *data = NULL;
+    fake_reset();
+    aiter_context_desc d = fake_desc(device);
+    d.alloc = hook_alloc;
+    d.free = hook_free;
+    CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
+    const int64_t before = hook_live;
+    CHECK(aiter_memory_alloc(ctx, AITER_MEMORY_DEVICE, 64, &data) == AITER_OK && data &&
+              hook_live == before + 64,
+          "%s", aiter_context_error(ctx));
+    CHECK(aiter_memory_free(ctx, AITER_MEMORY_DEVICE, data, 64) == AITER_OK && hook_live == before,
+          "%s", aiter_context_error(ctx));
+    hook_refuses = 1;
+    CHECK(aiter_memory_alloc(ctx, AITER_MEMORY_PINNED, 64, &data) == AITER_OUT_OF_MEMORY &&
+              strstr(aiter_context_error(ctx), "hook"),
+          "%s", aiter_context_error(ctx));
+    CHECK(aiter_memory_alloc(ctx, AITER_MEMORY_HOST, 64, &data) == AITER_OUT_OF_MEMORY, "host");
+    hook_refuses = 0;
+    aiter_context_destroy(ctx);
+    CHECK(hook_live == 0, "%lld bytes are left", (long long)hook_live);
+}
+
+/* ---- the CPU, where devices are compiled in ---- */
+
+static float numbers[4][64];
+static int32_t lengths[2], table[2];
+
+static aiter_paged_attn_decode_args on_cpu(void)
+{
+    aiter_paged_attn_decode_args a;
+    memset(&a, 0, sizeof a);
+    a.q = aiter_tensor_3d(numbers[0], AITER_F32, 1, 2, 8);
+    a.k_cache = aiter_tensor_4d(numbers[1], AITER_F32, 1, 4, 1, 8);
+    a.v_cache = aiter_tensor_4d(numbers[2], AITER_F32, 1, 4, 1, 8);
+    a.out = aiter_tensor_3d(numbers[3], AITER_F32, 1, 2, 8);
+    a.block_table = aiter_tensor_2d(table, AITER_I32, 1, 1);
+    a.seq_lens = aiter_tensor_1d(lengths, AITER_I32, 1);
+    lengths[0] = 3;
+    table[0] = 0;
+    return a;
+}
+
+static void plans_on_cpu(aiter_context *ctx)
+{
+    static uint64_t memory[256];
+    aiter_paged_attn_decode_args a = on_cpu();
+    aiter_plan plan;
+    size_t bytes = 0;
+    memset(&plan, 0, sizeof plan);
+    CHECK(aiter_paged_attn_decode_plan(&a, ctx, &plan) == AITER_OK && plan.bytes > 0, "size");
+    plan.data = (char *)memory + 1;
+    CHECK(aiter_paged_attn_decode_plan(&a, ctx, &plan) == AITER_INVALID_ARGUMENT &&
+              strstr(aiter_context_error(ctx), "aligned"),
+          "%s", aiter_context_error(ctx));
+    plan.data = memory;
+    lengths[0] = 5; /* more than the table's keys */
+    CHECK(aiter_paged_attn_decode_plan(&a, ctx, &plan) == AITER_INVALID_ARGUMENT, "a length");
+    a.out.dtype = AITER_I8;
+    CHECK(aiter_paged_attn_decode_plan(&a, ctx, &plan) == AITER_INVALID_ARGUMENT, "a type");
+    a = on_cpu();
+    a.seq_lens.ndim = 0;
+    CHECK(aiter_paged_attn_decode_plan(&a, ctx, &plan) == AITER_INVALID_ARGUMENT, "no lengths");
+    a = on_cpu();
+    CHECK(aiter_paged_attn_decode_workspace(&a, ctx, &bytes) == AITER_OK && bytes > 0, "workspace");
+    CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    a.k_cache.shape[0] = a.v_cache.shape[0] = 0;
+    CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_INVALID_ARGUMENT &&
+              strstr(aiter_context_error(ctx), "block_table"),
+          "%s", aiter_context_error(ctx));
+}
+
+static void merges_on_cpu(aiter_context *ctx)
+{
+    aiter_merge_attn_states_args a;
+    memset(&a, 0, sizeof a);
+    a.out_a = aiter_tensor_3d(numbers[0], AITER_F32, 1, 2, 8);
+    a.out_b = aiter_tensor_3d(numbers[1], AITER_F32, 1, 2, 8);
+    a.lse_a = aiter_tensor_2d(numbers[0] + 32, AITER_F32, 2, 1);
+    a.lse_b = aiter_tensor_2d(numbers[1] + 32, AITER_F32, 2, 1);
+    a.out = a.out_a;
+    a.lse = a.lse_a;
+    CHECK(aiter_merge_attn_states(&a, ctx) == AITER_OK, "in place: %s", aiter_context_error(ctx));
+    a.out.dtype = AITER_F16; /* the same memory, but not the same view */
+    CHECK(aiter_merge_attn_states(&a, ctx) == AITER_INVALID_ARGUMENT, "another type in place");
+    a.out = a.out_a;
+    a.out.stride[0] = 16, a.out.stride[1] = 9, a.out.stride[2] = 1;
+    CHECK(aiter_merge_attn_states(&a, ctx) == AITER_INVALID_ARGUMENT, "other strides in place");
+    a.out = aiter_tensor_3d(numbers[3], AITER_F32, 1, 2, 0);
+    a.out_a.shape[2] = a.out_b.shape[2] = 0;
+    CHECK(aiter_merge_attn_states(&a, ctx) == AITER_OK, "no values: %s", aiter_context_error(ctx));
+    a.lse.ndim = 0;
+    CHECK(aiter_merge_attn_states(&a, ctx) == AITER_OK, "nothing: %s", aiter_context_error(ctx));
+    a.out_a.shape[1] = a.out_b.shape[1] = a.out.shape[1] = 0;
+    a.lse_a.shape[0] = a.lse_b.shape[0] = 0;
+    CHECK(aiter_merge_attn_states(&a, ctx) == AITER_OK, "no heads: %s", aiter_context_error(ctx));
+}
+
+static void cpu_beside_devices(void)
+{
+    aiter_context_desc d;
+    aiter_context *ctx = NULL;
+    memset(&d, 0, sizeof d);
+    d.num_threads = 1;
+    CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
+    CHECK(aiter_context_info(ctx).device == AITER_DEVICE_CPU, "device");
+    CHECK(aiter_memory_copy(ctx, numbers[0], AITER_MEMORY_DEVICE, numbers[1], AITER_MEMORY_DEVICE,
+                            64) == AITER_OK,
+          "%s", aiter_context_error(ctx));
+    plans_on_cpu(ctx);
+    merges_on_cpu(ctx);
+    aiter_reshape_and_cache_args c;
+    memset(&c, 0, sizeof c);
+    c.k = aiter_tensor_3d(numbers[0], AITER_F32, 1, 1, 8);
+    c.v = aiter_tensor_3d(numbers[0] + 8, AITER_F32, 1, 1, 8);
+    c.k_cache = aiter_tensor_4d(numbers[1], AITER_F32, 1, 4, 1, 8);
+    c.v_cache = aiter_tensor_4d(numbers[2], AITER_F32, 1, 4, 1, 8);
+    c.slot_mapping = aiter_tensor_1d(table, AITER_I32, 1);
+    CHECK(aiter_reshape_and_cache(&c, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    aiter_context_destroy(ctx);
+    d.num_threads = AITERI_MAX_THREADS + 1;
+    CHECK(aiter_context_create(&d, &ctx) == AITER_INVALID_ARGUMENT && !ctx, "too many threads");
+    d.num_threads = 1;
+    d.device = (aiter_device)-1;
+    CHECK(aiter_context_create(&d, &ctx) == AITER_INVALID_ARGUMENT && !ctx, "device -1");
+}
+
 int main(void)
 {
     test_begin("gpu_edges", 1);
+    no_names();
+    cpu_beside_devices();
     for (int i = 0; i < 2; i++) {
         symbols_and_codes(both[i]);
         empty_library(both[i]);
         memory_fails(both[i]);
+        own_memory(both[i]);
         queries_and_plans(both[i]);
         merges(both[i]);
         off_plain(both[i]);
