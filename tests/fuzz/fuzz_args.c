@@ -35,7 +35,11 @@ typedef struct fuzz_call {
 static union {
     uint64_t align;
     unsigned char bytes[ARENA_BYTES];
-} arena, before, after, noise[2];
+} before, after, noise[2];
+static union {
+    uint64_t align;
+    unsigned char bytes[ARENA_BYTES + WORKSPACE_BYTES]; /* room for a workspace over a tensor */
+} arena;
 static unsigned char written[ARENA_BYTES];
 static union {
     uint64_t align;
@@ -202,6 +206,7 @@ static int make_good_call(fuzz_call *c, fuzz_input *in)
 static void explicit_strides(aiter_tensor *t)
 {
     int64_t stride = 1;
+    if (t->ndim < 1) return;
     for (int i = 0; i < t->ndim && i < 5; i++)
         if (t->stride[i] != 0) return;
     for (int i = (t->ndim < 5 ? t->ndim : 5) - 1; i >= 0; i--) {
@@ -504,18 +509,31 @@ static int ask_workspace(fuzz_call *c, size_t *bytes)
     return status != AITER_OK;
 }
 
-/* The caller's own workspace: exact, one byte short, unaligned. */
-static void give_workspace(fuzz_call *c, fuzz_input *in, size_t need)
+/* A workspace that begins at some operand, whose memory is all there; 0 where there is none. */
+static int overlap_workspace(fuzz_call *c, fuzz_input *in, size_t need)
 {
-    const int how = fuzz_below(in, 4);
+    const fuzz_field *f = &c->op->fields[fuzz_below(in, c->op->count)];
+    int64_t elements;
+    if (!is_tensor(f) || need == 0 || span_bytes(tensor_at(c, f), &elements) <= 0) return 0;
+    memcpy(c->args.bytes + c->op->workspace_at, &tensor_at(c, f)->data, sizeof(void *));
+    memcpy(c->args.bytes + c->op->workspace_bytes_at, &need, sizeof need);
+    return 1;
+}
+
+/* The caller's own workspace: exact, one byte short, unaligned; or over an operand, returns 1. */
+static int give_workspace(fuzz_call *c, fuzz_input *in, size_t need)
+{
+    const int how = fuzz_below(in, 5);
     const size_t bytes = how == 1 && need > 0 ? need - 1 : need;
     unsigned char *at = workspace.bytes + HIDDEN_BYTES / 2 + (how == 2 ? fuzz_below(in, 64) : 0);
-    if (how == 3 || c->op->workspace_at == FUZZ_NONE) return;
+    if (how == 3 || c->op->workspace_at == FUZZ_NONE) return 0;
+    if (how == 4) return overlap_workspace(c, in, need);
     FUZZ_HIDE(workspace.bytes, HIDDEN_BYTES);
     FUZZ_SHOW(at, bytes);
     FUZZ_HIDE(at + bytes, HIDDEN_BYTES);
     memcpy(c->args.bytes + c->op->workspace_at, &at, sizeof at);
     memcpy(c->args.bytes + c->op->workspace_bytes_at, &bytes, sizeof bytes);
+    return 0;
 }
 
 static void guard(fuzz_input *in)
@@ -557,13 +575,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     /* Shapes that the query refuses are refused by the call too, before it looks at any data. */
     if (!real && (!refused || c.op->workspace_at == FUZZ_NONE)) return 0;
     if (!refused && need > WORKSPACE_BYTES) return 0;
-    if (!refused) give_workspace(&c, &in, need);
+    const int shared = !refused && give_workspace(&c, &in, need);
     memcpy(before.bytes, arena.bytes, c.used);
     memset(written, 0, c.used);
     for (int i = 0; real && i < c.op->count; i++)
         if (c.op->fields[i].kind == KIND_OUT) mark(tensor_at(&c, &c.op->fields[i]));
     const aiter_status status = run_once(&c, "a run");
     FUZZ_CHECK(!refused || status != AITER_OK, "%s: the query refuses, the run does not",
+               c.op->name);
+    FUZZ_CHECK(!shared || status == AITER_INVALID_ARGUMENT, "%s: a workspace over an operand",
                c.op->name);
     if (status != AITER_OK) return 0;
     if (c.op->workspace_at != FUZZ_NONE) {
