@@ -20,7 +20,7 @@ for ((i = 0; i < jobs; i++)); do
     mkdir -p "work/$name.$i"
     ./pack --unpack "$name.pack" "work/$name.$i"
     "./$program" -seed=$((seed * 1000 + i)) -max_total_time="$seconds" -max_len=1024 -timeout=20 \
-        -rss_limit_mb=2000 -dict=gguf.dict -entropic=0 -print_final_stats=1 -verbosity=0 \
+        -rss_limit_mb=2000 -dict=gguf.dict -entropic=0 -print_final_stats=1 \
         -artifact_prefix="crashes/$program-" "work/$name.$i" >"log/$program.$i" 2>&1 &
     pids[i]=$!
 done
@@ -30,14 +30,15 @@ for ((i = 0; i < jobs; i++)); do
     wait "${pids[i]}" || failed=$((failed + 1))
 done
 total=0
-printf '%-12s %6s %14s %10s\n' fuzzer jobs executions inputs
+printf '%-12s %6s %14s %8s %8s\n' fuzzer jobs executions edges inputs
 for program in $(printf '%s\n' "${order[@]}" | sort -u); do
     logs=(log/"$program".*)
     [ -e "${logs[0]}" ] || continue
     runs=$(cat "${logs[@]}" | awk '/number_of_executed_units/ { n += $2 } END { print n + 0 }')
     new=$(cat "${logs[@]}" | awk '/new_units_added/ { n += $2 } END { print n + 0 }')
+    edges=$(grep -ohE 'cov: [0-9]+' "${logs[@]}" | awk '$2 > n { n = $2 } END { print n + 0 }')
     total=$((total + runs))
-    printf '%-12s %6d %14d %10d\n' "$program" ${#logs[@]} "$runs" "$new"
+    printf '%-12s %6d %14d %8d %8d\n' "$program" ${#logs[@]} "$runs" "$edges" "$new"
 done
 if [ $failed -gt 0 ]; then
     echo "$failed jobs failed:"
