@@ -44,6 +44,9 @@ need_zig() {
     chmod +x "$zig"
 }
 
+# Whether this is `.ci/run full`.
+full() { [ -n "${AITER_CI_FULL:-}" ]; }
+
 # job LABEL COMMAND: a shell command that must exit 0; one check.
 job() {
     job_count=$((job_count + 1))
