@@ -90,9 +90,14 @@ static uint32_t lane_bits(const float *lanes, int i)
     return u;
 }
 
+/* Where the kernels are linked, their vector layers are stamped here. */
 AITERI_NUMERICS_BEGIN
 #define AITERI_K(name) AITERI_CAT(aiteri_scalar, name)
 #define AITERI_LANES   1
+#ifdef AITER_TEST_LINKED
+#include "src/cpu/simd_scalar.h"
+#include "src/cpu/k_math.inl.h"
+#endif
 #include "vector_layer.inl.h"
 #undef AITERI_K
 #undef AITERI_LANES
@@ -100,6 +105,10 @@ AITERI_NUMERICS_BEGIN
 AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 #define AITERI_K(name) AITERI_CAT(aiteri_avx2, name)
 #define AITERI_LANES   8
+#ifdef AITER_TEST_LINKED
+#include "src/cpu/simd_avx2.h"
+#include "src/cpu/k_math.inl.h"
+#endif
 #include "vector_layer.inl.h"
 #undef AITERI_K
 #undef AITERI_LANES
@@ -107,6 +116,10 @@ AITERI_TARGET_END
 AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 #define AITERI_K(name) AITERI_CAT(aiteri_avx512, name)
 #define AITERI_LANES   16
+#ifdef AITER_TEST_LINKED
+#include "src/cpu/simd_avx512.h"
+#include "src/cpu/k_math.inl.h"
+#endif
 #include "vector_layer.inl.h"
 #undef AITERI_K
 #undef AITERI_LANES
@@ -115,6 +128,10 @@ AITERI_TARGET_END
 #if AITERI_NEON
 #define AITERI_K(name) AITERI_CAT(aiteri_neon, name)
 #define AITERI_LANES   4
+#ifdef AITER_TEST_LINKED
+#include "src/cpu/simd_neon.h"
+#include "src/cpu/k_math.inl.h"
+#endif
 #include "vector_layer.inl.h"
 #undef AITERI_K
 #undef AITERI_LANES
