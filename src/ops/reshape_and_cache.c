@@ -99,7 +99,11 @@ static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
     if (aiteri_check_tensor(c, "slot_mapping", &a->slot_mapping, 1, 1,
                             AITERI_TYPE_BIT(AITER_I32) | AITERI_TYPE_BIT(AITER_I64), 1, "[tokens]"))
         aiteri_check_extent(c, "slot_mapping", &a->slot_mapping, 0, a->k.shape[0], "tokens of k");
-    if (c->status != AITER_OK) return;
+}
+
+/* Addresses are compared, nothing is read. */
+static void aiteri_check_cache_overlap(aiteri_check *c, const aiter_reshape_and_cache_args *a)
+{
     const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
     const int writes_scales = a->quant == AITER_QUANT_PER_TOKEN_HEAD;
     const aiter_tensor workspace = aiteri_memory_operand(a->workspace, a->workspace_bytes);
@@ -225,6 +229,8 @@ AITER_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_arg
     aiter_reshape_and_cache_args a;
     AITERI_TRY(aiteri_cache_prepare(args, ctx, &a));
     aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
+    aiteri_check_cache_overlap(&c, &a);
+    if (c.status != AITER_OK) return c.status;
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
