@@ -243,6 +243,60 @@ static inline void sweep_poison(op_case *g)
     CHECK(whole, "%s (%s): written before a buffer", g->op->name, g->text);
 }
 
+/* ---- numbers at the edges of their types ---- */
+
+/* Gives one extent, stride, type, rank or value an extreme number. */
+static inline void spoil_number(const op_case *g, any_args *a, test_rng *r, int query)
+{
+    static const int64_t numbers[] = {
+        INT64_MIN,        INT64_MIN + 1,          -1,       0, 1, 2, INT32_MAX, INT64_C(1) << 31,
+        INT64_C(1) << 57, (INT64_C(1) << 62) + 1, INT64_MAX};
+    static const uint32_t words[] = {0,           1,           0xFFFFFFFFu,
+                                     0x7FFFFFFFu, 0x80000000u, 0x7FC00000u,
+                                     0x7F800000u, 0x00000001u, 0x3F800000u};
+    int64_t x = numbers[rng_int(r, 0, COUNT(numbers) - 1)];
+    int dim = rng_int(r, 0, 4), kind = rng_int(r, 0, 9);
+    aiter_tensor *t = op_tensor(a, &g->op->fields[rng_int(r, 0, g->op->num_fields - 1)]);
+    const op_value *v = &g->op->values[rng_int(r, 0, g->op->num_values)];
+    uint32_t word = words[rng_int(r, 0, COUNT(words) - 1)];
+    if (kind < 3) {
+        make_explicit(t); /* a call that is accepted reads what is there: extents only shrink */
+        if (query || x < t->shape[dim]) t->shape[dim] = x;
+    } else if (kind < 7) {
+        make_explicit(t);
+        if (query || t->shape[dim] <= 1) t->stride[dim] = x;
+    } else if (kind == 7) {
+        if (rng_int(r, 0, 3) == 0) t->ndim = (int32_t)x;
+        if (query || aiter_dtype_bits((aiter_dtype)x) <= aiter_dtype_bits(t->dtype)) {
+            if (rng_int(r, 0, 3) == 0) t->dtype = (aiter_dtype)x;
+        }
+    } else if (v->bytes == 4) {
+        memcpy((char *)a + v->offset, &word, 4);
+    }
+}
+
+/* Whatever the numbers, a call ends with a status and no arithmetic wraps: a sanitizer looks on. */
+static inline void sweep_numbers(const op_case *g, int turns)
+{
+    test_rng r = {test_seed(77)};
+    int i, n, accepted = 0;
+    for (i = 0; i < turns; i++) {
+        any_args a = g->args, query = g->args;
+        size_t bytes = 0;
+        aiter_status status;
+        for (n = rng_int(&r, 1, 3); n > 0; n--) {
+            spoil_number(g, &a, &r, 0);
+            spoil_number(g, &query, &r, 1);
+        }
+        status = g->op->workspace(&query, NULL, &bytes);
+        CHECK(status == AITER_OK || aiter_last_error()[0], "%s: %d", g->op->name, (int)status);
+        status = g->op->run(&a, NULL);
+        CHECK((int)status >= 0 && status < AITER_STATUS_COUNT, "%s", g->op->name);
+        accepted += status == AITER_OK;
+    }
+    CHECK(accepted > 0, "%s (%s): every hostile call was refused", g->op->name, g->text);
+}
+
 /* ---- the arguments themselves ---- */
 
 static inline void sweep_null(const op_case *g)
@@ -282,6 +336,7 @@ static inline void sweep_op(int op)
         CHECK(g.op->run(&g.args, NULL) == AITER_OK && before == elements_hash(&g, 0),
               "the good arguments of %s (%s): %s", g.op->name, g.text, aiter_last_error());
         sweep_poison(&g);
+        sweep_numbers(&g, 3000);
         op_case_free(&g);
     }
     CHECK(variant > 0, "%s has no good arguments", g.op->name);

@@ -36,6 +36,12 @@ typedef struct op_field {
     aiter_dtype wrong_type;
 } op_field;
 
+/* A field that is no tensor. */
+typedef struct op_value {
+    const char *name;
+    size_t offset, bytes;
+} op_value;
+
 enum { OP_MOST_FIELDS = 20 };
 
 typedef struct op_entry {
@@ -43,6 +49,8 @@ typedef struct op_entry {
     size_t args_bytes;
     const op_field *fields;
     int num_fields;
+    const op_value *values;
+    int num_values;
     size_t workspace_at, workspace_bytes_at, plan_at; /* OP_ABSENT: no such field */
     aiter_status (*run)(const void *args, aiter_context *ctx);
     aiter_status (*workspace)(const void *args, aiter_context *ctx, size_t *bytes);
@@ -59,6 +67,7 @@ static const aiter_tensor op_none; /* where a case keeps nothing */
 #define OP_IGNORE(A, name, value)
 #define OP_IGNORE_TENSOR(A, name, role, wrong, from)
 #define OP_FIELD_ROW(A, name, role, wrong, from)   {#name, offsetof(A, name), role, wrong},
+#define OP_VALUE_ROW(A, name, value)               {#name, offsetof(A, name), sizeof((A *)0)->name},
 #define OP_FILL_TENSOR(A, name, role, wrong, from) a->name = from;
 #define OP_FILL_VALUE(A, name, value)              a->name = value;
 
@@ -67,11 +76,13 @@ static const aiter_tensor op_none; /* where a case keeps nothing */
     {                                                                                          \
         return aiter_##name##_plan((const aiter_##name##_args *)args, ctx, plan);              \
     }
-#define OP_PLAN_OF_NO_PLAN(name) enum { op_plan_##name = 0 };
+#define OP_PLAN_OF_NO_PLAN(name)
 
 #define OP_DEFINE(id, word, name, fields, workspace, plan, good)                                 \
     static const op_field op_fields_##name[] = {                                                 \
         fields(OP_FIELD_ROW, OP_IGNORE, aiter_##name##_args)};                                   \
+    static const op_value op_values_##name[] = {                                                 \
+        fields(OP_IGNORE_TENSOR, OP_VALUE_ROW, aiter_##name##_args){"", 0, 0}};                  \
     static aiter_status op_run_##name(const void *args, aiter_context *ctx)                      \
     {                                                                                            \
         return aiter_##name((const aiter_##name##_args *)args, ctx);                             \
@@ -90,6 +101,8 @@ static const aiter_tensor op_none; /* where a case keeps nothing */
     }
 OP_LIST(OP_DEFINE)
 
+#define OP_PLAN_ENTRY_HAS_PLAN(op)        op_plan_##op
+#define OP_PLAN_ENTRY_NO_PLAN(op)         NULL
 #define OP_OFFSET_HAS_WORKSPACE(A, field) offsetof(A, field)
 #define OP_OFFSET_NO_WORKSPACE(A, field)  OP_ABSENT
 #define OP_OFFSET_HAS_PLAN(A, field)      offsetof(A, field)
@@ -100,12 +113,14 @@ OP_LIST(OP_DEFINE)
      sizeof(aiter_##op##_args),                                     \
      op_fields_##op,                                                \
      (int)(sizeof op_fields_##op / sizeof op_fields_##op[0]),       \
+     op_values_##op,                                                \
+     (int)(sizeof op_values_##op / sizeof op_values_##op[0]) - 1,   \
      OP_OFFSET_##has_workspace(aiter_##op##_args, workspace),       \
      OP_OFFSET_##has_workspace(aiter_##op##_args, workspace_bytes), \
      OP_OFFSET_##has_plan(aiter_##op##_args, plan),                 \
      op_run_##op,                                                   \
      op_workspace_##op,                                             \
-     op_plan_##op,                                                  \
+     OP_PLAN_ENTRY_##has_plan(op),                                  \
      op_fill_##op},
 static const op_entry op_table[] = {OP_LIST(OP_ENTRY)};
 

@@ -87,12 +87,12 @@ static const char *const fault_names[] = {
 
 static inline void make_explicit(aiter_tensor *t)
 {
-    int64_t size = 1;
-    int i, all_zero = 1;
-    for (i = 0; i < t->ndim; i++) all_zero &= t->stride[i] == 0;
+    uint64_t size = 1;
+    int i, all_zero = t->ndim >= 0 && t->ndim <= 5;
+    for (i = 0; i < t->ndim && all_zero; i++) all_zero &= t->stride[i] == 0;
     for (i = t->ndim - 1; i >= 0 && all_zero; i--) {
-        t->stride[i] = size;
-        size *= t->shape[i];
+        t->stride[i] = (int64_t)size;
+        size *= (uint64_t)t->shape[i];
     }
 }
 

@@ -281,6 +281,24 @@ static aiter_tensor aiteri_memory_operand(const void *data, size_t bytes)
     return t;
 }
 
+/* Bytes of a view whose strides are filled; 0: absent or empty. */
+static uintptr_t aiteri_operand_bytes(const aiter_tensor *t)
+{
+    const int64_t span = t->ndim ? aiteri_tensor_span(t) : 0;
+    return span > 0 ? (uintptr_t)span * (uintptr_t)((aiter_dtype_bits(t->dtype) + 7) / 8) : 0;
+}
+
+/* Do two views share a byte? Mostly their ends tell. */
+static int aiteri_operands_meet(const aiter_tensor *t, uintptr_t t_bytes, const aiter_tensor *u)
+{
+    const uintptr_t u_bytes = aiteri_operand_bytes(u);
+    const uintptr_t at = (uintptr_t)t->data, other = (uintptr_t)u->data;
+    if (u_bytes == 0 || at >= other + u_bytes || other >= at + t_bytes) return 0;
+    const aiteri_extent a = aiteri_extent_of(t), b = aiteri_extent_of(u);
+    int64_t budget = 4000000;
+    return aiteri_extents_meet(&a, &b, &budget);
+}
+
 /* No output shares an element with itself, another output or an input. Outputs come first; the
  * strides of all are filled. */
 static void aiteri_check_overlap(aiteri_check *c, const aiteri_operand *operand, int32_t count,
@@ -288,20 +306,16 @@ static void aiteri_check_overlap(aiteri_check *c, const aiteri_operand *operand,
 {
     for (int32_t i = 0; i < outputs && c->status == AITER_OK; i++) {
         const aiter_tensor *t = operand[i].tensor;
-        if (t->ndim == 0 || aiteri_tensor_span(t) == 0) continue;
+        const uintptr_t bytes = aiteri_operand_bytes(t);
+        if (bytes == 0) continue;
         const aiteri_extent a = aiteri_extent_of(t);
         if (!aiteri_extent_is_injective(&a, (aiter_dtype_bits(t->dtype) + 7) / 8))
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: several of its elements share memory",
                           c->op, operand[i].field);
-        for (int32_t j = i + 1; j < count && c->status == AITER_OK; j++) {
-            const aiter_tensor *u = operand[j].tensor;
-            if (u->ndim == 0 || aiteri_tensor_span(u) == 0) continue;
-            const aiteri_extent b = aiteri_extent_of(u);
-            int64_t budget = 4000000;
-            if (aiteri_extents_meet(&a, &b, &budget))
+        for (int32_t j = i + 1; j < count; j++)
+            if (aiteri_operands_meet(t, bytes, operand[j].tensor))
                 AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shares memory with %s", c->op,
                               operand[i].field, operand[j].field);
-        }
     }
 }
 
