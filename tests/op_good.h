@@ -64,6 +64,9 @@ static inline int op_good_attention(op_case *g, int op, int variant)
                 {OP_VARLEN, FORM_VARLEN, 5, 2, AITER_MASK_CAUSAL, AITER_SCALE_BY_SHAPE},
                 {OP_DECODE_ONE, FORM_DENSE, 1, 1, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
                 {OP_DECODE_GQA, FORM_DENSE, 1, 2, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE}};
+    static const char *const forms[] = {"dense", "padded", "varlen", "paged", "mixed"};
+    static const char *const scales[] = {"", ", int8 by tensor", ", int8 by head",
+                                         ", int8 by token and head"};
     attn_case c;
     attn_call call;
     int i = 0;
@@ -86,8 +89,7 @@ static inline int op_good_attention(op_case *g, int op, int variant)
     problem_new(&g->p, &c);
     problem_store(&g->p, SLACK_NAN);
     g->op->fill(&g->args, &g->p, &call);
-    snprintf(g->text, sizeof g->text, "form %d, int8 %d, %d rows", (int)c.form, (int)c.scale_kind,
-             c.sq);
+    snprintf(g->text, sizeof g->text, "%s%s, %d rows", forms[c.form], scales[rows[i].int8], c.sq);
     return 1;
 }
 

@@ -88,8 +88,9 @@ static const char *const fault_names[] = {
 static inline void make_explicit(aiter_tensor *t)
 {
     uint64_t size = 1;
-    int i, all_zero = t->ndim >= 0 && t->ndim <= 5;
-    for (i = 0; i < t->ndim && all_zero; i++) all_zero &= t->stride[i] == 0;
+    int i, all_zero = 1;
+    if (t->ndim < 0 || t->ndim > 5) return;
+    for (i = 0; i < t->ndim; i++) all_zero &= t->stride[i] == 0;
     for (i = t->ndim - 1; i >= 0 && all_zero; i--) {
         t->stride[i] = (int64_t)size;
         size *= (uint64_t)t->shape[i];

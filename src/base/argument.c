@@ -31,12 +31,35 @@ static void aiteri_check_true(aiteri_check *c, int ok, const char *field, const 
     if (!ok) AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: expected %s", c->op, field, expected);
 }
 
+/* "3 to 8", or "3 or more" of a value below a bound that nobody meets. */
+typedef struct aiteri_range_text {
+    char text[48];
+} aiteri_range_text;
+
+static aiteri_range_text aiteri_range_of(int64_t got, int64_t low, int64_t high)
+{
+    aiteri_range_text r;
+    if (got < low && high >= INT32_MAX - 1)
+        snprintf(r.text, sizeof r.text, "%lld or more", (long long)low);
+    else
+        snprintf(r.text, sizeof r.text, "%lld to %lld", (long long)low, (long long)high);
+    return r;
+}
+
 static void aiteri_check_range(aiteri_check *c, const char *field, int64_t got, int64_t low,
                                int64_t high)
 {
     if (got < low || got > high)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is %lld, expected %lld to %lld", c->op,
-                      field, (long long)got, (long long)low, (long long)high);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is %lld, expected %s", c->op, field,
+                      (long long)got, aiteri_range_of(got, low, high).text);
+}
+
+/* A value of an enum that counts from 0; `type` names it. */
+static void aiteri_check_enum(aiteri_check *c, const char *field, int got, int count,
+                              const char *type)
+{
+    if (got < 0 || got >= count)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: %d is no %s", c->op, field, got, type);
 }
 
 /* x >= 0 and finite; x is looked at by its bits, so that no compiler flag can wave NaN through. */
@@ -171,17 +194,20 @@ static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor 
 static void aiteri_check_axis(aiteri_check *c, const char *field, const aiter_tensor *t,
                               int32_t dim, const char *what, int64_t low, int64_t high)
 {
-    if (t->shape[dim] < low || t->shape[dim] > high)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: shape[%d], the %s, is %lld, expected %lld to %lld", c->op, field,
-                      (int)dim, what, (long long)t->shape[dim], (long long)low, (long long)high);
+    const int64_t got = t->shape[dim];
+    if (got < low || got > high)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d], the %s, is %lld, expected %s",
+                      c->op, field, (int)dim, what, (long long)got,
+                      aiteri_range_of(got, low, high).text);
 }
 
-/* Two inner axes of t that look exchanged: `expected` stands beside `dim`. 0: they do not. The
- * outer axis of four and the last are never meant. */
-static int aiteri_looks_exchanged(const aiter_tensor *t, int32_t dim, int64_t expected)
+/* The axis that t.shape[dim] looks exchanged with, since `expected` stands there; -1: none. Of four
+ * axes only the two inner ones before the last are meant. */
+static int32_t aiteri_looks_exchanged(const aiter_tensor *t, int32_t dim, int64_t expected)
 {
-    return dim + 1 < t->ndim && (t->ndim < 4 || dim == 1) && t->shape[dim + 1] == expected;
+    const int32_t other = t->ndim == 4 ? 3 - dim : dim + 1;
+    if (t->ndim == 4 ? dim != 1 && dim != 2 : other >= t->ndim) return -1;
+    return t->shape[other] == expected ? other : -1;
 }
 
 /* t.shape[dim] == expected, the extent of `other`. */
@@ -190,10 +216,11 @@ static void aiteri_check_extent(aiteri_check *c, const char *field, const aiter_
 {
     if (t->shape[dim] == expected) return;
     char advice[96] = "";
-    if (aiteri_looks_exchanged(t, dim, expected))
+    const int32_t with = aiteri_looks_exchanged(t, dim, expected);
+    if (with >= 0)
         snprintf(advice, sizeof advice,
-                 "; are two axes exchanged? aiter_tensor_transpose(%s, %d, %d)", field, (int)dim,
-                 (int)dim + 1);
+                 "; are two axes exchanged? aiter_tensor_transpose(%s, %d, %d)", field,
+                 (int)aiteri_min(dim, with), (int)aiteri_max(dim, with));
     AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected %lld (= %s)%s",
                   c->op, field, (int)dim, (long long)t->shape[dim], (long long)expected, other,
                   advice);

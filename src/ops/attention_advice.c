@@ -9,10 +9,8 @@
 /* Field names as the calling op spells them, and which optional forms it has. */
 typedef struct aiteri_field_names {
     const char *op, *q, *k, *v, *seqused_k;
-    int has_packed, has_paged; /* cu_seqlens_q and _k; block_table */
+    int has_packed, has_paged, has_scales; /* cu_seqlens_q and _k; block_table; k_scale, v_scale */
 } aiteri_field_names;
-
-enum { AITERI_ADVICE_BYTES = 128 };
 
 /* The axes of q and out. */
 static const char *aiteri_rows_layout(const aiteri_field_names *names, int packed)
@@ -32,26 +30,25 @@ static const char *aiteri_keys_layout(const aiteri_field_names *names, int packe
                              : "[B, Sk, Hk, D]";
 }
 
-/* Heads before tokens: with these two axes exchanged the heads would divide each other. */
+/* Heads before tokens: with these two axes of k, or of all, exchanged the heads would divide. */
 static const char *aiteri_head_major_advice(const aiter_tensor *q, const aiter_tensor *k, int paged)
 {
     const int32_t q_tokens = q->ndim - 3, k_tokens = k->ndim - 3;
-    const int64_t heads_q = q->shape[q_tokens], heads_k = k->shape[k_tokens];
-    if (paged) {
-        if (heads_k < 1 || q->shape[q_tokens + 1] % heads_k != 0) return "";
-        return "; if the pages are [num_blocks, Hk, P, D], pass aiter_tensor_transpose(t, 1, 2) of "
-               "both caches";
-    }
-    if (heads_k < 1 || heads_q < 1 || heads_q % heads_k != 0) return "";
-    return q->ndim == 4
-               ? "; if the axes are [B, H, S, D], pass aiter_tensor_transpose(t, 1, 2) of "
-                 "q, k, v and out"
-               : "; if the axes are [H, total, D], pass aiter_tensor_transpose(t, 0, 1) of "
-                 "q, k, v and out";
+    const int64_t heads_k = k->shape[k_tokens];
+    const int alone = heads_k > 0 && q->shape[q_tokens + 1] % heads_k == 0;
+    if (paged)
+        return alone ? "; of pages [num_blocks, Hk, P, D] pass aiter_tensor_transpose(t, 1, 2)"
+                     : "";
+    if (!alone && (heads_k < 1 || q->shape[q_tokens] < 1 || q->shape[q_tokens] % heads_k != 0))
+        return "";
+    return q->ndim == 4 ? "; of tensors whose axes are [B, H, S, D] pass "
+                          "aiter_tensor_transpose(t, 1, 2)"
+                        : "; of tensors whose axes are [H, total, D] pass "
+                          "aiter_tensor_transpose(t, 0, 1)";
 }
 
-/* lse is [B, Hq, Sq] of tensors whose own axes were given as [B, H, S, D]. */
-static int aiteri_lse_shows_head_major(const aiter_tensor *lse, const aiter_tensor *q)
+/* lse has the rows of q where it should have its heads, and the other way round. */
+static int aiteri_lse_is_exchanged(const aiter_tensor *lse, const aiter_tensor *q)
 {
     return q->ndim == 4 && lse->ndim == 3 && q->shape[1] != q->shape[2] &&
            lse->shape[1] == q->shape[1] && lse->shape[2] == q->shape[2];

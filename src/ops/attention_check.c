@@ -83,9 +83,10 @@ static void aiteri_check_qkv(aiteri_check *c, aiteri_attention *x)
     const int32_t q_ndim = x->packed ? 3 : 4, k_ndim = keys_packed ? 3 : 4;
     const char *rows = aiteri_rows_layout(&x->names, x->packed);
     const char *keys = aiteri_keys_layout(&x->names, keys_packed, x->paged);
+    const unsigned types = x->names.has_scales ? AITERI_FLOATS_OR_I8 : AITERI_FLOATS;
     aiteri_check_tensor(c, x->names.q, &a->q, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
-    aiteri_check_tensor(c, x->names.k, &a->k, k_ndim, k_ndim, AITERI_FLOATS_OR_I8, 1, keys);
-    aiteri_check_tensor(c, x->names.v, &a->v, k_ndim, k_ndim, AITERI_FLOATS_OR_I8, 1, keys);
+    aiteri_check_tensor(c, x->names.k, &a->k, k_ndim, k_ndim, types, 1, keys);
+    aiteri_check_tensor(c, x->names.v, &a->v, k_ndim, k_ndim, types, 1, keys);
     aiteri_check_tensor(c, "out", &a->out, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
     if (c->status != AITER_OK) return;
     const int32_t qd = q_ndim - 1, kd = k_ndim - 1;
@@ -94,13 +95,13 @@ static void aiteri_check_qkv(aiteri_check *c, aiteri_attention *x)
                       c->op, x->names.v, aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype),
                       x->names.k);
     for (int32_t i = 0; i < qd; i++) aiteri_check_extent(c, "out", &a->out, i, a->q.shape[i], "q");
+    if (!x->packed && !x->paged)
+        aiteri_check_extent(c, x->names.k, &a->k, 0, a->q.shape[0],
+                            aiteri_batch_of_keys(&x->names));
     for (int32_t i = 0; i < kd; i++)
         aiteri_check_extent(c, x->names.v, &a->v, i, a->k.shape[i], x->names.k);
     aiteri_check_extent(c, x->names.k, &a->k, kd, a->q.shape[qd], aiteri_head_dim_of(&a->q, &a->v));
     aiteri_check_extent(c, "out", &a->out, qd, a->v.shape[kd], "the head_dim of v");
-    if (!x->packed && !x->paged)
-        aiteri_check_extent(c, x->names.k, &a->k, 0, a->q.shape[0],
-                            aiteri_batch_of_keys(&x->names));
     aiteri_check_heads(c, x);
 }
 
@@ -160,7 +161,7 @@ static void aiteri_check_window(aiteri_check *c, const char *field, aiter_mask m
 static void aiteri_check_score(aiteri_check *c, aiteri_attention *x)
 {
     aiter_flash_attn_fwd_args *a = &x->a;
-    aiteri_check_range(c, "mask", (int64_t)a->mask, 0, AITER_MASK_COUNT - 1);
+    aiteri_check_enum(c, "mask", (int)a->mask, AITER_MASK_COUNT, "aiter_mask");
     aiteri_check_window(c, "window_left", a->mask, a->window_left);
     aiteri_check_window(c, "window_right", a->mask, a->window_right);
     aiteri_check_range(c, "sink_tokens", a->sink_tokens, 0, INT32_MAX);
@@ -222,14 +223,15 @@ static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
     const int32_t n = t->ndim;
     const int64_t rows = x->packed ? p->total_q : p->seqlen_q;
     const int any_keys = x->packed || x->paged; /* checked against the lengths */
+    static const char *const what[4] = {"the batch", "heads of q", "rows of q", "keys of k"};
     const int64_t expected[4] = {p->batch, p->heads_q, rows,
                                  any_keys ? t->shape[n - 1] : p->seqlen_k};
     for (int32_t i = 0; i < n; i++) {
         const int64_t want = expected[4 - n + i];
         if (t->shape[i] != 1 && t->shape[i] != want)
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                          "%s.bias: shape[%d] is %lld, expected 1 or %lld", c->op, (int)i,
-                          (long long)t->shape[i], (long long)want);
+                          "%s.bias: shape[%d] is %lld, expected 1 or %lld (= %s)", c->op, (int)i,
+                          (long long)t->shape[i], (long long)want, what[4 - n + i]);
     }
     p->bias.data = (char *)t->data;
     p->bias.dtype = t->dtype;
@@ -249,12 +251,13 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
                              : x->lse_packed ? "[Hq, B]"
                                              : "[B, Hq, Sq]"))
         return;
-    if (!packed && aiteri_lse_shows_head_major(t, &x->a.q))
+    if (!packed && aiteri_lse_is_exchanged(t, &x->a.q))
         AITERI_REJECT(
             c, AITER_INVALID_ARGUMENT,
-            "%s.lse: has %lld heads of %lld rows, but %s is [B, Sq, Hq, D]; if its axes are "
-            "[B, H, S, D], pass aiter_tensor_transpose(t, 1, 2) of q, k, v and out",
-            c->op, (long long)t->shape[1], (long long)t->shape[2], x->names.q);
+            "%s.lse: has %lld heads and %lld rows, but %s has %lld and %lld; either lse, or "
+            "q, k, v and out have their axes exchanged: aiter_tensor_transpose(t, 1, 2)",
+            c->op, (long long)t->shape[1], (long long)t->shape[2], x->names.q,
+            (long long)t->shape[2], (long long)t->shape[1]);
     const int32_t at = packed ? 0 : 1;
     if (!packed) aiteri_check_extent(c, "lse", t, 0, p->batch, "the batch");
     aiteri_check_extent(c, "lse", t, at, p->heads_q, "heads of q");
@@ -382,7 +385,8 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
     aiteri_lower_shapes(c, x);
     aiteri_lower_score(c, x);
     if (c->status == AITER_OK) {
-        aiteri_check_range(c, "scale_kind", (int64_t)x->a.scale_kind, 0, AITER_SCALE_COUNT - 1);
+        aiteri_check_enum(c, "scale_kind", (int)x->a.scale_kind, AITER_SCALE_COUNT,
+                          "aiter_scale_kind");
         aiteri_lower_scales(c, x, "k_scale", &x->a.k_scale, &x->a.k, &x->problem.k);
         aiteri_lower_scales(c, x, "v_scale", &x->a.v_scale, &x->a.v, &x->problem.v);
         aiteri_lower_alibi_and_sinks(c, x);

@@ -235,7 +235,8 @@ static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ct
 {
     aiteri_context_begin(ctx);
     if (!plan)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_plan.plan: is NULL", x->names.op);
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_plan.plan: is NULL, expected a pointer",
+                           x->names.op);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
     AITERI_TRY(aiteri_attention_check_bounds(x, ctx, plan));
     AITERI_TRY(aiteri_attention_check_data(x, ctx));

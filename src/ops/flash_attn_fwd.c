@@ -7,7 +7,7 @@
 
 static aiteri_attention aiteri_flash_attention(const aiter_flash_attn_fwd_args *args)
 {
-    const aiteri_field_names names = {"aiter_flash_attn_fwd", "q", "k", "v", "seqused_k", 1, 1};
+    const aiteri_field_names names = {"aiter_flash_attn_fwd", "q", "k", "v", "seqused_k", 1, 1, 1};
     aiteri_attention x;
     memset(&x, 0, sizeof x);
     x.a = *args;

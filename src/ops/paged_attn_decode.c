@@ -20,7 +20,7 @@ static aiter_tensor aiteri_with_token_dim(aiter_tensor t)
 static aiteri_attention aiteri_paged_attention(const aiter_paged_attn_decode_args *args)
 {
     const aiteri_field_names names = {
-        "aiter_paged_attn_decode", "q", "k_cache", "v_cache", "seq_lens", 0, 1};
+        "aiter_paged_attn_decode", "q", "k_cache", "v_cache", "seq_lens", 0, 1, 1};
     aiteri_attention x;
     memset(&x, 0, sizeof x);
     x.names = names;

@@ -38,6 +38,11 @@ static void aiteri_check_cache_type(aiteri_check *c, const char *field, const ai
                       "%s.%s: dtype is i8, but quant is AITER_QUANT_CONVERT; set quant = "
                       "AITER_QUANT_STATIC or AITER_QUANT_PER_TOKEN_HEAD",
                       c->op, field);
+    if (t->ndim == 4 && aiter_dtype_bits(t->dtype) > 8 && quantised)
+        AITERI_REJECT(
+            c, AITER_INVALID_ARGUMENT,
+            "%s.%s: dtype is %s, expected i8 as quant asks; AITER_QUANT_CONVERT stores floats",
+            c->op, field, aiter_dtype_name(t->dtype));
 }
 
 static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_args *a, int value)
@@ -83,7 +88,7 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
 
 static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
 {
-    aiteri_check_range(c, "quant", (int64_t)a->quant, 0, AITER_QUANT_COUNT - 1);
+    aiteri_check_enum(c, "quant", (int)a->quant, AITER_QUANT_COUNT, "aiter_quant");
     if (c->status != AITER_OK) return;
     aiteri_check_cache_side(c, a, 0);
     if (c->status != AITER_OK) return;

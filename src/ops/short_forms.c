@@ -7,7 +7,7 @@
 
 static aiteri_attention aiteri_short_form(const char *op)
 {
-    const aiteri_field_names names = {op, "q", "k", "v", "seqused_k", 0, 0};
+    const aiteri_field_names names = {op, "q", "k", "v", "seqused_k", 0, 0, 0};
     aiteri_attention x;
     memset(&x, 0, sizeof x);
     x.names = names;
@@ -165,7 +165,8 @@ static aiter_status aiteri_transposed_attention(const char *op,
     aiteri_check_tensor(c, "out", &a.out, 2, 2, AITERI_FLOATS, 1, one ? "[1, D]" : "[Hq, D]");
     if (c->status != AITER_OK) return c->status;
     if (one) aiteri_check_extent(c, "q", &a.q, 1, 1, "one query head");
-    aiteri_check_extent(c, "k", &a.k, n - 2, a.q.shape[0], "D of q");
+    aiteri_check_extent(c, "k", &a.k, n - 2, a.q.shape[0],
+                        one ? "D of q, which is [D, 1]" : "D of q, which is [D, Hq]");
     aiteri_check_axis(c, "q", &a.q, 0, "head_dim", 1, AITERI_MAX_HEAD_DIM);
     aiteri_check_axis(c, "q", &a.q, 1, "heads", 1, 65535);
     aiteri_check_axis(c, "k", &a.k, n - 1, "keys", 0, INT32_MAX - 1);
