@@ -152,6 +152,81 @@ static void flash_int8(attn_form form, aiter_scale_kind kind)
     problem_free(&p);
 }
 
+/* Outputs that interleave share no element: rows of every second float, heads that begin in the
+ * last gap of the one before, and the log-sum-exps in the gaps. The same bits as in memory of their
+ * own.
+ */
+static void interleaved(void)
+{
+    enum { D = 8, HEAD = 2 * D - 1, TOKEN = 4 * HEAD, ROWS = 5 };
+    attn_case c = base(FORM_DENSE);
+    attn_problem p;
+    attn_call call;
+    aiter_flash_attn_fwd_args good, a;
+    float *both = (float *)calloc(2 * ROWS * TOKEN, sizeof *both);
+    int b, i, h, d, same = 1;
+    memset(&call, 0, sizeof call);
+    problem_new(&p, &c);
+    problem_store(&p, SLACK_NAN);
+    good = a = problem_flash_args(&p, &call);
+    a.out = aiter_tensor_transpose(aiter_tensor_4d(both, AITER_F32, 2, ROWS, 4, D), 0, 0);
+    a.out.stride[0] = ROWS * TOKEN, a.out.stride[1] = TOKEN;
+    a.out.stride[2] = HEAD, a.out.stride[3] = 2;
+    a.lse = aiter_tensor_transpose(aiter_tensor_3d(both + 1, AITER_F32, 2, 4, ROWS), 0, 0);
+    a.lse.stride[0] = ROWS * TOKEN, a.lse.stride[1] = HEAD, a.lse.stride[2] = TOKEN;
+    CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "%s", aiter_last_error());
+    CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "interleaved: %s", aiter_last_error());
+    for (b = 0; b < 2; b++) {
+        for (i = 0; i < ROWS; i++) {
+            for (h = 0; h < 4; h++) {
+                const float *row = both + b * ROWS * TOKEN + i * TOKEN + h * HEAD;
+                const float *own = (const float *)good.out.data + ((b * ROWS + i) * 4 + h) * D;
+                const float *lse = (const float *)good.lse.data + (b * 4 + h) * ROWS + i;
+                for (d = 0; d < D; d++) same &= memcmp(row + 2 * d, own + d, 4) == 0;
+                same &= memcmp(row + 1, lse, 4) == 0;
+            }
+        }
+    }
+    CHECK(same, "interleaved outputs have other bits");
+    a.out.stride[2] = HEAD - 1; /* a head begins on the last element of the one before */
+    CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_INVALID_ARGUMENT, "heads that share an element");
+    a.out.stride[2] = HEAD;
+    a.lse.data = both + 2; /* on a row */
+    CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_INVALID_ARGUMENT, "lse on an element of out");
+    free(both);
+    problem_free(&p);
+}
+
+/* sink_tokens hides and shows nothing where no window hides: the same bits with any mask. */
+static void sinks_without_window(void)
+{
+    static const aiter_mask masks[] = {AITER_MASK_NONE, AITER_MASK_CAUSAL,
+                                       AITER_MASK_CAUSAL_TOP_LEFT};
+    int i;
+    for (i = 0; i < COUNT(masks); i++) {
+        attn_case c = base(FORM_DENSE);
+        attn_problem p;
+        attn_call call;
+        aiter_flash_attn_fwd_args a;
+        output_bits with, without;
+        c.mask = masks[i];
+        memset(&call, 0, sizeof call);
+        problem_new(&p, &c);
+        problem_store(&p, SLACK_NAN);
+        a = problem_flash_args(&p, &call);
+        CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
+        without = problem_bits(&p);
+        a.sink_tokens = 3;
+        a.window_left = a.window_right = -1;
+        CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
+        with = problem_bits(&p);
+        CHECK(bits_equal(&with, &without), "sink_tokens changed mask %d", (int)masks[i]);
+        free(with.data);
+        free(without.data);
+        problem_free(&p);
+    }
+}
+
 /* Sizes that wrap: dimensions near 2^31, 2^32 and 2^63 in every extent are refused, not computed.
  */
 static void sizes(void)
@@ -199,5 +274,7 @@ int main(void)
         flash_int8(FORM_MIXED, (aiter_scale_kind)kind);
     }
     sizes();
+    interleaved();
+    sinks_without_window();
     return test_end();
 }

@@ -165,8 +165,8 @@ static void aiteri_check_view(aiteri_check *c, const char *field, aiter_tensor *
                       (long long)span);
     else if (span != 0 && (uintptr_t)t->data % align != 0)
         AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: data is not aligned to %d bytes, the size of its elements (%s)",
-                      c->op, field, (int)align, aiter_dtype_name(t->dtype));
+                      "%s.%s: data is not aligned to %d bytes, as its elements (%s) are", c->op,
+                      field, (int)align, aiter_dtype_name(t->dtype));
     for (int32_t i = 0; i < t->ndim; i++) /* strides that are never taken may be anything */
         if ((span == 0 || t->shape[i] == 1) &&
             (t->stride[i] < 0 || t->stride[i] > AITERI_MOST_ELEMENTS))
