@@ -56,6 +56,9 @@ static inline int op_good_attention(op_case *g, int op, int variant)
                 {OP_FLASH, FORM_MIXED, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_TENSOR},
                 {OP_FLASH, FORM_MIXED, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_HEAD},
                 {OP_FLASH, FORM_MIXED, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_TOKEN_HEAD},
+                {OP_FLASH, FORM_DENSE, 1, 1, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
+                {OP_FLASH, FORM_VARLEN, 1, 1, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
+                {OP_FLASH, FORM_PAGED, 1, 1, AITER_MASK_DEFAULT, AITER_SCALE_TOKEN_HEAD},
                 {OP_DECODE, FORM_PAGED, 1, 2, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
                 {OP_DECODE, FORM_PAGED, 3, 2, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
                 {OP_DECODE, FORM_PAGED, 3, 2, AITER_MASK_DEFAULT, AITER_SCALE_TOKEN_HEAD},
@@ -77,6 +80,7 @@ static inline int op_good_attention(op_case *g, int op, int variant)
     c.sq = rows[i].sq;
     c.hk = rows[i].hk;
     c.mask = rows[i].mask;
+    if (op == OP_FLASH && c.sq == 1) c.b = c.hq = c.sk = c.page = 1; /* one of everything */
     if (op > OP_DECODE) c.alibi = c.sinks = 0, c.bias = BIAS_NONE;
     if (op == OP_DECODE_ONE || op == OP_DECODE_GQA) c.b = 1;
     if (op == OP_DECODE_ONE) c.hq = 1;

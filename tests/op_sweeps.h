@@ -245,6 +245,30 @@ static inline void sweep_poison(op_case *g)
 
 /* ---- numbers at the edges of their types ---- */
 
+/* The stride of an extent of 1 is never taken: the same bits, whatever it says. */
+static inline void sweep_idle_strides(op_case *g)
+{
+    static const int64_t strides[] = {0, 3, (INT64_C(1) << 62) + 1, INT64_MAX};
+    uint64_t result;
+    int i, dim, n;
+    CHECK(g->op->run(&g->args, NULL) == AITER_OK, "%s", aiter_last_error());
+    result = elements_hash(g, 1);
+    for (i = 0; i < g->op->num_fields; i++) {
+        for (dim = 0; dim < op_tensor(&g->args, &g->op->fields[i])->ndim; dim++) {
+            for (n = 0; n < COUNT(strides); n++) {
+                any_args a = g->args;
+                aiter_tensor *t = op_tensor(&a, &g->op->fields[i]);
+                if (t->shape[dim] != 1) continue;
+                make_explicit(t);
+                t->stride[dim] = strides[n];
+                CHECK(g->op->run(&a, NULL) == AITER_OK && elements_hash(g, 1) == result,
+                      "%s.%s (%s): stride[%d] of an extent of 1 is %" PRId64 ": %s", g->op->name,
+                      g->op->fields[i].name, g->text, dim, strides[n], aiter_last_error());
+            }
+        }
+    }
+}
+
 /* Gives one extent, stride, type, rank or value an extreme number. */
 static inline void spoil_number(const op_case *g, any_args *a, test_rng *r, int query)
 {
@@ -336,6 +360,7 @@ static inline void sweep_op(int op)
         CHECK(g.op->run(&g.args, NULL) == AITER_OK && before == elements_hash(&g, 0),
               "the good arguments of %s (%s): %s", g.op->name, g.text, aiter_last_error());
         sweep_poison(&g);
+        sweep_idle_strides(&g);
         sweep_numbers(&g, 3000);
         op_case_free(&g);
     }
