@@ -11,7 +11,8 @@
  * `workspace` and `workspace_bytes` in the args are optional: NULL takes scratch from the context.
  * Common statuses: INVALID_ARGUMENT (a field's shape, dtype, value or overlap; the text names it),
  * UNSUPPORTED (a valid combination without a kernel), WORKSPACE_TOO_SMALL, OUT_OF_MEMORY. A call
- * that fails has written nothing. Outputs share no element with inputs or each other. */
+ * that fails has written nothing. Outputs share no element with inputs or each other; the whole
+ * workspace is an output, and so is the memory of a plan while it is made. */
 #ifndef AITER_ATTN_OPS
 #define AITER_ATTN_OPS
 
@@ -37,7 +38,7 @@ typedef struct aiter_flash_attn_fwd_args {
     aiter_tensor lse; /* optional F32 [B, Hq, Sq], or [Hq, total_q] with cu_seqlens_q */
 
     aiter_mask mask;                   /* DEFAULT: NONE */
-    int32_t window_left, window_right; /* read for AITER_MASK_WINDOW only; -1: open */
+    int32_t window_left, window_right; /* of AITER_MASK_WINDOW, -1: open; else 0 or -1 */
     int32_t sink_tokens;               /* keys [0, sink_tokens) stay visible left of a window */
 
     float softmax_scale; /* 0: 1 / sqrt(Dq) */
@@ -277,9 +278,10 @@ typedef struct aiter_padding_guard_args {
     double threshold; /* 0: 0.005, the padded share of the keys that is still allowed */
 } aiter_padding_guard_args;
 
-/* ratio: (padded - seqlen) / padded. safe: 1 or 0. Either may be NULL. INVALID_ARGUMENT: seqlen or
- * tile not positive, a padded length beyond 2^63, a threshold outside [0, 1), a mask other than
- * NONE and CAUSAL. */
+/* ratio: (padded - seqlen) / padded. safe: 1 or 0. Either may be NULL. An unsafe verdict is OK,
+ * too, and leaves words in aiter_last_error(): the limit and what to do instead. INVALID_ARGUMENT:
+ * seqlen or tile not positive, a padded length beyond 2^63, a threshold outside [0, 1), a mask
+ * other than NONE and CAUSAL. */
 AITER_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args, double *ratio,
                                            int32_t *safe);
 

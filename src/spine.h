@@ -47,7 +47,9 @@ AITERI_NUMERICS_BEGIN
 #include "gpu/cache.c"
 #include "gpu/merge.c"
 #endif
+#include "ops/attention_advice.c"
 #include "ops/attention_check.c"
+#include "ops/attention_run.c"
 #include "ops/flash_attn_fwd.c"
 #include "ops/paged_attn_decode.c"
 #include "ops/short_forms.c"

@@ -283,6 +283,27 @@ static void short_forms(aiter_device device)
     close_context(ctx);
 }
 
+/* Device memory, too, is compared by its addresses before anything is launched. */
+static void overlaps(aiter_device device)
+{
+    aiter_context *ctx = device_context(device);
+    aiter_flash_attn_fwd_args a = dense(2, 8, 96, 8, 2, 128);
+    void *const over[] = {a.q.data, a.k.data, a.v.data, a.out.data};
+    const int launches = fake.launches;
+    for (size_t i = 0; i < sizeof over / sizeof over[0]; i++) {
+        a.workspace = over[i];
+        a.workspace_bytes = 1 << 16;
+        CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_INVALID_ARGUMENT &&
+                  strstr(aiter_context_error(ctx), "workspace"),
+              "a workspace over operand %d: %s", (int)i, aiter_context_error(ctx));
+    }
+    a.workspace = NULL;
+    a.out.data = a.q.data;
+    CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_INVALID_ARGUMENT, "out over q");
+    CHECK(fake.launches == launches, "a refused call was launched");
+    close_context(ctx);
+}
+
 int main(void)
 {
     test_begin("gpu_ops", 1);
@@ -292,6 +313,7 @@ int main(void)
         decode_int8(device);
         decode_splits(device);
         decode_plan(device);
+        overlaps(device);
         reshape_and_cache(device);
         merge(device);
         short_forms(device);

@@ -68,4 +68,10 @@ AITERI_FORCE_INLINE int64_t aiteri_round_up(int64_t a, int64_t b)
     return aiteri_ceil_div(a, b) * b;
 }
 
+/* The first of `count` things that part i of `parts` takes; part `parts` starts at the end. */
+AITERI_FORCE_INLINE int64_t aiteri_share_of(int64_t count, int64_t i, int64_t parts)
+{
+    return count / parts * i + count % parts * i / parts;
+}
+
 #endif /* AITERI_CHECK_H */

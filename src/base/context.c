@@ -347,7 +347,9 @@ static size_t aiteri_scratch_bytes(size_t need) { return aiteri_add_size(need, A
 static aiter_status aiteri_scratch_answer(const char *op, aiter_context *ctx, size_t need,
                                           size_t *bytes)
 {
-    if (!bytes) return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_workspace.bytes: is NULL", op);
+    if (!bytes)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s_workspace.bytes: is NULL, expected a pointer", op);
     if (aiteri_scratch_bytes(need) > SIZE_MAX / 2)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
                            "%s_workspace: the shapes need more memory than can be addressed", op);

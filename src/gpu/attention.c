@@ -373,7 +373,8 @@ static aiter_status aiteri_gpu_attention_workspace(const aiteri_gpu_call *c,
     AITERI_TRY(aiteri_gpu_choose(c, p, &s));
     const size_t need = aiteri_gpu_scratch_bytes(aiteri_gpu_most_partial_bytes(c->gpu, p, &s));
     if (!bytes)
-        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT, "%s_workspace.bytes: is NULL", c->op);
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
+                           "%s_workspace.bytes: is NULL, expected a pointer", c->op);
     if (need > SIZE_MAX / 2)
         return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
                            "%s_workspace: the shapes need more memory than can be addressed",
