@@ -1,0 +1,435 @@
+/* test_extremes.c -- every finite scale, softcap, slope, sink and int8 scale, scores and values up to
+ * the end of f32, keys that a bias hides: against the oracle, on every tier, family, source and
+ * type. No output is ever -0. */
+#include "test.h"
+#include "reference.c"
+#include "case_run.h"
+
+#define COUNT(list) ((int)(sizeof(list) / sizeof(list)[0]))
+#define FLT_TOP     3.4028234663852886e38
+
+/* What a kind does to a problem before the oracle sees it. */
+typedef void (*change_fn)(attn_problem *p, double x);
+
+static uint64_t seed_now;
+
+static double small_int(uint64_t seed, int64_t i) { return floor(rng_unit(seed + (uint64_t)i) * 3); }
+
+/* q and k become small integers times powers of two, so that products and their sums are exact. */
+static void whole_numbers(attn_problem *p, int q_exponent, int k_exponent)
+{
+    const attn_case *c = &p->c;
+    const int64_t nq = p->start_q[c->b] * c->hq * c->dq, nk = p->start_k[c->b] * c->hk * c->dq;
+    int64_t i;
+    for (i = 0; i < nq; i++)
+        p->q[i] = problem_round(c->q_type, ldexp(small_int(c->seed * 3, i), q_exponent));
+    for (i = 0; i < nk; i++)
+        p->k[i] = problem_round(c->kv_type, ldexp(small_int(c->seed * 5, i), k_exponent));
+}
+
+/* Scores are exact: errors of a dot product are none, and large terms no excuse. */
+static void forgive_nothing(attn_problem *p)
+{
+    int64_t i;
+    for (i = 0; i < p->num_rows; i++) {
+        ref_facts *f = &p->rows[i].facts;
+        if (f->max_dot > 100) f->max_dot = 100;
+        if (f->max_term > 100) f->max_term = 100;
+    }
+}
+
+static void extreme(const attn_case *c, change_fn change, double x, int exact)
+{
+    attn_problem p;
+    problem_new(&p, c);
+    if (change) change(&p, x);
+    problem_expect(&p, 1e9);
+    if (exact) forgive_nothing(&p);
+    problem_run_everywhere(&p);
+    problem_free(&p);
+}
+
+/* One, few and many query rows, dense and paged, masked and not, whole and in pieces. */
+static attn_case shape_of(int i, aiter_dtype type)
+{
+    static const int sq[] = {1, 3, 40, 70, 1, 20}, sk[] = {40, 130, 45, 200, 400, 20};
+    attn_case c;
+    memset(&c, 0, sizeof c);
+    c.b = 1;
+    c.hq = i % 6 == 5 ? 5 : 2;
+    c.hk = 1;
+    c.sq = sq[i % 6];
+    c.sk = sk[i % 6];
+    c.dq = i % 2 ? 8 : 17;
+    c.q_type = type;
+    c.form = i % 4 == 1 ? FORM_PAGED : FORM_DENSE;
+    c.page = 16;
+    c.mask = i % 3 == 1 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+    c.splits = i % 5 == 4 ? 3 : 0;
+    c.seed = seed_now++;
+    c.core = 1;
+    return c;
+}
+enum { SHAPES = 6 };
+
+static const aiter_dtype types[] = {AITER_F32, AITER_BF16, AITER_F16};
+
+/* ---- scales ---- */
+
+static void change_scale(attn_problem *p, double exponent)
+{
+    /* Scores of a few units where the types reach so far, and dot products of the other end. */
+    int sum = -(int)exponent;
+    if (sum > 110) sum = 110;
+    if (sum < -120) sum = -120;
+    whole_numbers(p, sum / 2, sum - sum / 2);
+}
+static void change_unit(attn_problem *p, double exponent)
+{
+    (void)exponent;
+    whole_numbers(p, 0, 0);
+}
+
+static void scales(void)
+{
+    static const int exponents[] = {-149, -140, -127, -126, -125, -100, -50, -41, -40, -39, -5,
+                                    0,    1,    2,    10,   41,   64,   100, 126, 127};
+    int i, n = 0;
+    for (i = 0; i < COUNT(exponents); i++) {
+        attn_case c;
+        int mix;
+        for (mix = 0; mix < 6; mix++, n++) {
+            c = shape_of(n, types[(i + mix) % 2]);
+            c.scale = ldexp(1.0, exponents[i]);
+            if (mix >= 3) c.sinks = 1, c.splits = 2;
+            if (mix == 2) c.bias = BIAS_SQ_SK;
+            if (mix == 2 && exponents[i] > 100) continue; /* added to a bias: below FLT_MAX */
+            extreme(&c, mix % 2 ? change_unit : change_scale, exponents[i], 1);
+            c.scale *= 1.75; /* not exact, judged as ordinary scores are */
+            if (mix < 2) extreme(&c, change_scale, exponents[i], 0);
+        }
+    }
+    for (i = 0; i < 12; i++) { /* f32 to its end: q times the scale would pass it */
+        attn_case c = shape_of(i, AITER_F32);
+        c.scale = i % 2 ? FLT_TOP : 3e38;
+        extreme(&c, change_scale, 127, 0);
+    }
+}
+
+/* ---- softcaps ---- */
+
+static void softcaps(void)
+{
+    static const int exponents[] = {-149, -140, -127, -126, -100, -60, -41, -40, -39, -10,
+                                    0,    5,    20,   39,   40,   41,  60,  100, 126, 127};
+    static const double scale[] = {0, 1, 1e-40, 1e-30, 1e20, 3e38};
+    int i, s, n = 0;
+    for (i = 0; i < COUNT(exponents); i++) {
+        for (s = 0; s < COUNT(scale); s++, n++) {
+            attn_case c = shape_of(n, types[n % 3]);
+            c.softcap = ldexp(1 + 0.5 * (n % 2), exponents[i]);
+            if (c.softcap > FLT_TOP) c.softcap = FLT_TOP;
+            c.scale = scale[s];
+            c.sinks = n % 7 == 3;
+            extreme(&c, scale[s] > 1 ? change_scale : NULL, scale[s] > 1e30 ? 127 : 66, 0);
+            if (c.softcap > 1e12 && scale[s] <= 1) { /* as without one */
+                attn_problem p;
+                problem_new(&p, &c);
+                change_unit(&p, 0);
+                problem_expect(&p, 1e9);
+                p.c.softcap = 0;
+                problem_expect(&p, 1e9);
+                p.c.softcap = c.softcap;
+                forgive_nothing(&p);
+                problem_run_everywhere(&p);
+                problem_free(&p);
+            }
+        }
+    }
+}
+
+/* ---- ALiBi, sinks, int8 scales ---- */
+
+static void change_slopes(attn_problem *p, double slope)
+{
+    int i;
+    whole_numbers(p, 0, 0);
+    for (i = 0; i < p->c.b * p->c.hq; i++) p->slopes[i] = problem_round(AITER_F32, slope);
+}
+static void change_sinks(attn_problem *p, double sink)
+{
+    int i;
+    for (i = 0; i < p->c.hq; i++) p->sinks[i] = problem_round(AITER_F32, i ? -sink : sink);
+}
+static void change_int8(attn_problem *p, double exponent)
+{
+    const attn_case *c = &p->c;
+    const int64_t n = p->start_k[c->b] * c->hk;
+    int64_t i;
+    for (i = 0; i < n + c->hk + 1; i++) {
+        p->k_scales[i] = float_of_bits(bits_of_float(1.0f) + (uint32_t)((int)exponent * 0x800000));
+        p->v_scales[i] = float_of_bits(bits_of_float(1.0f) - (uint32_t)((int)exponent * 0x800000));
+    }
+    for (i = 0; i < n * c->dq; i++) p->k[i] = ldexp(small_int(c->seed, i), (int)exponent);
+    for (i = 0; i < n * c->dv; i++) p->v[i] = ldexp(small_int(c->seed + 9, i), -(int)exponent);
+    for (i = 0; i < p->start_q[c->b] * c->hq * c->dq; i++)
+        p->q[i] = problem_round(c->q_type, ldexp(small_int(c->seed + 7, i), -(int)exponent));
+}
+
+static void tables(void)
+{
+    static const double slopes[] = {FLT_TOP, 1e38, 1e30, 1e10, 1e-40, 0};
+    static const int exponents[] = {-120, -60, 60, 115};
+    int i, n;
+    for (i = 0; i < COUNT(slopes); i++) {
+        for (n = 0; n < SHAPES; n++) {
+            attn_case c = shape_of(n, types[(n + i) % 3]);
+            c.alibi = 1 + n % 2;
+            c.mask = AITER_MASK_CAUSAL; /* a row's own key is at distance 0 */
+            extreme(&c, change_slopes, slopes[i], 1);
+            c.no_lse = 1;
+            extreme(&c, change_slopes, -slopes[i], 1);
+            c = shape_of(n, types[(n + i) % 3]);
+            c.sinks = 1;
+            extreme(&c, change_sinks, slopes[i], 0);
+        }
+    }
+    for (i = 0; i < COUNT(exponents); i++) {
+        for (n = 0; n < SHAPES; n++) {
+            attn_case c = shape_of(n, types[n % 2]);
+            c.kv_type = AITER_I8;
+            c.out_type = AITER_F32;
+            c.scale_kind = (aiter_scale_kind)(1 + n % 3);
+            c.scale = 1;
+            extreme(&c, change_int8, exponents[i], 0);
+        }
+    }
+}
+
+/* ---- values to the end of f32, beside scores that grow ---- */
+
+/* One key's score is `step` above the others', late in the row; values take all the room that the
+ * number of keys leaves. */
+static void change_values(attn_problem *p, double step)
+{
+    const attn_case *c = &p->c;
+    const double top = FLT_TOP / (1.02 * p->len_k[0]);
+    int64_t i, n = p->start_k[c->b] * c->hk;
+    for (i = 0; i < p->start_q[c->b] * c->hq * c->dq; i++) p->q[i] = i % c->dq == 0;
+    for (i = 0; i < n * c->dq; i++) {
+        const int64_t j = i / c->dq;
+        const double score = step < 0 ? -step * (double)j / (double)n : j > n * 3 / 4 ? step : 0;
+        p->k[i] = problem_round(c->kv_type, i % c->dq == 0 ? score : 0);
+    }
+    for (i = 0; i < n * c->dv; i++) {
+        double v = top * (i % c->dv % 2 ? rng_unit(c->seed + (uint64_t)i) : 0.99);
+        if (i % c->dv == 2) v = -top * 0.99;
+        p->v[i] = problem_round(c->kv_type, v);
+    }
+}
+
+static void values(void)
+{
+    static const double steps[] = {0, 1, 5.4, 5.4999, 5.51, 8, 20, 60, 87, 100, 300, -5, -12, -90};
+    int i, n;
+    for (i = 0; i < COUNT(steps); i++) {
+        for (n = 0; n < 2 * SHAPES; n++) {
+            attn_case c = shape_of(n, types[n / SHAPES]);
+            c.scale = 1;
+            c.splits = n % 4 ? c.splits : 2;
+            c.dv = 5;
+            extreme(&c, change_values, steps[i], 1);
+        }
+    }
+}
+
+/* ---- scores to the end of f32 ---- */
+
+static void change_scores(attn_problem *p, double size)
+{
+    int64_t i;
+    whole_numbers(p, 0, 0);
+    for (i = 0; i < p->start_k[p->c.b] * p->c.hk * p->c.dq; i++)
+        p->k[i] = problem_round(p->c.kv_type, p->k[i] * size);
+}
+
+static void scores(void)
+{
+    int e, n;
+    for (e = 10; e <= 120; e += 10) {
+        for (n = 0; n < SHAPES; n++) {
+            attn_case c = shape_of(n, types[n % 2]);
+            c.scale = n % 2 ? 1 : 0.125;
+            c.sinks = n == 2;
+            extreme(&c, change_scores, ldexp(1.0, e), 1);
+            extreme(&c, change_scores, -ldexp(1.0, e), 1);
+        }
+    }
+}
+
+/* ---- small weights: what is e^-x of the row is still there ---- */
+
+static void change_weights(attn_problem *p, double depth)
+{
+    const attn_case *c = &p->c;
+    int64_t i;
+    change_values(p, 0);
+    for (i = 0; i < p->start_k[c->b] * c->hk; i++) {
+        const int last = i == p->start_k[c->b] * c->hk - 1;
+        p->k[i * c->dq] = problem_round(c->kv_type, last ? 0 : -depth);
+        p->v[i * c->dv] = last ? 0 : 1; /* column 0 has only what is small */
+        p->v[i * c->dv + 1] = 1;
+    }
+}
+
+static void weights(void)
+{
+    int depth, n;
+    for (depth = 2; depth <= 80; depth += 6)
+        for (n = 0; n < SHAPES; n++) {
+            attn_case c = shape_of(n, AITER_F32);
+            c.scale = 1;
+            c.dv = 2;
+            extreme(&c, change_weights, depth, 1);
+        }
+}
+
+/* ---- a score of -infinity hides a key wholly ---- */
+
+/* NaN and infinities in the values of keys that some row does not see for its bias. */
+static void change_hidden(attn_problem *p, double which)
+{
+    const attn_case *c = &p->c;
+    int64_t j, d;
+    for (j = 0; j < p->start_k[c->b] * c->hk; j++) {
+        if (!is_neg_inf(problem_bias(p, 0, 0, 0, j))) continue;
+        for (d = 0; d < c->dv; d++)
+            p->v[j * c->dv + d] = double_of_bits(which == 0   ? BITS_NAN
+                                                 : which == 1 ? BITS_INF
+                                                              : BITS_NEG_INF);
+    }
+}
+
+static void hidden(void)
+{
+    static const attn_bias biases[] = {BIAS_ONE_KEY, BIAS_SQ_SK, BIAS_H_SQ_SK};
+    int kind, holes, n;
+    for (kind = 0; kind < 3; kind++)
+        for (holes = 1; holes <= 5; holes += 2)
+            for (n = 0; n < 2 * SHAPES; n++) {
+                attn_case c = shape_of(n, types[(n + holes) % 3]);
+                c.bias = biases[kind];
+                c.bias_holes = holes;
+                c.bias_type = types[n % 3];
+                c.alibi = n % 4 == 3;
+                c.softcap = n % 5 == 2 ? 3 : 0;
+                extreme(&c, change_hidden, n % 3, 0);
+            }
+}
+
+/* ---- zeros: the sign of one never depends on what is hidden ---- */
+
+static void change_zeros(attn_problem *p, double tiny)
+{
+    const attn_case *c = &p->c;
+    int64_t i;
+    for (i = 0; i < p->start_k[c->b] * c->hk * c->dv; i++) {
+        const int draw = (int)(test_mix(c->seed + (uint64_t)i) % 8);
+        const double x = draw < 5   ? double_of_bits((uint64_t)1 << 63)
+                         : draw < 7 ? -tiny
+                                    : (double)(i % 7 == 0);
+        p->v[i] = problem_round(c->kv_type, x);
+    }
+    if (tiny == 1e-45 && c->dv == 1 && c->kv_type == AITER_F32) {
+        p->v[0] = -1.401298464324817e-45;
+        for (i = 1; i < 4 && i < p->len_k[0]; i++) p->v[i] = double_of_bits((uint64_t)1 << 63);
+    }
+}
+
+static void zeros(void)
+{
+    static const double tiny[] = {1e-45, 1e-40, 6e-8, 2e-8, 1e-30};
+    int i, n, type, out;
+    for (i = 0; i < COUNT(tiny); i++)
+        for (n = 0; n < 2 * SHAPES; n++)
+            for (type = 0; type < 3; type++) {
+                attn_case c = shape_of(n, types[type]);
+                out = (n + i + type) % 3;
+                c.out_type = types[out];
+                c.mask = AITER_MASK_CAUSAL;
+                c.dq = 1;
+                c.dv = n % 2 ? 1 : 9;
+                c.sinks = n % 5 == 1;
+                extreme(&c, change_zeros, tiny[i], 0);
+            }
+}
+
+/* ---- the inputs that were wrong once ---- */
+
+static void named(const char *what, double q, double k, double scale, double softcap, double lse)
+{
+    int t, i, rows;
+    for (t = 0; t < run_on.tiers; t++)
+        for (rows = 1; rows <= 40; rows += 39) {
+            float qs[40], ks[3], vs[3] = {1, 1, 1}, out[40], got[40];
+            aiter_flash_attn_fwd_args a;
+            memset(&a, 0, sizeof a);
+            for (i = 0; i < 40; i++) qs[i] = case_float(q);
+            for (i = 0; i < 3; i++) ks[i] = case_float(k);
+            a.q = aiter_tensor_4d(qs, AITER_F32, 1, rows, 1, 1);
+            a.k = aiter_tensor_4d(ks, AITER_F32, 1, 3, 1, 1);
+            a.v = aiter_tensor_4d(vs, AITER_F32, 1, 3, 1, 1);
+            a.out = aiter_tensor_4d(out, AITER_F32, 1, rows, 1, 1);
+            a.lse = aiter_tensor_3d(got, AITER_F32, 1, 1, rows);
+            a.softmax_scale = case_float(scale);
+            a.softcap = case_float(softcap);
+            CHECK(aiter_flash_attn_fwd(&a, run_on.one[t]) == AITER_OK, "%s", aiter_last_error());
+            for (i = 0; i < rows; i++)
+                CHECK(bits_of_float(out[i]) == 0x3f800000u &&
+                          fabs(ref_load(AITER_F32, got, i) - lse) < 1e-5,
+                      "%s, %s: out %g, lse %g, expected 1 and %g", what,
+                      aiter_isa_name(run_on.isa[t]), (double)out[i], (double)got[i], lse);
+        }
+}
+
+static void change_named_values(attn_problem *p, double v)
+{
+    int64_t i;
+    change_values(p, 5.4);
+    for (i = 0; i < p->start_k[p->c.b] * p->c.hk * p->c.dv; i++)
+        p->v[i] = problem_round(p->c.kv_type, v);
+}
+
+static void all_named(void)
+{
+    attn_case c = shape_of(2, AITER_F32);
+    named("softcap 1e-40, q 0", 0, 1, 0, 1e-40, log(3.0));
+    named("softcap 1e-38, q 30, q.k 0", 30, 0, 0, 1e-38, log(3.0));
+    named("softmax_scale 3e38", 2, 2e-38, 3e38, 0, 12 + log(3.0));
+    c.scale = 1;
+    extreme(&c, change_named_values, 1e35, 1);
+    c = shape_of(5, AITER_F32);
+    c.dq = 1;
+    c.mask = AITER_MASK_CAUSAL;
+    extreme(&c, change_zeros, 1e-45, 0);
+}
+
+int main(void)
+{
+    test_begin("extremes", 1e9);
+    run_begin();
+    seed_now = 1;
+    test_say("seeds count from %d\n", (int)seed_now);
+    all_named();
+    scales();
+    softcaps();
+    tables();
+    values();
+    scores();
+    weights();
+    hidden();
+    zeros();
+    test_say("%d problems\n", (int)seed_now - 1);
+    run_end();
+    return test_end();
+}
