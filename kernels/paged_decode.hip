@@ -450,11 +450,10 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
                                             a.out.stride_token, a.out.stride_head);
         const Global<uint16_t> out = global<uint16_t>(a.out.data) + w.place(a, a.out, r) + column;
         if (shape.chunked && column < a.dim_v)
-            *(Global<u32x4>)out =
-                u32x4{pack_out<T>(x[0] * factor, x[1] * factor),
-                      pack_out<T>(x[2] * factor, x[3] * factor),
-                      pack_out<T>(x[4] * factor, x[5] * factor),
-                      pack_out<T>(x[6] * factor, x[7] * factor)};
+            *(Global<u32x4>)out = u32x4{pack_out<T>(x[0] * factor, x[1] * factor),
+                                        pack_out<T>(x[2] * factor, x[3] * factor),
+                                        pack_out<T>(x[4] * factor, x[5] * factor),
+                                        pack_out<T>(x[6] * factor, x[7] * factor)};
         else
 #pragma unroll
             for (int e = 0; e < CHUNK; e++)

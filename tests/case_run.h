@@ -107,14 +107,14 @@ static inline aiter_paged_attn_decode_args problem_decode_args(const attn_proble
 }
 
 /* The fields that every short form has. */
-#define SHORT_ARGS(a, p, call)               \
-    memset(&(a), 0, sizeof(a));              \
-    (a).q = (p)->q_t;                        \
-    (a).k = (p)->k_t;                        \
-    (a).v = (p)->v_t;                        \
-    (a).out = (p)->out_t;                    \
+#define SHORT_ARGS(a, p, call)                    \
+    memset(&(a), 0, sizeof(a));                   \
+    (a).q = (p)->q_t;                             \
+    (a).k = (p)->k_t;                             \
+    (a).v = (p)->v_t;                             \
+    (a).out = (p)->out_t;                         \
     (a).softmax_scale = case_float((p)->c.scale); \
-    (a).workspace = (call)->workspace;       \
+    (a).workspace = (call)->workspace;            \
     (a).workspace_bytes = (call)->workspace_bytes
 #define MASK_ARGS(a, p)            \
     (a).lse = (p)->lse_t;          \
@@ -296,6 +296,7 @@ static inline double row_ratio(const attn_problem *p, const attn_row *row, doubl
     const attn_case *c = &p->c;
     double worst = 0, cap = c->softcap, got;
     int d;
+    *lse_ratio = 0;
     for (d = 0; d < c->dv; d++) {
         int64_t at = problem_q_at(p, &p->po, row->b, row->h, row->i, d);
         double expected = row->out[d], bound = 0, ratio;
@@ -313,7 +314,6 @@ static inline double row_ratio(const attn_problem *p, const attn_row *row, doubl
         ratio = error_ratio(got, expected, bound);
         if (ratio > worst) worst = ratio;
     }
-    *lse_ratio = 0;
     if (p->pl.buffer) {
         got = ref_load(AITER_F32, p->pl.buffer->data, problem_lse_at(p, row->b, row->h, row->i));
         if (bits_of_double(problem_round(AITER_F32, row->lse)) == bits_of_double(got))

@@ -1,4 +1,5 @@
-/* far_rows.hpp -- query rows whose largest score is so far from 0 that f32 cannot hold score * factor
+/* far_rows.hpp -- query rows whose largest score is so far from 0 that f32 cannot hold score *
+ * factor
  * - base to a few units any more, which is how the plain loops find their weights. They end such a
  * row by a base of +infinity; it is computed here, one wave a row, difference first, when all else
  * is done: slowly, and exact enough for every score that f32 holds. */
@@ -47,7 +48,8 @@ template <class T, int DV> struct FarRow {
         }
         float top = minus_infinity(), sum = 0.0f, o[COLUMNS] = {};
 #pragma clang loop unroll(disable)
-        for (int j = (int)begin + lane_id(); j < (int)end; j += WAVE) top = larger(top, score(k, j));
+        for (int j = (int)begin + lane_id(); j < (int)end; j += WAVE)
+            top = larger(top, score(k, j));
 #pragma unroll
         for (int mask = WAVE / 2; mask > 0; mask /= 2) top = larger(top, lane_xor(top, mask));
 #pragma clang loop unroll(disable)

@@ -12,8 +12,8 @@ namespace aiteri
 /* A head's ALiBi slope, no larger than leaves every distance its own finite term. */
 AITERI_FN float alibi_slope(const aiteri_gpu_score &x, const Sequence &s, int head)
 {
-    const float slope = global<const float>(
-        x.alibi)[s.index * x.alibi_stride_batch + head * x.alibi_stride_head];
+    const float slope =
+        global<const float>(x.alibi)[s.index * x.alibi_stride_batch + head * x.alibi_stride_head];
     const float most = 1.7e38f / ((float)s.seqlen_q + (float)s.seqlen_k);
     return clamp(slope, -most, most);
 }

@@ -279,14 +279,13 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
             aiteri_source_scales(p, &x->s, &p->v.scales, x->kv_start + h, runs[i][0], runs[i][1],
                                  t->v_scale + (runs[i][0] - block));
     }
-    const int whole = b->first == block && b->end == block + AITERI_STREAM_KEYS &&
-                      aiteri_stream_sees_all(x, b);
+    const int whole =
+        b->first == block && b->end == block + AITERI_STREAM_KEYS && aiteri_stream_sees_all(x, b);
     for (int32_t r = 0; r < x->rows; r++) {
         float *s = t->s + (int64_t)r * AITERI_SCORE_STRIDE;
         const int64_t i = (int64_t)h * x->rows + r;
         aiteri_stream_adjust(x, h, r, block, b, whole);
-        const float factor =
-            kernels->stream_softmax(s, x->e->rule.softmax, &t->m[i], &t->l[i]);
+        const float factor = kernels->stream_softmax(s, x->e->rule.softmax, &t->m[i], &t->l[i]);
         if (factor != 1.0f) kernels->row_scale(t->o + i * dim_v, dim_v, factor);
         if (p->v.scales.data) kernels->stream_mul(s, t->v_scale);
     }

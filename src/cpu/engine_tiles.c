@@ -235,8 +235,7 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
     aiteri_tile_adjust_scores(e, s, w, t, index, own.first, own.end, masked);
     const int guarded = (masked || p->bias.data) && !aiteri_key_block_finite(e, t, b);
     if (guarded)
-        memcpy(t->before, t->st,
-               (size_t)(own.end - own.first) * (size_t)lanes * sizeof(float));
+        memcpy(t->before, t->st, (size_t)(own.end - own.first) * (size_t)lanes * sizeof(float));
     kernels->tile_softmax(t->st, own.end - own.first, e->rule.softmax, tile->m, tile->l, tile->ot,
                           p->v.dim);
     for (int i = 0; i < 2; i++) {

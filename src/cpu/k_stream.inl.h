@@ -79,7 +79,8 @@ static void AITERI_K(row_finish)(float *o, int32_t dim, float factor, int32_t le
 {
     for (int32_t d = 0; d < dim; d += AITERI_LANES) {
         const AITERI_K(vf) x = AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor));
-        const AITERI_K(vm) seen = AITERI_K(lt_i)(AITERI_K(set1_i)(least), AITERI_K(magnitude_bits)(x));
+        const AITERI_K(vm) seen =
+            AITERI_K(lt_i)(AITERI_K(set1_i)(least), AITERI_K(magnitude_bits)(x));
         AITERI_K(store)(o + d, AITERI_K(keep)(seen, x));
     }
 }

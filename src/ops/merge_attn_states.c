@@ -109,9 +109,8 @@ static void aiteri_merge_row(const aiteri_merge_run *run, int64_t b, int64_t s, 
                               side[i]->dtype, side[i]->stride[last], n);
             run->kernels->row_add_scaled(sum, x, aiteri_padded(n), share[i]);
         }
-        aiteri_store_out(run->kernels,
-                         out + aiteri_bytes_of(a->out.dtype, d * a->out.stride[last]), a->out.dtype,
-                         a->out.stride[last], sum, n, 1.0f);
+        aiteri_store_out(run->kernels, out + aiteri_bytes_of(a->out.dtype, d * a->out.stride[last]),
+                         a->out.dtype, a->out.stride[last], sum, n, 1.0f);
     }
 }
 
