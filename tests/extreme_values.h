@@ -117,13 +117,14 @@ static inline void change_weights(attn_problem *p, double depth)
     }
 }
 
-/* NaN and infinities in the values of keys that some row does not see for its bias. */
+/* NaN and infinities in the keys and values that some row does not see for its bias. */
 static inline void change_hidden(attn_problem *p, double which)
 {
     const attn_case *c = &p->c;
     int64_t j, d;
     for (j = 0; j < p->start_k[c->b] * c->hk; j++) {
         if (!is_neg_inf(problem_bias(p, 0, 0, 0, j))) continue;
+        for (d = 0; d < c->dq; d++) p->k[j * c->dq + d] = double_of_bits(BITS_NAN);
         for (d = 0; d < c->dv; d++)
             p->v[j * c->dv + d] = double_of_bits(which == 0   ? BITS_NAN
                                                  : which == 1 ? BITS_INF

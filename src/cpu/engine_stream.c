@@ -144,12 +144,15 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i++) {
         const int32_t j = block + i;
         const int loaded = (j >= b->first && j < b->gap) || (j >= b->resume && j < b->end);
-        if (!loaded || !(j < own.sink || (j >= own.lo && j < own.hi))) {
+        const int hidden = !loaded || !(j < own.sink || (j >= own.lo && j < own.hi));
+        float bias = 0.0f;
+        if (!hidden && p->bias.data) bias = aiteri_bias_at(p, &x->s, token, head, j);
+        if (hidden || aiteri_bits_of_f32(bias) == 0xff800000u) { /* whatever its score */
             s[i] = aiteri_minus_inf();
             continue;
         }
         if (!plain) {
-            if (p->bias.data) s[i] += aiteri_bias_at(p, &x->s, token, head, j);
+            if (p->bias.data) s[i] += bias;
             const float distance = position - (float)j;
             s[i] -= slope * (distance < 0.0f ? -distance : distance);
         }

@@ -109,7 +109,12 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
             AITERI_K(vf) x = AITERI_K(load)(st + at);
             if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, factor);
             if (adjust->softcap) x = AITERI_K(capped)(x, adjust->softcap);
-            if (adjust->bias) x = AITERI_K(add)(x, AITERI_K(load)(adjust->bias + at));
+            if (adjust->bias) { /* -infinity hides the key, whatever its score */
+                const AITERI_K(vf) bias = AITERI_K(load)(adjust->bias + at);
+                const AITERI_K(vm) hides =
+                    AITERI_K(eq_i)(AITERI_K(as_i)(bias), AITERI_K(as_i)(hidden));
+                x = AITERI_K(select)(hides, hidden, AITERI_K(add)(x, bias));
+            }
             if (adjust->slope) {
                 const AITERI_K(vf) distance =
                     AITERI_K(abs)(AITERI_K(sub)(AITERI_K(load)(adjust->position + c * AITERI_LANES),
