@@ -260,6 +260,27 @@ static void change_named_values(attn_problem *p, double v)
         p->v[i] = problem_round(p->c.kv_type, v);
 }
 
+/* One thread and two, on every tier. */
+static void threads_agree(const attn_case *c)
+{
+    attn_problem p;
+    int t;
+    problem_new(&p, c);
+    change_zeros(&p, 1e-45);
+    problem_expect(&p, 1e9);
+    for (t = 0; t < run_on.tiers; t++) {
+        aiter_context *two = test_context(run_on.isa[t], 2);
+        output_bits a = problem_run(&p, run_on.one[t], SLACK_ZERO, 0, "one thread"), b;
+        b = problem_run(&p, two, SLACK_ZERO, 0, "two threads");
+        problem_compare(&p, "two threads");
+        CHECK(bits_equal(&a, &b), "%s: zeros depend on threads", aiter_isa_name(run_on.isa[t]));
+        free(a.data);
+        free(b.data);
+        aiter_context_destroy(two);
+    }
+    problem_free(&p);
+}
+
 static void all_named(void)
 {
     attn_case c = shape_of(2, AITER_F32);
@@ -272,6 +293,7 @@ static void all_named(void)
     c.dq = 1;
     c.mask = AITER_MASK_CAUSAL;
     extreme(&c, change_zeros, 1e-45, 0);
+    threads_agree(&c);
 }
 
 int main(void)

@@ -56,6 +56,13 @@ static double lse_value(const merge_case *m, int which, int b, int h, int s)
                                                            : x * 10);
 }
 
+/* Some of them -0. */
+static double row_value(const merge_case *m, int which, int b, int h, int s, int d)
+{
+    const double x = problem_value(m->seed, 10 + which, b, h, s, d);
+    return x > -0.4 && x < 0.4 ? double_of_bits((uint64_t)1 << 63) : x;
+}
+
 static void side_fill(const merge_case *m, const merge_side *side, int which)
 {
     int b, s, h, d;
@@ -65,9 +72,8 @@ static void side_fill(const merge_case *m, const merge_side *side, int which)
                 double lse = lse_value(m, which, b, h, s);
                 ref_store(AITER_F32, side->lse.buffer->data, place_at(&side->lse, b, h, s, 0), lse);
                 for (d = 0; d < m->d; d++) {
-                    double x = problem_value(m->seed, 10 + which, b, h, s, d);
+                    double x = row_value(m, which, b, h, s, d);
                     if (!is_finite(lse)) x = double_of_bits(BITS_NAN);
-                    if (x > -0.1 && x < 0.1) x = double_of_bits((uint64_t)1 << 63); /* -0 */
                     ref_store(side->out.dtype, side->out.buffer->data,
                               place_at(&side->out, b, s, h, d), x);
                 }
@@ -93,10 +99,8 @@ static void merge_check(const merge_case *m, const merge_side *to)
             for (h = 0; h < m->h; h++) {
                 double la = lse_value(m, 0, b, h, s), lb = lse_value(m, 1, b, h, s), r;
                 for (d = 0; d < m->d; d++) {
-                    a[d] = problem_round(m->a_type, problem_value(m->seed, 10, b, h, s, d));
-                    bb[d] = problem_round(m->b_type, problem_value(m->seed, 11, b, h, s, d));
-                    if (a[d] > -0.1 && a[d] < 0.1) a[d] = 0;
-                    if (bb[d] > -0.1 && bb[d] < 0.1) bb[d] = 0;
+                    a[d] = problem_round(m->a_type, row_value(m, 0, b, h, s, d));
+                    bb[d] = problem_round(m->b_type, row_value(m, 1, b, h, s, d));
                 }
                 ref_merge(m->d, a, la, bb, lb, out, &lse);
                 for (d = 0; d < m->d; d++) {
