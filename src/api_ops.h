@@ -27,7 +27,13 @@ extern "C" {
  *     t     += bias(i,j) - alibi_slope * |i + delta - j|,   delta = Sk - Sq
  *     out_i  = sum_j softmax_j(t(i,j)) v_j         over the keys that the mask shows
  *     lse_i  = ln sum_j exp t(i,j)                 natural logarithm, f32
- * A learned sink adds exp(sink_h) to the denominator and to the sum in lse.
+ * A learned sink adds exp(sink_h) to the denominator and to the sum in lse. A score of -infinity,
+ * by the mask or a bias, hides its key wholly: NaN in that k or v reaches nothing. out never holds
+ * -0. Domain: the partial sums of q_i . k_j, the scores where a bias or ALiBi is added to them, and
+ * keys of a row * max |v| (int8: times their scales) are below 2^127; f16 is always inside. There
+ * every finite softmax_scale, softcap, slope and sink serves, and a row is what exact arithmetic
+ * gives, within the bounds of docs/guide.md. ALiBi: a slope beyond 1.7e38 / (Sq + Sk) counts as
+ * that. Values are not looked at: outside, a row may be NaN or infinite.
  * Follows FlashAttention-2 (Dao 2023) and the AITER flash_attn / mha_batch_prefill semantics. */
 typedef struct aiter_flash_attn_fwd_args {
     aiter_tensor q;   /* [B, Sq, Hq, Dq], or [total_q, Hq, Dq] with cu_seqlens_q; F32, F16, BF16 */
@@ -163,8 +169,10 @@ AITER_API aiter_status aiter_reshape_and_cache_workspace(const aiter_reshape_and
 /* Joins two attention results over disjoint keys:
  *     m = max(lse_a, lse_b), w_x = exp(lse_x - m)
  *     out = (w_a out_a + w_b out_b) / (w_a + w_b),  lse = m + ln(w_a + w_b)
- * A side whose lse is -infinity is not read, so its NaN stays out; both: 0 and -infinity. A learned
- * sink must have been given to one side only. out and lse may be exactly out_a and lse_a. */
+ * A side whose lse is infinite is empty (-infinity here, +infinity in flash-attention): it is not
+ * read, so its NaN stays out; both: 0 and -infinity. out is an attention's: it never holds -0. A
+ * learned sink must have been given to one side only. out and lse may be exactly out_a and lse_a.
+ */
 typedef struct aiter_merge_attn_states_args {
     aiter_tensor out_a, out_b; /* [tokens, H, D] or [B, S, H, D]; F32, F16, BF16 */
     aiter_tensor lse_a, lse_b; /* F32 [H, tokens], or [B, H, S] */

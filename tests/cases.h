@@ -185,6 +185,14 @@ static inline double problem_round(aiter_dtype dtype, double x)
     return ref_load(dtype, bytes, 0);
 }
 
+/* Rounded by integers: a flag that flushes subnormals has no hold on it. */
+static inline float case_float(double x)
+{
+    float f;
+    ref_store(AITER_F32, &f, 0, x);
+    return f;
+}
+
 static inline double nonzero(double x, double otherwise) { return x != 0 ? x : otherwise; }
 
 /* Index of a key's or a value row's scale, by kind. */
@@ -362,8 +370,8 @@ static inline void problem_answer(attn_problem *p, attn_row *row, double *scores
     r.k = p->k + (p->start_k[b] * c->hk + (int64_t)hk * sk) * c->dq;
     r.v = p->v + (p->start_k[b] * c->hk + (int64_t)hk * sk) * c->dv;
     r.mask = case_ref_mask(c);
-    r.scale = c->scale != 0 ? (double)(float)c->scale : 1 / sqrt((double)c->dq);
-    r.softcap = (double)(float)c->softcap;
+    r.scale = c->scale != 0 ? problem_round(AITER_F32, c->scale) : 1 / sqrt((double)c->dq);
+    r.softcap = problem_round(AITER_F32, c->softcap);
     r.alibi = c->alibi ? p->slopes[(int64_t)b * c->hq + row->h] : 0;
     r.has_sink = c->sinks;
     r.sink = p->sinks[row->h];

@@ -19,13 +19,13 @@
 /* A packed bias has rows of this length. */
 #define CASE_MAX_SEQLEN_K(p, call) ((p)->c.bias ? (p)->c.sk : (call)->max_seqlen_k)
 
-#define FIELDS_ROWS(T, V, A)               \
-    T(A, q, NEEDED, AITER_I8, p->q_t)      \
-    T(A, k, NEEDED, AITER_I32, p->k_t)     \
-    T(A, v, NEEDED, AITER_U8, p->v_t)      \
-    T(A, out, OUTPUT, AITER_I8, p->out_t)  \
-    V(A, softmax_scale, (float)p->c.scale) \
-    V(A, workspace, call->workspace)       \
+#define FIELDS_ROWS(T, V, A)                    \
+    T(A, q, NEEDED, AITER_I8, p->q_t)           \
+    T(A, k, NEEDED, AITER_I32, p->k_t)          \
+    T(A, v, NEEDED, AITER_U8, p->v_t)           \
+    T(A, out, OUTPUT, AITER_I8, p->out_t)       \
+    V(A, softmax_scale, case_float(p->c.scale)) \
+    V(A, workspace, call->workspace)            \
     V(A, workspace_bytes, call->workspace_bytes)
 
 #define FIELDS_MASK(T, V, A)                        \
@@ -43,7 +43,7 @@
     T(A, v_scale, SCALE, AITER_F16, p->v_scale)         \
     V(A, scale_kind, CASE_SCALE_KIND(p))                \
     V(A, sink_tokens, p->c.sink_tokens)                 \
-    V(A, softcap, (float)p->c.softcap)                  \
+    V(A, softcap, case_float(p->c.softcap))             \
     V(A, num_splits, p->c.splits)                       \
     V(A, max_seqlen_k, CASE_MAX_SEQLEN_K(p, call))      \
     V(A, plan, call->plan)
@@ -64,7 +64,7 @@
     T(A, k_cache, NEEDED, AITER_I32, p->k_t)     \
     T(A, v_cache, NEEDED, AITER_I32, p->v_t)     \
     T(A, out, OUTPUT, AITER_I8, p->out_t)        \
-    V(A, softmax_scale, (float)p->c.scale)       \
+    V(A, softmax_scale, case_float(p->c.scale))  \
     V(A, workspace, call->workspace)             \
     V(A, workspace_bytes, call->workspace_bytes) \
     FIELDS_MASK(T, V, A)                         \

@@ -179,10 +179,14 @@ static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
     p->window_left = a->window_left;
     p->window_right = a->window_right;
     p->sink_tokens = a->sink_tokens;
-    p->softcap = a->softcap;
     p->num_splits = a->num_splits;
-    p->softmax_scale =
-        a->softmax_scale > 0.0f ? a->softmax_scale : (float)(1.0 / sqrt((double)p->k.dim));
+    /* By bits: a subnormal is not 0, whatever the caller's flags. No softmax can tell a score of
+     * 2^-40 from one of 0, so that a smaller softcap may be that. */
+    const uint32_t least_cap = (127u - 40) << 23, cap = aiteri_bits_of_f32(a->softcap) << 1 >> 1;
+    p->softcap = aiteri_f32_of_bits(cap == 0 || cap > least_cap ? cap : least_cap);
+    p->softmax_scale = aiteri_bits_of_f32(a->softmax_scale) << 1 != 0
+                           ? a->softmax_scale
+                           : (float)(1.0 / sqrt((double)p->k.dim));
 }
 
 static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)

@@ -115,10 +115,15 @@ static void aiteri_merge_row(const aiteri_merge_run *run, int64_t b, int64_t s, 
                               side[i]->dtype, side[i]->stride[last], n);
             run->kernels->row_add_scaled(sum, x, aiteri_padded(n), share[i]);
         }
-        aiteri_scatter_row(run->kernels,
-                           out + aiteri_bytes_of(a->out.dtype, d * a->out.stride[last]),
-                           a->out.dtype, a->out.stride[last], sum, n);
+        aiteri_store_out(run->kernels, out + aiteri_bytes_of(a->out.dtype, d * a->out.stride[last]),
+                         a->out.dtype, a->out.stride[last], sum, n, 1.0f);
     }
+}
+
+/* No key on this side: -infinity, or the +infinity that flash-attention gives such a row. */
+static int aiteri_lse_is_empty(float lse)
+{
+    return (aiteri_bits_of_f32(lse) & 0x7fffffffu) == 0x7f800000u;
 }
 
 /* The two shares of a row and its joint log-sum-exp. */
@@ -126,15 +131,12 @@ static void aiteri_merge_state(const aiteri_merge_run *run, int64_t b, int64_t s
 {
     const aiter_merge_attn_states_args *a = run->args;
     const float lse[2] = {*aiteri_lse_at(&a->lse_a, b, s, h), *aiteri_lse_at(&a->lse_b, b, s, h)};
-    const double m = lse[0] > lse[1] ? lse[0] : lse[1];
+    const int empty[2] = {aiteri_lse_is_empty(lse[0]), aiteri_lse_is_empty(lse[1])};
+    const double m = !empty[0] && (empty[1] || lse[0] > lse[1]) ? lse[0] : lse[1];
     double weight[2], sum = 0.0;
     float share[2] = {0.0f, 0.0f};
     for (int i = 0; i < 2; i++) {
-        weight[i] = 1.0; /* of the larger side, also where both are infinite */
-        if (lse[i] == aiteri_minus_inf())
-            weight[i] = 0.0;
-        else if ((double)lse[i] != m)
-            weight[i] = exp((double)lse[i] - m);
+        weight[i] = empty[i] ? 0.0 : exp((double)lse[i] - m);
         sum += weight[i];
     }
     for (int i = 0; i < 2; i++)

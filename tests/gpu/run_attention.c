@@ -5,6 +5,7 @@
  *
  * FOLDER has the code objects; CELLS without a kernel are allowed (0). The driver is the system's,
  * or the emulator: AITER_ATTN_HIP_LIBRARY names it. AITER_TEST_BUDGET bounds the flops. */
+#include "device_extremes.h"
 #include "device_ops.h"
 
 static attn_case flash(aiter_dtype type, int sq, int sk, int d, uint64_t seed)
@@ -356,6 +357,7 @@ int main(int argc, char **argv)
             replay(types[i]);
             wild_lengths(types[i], 0);
             wild_lengths(types[i], 1);
+            device_extremes(types[i]);
         }
         plain_were_used();
         warm_calls();
