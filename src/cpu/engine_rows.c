@@ -7,9 +7,6 @@
 #include "../plan/schedule.c"
 #include "../plan/source.c"
 
-/* Row widths in scratch are padded so that whole vectors may be read and written. */
-enum { AITERI_PAD = 16 };
-
 /* A running call: what every worker reads. */
 typedef struct aiteri_engine {
     const aiteri_problem *problem;

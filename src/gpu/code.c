@@ -6,8 +6,6 @@
 #include "device.c"
 #include "../../kernels/abi_hash.h"
 
-enum { AITERI_GPU_FILE_NAME_BYTES = 96 };
-
 #if defined(AITER_ATTN_EMBEDDED_KERNELS)
 /* As kernels/embed.c defines it; a zero follows every file. */
 typedef struct aiteri_gpu_file {

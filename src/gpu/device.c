@@ -6,7 +6,12 @@
 #include "open.c"
 #include "registry.c"
 
-enum { AITERI_GPU_PATH_BYTES = 1024, AITERI_GPU_NAME_BYTES = 128, AITERI_GPU_ARCH_BYTES = 32 };
+enum {
+    AITERI_GPU_PATH_BYTES = 1024,
+    AITERI_GPU_FILE_NAME_BYTES = 96,
+    AITERI_GPU_NAME_BYTES = 128,
+    AITERI_GPU_ARCH_BYTES = 32
+};
 
 typedef struct aiteri_device {
     struct aiteri_device *next;
