@@ -327,7 +327,7 @@ static void aiteri_parallel(aiter_context *ctx, aiteri_task_fn body, void *arg, 
         return;
     }
 #if !defined(AITERI_THREADS_NONE)
-    if (ctx && ctx->workers && n > 1) {
+    if (ctx && ctx->workers && n > 1 && aiteri_pool_is_ours(&ctx->pool)) {
         aiteri_pool_run(&ctx->pool, aiteri_task_run, &task, n);
         return;
     }

@@ -33,6 +33,7 @@ static int aiteri_thread_start(aiteri_thread *t, void *(*main)(void *), void *ar
     return pthread_create(t, NULL, main, arg) == 0;
 }
 static void aiteri_thread_join(aiteri_thread t) { pthread_join(t, NULL); }
+static int64_t aiteri_process(void) { return (int64_t)getpid(); }
 #elif defined(AITERI_THREADS_WINDOWS)
 typedef HANDLE aiteri_thread;
 typedef CRITICAL_SECTION aiteri_mutex;
@@ -60,6 +61,7 @@ static void aiteri_thread_join(aiteri_thread t)
     WaitForSingleObject(t, INFINITE);
     CloseHandle(t);
 }
+static int64_t aiteri_process(void) { return 0; } /* there is no fork */
 #endif
 
 /* Work runs with subnormals on and rounding to nearest, whatever the caller or the thread that
@@ -105,6 +107,7 @@ struct aiteri_pool {
     aiteri_mutex mutex;
     aiteri_cond work, done;
     volatile int64_t generation, running;
+    int64_t process; /* whose threads these are; a fork has none of them, and maybe a lock held */
     aiteri_task_fn body;
     void *arg;
     int32_t tasks, threads, stop; /* threads includes the caller */
@@ -137,6 +140,12 @@ AITERI_THREAD_MAIN(aiteri_pool_main, arg)
     AITERI_THREAD_RETURN;
 }
 
+/* Whether the workers exist: not in a forked child, which leaves all of the pool alone. */
+static int aiteri_pool_is_ours(const aiteri_pool *pool)
+{
+    return pool->process == aiteri_process();
+}
+
 static void aiteri_pool_announce(aiteri_pool *pool)
 {
     aiteri_lock(&pool->mutex);
@@ -165,6 +174,7 @@ static void aiteri_pool_run(aiteri_pool *pool, aiteri_task_fn body, void *arg, i
 /* Stops the workers [1, threads) that were started. */
 static void aiteri_pool_stop(aiteri_pool *pool)
 {
+    if (!aiteri_pool_is_ours(pool)) return;
     pool->stop = 1;
     aiteri_pool_announce(pool);
     for (int32_t i = 1; i < pool->threads; i++) aiteri_thread_join(pool->worker[i].thread);
@@ -179,6 +189,7 @@ static int aiteri_pool_start(aiteri_pool *pool, aiteri_pool_worker *worker, int3
     memset(pool, 0, sizeof *pool);
     pool->worker = worker;
     pool->threads = 1;
+    pool->process = aiteri_process();
     if (!aiteri_mutex_init(&pool->mutex)) return 0;
     if (!aiteri_cond_init(&pool->work)) {
         aiteri_mutex_destroy(&pool->mutex);
