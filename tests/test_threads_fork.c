@@ -3,6 +3,8 @@
 #include "test.h"
 #include "reference.c"
 #include "every_op.h"
+#include <pthread.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 enum { LONGEST = 60 }; /* seconds that a child may take; what it never does is return */

@@ -313,7 +313,7 @@ typedef struct aiteri_task {
 static void aiteri_task_run(void *arg, int32_t i)
 {
     const aiteri_task *task = (const aiteri_task *)arg;
-    const uint64_t mode = aiteri_float_mode_enter();
+    const aiteri_float_mode mode = aiteri_float_mode_enter();
     task->body(task->arg, i);
     aiteri_float_mode_leave(mode);
 }

@@ -135,7 +135,7 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
     if (plain && whole) return;
     const aiteri_key_range own = aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, token);
     const float slope = p->alibi_slopes ? aiteri_slope_of(p, &x->s, head) : 0.0f;
-    const float position = (float)((int64_t)token + x->s.seqlen_k - x->s.seqlen_q);
+    const float position = aiteri_rounded((float)((int64_t)token + x->s.seqlen_k - x->s.seqlen_q));
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i++) {
         const int32_t j = block + i;
         const int loaded = (j >= b->first && j < b->gap) || (j >= b->resume && j < b->end);
@@ -144,9 +144,9 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
             continue;
         }
         if (plain) continue;
-        if (p->bias.data) s[i] += aiteri_bias_at(p, &x->s, token, head, j);
-        const float distance = position - (float)j;
-        s[i] -= slope * (distance < 0.0f ? -distance : distance);
+        if (p->bias.data) s[i] = aiteri_rounded(s[i] + aiteri_bias_at(p, &x->s, token, head, j));
+        const float distance = aiteri_rounded(position - aiteri_rounded((float)j));
+        s[i] -= aiteri_rounded(slope * (distance < 0.0f ? -distance : distance));
     }
 }
 

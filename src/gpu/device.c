@@ -25,7 +25,7 @@ typedef struct aiteri_device {
     /* The first row of a file holds its module. Functions are addresses, 0 until loaded, read
      * without the lock. */
     aiteri_gpu_module module[AITERI_GPU_ROW_COUNT];
-    volatile int64_t function[AITERI_GPU_ROW_COUNT];
+    volatile aiteri_counter function[AITERI_GPU_ROW_COUNT];
 } aiteri_device;
 
 /* What all contexts share: the two opened drivers, and the devices in use. */

@@ -151,7 +151,9 @@ static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
     p->softcap = a->softcap;
     p->num_splits = a->num_splits;
     p->softmax_scale =
-        a->softmax_scale > 0.0f ? a->softmax_scale : (float)(1.0 / sqrt((double)p->k.dim));
+        a->softmax_scale > 0.0f
+            ? a->softmax_scale
+            : (float)aiteri_rounded_f64(1.0 / aiteri_rounded_f64(sqrt((double)p->k.dim)));
 }
 
 static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)

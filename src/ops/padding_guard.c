@@ -22,7 +22,8 @@ AITER_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args,
     const int64_t padding = (tile - args->seqlen % tile) % tile;
     aiteri_check_range(&c, "seqlen: padding to the tile", padding, 0, INT64_MAX - args->seqlen);
     if (c.status != AITER_OK) return c.status;
-    const double share = (double)padding / (double)(args->seqlen + padding);
+    const double share = aiteri_rounded_f64(aiteri_rounded_f64((double)padding) /
+                                            aiteri_rounded_f64((double)(args->seqlen + padding)));
     if (ratio) *ratio = share;
     if (safe) *safe = args->mask == AITER_MASK_CAUSAL || share <= threshold;
     return AITER_OK;
