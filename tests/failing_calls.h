@@ -191,7 +191,9 @@ static inline int fault_cond_destroy(pthread_cond_t *cond)
     return pthread_cond_destroy(cond);
 }
 
-/* Members of structs may have these names: free with four arguments is a context's hook. */
+/* free with four arguments is a member of a context's description. */
+#define free(...) FAULT_PICK(__VA_ARGS__, FAULT_FREE_4, x, x, FAULT_FREE_1, x)(__VA_ARGS__)
+
 #define FAULT_FREE_1(p)                       fault_free(p)
 #define FAULT_FREE_4(user, p, bytes, kind)    free(user, p, bytes, kind)
 #define FAULT_PICK(a, b, c, d, name, ...)     name
@@ -199,7 +201,6 @@ static inline int fault_cond_destroy(pthread_cond_t *cond)
 #define calloc(count, bytes)                  fault_calloc(count, bytes)
 #define realloc(p, bytes)                     fault_realloc(p, bytes)
 #define posix_memalign(p, align, bytes)       fault_posix_memalign(p, align, bytes)
-#define free(...)                             FAULT_PICK(__VA_ARGS__, FAULT_FREE_4, x, x, FAULT_FREE_1, x)(__VA_ARGS__)
 #define mmap(at, bytes, prot, flags, file, o) fault_mmap(at, bytes, prot, flags, file, o)
 #define munmap(p, bytes)                      fault_munmap(p, bytes)
 #define fopen(path, mode)                     fault_fopen(path, mode)
