@@ -222,7 +222,9 @@ typedef struct aiter_context_desc {
 
 /* Threads, scratch memory and the choice of kernels. Used by one thread at a time; two contexts
  * share nothing. NULL in place of a context: the calling thread alone, scratch by malloc and freed
- * on return. With a context nothing is allocated after the first call of the largest size. */
+ * on return. With a context nothing is allocated after the first call of the largest size. After a
+ * fork the child may use and destroy its copy of a context: its calls run alone, with the same
+ * bits, as the threads stayed with the parent. A device's contexts stay with the parent, too. */
 typedef struct aiter_context aiter_context;
 
 /* What a context turned out to be. */

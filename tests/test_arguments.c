@@ -254,8 +254,8 @@ static void sizes(void)
                 if (m & 4) a.v.shape[i] = large[n];
                 if (m & 8) a.out.shape[i] = large[n];
                 status = aiter_flash_attn_fwd_workspace(&a, NULL, &bytes);
-                CHECK(status != AITER_OK || bytes < (size_t)1 << 50, "dimension %d: %zu bytes", i,
-                      bytes);
+                CHECK(status != AITER_OK || (uint64_t)bytes < (uint64_t)1 << 50,
+                      "dimension %d: %zu bytes", i, bytes);
                 if (m != 15) CHECK(status != AITER_OK || i == 1, "extents that do not match");
             }
         }

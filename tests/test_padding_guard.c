@@ -168,7 +168,7 @@ int main(void)
     for (tile = 1; tile < 40; tile++) {
         for (s = 1; s < 100; s++) {
             int64_t padded = s;
-            double ratio;
+            volatile double ratio; /* no excess precision */
             while (padded % tile) padded++;
             ratio = (double)(padded - s) / (double)padded;
             guard(s, tile, AITER_MASK_NONE, 0.3, ratio, ratio <= 0.3);

@@ -1,6 +1,7 @@
 # header: every compiler, standard and way of including that we promise.
 . .ci/lib.sh
-need git=git python3=python3 gcc=gcc g++=g++ clang-14=clang-14 clang-19=clang-19 nm=binutils
+need git=git python3=python3 gcc=gcc g++=g++ clang-14=clang-14 clang-19=clang-19 nm=binutils \
+    clang-22=clang-22
 need_zig
 src=tests/header
 warn="-Wall -Wextra -Wpedantic -Wshadow -Werror"
@@ -56,6 +57,17 @@ done
 job "gcc c99, devices" "gcc -std=c99 -O1 $warn $devices -I. -c $src/implementation.c -o $dir/devices.o"
 job "clang-19 c11, devices" "clang-19 -std=c11 $warn $devices -I. -fsyntax-only $src/implementation.c"
 job "g++ c++17, devices" "g++ -std=c++17 -x c++ $warn $devices -I. -fsyntax-only $src/implementation.c"
+
+# -- later C++: a warning of the newest compiler today is an error of the next standard
+for std in 20 23 26; do
+    for cxx in g++ clang-22; do
+        [ "$cxx" = clang-22 ] || [ "$std" != 26 ] || continue # gcc 12 ends at C++23
+        for file in declarations implementation; do
+            job "$cxx c++$std $file" "$cxx -x c++ -std=c++$std $warn $devices -I. -fsyntax-only \
+                $src/$file.c"
+        done
+    done
+done
 
 # -- two translation units, C with C++ and the other way round
 job_counted "implementation in C++, user in C" "g++ -std=c++17 -x c++ -O2 $warn -I. -c \

@@ -313,7 +313,7 @@ typedef struct aiteri_task {
 static void aiteri_task_run(void *arg, int32_t i)
 {
     const aiteri_task *task = (const aiteri_task *)arg;
-    const uint64_t mode = aiteri_float_mode_enter();
+    const aiteri_float_mode mode = aiteri_float_mode_enter();
     task->body(task->arg, i);
     aiteri_float_mode_leave(mode);
 }
@@ -327,7 +327,7 @@ static void aiteri_parallel(aiter_context *ctx, aiteri_task_fn body, void *arg, 
         return;
     }
 #if !defined(AITERI_THREADS_NONE)
-    if (ctx && ctx->workers && n > 1) {
+    if (ctx && ctx->workers && n > 1 && aiteri_pool_is_ours(&ctx->pool)) {
         aiteri_pool_run(&ctx->pool, aiteri_task_run, &task, n);
         return;
     }

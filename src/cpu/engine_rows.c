@@ -7,9 +7,6 @@
 #include "../plan/schedule.c"
 #include "../plan/source.c"
 
-/* Row widths in scratch are padded so that whole vectors may be read and written. */
-enum { AITERI_PAD = 16 };
-
 /* A running call: what every worker reads. */
 typedef struct aiteri_engine {
     const aiteri_problem *problem;
@@ -35,7 +32,10 @@ static void aiteri_gather_row(const aiteri_kernels *kernels, float *dst, const c
         kernels->widen[dtype](dst, src, n);
         return;
     }
-    for (int32_t i = 0; i < n; i++) dst[i] = aiter_load_element(dtype, src, i * stride);
+    for (int32_t i = 0; i < n; i++) {
+        const uint32_t bits = aiteri_load_bits(dtype, src, i * stride);
+        memcpy(dst + i, &bits, sizeof bits);
+    }
 }
 
 static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_dtype dtype,
@@ -45,7 +45,11 @@ static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_d
         kernels->narrow[dtype](dst, src, n);
         return;
     }
-    for (int32_t i = 0; i < n; i++) aiter_store_element(dtype, dst, i * stride, src[i]);
+    for (int32_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, src + i, sizeof bits);
+        aiteri_store_bits(dtype, dst, i * stride, bits);
+    }
 }
 
 /* Writes n elements of an attention's row, times factor; row is padded. What would be stored as -0
@@ -136,13 +140,13 @@ static float aiteri_finish_state(const aiteri_engine *e, int32_t head, aiteri_ro
         }
         if (sink > top) top = sink;
         factor = exp(m - top);
-        sum = sum * factor + exp(sink - top);
+        sum = aiteri_rounded_f64(aiteri_rounded_f64(sum * factor) + exp(sink - top));
     } else if (l == 0.0f) {
         *lse = aiteri_minus_inf();
         return 0.0f;
     }
-    *lse = (float)(top + log(sum));
-    return (float)(factor / sum / unit);
+    *lse = aiteri_rounded((float)aiteri_rounded_f64(top + log(sum)));
+    return aiteri_rounded((float)aiteri_rounded_f64(factor / sum / unit));
 }
 
 static void aiteri_store_lse(const aiteri_problem *p, const aiteri_sequence *s, int32_t token,
@@ -197,10 +201,10 @@ static void aiteri_merge_pieces(const aiteri_engine *e, const int32_t *final_map
         for (int32_t i = 0; i < pieces; i++) {
             const float *part = e->partials + (first_rows[i] + r) * e->partial_stride;
             if (part[dim + 1] == 0.0f) continue; /* saw no key */
-            const float weight =
-                (float)exp(((double)part[dim] - (double)m) * (double)e->rule.softmax);
+            const double below = aiteri_rounded_f64((double)part[dim] - (double)m);
+            const float weight = aiteri_rounded((float)exp(below * (double)e->rule.softmax));
             e->kernels->row_add_scaled(row, part, dim, weight);
-            l += weight * part[dim + 1];
+            l = aiteri_rounded(l + aiteri_rounded(weight * part[dim + 1]));
         }
         const aiteri_row_state state = {m, l, unit};
         aiteri_finish_row(e, &s, final_map[1] + (int32_t)(r / heads),

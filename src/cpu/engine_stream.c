@@ -140,7 +140,7 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
     uint32_t seen = 0;
     const aiteri_key_range own = aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, token);
     const float slope = p->alibi_slopes ? aiteri_slope_of(p, &x->s, head) : 0.0f;
-    const float position = (float)((int64_t)token + x->s.seqlen_k - x->s.seqlen_q);
+    const float position = aiteri_rounded((float)((int64_t)token + x->s.seqlen_k - x->s.seqlen_q));
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i++) {
         const int32_t j = block + i;
         const int loaded = (j >= b->first && j < b->gap) || (j >= b->resume && j < b->end);
@@ -152,9 +152,9 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
             continue;
         }
         if (!plain) {
-            if (p->bias.data) s[i] += bias;
-            const float distance = position - (float)j;
-            s[i] -= slope * (distance < 0.0f ? -distance : distance);
+            if (p->bias.data) s[i] = aiteri_rounded(s[i] + bias);
+            const float distance = aiteri_rounded(position - aiteri_rounded((float)j));
+            s[i] -= aiteri_rounded(slope * (distance < 0.0f ? -distance : distance));
         }
         seen |= (uint32_t)(aiteri_bits_of_f32(s[i]) != 0xff800000u) << i;
     }

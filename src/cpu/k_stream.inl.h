@@ -58,7 +58,7 @@ static float AITERI_K(stream_softmax)(float *s, float stretch, float *m, float *
         factor = lane[0];
     }
     *m = raised;
-    *l = *l * factor + AITERI_K(hsum)(sum);
+    *l = aiteri_rounded(*l * factor) + AITERI_K(hsum)(sum);
     return factor;
 }
 

@@ -18,7 +18,8 @@ enum {
     AITERI_TILE_KEYS = 96,   /* keys per block of the tile family, counted from key 0 */
     AITERI_STREAM_KEYS = 32, /* keys per block of the stream family, counted from key 0 */
     AITERI_STREAM_SLACK = 4, /* the stream kernels may write this far past a row of scores */
-    AITERI_MAX_LANES = 48,   /* the largest tile_lanes */
+    AITERI_PAD = 16, /* rows in scratch are padded to it: whole vectors are read and written */
+    AITERI_MAX_LANES = 48, /* the largest tile_lanes */
     AITERI_MAX_HEAD_DIM = 576
 };
 

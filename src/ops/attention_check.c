@@ -184,9 +184,10 @@ static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
      * 2^-40 from one of 0, so that a smaller softcap may be that. */
     const uint32_t least_cap = (127u - 40) << 23, cap = aiteri_bits_of_f32(a->softcap) << 1 >> 1;
     p->softcap = aiteri_f32_of_bits(cap == 0 || cap > least_cap ? cap : least_cap);
-    p->softmax_scale = aiteri_bits_of_f32(a->softmax_scale) << 1 != 0
-                           ? a->softmax_scale
-                           : (float)(1.0 / sqrt((double)p->k.dim));
+    p->softmax_scale =
+        aiteri_bits_of_f32(a->softmax_scale) << 1 != 0
+            ? a->softmax_scale
+            : (float)aiteri_rounded_f64(1.0 / aiteri_rounded_f64(sqrt((double)p->k.dim)));
 }
 
 static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)

@@ -136,18 +136,18 @@ static void aiteri_merge_state(const aiteri_merge_run *run, int64_t b, int64_t s
     double weight[2], sum = 0.0;
     float share[2] = {0.0f, 0.0f};
     for (int i = 0; i < 2; i++) {
-        weight[i] = empty[i] ? 0.0 : exp((double)lse[i] - m);
+        weight[i] = empty[i] ? 0.0 : aiteri_rounded_f64(exp((double)lse[i] - m));
         sum += weight[i];
     }
     for (int i = 0; i < 2; i++)
-        if (weight[i] != 0.0) share[i] = (float)(weight[i] / sum);
+        if (weight[i] != 0.0) share[i] = aiteri_rounded((float)aiteri_rounded_f64(weight[i] / sum));
     aiteri_merge_row(run, b, s, h, share);
     if (!a->lse.ndim) return;
     float *lse_out = aiteri_lse_at(&a->lse, b, s, h);
     if (sum == 0.0)
         *lse_out = aiteri_minus_inf();
     else
-        *lse_out = (float)(m + log(sum));
+        *lse_out = (float)aiteri_rounded_f64(m + log(sum));
 }
 
 static void aiteri_merge_worker(void *arg, int32_t i)

@@ -36,7 +36,8 @@ AITER_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args,
                       "%s.seqlen: is %lld, which padded to tiles of %lld exceeds 2^63 - 1", c.op,
                       (long long)args->seqlen, (long long)tile);
     if (c.status != AITER_OK) return c.status;
-    const double share = (double)padding / (double)(args->seqlen + padding);
+    const double share = aiteri_rounded_f64(aiteri_rounded_f64((double)padding) /
+                                            aiteri_rounded_f64((double)(args->seqlen + padding)));
     if (ratio) *ratio = share;
     const int is_safe = args->mask == AITER_MASK_CAUSAL || share <= threshold;
     if (safe) *safe = is_safe;

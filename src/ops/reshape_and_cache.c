@@ -175,7 +175,7 @@ static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_sid
     if (run->a->quant == AITER_QUANT_STATIC) {
         step = ((const float *)scale->data)[scale->shape[0] == 1 ? 0 : h * scale->stride[0]];
     } else if (run->a->quant == AITER_QUANT_PER_TOKEN_HEAD) {
-        step = run->kernels->row_amax(row, dim) / 127.0f;
+        step = aiteri_rounded(run->kernels->row_amax(row, dim) / 127.0f);
         ((float *)
              scale->data)[block * scale->stride[0] + at * scale->stride[1] + h * scale->stride[2]] =
             step;
