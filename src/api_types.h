@@ -274,7 +274,9 @@ AITER_API aiter_status aiter_context_synchronize(aiter_context *ctx);
 
 /* A schedule made once and used by many calls: the caller owns the buffer. First call a _plan
  * function with data NULL: bytes is set to the size needed. Then with a buffer of at least that
- * size, aligned to 8: it is filled. The arrays (NULL before) point into the buffer and follow
+ * size, aligned to 8: it is filled. A call refuses a plan of other lengths, shapes, kernel set or
+ * threads, and a buffer that is cut or moved off its alignment; the arrays in it are trusted, as a
+ * pointer is, and must stay as _plan left them. They (NULL before) point into the buffer and follow
  * AITER's layout:
  *   work_indptr [num_workers + 1]: the works of worker w are [work_indptr[w], work_indptr[w+1])
  *   work_info [num_works][8]: batch; first partial row or -1; first and one past the last query

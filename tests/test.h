@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#if defined(__unix__) || defined(__APPLE__)
+#if !defined(TEST_PLAIN_MEMORY) && (defined(__unix__) || defined(__APPLE__)) /* fuzzers: malloc */
 #define TEST_POSIX 1
 #include <sys/mman.h>
 #include <unistd.h>

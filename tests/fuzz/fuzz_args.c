@@ -1,0 +1,573 @@
+/* fuzz_args.c -- bytes become a call of any op: a good one with up to seven of its fields made
+ * hostile. Nothing crashes or reads beyond what a tensor covers; a workspace query reads no tensor
+ * data; a refused call writes nothing and says why; an accepted one writes its outputs alone and
+ * gives the same bits on any number of threads and with a plan.
+ *
+ * Pointers and strides are trusted by the API, so a call that would be accepted runs only when its
+ * tensors lie inside the memory that is there. */
+#include "fuzz.h"
+#include "../dlpack_like.h"
+#include AITER_TEST_HEADER
+#include "ops.h"
+
+enum {
+    ARENA_BYTES = 48 * 1024, /* all tensors of a call */
+    GAP_BYTES = 32,
+    HIDDEN_BYTES = 256, /* around a workspace, behind a plan */
+    WORKSPACE_BYTES = 1 << 20,
+    PLAN_BYTES = 64 * 1024,
+    MOST_WORK = 1 << 17 /* rows x keys x head_dim of a call that is run */
+};
+
+/* One call under construction. */
+typedef struct fuzz_call {
+    const fuzz_op *op;
+    int64_t extent[128]; /* by letter */
+    aiter_dtype type[128];
+    size_t used; /* of the arena */
+    union {
+        uint64_t align;
+        unsigned char bytes[sizeof(aiter_flash_attn_fwd_args)];
+    } args;
+    aiter_context *ctx;
+} fuzz_call;
+
+static union {
+    uint64_t align;
+    unsigned char bytes[ARENA_BYTES];
+} arena, before, after, noise[2];
+static unsigned char written[ARENA_BYTES];
+static union {
+    uint64_t align;
+    unsigned char bytes[WORKSPACE_BYTES + 2 * HIDDEN_BYTES];
+} workspace;
+static union {
+    uint64_t align;
+    unsigned char bytes[PLAN_BYTES + HIDDEN_BYTES];
+} plan_memory;
+
+enum { CONTEXTS = 8 };
+static aiter_context *contexts[CONTEXTS];
+
+/* The tasks one after the other, the last first: legal, and nothing waits for a thread. */
+static void in_turn(void *user, void (*body)(void *arg, int32_t i), void *arg, int32_t n)
+{
+    (void)user;
+    while (n-- > 0) body(arg, n);
+}
+
+static void make_contexts(void)
+{
+    static const aiter_isa sets[] = {AITER_ISA_SCALAR, AITER_ISA_AVX2, AITER_ISA_AVX512,
+                                     AITER_ISA_NEON};
+    for (int i = 0; i < CONTEXTS; i++) {
+        aiter_context_desc d;
+        memset(&d, 0, sizeof d);
+        d.isa_max = sets[i / 2];
+        d.num_threads = i % 2 ? 3 : 1;
+        if (i % 2) d.parallel_for = in_turn;
+        d.arena_bytes = 8 * WORKSPACE_BYTES; /* three threads want more than one */
+        if (aiter_context_create(&d, &contexts[i]) != AITER_OK) contexts[i] = NULL;
+    }
+    for (size_t i = 0; i < ARENA_BYTES; i++) {
+        const float x = (float)((int)(fuzz_mix(i / 4) >> 40 & 0xffff) - 32768) / 16384.0f;
+        noise[0].bytes[i] = (unsigned char)(fuzz_mix(i) >> 11);
+        if (i % 4 == 0) memcpy(noise[1].bytes + i, &x, 4);
+    }
+}
+
+static aiter_tensor *tensor_at(fuzz_call *c, const fuzz_field *f)
+{
+    return (aiter_tensor *)(void *)(c->args.bytes + f->offset);
+}
+
+static int is_tensor(const fuzz_field *f) { return f->kind == KIND_IN || f->kind == KIND_OUT; }
+
+/* ---- a good call ---- */
+
+static void choose_extents(fuzz_call *c, fuzz_input *in)
+{
+    static const int dims[] = {1, 2, 3, 4, 5, 7, 8, 9, 1, 2, 3, 16, 17, 33, 65, 5};
+    static const aiter_dtype floats[] = {AITER_F32, AITER_F16, AITER_BF16, AITER_F32};
+    static const aiter_dtype keys[] = {AITER_F32, AITER_F16, AITER_BF16, AITER_I8};
+    int64_t *n = c->extent;
+    const int kinds = fuzz_below(in, 256);
+    n['o'] = 1;
+    n['B'] = 1 + fuzz_below(in, 3);
+    n['1'] = n['B'] + 1;
+    n['S'] = fuzz_below(in, 5);
+    n['K'] = fuzz_below(in, 14);
+    n['T'] = n['B'] * n['S'];
+    n['U'] = n['B'] * n['K'];
+    n['G'] = 1 + fuzz_below(in, 2);
+    n['H'] = n['G'] * (1 + fuzz_below(in, 3));
+    n['D'] = dims[fuzz_below(in, 16)];
+    n['V'] = dims[fuzz_below(in, 16)];
+    n['P'] = 1 + fuzz_below(in, 5);
+    n['M'] = fuzz_below(in, 4);
+    n['N'] = n['B'] * n['M'] + fuzz_below(in, 2);
+    n['t'] = fuzz_below(in, 7);
+    c->type['q'] = floats[kinds & 3];
+    c->type['k'] = keys[kinds >> 2 & 3];
+    c->type['o'] = floats[kinds >> 4 & 3];
+    c->type['c'] = keys[kinds >> 2 & 3];
+    c->type['f'] = AITER_F32;
+    c->type['i'] = AITER_I32;
+    c->type['s'] = kinds >> 6 & 1 ? AITER_I64 : AITER_I32;
+}
+
+static size_t type_bytes(aiter_dtype type)
+{
+    const int32_t bits = aiter_dtype_bits(type);
+    return bits >= 8 ? (size_t)bits / 8 : 1;
+}
+
+/* The i-th of n numbers of a table. */
+static int64_t table_entry(const fuzz_call *c, fuzz_holds holds, int64_t i, uint32_t r)
+{
+    const int64_t *n = c->extent;
+    const int64_t room = n['M'] > 0 ? n['M'] * n['P'] : 0;
+    const int paged = c->op->fields[1].shape[0] == 'N';
+    switch (holds) {
+    case HOLDS_USED_Q: return r % (n['S'] + 1);
+    case HOLDS_USED_K: return r % ((paged ? room : n['K']) + 1);
+    case HOLDS_STARTS_Q: return i * n['S'] - (i > 0 && n['S'] > 0 ? r & 1 : 0);
+    case HOLDS_STARTS_K: return i * n['K'] - (i > 0 && n['K'] > 0 ? r & 1 : 0);
+    case HOLDS_BLOCKS: return n['N'] > 0 ? r % n['N'] : 0;
+    case HOLDS_SLOTS: return r % 8 == 7 || i >= n['N'] * n['P'] ? -1 : n['N'] * n['P'] - 1 - i;
+    default: return 0;
+    }
+}
+
+static void fill_table(const fuzz_call *c, const fuzz_field *f, const aiter_tensor *t, int64_t n,
+                       uint32_t seed)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const uint32_t r = (uint32_t)(fuzz_mix(seed + (uint64_t)i) >> 40);
+        const int64_t x = table_entry(c, f->holds, i, r);
+        if (f->holds == HOLDS_SCALES)
+            ((float *)t->data)[i] = (float)(1 + r % 15) * 0.0625f;
+        else if (t->dtype == AITER_I64)
+            ((int64_t *)t->data)[i] = x;
+        else
+            ((int32_t *)t->data)[i] = (int32_t)x;
+    }
+}
+
+/* Lays one tensor into the arena; 0 when it is full. */
+static int place(fuzz_call *c, const fuzz_field *f, uint32_t seed)
+{
+    aiter_tensor *t = tensor_at(c, f);
+    int64_t elements = 1;
+    t->dtype = c->type[(unsigned char)f->type];
+    for (const char *s = f->shape; *s; s++) {
+        t->shape[t->ndim++] = c->extent[(unsigned char)*s];
+        elements *= c->extent[(unsigned char)*s];
+    }
+    const size_t bytes = (size_t)elements * type_bytes(t->dtype);
+    if (c->used + bytes + GAP_BYTES > ARENA_BYTES) return 0;
+    t->data = arena.bytes + c->used;
+    memcpy(t->data, noise[seed & 1].bytes + (seed * 8) % (ARENA_BYTES - bytes) / 8 * 8, bytes);
+    c->used += (bytes + GAP_BYTES + 7) / 8 * 8;
+    if (f->holds != HOLDS_NUMBERS) fill_table(c, f, t, elements, seed);
+    return 1;
+}
+
+static int make_good_call(fuzz_call *c, fuzz_input *in)
+{
+    memset(c, 0, sizeof *c);
+    c->op = &fuzz_ops[fuzz_below(in, FUZZ_OPS)];
+    choose_extents(c, in);
+    const uint32_t seed = (uint32_t)fuzz_u64(in, 2);
+    const int quantised = c->type['c'] == AITER_I8 && strstr(c->op->name, "cache") != NULL;
+    c->used = GAP_BYTES;
+    for (int i = 0; i < c->op->count; i++) {
+        const fuzz_field *f = &c->op->fields[i];
+        int chance = f->chance;
+        if (f->holds == HOLDS_SCALES && (quantised || c->type['k'] == AITER_I8)) chance = 16;
+        if (!is_tensor(f)) continue;
+        if (chance == 16 || (chance > 0 && fuzz_below(in, 16) < chance))
+            if (!place(c, f, seed + (uint32_t)i * 77)) return 0;
+    }
+    if (quantised) {
+        aiter_reshape_and_cache_args *a = (aiter_reshape_and_cache_args *)(void *)c->args.bytes;
+        a->quant = AITER_QUANT_PER_TOKEN_HEAD;
+    }
+    c->ctx = contexts[fuzz_below(in, CONTEXTS)];
+    return 1;
+}
+
+/* ---- hostile fields ---- */
+
+static void explicit_strides(aiter_tensor *t)
+{
+    int64_t stride = 1;
+    for (int i = 0; i < t->ndim && i < 5; i++)
+        if (t->stride[i] != 0) return;
+    for (int i = (t->ndim < 5 ? t->ndim : 5) - 1; i >= 0; i--) {
+        t->stride[i] = stride;
+        stride = (int64_t)((uint64_t)stride * (uint64_t)t->shape[i]);
+    }
+}
+
+static void through_dlpack(aiter_tensor *t, fuzz_input *in)
+{
+    DLTensor d;
+    aiter_tensor back;
+    if (aiter_tensor_to_dlpack(t, &d) != AITER_OK) return;
+    const int change = fuzz_below(in, 8);
+    if (change == 0) d.strides = NULL;
+    if (change == 1) d.ndim = (int32_t)fuzz_i64(in);
+    if (change == 2 && d.ndim > 0) d.shape[fuzz_below(in, d.ndim)] = fuzz_i64(in);
+    if (change == 3) d.dtype.code = (uint8_t)fuzz_u8(in);
+    if (change == 4) d.byte_offset = fuzz_u8(in);
+    if (change == 5) d.device.device_type = (DLDeviceType)fuzz_below(in, 18);
+    if (d.ndim > 5 || d.ndim < 1) d.shape = NULL; /* they would have to be there */
+    if (aiter_tensor_from_dlpack(&d, &back) == AITER_OK) *t = back;
+}
+
+static void spoil_tensor(fuzz_call *c, aiter_tensor *t, fuzz_input *in)
+{
+    const int dim = fuzz_below(in, 5);
+    const fuzz_field *other = &c->op->fields[fuzz_below(in, c->op->count)];
+    const int what = fuzz_below(in, 16);
+    int64_t a, b;
+    switch (what) {
+    case 0: t->ndim = fuzz_below(in, 8) < 6 ? fuzz_below(in, 7) - 1 : fuzz_i32(in); break;
+    case 1: t->dtype = (aiter_dtype)(fuzz_below(in, 16) - 2); break;
+    case 2: t->shape[dim] = fuzz_i64(in); break;
+    case 3: t->shape[dim] += fuzz_below(in, 3) - 1; break;
+    case 4:
+        explicit_strides(t);
+        t->stride[dim] = fuzz_i64(in);
+        break;
+    case 5: t->data = NULL; break;
+    case 6:
+        if (t->data) t->data = (char *)t->data + (fuzz_below(in, 64) - 16);
+        break;
+    case 7:
+        if (is_tensor(other)) t->data = tensor_at(c, other)->data;
+        break;
+    case 8:
+        if (is_tensor(other)) *t = *tensor_at(c, other);
+        break;
+    case 9: *t = aiter_tensor_transpose(*t, dim, fuzz_below(in, 8) - 1); break;
+    case 10:
+        a = fuzz_i64(in);
+        b = fuzz_i64(in);
+        if (t->ndim > 0 && t->ndim <= 5 && t->data == NULL)
+            explicit_strides(t); /* slices of nowhere stay there */
+        for (int i = 0; i < 5; i++) /* trusted: a slice inside absurd strides points anywhere */
+            if (t->stride[i] > INT32_MAX || t->stride[i] < 0 || t->shape[i] > INT32_MAX) a = -1;
+        *t = aiter_tensor_slice(*t, dim, a, b);
+        break;
+    case 11: through_dlpack(t, in); break;
+    case 12:
+        for (int i = 0; i < 5; i++) t->stride[i] *= 2;
+        if (t->stride[0] > INT32_MAX) t->stride[0] = 1;
+        break;
+    default: { /* an element, where there is one */
+        const size_t at = (size_t)((unsigned char *)t->data - arena.bytes);
+        const size_t bytes = type_bytes(t->dtype);
+        const uint64_t x = what == 13 ? (uint64_t)fuzz_i64(in) : fuzz_u64(in, 4);
+        const size_t i = (size_t)fuzz_u8(in) * bytes;
+        if (t->data && at < ARENA_BYTES && at + i + bytes <= ARENA_BYTES)
+            memcpy(arena.bytes + at + i, &x, bytes);
+    }
+    }
+}
+
+static void spoil(fuzz_call *c, fuzz_input *in)
+{
+    const fuzz_field *f = &c->op->fields[fuzz_below(in, c->op->count)];
+    unsigned char *at = c->args.bytes + f->offset;
+    const int32_t small = fuzz_below(in, 8) - 1, word = small == 6 ? fuzz_i32(in) : small;
+    const float x = f->kind == KIND_F32 ? fuzz_f32(in) : 0.0f;
+    switch (f->kind) {
+    case KIND_I32: memcpy(at, &word, sizeof word); break;
+    case KIND_F32: memcpy(at, &x, sizeof x); break;
+    default: spoil_tensor(c, tensor_at(c, f), in);
+    }
+}
+
+/* ---- what is real ---- */
+
+/* Bytes from the first to one past the last element, or -1 where the checks refuse or nobody could
+ * have the memory. 0: empty or absent. */
+static int64_t span_bytes(const aiter_tensor *given, int64_t *elements)
+{
+    aiter_tensor t = *given;
+    uint64_t last = 0, count = 1;
+    *elements = 0;
+    if (t.ndim == 0) return 0;
+    if (t.ndim < 0 || t.ndim > 5 || aiter_dtype_bits(t.dtype) == 0) return -1;
+    for (int i = 0; i < t.ndim; i++) {
+        if (t.shape[i] == 0) return 0;
+        if (t.shape[i] < 0 || t.shape[i] > ARENA_BYTES) return -1;
+    }
+    explicit_strides(&t);
+    for (int i = 0; i < t.ndim; i++) {
+        if (t.stride[i] < 0 || (t.stride[i] > ARENA_BYTES && t.shape[i] > 1)) return -1;
+        count *= (uint64_t)t.shape[i]; /* below 2^80 in five steps of 2^16: cut off in between */
+        if (count > ARENA_BYTES) return -1;
+        last += (uint64_t)(t.shape[i] - 1) * (uint64_t)(t.shape[i] > 1 ? t.stride[i] : 0);
+    }
+    *elements = (int64_t)count;
+    return (int64_t)((last + 1) * type_bytes(t.dtype));
+}
+
+/* Are all tensors inside the arena, and the call small? Shows the bytes that they cover. */
+static int covered(fuzz_call *c)
+{
+    int64_t most[2] = {1, 1}, elements, table = 1;
+    int good = 1;
+    for (int i = 0; i < c->op->count; i++) {
+        const fuzz_field *f = &c->op->fields[i];
+        if (!is_tensor(f)) continue;
+        const aiter_tensor *t = tensor_at(c, f);
+        const int64_t bytes = span_bytes(t, &elements);
+        if (elements > most[f->kind == KIND_OUT]) most[f->kind == KIND_OUT] = elements;
+        if (f->holds == HOLDS_BLOCKS && elements > table) table = elements;
+        if (bytes == 0) continue;
+        const uintptr_t first = (uintptr_t)t->data, base = (uintptr_t)arena.bytes;
+        if (bytes < 0 || first < base || first - base > c->used ||
+            (uint64_t)bytes > c->used - (first - base)) {
+            good = 0;
+            continue;
+        }
+        FUZZ_SHOW(t->data, (size_t)bytes);
+    }
+    return good && most[0] * most[1] * table <= MOST_WORK;
+}
+
+/* Byte of the arena where the i-th element lies; the strides are explicit. */
+static size_t element_at(const aiter_tensor *t, int64_t i)
+{
+    int64_t at = 0;
+    for (int d = t->ndim - 1; d >= 0; d--) {
+        at += i % t->shape[d] * t->stride[d];
+        i /= t->shape[d];
+    }
+    return (size_t)((unsigned char *)t->data - arena.bytes) + (size_t)at * type_bytes(t->dtype);
+}
+
+static void mark(const aiter_tensor *given)
+{
+    int64_t elements;
+    if (span_bytes(given, &elements) <= 0) return;
+    aiter_tensor t = *given;
+    explicit_strides(&t);
+    for (int64_t i = 0; i < elements; i++)
+        memset(written + element_at(&t, i), 1, type_bytes(t.dtype));
+}
+
+/* All NaN are one: which of them a row gives is not promised. */
+static void one_nan(const aiter_tensor *given)
+{
+    int64_t elements;
+    if (span_bytes(given, &elements) <= 0) return;
+    aiter_tensor t = *given;
+    explicit_strides(&t);
+    for (int64_t i = 0; i < elements && t.dtype <= AITER_BF16; i++) {
+        const uint32_t inf = t.dtype == AITER_F16 ? 0x7c00u : t.dtype == AITER_BF16 ? 0x7f80u
+                                                                                    : 0x7f800000u;
+        const uint32_t nan = inf | inf >> 1;
+        const size_t size = type_bytes(t.dtype);
+        uint32_t bits = 0;
+        memcpy(&bits, arena.bytes + element_at(&t, i), size);
+        if ((bits & (size == 4 ? 0x7fffffffu : 0x7fffu)) > inf)
+            memcpy(arena.bytes + element_at(&t, i), &nan, size);
+    }
+}
+
+/* ---- judging ---- */
+
+static void judge_text(const fuzz_call *c, aiter_status status, const char *call)
+{
+    const char *text = c->ctx ? aiter_context_error(c->ctx) : aiter_last_error();
+    FUZZ_CHECK((int)status >= 0 && status < AITER_STATUS_COUNT, "%s: status %d", call, (int)status);
+    if (status == AITER_OK) {
+        FUZZ_CHECK(!c->ctx || text[0] == 0, "%s: ok, but \"%s\"", call, text);
+        return;
+    }
+    FUZZ_CHECK(strncmp(text, c->op->name, strlen(c->op->name)) == 0, "%s: \"%s\"", call, text);
+    FUZZ_CHECK(strcmp(text, aiter_last_error()) == 0, "%s: two texts", call);
+    FUZZ_CHECK(strlen(text) > strlen(c->op->name) + 5, "%s: \"%s\" says nothing", call, text);
+    for (const char *s = text; *s; s++)
+        FUZZ_CHECK(*s >= 32 && *s < 127, "%s: \"%s\" is no plain text", call, text);
+    FUZZ_CHECK(status != AITER_DEVICE && status != AITER_NO_DEVICE && status != AITER_NO_KERNEL,
+               "%s on the CPU: %s", call, text);
+}
+
+/* Only what `written` marks may differ from `before`. */
+static void judge_memory(const fuzz_call *c, int accepted, const char *call)
+{
+    FUZZ_SHOW(arena.bytes, ARENA_BYTES);
+    if (!accepted) {
+        FUZZ_CHECK(memcmp(arena.bytes, before.bytes, c->used) == 0, "%s: a refused %s wrote",
+                   c->op->name, call);
+        return;
+    }
+    for (size_t i = 0; i < c->used; i++)
+        FUZZ_CHECK(arena.bytes[i] == before.bytes[i] || written[i], "%s: %s wrote byte %zu",
+                   c->op->name, call, i);
+}
+
+static aiter_status run_once(fuzz_call *c, const char *call)
+{
+    unsigned char copy[sizeof c->args.bytes];
+    FUZZ_HIDE(arena.bytes, c->used);
+    covered(c);
+    memcpy(copy, c->args.bytes, sizeof copy);
+    const aiter_status status = c->op->run(c->args.bytes, c->ctx);
+    FUZZ_CHECK(memcmp(copy, c->args.bytes, sizeof copy) == 0, "%s changed its args", call);
+    judge_text(c, status, call);
+    judge_memory(c, status == AITER_OK, call);
+    return status;
+}
+
+static void one_nan_of_outputs(fuzz_call *c)
+{
+    for (int i = 0; i < c->op->count; i++)
+        if (c->op->fields[i].kind == KIND_OUT) one_nan(tensor_at(c, &c->op->fields[i]));
+}
+
+/* Again on another context of the same kernel set; equal bits. */
+static void run_again(fuzz_call *c, const char *call)
+{
+    one_nan_of_outputs(c);
+    memcpy(after.bytes, arena.bytes, c->used);
+    memcpy(arena.bytes, before.bytes, c->used);
+    const aiter_status status = run_once(c, call);
+    FUZZ_CHECK(status == AITER_OK, "%s is refused: %s", call, aiter_last_error());
+    one_nan_of_outputs(c);
+    for (size_t i = 0; i < c->used; i += 4)
+        FUZZ_CHECK(memcmp(arena.bytes + i, after.bytes + i, 4) == 0,
+                   "%s: %s gives other bits at byte %zu: %02x%02x%02x%02x, not %02x%02x%02x%02x",
+                   c->op->name, call, i, arena.bytes[i + 3], arena.bytes[i + 2],
+                   arena.bytes[i + 1], arena.bytes[i], after.bytes[i + 3], after.bytes[i + 2],
+                   after.bytes[i + 1], after.bytes[i]);
+}
+
+static void run_on_other_threads(fuzz_call *c)
+{
+    for (int i = 0; i < CONTEXTS; i++)
+        if (contexts[i] == c->ctx && c->ctx) {
+            c->ctx = contexts[i ^ 1];
+            run_again(c, "a run with other threads");
+            c->ctx = contexts[i];
+            return;
+        }
+}
+
+/* The plan of this call gives the same bits; one that is cut, moved or of another call (its first
+ * eight bytes) is refused. What _plan wrote is trusted otherwise, as a pointer is. */
+static void run_planned(fuzz_call *c, fuzz_input *in)
+{
+    aiter_plan plan, *const given = &plan;
+    memset(&plan, 0, sizeof plan);
+    if (c->op->plan(c->args.bytes, c->ctx, &plan) != AITER_OK) abort();
+    const size_t bytes = plan.bytes;
+    if (bytes > PLAN_BYTES) return;
+    plan.data = plan_memory.bytes;
+    FUZZ_SHOW(plan_memory.bytes, bytes);
+    FUZZ_HIDE(plan_memory.bytes + bytes, HIDDEN_BYTES);
+    FUZZ_CHECK(c->op->plan(c->args.bytes, c->ctx, &plan) == AITER_OK, "%s", aiter_last_error());
+    memcpy(c->args.bytes + c->op->plan_at, &given, sizeof given);
+    run_again(c, "a run with its plan");
+    memcpy(before.bytes, arena.bytes, c->used);
+    const int what = fuzz_below(in, 4);
+    const size_t at = fuzz_u8(in);
+    if (what == 0) plan.bytes = at < bytes ? at : 0;
+    if (what == 1) plan.data = at & 1 ? NULL : plan_memory.bytes + 1 + at % 7;
+    if (what == 2) plan_memory.bytes[at % 8] ^= (unsigned char)(1 + fuzz_below(in, 255));
+    if (what == 3) plan.bytes = bytes - 8;
+    const aiter_status status = run_once(c, "a run with a spoilt plan");
+    FUZZ_CHECK(status == AITER_INVALID_ARGUMENT, "a spoilt plan (%d, %zu): %s", what, at,
+               aiter_status_name(status));
+    memset(c->args.bytes + c->op->plan_at, 0, sizeof given);
+    memcpy(arena.bytes, before.bytes, c->used);
+}
+
+/* ---- one input ---- */
+
+/* The query sees hidden memory alone. Returns whether it refused. */
+static int ask_workspace(fuzz_call *c, size_t *bytes)
+{
+    FUZZ_HIDE(arena.bytes, c->used);
+    *bytes = 12345;
+    const aiter_status status = c->op->workspace(c->args.bytes, c->ctx, bytes);
+    judge_text(c, status, "workspace");
+    FUZZ_SHOW(arena.bytes, ARENA_BYTES);
+    FUZZ_CHECK(status == AITER_OK || *bytes == 12345, "a refused query wrote");
+    return status != AITER_OK;
+}
+
+/* The caller's own workspace: exact, one byte short, unaligned. */
+static void give_workspace(fuzz_call *c, fuzz_input *in, size_t need)
+{
+    const int how = fuzz_below(in, 4);
+    const size_t bytes = how == 1 && need > 0 ? need - 1 : need;
+    unsigned char *at = workspace.bytes + HIDDEN_BYTES / 2 + (how == 2 ? fuzz_below(in, 64) : 0);
+    if (how == 3 || c->op->workspace_at == FUZZ_NONE) return;
+    FUZZ_HIDE(workspace.bytes, HIDDEN_BYTES);
+    FUZZ_SHOW(at, bytes);
+    FUZZ_HIDE(at + bytes, HIDDEN_BYTES);
+    memcpy(c->args.bytes + c->op->workspace_at, &at, sizeof at);
+    memcpy(c->args.bytes + c->op->workspace_bytes_at, &bytes, sizeof bytes);
+}
+
+static void guard(fuzz_input *in)
+{
+    aiter_padding_guard_args a;
+    memset(&a, 0, sizeof a);
+    double ratio = -1, given = (double)fuzz_f32(in);
+    int32_t safe = -1;
+    a.seqlen = fuzz_i64(in);
+    a.tile = fuzz_i64(in);
+    a.mask = (aiter_mask)(fuzz_below(in, 7) - 1);
+    a.threshold = given;
+    const aiter_status status = aiter_padding_guard(&a, &ratio, &safe);
+    if (status == AITER_OK)
+        FUZZ_CHECK(ratio >= 0 && ratio <= 1 && (safe == 0 || safe == 1), "ratio %g, safe %d", ratio,
+                   (int)safe);
+    else
+        FUZZ_CHECK(safe == -1 && strstr(aiter_last_error(), "aiter_padding_guard"),
+                   "a refused guard wrote, or says \"%s\"", aiter_last_error());
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static int ready;
+    fuzz_input in = {data, size, 0};
+    fuzz_call c;
+    size_t need = 0;
+    if (!ready) make_contexts();
+    ready = 1;
+    FUZZ_SHOW(arena.bytes, ARENA_BYTES);
+    if (size > 0 && data[size - 1] == 0xAA) guard(&in);
+    if (!make_good_call(&c, &in)) return 0;
+    for (int n = fuzz_below(&in, 8); n > 0; n--) spoil(&c, &in);
+    const int refused = ask_workspace(&c, &need);
+    const int real = covered(&c);
+    /* Shapes that the query refuses are refused by the call too, before it looks at any data. */
+    if (!real && (!refused || c.op->workspace_at == FUZZ_NONE)) return 0;
+    if (!refused && need > WORKSPACE_BYTES) return 0;
+    if (!refused) give_workspace(&c, &in, need);
+    memcpy(before.bytes, arena.bytes, c.used);
+    memset(written, 0, c.used);
+    for (int i = 0; real && i < c.op->count; i++)
+        if (c.op->fields[i].kind == KIND_OUT) mark(tensor_at(&c, &c.op->fields[i]));
+    const aiter_status status = run_once(&c, "a run");
+    FUZZ_CHECK(!refused || status != AITER_OK, "%s: the query refuses, the run does not",
+               c.op->name);
+    if (status != AITER_OK) return 0;
+    if (c.op->workspace_at != FUZZ_NONE) {
+        memset(c.args.bytes + c.op->workspace_at, 0, sizeof(void *));
+        memset(c.args.bytes + c.op->workspace_bytes_at, 0, sizeof(size_t));
+    }
+    const int more = fuzz_below(&in, 4);
+    if (more == 1) run_on_other_threads(&c);
+    if (more == 2 && c.op->plan) run_planned(&c, &in);
+    return 0;
+}
