@@ -31,6 +31,20 @@ class Fault:
     def is_switched(self):
         return not self.is_kernel and not self.built and self.proof is None
 
+    def whole(self):
+        """An expression that can stand in parentheses, or whole statements."""
+        old = "\n".join(self.old).strip()
+        if old.endswith((";", "}")):
+            return True
+        bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", old)
+        depth = 0
+        for c in bare:
+            depth += (c in "([{") - (c in ")]}")
+            if depth < 0:
+                return False
+        return depth == 0 and not re.match(r"[|&,)=<>?:]", bare.replace("&p", "p")) and \
+            not re.search(r"[-+*/|&,(=<>?:]$", bare)
+
     def span(self, text):
         """Start and end of the text that the fault replaces."""
         start = 0
@@ -116,6 +130,8 @@ def check(faults):
             if f.file not in texts:
                 texts[f.file] = (ROOT / f.file).read_text()
             start, end = f.span(texts[f.file])
+            if f.is_switched and not f.whole():
+                raise Wrong(f"{f.where}: {f.name}: neither an expression nor a statement")
             if f.is_switched:
                 for other, a, b in spans.setdefault(f.file, []):
                     if start < b and a < end and not (start <= a and b <= end) and \
