@@ -18,7 +18,7 @@ class Fault:
     def __init__(self, name, says, where, defaults):
         self.name, self.says, self.where = name, says, where
         self.file = self.near = self.proof = self.built = None
-        self.old, self.new = [], []
+        self.old, self.new, self.left = [], [], ""
         self.tests, self.only, self.unit, self.chip = [], None, None, "gfx942"
         for key, value in defaults.items():
             setattr(self, key, value)
@@ -30,6 +30,13 @@ class Fault:
     @property
     def is_switched(self):
         return not self.is_kernel and not self.built and self.proof is None
+
+    def trim(self):
+        """Of `x = old` and `x = new` what stands behind the sign, so that x may be a declaration."""
+        left, sign, right = self.old[0].partition(" = ")
+        other, _, new = self.new[0].partition(" = ") if self.new else ("", "", "")
+        if sign and left == other and "=" not in left and not self.old[-1].endswith((";", "}")):
+            self.old[0], self.new[0], self.left = right, new, left + " ="
 
     def whole(self):
         """An expression that can stand in parentheses, or whole statements."""
@@ -54,11 +61,14 @@ class Fault:
                 raise Wrong(f"{self.where}: {self.name}: the anchor `{self.near}` occurs "
                             f"{len(places)} times in {self.file}")
             start = places[0][1]
-        places = find("\n".join(self.old), text[start:])
+        places = find(self.left + "\n".join(self.old), text[start:])
         if not places or (not self.near and len(places) > 1):
             raise Wrong(f"{self.where}: {self.name}: `{' '.join(self.old)}` occurs {len(places)} "
                         f"times in {self.file}" + (" after its anchor" if self.near else ""))
-        return places[0][0] + start, places[0][1] + start
+        first, end = (p + start for p in places[0])
+        if self.left:
+            first = re.compile(r"=\s*").search(text, first).end()
+        return first, end
 
 
 def find(piece, text):
@@ -117,6 +127,7 @@ def read_all():
         seen.add(f.name)
         if not f.file or not f.old or f.old == f.new:
             raise Wrong(f"{f.where}: {f.name} changes nothing")
+        f.trim()
         if f.proof is None and not f.tests:
             raise Wrong(f"{f.where}: {f.name} names no test")
     return faults
