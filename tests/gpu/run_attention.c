@@ -341,8 +341,17 @@ static int wanted(const char *group)
     return !only || strstr(only, group);
 }
 
+/* One type is enough for who looks at one kernel: `bf16 alone`, `f16 alone`. */
+static int wanted_type(aiter_dtype type)
+{
+    const char *only = getenv("AITER_TEST_ONLY");
+    const char *alone = only ? strstr(only, "alone") : NULL;
+    return !alone || (strncmp(only, "bf16", 4) == 0) == (type == AITER_BF16);
+}
+
 static void cases_of_type(aiter_dtype type)
 {
+    device_rounds(type);
     if (wanted("head_sizes")) head_sizes(type);
     if (wanted("masks")) masks(type);
     if (wanted("whole_rows")) whole_rows(type);
@@ -366,7 +375,8 @@ int main(int argc, char **argv)
         return fprintf(stderr, "usage: run_attention hip|cuda FOLDER [CELLS]\n"), 2;
     test_begin("run_attention", 1e12);
     if (device_begin(hip ? AITER_DEVICE_HIP : AITER_DEVICE_CUDA, argv[2])) {
-        for (i = 0; i < 2; i++) cases_of_type(types[i]);
+        for (i = 0; i < 2; i++)
+            if (wanted_type(types[i])) cases_of_type(types[i]);
         if (!getenv("AITER_TEST_ONLY")) plain_were_used();
         if (wanted("warm")) warm_calls();
         if (wanted("cache")) device_cache_cases();

@@ -85,41 +85,55 @@ class Session:
         if name in EMULATED:
             command += ["hip", str(self.kernels.folder)]
             environment["AITER_ATTN_HIP_LIBRARY"] = str(self.kernels.library)
-        return judge.Program(name, command, environment, self.budgets.get(name, "1e8"))
+        return judge.Program(name, command, environment, self.budgets.get(name, "1e7"))
 
     def compile(self, folder, names):
         """Programs by name; raises what the compiler said."""
         shared, each = build.commands(folder, names)
-        wrong = build.run_command(shared) if shared else None
+        stamp = build.stamp_of(folder)
+        wrong = build.compile_once(shared, stamp) if shared else None
         if wrong:
             raise listed.Wrong(f"the implementation does not compile:\n{wrong}")
-        for (name, _), said in zip(each, self.pool.map(lambda c: build.run_command(c[1]), each)):
-            if said:
-                raise listed.Wrong(f"{name} does not compile:\n{said}")
+        said = self.pool.map(lambda c: build.compile_once(c[1], stamp), each)
+        for (name, _), text in zip(each, said):
+            if text:
+                raise listed.Wrong(f"{name} does not compile:\n{text}")
         return {name: self.program(name, folder) for name in names}
 
-    def needed(self, chosen, everything):
+    def needed(self, chosen):
         names = {t for f in chosen for t in f.tests if f.is_switched or f.is_kernel}
-        if everything:
+        if self.options.all:
             names |= set(build.test_names())
         if not self.kernels:
             names -= set(EMULATED)
         return sorted(names)
 
-    def baseline(self, programs):
-        """Each must pass with no fault on; its time is the measure for those that hang."""
+    @staticmethod
+    def environment(fault):
+        """Which chip is emulated, and which groups of cases run."""
+        env = {"CDNA_CHIP": fault.chip}
+        if fault.only:
+            env["AITER_TEST_ONLY"] = fault.only
+        return env
+
+    def baseline(self, programs, faults):
+        """Each must pass with no fault on, emulated ones in all ways in which they will run."""
+        todo = [(p, {}) for n, p in programs.items() if n not in EMULATED]
+        ways = {(n, *self.environment(f).items()) for f in faults for n in f.tests
+                if n in EMULATED and n in programs}
+        todo += [(programs[n], dict(env)) for n, *env in sorted(ways)]
         bad = []
-        for p, (failed, ended) in zip(programs.values(), self.pool.map(
-                lambda p: p.run(0, 0, limit=600), programs.values())):
-            p.seconds = p.took
-            self.say(f"{p.name}: {p.passed} passed, {failed} failed, {p.seconds:.1f} s")
+        for (p, env), (failed, ended) in zip(todo, self.pool.map(lambda t: t[0].measure(t[1]),
+                                                                 todo)):
+            self.say(f"{p.name} {' '.join(env.values())}: {p.passed} passed, {failed} failed")
             if failed or ended or not p.passed:
-                bad.append(f"{p.name}: {failed} failed without a fault, {ended or 'ended'}")
+                bad.append(f"{p.name} {env}: {failed} failed without a fault, {ended or 'ended'}")
         if bad:
             raise listed.Wrong("\n".join(bad))
 
     def one(self, verdict, number, programs, names):
-        judge.judge(verdict, number, [programs[n] for n in names if n in programs])
+        judge.judge(verdict, number, [programs[n] for n in names if n in programs],
+                    self.environment(verdict.fault))
         return verdict
 
     def one_built(self, verdict):
@@ -131,7 +145,8 @@ class Session:
         for command in ([shared] if shared else []) + [c for _, c in each]:
             verdict.error = verdict.error or build.run_command(command)
         if not verdict.error:
-            judge.judge(verdict, 0, [self.program(n, folder) for n in verdict.fault.tests])
+            judge.judge(verdict, 0, [self.program(n, folder) for n in verdict.fault.tests],
+                        self.environment(verdict.fault))
         return verdict
 
     def one_kernel(self, verdict, programs):
@@ -139,11 +154,8 @@ class Session:
         folder = self.folder / "kernel" / fault.name
         folder.mkdir(parents=True, exist_ok=True)
         verdict.error = self.kernels.make(fault, folder)
-        environment = {"CDNA_CHIP": fault.chip}
-        if fault.only:
-            environment["AITER_TEST_ONLY"] = fault.only
         if not verdict.error:
-            judge.judge(verdict, 0, [programs[t] for t in fault.tests], environment,
+            judge.judge(verdict, 0, [programs[t] for t in fault.tests], self.environment(fault),
                         lambda p: [p.command[0], "hip", f"{folder}/objects"])
         return verdict
 
@@ -159,10 +171,9 @@ class Session:
         number = {v.fault.name: i + 1 for i, v in enumerate(plain)}
         build.copy_sources(self.folder, [(v.fault, number[v.fault.name]) for v in plain])
         self.say(f"{len(alive)} faults of {len(faults)}")
-        programs = self.compile(self.folder, self.needed([v.fault for v in alive],
-                                                         self.options.all))
+        programs = self.compile(self.folder, self.needed([v.fault for v in alive]))
         self.say(f"{len(programs)} programs are compiled")
-        self.baseline(programs)
+        self.baseline(programs, [v.fault for v in alive])
         self.each(lambda v: self.one(v, number[v.fault.name], programs, v.fault.tests), plain)
         self.each(self.one_built, [v for v in alive if v.fault.built])
         self.each(lambda v: self.one_kernel(v, programs), [v for v in alive if v.fault.is_kernel])

@@ -1,5 +1,6 @@
 """Test programs and kernels that carry faults, in a folder of their own."""
 
+import hashlib
 import os
 import pathlib
 import re
@@ -73,6 +74,28 @@ def commands(folder, names):
                              f"{ROOT}/tests/header/linked.c", "-o", f"{folder}/linked.o"]
         each.append((name, command + ["-lm", "-lpthread", "-ldl"]))
     return shared, each
+
+
+def stamp_of(folder):
+    """What all programs in `folder` are made from."""
+    digest = hashlib.sha256()
+    for place in (folder / "src", folder / "kernels", ROOT / "tests"):
+        for path in sorted(place.rglob("*.[ch]")) + sorted(place.rglob("*.def")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def compile_once(command, stamp):
+    """None, or what the compiler said; nothing is done again for the same sources."""
+    output = pathlib.Path(command[command.index("-o") + 1])
+    mark = output.with_name(output.name + ".stamp")
+    if output.exists() and mark.exists() and mark.read_text() == stamp:
+        return None
+    mark.unlink(missing_ok=True)
+    said = run_command(command)
+    if said is None:
+        mark.write_text(stamp)
+    return said
 
 
 def run_command(command):
