@@ -149,6 +149,83 @@ static void company_does_not_matter(uint64_t seed)
     free(other);
 }
 
+/* ---- what a plan was made for ---- */
+
+/* Changes field n of what a schedule follows from; 0: there is no such field. */
+static int change(int n, aiteri_problem *p, aiteri_geometry *g, lengths *l, test_rng *r)
+{
+    const int b = rng_int(r, 0, p->batch - 1), more = rng_int(r, 1, 700);
+    switch (n) {
+    case 0: p->batch += more; return 1;
+    case 1: p->heads_q += more; return 1;
+    case 2: p->heads_k += more; return 1;
+    case 3: p->k.dim += more; return 1;
+    case 4: p->v.dim += more; return 1;
+    case 5: p->mask = p->mask == AITER_MASK_NONE ? AITER_MASK_CAUSAL : AITER_MASK_NONE; return 1;
+    case 6: p->window_left += more; return 1;
+    case 7: p->window_right += more; return 1;
+    case 8: p->sink_tokens += more; return 1;
+    case 9: p->num_splits += more; return 1;
+    case 10: l->q[b] += more; return 1;
+    case 11: l->k[b] += more; return 1;
+    case 12: l->k[p->batch - 1] += more; return 1;
+    case 13: l->q[p->batch - 1] += more; return 1;
+    case 14: l->k[b] += 256 * more; return 1;
+    case 15: g->isa = (aiter_isa)(g->isa + 1); return 1;
+    case 16: g->workers += more; return 1;
+    case 17: g->tiles += more; return 1;
+    case 18: g->stream_heads += more; return 1;
+    case 19: g->tile_lanes += more; return 1;
+    case 20: l->k[0] ^= l->k[b], l->k[b] ^= l->k[0], l->k[0] ^= l->k[b]; return l->k[0] != l->k[b];
+    default: return 0;
+    }
+}
+enum { CHANGES = 21 };
+
+/* Any change gives another fingerprint; but only a window reads window fields. */
+static void fingerprint_tells(uint64_t seed)
+{
+    test_rng r = {seed};
+    lengths l, was;
+    aiteri_problem p = random_problem(&r, &l, 40000), q;
+    aiteri_kernels kernels = lanes_only(&r);
+    aiteri_geometry g, h;
+    uint64_t print;
+    int n;
+    p.batch = p.batch > MOST / 2 ? MOST / 2 : p.batch;
+    p.mask = AITER_MASK_WINDOW;
+    g = aiteri_geometry_of(&p, &kernels, rng_int(&r, 1, 20));
+    print = aiteri_fingerprint(&p, &g);
+    CHECK(print == aiteri_fingerprint(&p, &g), "one call, two fingerprints");
+    was = l;
+    for (n = 0; n < CHANGES; n++) {
+        q = p;
+        h = g;
+        if (n == 0) h.split_keys = 64; /* no lengths, which would tell it, too */
+        print = aiteri_fingerprint(&q, &h);
+        if (change(n, &q, &h, &l, &r))
+            CHECK(print != aiteri_fingerprint(&q, &h), "change %d is not seen, seed %" PRIu64, n,
+                  seed);
+        l = was;
+    }
+    for (n = 6; n < 9; n++) {
+        q = p;
+        q.mask = AITER_MASK_CAUSAL;
+        print = aiteri_fingerprint(&q, &g);
+        change(n, &q, &h, &l, &r);
+        CHECK(print == aiteri_fingerprint(&q, &g), "change %d of a window that is none", n);
+    }
+    /* A device's works follow from bounds: split_keys, and no lengths. */
+    h = g;
+    h.split_keys = 256;
+    print = aiteri_fingerprint(&p, &h);
+    CHECK(print != aiteri_fingerprint(&p, &g), "a device's plan is the host's");
+    l.k[0]++;
+    CHECK(print == aiteri_fingerprint(&p, &h), "a device's lengths are read");
+    h.split_keys = 512;
+    CHECK(print != aiteri_fingerprint(&p, &h), "pieces of another size");
+}
+
 int main(void)
 {
     uint64_t seed, most = 800;
@@ -156,5 +233,6 @@ int main(void)
     if (test_is_slow()) most = 60;
     for (seed = 0; seed < most; seed++) bounds_hold(seed);
     for (seed = 0; seed < most / 10; seed++) company_does_not_matter(seed);
+    for (seed = 0; seed < 40; seed++) fingerprint_tells(seed);
     return test_end();
 }
