@@ -178,7 +178,7 @@ class Session:
         self.each(self.one_built, [v for v in alive if v.fault.built])
         self.each(lambda v: self.one_kernel(v, programs), [v for v in alive if v.fault.is_kernel])
         again = [v for v in plain if v.state in ("survived", "barely")]
-        if again and (self.options.all or self.options.only):
+        if again and self.options.all:
             self.say(f"{len(again)} faults go through all programs")
             names = sorted((n for n in programs if n not in EMULATED),
                            key=lambda n: programs[n].seconds)
