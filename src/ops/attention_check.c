@@ -139,6 +139,17 @@ static void aiteri_check_score(aiteri_check *c, aiteri_attention *x)
     aiteri_check_scale(c, "softcap", a->softcap);
 }
 
+/* 1 / sqrt(dim) to nearest even, whatever rounding the caller has set: checks run in its mode. */
+static float aiteri_default_scale(int32_t dim)
+{
+    double scale = 1.0 / sqrt((double)dim);
+    uint64_t u;
+    memcpy(&u, &scale, sizeof u);
+    u = (u + 0x0fffffff + (u >> 29 & 1)) & ~(uint64_t)0x1fffffff; /* the 24 bits of a float */
+    memcpy(&scale, &u, sizeof scale);
+    return (float)scale;
+}
+
 static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
 {
     const aiter_flash_attn_fwd_args *a = &x->a;
@@ -150,8 +161,7 @@ static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
     p->sink_tokens = a->sink_tokens;
     p->softcap = a->softcap;
     p->num_splits = a->num_splits;
-    p->softmax_scale =
-        a->softmax_scale > 0.0f ? a->softmax_scale : (float)(1.0 / sqrt((double)p->k.dim));
+    p->softmax_scale = a->softmax_scale > 0.0f ? a->softmax_scale : aiteri_default_scale(p->k.dim);
 }
 
 static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)
