@@ -1,16 +1,18 @@
 /* test_hidden_keys.c -- a key that a row does not see leaves no trace in it: its K and V may hold
- * NaN, whichever block, run, gap or piece they lie in, and an int8 key a scale that nobody wrote.
- * Rows that see it say so. And rows that see nothing, or nothing in a piece, are 0 and -inf. */
+ * NaN or infinity, whichever block, run, gap or piece they lie in, and an int8 key a scale that
+ * nobody wrote. Rows that see it say so. And rows that see nothing, or nothing in a piece, are 0
+ * and -inf. */
 #include "test.h"
 #include "reference.c"
 #include "case_run.h"
 
 #define COUNT(list) ((int)(sizeof(list) / sizeof(list)[0]))
 
-enum { HEADS_Q = 4, HEADS_K = 2, DIM = 5, MOST_Q = 130, MOST_K = 330 };
+enum { HEADS_Q = 4, HEADS_K = 2, DIM = 21, MOST_Q = 130, MOST_K = 330 };
 
 /* One sequence of f32 rows, and int8 keys beside them. */
 typedef struct bench {
+    int dim; /* 5: less than a vector; 21: vectors and a rest */
     float q[MOST_Q * HEADS_Q * DIM], out[MOST_Q * HEADS_Q * DIM], lse[HEADS_Q * MOST_Q];
     float k[MOST_K * HEADS_K * DIM], v[MOST_K * HEADS_K * DIM];
     int8_t ki[MOST_K * HEADS_K * DIM], vi[MOST_K * HEADS_K * DIM];
@@ -39,8 +41,10 @@ static const shape shapes[] = {{AITER_MASK_CAUSAL, 3, 70, 0, 0, 0, 0},
 static void bench_fill(bench *x, uint64_t seed)
 {
     int64_t i;
-    for (i = 0; i < MOST_Q * HEADS_Q * DIM; i++) x->q[i] = (float)rng_unit(seed * 7 + (uint64_t)i);
-    for (i = 0; i < MOST_K * HEADS_K * DIM; i++) {
+    x->dim = seed % 2 ? DIM : 5;
+    for (i = 0; i < MOST_Q * HEADS_Q * x->dim; i++)
+        x->q[i] = (float)rng_unit(seed * 7 + (uint64_t)i);
+    for (i = 0; i < MOST_K * HEADS_K * x->dim; i++) {
         x->k[i] = (float)rng_unit(seed * 11 + 1000003 + (uint64_t)i);
         x->v[i] = (float)rng_unit(seed * 13 + 2000003 + (uint64_t)i);
         x->ki[i] = (int8_t)(127 * rng_unit(seed * 17 + 3000003 + (uint64_t)i));
@@ -56,16 +60,16 @@ static void bench_run(bench *x, const shape *s, int int8, aiter_context *ctx)
 {
     aiter_flash_attn_fwd_args a;
     memset(&a, 0, sizeof a);
-    a.q = aiter_tensor_4d(x->q, AITER_F32, 1, s->sq, HEADS_Q, DIM);
+    a.q = aiter_tensor_4d(x->q, AITER_F32, 1, s->sq, HEADS_Q, x->dim);
     a.k = aiter_tensor_4d(int8 ? (void *)x->ki : (void *)x->k, int8 ? AITER_I8 : AITER_F32, 1,
-                          s->sk, HEADS_K, DIM);
+                          s->sk, HEADS_K, x->dim);
     a.v = aiter_tensor_4d(int8 ? (void *)x->vi : (void *)x->v, int8 ? AITER_I8 : AITER_F32, 1,
-                          s->sk, HEADS_K, DIM);
+                          s->sk, HEADS_K, x->dim);
     if (int8) {
         a.k_scale = aiter_tensor_3d(x->k_scale, AITER_F32, 1, s->sk, HEADS_K);
         a.v_scale = aiter_tensor_3d(x->v_scale, AITER_F32, 1, s->sk, HEADS_K);
     }
-    a.out = aiter_tensor_4d(x->out, AITER_F32, 1, s->sq, HEADS_Q, DIM);
+    a.out = aiter_tensor_4d(x->out, AITER_F32, 1, s->sq, HEADS_Q, x->dim);
     a.lse = aiter_tensor_3d(x->lse, AITER_F32, 1, HEADS_Q, s->sq);
     a.mask = s->mask;
     a.window_left = s->mask == AITER_MASK_WINDOW ? s->left : 0;
@@ -78,14 +82,16 @@ static void bench_run(bench *x, const shape *s, int int8, aiter_context *ctx)
 /* Spoils or mends key j of all heads: what = 1 K, 2 V, 4 the scale of K, 8 of V. */
 static void key_swap(bench *x, int j, int what, float *kept)
 {
-    const float nan = float_of_bits(0x7fc00000);
+    static const uint32_t odd[] = {0x7fc00000, 0x7f800000, 0xff800000};
+    const float nan = float_of_bits(0x7fc00000), bad = float_of_bits(odd[j % 3]);
     int i, n = 0;
-    for (i = j * HEADS_K * DIM; i < (j + 1) * HEADS_K * DIM; i++) {
+    for (i = j * HEADS_K * x->dim; i < (j + 1) * HEADS_K * x->dim; i++) {
         float *at[2] = {&x->k[i], &x->v[i]};
         int side;
         for (side = 0; side < 2; side++, n++) {
             const float was = *at[side];
-            if (what >> side & 1) *at[side] = bits_of_float(was) == 0x7fc00000 ? kept[n] : nan;
+            const int is_odd = (bits_of_float(was) & 0x7fffffff) >= 0x7f800000;
+            if (what >> side & 1) *at[side] = is_odd ? kept[n] : side ? bad : nan;
             kept[n] = was;
         }
     }
@@ -101,8 +107,7 @@ static void key_swap(bench *x, int j, int what, float *kept)
     }
 }
 
-/* With key j spoilt: rows that do not see it keep their bits, in the others every element is NaN.
- */
+/* With key j spoilt: rows that do not see it keep their bits, in the others nothing is finite. */
 static void one_key(bench *x, const bench *clean, const shape *s, int j, int what,
                     aiter_context *ctx)
 {
@@ -115,11 +120,11 @@ static void one_key(bench *x, const bench *clean, const shape *s, int j, int wha
     for (i = 0; i < s->sq; i++) {
         const int seen = ref_visible(&mask, i, j, s->sq, s->sk);
         for (h = 0; h < HEADS_Q; h++) {
-            const int64_t row = ((int64_t)i * HEADS_Q + h) * DIM;
-            for (d = 0; d < DIM; d++) {
+            const int64_t row = ((int64_t)i * HEADS_Q + h) * x->dim;
+            for (d = 0; d < x->dim; d++) {
                 const uint32_t bits = bits_of_float(x->out[row + d]);
                 if (!seen) touched += bits != bits_of_float(clean->out[row + d]);
-                if (seen) untouched += (bits & 0x7fffffff) <= 0x7f800000;
+                if (seen) untouched += (bits & 0x7fffffff) < 0x7f800000;
             }
             if (!seen && h * s->sq + i < MOST_Q * HEADS_Q)
                 touched += bits_of_float(x->lse[h * s->sq + i]) !=
@@ -142,7 +147,7 @@ static void hidden_keys(aiter_context *ctx)
     static bench x, clean;
     int n, w, j;
     for (n = 0; n < COUNT(shapes); n++) {
-        const int step = test_is_slow() ? 5 : 2;
+        const int step = test_is_slow() ? 7 : 3;
         bench_fill(&x, (uint64_t)n);
         for (w = 0; w < COUNT(what); w++) {
             memset(x.out, 0xa5, sizeof x.out);
