@@ -170,6 +170,17 @@ static void aiteri_check_score(aiteri_check *c, aiteri_attention *x)
     aiteri_check_scale(c, "softcap", a->softcap);
 }
 
+/* 1 / sqrt(dim) to nearest even, whatever rounding the caller has set: checks run in its mode. */
+static float aiteri_default_scale(int32_t dim)
+{
+    double scale = 1.0 / aiteri_rounded_f64(sqrt((double)dim));
+    uint64_t u;
+    memcpy(&u, &scale, sizeof u);
+    u = (u + 0x0fffffff + (u >> 29 & 1)) & ~(uint64_t)0x1fffffff; /* the 24 bits of a float */
+    memcpy(&scale, &u, sizeof scale);
+    return (float)scale;
+}
+
 static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
 {
     const aiter_flash_attn_fwd_args *a = &x->a;
@@ -184,10 +195,9 @@ static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
      * 2^-40 from one of 0, so that a smaller softcap may be that. */
     const uint32_t least_cap = (127u - 40) << 23, cap = aiteri_bits_of_f32(a->softcap) << 1 >> 1;
     p->softcap = aiteri_f32_of_bits(cap == 0 || cap > least_cap ? cap : least_cap);
-    p->softmax_scale =
-        aiteri_bits_of_f32(a->softmax_scale) << 1 != 0
-            ? a->softmax_scale
-            : (float)aiteri_rounded_f64(1.0 / aiteri_rounded_f64(sqrt((double)p->k.dim)));
+    p->softmax_scale = aiteri_bits_of_f32(a->softmax_scale) << 1 != 0
+                           ? a->softmax_scale
+                           : aiteri_default_scale(p->k.dim);
 }
 
 static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)

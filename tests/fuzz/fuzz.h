@@ -1,6 +1,6 @@
-/* fuzz.h -- what the fuzzers share: bytes taken from an input, values that sit on edges, and the end
- * of a run that found something. Each fuzzer is a file fuzz_<name>.c with LLVMFuzzerTestOneInput;
- * libFuzzer drives it, or replay.c where there is none. */
+/* fuzz.h -- what the fuzzers share: bytes taken from an input, values that sit on edges, and the
+ * end of a run that found something. Each fuzzer is a file fuzz_<name>.c with
+ * LLVMFuzzerTestOneInput; libFuzzer drives it, or replay.c where there is none. */
 #ifndef AITER_FUZZ_H
 #define AITER_FUZZ_H
 
@@ -31,16 +31,17 @@
 #ifdef __cplusplus
 extern "C"
 #endif
-    int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+    int
+    LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define FUZZ_CHECK(good, ...)                                        \
-    do {                                                             \
-        if (!(good)) {                                               \
+#define FUZZ_CHECK(good, ...)                                          \
+    do {                                                               \
+        if (!(good)) {                                                 \
             fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #good); \
-            fprintf(stderr, __VA_ARGS__);                            \
-            fputc('\n', stderr);                                     \
-            abort();                                                 \
-        }                                                            \
+            fprintf(stderr, __VA_ARGS__);                              \
+            fputc('\n', stderr);                                       \
+            abort();                                                   \
+        }                                                              \
     } while (0)
 
 /* An input, read from the front; past its end everything is 0. */

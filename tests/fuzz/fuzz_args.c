@@ -256,7 +256,7 @@ static void spoil_tensor(fuzz_call *c, aiter_tensor *t, fuzz_input *in)
         a = fuzz_i64(in);
         b = fuzz_i64(in);
         if (t->ndim > 0 && t->ndim <= 5 && t->data == NULL)
-            explicit_strides(t); /* slices of nowhere stay there */
+            explicit_strides(t);    /* slices of nowhere stay there */
         for (int i = 0; i < 5; i++) /* trusted: a slice inside absurd strides points anywhere */
             if (t->stride[i] > INT32_MAX || t->stride[i] < 0 || t->shape[i] > INT32_MAX) a = -1;
         *t = aiter_tensor_slice(*t, dim, a, b);
@@ -369,8 +369,9 @@ static void one_nan(const aiter_tensor *given)
     aiter_tensor t = *given;
     explicit_strides(&t);
     for (int64_t i = 0; i < elements && t.dtype <= AITER_BF16; i++) {
-        const uint32_t inf = t.dtype == AITER_F16 ? 0x7c00u : t.dtype == AITER_BF16 ? 0x7f80u
-                                                                                    : 0x7f800000u;
+        const uint32_t inf = t.dtype == AITER_F16    ? 0x7c00u
+                             : t.dtype == AITER_BF16 ? 0x7f80u
+                                                     : 0x7f800000u;
         const uint32_t nan = inf | inf >> 1;
         const size_t size = type_bytes(t.dtype);
         uint32_t bits = 0;
@@ -444,9 +445,9 @@ static void run_again(fuzz_call *c, const char *call)
     for (size_t i = 0; i < c->used; i += 4)
         FUZZ_CHECK(memcmp(arena.bytes + i, after.bytes + i, 4) == 0,
                    "%s: %s gives other bits at byte %zu: %02x%02x%02x%02x, not %02x%02x%02x%02x",
-                   c->op->name, call, i, arena.bytes[i + 3], arena.bytes[i + 2],
-                   arena.bytes[i + 1], arena.bytes[i], after.bytes[i + 3], after.bytes[i + 2],
-                   after.bytes[i + 1], after.bytes[i]);
+                   c->op->name, call, i, arena.bytes[i + 3], arena.bytes[i + 2], arena.bytes[i + 1],
+                   arena.bytes[i], after.bytes[i + 3], after.bytes[i + 2], after.bytes[i + 1],
+                   after.bytes[i]);
 }
 
 static void run_on_other_threads(fuzz_call *c)

@@ -45,8 +45,10 @@ static aiteri_problem a_problem(fuzz_input *in, fuzz_lengths *l)
     p.k.stride_head = fuzz_u8(in) & 1 ? p.k.dim : (int64_t)1 << 32;
     p.k.stride_token = (int64_t)p.k.dim * p.heads_k;
     p.mask = (aiter_mask)(AITER_MASK_NONE + fuzz_below(in, 4));
-    p.window_left = fuzz_below(in, 4) ? a_length(in, 3000) - 1 : (int32_t)fuzz_u64(in, 4) & INT32_MAX;
-    p.window_right = fuzz_below(in, 4) ? a_length(in, 300) - 1 : (int32_t)fuzz_u64(in, 4) & INT32_MAX;
+    p.window_left =
+        fuzz_below(in, 4) ? a_length(in, 3000) - 1 : (int32_t)fuzz_u64(in, 4) & INT32_MAX;
+    p.window_right =
+        fuzz_below(in, 4) ? a_length(in, 300) - 1 : (int32_t)fuzz_u64(in, 4) & INT32_MAX;
     p.sink_tokens = fuzz_below(in, 2) ? 0 : fuzz_below(in, 8) ? a_length(in, 600) : INT32_MAX;
     p.num_splits = fuzz_below(in, 3) ? 0 : 1 + fuzz_below(in, 40);
     if (p.num_splits == 40) p.num_splits = INT32_MAX;
@@ -110,8 +112,7 @@ static int64_t check_span(const aiteri_problem *p, const aiteri_schedule *s, int
         FUZZ_CHECK(piece.kv_start >= 0 && piece.kv_start <= piece.kv_end &&
                        piece.kv_end <= q.seqlen_k,
                    "keys %d to %d of %d", (int)piece.kv_start, (int)piece.kv_end, (int)q.seqlen_k);
-        FUZZ_CHECK(i == first ||
-                       piece.kv_start >= aiteri_work_at(s->work_info, i - 1).kv_end,
+        FUZZ_CHECK(i == first || piece.kv_start >= aiteri_work_at(s->work_info, i - 1).kv_end,
                    "pieces share keys");
     }
     for (int32_t row = w.q_start; row < w.q_end; row++) {

@@ -1,5 +1,5 @@
-/* ops.h -- the ops that fuzz_args.c calls, one table entry each: the calls, and the fields with what
- * a good call puts there. A new op is one list of fields and one row of fuzz_ops. */
+/* ops.h -- the ops that fuzz_args.c calls, one table entry each: the calls, and the fields with
+ * what a good call puts there. A new op is one list of fields and one row of fuzz_ops. */
 #ifndef AITER_FUZZ_OPS_H
 #define AITER_FUZZ_OPS_H
 
@@ -8,9 +8,9 @@
 /* What a tensor holds. */
 typedef enum fuzz_holds {
     HOLDS_NUMBERS = 0,
-    HOLDS_SCALES,  /* positive and finite */
-    HOLDS_USED_Q,  /* lengths up to Sq */
-    HOLDS_USED_K,  /* lengths up to the keys that there is room for */
+    HOLDS_SCALES,   /* positive and finite */
+    HOLDS_USED_Q,   /* lengths up to Sq */
+    HOLDS_USED_K,   /* lengths up to the keys that there is room for */
     HOLDS_STARTS_Q, /* cumulative, up to the packed tokens */
     HOLDS_STARTS_K,
     HOLDS_BLOCKS, /* block ids */
@@ -26,11 +26,11 @@ typedef enum fuzz_kind {
     KIND_F64
 } fuzz_kind;
 
-/* `shape` spells the extents of a good call: B batch, 1 one more than it, S queries, K keys, T and U
- * packed queries and keys, H and G query and kv heads, D and V head dims, N blocks, P page size, M
- * blocks of a sequence, t new tokens, o one. `type`: q, k, c, o the call's types of queries, keys, a
- * cache being written, outputs; f, i, s: F32, I32, I32 or I64. `chance`: of 16, how often an
- * optional tensor is there, 16 for the others. */
+/* `shape` spells the extents of a good call: B batch, 1 one more than it, S queries, K keys, T and
+ * U packed queries and keys, H and G query and kv heads, D and V head dims, N blocks, P page size,
+ * M blocks of a sequence, t new tokens, o one. `type`: q, k, c, o the call's types of queries,
+ * keys, a cache being written, outputs; f, i, s: F32, I32, I32 or I64. `chance`: of 16, how often
+ * an optional tensor is there, 16 for the others. */
 typedef struct fuzz_field {
     const char *name;
     size_t offset;
@@ -57,19 +57,19 @@ typedef struct fuzz_op {
     {#name, offsetof(args, name), kind, shape, type, holds, chance}
 #define SCALAR(args, name, kind) {#name, offsetof(args, name), kind, "", 0, HOLDS_NUMBERS, 0}
 
-#define RUN_AND_WORKSPACE(op)                                                                     \
-    static aiter_status run_##op(const void *a, aiter_context *ctx)                               \
-    {                                                                                             \
-        return aiter_##op((const aiter_##op##_args *)a, ctx);                                     \
-    }                                                                                             \
-    static aiter_status workspace_##op(const void *a, aiter_context *ctx, size_t *bytes)          \
-    {                                                                                             \
-        return aiter_##op##_workspace((const aiter_##op##_args *)a, ctx, bytes);                  \
+#define RUN_AND_WORKSPACE(op)                                                            \
+    static aiter_status run_##op(const void *a, aiter_context *ctx)                      \
+    {                                                                                    \
+        return aiter_##op((const aiter_##op##_args *)a, ctx);                            \
+    }                                                                                    \
+    static aiter_status workspace_##op(const void *a, aiter_context *ctx, size_t *bytes) \
+    {                                                                                    \
+        return aiter_##op##_workspace((const aiter_##op##_args *)a, ctx, bytes);         \
     }
-#define PLAN(op)                                                                                  \
-    static aiter_status plan_##op(const void *a, aiter_context *ctx, aiter_plan *plan)            \
-    {                                                                                             \
-        return aiter_##op##_plan((const aiter_##op##_args *)a, ctx, plan);                        \
+#define PLAN(op)                                                                       \
+    static aiter_status plan_##op(const void *a, aiter_context *ctx, aiter_plan *plan) \
+    {                                                                                  \
+        return aiter_##op##_plan((const aiter_##op##_args *)a, ctx, plan);             \
     }
 
 RUN_AND_WORKSPACE(flash_attn_fwd)
@@ -86,34 +86,33 @@ RUN_AND_WORKSPACE(decode_attention_gqa)
 
 #define FLASH(name, kind, shape, type, holds, chance) \
     TENSOR(aiter_flash_attn_fwd_args, name, kind, shape, type, holds, chance)
-#define FLASH_SCORE                                     \
-    FLASH(sinks, KIND_IN, "H", 'f', HOLDS_NUMBERS, 4),  \
-    FLASH(alibi_slopes, KIND_IN, "BH", 'f', HOLDS_NUMBERS, 4), \
-    SCALAR(aiter_flash_attn_fwd_args, mask, KIND_I32),         \
-    SCALAR(aiter_flash_attn_fwd_args, window_left, KIND_I32),  \
-    SCALAR(aiter_flash_attn_fwd_args, window_right, KIND_I32), \
-    SCALAR(aiter_flash_attn_fwd_args, sink_tokens, KIND_I32),  \
-    SCALAR(aiter_flash_attn_fwd_args, softmax_scale, KIND_F32), \
-    SCALAR(aiter_flash_attn_fwd_args, softcap, KIND_F32),      \
-    SCALAR(aiter_flash_attn_fwd_args, num_splits, KIND_I32),   \
-    SCALAR(aiter_flash_attn_fwd_args, max_seqlen_q, KIND_I32), \
-    SCALAR(aiter_flash_attn_fwd_args, max_seqlen_k, KIND_I32), \
-    SCALAR(aiter_flash_attn_fwd_args, scale_kind, KIND_I32)
+#define FLASH_SCORE                                                 \
+    FLASH(sinks, KIND_IN, "H", 'f', HOLDS_NUMBERS, 4),              \
+        FLASH(alibi_slopes, KIND_IN, "BH", 'f', HOLDS_NUMBERS, 4),  \
+        SCALAR(aiter_flash_attn_fwd_args, mask, KIND_I32),          \
+        SCALAR(aiter_flash_attn_fwd_args, window_left, KIND_I32),   \
+        SCALAR(aiter_flash_attn_fwd_args, window_right, KIND_I32),  \
+        SCALAR(aiter_flash_attn_fwd_args, sink_tokens, KIND_I32),   \
+        SCALAR(aiter_flash_attn_fwd_args, softmax_scale, KIND_F32), \
+        SCALAR(aiter_flash_attn_fwd_args, softcap, KIND_F32),       \
+        SCALAR(aiter_flash_attn_fwd_args, num_splits, KIND_I32),    \
+        SCALAR(aiter_flash_attn_fwd_args, max_seqlen_q, KIND_I32),  \
+        SCALAR(aiter_flash_attn_fwd_args, max_seqlen_k, KIND_I32),  \
+        SCALAR(aiter_flash_attn_fwd_args, scale_kind, KIND_I32)
 
-static const fuzz_field flash_dense[] = {
-    FLASH(q, KIND_IN, "BSHD", 'q', HOLDS_NUMBERS, 16),
-    FLASH(k, KIND_IN, "BKGD", 'k', HOLDS_NUMBERS, 16),
-    FLASH(v, KIND_IN, "BKGV", 'k', HOLDS_NUMBERS, 16),
-    FLASH(out, KIND_OUT, "BSHV", 'o', HOLDS_NUMBERS, 16),
-    FLASH(lse, KIND_OUT, "BHS", 'f', HOLDS_NUMBERS, 8),
-    FLASH(bias, KIND_IN, "BHSK", 'q', HOLDS_NUMBERS, 4),
-    FLASH(seqused_q, KIND_IN, "B", 'i', HOLDS_USED_Q, 4),
-    FLASH(seqused_k, KIND_IN, "B", 'i', HOLDS_USED_K, 4),
-    FLASH(k_scale, KIND_IN, "G", 'f', HOLDS_SCALES, 0),
-    FLASH(v_scale, KIND_IN, "BKG", 'f', HOLDS_SCALES, 0),
-    FLASH(cu_seqlens_q, KIND_IN, "1", 'i', HOLDS_STARTS_Q, 0),
-    FLASH(block_table, KIND_IN, "BM", 'i', HOLDS_BLOCKS, 0),
-    FLASH_SCORE};
+static const fuzz_field flash_dense[] = {FLASH(q, KIND_IN, "BSHD", 'q', HOLDS_NUMBERS, 16),
+                                         FLASH(k, KIND_IN, "BKGD", 'k', HOLDS_NUMBERS, 16),
+                                         FLASH(v, KIND_IN, "BKGV", 'k', HOLDS_NUMBERS, 16),
+                                         FLASH(out, KIND_OUT, "BSHV", 'o', HOLDS_NUMBERS, 16),
+                                         FLASH(lse, KIND_OUT, "BHS", 'f', HOLDS_NUMBERS, 8),
+                                         FLASH(bias, KIND_IN, "BHSK", 'q', HOLDS_NUMBERS, 4),
+                                         FLASH(seqused_q, KIND_IN, "B", 'i', HOLDS_USED_Q, 4),
+                                         FLASH(seqused_k, KIND_IN, "B", 'i', HOLDS_USED_K, 4),
+                                         FLASH(k_scale, KIND_IN, "G", 'f', HOLDS_SCALES, 0),
+                                         FLASH(v_scale, KIND_IN, "BKG", 'f', HOLDS_SCALES, 0),
+                                         FLASH(cu_seqlens_q, KIND_IN, "1", 'i', HOLDS_STARTS_Q, 0),
+                                         FLASH(block_table, KIND_IN, "BM", 'i', HOLDS_BLOCKS, 0),
+                                         FLASH_SCORE};
 static const fuzz_field flash_packed[] = {
     FLASH(q, KIND_IN, "THD", 'q', HOLDS_NUMBERS, 16),
     FLASH(k, KIND_IN, "UGD", 'k', HOLDS_NUMBERS, 16),
@@ -126,18 +125,17 @@ static const fuzz_field flash_packed[] = {
     FLASH(k_scale, KIND_IN, "o", 'f', HOLDS_SCALES, 0),
     FLASH(v_scale, KIND_IN, "UG", 'f', HOLDS_SCALES, 0),
     FLASH_SCORE};
-static const fuzz_field flash_mixed[] = {
-    FLASH(q, KIND_IN, "THD", 'q', HOLDS_NUMBERS, 16),
-    FLASH(k, KIND_IN, "NPGD", 'k', HOLDS_NUMBERS, 16),
-    FLASH(v, KIND_IN, "NPGV", 'k', HOLDS_NUMBERS, 16),
-    FLASH(out, KIND_OUT, "THV", 'o', HOLDS_NUMBERS, 16),
-    FLASH(lse, KIND_OUT, "HT", 'f', HOLDS_NUMBERS, 8),
-    FLASH(cu_seqlens_q, KIND_IN, "1", 'i', HOLDS_STARTS_Q, 16),
-    FLASH(block_table, KIND_IN, "BM", 'i', HOLDS_BLOCKS, 16),
-    FLASH(seqused_k, KIND_IN, "B", 'i', HOLDS_USED_K, 16),
-    FLASH(k_scale, KIND_IN, "NPG", 'f', HOLDS_SCALES, 0),
-    FLASH(v_scale, KIND_IN, "G", 'f', HOLDS_SCALES, 0),
-    FLASH_SCORE};
+static const fuzz_field flash_mixed[] = {FLASH(q, KIND_IN, "THD", 'q', HOLDS_NUMBERS, 16),
+                                         FLASH(k, KIND_IN, "NPGD", 'k', HOLDS_NUMBERS, 16),
+                                         FLASH(v, KIND_IN, "NPGV", 'k', HOLDS_NUMBERS, 16),
+                                         FLASH(out, KIND_OUT, "THV", 'o', HOLDS_NUMBERS, 16),
+                                         FLASH(lse, KIND_OUT, "HT", 'f', HOLDS_NUMBERS, 8),
+                                         FLASH(cu_seqlens_q, KIND_IN, "1", 'i', HOLDS_STARTS_Q, 16),
+                                         FLASH(block_table, KIND_IN, "BM", 'i', HOLDS_BLOCKS, 16),
+                                         FLASH(seqused_k, KIND_IN, "B", 'i', HOLDS_USED_K, 16),
+                                         FLASH(k_scale, KIND_IN, "NPG", 'f', HOLDS_SCALES, 0),
+                                         FLASH(v_scale, KIND_IN, "G", 'f', HOLDS_SCALES, 0),
+                                         FLASH_SCORE};
 
 #define DECODE(name, kind, shape, type, holds, chance) \
     TENSOR(aiter_paged_attn_decode_args, name, kind, shape, type, holds, chance)
@@ -165,15 +163,14 @@ static const fuzz_field paged_decode[] = {
 
 #define CACHE(name, kind, shape, type, holds, chance) \
     TENSOR(aiter_reshape_and_cache_args, name, kind, shape, type, holds, chance)
-static const fuzz_field cache[] = {
-    CACHE(k, KIND_IN, "tGD", 'q', HOLDS_NUMBERS, 16),
-    CACHE(v, KIND_IN, "tGV", 'q', HOLDS_NUMBERS, 16),
-    CACHE(k_cache, KIND_OUT, "NPGD", 'c', HOLDS_NUMBERS, 16),
-    CACHE(v_cache, KIND_OUT, "NPGV", 'c', HOLDS_NUMBERS, 16),
-    CACHE(slot_mapping, KIND_IN, "t", 's', HOLDS_SLOTS, 16),
-    CACHE(k_scale, KIND_OUT, "NPG", 'f', HOLDS_SCALES, 0),
-    CACHE(v_scale, KIND_OUT, "NPG", 'f', HOLDS_SCALES, 0),
-    SCALAR(aiter_reshape_and_cache_args, quant, KIND_I32)};
+static const fuzz_field cache[] = {CACHE(k, KIND_IN, "tGD", 'q', HOLDS_NUMBERS, 16),
+                                   CACHE(v, KIND_IN, "tGV", 'q', HOLDS_NUMBERS, 16),
+                                   CACHE(k_cache, KIND_OUT, "NPGD", 'c', HOLDS_NUMBERS, 16),
+                                   CACHE(v_cache, KIND_OUT, "NPGV", 'c', HOLDS_NUMBERS, 16),
+                                   CACHE(slot_mapping, KIND_IN, "t", 's', HOLDS_SLOTS, 16),
+                                   CACHE(k_scale, KIND_OUT, "NPG", 'f', HOLDS_SCALES, 0),
+                                   CACHE(v_scale, KIND_OUT, "NPG", 'f', HOLDS_SCALES, 0),
+                                   SCALAR(aiter_reshape_and_cache_args, quant, KIND_I32)};
 
 #define MERGE(name, kind, shape, type, holds, chance) \
     TENSOR(aiter_merge_attn_states_args, name, kind, shape, type, holds, chance)
@@ -186,16 +183,14 @@ static const fuzz_field merge[] = {MERGE(out_a, KIND_IN, "BSHV", 'q', HOLDS_NUMB
 
 #define GROUPED(name, kind, shape, type) \
     TENSOR(aiter_grouped_query_attention_args, name, kind, shape, type, HOLDS_NUMBERS, 16)
-#define GROUPED_FIELDS(heads)                                           \
-    GROUPED(q, KIND_IN, "BSHD", 'q'),                                   \
-    GROUPED(k, KIND_IN, "BK" heads "D", 'k'),                           \
-    GROUPED(v, KIND_IN, "BK" heads "V", 'k'),                           \
-    GROUPED(out, KIND_OUT, "BSHV", 'o'),                                \
-    GROUPED(lse, KIND_OUT, "BHS", 'f'),                                 \
-    SCALAR(aiter_grouped_query_attention_args, mask, KIND_I32),         \
-    SCALAR(aiter_grouped_query_attention_args, window_left, KIND_I32),  \
-    SCALAR(aiter_grouped_query_attention_args, window_right, KIND_I32), \
-    SCALAR(aiter_grouped_query_attention_args, softmax_scale, KIND_F32)
+#define GROUPED_FIELDS(heads)                                                          \
+    GROUPED(q, KIND_IN, "BSHD", 'q'), GROUPED(k, KIND_IN, "BK" heads "D", 'k'),        \
+        GROUPED(v, KIND_IN, "BK" heads "V", 'k'), GROUPED(out, KIND_OUT, "BSHV", 'o'), \
+        GROUPED(lse, KIND_OUT, "BHS", 'f'),                                            \
+        SCALAR(aiter_grouped_query_attention_args, mask, KIND_I32),                    \
+        SCALAR(aiter_grouped_query_attention_args, window_left, KIND_I32),             \
+        SCALAR(aiter_grouped_query_attention_args, window_right, KIND_I32),            \
+        SCALAR(aiter_grouped_query_attention_args, softmax_scale, KIND_F32)
 static const fuzz_field grouped[] = {GROUPED_FIELDS("G")};
 static const fuzz_field multi[] = {GROUPED_FIELDS("o")};
 
@@ -230,28 +225,30 @@ static const fuzz_field one_gqa[] = {
     SCALAR(aiter_decode_attention_gqa_args, softmax_scale, KIND_F32)};
 
 #define FIELDS(list) list, (int)(sizeof(list) / sizeof(list)[0])
-#define WITH_WORKSPACE(op)                                                        \
-    sizeof(aiter_##op##_args), offsetof(aiter_##op##_args, workspace),            \
+#define WITH_WORKSPACE(op)                                             \
+    sizeof(aiter_##op##_args), offsetof(aiter_##op##_args, workspace), \
         offsetof(aiter_##op##_args, workspace_bytes)
-#define PLANNED(op, list)                                                                        \
-    {"aiter_" #op, WITH_WORKSPACE(op), offsetof(aiter_##op##_args, plan), run_##op,              \
-     workspace_##op, plan_##op, FIELDS(list)}
+#define PLANNED(op, list)                                                    \
+    {                                                                        \
+        "aiter_" #op, WITH_WORKSPACE(op), offsetof(aiter_##op##_args, plan), \
+        run_##op,     workspace_##op,     plan_##op,                         \
+        FIELDS(list)}
 #define UNPLANNED(op, list) \
     {"aiter_" #op, WITH_WORKSPACE(op), FUZZ_NONE, run_##op, workspace_##op, NULL, FIELDS(list)}
 
-static const fuzz_op fuzz_ops[] = {
-    PLANNED(flash_attn_fwd, flash_dense),
-    PLANNED(flash_attn_fwd, flash_packed),
-    PLANNED(flash_attn_fwd, flash_mixed),
-    PLANNED(paged_attn_decode, paged_decode),
-    UNPLANNED(reshape_and_cache, cache),
-    {"aiter_merge_attn_states", sizeof(aiter_merge_attn_states_args), FUZZ_NONE, FUZZ_NONE,
-     FUZZ_NONE, run_merge_attn_states, workspace_merge_attn_states, NULL, FIELDS(merge)},
-    UNPLANNED(grouped_query_attention, grouped),
-    UNPLANNED(multi_query_attention, multi),
-    UNPLANNED(variable_length_attention, varlen),
-    UNPLANNED(decode_attention, one),
-    UNPLANNED(decode_attention_gqa, one_gqa)};
+static const fuzz_op fuzz_ops[] = {PLANNED(flash_attn_fwd, flash_dense),
+                                   PLANNED(flash_attn_fwd, flash_packed),
+                                   PLANNED(flash_attn_fwd, flash_mixed),
+                                   PLANNED(paged_attn_decode, paged_decode),
+                                   UNPLANNED(reshape_and_cache, cache),
+                                   {"aiter_merge_attn_states", sizeof(aiter_merge_attn_states_args),
+                                    FUZZ_NONE, FUZZ_NONE, FUZZ_NONE, run_merge_attn_states,
+                                    workspace_merge_attn_states, NULL, FIELDS(merge)},
+                                   UNPLANNED(grouped_query_attention, grouped),
+                                   UNPLANNED(multi_query_attention, multi),
+                                   UNPLANNED(variable_length_attention, varlen),
+                                   UNPLANNED(decode_attention, one),
+                                   UNPLANNED(decode_attention_gqa, one_gqa)};
 
 enum { FUZZ_OPS = (int)(sizeof fuzz_ops / sizeof fuzz_ops[0]), FUZZ_MOST_FIELDS = 32 };
 

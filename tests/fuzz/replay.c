@@ -136,8 +136,9 @@ int main(int argc, char **argv)
         return run_random(strtoull(argv[2], NULL, 0), strtoull(argv[3], NULL, 0));
     }
     if (argc != 2) {
-        fprintf(stderr, "usage: %s CORPUS | --random N SEED [CORPUS] | --pack OUT FILE... | "
-                        "--unpack CORPUS DIR\n",
+        fprintf(stderr,
+                "usage: %s CORPUS | --random N SEED [CORPUS] | --pack OUT FILE... | "
+                "--unpack CORPUS DIR\n",
                 argv[0]);
         return 2;
     }
