@@ -279,10 +279,11 @@ static void merges(aiter_device device)
         const int rows = row_of(last_launch(0), arch_of(device))->rows;
         check_geometry(last_launch(0), device, (3 * (4 * n + 1) + rows - 1) / rows);
         const int launches = fake.launches;
-        a.out_a.shape[0] = a.out_b.shape[0] = a.out.shape[0] = (int64_t)INT32_MAX + n;
-        a.out_a.shape[1] = a.out_b.shape[1] = a.out.shape[1] = 1;
-        a.lse_a.shape[1] = a.lse_b.shape[1] = a.lse.shape[1] = (int64_t)INT32_MAX + n;
-        a.lse_a.shape[0] = a.lse_b.shape[0] = a.lse.shape[0] = 1;
+        const int64_t tokens = ((int64_t)INT32_MAX + n + 1) / 2; /* of two heads: 2^31 rows on */
+        a.out_a.shape[0] = a.out_b.shape[0] = a.out.shape[0] = tokens;
+        a.out_a.shape[1] = a.out_b.shape[1] = a.out.shape[1] = 2;
+        a.lse_a.shape[1] = a.lse_b.shape[1] = a.lse.shape[1] = tokens;
+        a.lse_a.shape[0] = a.lse_b.shape[0] = a.lse.shape[0] = 2;
         a.out_b.data = (char *)AT(1) + ((int64_t)1 << 42);
         a.out.data = (char *)AT(1) + ((int64_t)2 << 42);
         a.lse_a.data = (char *)AT(1) + ((int64_t)3 << 42);
