@@ -25,23 +25,27 @@ unit="$plain -c $src/unit_implementation.c"
 for name in $compilers; do
     compiler "$name"
     case $name in gcc | clang-19) o2=c99 o0=c11 ;; *) o2=c11 o0=c99 ;; esac
-    baseline= # zig's is said already
-    [ "$(uname -m)" != x86_64 ] || [ "$name" = zig ] || baseline=-march=x86-64
-    for pair in "$o2 -O2" "$o0 -O0"; do
-        object=$dir/unit_$name${pair#* }
+    baseline= debug=-O0
+    if [ "$name" = zig ]; then
+        debug="-O0 -fno-sanitize=undefined" # consumers has Zig's debug build, sanitizer and all
+    elif [ "$(uname -m)" = x86_64 ]; then
+        baseline=-march=x86-64
+    fi
+    for pair in "$o2 -O2" "$o0 $debug"; do
+        object=$(set -- $pair && echo "$dir/unit_$name$2")
         job_counted "$name $pair" "$cc $baseline -std=$pair $warn $unit -o $object.o && $cc -std=$pair $warn -I. \
             $src/unit_user.c $object.o -o $object -lm -lpthread && $object"
     done
-    [ "$name" = gcc ] || job_counted "$name c++17 -O0" "$cxx -std=c++17 -O0 $warn -I. \
+    [ "$name" = gcc ] || job_counted "$name c++17 -O0" "$cxx -std=c++17 $debug $warn -I. \
         -c $src/implementation.c -o $dir/impl_$name.o && $cc $dir/impl_$name.o -o \
         $dir/impl_${name}_cpp17 -lm -lpthread && $dir/impl_${name}_cpp17"
     # -- declarations alone
     for std in c99 c11; do
-        job "$name $std declarations" "$cc -std=$std $warn -nostdinc -fsyntax-only \
-            -isystem $src/only_stddef_stdint -I. $src/declarations.c"
+        job "$name $std declarations" "$cc -std=$std $warn -nostdinc \
+            -isystem $src/only_stddef_stdint -I. -c $src/declarations.c -o $dir/decl_${name}_$std.o"
     done
-    job "$name c++17 declarations" "$cxx -std=c++17 $warn -nostdinc -fsyntax-only \
-        -isystem $src/only_stddef_stdint -I. $src/declarations.c"
+    job "$name c++17 declarations" "$cxx -std=c++17 $warn -nostdinc \
+        -isystem $src/only_stddef_stdint -I. -c $src/declarations.c -o $dir/decl_${name}_cpp.o"
 done
 job "gcc -O0 -DNDEBUG" "gcc -std=c99 -O0 -DNDEBUG $unit -o $dir/unit_gcc-O0-NDEBUG.o"
 job "reserved names" "clang-19 -std=c99 -fsyntax-only -Werror=reserved-identifier \
