@@ -252,6 +252,29 @@ static void named(const char *what, double q, double k, double scale, double sof
         }
 }
 
+/* A score that a bias takes to -infinity: outside the domain, and hidden in both families. */
+static void sums_hide(void)
+{
+    int t, i, rows;
+    for (t = 0; t < run_on.tiers; t++)
+        for (rows = 1; rows <= 40; rows += 39) {
+            float qs[40], ks[2] = {0, -3e38f}, vs[2] = {1, 0}, out[40], bias[2] = {0, -3e38f};
+            aiter_flash_attn_fwd_args a;
+            memset(&a, 0, sizeof a);
+            vs[1] = float_of_bits(0x7fc00000u);
+            for (i = 0; i < 40; i++) qs[i] = 1;
+            a.q = aiter_tensor_4d(qs, AITER_F32, 1, rows, 1, 1);
+            a.k = aiter_tensor_4d(ks, AITER_F32, 1, 2, 1, 1);
+            a.v = aiter_tensor_4d(vs, AITER_F32, 1, 2, 1, 1);
+            a.out = aiter_tensor_4d(out, AITER_F32, 1, rows, 1, 1);
+            a.bias = aiter_tensor_2d(bias, AITER_F32, 1, 2);
+            CHECK(aiter_flash_attn_fwd(&a, run_on.one[t]) == AITER_OK, "%s", aiter_last_error());
+            for (i = 0; i < rows; i++)
+                CHECK(bits_of_float(out[i]) == 0x3f800000u, "%s, row %d of %d: not hidden",
+                      aiter_isa_name(run_on.isa[t]), i, rows);
+        }
+}
+
 static void change_named_values(attn_problem *p, double v)
 {
     int64_t i;
@@ -287,6 +310,7 @@ static void all_named(void)
     named("softcap 1e-40, q 0", 0, 1, 0, 1e-40, log(3.0));
     named("softcap 1e-38, q 30, q.k 0", 30, 0, 0, 1e-38, log(3.0));
     named("softmax_scale 3e38", 2, 2e-38, 3e38, 0, 12 + log(3.0));
+    sums_hide();
     c.scale = 1;
     extreme(&c, change_named_values, 1e35, 1);
     c = shape_of(5, AITER_F32);

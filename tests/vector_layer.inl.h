@@ -254,6 +254,21 @@ static uint32_t AITERI_K(tanh_of)(uint32_t x)
     return LANE_BITS(lanes, AITERI_LANES - 1);
 }
 
+/* In the unit of a tile's weights: the same bits but for the exponent, and 0 before that ends. */
+static void AITERI_K(check_unit)(void)
+{
+    float lanes[16];
+    int i, bad = 0;
+    for (i = 0; i < 30000; i++) {
+        const float x = -140.0f + (float)i * 0.005f;
+        const uint32_t whole = AITERI_K(exp2_of)(bits_of_float(x));
+        AITERI_K(store)
+        (lanes, AITERI_K(exp2_unit)(AITERI_K(set1)(x), AITERI_TILE_UNIT, AITERI_TILE_LEAST));
+        bad += LANE_BITS(lanes, 0) != (x >= AITERI_TILE_LEAST ? whole - (8u << 23) : 0);
+    }
+    CHECK(bad == 0, "exp2 in units: %d wrong", bad);
+}
+
 static void AITERI_K(check_layer)(vector_report *report)
 {
     AITERI_K(check_partial)();
@@ -261,6 +276,7 @@ static void AITERI_K(check_layer)(vector_report *report)
     AITERI_K(check_scaling)();
     AITERI_K(check_ints)();
     AITERI_K(check_across)();
+    AITERI_K(check_unit)();
     check_math(AITERI_K(exp2_of), AITERI_K(tanh_of), report);
 }
 

@@ -131,7 +131,7 @@ static float aiteri_finish_state(const aiteri_engine *e, int32_t head, aiteri_ro
     const aiteri_problem *p = e->problem;
     const double unit = state.unit, m = (double)state.m * (double)e->rule.softmax;
     const float l = state.l;
-    double top = m, sum = l / unit, factor = 1.0;
+    double top = m, sum = (double)l / unit, factor = 1.0;
     if (p->sinks) {
         const double sink = p->sinks[head * p->sinks_stride];
         if (l == 0.0f) {
