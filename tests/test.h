@@ -8,6 +8,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1 /* fdopen, mmap, MAP_ANONYMOUS under -std=c11 */
 #endif
+#include "asserts.h"
+
 #define AITER_ATTN_IMPLEMENTATION
 #ifndef AITER_TEST_HEADER
 #define AITER_TEST_HEADER "../src/spine.h"
@@ -49,6 +51,7 @@ typedef struct test_state {
     const char *program;
     FILE *out;    /* where the test writes; descriptors 1 and 2 belong to the library meanwhile */
     FILE *caught; /* what arrived on descriptors 1 and 2 */
+    char out_path[32];
     int64_t passed, failed;
     int64_t cases, skipped; /* cases run, cases left out because the budget was spent */
     int64_t stop;           /* failures after which the program ends; 0: none */
@@ -118,6 +121,8 @@ static inline void test_begin(const char *program, double default_budget)
         fflush(stdout);
         test_global.out = fdopen(fd, "w");
         test_global.caught = tmpfile();
+        snprintf(test_global.out_path, sizeof test_global.out_path, "/dev/fd/%d", fd);
+        setenv("AITER_TEST_OUT", test_global.out_path, 1);
         if (test_global.caught) {
             dup2(fileno(test_global.caught), 1);
             dup2(fileno(test_global.caught), 2);

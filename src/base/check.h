@@ -38,6 +38,12 @@ static aiter_status aiteri_fail(aiter_context *ctx, aiter_status status, const c
         if (aiteri_try_status != AITER_OK) return aiteri_try_status; \
     } while (0)
 
+/* What a function of the engine takes for granted. Tests define it (tests/asserts.h); elsewhere it
+ * is nothing, and so it never stands for a check of what a caller gave. */
+#ifndef AITERI_ASSERT
+#define AITERI_ASSERT(condition) ((void)0)
+#endif
+
 /* a * b and a + b, saturating at SIZE_MAX, which no allocation can satisfy. */
 AITERI_FORCE_INLINE size_t aiteri_mul_size(size_t a, size_t b)
 {

@@ -73,6 +73,9 @@
  */
 #if defined(AITER_ATTN_HIP) || defined(AITER_ATTN_CUDA)
 #define AITERI_GPU 1
+#if UINTPTR_MAX < UINT64_MAX
+#error "aiter_attn: AITER_ATTN_HIP and AITER_ATTN_CUDA need a 64-bit host; no driver has another"
+#endif
 #if defined(_WIN32)
 #include <windows.h>
 #else

@@ -65,6 +65,9 @@ static void aiteri_run_work(aiteri_engine_run *run, int64_t index, int64_t end, 
     const aiteri_engine *e = &run->engine;
     const aiteri_work w = aiteri_work_at(run->schedule.work_info, index);
     const aiteri_sequence s = aiteri_sequence_of(e->problem, w.batch);
+    AITERI_ASSERT(0 <= index && index < end && end <= run->schedule.works);
+    AITERI_ASSERT(w.q_end <= s.seqlen_q && w.kv_end <= s.seqlen_k);
+    AITERI_ASSERT(w.head_end <= e->problem->heads_q && w.reduce < run->schedule.reduces);
     aiteri_arena arena = {slot, 0};
     if (aiteri_takes_stream(e->problem, s.seqlen_q)) {
         aiteri_stream_scratch scratch;
@@ -131,6 +134,12 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     AITERI_TRY(aiteri_scratch_take(op, ctx, workspace, workspace_bytes, bytes, &scratch));
     run.workspace = aiteri_workspace_of(p, lanes, workers, &scratch.arena);
     run.engine.partials = run.workspace.partials;
+    const aiteri_schedule_bounds *most = &run.workspace.bounds;
+    AITERI_ASSERT((size_t)run.schedule.reduces <= most->reduces);
+    AITERI_ASSERT((size_t)run.schedule.partial_rows <= most->partial_rows);
+    AITERI_ASSERT(plan || ((size_t)run.schedule.works <= most->works &&
+                           (size_t)run.schedule.partials <= most->partials));
+    (void)most;
     if (!plan) aiteri_schedule_write(&run.schedule, p, &run.engine.geometry, run.workspace.plan);
 
     for (int32_t i = 0; i < workers; i++) run.workspace.cursor[i * 8] = run.schedule.work_indptr[i];

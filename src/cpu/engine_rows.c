@@ -28,6 +28,7 @@ AITERI_FORCE_INLINE float aiteri_minus_inf(void) { return aiteri_f32_of_bits(0xf
 static void aiteri_gather_row(const aiteri_kernels *kernels, float *dst, const char *src,
                               aiter_dtype dtype, int64_t stride, int32_t n)
 {
+    AITERI_ASSERT(n > 0 && stride >= 0 && kernels->widen[dtype]);
     if (stride == 1) {
         kernels->widen[dtype](dst, src, n);
         return;
@@ -41,6 +42,7 @@ static void aiteri_gather_row(const aiteri_kernels *kernels, float *dst, const c
 static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_dtype dtype,
                                int64_t stride, const float *src, int32_t n)
 {
+    AITERI_ASSERT(n > 0 && (stride > 0 || n == 1) && kernels->narrow[dtype]);
     if (stride == 1) {
         kernels->narrow[dtype](dst, src, n);
         return;
@@ -87,6 +89,7 @@ static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s
 {
     const int64_t stride = aiteri_block_stride(source->dim);
     float scale[AITERI_TILE_KEYS];
+    AITERI_ASSERT(first < end && end - first <= AITERI_TILE_KEYS && h < e->problem->heads_k);
     aiteri_source_rows(e->problem, s, source, h, first, end, rows);
     if (source->scales.data)
         aiteri_source_scales(e->problem, s, &source->scales, h, first, end, scale);
@@ -191,6 +194,7 @@ static void aiteri_merge_pieces(const aiteri_engine *e, const int32_t *final_map
     const int32_t heads = (int32_t)((uint32_t)final_map[3] >> 16) - head_start;
     const int64_t rows = (int64_t)(final_map[2] - final_map[1]) * heads;
     const float unit = aiteri_takes_stream(p, s.seqlen_q) ? 1.0f : AITERI_TILE_UNIT;
+    AITERI_ASSERT(pieces > 1 && rows > 0 && final_map[2] <= s.seqlen_q);
     for (int64_t r = 0; r < rows; r++) {
         float m = aiteri_minus_inf(), l = 0.0f;
         for (int32_t i = 0; i < pieces; i++) {

@@ -87,6 +87,7 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
 {
     const int32_t n = end - first;
     aiter_dtype type = source->dtype;
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
     aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows);
     if (source->stride_dim != 1 || !has_loop) {
         const int32_t stride = aiteri_padded(source->dim);
@@ -110,6 +111,7 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
     if (first >= end) return;
+    AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
     const aiter_dtype type = aiteri_stream_rows(x, &p->k, kernels->stream_dot[p->k.dtype] != NULL,
                                                 x->kv_start + h, first, end, t->k_rows, t->k);
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
@@ -329,6 +331,9 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
     x.kv_start = w->head_start / p->group;
     x.kv_heads = (w->head_end - w->head_start) / p->group;
     x.seen = aiteri_visible_keys_of_span(p, x.s.seqlen_q, x.s.seqlen_k, w->q_start, w->q_end);
+    AITERI_ASSERT(0 < x.rows && x.rows <= AITERI_STREAM_ROWS);
+    AITERI_ASSERT(0 < x.kv_heads && x.kv_heads <= aiteri_most_stream_heads(p));
+    AITERI_ASSERT(w->head_start % p->group == 0 && w->kv_start % AITERI_STREAM_KEYS == 0);
     aiteri_stream_begin(&x);
     for (int32_t at = w->kv_start; at < w->kv_end; at += AITERI_STREAM_KEYS) {
         const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_STREAM_KEYS, w->kv_end);

@@ -223,6 +223,8 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
                   v_stride = aiteri_block_stride(p->v.dim);
     const aiteri_key_block own = aiteri_key_block_clip(tile->seen, b->first, b->end);
     if (own.first >= own.end) return;
+    AITERI_ASSERT(b->first <= own.first && own.end <= b->end);
+    AITERI_ASSERT(own.first <= own.gap && own.gap <= own.resume && own.resume <= own.end);
     const int32_t runs[2][2] = {{own.first, own.gap}, {own.resume, own.end}};
     for (int i = 0; i < 2; i++)
         kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes,
@@ -276,6 +278,8 @@ static void aiteri_run_tile_work(const aiteri_engine *e, const aiteri_work *w,
     const int32_t lanes = e->kernels->tile_lanes;
     const int32_t rows = (w->q_end - w->q_start) * (w->head_end - w->head_start);
     const int32_t tiles = (rows + lanes - 1) / lanes;
+    AITERI_ASSERT(0 < tiles && tiles <= aiteri_most_tiles(p, lanes));
+    AITERI_ASSERT(w->head_start / p->group == (w->head_end - 1) / p->group);
     for (int32_t i = 0; i < tiles; i++)
         aiteri_tile_begin(e, &s, w, i * lanes, (int32_t)aiteri_min(lanes, rows - i * lanes),
                           &t->tile[i], t->rows);

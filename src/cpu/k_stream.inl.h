@@ -70,6 +70,7 @@ static void AITERI_K(stream_softcap)(float *s, const aiteri_softcap *softcap)
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
 {
+    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
     for (int32_t d = 0; d < dim; d += AITERI_LANES)
         AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
 }

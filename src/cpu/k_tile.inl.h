@@ -70,6 +70,7 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
 static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
                                  int32_t dim, const float *qt)
 {
+    AITERI_ASSERT(0 <= n && n <= AITERI_TILE_KEYS && 0 < dim && dim <= k_stride);
     int32_t j = 0;
     for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
         AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
@@ -226,6 +227,7 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
 static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
                                  int32_t dim_v, const float *st)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_TILE_KEYS && 0 < dim_v && dim_v <= v_stride);
     int32_t d = 0;
     for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,

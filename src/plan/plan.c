@@ -99,6 +99,8 @@ static void aiteri_schedule_write(aiteri_schedule *s, const aiteri_problem *p,
     memcpy(buffer, &head, sizeof head);
     aiteri_schedule_place(s, buffer, g->workers);
     aiteri_schedule_all(s, p, g);
+    AITERI_ASSERT(s->works == head.works && s->reduces == head.reduces);
+    AITERI_ASSERT(s->partials == head.partials && s->partial_rows == head.partial_rows);
 }
 
 /* The caller's plan, if it was made for exactly this. */

@@ -1,5 +1,6 @@
 /* linked.c: the implementation, compiled once for all tests: for those that include linked.h or
  * inside.h. It has the DLPack conversions that exist for users of dlpack.h. */
+#include "../asserts.h"
 #include "../dlpack_like.h"
 #define AITER_ATTN_IMPLEMENTATION
 #include AITER_TEST_LINKED
