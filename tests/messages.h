@@ -46,7 +46,13 @@ static inline void without_sizes(char *text)
 }
 
 /* Has this very text been said? */
-static inline int is_said(const char *text) { return said.text && strstr(said.text, text) != NULL; }
+static inline int is_said(const char *failure)
+{
+    char text[300];
+    snprintf(text, sizeof text, "%s", failure);
+    without_sizes(text);
+    return said.text && strstr(said.text, text) != NULL;
+}
 
 /* One call that failed, in its own line. A call that did not fail is a failure. */
 static inline void say(const char *title, aiter_status status)

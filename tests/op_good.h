@@ -123,8 +123,8 @@ static inline int op_good_cache(op_case *g, int op, int variant)
     } else if (variant == AITER_QUANT_PER_TOKEN_HEAD) {
         op_place(g, "k_scale", aiter_tensor_3d(NULL, AITER_F32, 3, 4, 2), NULL);
         op_place(g, "v_scale", aiter_tensor_3d(NULL, AITER_F32, 3, 4, 2), NULL);
-        op_sets_role(g, "k_scale", OUTPUT);
-        op_sets_role(g, "v_scale", OUTPUT);
+        op_sets_role(g, "k_scale", ROLE_OUTPUT);
+        op_sets_role(g, "v_scale", ROLE_OUTPUT);
     }
     return 1;
 }

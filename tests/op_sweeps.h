@@ -52,7 +52,7 @@ static inline void sweep_overlaps(const op_case *g)
                 const aiter_tensor *other = op_tensor(&bad, &g->op->fields[j]);
                 int64_t shift = later ? aiter_dtype_bits(out->dtype) / 8 : 0;
                 char why[96];
-                if (i == j || g->roles[i] < OUTPUT || !out->ndim || !other->ndim) continue;
+                if (i == j || g->roles[i] < ROLE_OUTPUT || !out->ndim || !other->ndim) continue;
                 if (shift >= span_bytes(other)) continue;
                 out->data = (char *)other->data + shift;
                 if (same_tensor(out, other)) continue;
@@ -149,7 +149,7 @@ static inline void sweep_plan(const op_case *g)
         named(&s, "plan", why);
         CHECK(memcmp(&plan, &before, sizeof plan) == 0 && hash == problem_hash(&g->p),
               "%s: written", why);
-        if (g->roles[i] < OUTPUT) continue;
+        if (g->roles[i] < ROLE_OUTPUT) continue;
         memcpy((char *)&bad + g->op->plan_at, &taken, sizeof taken);
         refused(&s, &bad, AITER_INVALID_ARGUMENT, "shares memory with plan", why, 0);
     }
@@ -208,7 +208,7 @@ static inline uint64_t elements_hash(op_case *g, int outputs)
     uint64_t hash = 0;
     int i;
     for (i = 0; i < g->op->num_fields; i++) {
-        if ((g->roles[i] >= OUTPUT) == outputs)
+        if ((g->roles[i] >= ROLE_OUTPUT) == outputs)
             each_element(op_tensor(&g->args, &g->op->fields[i]), hash_element, &hash);
     }
     return hash;
@@ -227,7 +227,7 @@ static inline void sweep_poison(op_case *g)
         any_args a = g->args;
         memset(workspace.data, byte, need);
         for (i = 0; i < g->op->num_fields; i++) {
-            if (g->roles[i] >= OUTPUT)
+            if (g->roles[i] >= ROLE_OUTPUT)
                 each_element(op_tensor(&a, &g->op->fields[i]), poison_element, &byte);
         }
         if (g->op->workspace_at != OP_ABSENT) op_set_workspace(g->op, &a, workspace.data, need);
@@ -294,7 +294,8 @@ static inline void spoil_number(const op_case *g, any_args *a, test_rng *r, int 
         if (query || aiter_dtype_bits((aiter_dtype)x) <= aiter_dtype_bits(t->dtype)) {
             if (rng_int(r, 0, 3) == 0) t->dtype = (aiter_dtype)x;
         }
-    } else if (v->bytes == 4) {
+    } else if (v->bytes == 4 && v->offset != g->op->plan_at && v->offset != g->op->workspace_at &&
+               v->offset != g->op->workspace_bytes_at) {
         memcpy((char *)a + v->offset, &word, 4);
     }
 }

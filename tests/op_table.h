@@ -20,13 +20,13 @@ typedef struct attn_call {
 } attn_call;
 
 typedef enum op_role { /* see op_list.h; inputs, then outputs */
-                       NEEDED = 0,
-                       SCALE,
-                       TABLE,
-                       OPTIONAL,
-                       FLEXIBLE,
-                       OUTPUT,
-                       OPTIONAL_OUTPUT
+                       ROLE_NEEDED = 0,
+                       ROLE_SCALE,
+                       ROLE_TABLE,
+                       ROLE_OPTIONAL,
+                       ROLE_FLEXIBLE,
+                       ROLE_OUTPUT,
+                       ROLE_OPTIONAL_OUTPUT
 } op_role;
 
 typedef struct op_field {
@@ -66,7 +66,7 @@ static const aiter_tensor op_none; /* where a case keeps nothing */
 
 #define OP_IGNORE(A, name, value)
 #define OP_IGNORE_TENSOR(A, name, role, wrong, from)
-#define OP_FIELD_ROW(A, name, role, wrong, from)   {#name, offsetof(A, name), role, wrong},
+#define OP_FIELD_ROW(A, name, role, wrong, from)   {#name, offsetof(A, name), ROLE_##role, wrong},
 #define OP_VALUE_ROW(A, name, value)               {#name, offsetof(A, name), sizeof((A *)0)->name},
 #define OP_FILL_TENSOR(A, name, role, wrong, from) a->name = from;
 #define OP_FILL_VALUE(A, name, value)              a->name = value;

@@ -121,11 +121,11 @@ static inline int fault_apply(aiter_tensor *t, const op_field *f, op_role role, 
     switch (fault) {
     case FAULT_ABSENT:
         t->ndim = 0;
-        return role != OPTIONAL && role != FLEXIBLE && role != OPTIONAL_OUTPUT;
+        return role != ROLE_OPTIONAL && role != ROLE_FLEXIBLE && role != ROLE_OPTIONAL_OUTPUT;
     case FAULT_NDIM_NEGATIVE: t->ndim = -1; return 1;
     case FAULT_NDIM_6: t->ndim = 6; return 1;
     case FAULT_NDIM_ONE_MORE:
-        if (t->ndim == 5 || role == FLEXIBLE || role == SCALE) return 0;
+        if (t->ndim == 5 || role == ROLE_FLEXIBLE || role == ROLE_SCALE) return 0;
         memmove(t->shape + 1, t->shape, (size_t)t->ndim * sizeof t->shape[0]);
         memset(t->stride, 0, sizeof t->stride);
         t->shape[0] = 1;
@@ -138,7 +138,7 @@ static inline int fault_apply(aiter_tensor *t, const op_field *f, op_role role, 
     case FAULT_DATA_NULL: t->data = NULL; return 1;
     case FAULT_SHAPE_NEGATIVE: t->shape[t->ndim - 1] = -5; return 1;
     case FAULT_SHAPE_LARGER:
-        if (role == FLEXIBLE || role == TABLE) dim = 0;
+        if (role == ROLE_FLEXIBLE || role == ROLE_TABLE) dim = 0;
         t->shape[dim < 0 ? 0 : dim] += 1;
         return 1;
     case FAULT_SHAPE_HUGE: t->shape[0] = INT64_C(1) << 62; return 1;
@@ -156,7 +156,7 @@ static inline int fault_apply(aiter_tensor *t, const op_field *f, op_role role, 
         t->data = (void *)(UINTPTR_MAX & ~(uintptr_t)7);
         return 1;
     case FAULT_STRIDE_SHARED: /* outputs may not broadcast */
-        if (role < OUTPUT || dim < 0) return 0;
+        if (role < ROLE_OUTPUT || dim < 0) return 0;
         make_explicit(t);
         t->stride[dim] = 0;
         return 1;

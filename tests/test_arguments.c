@@ -38,6 +38,7 @@ static void flash_dense(void)
     attn_call call;
     aiter_flash_attn_fwd_args good, a;
     subject s = SUBJECT(FLASH, &p);
+    int n;
     memset(&call, 0, sizeof call);
     problem_new(&p, &c);
     problem_store(&p, SLACK_NAN);
@@ -56,8 +57,8 @@ static void flash_dense(void)
     INVALID("alibi_slopes", a.alibi_slopes.shape[1] = 3);
     INVALID("sinks", a.sinks.shape[0] = 2);
     INVALID("cu_seqlens_k: expected", a.cu_seqlens_q = aiter_tensor_1d(a.q.data, AITER_I32, 3));
-    INVALID_DATA("max_seqlen_q", a.max_seqlen_q = 4);
-    INVALID_DATA("max_seqlen_k", a.max_seqlen_k = 20);
+    for (n = 1; n < 5; n++) INVALID_DATA("max_seqlen_q", a.max_seqlen_q = n);
+    for (n = 1; n < 21; n++) INVALID_DATA("max_seqlen_k", a.max_seqlen_k = n);
     INVALID("k_scale", a.k_scale = aiter_tensor_1d(a.q.data, AITER_F32, 1));
     INVALID("v_scale", a.v_scale = aiter_tensor_1d(a.q.data, AITER_F32, 1));
     CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "the good arguments: %s",
@@ -72,7 +73,7 @@ static void flash_lengths(attn_form form)
     attn_call call;
     aiter_flash_attn_fwd_args good, a;
     subject s = SUBJECT(FLASH, &p);
-    int paged = case_is_paged(&c), packed = case_is_packed(&c);
+    int paged = case_is_paged(&c), packed = case_is_packed(&c), keys;
     memset(&call, 0, sizeof call);
     if (form != FORM_PAGED) c.mask = AITER_MASK_CAUSAL;
     problem_new(&p, &c);
@@ -109,6 +110,11 @@ static void flash_lengths(attn_form form)
         INVALID_DATA("seqused_k", a.seqused_k = with_entry(a.seqused_k, 0, -1));
         INVALID_DATA("seqused_k", a.max_seqlen_k = 20);
         INVALID("seqused_k", a.seqused_k.shape[0] = 1);
+    }
+    for (keys = 2; keys < 21; keys++) { /* fewer than the longest sequence has */
+        int64_t rows = packed ? a.q.shape[0] : a.q.shape[1];
+        INVALID_DATA("bias", a.bias = aiter_tensor_2d(a.q.data, AITER_F32, rows, keys));
+        INVALID_DATA("bias", a.bias = aiter_tensor_3d(a.q.data, AITER_F32, 4, rows, keys));
     }
     if (paged) {
         INVALID_DATA("block_table", a.block_table = with_entry(a.block_table, 0, -1));
@@ -156,41 +162,43 @@ static void flash_int8(attn_form form, aiter_scale_kind kind)
  * last gap of the one before, and the log-sum-exps in the gaps. The same bits as in memory of their
  * own.
  */
-static void interleaved(void)
+static void interleaved(int D)
 {
-    enum { D = 8, HEAD = 2 * D - 1, TOKEN = 4 * HEAD, ROWS = 5 };
+    enum { ROWS = 5, HEADS = 4 };
+    const int head = 2 * D - 1, token = HEADS * head;
     attn_case c = base(FORM_DENSE);
     attn_problem p;
     attn_call call;
     aiter_flash_attn_fwd_args good, a;
-    float *both = (float *)calloc(2 * ROWS * TOKEN, sizeof *both);
+    float *both = (float *)calloc((size_t)(2 * ROWS * token + 1), sizeof *both);
     int b, i, h, d, same = 1;
     memset(&call, 0, sizeof call);
+    c.dq = D;
     problem_new(&p, &c);
     problem_store(&p, SLACK_NAN);
     good = a = problem_flash_args(&p, &call);
-    a.out = aiter_tensor_transpose(aiter_tensor_4d(both, AITER_F32, 2, ROWS, 4, D), 0, 0);
-    a.out.stride[0] = ROWS * TOKEN, a.out.stride[1] = TOKEN;
-    a.out.stride[2] = HEAD, a.out.stride[3] = 2;
-    a.lse = aiter_tensor_transpose(aiter_tensor_3d(both + 1, AITER_F32, 2, 4, ROWS), 0, 0);
-    a.lse.stride[0] = ROWS * TOKEN, a.lse.stride[1] = HEAD, a.lse.stride[2] = TOKEN;
+    a.out = aiter_tensor_transpose(aiter_tensor_4d(both, AITER_F32, 2, ROWS, HEADS, D), 0, 0);
+    a.out.stride[0] = ROWS * token, a.out.stride[1] = token;
+    a.out.stride[2] = head, a.out.stride[3] = 2;
+    a.lse = aiter_tensor_transpose(aiter_tensor_3d(both + 1, AITER_F32, 2, HEADS, ROWS), 0, 0);
+    a.lse.stride[0] = ROWS * token, a.lse.stride[1] = head, a.lse.stride[2] = token;
     CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "%s", aiter_last_error());
     CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "interleaved: %s", aiter_last_error());
     for (b = 0; b < 2; b++) {
         for (i = 0; i < ROWS; i++) {
-            for (h = 0; h < 4; h++) {
-                const float *row = both + b * ROWS * TOKEN + i * TOKEN + h * HEAD;
-                const float *own = (const float *)good.out.data + ((b * ROWS + i) * 4 + h) * D;
-                const float *lse = (const float *)good.lse.data + (b * 4 + h) * ROWS + i;
+            for (h = 0; h < HEADS; h++) {
+                const float *row = both + b * ROWS * token + i * token + h * head;
+                const float *own = (const float *)good.out.data + ((b * ROWS + i) * HEADS + h) * D;
+                const float *lse = (const float *)good.lse.data + (b * HEADS + h) * ROWS + i;
                 for (d = 0; d < D; d++) same &= memcmp(row + 2 * d, own + d, 4) == 0;
                 same &= memcmp(row + 1, lse, 4) == 0;
             }
         }
     }
     CHECK(same, "interleaved outputs have other bits");
-    a.out.stride[2] = HEAD - 1; /* a head begins on the last element of the one before */
+    a.out.stride[2] = head - 1; /* a head begins on the last element of the one before */
     CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_INVALID_ARGUMENT, "heads that share an element");
-    a.out.stride[2] = HEAD;
+    a.out.stride[2] = head;
     a.lse.data = both + 2; /* on a row */
     CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_INVALID_ARGUMENT, "lse on an element of out");
     free(both);
@@ -274,7 +282,7 @@ int main(void)
         flash_int8(FORM_MIXED, (aiter_scale_kind)kind);
     }
     sizes();
-    interleaved();
+    for (form = 2; form <= 10; form++) interleaved(form);
     sinks_without_window();
     return test_end();
 }
