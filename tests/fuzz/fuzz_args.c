@@ -543,8 +543,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_input in = {data, size, 0};
     fuzz_call c;
     size_t need = 0;
-    if (!ready) make_contexts();
-    ready = 1;
+    if (!ready) {
+        check_table();
+        make_contexts();
+        ready = 1;
+    }
     FUZZ_SHOW(arena.bytes, ARENA_BYTES);
     if (size > 0 && data[size - 1] == 0xAA) guard(&in);
     if (!make_good_call(&c, &in)) return 0;

@@ -252,4 +252,44 @@ static const fuzz_op fuzz_ops[] = {PLANNED(flash_attn_fwd, flash_dense),
 
 enum { FUZZ_OPS = (int)(sizeof fuzz_ops / sizeof fuzz_ops[0]), FUZZ_MOST_FIELDS = 32 };
 
+/* ---- no op and no field is forgotten ---- */
+
+#if defined(__has_include)
+#if __has_include("../op_list.h")
+#include "../op_list.h"
+
+static int table_has(const char *name, size_t offset)
+{
+    for (int i = 0; i < FUZZ_OPS; i++) {
+        const fuzz_op *op = &fuzz_ops[i];
+        if (strcmp(op->name + strlen("aiter_"), name) != 0) continue;
+        if (offset == op->workspace_at || offset == op->workspace_bytes_at || offset == op->plan_at)
+            return 1;
+        for (int f = 0; f < op->count; f++)
+            if (op->fields[f].offset == offset) return 1;
+    }
+    return 0;
+}
+
+#define KNOWN_VALUE(args, field, value) \
+    FUZZ_CHECK(table_has(op, offsetof(args, field)), "%s.%s is not in ops.h", op, #field);
+#define KNOWN_TENSOR(args, field, role, wrong, value) KNOWN_VALUE(args, field, value)
+#define KNOWN_OP(id, word, name, fields, workspace, plan, good) \
+    {                                                           \
+        const char *op = #name;                                 \
+        fields(KNOWN_TENSOR, KNOWN_VALUE, aiter_##name##_args)  \
+    }
+
+static void check_table(void)
+{
+    OP_LIST(KNOWN_OP)
+    (void)op_words;
+}
+#else
+static void check_table(void) {}
+#endif
+#else
+static void check_table(void) {}
+#endif
+
 #endif /* AITER_FUZZ_OPS_H */

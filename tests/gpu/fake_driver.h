@@ -47,7 +47,7 @@ typedef struct fake_module {
 static struct fake_state {
     /* the machine */
     const char *loaded, *installed; /* libraries, NULL: none */
-    const char *missing;            /* symbol that the library lacks */
+    const char *missing;            /* symbol that the library lacks, "": all */
     int devices;
     const char *arch;  /* HIP: gcnArchName */
     int major, minor;  /* of the attributes */
@@ -426,7 +426,7 @@ static int fake_symbol(void *library, const char *name, void *function)
     const int hip = fake.opened && strstr(fake.opened, "hip") != NULL;
     (void)library;
     memset(function, 0, sizeof(void *));
-    if (fake.missing && strcmp(fake.missing, name) == 0) return 0;
+    if (fake.missing && (fake.missing[0] == 0 || strcmp(fake.missing, name) == 0)) return 0;
     if (strcmp(name, "hipGetDevicePropertiesR0600") == 0 && fake.properties != 6) return 0;
     if (strcmp(name, "hipGetDeviceProperties") == 0 && fake.properties == 0) return 0;
 #define FAKE_GIVE(result, field, hip_name, cuda_name, parameters) \
