@@ -14,6 +14,7 @@ import concurrent.futures
 import hashlib
 import pathlib
 import random
+import resource
 import sys
 import time
 
@@ -177,9 +178,9 @@ class Session:
         self.each(lambda v: self.one(v, number[v.fault.name], programs, v.fault.tests), plain)
         self.each(self.one_built, [v for v in alive if v.fault.built])
         self.each(lambda v: self.one_kernel(v, programs), [v for v in alive if v.fault.is_kernel])
-        again = [v for v in plain if v.state in ("survived", "barely")]
+        again = [v for v in plain if v.state == "survived"]
         if again and self.options.all:
-            self.say(f"{len(again)} faults go through all programs")
+            self.say(f"{len(again)} survivors go through all programs")
             names = sorted((n for n in programs if n not in EMULATED),
                            key=lambda n: programs[n].seconds)
             self.each(lambda v: self.one(v, number[v.fault.name], programs, names), again)
@@ -203,9 +204,13 @@ def main():
         print("0 passed, 1 failed")
         return 1
     minutes = (time.monotonic() - session.start) / 60
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = (used.ru_utime + used.ru_stime) / 60
     print(report.summary(verdicts))
+    print(f"{minutes:.1f} minutes, {cpu:.1f} of processors")
     if options.results:
-        pathlib.Path(options.results).write_text(report.table(verdicts, len(faults), minutes))
+        text = report.table(verdicts, len(faults), minutes, cpu)
+        pathlib.Path(options.results).write_text(text)
     good = sum(v.state in ("killed", "crashed", "barely") for v in verdicts)
     bad = sum(v.state in ("survived", "not built") for v in verdicts)
     print(f"{good} passed, {bad} failed")

@@ -57,7 +57,7 @@ def processor():
         return platform.machine()
 
 
-def table(verdicts, listed, minutes):
+def table(verdicts, listed, minutes, cpu):
     """Markdown: the score, the counts of each area, every fault that was not killed by ten."""
     total = counts(verdicts)
     judged = len(verdicts) - total["equivalent"]
@@ -67,7 +67,7 @@ def table(verdicts, listed, minutes):
         "Written by `tools/mutate --all`; `tools/mutate/README.md` says how to read it.", "",
         f"* {datetime.date.today()}, commit {first_line(['git', 'rev-parse', '--short=12', 'HEAD'])}",
         f"* {processor()}, {os.cpu_count()} cores, {first_line(['gcc', '--version'])}",
-        f"* {minutes:.0f} minutes; {caught} of {judged} faults noticed, {total['killed']} of them "
+        f"* {minutes:.0f} minutes, {cpu:.0f} of processors; {caught} of {judged} faults noticed, {total['killed']} of them "
         f"by at least 10 checks; {total['equivalent']} change nothing; "
         f"{listed - len(verdicts)} of the list were left out", "",
         "| area | faults | 10 checks or more | fewer | crash | survived | equivalent |",
