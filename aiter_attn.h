@@ -919,6 +919,9 @@ AITER_CXX_WORKSPACE(aiter_decode_attention_gqa)
  */
 #if defined(AITER_ATTN_HIP) || defined(AITER_ATTN_CUDA)
 #define AITERI_GPU 1
+#if UINTPTR_MAX < UINT64_MAX
+#error "aiter_attn: AITER_ATTN_HIP and AITER_ATTN_CUDA need a 64-bit host; no driver has another"
+#endif
 #if defined(_WIN32)
 #include <windows.h>
 #else
@@ -1204,6 +1207,12 @@ static aiter_status aiteri_fail(aiter_context *ctx, aiter_status status, const c
         const aiter_status aiteri_try_status = (call);               \
         if (aiteri_try_status != AITER_OK) return aiteri_try_status; \
     } while (0)
+
+/* What a function of the engine takes for granted. Tests define it (tests/asserts.h); elsewhere it
+ * is nothing, and so it never stands for a check of what a caller gave. */
+#ifndef AITERI_ASSERT
+#define AITERI_ASSERT(condition) ((void)0)
+#endif
 
 /* a * b and a + b, saturating at SIZE_MAX, which no allocation can satisfy. */
 AITERI_FORCE_INLINE size_t aiteri_mul_size(size_t a, size_t b)
@@ -2079,6 +2088,7 @@ typedef struct aiteri_arena {
 
 static void *aiteri_carve(aiteri_arena *arena, size_t count, size_t size)
 {
+    AITERI_ASSERT((uintptr_t)arena->base % AITERI_LINE == 0 && arena->used % AITERI_LINE == 0);
     const size_t at = arena->used;
     const size_t bytes = aiteri_pad_size(aiteri_mul_size(count, size), AITERI_LINE);
     arena->used = aiteri_add_size(at, bytes);
@@ -2670,6 +2680,7 @@ static aiteri_key_range aiteri_key_range_make(int64_t lo, int64_t hi, int64_t si
         if (r.sink > 0) r.lo = 0;
         r.sink = 0;
     }
+    AITERI_ASSERT(0 <= r.sink && r.sink <= r.lo && r.lo <= r.hi);
     return r;
 }
 
@@ -2698,6 +2709,8 @@ static aiteri_key_range aiteri_visible_keys_of_span(const aiteri_problem *p, int
 {
     const aiteri_key_range a = aiteri_visible_keys(p, seqlen_q, seqlen_k, first);
     const aiteri_key_range b = aiteri_visible_keys(p, seqlen_q, seqlen_k, end - 1);
+    AITERI_ASSERT(0 <= first && first < end && end <= seqlen_q);
+    AITERI_ASSERT(a.hi <= b.hi && (a.lo <= b.lo || a.lo == a.hi || b.lo == 0));
     const int32_t sink = a.sink > b.sink ? a.sink : b.sink;
     return aiteri_key_range_make(a.lo, b.hi, sink);
 }
@@ -2732,12 +2745,15 @@ typedef struct aiteri_key_place {
 static aiteri_key_place aiteri_place_of_key(const aiteri_problem *p, const aiteri_sequence *s,
                                             int32_t j)
 {
+    AITERI_ASSERT(0 <= j && j < s->seqlen_k);
     aiteri_key_place at = {s->index, j, INT32_MAX};
     if (p->block_table) {
         const int32_t entry = j / p->page_size;
         at.outer = p->block_table[s->index * p->table_stride_batch + entry * p->table_stride_entry];
         at.token = j - entry * p->page_size;
         at.run = p->page_size - (int32_t)at.token;
+        AITERI_ASSERT(entry < p->table_entries);
+        AITERI_ASSERT(0 <= at.outer && at.outer < p->num_blocks);
     } else if (p->cu_seqlens_k) {
         at.outer = 0;
         at.token = s->k_start + j;
@@ -2909,6 +2925,8 @@ static aiteri_geometry aiteri_geometry_of(const aiteri_problem *p, const aiteri_
 /* Counts a work, and writes it once the arrays are there. Workers own stretches of equal cost. */
 static void aiteri_add_work(aiteri_schedule *s, const aiteri_work *w, int64_t cost)
 {
+    AITERI_ASSERT(w->q_start < w->q_end && w->kv_start <= w->kv_end);
+    AITERI_ASSERT(w->head_start < w->head_end && (w->partial_row < 0) == (w->reduce < 0));
     if (s->work_info) {
         while (s->worker < s->workers - 1 &&
                s->cost >= aiteri_ceil_div(s->total_cost * (s->worker + 1), s->workers))
@@ -3176,6 +3194,8 @@ static void aiteri_schedule_write(aiteri_schedule *s, const aiteri_problem *p,
     memcpy(buffer, &head, sizeof head);
     aiteri_schedule_place(s, buffer, g->workers);
     aiteri_schedule_all(s, p, g);
+    AITERI_ASSERT(s->works == head.works && s->reduces == head.reduces);
+    AITERI_ASSERT(s->partials == head.partials && s->partial_rows == head.partial_rows);
 }
 
 /* The caller's plan, if it was made for exactly this. */
@@ -3977,6 +3997,7 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
 static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
                                  int32_t dim, const float *qt)
 {
+    AITERI_ASSERT(0 <= n && n <= AITERI_TILE_KEYS && 0 < dim && dim <= k_stride);
     int32_t j = 0;
     for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
         AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
@@ -4133,6 +4154,7 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
 static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
                                  int32_t dim_v, const float *st)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_TILE_KEYS && 0 < dim_v && dim_v <= v_stride);
     int32_t d = 0;
     for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
@@ -4249,6 +4271,7 @@ static void AITERI_K(stream_softcap)(float *s, const aiteri_softcap *softcap)
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
 {
+    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
     for (int32_t d = 0; d < dim; d += AITERI_LANES)
         AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
 }
@@ -4349,6 +4372,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -4419,6 +4443,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -4495,6 +4520,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -4565,6 +4591,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -4641,6 +4668,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -4711,6 +4739,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -4787,6 +4816,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -4857,6 +4887,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -5592,6 +5623,7 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
 static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
                                  int32_t dim, const float *qt)
 {
+    AITERI_ASSERT(0 <= n && n <= AITERI_TILE_KEYS && 0 < dim && dim <= k_stride);
     int32_t j = 0;
     for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
         AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
@@ -5748,6 +5780,7 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
 static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
                                  int32_t dim_v, const float *st)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_TILE_KEYS && 0 < dim_v && dim_v <= v_stride);
     int32_t d = 0;
     for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
@@ -5864,6 +5897,7 @@ static void AITERI_K(stream_softcap)(float *s, const aiteri_softcap *softcap)
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
 {
+    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
     for (int32_t d = 0; d < dim; d += AITERI_LANES)
         AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
 }
@@ -5964,6 +5998,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -6034,6 +6069,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -6110,6 +6146,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -6180,6 +6217,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -6256,6 +6294,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -6326,6 +6365,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -6402,6 +6442,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -6472,6 +6513,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -7207,6 +7249,7 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
 static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
                                  int32_t dim, const float *qt)
 {
+    AITERI_ASSERT(0 <= n && n <= AITERI_TILE_KEYS && 0 < dim && dim <= k_stride);
     int32_t j = 0;
     for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
         AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
@@ -7363,6 +7406,7 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
 static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
                                  int32_t dim_v, const float *st)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_TILE_KEYS && 0 < dim_v && dim_v <= v_stride);
     int32_t d = 0;
     for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
@@ -7479,6 +7523,7 @@ static void AITERI_K(stream_softcap)(float *s, const aiteri_softcap *softcap)
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
 {
+    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
     for (int32_t d = 0; d < dim; d += AITERI_LANES)
         AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
 }
@@ -7579,6 +7624,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -7649,6 +7695,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -7725,6 +7772,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -7795,6 +7843,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -7871,6 +7920,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -7941,6 +7991,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -8017,6 +8068,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -8087,6 +8139,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -8811,6 +8864,7 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
 static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
                                  int32_t dim, const float *qt)
 {
+    AITERI_ASSERT(0 <= n && n <= AITERI_TILE_KEYS && 0 < dim && dim <= k_stride);
     int32_t j = 0;
     for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
         AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
@@ -8967,6 +9021,7 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
 static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
                                  int32_t dim_v, const float *st)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_TILE_KEYS && 0 < dim_v && dim_v <= v_stride);
     int32_t d = 0;
     for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
@@ -9083,6 +9138,7 @@ static void AITERI_K(stream_softcap)(float *s, const aiteri_softcap *softcap)
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
 {
+    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
     for (int32_t d = 0; d < dim; d += AITERI_LANES)
         AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
 }
@@ -9183,6 +9239,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -9253,6 +9310,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -9329,6 +9387,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -9399,6 +9458,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -9475,6 +9535,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -9545,6 +9606,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -9621,6 +9683,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -9691,6 +9754,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -11850,6 +11914,7 @@ AITERI_FORCE_INLINE float aiteri_minus_inf(void) { return aiteri_f32_of_bits(0xf
 static void aiteri_gather_row(const aiteri_kernels *kernels, float *dst, const char *src,
                               aiter_dtype dtype, int64_t stride, int32_t n)
 {
+    AITERI_ASSERT(n > 0 && stride >= 0 && kernels->widen[dtype]);
     if (stride == 1) {
         kernels->widen[dtype](dst, src, n);
         return;
@@ -11863,6 +11928,7 @@ static void aiteri_gather_row(const aiteri_kernels *kernels, float *dst, const c
 static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_dtype dtype,
                                int64_t stride, const float *src, int32_t n)
 {
+    AITERI_ASSERT(n > 0 && (stride > 0 || n == 1) && kernels->narrow[dtype]);
     if (stride == 1) {
         kernels->narrow[dtype](dst, src, n);
         return;
@@ -11909,6 +11975,7 @@ static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s
 {
     const int64_t stride = aiteri_block_stride(source->dim);
     float scale[AITERI_TILE_KEYS];
+    AITERI_ASSERT(first < end && end - first <= AITERI_TILE_KEYS && h < e->problem->heads_k);
     aiteri_source_rows(e->problem, s, source, h, first, end, rows);
     if (source->scales.data)
         aiteri_source_scales(e->problem, s, &source->scales, h, first, end, scale);
@@ -11953,7 +12020,7 @@ static float aiteri_finish_state(const aiteri_engine *e, int32_t head, aiteri_ro
     const aiteri_problem *p = e->problem;
     const double unit = state.unit, m = (double)state.m * (double)e->rule.softmax;
     const float l = state.l;
-    double top = m, sum = l / unit, factor = 1.0;
+    double top = m, sum = (double)l / unit, factor = 1.0;
     if (p->sinks) {
         const double sink = p->sinks[head * p->sinks_stride];
         if (l == 0.0f) {
@@ -12013,6 +12080,7 @@ static void aiteri_merge_pieces(const aiteri_engine *e, const int32_t *final_map
     const int32_t heads = (int32_t)((uint32_t)final_map[3] >> 16) - head_start;
     const int64_t rows = (int64_t)(final_map[2] - final_map[1]) * heads;
     const float unit = aiteri_takes_stream(p, s.seqlen_q) ? 1.0f : AITERI_TILE_UNIT;
+    AITERI_ASSERT(pieces > 1 && rows > 0 && final_map[2] <= s.seqlen_q);
     for (int64_t r = 0; r < rows; r++) {
         float m = aiteri_minus_inf(), l = 0.0f;
         for (int32_t i = 0; i < pieces; i++) {
@@ -12261,6 +12329,8 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
                   v_stride = aiteri_block_stride(p->v.dim);
     const aiteri_key_block own = aiteri_key_block_clip(tile->seen, b->first, b->end);
     if (own.first >= own.end) return;
+    AITERI_ASSERT(b->first <= own.first && own.end <= b->end);
+    AITERI_ASSERT(own.first <= own.gap && own.gap <= own.resume && own.resume <= own.end);
     const int32_t runs[2][2] = {{own.first, own.gap}, {own.resume, own.end}};
     for (int i = 0; i < 2; i++)
         kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes,
@@ -12314,6 +12384,8 @@ static void aiteri_run_tile_work(const aiteri_engine *e, const aiteri_work *w,
     const int32_t lanes = e->kernels->tile_lanes;
     const int32_t rows = (w->q_end - w->q_start) * (w->head_end - w->head_start);
     const int32_t tiles = (rows + lanes - 1) / lanes;
+    AITERI_ASSERT(0 < tiles && tiles <= aiteri_most_tiles(p, lanes));
+    AITERI_ASSERT(w->head_start / p->group == (w->head_end - 1) / p->group);
     for (int32_t i = 0; i < tiles; i++)
         aiteri_tile_begin(e, &s, w, i * lanes, (int32_t)aiteri_min(lanes, rows - i * lanes),
                           &t->tile[i], t->rows);
@@ -12420,6 +12492,7 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
 {
     const int32_t n = end - first;
     aiter_dtype type = source->dtype;
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
     aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows);
     if (source->stride_dim != 1 || !has_loop) {
         const int32_t stride = aiteri_padded(source->dim);
@@ -12443,6 +12516,7 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
     if (first >= end) return;
+    AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
     const aiter_dtype type = aiteri_stream_rows(x, &p->k, kernels->stream_dot[p->k.dtype] != NULL,
                                                 x->kv_start + h, first, end, t->k_rows, t->k);
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
@@ -12662,6 +12736,9 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
     x.kv_start = w->head_start / p->group;
     x.kv_heads = (w->head_end - w->head_start) / p->group;
     x.seen = aiteri_visible_keys_of_span(p, x.s.seqlen_q, x.s.seqlen_k, w->q_start, w->q_end);
+    AITERI_ASSERT(0 < x.rows && x.rows <= AITERI_STREAM_ROWS);
+    AITERI_ASSERT(0 < x.kv_heads && x.kv_heads <= aiteri_most_stream_heads(p));
+    AITERI_ASSERT(w->head_start % p->group == 0 && w->kv_start % AITERI_STREAM_KEYS == 0);
     aiteri_stream_begin(&x);
     for (int32_t at = w->kv_start; at < w->kv_end; at += AITERI_STREAM_KEYS) {
         const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_STREAM_KEYS, w->kv_end);
@@ -12743,6 +12820,9 @@ static void aiteri_run_work(aiteri_engine_run *run, int64_t index, int64_t end, 
     const aiteri_engine *e = &run->engine;
     const aiteri_work w = aiteri_work_at(run->schedule.work_info, index);
     const aiteri_sequence s = aiteri_sequence_of(e->problem, w.batch);
+    AITERI_ASSERT(0 <= index && index < end && end <= run->schedule.works);
+    AITERI_ASSERT(w.q_end <= s.seqlen_q && w.kv_end <= s.seqlen_k);
+    AITERI_ASSERT(w.head_end <= e->problem->heads_q && w.reduce < run->schedule.reduces);
     aiteri_arena arena = {slot, 0};
     if (aiteri_takes_stream(e->problem, s.seqlen_q)) {
         aiteri_stream_scratch scratch;
@@ -12809,6 +12889,12 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     AITERI_TRY(aiteri_scratch_take(op, ctx, workspace, workspace_bytes, bytes, &scratch));
     run.workspace = aiteri_workspace_of(p, lanes, workers, &scratch.arena);
     run.engine.partials = run.workspace.partials;
+    const aiteri_schedule_bounds *most = &run.workspace.bounds;
+    AITERI_ASSERT((size_t)run.schedule.reduces <= most->reduces);
+    AITERI_ASSERT((size_t)run.schedule.partial_rows <= most->partial_rows);
+    AITERI_ASSERT(plan || ((size_t)run.schedule.works <= most->works &&
+                           (size_t)run.schedule.partials <= most->partials));
+    (void)most;
     if (!plan) aiteri_schedule_write(&run.schedule, p, &run.engine.geometry, run.workspace.plan);
 
     for (int32_t i = 0; i < workers; i++) run.workspace.cursor[i * 8] = run.schedule.work_indptr[i];
