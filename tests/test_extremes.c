@@ -121,6 +121,8 @@ static void tables(void)
             extreme(&c, change_slopes, slopes[i], 1);
             c.no_lse = 1;
             extreme(&c, change_slopes, -slopes[i], 1);
+            c.mask = AITER_MASK_CAUSAL_TOP_LEFT; /* where Sk is larger, every key is far off */
+            extreme(&c, change_slopes, slopes[i], 1);
             c = shape_of(n, types[(n + i) % 3]);
             c.sinks = 1;
             extreme(&c, change_sinks, slopes[i], 0);
