@@ -26,8 +26,8 @@ enum {
 /* The weights of the tile family are exp(score - m) times the unit, so that none exceeds 1 while m
  * waits for the row's maximum to outgrow it; 2^LEAST times the unit is the smallest normal float.
  */
-#define AITERI_TILE_UNIT  0.00390625f
-#define AITERI_TILE_LEAST (-118.0f)
+#define AITERI_TILE_UNIT  0.125f
+#define AITERI_TILE_LEAST (-123.0f)
 
 /* n contiguous elements of a storage type to f32, and back with rounding to nearest even. */
 typedef void (*aiteri_widen_fn)(float *dst, const void *src, int64_t n);
