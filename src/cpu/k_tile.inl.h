@@ -145,9 +145,9 @@ AITERI_FORCE_INLINE AITERI_K(vf)
 }
 
 /* The accumulated output is rescaled only in lanes whose maximum grew by more than this (natural
- * units); elsewhere the factor is exactly 1. exp(2.07) < 8, so that weights in AITERI_TILE_UNIT stay
- * at 1 or below, and a sum of values below the sum of their magnitudes. 5.5 is no faster and takes
- * 5 more bits from subnormal values; ln 2 costs 16 % (AVX-512, Sq 2048, D 128). */
+ * units); elsewhere the factor is exactly 1. exp(2.07) < 8, so that weights in AITERI_TILE_UNIT
+ * stay at 1 or below, and a sum of values below the sum of their magnitudes. 5.5 is no faster and
+ * takes 5 more bits from subnormal values; ln 2 costs 16 % (AVX-512, Sq 2048, D 128). */
 #define AITERI_RESCALE_AT 2.07f
 
 /* Raises m where the block's maximum asks for it and rescales l and ot by the lane's own factor. */
