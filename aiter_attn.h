@@ -287,8 +287,10 @@ typedef enum aiter_log_level {
  *   CAUSAL_TOP_LEFT  j <= i
  *   WINDOW           i + delta - window_left <= j <= i + delta + window_right; -1 opens a side
  * DEFAULT is NONE in flash, grouped, multi and variable-length attention and CAUSAL in every op
- * that continues a cache. sink_tokens keeps keys [0, sink_tokens) visible left of a window; the
- * right edge still holds. A row with no visible key gives output 0 and LSE -infinity. */
+ * that continues a cache. window_left and window_right belong to WINDOW: with another mask they are
+ * 0 or -1, else the call is refused. sink_tokens keeps keys [0, sink_tokens) visible left of a
+ * window; the right edge still holds, and where no window hides keys it changes nothing. A row with
+ * no visible key gives output 0 and LSE -infinity. */
 typedef enum aiter_mask {
     AITER_MASK_DEFAULT = 0,
     AITER_MASK_NONE,
@@ -310,7 +312,8 @@ typedef enum aiter_scale_kind {
 
 /* A borrowed view of strided memory. Strides count elements, as in DLPack. ndim 0: the argument is
  * absent. Strides all 0: compact, row-major. Broadcast by extent 1, or by stride 0 where another
- * stride is not 0. data may be NULL when an extent is 0. No alignment beyond the element's own. */
+ * stride is not 0. The stride of an extent of 1 means nothing. data may be NULL when an extent is
+ * 0; else it is aligned to its elements (4 bytes for F32 and I32), and no further. */
 typedef struct aiter_tensor {
     void *data;
     aiter_dtype dtype;
@@ -348,7 +351,8 @@ AITER_API const char *aiter_dtype_name(aiter_dtype dtype);
 AITER_API const char *aiter_isa_name(aiter_isa isa);
 /* "ok", "invalid argument", ...; "unknown" out of range. */
 AITER_API const char *aiter_status_name(aiter_status status);
-/* The text of this thread's last failure, "" after none. Valid until this thread fails again. */
+/* The text of this thread's last failure, or unsafe verdict of aiter_padding_guard; "" after none.
+ * Valid until the next of either on this thread. */
 AITER_API const char *aiter_last_error(void);
 /* AITER_ATTN_VERSION of the implementation that is linked. */
 AITER_API int32_t aiter_version(void);
@@ -400,7 +404,9 @@ typedef struct aiter_context_desc {
 
 /* Threads, scratch memory and the choice of kernels. Used by one thread at a time; two contexts
  * share nothing. NULL in place of a context: the calling thread alone, scratch by malloc and freed
- * on return. With a context nothing is allocated after the first call of the largest size. */
+ * on return. With a context nothing is allocated after the first call of the largest size. After a
+ * fork the child may use and destroy its copy of a context: its calls run alone, with the same
+ * bits, as the threads stayed with the parent. A device's contexts stay with the parent, too. */
 typedef struct aiter_context aiter_context;
 
 /* What a context turned out to be. */
@@ -450,7 +456,9 @@ AITER_API aiter_status aiter_context_synchronize(aiter_context *ctx);
 
 /* A schedule made once and used by many calls: the caller owns the buffer. First call a _plan
  * function with data NULL: bytes is set to the size needed. Then with a buffer of at least that
- * size, aligned to 8: it is filled. The arrays (NULL before) point into the buffer and follow
+ * size, aligned to 8: it is filled. A call refuses a plan of other lengths, shapes, kernel set or
+ * threads, and a buffer that is cut or moved off its alignment; the arrays in it are trusted, as a
+ * pointer is, and must stay as _plan left them. They (NULL before) point into the buffer and follow
  * AITER's layout:
  *   work_indptr [num_workers + 1]: the works of worker w are [work_indptr[w], work_indptr[w+1])
  *   work_info [num_works][8]: batch; first partial row or -1; first and one past the last query
@@ -502,7 +510,8 @@ AITER_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *out);
  * `workspace` and `workspace_bytes` in the args are optional: NULL takes scratch from the context.
  * Common statuses: INVALID_ARGUMENT (a field's shape, dtype, value or overlap; the text names it),
  * UNSUPPORTED (a valid combination without a kernel), WORKSPACE_TOO_SMALL, OUT_OF_MEMORY. A call
- * that fails has written nothing. Outputs share no element with inputs or each other. */
+ * that fails has written nothing. Outputs share no element with inputs or each other; the whole
+ * workspace is an output, and so is the memory of a plan while it is made. */
 #ifndef AITER_ATTN_OPS
 #define AITER_ATTN_OPS
 
@@ -516,7 +525,13 @@ extern "C" {
  *     t     += bias(i,j) - alibi_slope * |i + delta - j|,   delta = Sk - Sq
  *     out_i  = sum_j softmax_j(t(i,j)) v_j         over the keys that the mask shows
  *     lse_i  = ln sum_j exp t(i,j)                 natural logarithm, f32
- * A learned sink adds exp(sink_h) to the denominator and to the sum in lse.
+ * A learned sink adds exp(sink_h) to the denominator and to the sum in lse. A score of -infinity,
+ * by the mask or a bias, hides its key wholly: NaN in that k or v reaches nothing. out never holds
+ * -0. Domain: the partial sums of q_i . k_j, the scores where a bias or ALiBi is added to them, and
+ * keys of a row * max |v| (int8: times their scales) are below 2^127; f16 is always inside. There
+ * every finite softmax_scale, softcap, slope and sink serves, and a row is what exact arithmetic
+ * gives, within the bounds of docs/guide.md. ALiBi: a slope beyond 1.7e38 / (Sq + Sk) counts as
+ * that. Values are not looked at: outside, a row may be NaN or infinite.
  * Follows FlashAttention-2 (Dao 2023) and the AITER flash_attn / mha_batch_prefill semantics. */
 typedef struct aiter_flash_attn_fwd_args {
     aiter_tensor q;   /* [B, Sq, Hq, Dq], or [total_q, Hq, Dq] with cu_seqlens_q; F32, F16, BF16 */
@@ -527,7 +542,7 @@ typedef struct aiter_flash_attn_fwd_args {
     aiter_tensor lse; /* optional F32 [B, Hq, Sq], or [Hq, total_q] with cu_seqlens_q */
 
     aiter_mask mask;                   /* DEFAULT: NONE */
-    int32_t window_left, window_right; /* read for AITER_MASK_WINDOW only; -1: open */
+    int32_t window_left, window_right; /* of AITER_MASK_WINDOW, -1: open; else 0 or -1 */
     int32_t sink_tokens;               /* keys [0, sink_tokens) stay visible left of a window */
 
     float softmax_scale; /* 0: 1 / sqrt(Dq) */
@@ -652,8 +667,10 @@ AITER_API aiter_status aiter_reshape_and_cache_workspace(const aiter_reshape_and
 /* Joins two attention results over disjoint keys:
  *     m = max(lse_a, lse_b), w_x = exp(lse_x - m)
  *     out = (w_a out_a + w_b out_b) / (w_a + w_b),  lse = m + ln(w_a + w_b)
- * A side whose lse is -infinity is not read, so its NaN stays out; both: 0 and -infinity. A learned
- * sink must have been given to one side only. out and lse may be exactly out_a and lse_a. */
+ * A side whose lse is infinite is empty (-infinity here, +infinity in flash-attention): it is not
+ * read, so its NaN stays out; both: 0 and -infinity. out is an attention's: it never holds -0. A
+ * learned sink must have been given to one side only. out and lse may be exactly out_a and lse_a.
+ */
 typedef struct aiter_merge_attn_states_args {
     aiter_tensor out_a, out_b; /* [tokens, H, D] or [B, S, H, D]; F32, F16, BF16 */
     aiter_tensor lse_a, lse_b; /* F32 [H, tokens], or [B, H, S] */
@@ -767,9 +784,10 @@ typedef struct aiter_padding_guard_args {
     double threshold; /* 0: 0.005, the padded share of the keys that is still allowed */
 } aiter_padding_guard_args;
 
-/* ratio: (padded - seqlen) / padded. safe: 1 or 0. Either may be NULL. INVALID_ARGUMENT: seqlen or
- * tile not positive, a padded length beyond 2^63, a threshold outside [0, 1), a mask other than
- * NONE and CAUSAL. */
+/* ratio: (padded - seqlen) / padded. safe: 1 or 0. Either may be NULL. An unsafe verdict is OK,
+ * too, and leaves words in aiter_last_error(): the limit and what to do instead. INVALID_ARGUMENT:
+ * seqlen or tile not positive, a padded length beyond 2^63, a threshold outside [0, 1), a mask
+ * other than NONE and CAUSAL. */
 AITER_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args, double *ratio,
                                            int32_t *safe);
 
@@ -868,6 +886,7 @@ AITER_CXX_WORKSPACE(aiter_decode_attention_gqa)
 #pragma float_control(pop)
 #endif
 
+#include <fenv.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -900,6 +919,9 @@ AITER_CXX_WORKSPACE(aiter_decode_attention_gqa)
  */
 #if defined(AITER_ATTN_HIP) || defined(AITER_ATTN_CUDA)
 #define AITERI_GPU 1
+#if UINTPTR_MAX < UINT64_MAX
+#error "aiter_attn: AITER_ATTN_HIP and AITER_ATTN_CUDA need a 64-bit host; no driver has another"
+#endif
 #if defined(_WIN32)
 #include <windows.h>
 #else
@@ -1040,10 +1062,35 @@ AITER_CXX_WORKSPACE(aiter_decode_attention_gqa)
 #define AITERI_IN_REGISTER(x) ((void)0)
 #endif
 
-/* A float's bits and back. */
+/* Whether a float expression may keep more than a float holds until it is stored: x87 (-m32,
+ * -mfpmath=387), s390x in strict C99. 16 and 32 concern types shorter than float alone. */
+#if defined(__FLT_EVAL_METHOD__)
+#define AITERI_EXCESS_PRECISION \
+    (__FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16 && __FLT_EVAL_METHOD__ != 32)
+#elif defined(_M_IX86_FP)
+#define AITERI_EXCESS_PRECISION (_M_IX86_FP < 2)
+#else
+#define AITERI_EXCESS_PRECISION 0
+#endif
+
+/* Through memory: the only way in which every compiler lets go of the excess. */
+#if !AITERI_EXCESS_PRECISION
+#define AITERI_ROUND(type, x) ((void)0)
+#elif AITERI_MSVC
+#define AITERI_ROUND(type, x)              \
+    do {                                   \
+        volatile type aiteri_stored = (x); \
+        (x) = aiteri_stored;               \
+    } while (0)
+#else
+#define AITERI_ROUND(type, x) __asm__("" : "+m"(x))
+#endif
+
+/* A float's bits, which rounds it, and back. */
 AITERI_FORCE_INLINE uint32_t aiteri_bits_of_f32(float x)
 {
     uint32_t u;
+    AITERI_ROUND(float, x);
     memcpy(&u, &x, sizeof u);
     return u;
 }
@@ -1058,6 +1105,20 @@ AITERI_FORCE_INLINE float aiteri_f32_of_bits(uint32_t u)
     return x;
 }
 
+/* x as a float and as a double: assignments and casts alone do not promise it. The wide types hold
+ * twice the digits of a float and more, so that rounding twice gives the bits of rounding once. */
+AITERI_FORCE_INLINE float aiteri_rounded(float x)
+{
+    AITERI_ROUND(float, x);
+    return x;
+}
+
+AITERI_FORCE_INLINE double aiteri_rounded_f64(double x)
+{
+    AITERI_ROUND(double, x);
+    return x;
+}
+
 /* c ? a : b. clang under -ffast-math takes it that neither a nor b of a float `?:` is NaN or
  * infinite, whatever the pragmas say; `if` statements are safe. */
 AITERI_FORCE_INLINE float aiteri_select_f32(int c, float a, float b)
@@ -1069,31 +1130,37 @@ AITERI_FORCE_INLINE float aiteri_select_f32(int c, float a, float b)
 #endif
 }
 
-/* Atomics on 64-bit counters: add returns the value before; load acquires, store releases, cas
- * stores `desired` and returns 1 if the value was `expected`. */
+/* Atomics on counters as wide as a pointer: wider ones need a library on some CPUs. add returns the
+ * value before; load acquires, store releases. */
+typedef intptr_t aiteri_counter;
 #if AITERI_MSVC
-AITERI_FORCE_INLINE int64_t aiteri_atomic_add_i64(volatile int64_t *p, int64_t v)
+#if defined(_WIN64)
+#define AITERI_INTERLOCKED(name, p, ...) name##64((volatile __int64 *)(p), __VA_ARGS__)
+#else
+#define AITERI_INTERLOCKED(name, p, ...) name((volatile long *)(p), __VA_ARGS__)
+#endif
+AITERI_FORCE_INLINE aiteri_counter aiteri_atomic_add(volatile aiteri_counter *p, aiteri_counter v)
 {
-    return _InterlockedExchangeAdd64((volatile __int64 *)p, v);
+    return AITERI_INTERLOCKED(_InterlockedExchangeAdd, p, v);
 }
-AITERI_FORCE_INLINE int64_t aiteri_atomic_load_i64(volatile int64_t *p)
+AITERI_FORCE_INLINE aiteri_counter aiteri_atomic_load(volatile aiteri_counter *p)
 {
-    return _InterlockedCompareExchange64((volatile __int64 *)p, 0, 0);
+    return AITERI_INTERLOCKED(_InterlockedCompareExchange, p, 0, 0);
 }
-AITERI_FORCE_INLINE void aiteri_atomic_store_i64(volatile int64_t *p, int64_t v)
+AITERI_FORCE_INLINE void aiteri_atomic_store(volatile aiteri_counter *p, aiteri_counter v)
 {
-    _InterlockedExchange64((volatile __int64 *)p, v);
+    AITERI_INTERLOCKED(_InterlockedExchange, p, v);
 }
 #else
-AITERI_FORCE_INLINE int64_t aiteri_atomic_add_i64(volatile int64_t *p, int64_t v)
+AITERI_FORCE_INLINE aiteri_counter aiteri_atomic_add(volatile aiteri_counter *p, aiteri_counter v)
 {
     return __atomic_fetch_add(p, v, __ATOMIC_ACQ_REL);
 }
-AITERI_FORCE_INLINE int64_t aiteri_atomic_load_i64(volatile int64_t *p)
+AITERI_FORCE_INLINE aiteri_counter aiteri_atomic_load(volatile aiteri_counter *p)
 {
     return __atomic_load_n(p, __ATOMIC_ACQUIRE);
 }
-AITERI_FORCE_INLINE void aiteri_atomic_store_i64(volatile int64_t *p, int64_t v)
+AITERI_FORCE_INLINE void aiteri_atomic_store(volatile aiteri_counter *p, aiteri_counter v)
 {
     __atomic_store_n(p, v, __ATOMIC_RELEASE);
 }
@@ -1141,6 +1208,12 @@ static aiter_status aiteri_fail(aiter_context *ctx, aiter_status status, const c
         if (aiteri_try_status != AITER_OK) return aiteri_try_status; \
     } while (0)
 
+/* What a function of the engine takes for granted. Tests define it (tests/asserts.h); elsewhere it
+ * is nothing, and so it never stands for a check of what a caller gave. */
+#ifndef AITERI_ASSERT
+#define AITERI_ASSERT(condition) ((void)0)
+#endif
+
 /* a * b and a + b, saturating at SIZE_MAX, which no allocation can satisfy. */
 AITERI_FORCE_INLINE size_t aiteri_mul_size(size_t a, size_t b)
 {
@@ -1171,6 +1244,12 @@ AITERI_FORCE_INLINE int64_t aiteri_round_up(int64_t a, int64_t b)
     return aiteri_ceil_div(a, b) * b;
 }
 
+/* The first of `count` things that part i of `parts` takes; part `parts` starts at the end. */
+AITERI_FORCE_INLINE int64_t aiteri_share_of(int64_t count, int64_t i, int64_t parts)
+{
+    return count / parts * i + count % parts * i / parts;
+}
+
 #endif /* AITERI_CHECK_H */
 
 // >>dtype    (src/base/dtype.c)
@@ -1186,6 +1265,14 @@ AITERI_FORCE_INLINE int64_t aiteri_round_up(int64_t a, int64_t b)
 #define AITERI_DTYPE_C
 
 
+/* whole / 2^shift to nearest even, for 0 < shift < 32. */
+AITERI_FORCE_INLINE uint32_t aiteri_shift_round(uint32_t whole, uint32_t shift)
+{
+    const uint32_t q = whole >> shift;
+    const uint32_t rest = whole & ((1u << shift) - 1), half = 1u << (shift - 1);
+    return q + (rest > half || (rest == half && (q & 1)));
+}
+
 /* |x| as a float with `mantissa` bits and exponent bias `bias`, unbounded above; a = finite bits of
  * |x|. The result counts in steps of the smallest subnormal or carries exponent and mantissa. */
 AITERI_FORCE_INLINE uint32_t aiteri_narrow_float(uint32_t a, uint32_t mantissa, uint32_t bias)
@@ -1197,10 +1284,7 @@ AITERI_FORCE_INLINE uint32_t aiteri_narrow_float(uint32_t a, uint32_t mantissa, 
     }
     const uint32_t shift = drop + rebias + 1 - exponent;
     if (shift > 24) return 0;
-    const uint32_t whole = (a & 0x7fffff) | 0x800000;
-    const uint32_t q = whole >> shift;
-    const uint32_t rest = whole & ((1u << shift) - 1), half = 1u << (shift - 1);
-    return q + (rest > half || (rest == half && (q & 1)));
+    return aiteri_shift_round((a & 0x7fffff) | 0x800000, shift);
 }
 
 /* The bits of the non-negative value of such a code; there is no infinity or NaN in sight. */
@@ -1212,59 +1296,57 @@ AITERI_FORCE_INLINE uint32_t aiteri_widen_float(uint32_t code, uint32_t mantissa
     return aiteri_bits_of_f32((float)code * step);
 }
 
-AITERI_UNUSED static float aiteri_f32_from_f16(uint16_t h)
+/* The f32 bits of one element, and back. Floats would do as well, but for targets that return them
+ * in x87 registers, where a signalling NaN turns quiet on the way. */
+AITERI_UNUSED static uint32_t aiteri_bits_from_f16(uint16_t h)
 {
     const uint32_t sign = (uint32_t)(h & 0x8000) << 16, code = h & 0x7fff;
-    if (code < 0x7c00) return aiteri_f32_of_bits(sign | aiteri_widen_float(code, 10, 15));
+    if (code < 0x7c00) return sign | aiteri_widen_float(code, 10, 15);
     const uint32_t quiet = code > 0x7c00 ? 0x400000 : 0;
-    return aiteri_f32_of_bits(sign | 0x7f800000 | quiet | (code & 0x3ff) << 13);
+    return sign | 0x7f800000 | quiet | (code & 0x3ff) << 13;
 }
 
-AITERI_UNUSED static uint16_t aiteri_f16_from_f32(float x)
+AITERI_UNUSED static uint16_t aiteri_f16_from_bits(uint32_t u)
 {
-    const uint32_t u = aiteri_bits_of_f32(x), a = u & 0x7fffffff, sign = (u >> 16) & 0x8000;
+    const uint32_t a = u & 0x7fffffff, sign = (u >> 16) & 0x8000;
     if (a > 0x7f800000) return (uint16_t)(sign | 0x7e00 | ((a >> 13) & 0x3ff));
     const uint32_t code = aiteri_narrow_float(a, 10, 15);
     return (uint16_t)(sign | (code > 0x7c00 ? 0x7c00 : code));
 }
 
-AITERI_UNUSED static float aiteri_f32_from_bf16(uint16_t h)
-{
-    return aiteri_f32_of_bits((uint32_t)h << 16);
-}
+AITERI_UNUSED static uint32_t aiteri_bits_from_bf16(uint16_t h) { return (uint32_t)h << 16; }
 
-AITERI_UNUSED static uint16_t aiteri_bf16_from_f32(float x)
+AITERI_UNUSED static uint16_t aiteri_bf16_from_bits(uint32_t u)
 {
-    const uint32_t u = aiteri_bits_of_f32(x);
     if ((u & 0x7fffffff) > 0x7f800000) return (uint16_t)(u >> 16 | 0x40);
     return (uint16_t)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
 }
 
-AITERI_UNUSED static float aiteri_f32_from_e4m3fn(uint8_t h)
+AITERI_UNUSED static uint32_t aiteri_bits_from_e4m3fn(uint8_t h)
 {
     const uint32_t sign = (uint32_t)(h & 0x80) << 24, code = h & 0x7f;
-    if (code == 0x7f) return aiteri_f32_of_bits(sign | 0x7ff00000);
-    return aiteri_f32_of_bits(sign | aiteri_widen_float(code, 3, 7));
+    if (code == 0x7f) return sign | 0x7ff00000;
+    return sign | aiteri_widen_float(code, 3, 7);
 }
 
-AITERI_UNUSED static uint8_t aiteri_e4m3fn_from_f32(float x)
+AITERI_UNUSED static uint8_t aiteri_e4m3fn_from_bits(uint32_t u)
 {
-    const uint32_t u = aiteri_bits_of_f32(x), a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
+    const uint32_t a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
     if (a > 0x7f800000) return (uint8_t)(sign | 0x7f);
     const uint32_t code = aiteri_narrow_float(a, 3, 7);
     return (uint8_t)(sign | (code > 0x7e ? 0x7e : code));
 }
 
-AITERI_UNUSED static float aiteri_f32_from_e4m3fnuz(uint8_t h)
+AITERI_UNUSED static uint32_t aiteri_bits_from_e4m3fnuz(uint8_t h)
 {
     const uint32_t sign = (uint32_t)(h & 0x80) << 24, code = h & 0x7f;
-    if (h == 0x80) return aiteri_f32_of_bits(0xffc00000);
-    return aiteri_f32_of_bits(sign | aiteri_widen_float(code, 3, 8));
+    if (h == 0x80) return 0xffc00000;
+    return sign | aiteri_widen_float(code, 3, 8);
 }
 
-AITERI_UNUSED static uint8_t aiteri_e4m3fnuz_from_f32(float x)
+AITERI_UNUSED static uint8_t aiteri_e4m3fnuz_from_bits(uint32_t u)
 {
-    const uint32_t u = aiteri_bits_of_f32(x), a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
+    const uint32_t a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
     if (a > 0x7f800000) return 0x80;
     const uint32_t code = aiteri_narrow_float(a, 3, 8);
     if (code == 0) return 0; /* there is no negative zero */
@@ -1272,31 +1354,32 @@ AITERI_UNUSED static uint8_t aiteri_e4m3fnuz_from_f32(float x)
 }
 
 /* e5m2 is the upper half of f16. */
-AITERI_UNUSED static float aiteri_f32_from_e5m2(uint8_t h)
+AITERI_UNUSED static uint32_t aiteri_bits_from_e5m2(uint8_t h)
 {
-    return aiteri_f32_from_f16((uint16_t)(h << 8));
+    return aiteri_bits_from_f16((uint16_t)(h << 8));
 }
 
-AITERI_UNUSED static uint8_t aiteri_e5m2_from_f32(float x)
+AITERI_UNUSED static uint8_t aiteri_e5m2_from_bits(uint32_t u)
 {
-    const uint32_t u = aiteri_bits_of_f32(x), a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
+    const uint32_t a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
     if (a > 0x7f800000) return (uint8_t)(sign | 0x7f);
     if (a == 0x7f800000) return (uint8_t)(sign | 0x7c);
     const uint32_t code = aiteri_narrow_float(a, 2, 15);
     return (uint8_t)(sign | (code > 0x7b ? 0x7b : code));
 }
 
-/* To nearest even within [low, high], both exact in f32 or beyond it; NaN gives 0. Below 2^23 the
- * fraction falls off the end of the sum. */
-AITERI_UNUSED static int64_t aiteri_i64_from_f32(float x, int64_t low, int64_t high)
+/* To nearest even within [low, high]; NaN gives 0. */
+AITERI_UNUSED static int64_t aiteri_i64_from_bits(uint32_t u, int64_t low, int64_t high)
 {
-    const uint32_t a = aiteri_bits_of_f32(x) & 0x7fffffff;
-    if (a > 0x7f800000) return 0;
-    if (x >= (float)high) return high;
-    if (x <= (float)low) return low;
-    if (a >= 0x4b000000) return (int64_t)x;
-    const int64_t whole = aiteri_bits_of_f32(aiteri_f32_of_bits(a) + 8388608.0f) & 0x7fffff;
-    return x < 0.0f ? -whole : whole;
+    const uint32_t a = u & 0x7fffffff, exponent = a >> 23;
+    const uint64_t whole = (a & 0x7fffff) | 0x800000;
+    if (a > 0x7f800000 || exponent < 126) return 0; /* NaN, and all below 1/2 */
+    if (exponent >= 127 + 63) return u >> 31 ? low : high;
+    const int64_t size = exponent >= 150
+                             ? (int64_t)(whole << (exponent - 150))
+                             : (int64_t)aiteri_shift_round((uint32_t)whole, 150 - exponent);
+    const int64_t value = u >> 31 ? -size : size;
+    return value < low ? low : value > high ? high : value;
 }
 
 AITERI_UNUSED static int32_t aiteri_i4_of_byte(uint32_t byte, int64_t index)
@@ -1305,49 +1388,62 @@ AITERI_UNUSED static int32_t aiteri_i4_of_byte(uint32_t byte, int64_t index)
     return nibble >= 8 ? nibble - 16 : nibble;
 }
 
-AITERI_UNUSED static float aiteri_load_f32(aiter_dtype dtype, const void *ptr, int64_t index)
+AITERI_UNUSED static uint32_t aiteri_load_bits(aiter_dtype dtype, const void *ptr, int64_t index)
 {
+    uint32_t u;
     switch (dtype) {
-    case AITER_F32: return ((const float *)ptr)[index];
-    case AITER_F16: return aiteri_f32_from_f16(((const uint16_t *)ptr)[index]);
-    case AITER_BF16: return aiteri_f32_from_bf16(((const uint16_t *)ptr)[index]);
-    case AITER_F8_E4M3FN: return aiteri_f32_from_e4m3fn(((const uint8_t *)ptr)[index]);
-    case AITER_F8_E4M3FNUZ: return aiteri_f32_from_e4m3fnuz(((const uint8_t *)ptr)[index]);
-    case AITER_F8_E5M2: return aiteri_f32_from_e5m2(((const uint8_t *)ptr)[index]);
-    case AITER_I8: return (float)((const int8_t *)ptr)[index];
-    case AITER_I4: return (float)aiteri_i4_of_byte(((const uint8_t *)ptr)[index >> 1], index);
-    case AITER_I32: return (float)((const int32_t *)ptr)[index];
-    case AITER_I64: return (float)((const int64_t *)ptr)[index];
-    case AITER_U8: return (float)((const uint8_t *)ptr)[index];
-    default: return 0.0f;
+    case AITER_F32: memcpy(&u, (const float *)ptr + index, sizeof u); return u;
+    case AITER_F16: return aiteri_bits_from_f16(((const uint16_t *)ptr)[index]);
+    case AITER_BF16: return aiteri_bits_from_bf16(((const uint16_t *)ptr)[index]);
+    case AITER_F8_E4M3FN: return aiteri_bits_from_e4m3fn(((const uint8_t *)ptr)[index]);
+    case AITER_F8_E4M3FNUZ: return aiteri_bits_from_e4m3fnuz(((const uint8_t *)ptr)[index]);
+    case AITER_F8_E5M2: return aiteri_bits_from_e5m2(((const uint8_t *)ptr)[index]);
+    case AITER_I8: return aiteri_bits_of_f32((float)((const int8_t *)ptr)[index]);
+    case AITER_I4:
+        return aiteri_bits_of_f32(
+            (float)aiteri_i4_of_byte(((const uint8_t *)ptr)[index >> 1], index));
+    case AITER_I32: return aiteri_bits_of_f32((float)((const int32_t *)ptr)[index]);
+    case AITER_I64: return aiteri_bits_of_f32((float)((const int64_t *)ptr)[index]);
+    case AITER_U8: return aiteri_bits_of_f32((float)((const uint8_t *)ptr)[index]);
+    default: return 0;
     }
 }
 
 /* An I4 element leaves the other half of its byte as it was. */
-AITERI_UNUSED static void aiteri_store_f32(aiter_dtype dtype, void *ptr, int64_t index, float x)
+AITERI_UNUSED static void aiteri_store_bits(aiter_dtype dtype, void *ptr, int64_t index, uint32_t u)
 {
     switch (dtype) {
-    case AITER_F32: ((float *)ptr)[index] = x; break;
-    case AITER_F16: ((uint16_t *)ptr)[index] = aiteri_f16_from_f32(x); break;
-    case AITER_BF16: ((uint16_t *)ptr)[index] = aiteri_bf16_from_f32(x); break;
-    case AITER_F8_E4M3FN: ((uint8_t *)ptr)[index] = aiteri_e4m3fn_from_f32(x); break;
-    case AITER_F8_E4M3FNUZ: ((uint8_t *)ptr)[index] = aiteri_e4m3fnuz_from_f32(x); break;
-    case AITER_F8_E5M2: ((uint8_t *)ptr)[index] = aiteri_e5m2_from_f32(x); break;
-    case AITER_I8: ((int8_t *)ptr)[index] = (int8_t)aiteri_i64_from_f32(x, -127, 127); break;
+    case AITER_F32: memcpy((float *)ptr + index, &u, sizeof u); break;
+    case AITER_F16: ((uint16_t *)ptr)[index] = aiteri_f16_from_bits(u); break;
+    case AITER_BF16: ((uint16_t *)ptr)[index] = aiteri_bf16_from_bits(u); break;
+    case AITER_F8_E4M3FN: ((uint8_t *)ptr)[index] = aiteri_e4m3fn_from_bits(u); break;
+    case AITER_F8_E4M3FNUZ: ((uint8_t *)ptr)[index] = aiteri_e4m3fnuz_from_bits(u); break;
+    case AITER_F8_E5M2: ((uint8_t *)ptr)[index] = aiteri_e5m2_from_bits(u); break;
+    case AITER_I8: ((int8_t *)ptr)[index] = (int8_t)aiteri_i64_from_bits(u, -127, 127); break;
     case AITER_I4: {
         uint8_t *byte = (uint8_t *)ptr + (index >> 1);
         const int shift = index & 1 ? 4 : 0;
-        const uint32_t nibble = (uint32_t)aiteri_i64_from_f32(x, -7, 7) & 15;
+        const uint32_t nibble = (uint32_t)aiteri_i64_from_bits(u, -7, 7) & 15;
         *byte = (uint8_t)((*byte & ~(15u << shift)) | nibble << shift);
         break;
     }
     case AITER_I32:
-        ((int32_t *)ptr)[index] = (int32_t)aiteri_i64_from_f32(x, INT32_MIN, INT32_MAX);
+        ((int32_t *)ptr)[index] = (int32_t)aiteri_i64_from_bits(u, INT32_MIN, INT32_MAX);
         break;
-    case AITER_I64: ((int64_t *)ptr)[index] = aiteri_i64_from_f32(x, INT64_MIN, INT64_MAX); break;
-    case AITER_U8: ((uint8_t *)ptr)[index] = (uint8_t)aiteri_i64_from_f32(x, 0, 255); break;
+    case AITER_I64: ((int64_t *)ptr)[index] = aiteri_i64_from_bits(u, INT64_MIN, INT64_MAX); break;
+    case AITER_U8: ((uint8_t *)ptr)[index] = (uint8_t)aiteri_i64_from_bits(u, 0, 255); break;
     default: break;
     }
+}
+
+AITERI_UNUSED static float aiteri_load_f32(aiter_dtype dtype, const void *ptr, int64_t index)
+{
+    return aiteri_f32_of_bits(aiteri_load_bits(dtype, ptr, index));
+}
+
+AITERI_UNUSED static void aiteri_store_f32(aiter_dtype dtype, void *ptr, int64_t index, float x)
+{
+    aiteri_store_bits(dtype, ptr, index, aiteri_bits_of_f32(x));
 }
 
 typedef struct aiteri_dtype_row {
@@ -1465,6 +1561,9 @@ AITER_API aiter_tensor aiter_tensor_5d(const void *data, aiter_dtype dtype, int6
     return aiteri_tensor_make(data, dtype, 5, n0, n1, n2, n3, n4);
 }
 
+/* The most elements that a span may have: its bytes, and sums of a few offsets, stay below 2^63. */
+#define AITERI_MOST_ELEMENTS (INT64_MAX / 64)
+
 /* Are the strides left to us? */
 static int aiteri_tensor_is_compact(const aiter_tensor *t)
 {
@@ -1505,16 +1604,20 @@ AITER_API aiter_tensor aiter_tensor_slice(aiter_tensor t, int32_t dim, int64_t s
                    count >= 0 && start <= t.shape[dim] && count <= t.shape[dim] - start;
     const int32_t bits = aiter_dtype_bits(t.dtype);
     if (ok) aiteri_tensor_fill_strides(&t);
-    if (!ok || bits == 0 || (bits == 4 && start * t.stride[dim] % 2 != 0)) {
+    const int64_t by = ok ? t.stride[dim] : 0; /* whose product with start must not wrap */
+    if (!ok || bits == 0 ||
+        (start > 0 &&
+         (by > AITERI_MOST_ELEMENTS / start || by < -(AITERI_MOST_ELEMENTS / start))) ||
+        (bits == 4 && start * by % 2 != 0)) {
         t.ndim = 0;
         return t;
     }
-    if (t.data) t.data = (char *)t.data + start * t.stride[dim] * bits / 8;
+    if (t.data) t.data = (char *)t.data + start * by * bits / 8;
     t.shape[dim] = count;
     return t;
 }
 
-/* Elements, and the span of elements from the first to one past the last. 0: empty; -1: too large,
+/* Elements from the first to one past the last, for extents of 0 or more. 0: empty; -1: too large,
  * or a stride that is negative. */
 static int64_t aiteri_tensor_span(const aiter_tensor *t)
 {
@@ -1524,7 +1627,7 @@ static int64_t aiteri_tensor_span(const aiter_tensor *t)
     for (int32_t i = 0; i < t->ndim; i++) {
         const int64_t steps = t->shape[i] - 1, stride = t->stride[i];
         if (stride < 0) return -1;
-        if (stride != 0 && steps > (INT64_MAX / 64 - last) / stride) return -1;
+        if (stride != 0 && steps > (AITERI_MOST_ELEMENTS - last) / stride) return -1;
         last += steps * stride;
     }
     return last + 1;
@@ -1652,12 +1755,35 @@ static void aiteri_check_true(aiteri_check *c, int ok, const char *field, const 
     if (!ok) AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: expected %s", c->op, field, expected);
 }
 
+/* "3 to 8", or "3 or more" of a value below a bound that nobody meets. */
+typedef struct aiteri_range_text {
+    char text[48];
+} aiteri_range_text;
+
+static aiteri_range_text aiteri_range_of(int64_t got, int64_t low, int64_t high)
+{
+    aiteri_range_text r;
+    if (got < low && high >= INT32_MAX - 1)
+        snprintf(r.text, sizeof r.text, "%lld or more", (long long)low);
+    else
+        snprintf(r.text, sizeof r.text, "%lld to %lld", (long long)low, (long long)high);
+    return r;
+}
+
 static void aiteri_check_range(aiteri_check *c, const char *field, int64_t got, int64_t low,
                                int64_t high)
 {
     if (got < low || got > high)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is %lld, expected %lld to %lld", c->op,
-                      field, (long long)got, (long long)low, (long long)high);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is %lld, expected %s", c->op, field,
+                      (long long)got, aiteri_range_of(got, low, high).text);
+}
+
+/* A value of an enum that counts from 0; `type` names it. */
+static void aiteri_check_enum(aiteri_check *c, const char *field, int got, int count,
+                              const char *type)
+{
+    if (got < 0 || got >= count)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: %d is no %s", c->op, field, got, type);
 }
 
 /* x >= 0 and finite; x is looked at by its bits, so that no compiler flag can wave NaN through. */
@@ -1669,60 +1795,159 @@ static void aiteri_check_scale(aiteri_check *c, const char *field, float x)
                       (double)x);
 }
 
-/* Fills the strides of an argument and checks everything that it alone can tell. Returns whether it
- * is present; an absent one fails when `required`. */
-static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor *t,
-                               int32_t ndim_low, int32_t ndim_high, unsigned dtypes, int required)
+/* "f32, f16": the types of a set. */
+static void aiteri_name_types(unsigned dtypes, char *names, size_t bytes)
 {
-    if (t->ndim == 0) {
-        if (required)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                          "%s.%s: is absent (ndim 0), expected %d to %d dimensions", c->op, field,
-                          (int)ndim_low, (int)ndim_high);
-        return 0;
+    names[0] = 0;
+    for (int i = 1; i < AITER_DTYPE_COUNT; i++) {
+        const size_t at = strlen(names);
+        if (dtypes >> i & 1)
+            snprintf(names + at, bytes - at, "%s%s", at ? ", " : "",
+                     aiter_dtype_name((aiter_dtype)i));
     }
+}
+
+/* What to do about a type that people bring from elsewhere. */
+static const char *aiteri_type_advice(aiter_dtype got, unsigned dtypes)
+{
+    if (dtypes == AITERI_ONLY_I32 && got == AITER_I64)
+        return "; lengths, offsets and tables are 32-bit: pass a converted copy";
+    if (got == AITER_F8_E4M3FN || got == AITER_F8_E4M3FNUZ || got == AITER_F8_E5M2)
+        return "; fp8 is not computed with: convert it (aiter_load_element reads it)";
+    if (got == AITER_I8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
+        return "; int8 serves as keys and values of flash_attn_fwd and paged_attn_decode";
+    return "";
+}
+
+/* Bytes that an element's address must be a multiple of. */
+typedef struct aiteri_align_64 {
+    char before;
+    int64_t at;
+} aiteri_align_64;
+
+static size_t aiteri_dtype_align(aiter_dtype dtype)
+{
+    const int32_t bits = aiter_dtype_bits(dtype);
+    return bits == 64 ? offsetof(aiteri_align_64, at) : bits < 8 ? 1 : (size_t)bits / 8;
+}
+
+/* The rank and type of an argument that is there. `layout` says what is expected: "[B, Sq, Hq, D]".
+ */
+static int aiteri_check_kind(aiteri_check *c, const char *field, const aiter_tensor *t,
+                             int32_t ndim_low, int32_t ndim_high, unsigned dtypes,
+                             const char *layout)
+{
     if (t->ndim < ndim_low || t->ndim > ndim_high) {
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d to %d", c->op,
-                      field, (int)t->ndim, (int)ndim_low, (int)ndim_high);
+        char range[32];
+        snprintf(range, sizeof range, ndim_low == ndim_high ? "%d" : "%d to %d", (int)ndim_low,
+                 (int)ndim_high);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %s: %s", c->op, field,
+                      (int)t->ndim, range, layout);
         return 0;
     }
     if ((int)t->dtype <= 0 || t->dtype >= AITER_DTYPE_COUNT || !(dtypes >> t->dtype & 1)) {
-        char names[96] = "";
-        for (int i = 1; i < AITER_DTYPE_COUNT; i++)
-            if (dtypes >> i & 1) {
-                const size_t at = strlen(names);
-                snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "",
-                         aiter_dtype_name((aiter_dtype)i));
-            }
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s", c->op, field,
-                      aiter_dtype_name(t->dtype), names);
+        char names[96];
+        aiteri_name_types(dtypes, names, sizeof names);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s%s", c->op, field,
+                      aiter_dtype_name(t->dtype), names, aiteri_type_advice(t->dtype, dtypes));
         return 0;
     }
+    return 1;
+}
+
+/* Does a view of so many elements run over the end of the addresses? */
+static int aiteri_tensor_wraps(const aiter_tensor *t, int64_t span)
+{
+    const uint64_t bytes = (uint64_t)span * (uint64_t)((aiter_dtype_bits(t->dtype) + 7) / 8);
+    return bytes > UINTPTR_MAX - (uintptr_t)t->data;
+}
+
+/* Extents, strides and data of an argument of a known rank and type; fills the strides. */
+static void aiteri_check_view(aiteri_check *c, const char *field, aiter_tensor *t)
+{
     for (int32_t i = 0; i < t->ndim; i++)
-        if (t->shape[i] < 0)
+        if (t->shape[i] < 0) {
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected 0 or more",
                           c->op, field, (int)i, (long long)t->shape[i]);
+            return;
+        }
     aiter_tensor compact = *t;
     aiteri_tensor_fill_strides(t);
     const int64_t span = aiteri_tensor_span(t);
-    if (span < 0 || (aiteri_tensor_is_compact(&compact) && span > 0 && t->stride[0] < 0))
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: a stride is negative, or the extents exceed the address space", c->op,
-                      field);
-    if (t->data == NULL && span != 0)
+    for (int32_t i = 0; i < t->ndim && !aiteri_tensor_is_compact(&compact); i++)
+        if (t->stride[i] < 0 && span != 0)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: stride[%d] is %lld, expected 0 or more", c->op, field, (int)i,
+                          (long long)t->stride[i]);
+    const size_t align = aiteri_dtype_align(t->dtype);
+    if (span < 0 || aiteri_tensor_wraps(t, span))
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: its extents exceed the address space",
+                      c->op, field);
+    else if (t->data == NULL && span != 0)
         AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: data is NULL, expected %lld elements or more", c->op, field,
                       (long long)span);
+    else if (span != 0 && (uintptr_t)t->data % align != 0)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: data is not aligned to %d bytes, as its elements (%s) are", c->op,
+                      field, (int)align, aiter_dtype_name(t->dtype));
+    for (int32_t i = 0; i < t->ndim; i++) /* strides that are never taken may be anything */
+        if ((span == 0 || t->shape[i] == 1) &&
+            (t->stride[i] < 0 || t->stride[i] > AITERI_MOST_ELEMENTS))
+            t->stride[i] = 0;
+}
+
+/* Fills the strides of an argument and checks everything that it alone can tell. Returns whether it
+ * is present; an absent one fails when `required`. */
+static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor *t,
+                               int32_t ndim_low, int32_t ndim_high, unsigned dtypes, int required,
+                               const char *layout)
+{
+    if (t->ndim == 0) {
+        if (required)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is absent (ndim 0), expected %s",
+                          c->op, field, layout);
+        return 0;
+    }
+    if (aiteri_check_kind(c, field, t, ndim_low, ndim_high, dtypes, layout))
+        aiteri_check_view(c, field, t);
     return c->status == AITER_OK;
+}
+
+/* One extent of a tensor, and what it counts. */
+static void aiteri_check_axis(aiteri_check *c, const char *field, const aiter_tensor *t,
+                              int32_t dim, const char *what, int64_t low, int64_t high)
+{
+    const int64_t got = t->shape[dim];
+    if (got < low || got > high)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d], the %s, is %lld, expected %s",
+                      c->op, field, (int)dim, what, (long long)got,
+                      aiteri_range_of(got, low, high).text);
+}
+
+/* The axis that t.shape[dim] looks exchanged with, since `expected` stands there; -1: none. Of four
+ * axes only the two inner ones before the last are meant. */
+static int32_t aiteri_looks_exchanged(const aiter_tensor *t, int32_t dim, int64_t expected)
+{
+    const int32_t other = t->ndim == 4 ? 3 - dim : dim + 1;
+    if (t->ndim == 4 ? dim != 1 && dim != 2 : other >= t->ndim) return -1;
+    return t->shape[other] == expected ? other : -1;
 }
 
 /* t.shape[dim] == expected, the extent of `other`. */
 static void aiteri_check_extent(aiteri_check *c, const char *field, const aiter_tensor *t,
                                 int32_t dim, int64_t expected, const char *other)
 {
-    if (t->shape[dim] != expected)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected %lld (= %s)",
-                      c->op, field, (int)dim, (long long)t->shape[dim], (long long)expected, other);
+    if (t->shape[dim] == expected) return;
+    char advice[96] = "";
+    const int32_t with = aiteri_looks_exchanged(t, dim, expected);
+    if (with >= 0)
+        snprintf(advice, sizeof advice,
+                 "; are two axes exchanged? aiter_tensor_transpose(%s, %d, %d)", field,
+                 (int)aiteri_min(dim, with), (int)aiteri_max(dim, with));
+    AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected %lld (= %s)%s",
+                  c->op, field, (int)dim, (long long)t->shape[dim], (long long)expected, other,
+                  advice);
 }
 
 /* Dimensions by falling stride, extents of 1 dropped. */
@@ -1795,26 +2020,53 @@ typedef struct aiteri_operand {
     const aiter_tensor *tensor;
 } aiteri_operand;
 
-/* No output shares an element with itself, another output or an input. Outputs come first. */
+/* Memory that a call may write or read besides its tensors, as one of them. NULL: absent. */
+static aiter_tensor aiteri_memory_operand(const void *data, size_t bytes)
+{
+    const uintptr_t most = UINTPTR_MAX - (uintptr_t)data;
+    const uint64_t known = bytes < most ? bytes : most;
+    aiter_tensor t = aiteri_tensor_make(
+        data, AITER_U8, data && known ? 1 : 0,
+        known < (uint64_t)AITERI_MOST_ELEMENTS ? (int64_t)known : AITERI_MOST_ELEMENTS, 0, 0, 0, 0);
+    t.stride[0] = 1;
+    return t;
+}
+
+/* Bytes of a view whose strides are filled; 0: absent or empty. */
+static uintptr_t aiteri_operand_bytes(const aiter_tensor *t)
+{
+    const int64_t span = t->ndim ? aiteri_tensor_span(t) : 0;
+    return span > 0 ? (uintptr_t)span * (uintptr_t)((aiter_dtype_bits(t->dtype) + 7) / 8) : 0;
+}
+
+/* Do two views share a byte? Mostly their ends tell. */
+static int aiteri_operands_meet(const aiter_tensor *t, uintptr_t t_bytes, const aiter_tensor *u)
+{
+    const uintptr_t u_bytes = aiteri_operand_bytes(u);
+    const uintptr_t at = (uintptr_t)t->data, other = (uintptr_t)u->data;
+    if (u_bytes == 0 || at >= other + u_bytes || other >= at + t_bytes) return 0;
+    const aiteri_extent a = aiteri_extent_of(t), b = aiteri_extent_of(u);
+    int64_t budget = 4000000;
+    return aiteri_extents_meet(&a, &b, &budget);
+}
+
+/* No output shares an element with itself, another output or an input. Outputs come first; the
+ * strides of all are filled. */
 static void aiteri_check_overlap(aiteri_check *c, const aiteri_operand *operand, int32_t count,
                                  int32_t outputs)
 {
     for (int32_t i = 0; i < outputs && c->status == AITER_OK; i++) {
         const aiter_tensor *t = operand[i].tensor;
-        if (t->ndim == 0 || aiteri_tensor_span(t) == 0) continue;
+        const uintptr_t bytes = aiteri_operand_bytes(t);
+        if (bytes == 0) continue;
         const aiteri_extent a = aiteri_extent_of(t);
         if (!aiteri_extent_is_injective(&a, (aiter_dtype_bits(t->dtype) + 7) / 8))
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: several of its elements share memory",
                           c->op, operand[i].field);
-        for (int32_t j = i + 1; j < count; j++) {
-            const aiter_tensor *u = operand[j].tensor;
-            if (u->ndim == 0 || aiteri_tensor_span(u) == 0) continue;
-            const aiteri_extent b = aiteri_extent_of(u);
-            int64_t budget = 4000000;
-            if (aiteri_extents_meet(&a, &b, &budget))
+        for (int32_t j = i + 1; j < count; j++)
+            if (aiteri_operands_meet(t, bytes, operand[j].tensor))
                 AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shares memory with %s", c->op,
                               operand[i].field, operand[j].field);
-        }
     }
 }
 
@@ -1836,6 +2088,7 @@ typedef struct aiteri_arena {
 
 static void *aiteri_carve(aiteri_arena *arena, size_t count, size_t size)
 {
+    AITERI_ASSERT((uintptr_t)arena->base % AITERI_LINE == 0 && arena->used % AITERI_LINE == 0);
     const size_t at = arena->used;
     const size_t bytes = aiteri_pad_size(aiteri_mul_size(count, size), AITERI_LINE);
     arena->used = aiteri_add_size(at, bytes);
@@ -1889,6 +2142,7 @@ static int aiteri_thread_start(aiteri_thread *t, void *(*main)(void *), void *ar
     return pthread_create(t, NULL, main, arg) == 0;
 }
 static void aiteri_thread_join(aiteri_thread t) { pthread_join(t, NULL); }
+static int64_t aiteri_process(void) { return (int64_t)getpid(); }
 #elif defined(AITERI_THREADS_WINDOWS)
 typedef HANDLE aiteri_thread;
 typedef CRITICAL_SECTION aiteri_mutex;
@@ -1916,36 +2170,44 @@ static void aiteri_thread_join(aiteri_thread t)
     WaitForSingleObject(t, INFINITE);
     CloseHandle(t);
 }
+static int64_t aiteri_process(void) { return 0; } /* there is no fork */
 #endif
 
 /* Work runs with subnormals on and rounding to nearest, whatever the caller or the thread that
  * takes it has set: the same bits everywhere. Returns what to restore. */
-static uint64_t aiteri_float_mode_enter(void)
+#if AITERI_X86 && !AITERI_EXCESS_PRECISION
+typedef unsigned aiteri_float_mode;
+static aiteri_float_mode aiteri_float_mode_enter(void)
 {
-#if AITERI_X86
     const unsigned mode = _mm_getcsr();
     _mm_setcsr(0x1f80);
     return mode;
+}
+static void aiteri_float_mode_leave(aiteri_float_mode mode) { _mm_setcsr(mode); }
 #elif AITERI_NEON && (defined(__GNUC__) || defined(__clang__))
+typedef uint64_t aiteri_float_mode;
+static aiteri_float_mode aiteri_float_mode_enter(void)
+{
     uint64_t mode;
     __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
     __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)0));
     return mode;
-#else
-    return 0;
-#endif
 }
-
-static void aiteri_float_mode_leave(uint64_t mode)
+static void aiteri_float_mode_leave(aiteri_float_mode mode)
 {
-#if AITERI_X86
-    _mm_setcsr((unsigned)mode);
-#elif AITERI_NEON && (defined(__GNUC__) || defined(__clang__))
     __asm__ volatile("msr fpcr, %0" : : "r"(mode));
-#else
-    (void)mode;
-#endif
 }
+#else
+typedef fenv_t aiteri_float_mode;
+static aiteri_float_mode aiteri_float_mode_enter(void)
+{
+    fenv_t mode;
+    fegetenv(&mode);
+    fesetenv(FE_DFL_ENV);
+    return mode;
+}
+static void aiteri_float_mode_leave(aiteri_float_mode mode) { fesetenv(&mode); }
+#endif
 
 #if !defined(AITERI_THREADS_NONE)
 typedef struct aiteri_pool aiteri_pool;
@@ -1960,7 +2222,8 @@ typedef struct aiteri_pool_worker {
 struct aiteri_pool {
     aiteri_mutex mutex;
     aiteri_cond work, done;
-    volatile int64_t generation, running;
+    volatile aiteri_counter generation, running;
+    int64_t process; /* whose threads these are; a fork has none of them, and maybe a lock held */
     aiteri_task_fn body;
     void *arg;
     int32_t tasks, threads, stop; /* threads includes the caller */
@@ -1971,10 +2234,10 @@ AITERI_THREAD_MAIN(aiteri_pool_main, arg)
 {
     aiteri_pool_worker *self = (aiteri_pool_worker *)arg;
     aiteri_pool *pool = self->pool;
-    int64_t seen = 0;
+    aiteri_counter seen = 0;
     for (;;) {
         for (int spin = 0; spin < AITERI_SPINS; spin++) {
-            if (aiteri_atomic_load_i64(&pool->generation) != seen) break;
+            if (aiteri_atomic_load(&pool->generation) != seen) break;
             AITERI_PAUSE();
         }
         aiteri_lock(&pool->mutex);
@@ -1984,7 +2247,7 @@ AITERI_THREAD_MAIN(aiteri_pool_main, arg)
         aiteri_unlock(&pool->mutex);
         if (stop) break;
         if (self->index < tasks) pool->body(pool->arg, self->index);
-        if (aiteri_atomic_add_i64(&pool->running, -1) == 1) {
+        if (aiteri_atomic_add(&pool->running, -1) == 1) {
             aiteri_lock(&pool->mutex);
             aiteri_wake_all(&pool->done);
             aiteri_unlock(&pool->mutex);
@@ -1993,11 +2256,17 @@ AITERI_THREAD_MAIN(aiteri_pool_main, arg)
     AITERI_THREAD_RETURN;
 }
 
+/* Whether the workers exist: not in a forked child, which leaves all of the pool alone. */
+static int aiteri_pool_is_ours(const aiteri_pool *pool)
+{
+    return pool->process == aiteri_process();
+}
+
 static void aiteri_pool_announce(aiteri_pool *pool)
 {
     aiteri_lock(&pool->mutex);
-    aiteri_atomic_store_i64(&pool->running, pool->threads - 1);
-    aiteri_atomic_store_i64(&pool->generation, pool->generation + 1);
+    aiteri_atomic_store(&pool->running, pool->threads - 1);
+    aiteri_atomic_add(&pool->generation, 1);
     aiteri_wake_all(&pool->work);
     aiteri_unlock(&pool->mutex);
 }
@@ -2010,17 +2279,18 @@ static void aiteri_pool_run(aiteri_pool *pool, aiteri_task_fn body, void *arg, i
     aiteri_pool_announce(pool);
     body(arg, 0);
     for (int spin = 0; spin < AITERI_SPINS; spin++) {
-        if (aiteri_atomic_load_i64(&pool->running) == 0) return;
+        if (aiteri_atomic_load(&pool->running) == 0) return;
         AITERI_PAUSE();
     }
     aiteri_lock(&pool->mutex);
-    while (aiteri_atomic_load_i64(&pool->running) != 0) aiteri_wait(&pool->done, &pool->mutex);
+    while (aiteri_atomic_load(&pool->running) != 0) aiteri_wait(&pool->done, &pool->mutex);
     aiteri_unlock(&pool->mutex);
 }
 
 /* Stops the workers [1, threads) that were started. */
 static void aiteri_pool_stop(aiteri_pool *pool)
 {
+    if (!aiteri_pool_is_ours(pool)) return;
     pool->stop = 1;
     aiteri_pool_announce(pool);
     for (int32_t i = 1; i < pool->threads; i++) aiteri_thread_join(pool->worker[i].thread);
@@ -2035,6 +2305,7 @@ static int aiteri_pool_start(aiteri_pool *pool, aiteri_pool_worker *worker, int3
     memset(pool, 0, sizeof *pool);
     pool->worker = worker;
     pool->threads = 1;
+    pool->process = aiteri_process();
     if (!aiteri_mutex_init(&pool->mutex)) return 0;
     if (!aiteri_cond_init(&pool->work)) {
         aiteri_mutex_destroy(&pool->mutex);
@@ -2115,110 +2386,6 @@ static int32_t aiteri_usable_cpus(void)
 }
 
 #endif /* AITERI_THREADS_C */
-
-// >>kernel_table    (src/cpu/kernel_table.h)
-/* kernel_table.h -- the contract between the engine and the tile kernels (one set per ISA).
- *
- * Two families serve every softmax attention:
- *   tile    queries in the vector lanes: S^T = K Q^T and O^T = V^T P^T for `tile_lanes` packed
- * query rows at once; K and V rows are the broadcast operand, read where they lie. stream  head_dim
- * in the lanes: few query rows, every K and V row loaded once for all of them. In both a row's
- * result depends on its own query and keys alone, never on its neighbours, and a masked key leaves
- * no trace: each row of arithmetic is the same instruction sequence whatever the rows beside it.
- * Scores are in natural-logarithm units. */
-#ifndef AITERI_KERNEL_TABLE_H
-#define AITERI_KERNEL_TABLE_H
-
-
-enum {
-    AITERI_TILE_KEYS = 96,   /* keys per block of the tile family, counted from key 0 */
-    AITERI_STREAM_KEYS = 32, /* keys per block of the stream family, counted from key 0 */
-    AITERI_STREAM_SLACK = 4, /* the stream kernels may write this far past a row of scores */
-    AITERI_MAX_LANES = 48,   /* the largest tile_lanes */
-    AITERI_MAX_HEAD_DIM = 576
-};
-
-/* n contiguous elements of a storage type to f32, and back with rounding to nearest even. */
-typedef void (*aiteri_widen_fn)(float *dst, const void *src, int64_t n);
-typedef void (*aiteri_narrow_fn)(void *dst, const float *src, int64_t n);
-
-/* Which keys the lanes of a tile see: lane i sees j if j < hi[i] and (j >= lo[i] or j < sink). */
-typedef struct aiteri_lane_mask {
-    int32_t lo[AITERI_MAX_LANES], hi[AITERI_MAX_LANES];
-    int32_t sink;
-} aiteri_lane_mask;
-
-/* What happens to a block of scores before the softmax; all optional. */
-typedef struct aiteri_tile_adjust {
-    float softcap;                 /* 0: off; the scores arrive divided by it */
-    const float *bias;             /* [keys][tile_lanes], or NULL */
-    const float *slope, *position; /* per lane: ALiBi slope and i + delta; NULL: off */
-    const aiteri_lane_mask *mask;  /* NULL: every lane sees every key of the block */
-} aiteri_tile_adjust;
-
-/* s[r * s_stride + i] = q_r . key_i for r < rows, i < n. q is f32 padded with zeros to a multiple
- * of
- * 16. Writes up to AITERI_STREAM_SLACK - 1 scores past i = n - 1; keys[] and ahead[] have as many
- * readable pointers. ahead[i] is a row's worth of memory to bring nearer while key i is worked on.
- */
-typedef void (*aiteri_dot_fn)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
-                              int32_t rows, int32_t dim, const void *const *keys, int32_t n,
-                              const void *const *ahead);
-/* o[r * o_stride + d] += sum_i p[r * p_stride + i] * value_i[d], i ascending. o is padded to a
- * multiple of 16. */
-typedef void (*aiteri_axpy_fn)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
-                               int32_t rows, int32_t dim, const void *const *values, int32_t n,
-                               const void *const *ahead);
-
-typedef struct aiteri_kernels {
-    const char *name;
-    aiter_isa isa;
-    int32_t lanes;      /* floats per vector */
-    int32_t tile_lanes; /* query rows per tile */
-
-    /* NULL where the tier has no loop for the type. */
-    const aiteri_widen_fn *widen;
-    const aiteri_narrow_fn *narrow;
-
-    /* qt[d][tile_lanes] = scale * rows[lane][d] for lane < tile_lanes; rows is
-     * [tile_lanes][row_stride]. */
-    void (*tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim, float scale);
-    /* rows[lane][d] = ot[d][tile_lanes]. */
-    void (*tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim);
-    /* st[j][lane] = k_j . q_lane for j < n. */
-    void (*tile_score)(float *st, const float *k, int64_t k_stride, int32_t n, int32_t dim,
-                       const float *qt);
-    /* Softcap, bias, ALiBi and mask on st, for keys key0 .. key0 + n - 1. */
-    void (*tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_tile_adjust *adjust);
-    /* st becomes exp(st - m); m, l and ot follow the online softmax, each lane for itself. */
-    void (*tile_softmax)(float *st, int32_t n, float *m, float *l, float *ot, int32_t dim_v);
-    /* ot[d][lane] += sum_j v_j[d] * st[j][lane], j ascending. */
-    void (*tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n, int32_t dim_v,
-                       const float *st);
-    /* The same, touching only lanes that see the key: for blocks where a hidden V row is not
-     * finite. */
-    void (*tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0, int32_t n,
-                               int32_t dim_v, const float *st, const aiteri_lane_mask *mask);
-    /* 1 if all of rows[n][dim] are finite. */
-    int (*all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim);
-
-    aiteri_dot_fn stream_dot[AITER_DTYPE_COUNT];
-    aiteri_axpy_fn stream_axpy[AITER_DTYPE_COUNT];
-    /* One row of AITERI_STREAM_KEYS scores, hidden ones -inf: s becomes exp(s - m). Returns the
-     * factor for what was accumulated before. */
-    float (*stream_softmax)(float *s, float *m, float *l);
-    /* s[i] = softcap * tanh(s[i]) for i < AITERI_STREAM_KEYS. */
-    void (*stream_softcap)(float *s, float softcap);
-    /* o[d] *= factor; o[d] += factor * x[d]; dim up to the padded width. */
-    void (*row_scale)(float *o, int32_t dim, float factor);
-    void (*row_add_scaled)(float *o, const float *x, int32_t dim, float factor);
-    /* x[i] *= y[i] for i < AITERI_STREAM_KEYS. */
-    void (*stream_mul)(float *x, const float *y);
-    /* max |x| over n elements. */
-    float (*row_amax)(const float *x, int32_t n);
-} aiteri_kernels;
-
-#endif /* AITERI_KERNEL_TABLE_H */
 
 // >>problem    (src/plan/problem.h)
 /* problem.h -- every softmax attention, once: query rows x a source of keys and values x a score
@@ -2309,6 +2476,186 @@ static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
 
 #endif /* AITERI_PROBLEM_H */
 
+// >>score_rule    (src/cpu/score_rule.h)
+/* score_rule.h -- how softmax_scale and softcap reach the scores, for every finite value of both.
+ *
+ * The scale goes to the query rows, as the part of it that makes no row larger; a power of two is
+ * left for the scores, which takes no bit from them: it is 1 for scales from 2^-40 to 1. Where
+ * nothing is added to the scores it stays away from them too, and multiplies their differences in
+ * the softmax: no product of q and k that is finite is then out of reach of a scale. */
+#ifndef AITERI_SCORE_RULE_H
+#define AITERI_SCORE_RULE_H
+
+
+/* cap * tanh(x / cap). The scores arrive divided, or, wide, as they are: they are divided in two
+ * steps then, and those that the cap cannot be seen in stay. */
+typedef struct aiteri_softcap {
+    float cap, before, inverse; /* before * inverse = 1 / cap */
+    int wide;
+} aiteri_softcap;
+
+typedef struct aiteri_score_rule {
+    float query;   /* factor of the query rows */
+    float score;   /* of a score, before softcap, bias and ALiBi */
+    float softmax; /* of a difference of scores; this or `score` is 1 */
+    aiteri_softcap softcap;
+} aiteri_score_rule;
+
+/* Exact, also where the caller's flags make a subnormal float 0. */
+AITERI_FORCE_INLINE double aiteri_double_of_f32(float x)
+{
+    const uint32_t bits = aiteri_bits_of_f32(x);
+    return bits < 0x00800000u ? ldexp((double)bits, -149) : (double)x;
+}
+
+/* 2^n of a normal float. */
+AITERI_FORCE_INLINE float aiteri_power_of_two(int n)
+{
+    return aiteri_f32_of_bits((uint32_t)(n + 127) << 23);
+}
+
+static aiteri_score_rule aiteri_score_rule_of(const aiteri_problem *p)
+{
+    const double usual = 1099511627776.0, scale = aiteri_double_of_f32(p->softmax_scale); /* 2^40 */
+    const int natural = p->softcap > 0.0f || p->bias.data || p->alibi_slopes;
+    aiteri_score_rule r = {1.0f, 1.0f, 1.0f, {p->softcap, 1.0f, 1.0f, 0}};
+    double factor = scale;
+    int n = 0;
+    if (p->softcap > 0.0f) {
+        const double cap = p->softcap;
+        r.softcap.wide = cap > usual || scale / cap > usual;
+        if (cap > usual) r.softcap.before = aiteri_power_of_two(-64);
+        r.softcap.inverse = (float)(1.0 / cap / (double)r.softcap.before);
+        if (!r.softcap.wide) factor = scale / cap;
+    }
+    if (factor > 1.0 || factor * usual < 1.0) frexp(factor, &n);
+    n = (int)aiteri_clamp(n, -125, 127);
+    r.query = (float)ldexp(factor, -n);
+    if (natural)
+        r.score = aiteri_power_of_two(n);
+    else
+        r.softmax = aiteri_power_of_two(n);
+    return r;
+}
+
+#endif /* AITERI_SCORE_RULE_H */
+
+// >>kernel_table    (src/cpu/kernel_table.h)
+/* kernel_table.h -- the contract between the engine and the tile kernels (one set per ISA).
+ *
+ * Two families serve every softmax attention:
+ *   tile    queries in the vector lanes: S^T = K Q^T and O^T = V^T P^T for `tile_lanes` packed
+ * query rows at once; K and V rows are the broadcast operand, read where they lie. stream  head_dim
+ * in the lanes: few query rows, every K and V row loaded once for all of them. In both a row's
+ * result depends on its own query and keys alone, never on its neighbours, and a masked key leaves
+ * no trace: each row of arithmetic is the same instruction sequence whatever the rows beside it.
+ * Scores are in natural-logarithm units, but for a power of two that the softmax is told of. */
+#ifndef AITERI_KERNEL_TABLE_H
+#define AITERI_KERNEL_TABLE_H
+
+
+enum {
+    AITERI_TILE_KEYS = 96,   /* keys per block of the tile family, counted from key 0 */
+    AITERI_STREAM_KEYS = 32, /* keys per block of the stream family, counted from key 0 */
+    AITERI_STREAM_SLACK = 4, /* the stream kernels may write this far past a row of scores */
+    AITERI_PAD = 16, /* rows in scratch are padded to it: whole vectors are read and written */
+    AITERI_MAX_LANES = 48, /* the largest tile_lanes */
+    AITERI_MAX_HEAD_DIM = 576
+};
+
+/* The weights of the tile family are exp(score - m) times the unit, so that none exceeds 1 while m
+ * waits for the row's maximum to outgrow it; 2^LEAST times the unit is the smallest normal float.
+ */
+#define AITERI_TILE_UNIT  0.125f
+#define AITERI_TILE_LEAST (-123.0f)
+
+/* n contiguous elements of a storage type to f32, and back with rounding to nearest even. */
+typedef void (*aiteri_widen_fn)(float *dst, const void *src, int64_t n);
+typedef void (*aiteri_narrow_fn)(void *dst, const float *src, int64_t n);
+
+/* Which keys the lanes of a tile see: lane i sees j if j < hi[i] and (j >= lo[i] or j < sink). */
+typedef struct aiteri_lane_mask {
+    int32_t lo[AITERI_MAX_LANES], hi[AITERI_MAX_LANES];
+    int32_t sink;
+} aiteri_lane_mask;
+
+/* What happens to a block of scores before the softmax; all optional. */
+typedef struct aiteri_tile_adjust {
+    float factor;                  /* of the scores as they come; a power of two */
+    const aiteri_softcap *softcap; /* NULL: off */
+    const float *bias;             /* [keys][tile_lanes], or NULL */
+    const float *slope, *position; /* per lane: ALiBi slope and i + delta; NULL: off */
+    const aiteri_lane_mask *mask;  /* NULL: every lane sees every key of the block */
+} aiteri_tile_adjust;
+
+/* s[r * s_stride + i] = q_r . key_i for r < rows, i < n. q is f32 padded with zeros to a multiple
+ * of
+ * 16. Writes up to AITERI_STREAM_SLACK - 1 scores past i = n - 1; keys[] and ahead[] have as many
+ * readable pointers. ahead[i] is a row's worth of memory to bring nearer while key i is worked on.
+ */
+typedef void (*aiteri_dot_fn)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                              int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                              const void *const *ahead);
+/* o[r * o_stride + d] += sum_i p[r * p_stride + i] * value_i[d], i ascending. o is padded to a
+ * multiple of 16. */
+typedef void (*aiteri_axpy_fn)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                               int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                               const void *const *ahead);
+
+typedef struct aiteri_kernels {
+    const char *name;
+    aiter_isa isa;
+    int32_t lanes;      /* floats per vector */
+    int32_t tile_lanes; /* query rows per tile */
+
+    /* NULL where the tier has no loop for the type. */
+    const aiteri_widen_fn *widen;
+    const aiteri_narrow_fn *narrow;
+
+    /* qt[d][tile_lanes] = scale * rows[lane][d] for lane < tile_lanes; rows is
+     * [tile_lanes][row_stride]. */
+    void (*tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim, float scale);
+    /* rows[lane][d] = ot[d][tile_lanes]. */
+    void (*tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim);
+    /* st[j][lane] = k_j . q_lane for j < n. */
+    void (*tile_score)(float *st, const float *k, int64_t k_stride, int32_t n, int32_t dim,
+                       const float *qt);
+    /* Softcap, bias, ALiBi and mask on st, for keys key0 .. key0 + n - 1. */
+    void (*tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_tile_adjust *adjust);
+    /* st becomes exp(stretch * (st - m)) in AITERI_TILE_UNIT; m, l and ot follow the online
+     * softmax, each lane for itself. */
+    void (*tile_softmax)(float *st, int32_t n, float stretch, float *m, float *l, float *ot,
+                         int32_t dim_v);
+    /* ot[d][lane] += sum_j v_j[d] * st[j][lane], j ascending. */
+    void (*tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n, int32_t dim_v,
+                       const float *st);
+    /* The same, touching only lanes whose score was not -infinity: for blocks where a V row that
+     * is not finite may be hidden. */
+    void (*tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t n,
+                               int32_t dim_v, const float *st, const float *scores);
+    /* 1 if all of rows[n][dim] are finite. */
+    int (*all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim);
+
+    aiteri_dot_fn stream_dot[AITER_DTYPE_COUNT];
+    aiteri_axpy_fn stream_axpy[AITER_DTYPE_COUNT];
+    /* One row of AITERI_STREAM_KEYS scores, hidden ones -inf: s becomes exp(stretch * (s - m)).
+     * Returns the factor for what was accumulated before. */
+    float (*stream_softmax)(float *s, float stretch, float *m, float *l);
+    /* The softcap on s[i] for i < AITERI_STREAM_KEYS. */
+    void (*stream_softcap)(float *s, const aiteri_softcap *softcap);
+    /* o[d] *= factor; the same, and 0 where the bits of the magnitude are not above `least`;
+     * o[d] += factor * x[d]; dim up to the padded width. */
+    void (*row_scale)(float *o, int32_t dim, float factor);
+    void (*row_finish)(float *o, int32_t dim, float factor, int32_t least);
+    void (*row_add_scaled)(float *o, const float *x, int32_t dim, float factor);
+    /* x[i] *= y[i] for i < AITERI_STREAM_KEYS. */
+    void (*stream_mul)(float *x, const float *y);
+    /* max |x| over n elements. */
+    float (*row_amax)(const float *x, int32_t n);
+} aiteri_kernels;
+
+#endif /* AITERI_KERNEL_TABLE_H */
+
 // >>mask    (src/plan/mask.c)
 /* mask.c -- which keys a query row sees: the one truth for the planner, the engine and the tests.
  *
@@ -2333,6 +2680,7 @@ static aiteri_key_range aiteri_key_range_make(int64_t lo, int64_t hi, int64_t si
         if (r.sink > 0) r.lo = 0;
         r.sink = 0;
     }
+    AITERI_ASSERT(0 <= r.sink && r.sink <= r.lo && r.lo <= r.hi);
     return r;
 }
 
@@ -2361,6 +2709,8 @@ static aiteri_key_range aiteri_visible_keys_of_span(const aiteri_problem *p, int
 {
     const aiteri_key_range a = aiteri_visible_keys(p, seqlen_q, seqlen_k, first);
     const aiteri_key_range b = aiteri_visible_keys(p, seqlen_q, seqlen_k, end - 1);
+    AITERI_ASSERT(0 <= first && first < end && end <= seqlen_q);
+    AITERI_ASSERT(a.hi <= b.hi && (a.lo <= b.lo || a.lo == a.hi || b.lo == 0));
     const int32_t sink = a.sink > b.sink ? a.sink : b.sink;
     return aiteri_key_range_make(a.lo, b.hi, sink);
 }
@@ -2395,12 +2745,15 @@ typedef struct aiteri_key_place {
 static aiteri_key_place aiteri_place_of_key(const aiteri_problem *p, const aiteri_sequence *s,
                                             int32_t j)
 {
+    AITERI_ASSERT(0 <= j && j < s->seqlen_k);
     aiteri_key_place at = {s->index, j, INT32_MAX};
     if (p->block_table) {
         const int32_t entry = j / p->page_size;
         at.outer = p->block_table[s->index * p->table_stride_batch + entry * p->table_stride_entry];
         at.token = j - entry * p->page_size;
         at.run = p->page_size - (int32_t)at.token;
+        AITERI_ASSERT(entry < p->table_entries);
+        AITERI_ASSERT(0 <= at.outer && at.outer < p->num_blocks);
     } else if (p->cu_seqlens_k) {
         at.outer = 0;
         at.token = s->k_start + j;
@@ -2572,6 +2925,8 @@ static aiteri_geometry aiteri_geometry_of(const aiteri_problem *p, const aiteri_
 /* Counts a work, and writes it once the arrays are there. Workers own stretches of equal cost. */
 static void aiteri_add_work(aiteri_schedule *s, const aiteri_work *w, int64_t cost)
 {
+    AITERI_ASSERT(w->q_start < w->q_end && w->kv_start <= w->kv_end);
+    AITERI_ASSERT(w->head_start < w->head_end && (w->partial_row < 0) == (w->reduce < 0));
     if (s->work_info) {
         while (s->worker < s->workers - 1 &&
                s->cost >= aiteri_ceil_div(s->total_cost * (s->worker + 1), s->workers))
@@ -2839,6 +3194,8 @@ static void aiteri_schedule_write(aiteri_schedule *s, const aiteri_problem *p,
     memcpy(buffer, &head, sizeof head);
     aiteri_schedule_place(s, buffer, g->workers);
     aiteri_schedule_all(s, p, g);
+    AITERI_ASSERT(s->works == head.works && s->reduces == head.reduces);
+    AITERI_ASSERT(s->partials == head.partials && s->partial_rows == head.partial_rows);
 }
 
 /* The caller's plan, if it was made for exactly this. */
@@ -2859,8 +3216,9 @@ static aiter_status aiteri_plan_take(const char *op, const aiteri_problem *p, ai
         plan->bytes < aiteri_plan_bytes(head.workers, (size_t)head.works, (size_t)head.reduces,
                                         (size_t)head.partials))
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "%s.plan: made for other lengths, shapes, mask, kernel set or threads",
-                           op);
+                           "%s.plan: made for other lengths, shapes, mask, kernel set or threads; "
+                           "make it again by %s_plan",
+                           op, op);
     s->works = head.works;
     s->reduces = head.reduces;
     s->partial_rows = head.partial_rows;
@@ -2986,14 +3344,52 @@ AITERI_UNUSED static aiter_isa aiteri_cpu_best_isa(void)
  * ISA's own name, and defines AITERI_LANES and the types vf (float lanes), vi (int32 lanes) and
  * vm (one truth value a lane). Pointers need no alignment. A name ending in _n takes only the first
  * n <= AITERI_LANES lanes: the others read as zero and their memory is never touched. */
+#if AITERI_EXCESS_PRECISION
+/* A lane is kept as its bits: every result is rounded, and loads and stores touch no NaN. */
+typedef struct AITERI_K(vf) {
+    uint32_t bits;
+} AITERI_K(vf);
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(set1)(float x)
+{
+    AITERI_K(vf) a;
+    a.bits = aiteri_bits_of_f32(x);
+    return a;
+}
+AITERI_FORCE_INLINE float AITERI_K(number)(AITERI_K(vf) a) { return aiteri_f32_of_bits(a.bits); }
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(select)(int m, AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return m ? a : b;
+}
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load)(const float *p)
+{
+    AITERI_K(vf) a;
+    memcpy(&a.bits, p, sizeof a.bits);
+    return a;
+}
+AITERI_FORCE_INLINE void AITERI_K(store)(float *p, AITERI_K(vf) x)
+{
+    memcpy(p, &x.bits, sizeof x.bits);
+}
+#else
 typedef float AITERI_K(vf);
+AITERI_FORCE_INLINE float AITERI_K(set1)(float x) { return x; }
+AITERI_FORCE_INLINE float AITERI_K(number)(float a) { return a; }
+AITERI_FORCE_INLINE float AITERI_K(select)(int m, float a, float b)
+{
+    return aiteri_select_f32(m, a, b);
+}
+AITERI_FORCE_INLINE float AITERI_K(load)(const float *p) { return p[0]; }
+AITERI_FORCE_INLINE void AITERI_K(store)(float *p, float x) { p[0] = x; }
+#endif
 typedef int32_t AITERI_K(vi);
 typedef int AITERI_K(vm);
 #define AITERI_LANES 1
 
-AITERI_FORCE_INLINE float AITERI_K(zero)(void) { return 0.0f; }
-AITERI_FORCE_INLINE float AITERI_K(set1)(float x) { return x; }
-AITERI_FORCE_INLINE float AITERI_K(iota)(void) { return 0.0f; } /* 0, 1, 2, ... */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(zero)(void) { return AITERI_K(set1)(0.0f); }
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(iota)(void)
+{
+    return AITERI_K(zero)();
+} /* 0, 1, 2, ... */
 
 /* Integers wrap; shifts are logical, by 0 to 31. to_i rounds to nearest even, and what does not fit
  * (NaN too) has no promised value; as_i and as_f keep the bits. */
@@ -3020,100 +3416,139 @@ AITERI_FORCE_INLINE int32_t AITERI_K(shr_i)(int32_t a, int n)
 AITERI_FORCE_INLINE int AITERI_K(lt_i)(int32_t a, int32_t b) { return a < b; }
 AITERI_FORCE_INLINE int AITERI_K(eq_i)(int32_t a, int32_t b) { return a == b; }
 AITERI_FORCE_INLINE int32_t AITERI_K(select_i)(int m, int32_t a, int32_t b) { return m ? a : b; }
-AITERI_FORCE_INLINE float AITERI_K(to_f)(int32_t a) { return (float)a; }
-AITERI_FORCE_INLINE int32_t AITERI_K(as_i)(float a) { return (int32_t)aiteri_bits_of_f32(a); }
-AITERI_FORCE_INLINE float AITERI_K(as_f)(int32_t a) { return aiteri_f32_of_bits((uint32_t)a); }
-
-AITERI_FORCE_INLINE float AITERI_K(load)(const float *p) { return p[0]; }
-AITERI_FORCE_INLINE void AITERI_K(store)(float *p, float x) { p[0] = x; }
-AITERI_FORCE_INLINE float AITERI_K(load_n)(const float *p, int n)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(to_f)(int32_t a) { return AITERI_K(set1)((float)a); }
+AITERI_FORCE_INLINE int32_t AITERI_K(as_i)(AITERI_K(vf) a)
 {
-    return aiteri_f32_of_bits(n > 0 ? aiteri_bits_of_f32(p[0]) : 0);
+    int32_t i;
+    memcpy(&i, &a, sizeof i);
+    return i;
 }
-AITERI_FORCE_INLINE void AITERI_K(store_n)(float *p, float x, int n)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(as_f)(int32_t a)
 {
-    if (n > 0) p[0] = x;
-}
-
-/* a*b + c, rounded once where the CPU does it at full speed. */
-AITERI_FORCE_INLINE float AITERI_K(fma)(float a, float b, float c)
-{
-#if defined(__FMA__) || defined(FP_FAST_FMAF) || defined(__aarch64__)
-    return fmaf(a, b, c);
+#if AITERI_EXCESS_PRECISION
+    AITERI_K(vf) x;
+    x.bits = (uint32_t)a;
+    return x;
 #else
-    return a * b + c;
+    return aiteri_f32_of_bits((uint32_t)a);
 #endif
 }
-AITERI_FORCE_INLINE float AITERI_K(add)(float a, float b) { return a + b; }
-AITERI_FORCE_INLINE float AITERI_K(sub)(float a, float b) { return a - b; }
-AITERI_FORCE_INLINE float AITERI_K(mul)(float a, float b) { return a * b; }
-AITERI_FORCE_INLINE float AITERI_K(div)(float a, float b) { return a / b; }
-/* The second operand if either is NaN or both are zero, on every ISA. */
-AITERI_FORCE_INLINE float AITERI_K(max)(float a, float b) { return aiteri_select_f32(a > b, a, b); }
-AITERI_FORCE_INLINE float AITERI_K(min)(float a, float b) { return aiteri_select_f32(a < b, a, b); }
-AITERI_FORCE_INLINE float AITERI_K(copysign)(float a, float b)
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_n)(const float *p, int n)
 {
-    return aiteri_f32_of_bits((aiteri_bits_of_f32(a) & 0x7fffffffu) |
-                              (aiteri_bits_of_f32(b) & 0x80000000u));
+    int32_t i = 0;
+    if (n > 0) memcpy(&i, p, sizeof i);
+    return AITERI_K(as_f)(i);
 }
-AITERI_FORCE_INLINE float AITERI_K(abs)(float a)
+AITERI_FORCE_INLINE void AITERI_K(store_n)(float *p, AITERI_K(vf) x, int n)
 {
-    return aiteri_f32_of_bits(aiteri_bits_of_f32(a) & 0x7fffffffu);
+    if (n > 0) AITERI_K(store)(p, x);
+}
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(add)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(set1)(AITERI_K(number)(a) + AITERI_K(number)(b));
+}
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(sub)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(set1)(AITERI_K(number)(a) - AITERI_K(number)(b));
+}
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(mul)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(set1)(AITERI_K(number)(a) * AITERI_K(number)(b));
+}
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(div)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(set1)(AITERI_K(number)(a) / AITERI_K(number)(b));
+}
+/* a*b + c, rounded once where the CPU does it at full speed. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(fma)(AITERI_K(vf) a, AITERI_K(vf) b, AITERI_K(vf) c)
+{
+#if defined(__FMA__) || defined(FP_FAST_FMAF) || defined(__aarch64__)
+    return AITERI_K(set1)(fmaf(AITERI_K(number)(a), AITERI_K(number)(b), AITERI_K(number)(c)));
+#else
+    return AITERI_K(add)(AITERI_K(mul)(a, b), c);
+#endif
+}
+/* lt and gt are false for NaN, nlt ("not less") is true for it. */
+AITERI_FORCE_INLINE int AITERI_K(lt)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(number)(a) < AITERI_K(number)(b);
+}
+AITERI_FORCE_INLINE int AITERI_K(gt)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(number)(a) > AITERI_K(number)(b);
+}
+AITERI_FORCE_INLINE int AITERI_K(nlt)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return !AITERI_K(lt)(a, b);
+}
+/* The second operand if either is NaN or both are zero, on every ISA. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(max)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(select)(AITERI_K(gt)(a, b), a, b);
+}
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(min)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(select)(AITERI_K(lt)(a, b), a, b);
+}
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(copysign)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(as_f)((AITERI_K(as_i)(a) & 0x7fffffff) | (AITERI_K(as_i)(b) & INT32_MIN));
+}
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(abs)(AITERI_K(vf) a)
+{
+    return AITERI_K(as_f)(AITERI_K(as_i)(a) & 0x7fffffff);
 }
 /* To nearest, ties to even, the sign kept: adding 2^23 leaves no bits below one. */
-AITERI_FORCE_INLINE float AITERI_K(round)(float a)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(round)(AITERI_K(vf) a)
 {
-    const float x = AITERI_K(abs)(a);
-    return aiteri_select_f32(x < 8388608.0f, AITERI_K(copysign)((x + 8388608.0f) - 8388608.0f, a),
-                             a);
+    const AITERI_K(vf) x = AITERI_K(abs)(a), big = AITERI_K(set1)(8388608.0f);
+    const AITERI_K(vf) whole = AITERI_K(sub)(AITERI_K(add)(x, big), big);
+    return AITERI_K(select)(AITERI_K(lt)(x, big), AITERI_K(copysign)(whole, a), a);
 }
-AITERI_FORCE_INLINE int32_t AITERI_K(to_i)(float a)
+AITERI_FORCE_INLINE int32_t AITERI_K(to_i)(AITERI_K(vf) a)
 {
-    return AITERI_K(abs)(a) < 2147483648.0f ? (int32_t)AITERI_K(round)(a) : INT32_MIN;
+    return AITERI_K(lt)(AITERI_K(abs)(a), AITERI_K(set1)(2147483648.0f))
+               ? (int32_t)AITERI_K(number)(AITERI_K(round)(a))
+               : INT32_MIN;
 }
 /* a * 2^n for an integral n where both are normal: on the exponent alone. */
-AITERI_FORCE_INLINE float AITERI_K(scale2)(float a, float n)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(scale2)(AITERI_K(vf) a, AITERI_K(vf) n)
 {
     return AITERI_K(as_f)(
         AITERI_K(add_i)(AITERI_K(as_i)(a), AITERI_K(shl_i)(AITERI_K(to_i)(n), 23)));
 }
 /* a * 2^n for any a and an integral n in [-150, 130]; underflows and overflows as a product. */
-AITERI_FORCE_INLINE float AITERI_K(ldexp)(float a, float n)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(ldexp)(AITERI_K(vf) a, AITERI_K(vf) n)
 {
-    const int32_t i = (int32_t)n, half = (i - (i & 1)) / 2;
-    a *= aiteri_f32_of_bits((uint32_t)(half + 127) << 23);
-    return a * aiteri_f32_of_bits((uint32_t)(i - half + 127) << 23);
+    const int32_t i = (int32_t)AITERI_K(number)(n), half = (i - (i & 1)) / 2;
+    a = AITERI_K(mul)(a, AITERI_K(as_f)((half + 127) << 23));
+    return AITERI_K(mul)(a, AITERI_K(as_f)((i - half + 127) << 23));
 }
 
-/* lt and gt are false for NaN, nlt ("not less") is true for it. */
-AITERI_FORCE_INLINE int AITERI_K(lt)(float a, float b) { return a < b; }
-AITERI_FORCE_INLINE int AITERI_K(gt)(float a, float b) { return a > b; }
-AITERI_FORCE_INLINE int AITERI_K(nlt)(float a, float b) { return !(a < b); }
 AITERI_FORCE_INLINE int AITERI_K(and_m)(int a, int b) { return a & b; }
 AITERI_FORCE_INLINE int AITERI_K(or_m)(int a, int b) { return a | b; }
 AITERI_FORCE_INLINE int AITERI_K(not_m)(int a) { return !a; }
 AITERI_FORCE_INLINE int AITERI_K(any)(int m) { return m; }
 AITERI_FORCE_INLINE int AITERI_K(all)(int m) { return m; }
-AITERI_FORCE_INLINE float AITERI_K(select)(int m, float a, float b)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(keep)(int m, AITERI_K(vf) a)
 {
-    return aiteri_select_f32(m, a, b);
-}
-AITERI_FORCE_INLINE float AITERI_K(keep)(int m, float a)
-{
-    return aiteri_select_f32(m, a, 0.0f);
+    return AITERI_K(select)(m, a, AITERI_K(zero)());
 } /* or +0 */
 
 /* Horizontal sums in one order per ISA: hsum4 and hsum16 give hsum's bits for each vector. */
-AITERI_FORCE_INLINE float AITERI_K(hsum)(float a) { return a; }
-AITERI_FORCE_INLINE float AITERI_K(hmax)(float a) { return a; }
-AITERI_FORCE_INLINE void AITERI_K(hsum4)(float a, float b, float c, float d, float *out)
+AITERI_FORCE_INLINE float AITERI_K(hsum)(AITERI_K(vf) a) { return AITERI_K(number)(a); }
+AITERI_FORCE_INLINE float AITERI_K(hmax)(AITERI_K(vf) a) { return AITERI_K(number)(a); }
+AITERI_FORCE_INLINE void AITERI_K(hsum4)(AITERI_K(vf) a, AITERI_K(vf) b, AITERI_K(vf) c,
+                                         AITERI_K(vf) d, float *out)
 {
-    out[0] = a;
-    out[1] = b;
-    out[2] = c;
-    out[3] = d;
+    AITERI_K(store)(out, a);
+    AITERI_K(store)(out + 1, b);
+    AITERI_K(store)(out + 2, c);
+    AITERI_K(store)(out + 3, d);
 }
-AITERI_FORCE_INLINE void AITERI_K(hsum16)(const float *v, float *out)
+AITERI_FORCE_INLINE void AITERI_K(hsum16)(const AITERI_K(vf) * v, float *out)
 {
     memcpy(out, v, 16 * sizeof *v);
 }
@@ -3129,44 +3564,48 @@ AITERI_FORCE_INLINE void AITERI_K(transpose)(const float *src, int64_t ld_src, f
 
 /* Converting loads and stores are exact, the stores to nearest even; the flush-to-zero flags of the
  * caller change nothing. */
-AITERI_FORCE_INLINE float AITERI_K(load_f16)(const uint16_t *p)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f16)(const uint16_t *p)
 {
-    return aiteri_f32_from_f16(p[0]);
+    return AITERI_K(as_f)((int32_t)aiteri_bits_from_f16(p[0]));
 }
-AITERI_FORCE_INLINE float AITERI_K(load_f16_n)(const uint16_t *p, int n)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f16_n)(const uint16_t *p, int n)
 {
-    return aiteri_f32_from_f16(n > 0 ? p[0] : (uint16_t)0);
+    return AITERI_K(as_f)((int32_t)aiteri_bits_from_f16(n > 0 ? p[0] : (uint16_t)0));
 }
-AITERI_FORCE_INLINE float AITERI_K(load_bf16)(const uint16_t *p)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_bf16)(const uint16_t *p)
 {
-    return aiteri_f32_from_bf16(p[0]);
+    return AITERI_K(as_f)((int32_t)aiteri_bits_from_bf16(p[0]));
 }
-AITERI_FORCE_INLINE float AITERI_K(load_bf16_n)(const uint16_t *p, int n)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_bf16_n)(const uint16_t *p, int n)
 {
-    return aiteri_f32_from_bf16(n > 0 ? p[0] : (uint16_t)0);
+    return AITERI_K(as_f)((int32_t)aiteri_bits_from_bf16(n > 0 ? p[0] : (uint16_t)0));
 }
-AITERI_FORCE_INLINE float AITERI_K(load_i8)(const int8_t *p) { return (float)p[0]; }
-AITERI_FORCE_INLINE float AITERI_K(load_i8_n)(const int8_t *p, int n)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_i8)(const int8_t *p)
 {
-    return (float)(n > 0 ? p[0] : 0);
+    return AITERI_K(set1)((float)p[0]);
+}
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_i8_n)(const int8_t *p, int n)
+{
+    return AITERI_K(set1)((float)(n > 0 ? p[0] : 0));
 }
 /* fp8 codes read as the f16 with the same exponent and mantissa fields: e4m3 comes out 2^-8 (fn) or
  * 2^-7 (fnuz) times its value, its NaN codes as numbers. */
-AITERI_FORCE_INLINE float AITERI_K(load_e5m2_raw)(const uint8_t *p)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_e5m2_raw)(const uint8_t *p)
 {
-    return aiteri_f32_from_f16((uint16_t)(p[0] << 8));
+    return AITERI_K(as_f)((int32_t)aiteri_bits_from_f16((uint16_t)(p[0] << 8)));
 }
-AITERI_FORCE_INLINE float AITERI_K(load_e4m3_raw)(const uint8_t *p)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_e4m3_raw)(const uint8_t *p)
 {
-    return aiteri_f32_from_f16((uint16_t)(((p[0] & 0x80) << 8) | ((p[0] & 0x7f) << 7)));
+    return AITERI_K(as_f)(
+        (int32_t)aiteri_bits_from_f16((uint16_t)(((p[0] & 0x80) << 8) | ((p[0] & 0x7f) << 7))));
 }
-AITERI_FORCE_INLINE void AITERI_K(store_f16)(uint16_t *p, float x)
+AITERI_FORCE_INLINE void AITERI_K(store_f16)(uint16_t *p, AITERI_K(vf) x)
 {
-    p[0] = aiteri_f16_from_f32(x);
+    p[0] = aiteri_f16_from_bits((uint32_t)AITERI_K(as_i)(x));
 }
-AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, float x, int n)
+AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, AITERI_K(vf) x, int n)
 {
-    if (n > 0) p[0] = aiteri_f16_from_f32(x);
+    if (n > 0) p[0] = aiteri_f16_from_bits((uint32_t)AITERI_K(as_i)(x));
 }
 /* The low 16 or 8 bits of each lane; the bits above must be zero. */
 AITERI_FORCE_INLINE void AITERI_K(store_x16)(uint16_t *p, int32_t x) { p[0] = (uint16_t)x; }
@@ -3184,23 +3623,31 @@ AITERI_FORCE_INLINE void AITERI_K(store_x8)(uint8_t *p, int32_t x) { p[0] = (uin
 /* k_math.inl.h -- exp2 and tanh of a vector and rounding stores to bfloat16, written once over the
  * vector layer. */
 
-/* 2^x. Error below 0.8 ulp (1.1 without FMA); exact at integers; x < -126 gives an exact zero,
- * never a subnormal, which would slow every operation after it; 128 and above give infinity; NaN
- * stays NaN. 2^x = 2^n 2^f with |f| <= 1/2 and a minimax polynomial for 2^f that is exact at 0. */
-AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(exp2)(AITERI_K(vf) x)
+/* 2^x times `unit`, a constant power of two that costs nothing; 2^least * unit is the smallest
+ * normal number. Error below 0.8 ulp (1.1 without FMA); exact at integers; x < least gives an exact
+ * zero, never a subnormal, which would slow every operation after it; 128 and above give infinity
+ * if unit is 1; NaN stays NaN. 2^x = 2^n 2^f with |f| <= 1/2 and a minimax polynomial for 2^f that
+ * is exact at 0. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(exp2_unit)(AITERI_K(vf) x, const float unit, const float least)
 {
-    const AITERI_K(vm) live = AITERI_K(nlt)(x, AITERI_K(set1)(-126.0f));
+    const AITERI_K(vm) live = AITERI_K(nlt)(x, AITERI_K(set1)(least));
     x = AITERI_K(min)(AITERI_K(set1)(128.0f), x);
     const AITERI_K(vf) n = AITERI_K(round)(x);
     const AITERI_K(vf) f = AITERI_K(sub)(x, n);
-    AITERI_K(vf) p = AITERI_K(set1)(1.53264686e-4f);
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.33908063e-3f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(9.61850584e-3f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(5.55035993e-2f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.240226477f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.693147182f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.0f));
+    AITERI_K(vf) p = AITERI_K(set1)(1.53264686e-4f * unit);
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.33908063e-3f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(9.61850584e-3f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(5.55035993e-2f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.240226477f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.693147182f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(unit));
     return AITERI_K(keep)(live, AITERI_K(scale2)(p, n));
+}
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(exp2)(AITERI_K(vf) x)
+{
+    return AITERI_K(exp2_unit)(x, 1.0f, -126.0f);
 }
 
 /* tanh(x), relative error below 2 ulp everywhere: an odd polynomial near zero, where the other form
@@ -3222,6 +3669,18 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(tanh)(AITERI_K(vf) x)
     const AITERI_K(vf) big = AITERI_K(sub)(one, AITERI_K(div)(AITERI_K(set1)(2.0f), e));
     const AITERI_K(vm) near_zero = AITERI_K(lt)(a, AITERI_K(set1)(0.625f));
     return AITERI_K(copysign)(AITERI_K(select)(near_zero, p, big), x);
+}
+
+/* A score under a softcap. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(capped)(AITERI_K(vf) x, const aiteri_softcap *softcap)
+{
+    const AITERI_K(vf) cap = AITERI_K(set1)(softcap->cap);
+    if (!softcap->wide) return AITERI_K(mul)(cap, AITERI_K(tanh)(x));
+    const AITERI_K(vf) share = AITERI_K(mul)(AITERI_K(mul)(x, AITERI_K(set1)(softcap->before)),
+                                             AITERI_K(set1)(softcap->inverse));
+    const AITERI_K(vm) unseen =
+        AITERI_K(lt)(AITERI_K(abs)(share), AITERI_K(set1)(1.220703125e-4f)); /* 2^-13 */
+    return AITERI_K(select)(unseen, x, AITERI_K(mul)(cap, AITERI_K(tanh)(share)));
 }
 
 /* Bits of x as bfloat16: to nearest even, overflow to infinity, NaN kept and made quiet. */
@@ -3538,6 +3997,7 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
 static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
                                  int32_t dim, const float *qt)
 {
+    AITERI_ASSERT(0 <= n && n <= AITERI_TILE_KEYS && 0 < dim && dim <= k_stride);
     int32_t j = 0;
     for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
         AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
@@ -3568,15 +4028,21 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask,
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
                                   const aiteri_tile_adjust *adjust)
 {
-    const AITERI_K(vf) cap = AITERI_K(set1)(adjust->softcap);
+    const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     for (int32_t j = 0; j < n; j++) {
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
             const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) x = AITERI_K(load)(st + at);
-            if (adjust->softcap != 0.0f) x = AITERI_K(mul)(cap, AITERI_K(tanh)(x));
-            if (adjust->bias) x = AITERI_K(add)(x, AITERI_K(load)(adjust->bias + at));
+            if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, factor);
+            if (adjust->softcap) x = AITERI_K(capped)(x, adjust->softcap);
+            if (adjust->bias) { /* -infinity hides the key, whatever its score */
+                const AITERI_K(vf) bias = AITERI_K(load)(adjust->bias + at);
+                const AITERI_K(vm) hides =
+                    AITERI_K(eq_i)(AITERI_K(as_i)(bias), AITERI_K(as_i)(hidden));
+                x = AITERI_K(select)(hides, hidden, AITERI_K(add)(x, bias));
+            }
             if (adjust->slope) {
                 const AITERI_K(vf) distance =
                     AITERI_K(abs)(AITERI_K(sub)(AITERI_K(load)(adjust->position + c * AITERI_LANES),
@@ -3591,27 +4057,37 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
     }
 }
 
-/* exp(x - m) with 0 for hidden scores; m is finite. */
-AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(weight)(AITERI_K(vf) x, AITERI_K(vf) m)
+/* (x - m) / ln 2 in natural units, which a score has `stretch` of. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(exponent)(AITERI_K(vf) x, AITERI_K(vf) m, const float stretch)
 {
-    return AITERI_K(exp2)(AITERI_K(mul)(AITERI_K(sub)(x, m), AITERI_K(set1)(1.44269504088896341f)));
+    return AITERI_K(mul)(AITERI_K(sub)(x, m), AITERI_K(set1)(1.44269504088896341f * stretch));
+}
+
+/* exp(x - m) with 0 for hidden scores; m is finite. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(weight)(AITERI_K(vf) x, AITERI_K(vf) m, const float stretch)
+{
+    return AITERI_K(exp2)(AITERI_K(exponent)(x, m, stretch));
 }
 
 /* The accumulated output is rescaled only in lanes whose maximum grew by more than this (natural
- * units); elsewhere the factor is exactly 1. Weights stay below exp(5.5) = 245. */
-#define AITERI_RESCALE_AT 5.5f
+ * units); elsewhere the factor is exactly 1. exp(2.07) < 8, so that weights in AITERI_TILE_UNIT
+ * stay at 1 or below, and a sum of values below the sum of their magnitudes. 5.5 is no faster and
+ * takes 5 more bits from subnormal values; ln 2 costs 16 % (AVX-512, Sq 2048, D 128). */
+#define AITERI_RESCALE_AT 2.07f
 
 /* Raises m where the block's maximum asks for it and rescales l and ot by the lane's own factor. */
-AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float *m, float *l, float *ot,
-                                                 int32_t dim_v)
+AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float stretch, float *m,
+                                                 float *l, float *ot, int32_t dim_v)
 {
     const AITERI_K(vf) old = AITERI_K(load)(m);
     const AITERI_K(vm) grew =
-        AITERI_K(gt)(top, AITERI_K(add)(old, AITERI_K(set1)(AITERI_RESCALE_AT)));
+        AITERI_K(gt)(top, AITERI_K(add)(old, AITERI_K(set1)(AITERI_RESCALE_AT / stretch)));
     if (!AITERI_K(any)(grew)) return;
     const AITERI_K(vf) raised = AITERI_K(select)(grew, top, old);
     const AITERI_K(vf) factor =
-        AITERI_K(select)(grew, AITERI_K(weight)(old, raised), AITERI_K(set1)(1.0f));
+        AITERI_K(select)(grew, AITERI_K(weight)(old, raised, stretch), AITERI_K(set1)(1.0f));
     AITERI_K(store)(m, raised);
     AITERI_K(store)(l, AITERI_K(mul)(AITERI_K(load)(l), factor));
     for (int32_t d = 0; d < dim_v; d++)
@@ -3619,8 +4095,8 @@ AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float *m, flo
                         AITERI_K(mul)(AITERI_K(load)(ot + d * AITERI_TILE_LANES), factor));
 }
 
-static void AITERI_K(tile_softmax)(float *st, int32_t n, float *m, float *l, float *ot,
-                                   int32_t dim_v)
+static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m, float *l,
+                                   float *ot, int32_t dim_v)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     AITERI_UNROLL(16)
@@ -3629,15 +4105,16 @@ static void AITERI_K(tile_softmax)(float *st, int32_t n, float *m, float *l, flo
         AITERI_K(vf) top = minus_inf;
         for (int32_t j = 0; j < n; j++)
             top = AITERI_K(max)(AITERI_K(load)(column + j * AITERI_TILE_LANES), top);
-        AITERI_K(raise_maximum)(top, m + c * AITERI_LANES, l + c * AITERI_LANES,
+        AITERI_K(raise_maximum)(top, stretch, m + c * AITERI_LANES, l + c * AITERI_LANES,
                                 ot + c * AITERI_LANES, dim_v);
         /* A lane that has seen no key keeps m = -inf; any finite shift gives its zeros. */
         AITERI_K(vf) shift = AITERI_K(load)(m + c * AITERI_LANES);
         shift = AITERI_K(select)(AITERI_K(gt)(shift, minus_inf), shift, AITERI_K(zero)());
         AITERI_K(vf) sum = AITERI_K(load)(l + c * AITERI_LANES);
         for (int32_t j = 0; j < n; j++) {
-            const AITERI_K(vf) p =
-                AITERI_K(weight)(AITERI_K(load)(column + j * AITERI_TILE_LANES), shift);
+            const AITERI_K(vf) x = AITERI_K(load)(column + j * AITERI_TILE_LANES);
+            const AITERI_K(vf) p = AITERI_K(exp2_unit)(AITERI_K(exponent)(x, shift, stretch),
+                                                       AITERI_TILE_UNIT, AITERI_TILE_LEAST);
             sum = AITERI_K(add)(sum, p);
             AITERI_K(store)(column + j * AITERI_TILE_LANES, p);
         }
@@ -3678,6 +4155,7 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
 static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
                                  int32_t dim_v, const float *st)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_TILE_KEYS && 0 < dim_v && dim_v <= v_stride);
     int32_t d = 0;
     for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
@@ -3686,20 +4164,21 @@ static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, in
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
-                                         int32_t n, int32_t dim_v, const float *st,
-                                         const aiteri_lane_mask *mask)
+static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t n,
+                                         int32_t dim_v, const float *st, const float *scores)
 {
+    const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
             float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) acc = AITERI_K(load)(at);
             for (int32_t j = 0; j < n; j++) {
-                const AITERI_K(vf) p =
-                    AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+                const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
+                const AITERI_K(vf) p = AITERI_K(load)(st + place);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
-                acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+                const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
+                acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
             }
             AITERI_K(store)(at, acc);
         }
@@ -3757,7 +4236,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const 
         memcpy(s + r * s_stride, sum + r * AITERI_DOT_KEYS, AITERI_DOT_KEYS * sizeof(float));
 }
 
-static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
+static float AITERI_K(stream_softmax)(float *s, float stretch, float *m, float *l)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     AITERI_K(vf) top = minus_inf;
@@ -3768,32 +4247,45 @@ static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
     const float shift = aiteri_select_f32(raised > aiteri_f32_of_bits(0xff800000u), raised, 0.0f);
     AITERI_K(vf) sum = AITERI_K(zero)();
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
-        const AITERI_K(vf) p = AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift));
+        const AITERI_K(vf) p =
+            AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift), stretch);
         sum = AITERI_K(add)(sum, p);
         AITERI_K(store)(s + i, p);
     }
     float factor = 1.0f;
     if (raised > old) {
         float lane[AITERI_LANES];
-        AITERI_K(store)(lane, AITERI_K(weight)(AITERI_K(set1)(old), AITERI_K(set1)(raised)));
+        AITERI_K(store)
+        (lane, AITERI_K(weight)(AITERI_K(set1)(old), AITERI_K(set1)(raised), stretch));
         factor = lane[0];
     }
     *m = raised;
-    *l = *l * factor + AITERI_K(hsum)(sum);
+    *l = aiteri_rounded(*l * factor) + AITERI_K(hsum)(sum);
     return factor;
 }
 
-static void AITERI_K(stream_softcap)(float *s, float softcap)
+static void AITERI_K(stream_softcap)(float *s, const aiteri_softcap *softcap)
 {
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
-        AITERI_K(store)(
-            s + i, AITERI_K(mul)(AITERI_K(set1)(softcap), AITERI_K(tanh)(AITERI_K(load)(s + i))));
+        AITERI_K(store)(s + i, AITERI_K(capped)(AITERI_K(load)(s + i), softcap));
 }
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
 {
+    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
     for (int32_t d = 0; d < dim; d += AITERI_LANES)
         AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
+}
+
+/* By bits: no comparison of floats tells -0 from 0. */
+static void AITERI_K(row_finish)(float *o, int32_t dim, float factor, int32_t least)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES) {
+        const AITERI_K(vf) x = AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor));
+        const AITERI_K(vm) seen =
+            AITERI_K(lt_i)(AITERI_K(set1_i)(least), AITERI_K(magnitude_bits)(x));
+        AITERI_K(store)(o + d, AITERI_K(keep)(seen, x));
+    }
 }
 
 static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)
@@ -3881,6 +4373,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -3951,6 +4444,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -4027,6 +4521,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -4097,6 +4592,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -4173,6 +4669,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -4243,6 +4740,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -4319,6 +4817,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -4389,6 +4888,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -4430,6 +4930,7 @@ static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K(stream_softmax),
     AITERI_K(stream_softcap),
     AITERI_K(row_scale),
+    AITERI_K(row_finish),
     AITERI_K(row_add_scaled),
     AITERI_K(stream_mul),
     AITERI_K(row_amax),
@@ -4749,23 +5250,31 @@ AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, __m256 x, int n)
 /* k_math.inl.h -- exp2 and tanh of a vector and rounding stores to bfloat16, written once over the
  * vector layer. */
 
-/* 2^x. Error below 0.8 ulp (1.1 without FMA); exact at integers; x < -126 gives an exact zero,
- * never a subnormal, which would slow every operation after it; 128 and above give infinity; NaN
- * stays NaN. 2^x = 2^n 2^f with |f| <= 1/2 and a minimax polynomial for 2^f that is exact at 0. */
-AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(exp2)(AITERI_K(vf) x)
+/* 2^x times `unit`, a constant power of two that costs nothing; 2^least * unit is the smallest
+ * normal number. Error below 0.8 ulp (1.1 without FMA); exact at integers; x < least gives an exact
+ * zero, never a subnormal, which would slow every operation after it; 128 and above give infinity
+ * if unit is 1; NaN stays NaN. 2^x = 2^n 2^f with |f| <= 1/2 and a minimax polynomial for 2^f that
+ * is exact at 0. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(exp2_unit)(AITERI_K(vf) x, const float unit, const float least)
 {
-    const AITERI_K(vm) live = AITERI_K(nlt)(x, AITERI_K(set1)(-126.0f));
+    const AITERI_K(vm) live = AITERI_K(nlt)(x, AITERI_K(set1)(least));
     x = AITERI_K(min)(AITERI_K(set1)(128.0f), x);
     const AITERI_K(vf) n = AITERI_K(round)(x);
     const AITERI_K(vf) f = AITERI_K(sub)(x, n);
-    AITERI_K(vf) p = AITERI_K(set1)(1.53264686e-4f);
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.33908063e-3f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(9.61850584e-3f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(5.55035993e-2f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.240226477f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.693147182f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.0f));
+    AITERI_K(vf) p = AITERI_K(set1)(1.53264686e-4f * unit);
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.33908063e-3f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(9.61850584e-3f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(5.55035993e-2f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.240226477f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.693147182f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(unit));
     return AITERI_K(keep)(live, AITERI_K(scale2)(p, n));
+}
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(exp2)(AITERI_K(vf) x)
+{
+    return AITERI_K(exp2_unit)(x, 1.0f, -126.0f);
 }
 
 /* tanh(x), relative error below 2 ulp everywhere: an odd polynomial near zero, where the other form
@@ -4787,6 +5296,18 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(tanh)(AITERI_K(vf) x)
     const AITERI_K(vf) big = AITERI_K(sub)(one, AITERI_K(div)(AITERI_K(set1)(2.0f), e));
     const AITERI_K(vm) near_zero = AITERI_K(lt)(a, AITERI_K(set1)(0.625f));
     return AITERI_K(copysign)(AITERI_K(select)(near_zero, p, big), x);
+}
+
+/* A score under a softcap. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(capped)(AITERI_K(vf) x, const aiteri_softcap *softcap)
+{
+    const AITERI_K(vf) cap = AITERI_K(set1)(softcap->cap);
+    if (!softcap->wide) return AITERI_K(mul)(cap, AITERI_K(tanh)(x));
+    const AITERI_K(vf) share = AITERI_K(mul)(AITERI_K(mul)(x, AITERI_K(set1)(softcap->before)),
+                                             AITERI_K(set1)(softcap->inverse));
+    const AITERI_K(vm) unseen =
+        AITERI_K(lt)(AITERI_K(abs)(share), AITERI_K(set1)(1.220703125e-4f)); /* 2^-13 */
+    return AITERI_K(select)(unseen, x, AITERI_K(mul)(cap, AITERI_K(tanh)(share)));
 }
 
 /* Bits of x as bfloat16: to nearest even, overflow to infinity, NaN kept and made quiet. */
@@ -5103,6 +5624,7 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
 static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
                                  int32_t dim, const float *qt)
 {
+    AITERI_ASSERT(0 <= n && n <= AITERI_TILE_KEYS && 0 < dim && dim <= k_stride);
     int32_t j = 0;
     for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
         AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
@@ -5133,15 +5655,21 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask,
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
                                   const aiteri_tile_adjust *adjust)
 {
-    const AITERI_K(vf) cap = AITERI_K(set1)(adjust->softcap);
+    const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     for (int32_t j = 0; j < n; j++) {
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
             const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) x = AITERI_K(load)(st + at);
-            if (adjust->softcap != 0.0f) x = AITERI_K(mul)(cap, AITERI_K(tanh)(x));
-            if (adjust->bias) x = AITERI_K(add)(x, AITERI_K(load)(adjust->bias + at));
+            if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, factor);
+            if (adjust->softcap) x = AITERI_K(capped)(x, adjust->softcap);
+            if (adjust->bias) { /* -infinity hides the key, whatever its score */
+                const AITERI_K(vf) bias = AITERI_K(load)(adjust->bias + at);
+                const AITERI_K(vm) hides =
+                    AITERI_K(eq_i)(AITERI_K(as_i)(bias), AITERI_K(as_i)(hidden));
+                x = AITERI_K(select)(hides, hidden, AITERI_K(add)(x, bias));
+            }
             if (adjust->slope) {
                 const AITERI_K(vf) distance =
                     AITERI_K(abs)(AITERI_K(sub)(AITERI_K(load)(adjust->position + c * AITERI_LANES),
@@ -5156,27 +5684,37 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
     }
 }
 
-/* exp(x - m) with 0 for hidden scores; m is finite. */
-AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(weight)(AITERI_K(vf) x, AITERI_K(vf) m)
+/* (x - m) / ln 2 in natural units, which a score has `stretch` of. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(exponent)(AITERI_K(vf) x, AITERI_K(vf) m, const float stretch)
 {
-    return AITERI_K(exp2)(AITERI_K(mul)(AITERI_K(sub)(x, m), AITERI_K(set1)(1.44269504088896341f)));
+    return AITERI_K(mul)(AITERI_K(sub)(x, m), AITERI_K(set1)(1.44269504088896341f * stretch));
+}
+
+/* exp(x - m) with 0 for hidden scores; m is finite. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(weight)(AITERI_K(vf) x, AITERI_K(vf) m, const float stretch)
+{
+    return AITERI_K(exp2)(AITERI_K(exponent)(x, m, stretch));
 }
 
 /* The accumulated output is rescaled only in lanes whose maximum grew by more than this (natural
- * units); elsewhere the factor is exactly 1. Weights stay below exp(5.5) = 245. */
-#define AITERI_RESCALE_AT 5.5f
+ * units); elsewhere the factor is exactly 1. exp(2.07) < 8, so that weights in AITERI_TILE_UNIT
+ * stay at 1 or below, and a sum of values below the sum of their magnitudes. 5.5 is no faster and
+ * takes 5 more bits from subnormal values; ln 2 costs 16 % (AVX-512, Sq 2048, D 128). */
+#define AITERI_RESCALE_AT 2.07f
 
 /* Raises m where the block's maximum asks for it and rescales l and ot by the lane's own factor. */
-AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float *m, float *l, float *ot,
-                                                 int32_t dim_v)
+AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float stretch, float *m,
+                                                 float *l, float *ot, int32_t dim_v)
 {
     const AITERI_K(vf) old = AITERI_K(load)(m);
     const AITERI_K(vm) grew =
-        AITERI_K(gt)(top, AITERI_K(add)(old, AITERI_K(set1)(AITERI_RESCALE_AT)));
+        AITERI_K(gt)(top, AITERI_K(add)(old, AITERI_K(set1)(AITERI_RESCALE_AT / stretch)));
     if (!AITERI_K(any)(grew)) return;
     const AITERI_K(vf) raised = AITERI_K(select)(grew, top, old);
     const AITERI_K(vf) factor =
-        AITERI_K(select)(grew, AITERI_K(weight)(old, raised), AITERI_K(set1)(1.0f));
+        AITERI_K(select)(grew, AITERI_K(weight)(old, raised, stretch), AITERI_K(set1)(1.0f));
     AITERI_K(store)(m, raised);
     AITERI_K(store)(l, AITERI_K(mul)(AITERI_K(load)(l), factor));
     for (int32_t d = 0; d < dim_v; d++)
@@ -5184,8 +5722,8 @@ AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float *m, flo
                         AITERI_K(mul)(AITERI_K(load)(ot + d * AITERI_TILE_LANES), factor));
 }
 
-static void AITERI_K(tile_softmax)(float *st, int32_t n, float *m, float *l, float *ot,
-                                   int32_t dim_v)
+static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m, float *l,
+                                   float *ot, int32_t dim_v)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     AITERI_UNROLL(16)
@@ -5194,15 +5732,16 @@ static void AITERI_K(tile_softmax)(float *st, int32_t n, float *m, float *l, flo
         AITERI_K(vf) top = minus_inf;
         for (int32_t j = 0; j < n; j++)
             top = AITERI_K(max)(AITERI_K(load)(column + j * AITERI_TILE_LANES), top);
-        AITERI_K(raise_maximum)(top, m + c * AITERI_LANES, l + c * AITERI_LANES,
+        AITERI_K(raise_maximum)(top, stretch, m + c * AITERI_LANES, l + c * AITERI_LANES,
                                 ot + c * AITERI_LANES, dim_v);
         /* A lane that has seen no key keeps m = -inf; any finite shift gives its zeros. */
         AITERI_K(vf) shift = AITERI_K(load)(m + c * AITERI_LANES);
         shift = AITERI_K(select)(AITERI_K(gt)(shift, minus_inf), shift, AITERI_K(zero)());
         AITERI_K(vf) sum = AITERI_K(load)(l + c * AITERI_LANES);
         for (int32_t j = 0; j < n; j++) {
-            const AITERI_K(vf) p =
-                AITERI_K(weight)(AITERI_K(load)(column + j * AITERI_TILE_LANES), shift);
+            const AITERI_K(vf) x = AITERI_K(load)(column + j * AITERI_TILE_LANES);
+            const AITERI_K(vf) p = AITERI_K(exp2_unit)(AITERI_K(exponent)(x, shift, stretch),
+                                                       AITERI_TILE_UNIT, AITERI_TILE_LEAST);
             sum = AITERI_K(add)(sum, p);
             AITERI_K(store)(column + j * AITERI_TILE_LANES, p);
         }
@@ -5243,6 +5782,7 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
 static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
                                  int32_t dim_v, const float *st)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_TILE_KEYS && 0 < dim_v && dim_v <= v_stride);
     int32_t d = 0;
     for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
@@ -5251,20 +5791,21 @@ static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, in
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
-                                         int32_t n, int32_t dim_v, const float *st,
-                                         const aiteri_lane_mask *mask)
+static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t n,
+                                         int32_t dim_v, const float *st, const float *scores)
 {
+    const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
             float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) acc = AITERI_K(load)(at);
             for (int32_t j = 0; j < n; j++) {
-                const AITERI_K(vf) p =
-                    AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+                const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
+                const AITERI_K(vf) p = AITERI_K(load)(st + place);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
-                acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+                const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
+                acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
             }
             AITERI_K(store)(at, acc);
         }
@@ -5322,7 +5863,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const 
         memcpy(s + r * s_stride, sum + r * AITERI_DOT_KEYS, AITERI_DOT_KEYS * sizeof(float));
 }
 
-static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
+static float AITERI_K(stream_softmax)(float *s, float stretch, float *m, float *l)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     AITERI_K(vf) top = minus_inf;
@@ -5333,32 +5874,45 @@ static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
     const float shift = aiteri_select_f32(raised > aiteri_f32_of_bits(0xff800000u), raised, 0.0f);
     AITERI_K(vf) sum = AITERI_K(zero)();
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
-        const AITERI_K(vf) p = AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift));
+        const AITERI_K(vf) p =
+            AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift), stretch);
         sum = AITERI_K(add)(sum, p);
         AITERI_K(store)(s + i, p);
     }
     float factor = 1.0f;
     if (raised > old) {
         float lane[AITERI_LANES];
-        AITERI_K(store)(lane, AITERI_K(weight)(AITERI_K(set1)(old), AITERI_K(set1)(raised)));
+        AITERI_K(store)
+        (lane, AITERI_K(weight)(AITERI_K(set1)(old), AITERI_K(set1)(raised), stretch));
         factor = lane[0];
     }
     *m = raised;
-    *l = *l * factor + AITERI_K(hsum)(sum);
+    *l = aiteri_rounded(*l * factor) + AITERI_K(hsum)(sum);
     return factor;
 }
 
-static void AITERI_K(stream_softcap)(float *s, float softcap)
+static void AITERI_K(stream_softcap)(float *s, const aiteri_softcap *softcap)
 {
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
-        AITERI_K(store)(
-            s + i, AITERI_K(mul)(AITERI_K(set1)(softcap), AITERI_K(tanh)(AITERI_K(load)(s + i))));
+        AITERI_K(store)(s + i, AITERI_K(capped)(AITERI_K(load)(s + i), softcap));
 }
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
 {
+    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
     for (int32_t d = 0; d < dim; d += AITERI_LANES)
         AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
+}
+
+/* By bits: no comparison of floats tells -0 from 0. */
+static void AITERI_K(row_finish)(float *o, int32_t dim, float factor, int32_t least)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES) {
+        const AITERI_K(vf) x = AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor));
+        const AITERI_K(vm) seen =
+            AITERI_K(lt_i)(AITERI_K(set1_i)(least), AITERI_K(magnitude_bits)(x));
+        AITERI_K(store)(o + d, AITERI_K(keep)(seen, x));
+    }
 }
 
 static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)
@@ -5446,6 +6000,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -5516,6 +6071,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -5592,6 +6148,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -5662,6 +6219,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -5738,6 +6296,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -5808,6 +6367,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -5884,6 +6444,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -5954,6 +6515,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -5995,6 +6557,7 @@ static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K(stream_softmax),
     AITERI_K(stream_softcap),
     AITERI_K(row_scale),
+    AITERI_K(row_finish),
     AITERI_K(row_add_scaled),
     AITERI_K(stream_mul),
     AITERI_K(row_amax),
@@ -6314,23 +6877,31 @@ AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, __m512 x, int n)
 /* k_math.inl.h -- exp2 and tanh of a vector and rounding stores to bfloat16, written once over the
  * vector layer. */
 
-/* 2^x. Error below 0.8 ulp (1.1 without FMA); exact at integers; x < -126 gives an exact zero,
- * never a subnormal, which would slow every operation after it; 128 and above give infinity; NaN
- * stays NaN. 2^x = 2^n 2^f with |f| <= 1/2 and a minimax polynomial for 2^f that is exact at 0. */
-AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(exp2)(AITERI_K(vf) x)
+/* 2^x times `unit`, a constant power of two that costs nothing; 2^least * unit is the smallest
+ * normal number. Error below 0.8 ulp (1.1 without FMA); exact at integers; x < least gives an exact
+ * zero, never a subnormal, which would slow every operation after it; 128 and above give infinity
+ * if unit is 1; NaN stays NaN. 2^x = 2^n 2^f with |f| <= 1/2 and a minimax polynomial for 2^f that
+ * is exact at 0. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(exp2_unit)(AITERI_K(vf) x, const float unit, const float least)
 {
-    const AITERI_K(vm) live = AITERI_K(nlt)(x, AITERI_K(set1)(-126.0f));
+    const AITERI_K(vm) live = AITERI_K(nlt)(x, AITERI_K(set1)(least));
     x = AITERI_K(min)(AITERI_K(set1)(128.0f), x);
     const AITERI_K(vf) n = AITERI_K(round)(x);
     const AITERI_K(vf) f = AITERI_K(sub)(x, n);
-    AITERI_K(vf) p = AITERI_K(set1)(1.53264686e-4f);
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.33908063e-3f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(9.61850584e-3f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(5.55035993e-2f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.240226477f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.693147182f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.0f));
+    AITERI_K(vf) p = AITERI_K(set1)(1.53264686e-4f * unit);
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.33908063e-3f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(9.61850584e-3f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(5.55035993e-2f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.240226477f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.693147182f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(unit));
     return AITERI_K(keep)(live, AITERI_K(scale2)(p, n));
+}
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(exp2)(AITERI_K(vf) x)
+{
+    return AITERI_K(exp2_unit)(x, 1.0f, -126.0f);
 }
 
 /* tanh(x), relative error below 2 ulp everywhere: an odd polynomial near zero, where the other form
@@ -6352,6 +6923,18 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(tanh)(AITERI_K(vf) x)
     const AITERI_K(vf) big = AITERI_K(sub)(one, AITERI_K(div)(AITERI_K(set1)(2.0f), e));
     const AITERI_K(vm) near_zero = AITERI_K(lt)(a, AITERI_K(set1)(0.625f));
     return AITERI_K(copysign)(AITERI_K(select)(near_zero, p, big), x);
+}
+
+/* A score under a softcap. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(capped)(AITERI_K(vf) x, const aiteri_softcap *softcap)
+{
+    const AITERI_K(vf) cap = AITERI_K(set1)(softcap->cap);
+    if (!softcap->wide) return AITERI_K(mul)(cap, AITERI_K(tanh)(x));
+    const AITERI_K(vf) share = AITERI_K(mul)(AITERI_K(mul)(x, AITERI_K(set1)(softcap->before)),
+                                             AITERI_K(set1)(softcap->inverse));
+    const AITERI_K(vm) unseen =
+        AITERI_K(lt)(AITERI_K(abs)(share), AITERI_K(set1)(1.220703125e-4f)); /* 2^-13 */
+    return AITERI_K(select)(unseen, x, AITERI_K(mul)(cap, AITERI_K(tanh)(share)));
 }
 
 /* Bits of x as bfloat16: to nearest even, overflow to infinity, NaN kept and made quiet. */
@@ -6668,6 +7251,7 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
 static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
                                  int32_t dim, const float *qt)
 {
+    AITERI_ASSERT(0 <= n && n <= AITERI_TILE_KEYS && 0 < dim && dim <= k_stride);
     int32_t j = 0;
     for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
         AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
@@ -6698,15 +7282,21 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask,
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
                                   const aiteri_tile_adjust *adjust)
 {
-    const AITERI_K(vf) cap = AITERI_K(set1)(adjust->softcap);
+    const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     for (int32_t j = 0; j < n; j++) {
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
             const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) x = AITERI_K(load)(st + at);
-            if (adjust->softcap != 0.0f) x = AITERI_K(mul)(cap, AITERI_K(tanh)(x));
-            if (adjust->bias) x = AITERI_K(add)(x, AITERI_K(load)(adjust->bias + at));
+            if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, factor);
+            if (adjust->softcap) x = AITERI_K(capped)(x, adjust->softcap);
+            if (adjust->bias) { /* -infinity hides the key, whatever its score */
+                const AITERI_K(vf) bias = AITERI_K(load)(adjust->bias + at);
+                const AITERI_K(vm) hides =
+                    AITERI_K(eq_i)(AITERI_K(as_i)(bias), AITERI_K(as_i)(hidden));
+                x = AITERI_K(select)(hides, hidden, AITERI_K(add)(x, bias));
+            }
             if (adjust->slope) {
                 const AITERI_K(vf) distance =
                     AITERI_K(abs)(AITERI_K(sub)(AITERI_K(load)(adjust->position + c * AITERI_LANES),
@@ -6721,27 +7311,37 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
     }
 }
 
-/* exp(x - m) with 0 for hidden scores; m is finite. */
-AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(weight)(AITERI_K(vf) x, AITERI_K(vf) m)
+/* (x - m) / ln 2 in natural units, which a score has `stretch` of. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(exponent)(AITERI_K(vf) x, AITERI_K(vf) m, const float stretch)
 {
-    return AITERI_K(exp2)(AITERI_K(mul)(AITERI_K(sub)(x, m), AITERI_K(set1)(1.44269504088896341f)));
+    return AITERI_K(mul)(AITERI_K(sub)(x, m), AITERI_K(set1)(1.44269504088896341f * stretch));
+}
+
+/* exp(x - m) with 0 for hidden scores; m is finite. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(weight)(AITERI_K(vf) x, AITERI_K(vf) m, const float stretch)
+{
+    return AITERI_K(exp2)(AITERI_K(exponent)(x, m, stretch));
 }
 
 /* The accumulated output is rescaled only in lanes whose maximum grew by more than this (natural
- * units); elsewhere the factor is exactly 1. Weights stay below exp(5.5) = 245. */
-#define AITERI_RESCALE_AT 5.5f
+ * units); elsewhere the factor is exactly 1. exp(2.07) < 8, so that weights in AITERI_TILE_UNIT
+ * stay at 1 or below, and a sum of values below the sum of their magnitudes. 5.5 is no faster and
+ * takes 5 more bits from subnormal values; ln 2 costs 16 % (AVX-512, Sq 2048, D 128). */
+#define AITERI_RESCALE_AT 2.07f
 
 /* Raises m where the block's maximum asks for it and rescales l and ot by the lane's own factor. */
-AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float *m, float *l, float *ot,
-                                                 int32_t dim_v)
+AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float stretch, float *m,
+                                                 float *l, float *ot, int32_t dim_v)
 {
     const AITERI_K(vf) old = AITERI_K(load)(m);
     const AITERI_K(vm) grew =
-        AITERI_K(gt)(top, AITERI_K(add)(old, AITERI_K(set1)(AITERI_RESCALE_AT)));
+        AITERI_K(gt)(top, AITERI_K(add)(old, AITERI_K(set1)(AITERI_RESCALE_AT / stretch)));
     if (!AITERI_K(any)(grew)) return;
     const AITERI_K(vf) raised = AITERI_K(select)(grew, top, old);
     const AITERI_K(vf) factor =
-        AITERI_K(select)(grew, AITERI_K(weight)(old, raised), AITERI_K(set1)(1.0f));
+        AITERI_K(select)(grew, AITERI_K(weight)(old, raised, stretch), AITERI_K(set1)(1.0f));
     AITERI_K(store)(m, raised);
     AITERI_K(store)(l, AITERI_K(mul)(AITERI_K(load)(l), factor));
     for (int32_t d = 0; d < dim_v; d++)
@@ -6749,8 +7349,8 @@ AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float *m, flo
                         AITERI_K(mul)(AITERI_K(load)(ot + d * AITERI_TILE_LANES), factor));
 }
 
-static void AITERI_K(tile_softmax)(float *st, int32_t n, float *m, float *l, float *ot,
-                                   int32_t dim_v)
+static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m, float *l,
+                                   float *ot, int32_t dim_v)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     AITERI_UNROLL(16)
@@ -6759,15 +7359,16 @@ static void AITERI_K(tile_softmax)(float *st, int32_t n, float *m, float *l, flo
         AITERI_K(vf) top = minus_inf;
         for (int32_t j = 0; j < n; j++)
             top = AITERI_K(max)(AITERI_K(load)(column + j * AITERI_TILE_LANES), top);
-        AITERI_K(raise_maximum)(top, m + c * AITERI_LANES, l + c * AITERI_LANES,
+        AITERI_K(raise_maximum)(top, stretch, m + c * AITERI_LANES, l + c * AITERI_LANES,
                                 ot + c * AITERI_LANES, dim_v);
         /* A lane that has seen no key keeps m = -inf; any finite shift gives its zeros. */
         AITERI_K(vf) shift = AITERI_K(load)(m + c * AITERI_LANES);
         shift = AITERI_K(select)(AITERI_K(gt)(shift, minus_inf), shift, AITERI_K(zero)());
         AITERI_K(vf) sum = AITERI_K(load)(l + c * AITERI_LANES);
         for (int32_t j = 0; j < n; j++) {
-            const AITERI_K(vf) p =
-                AITERI_K(weight)(AITERI_K(load)(column + j * AITERI_TILE_LANES), shift);
+            const AITERI_K(vf) x = AITERI_K(load)(column + j * AITERI_TILE_LANES);
+            const AITERI_K(vf) p = AITERI_K(exp2_unit)(AITERI_K(exponent)(x, shift, stretch),
+                                                       AITERI_TILE_UNIT, AITERI_TILE_LEAST);
             sum = AITERI_K(add)(sum, p);
             AITERI_K(store)(column + j * AITERI_TILE_LANES, p);
         }
@@ -6808,6 +7409,7 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
 static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
                                  int32_t dim_v, const float *st)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_TILE_KEYS && 0 < dim_v && dim_v <= v_stride);
     int32_t d = 0;
     for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
@@ -6816,20 +7418,21 @@ static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, in
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
-                                         int32_t n, int32_t dim_v, const float *st,
-                                         const aiteri_lane_mask *mask)
+static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t n,
+                                         int32_t dim_v, const float *st, const float *scores)
 {
+    const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
             float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) acc = AITERI_K(load)(at);
             for (int32_t j = 0; j < n; j++) {
-                const AITERI_K(vf) p =
-                    AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+                const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
+                const AITERI_K(vf) p = AITERI_K(load)(st + place);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
-                acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+                const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
+                acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
             }
             AITERI_K(store)(at, acc);
         }
@@ -6887,7 +7490,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const 
         memcpy(s + r * s_stride, sum + r * AITERI_DOT_KEYS, AITERI_DOT_KEYS * sizeof(float));
 }
 
-static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
+static float AITERI_K(stream_softmax)(float *s, float stretch, float *m, float *l)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     AITERI_K(vf) top = minus_inf;
@@ -6898,32 +7501,45 @@ static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
     const float shift = aiteri_select_f32(raised > aiteri_f32_of_bits(0xff800000u), raised, 0.0f);
     AITERI_K(vf) sum = AITERI_K(zero)();
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
-        const AITERI_K(vf) p = AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift));
+        const AITERI_K(vf) p =
+            AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift), stretch);
         sum = AITERI_K(add)(sum, p);
         AITERI_K(store)(s + i, p);
     }
     float factor = 1.0f;
     if (raised > old) {
         float lane[AITERI_LANES];
-        AITERI_K(store)(lane, AITERI_K(weight)(AITERI_K(set1)(old), AITERI_K(set1)(raised)));
+        AITERI_K(store)
+        (lane, AITERI_K(weight)(AITERI_K(set1)(old), AITERI_K(set1)(raised), stretch));
         factor = lane[0];
     }
     *m = raised;
-    *l = *l * factor + AITERI_K(hsum)(sum);
+    *l = aiteri_rounded(*l * factor) + AITERI_K(hsum)(sum);
     return factor;
 }
 
-static void AITERI_K(stream_softcap)(float *s, float softcap)
+static void AITERI_K(stream_softcap)(float *s, const aiteri_softcap *softcap)
 {
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
-        AITERI_K(store)(
-            s + i, AITERI_K(mul)(AITERI_K(set1)(softcap), AITERI_K(tanh)(AITERI_K(load)(s + i))));
+        AITERI_K(store)(s + i, AITERI_K(capped)(AITERI_K(load)(s + i), softcap));
 }
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
 {
+    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
     for (int32_t d = 0; d < dim; d += AITERI_LANES)
         AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
+}
+
+/* By bits: no comparison of floats tells -0 from 0. */
+static void AITERI_K(row_finish)(float *o, int32_t dim, float factor, int32_t least)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES) {
+        const AITERI_K(vf) x = AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor));
+        const AITERI_K(vm) seen =
+            AITERI_K(lt_i)(AITERI_K(set1_i)(least), AITERI_K(magnitude_bits)(x));
+        AITERI_K(store)(o + d, AITERI_K(keep)(seen, x));
+    }
 }
 
 static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)
@@ -7011,6 +7627,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -7081,6 +7698,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -7157,6 +7775,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -7227,6 +7846,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -7303,6 +7923,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -7373,6 +7994,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -7449,6 +8071,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -7519,6 +8142,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -7560,6 +8184,7 @@ static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K(stream_softmax),
     AITERI_K(stream_softcap),
     AITERI_K(row_scale),
+    AITERI_K(row_finish),
     AITERI_K(row_add_scaled),
     AITERI_K(stream_mul),
     AITERI_K(row_amax),
@@ -7868,23 +8493,31 @@ AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, float32x4_t x, int n
 /* k_math.inl.h -- exp2 and tanh of a vector and rounding stores to bfloat16, written once over the
  * vector layer. */
 
-/* 2^x. Error below 0.8 ulp (1.1 without FMA); exact at integers; x < -126 gives an exact zero,
- * never a subnormal, which would slow every operation after it; 128 and above give infinity; NaN
- * stays NaN. 2^x = 2^n 2^f with |f| <= 1/2 and a minimax polynomial for 2^f that is exact at 0. */
-AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(exp2)(AITERI_K(vf) x)
+/* 2^x times `unit`, a constant power of two that costs nothing; 2^least * unit is the smallest
+ * normal number. Error below 0.8 ulp (1.1 without FMA); exact at integers; x < least gives an exact
+ * zero, never a subnormal, which would slow every operation after it; 128 and above give infinity
+ * if unit is 1; NaN stays NaN. 2^x = 2^n 2^f with |f| <= 1/2 and a minimax polynomial for 2^f that
+ * is exact at 0. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(exp2_unit)(AITERI_K(vf) x, const float unit, const float least)
 {
-    const AITERI_K(vm) live = AITERI_K(nlt)(x, AITERI_K(set1)(-126.0f));
+    const AITERI_K(vm) live = AITERI_K(nlt)(x, AITERI_K(set1)(least));
     x = AITERI_K(min)(AITERI_K(set1)(128.0f), x);
     const AITERI_K(vf) n = AITERI_K(round)(x);
     const AITERI_K(vf) f = AITERI_K(sub)(x, n);
-    AITERI_K(vf) p = AITERI_K(set1)(1.53264686e-4f);
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.33908063e-3f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(9.61850584e-3f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(5.55035993e-2f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.240226477f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.693147182f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.0f));
+    AITERI_K(vf) p = AITERI_K(set1)(1.53264686e-4f * unit);
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.33908063e-3f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(9.61850584e-3f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(5.55035993e-2f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.240226477f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.693147182f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(unit));
     return AITERI_K(keep)(live, AITERI_K(scale2)(p, n));
+}
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(exp2)(AITERI_K(vf) x)
+{
+    return AITERI_K(exp2_unit)(x, 1.0f, -126.0f);
 }
 
 /* tanh(x), relative error below 2 ulp everywhere: an odd polynomial near zero, where the other form
@@ -7906,6 +8539,18 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(tanh)(AITERI_K(vf) x)
     const AITERI_K(vf) big = AITERI_K(sub)(one, AITERI_K(div)(AITERI_K(set1)(2.0f), e));
     const AITERI_K(vm) near_zero = AITERI_K(lt)(a, AITERI_K(set1)(0.625f));
     return AITERI_K(copysign)(AITERI_K(select)(near_zero, p, big), x);
+}
+
+/* A score under a softcap. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(capped)(AITERI_K(vf) x, const aiteri_softcap *softcap)
+{
+    const AITERI_K(vf) cap = AITERI_K(set1)(softcap->cap);
+    if (!softcap->wide) return AITERI_K(mul)(cap, AITERI_K(tanh)(x));
+    const AITERI_K(vf) share = AITERI_K(mul)(AITERI_K(mul)(x, AITERI_K(set1)(softcap->before)),
+                                             AITERI_K(set1)(softcap->inverse));
+    const AITERI_K(vm) unseen =
+        AITERI_K(lt)(AITERI_K(abs)(share), AITERI_K(set1)(1.220703125e-4f)); /* 2^-13 */
+    return AITERI_K(select)(unseen, x, AITERI_K(mul)(cap, AITERI_K(tanh)(share)));
 }
 
 /* Bits of x as bfloat16: to nearest even, overflow to infinity, NaN kept and made quiet. */
@@ -8222,6 +8867,7 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
 static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
                                  int32_t dim, const float *qt)
 {
+    AITERI_ASSERT(0 <= n && n <= AITERI_TILE_KEYS && 0 < dim && dim <= k_stride);
     int32_t j = 0;
     for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
         AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
@@ -8252,15 +8898,21 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask,
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
                                   const aiteri_tile_adjust *adjust)
 {
-    const AITERI_K(vf) cap = AITERI_K(set1)(adjust->softcap);
+    const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     for (int32_t j = 0; j < n; j++) {
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
             const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) x = AITERI_K(load)(st + at);
-            if (adjust->softcap != 0.0f) x = AITERI_K(mul)(cap, AITERI_K(tanh)(x));
-            if (adjust->bias) x = AITERI_K(add)(x, AITERI_K(load)(adjust->bias + at));
+            if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, factor);
+            if (adjust->softcap) x = AITERI_K(capped)(x, adjust->softcap);
+            if (adjust->bias) { /* -infinity hides the key, whatever its score */
+                const AITERI_K(vf) bias = AITERI_K(load)(adjust->bias + at);
+                const AITERI_K(vm) hides =
+                    AITERI_K(eq_i)(AITERI_K(as_i)(bias), AITERI_K(as_i)(hidden));
+                x = AITERI_K(select)(hides, hidden, AITERI_K(add)(x, bias));
+            }
             if (adjust->slope) {
                 const AITERI_K(vf) distance =
                     AITERI_K(abs)(AITERI_K(sub)(AITERI_K(load)(adjust->position + c * AITERI_LANES),
@@ -8275,27 +8927,37 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
     }
 }
 
-/* exp(x - m) with 0 for hidden scores; m is finite. */
-AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(weight)(AITERI_K(vf) x, AITERI_K(vf) m)
+/* (x - m) / ln 2 in natural units, which a score has `stretch` of. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(exponent)(AITERI_K(vf) x, AITERI_K(vf) m, const float stretch)
 {
-    return AITERI_K(exp2)(AITERI_K(mul)(AITERI_K(sub)(x, m), AITERI_K(set1)(1.44269504088896341f)));
+    return AITERI_K(mul)(AITERI_K(sub)(x, m), AITERI_K(set1)(1.44269504088896341f * stretch));
+}
+
+/* exp(x - m) with 0 for hidden scores; m is finite. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(weight)(AITERI_K(vf) x, AITERI_K(vf) m, const float stretch)
+{
+    return AITERI_K(exp2)(AITERI_K(exponent)(x, m, stretch));
 }
 
 /* The accumulated output is rescaled only in lanes whose maximum grew by more than this (natural
- * units); elsewhere the factor is exactly 1. Weights stay below exp(5.5) = 245. */
-#define AITERI_RESCALE_AT 5.5f
+ * units); elsewhere the factor is exactly 1. exp(2.07) < 8, so that weights in AITERI_TILE_UNIT
+ * stay at 1 or below, and a sum of values below the sum of their magnitudes. 5.5 is no faster and
+ * takes 5 more bits from subnormal values; ln 2 costs 16 % (AVX-512, Sq 2048, D 128). */
+#define AITERI_RESCALE_AT 2.07f
 
 /* Raises m where the block's maximum asks for it and rescales l and ot by the lane's own factor. */
-AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float *m, float *l, float *ot,
-                                                 int32_t dim_v)
+AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float stretch, float *m,
+                                                 float *l, float *ot, int32_t dim_v)
 {
     const AITERI_K(vf) old = AITERI_K(load)(m);
     const AITERI_K(vm) grew =
-        AITERI_K(gt)(top, AITERI_K(add)(old, AITERI_K(set1)(AITERI_RESCALE_AT)));
+        AITERI_K(gt)(top, AITERI_K(add)(old, AITERI_K(set1)(AITERI_RESCALE_AT / stretch)));
     if (!AITERI_K(any)(grew)) return;
     const AITERI_K(vf) raised = AITERI_K(select)(grew, top, old);
     const AITERI_K(vf) factor =
-        AITERI_K(select)(grew, AITERI_K(weight)(old, raised), AITERI_K(set1)(1.0f));
+        AITERI_K(select)(grew, AITERI_K(weight)(old, raised, stretch), AITERI_K(set1)(1.0f));
     AITERI_K(store)(m, raised);
     AITERI_K(store)(l, AITERI_K(mul)(AITERI_K(load)(l), factor));
     for (int32_t d = 0; d < dim_v; d++)
@@ -8303,8 +8965,8 @@ AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float *m, flo
                         AITERI_K(mul)(AITERI_K(load)(ot + d * AITERI_TILE_LANES), factor));
 }
 
-static void AITERI_K(tile_softmax)(float *st, int32_t n, float *m, float *l, float *ot,
-                                   int32_t dim_v)
+static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m, float *l,
+                                   float *ot, int32_t dim_v)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     AITERI_UNROLL(16)
@@ -8313,15 +8975,16 @@ static void AITERI_K(tile_softmax)(float *st, int32_t n, float *m, float *l, flo
         AITERI_K(vf) top = minus_inf;
         for (int32_t j = 0; j < n; j++)
             top = AITERI_K(max)(AITERI_K(load)(column + j * AITERI_TILE_LANES), top);
-        AITERI_K(raise_maximum)(top, m + c * AITERI_LANES, l + c * AITERI_LANES,
+        AITERI_K(raise_maximum)(top, stretch, m + c * AITERI_LANES, l + c * AITERI_LANES,
                                 ot + c * AITERI_LANES, dim_v);
         /* A lane that has seen no key keeps m = -inf; any finite shift gives its zeros. */
         AITERI_K(vf) shift = AITERI_K(load)(m + c * AITERI_LANES);
         shift = AITERI_K(select)(AITERI_K(gt)(shift, minus_inf), shift, AITERI_K(zero)());
         AITERI_K(vf) sum = AITERI_K(load)(l + c * AITERI_LANES);
         for (int32_t j = 0; j < n; j++) {
-            const AITERI_K(vf) p =
-                AITERI_K(weight)(AITERI_K(load)(column + j * AITERI_TILE_LANES), shift);
+            const AITERI_K(vf) x = AITERI_K(load)(column + j * AITERI_TILE_LANES);
+            const AITERI_K(vf) p = AITERI_K(exp2_unit)(AITERI_K(exponent)(x, shift, stretch),
+                                                       AITERI_TILE_UNIT, AITERI_TILE_LEAST);
             sum = AITERI_K(add)(sum, p);
             AITERI_K(store)(column + j * AITERI_TILE_LANES, p);
         }
@@ -8362,6 +9025,7 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
 static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
                                  int32_t dim_v, const float *st)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_TILE_KEYS && 0 < dim_v && dim_v <= v_stride);
     int32_t d = 0;
     for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
@@ -8370,20 +9034,21 @@ static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, in
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
-                                         int32_t n, int32_t dim_v, const float *st,
-                                         const aiteri_lane_mask *mask)
+static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t n,
+                                         int32_t dim_v, const float *st, const float *scores)
 {
+    const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
             float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) acc = AITERI_K(load)(at);
             for (int32_t j = 0; j < n; j++) {
-                const AITERI_K(vf) p =
-                    AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+                const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
+                const AITERI_K(vf) p = AITERI_K(load)(st + place);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
-                acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+                const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
+                acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
             }
             AITERI_K(store)(at, acc);
         }
@@ -8441,7 +9106,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const 
         memcpy(s + r * s_stride, sum + r * AITERI_DOT_KEYS, AITERI_DOT_KEYS * sizeof(float));
 }
 
-static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
+static float AITERI_K(stream_softmax)(float *s, float stretch, float *m, float *l)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     AITERI_K(vf) top = minus_inf;
@@ -8452,32 +9117,45 @@ static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
     const float shift = aiteri_select_f32(raised > aiteri_f32_of_bits(0xff800000u), raised, 0.0f);
     AITERI_K(vf) sum = AITERI_K(zero)();
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
-        const AITERI_K(vf) p = AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift));
+        const AITERI_K(vf) p =
+            AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift), stretch);
         sum = AITERI_K(add)(sum, p);
         AITERI_K(store)(s + i, p);
     }
     float factor = 1.0f;
     if (raised > old) {
         float lane[AITERI_LANES];
-        AITERI_K(store)(lane, AITERI_K(weight)(AITERI_K(set1)(old), AITERI_K(set1)(raised)));
+        AITERI_K(store)
+        (lane, AITERI_K(weight)(AITERI_K(set1)(old), AITERI_K(set1)(raised), stretch));
         factor = lane[0];
     }
     *m = raised;
-    *l = *l * factor + AITERI_K(hsum)(sum);
+    *l = aiteri_rounded(*l * factor) + AITERI_K(hsum)(sum);
     return factor;
 }
 
-static void AITERI_K(stream_softcap)(float *s, float softcap)
+static void AITERI_K(stream_softcap)(float *s, const aiteri_softcap *softcap)
 {
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
-        AITERI_K(store)(
-            s + i, AITERI_K(mul)(AITERI_K(set1)(softcap), AITERI_K(tanh)(AITERI_K(load)(s + i))));
+        AITERI_K(store)(s + i, AITERI_K(capped)(AITERI_K(load)(s + i), softcap));
 }
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
 {
+    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
     for (int32_t d = 0; d < dim; d += AITERI_LANES)
         AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
+}
+
+/* By bits: no comparison of floats tells -0 from 0. */
+static void AITERI_K(row_finish)(float *o, int32_t dim, float factor, int32_t least)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES) {
+        const AITERI_K(vf) x = AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor));
+        const AITERI_K(vm) seen =
+            AITERI_K(lt_i)(AITERI_K(set1_i)(least), AITERI_K(magnitude_bits)(x));
+        AITERI_K(store)(o + d, AITERI_K(keep)(seen, x));
+    }
 }
 
 static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)
@@ -8565,6 +9243,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -8635,6 +9314,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -8711,6 +9391,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -8781,6 +9462,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -8857,6 +9539,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -8927,6 +9610,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -9003,6 +9687,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -9073,6 +9758,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
@@ -9114,6 +9800,7 @@ static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K(stream_softmax),
     AITERI_K(stream_softcap),
     AITERI_K(row_scale),
+    AITERI_K(row_finish),
     AITERI_K(row_add_scaled),
     AITERI_K(stream_mul),
     AITERI_K(row_amax),
@@ -9780,7 +10467,12 @@ static aiter_status aiteri_gpu_no_row(aiter_context *ctx, const char *op, const 
 #define AITERI_GPU_DEVICE_C
 
 
-enum { AITERI_GPU_PATH_BYTES = 1024, AITERI_GPU_NAME_BYTES = 128, AITERI_GPU_ARCH_BYTES = 32 };
+enum {
+    AITERI_GPU_PATH_BYTES = 1024,
+    AITERI_GPU_FILE_NAME_BYTES = 96,
+    AITERI_GPU_NAME_BYTES = 128,
+    AITERI_GPU_ARCH_BYTES = 32
+};
 
 typedef struct aiteri_device {
     struct aiteri_device *next;
@@ -9794,7 +10486,7 @@ typedef struct aiteri_device {
     /* The first row of a file holds its module. Functions are addresses, 0 until loaded, read
      * without the lock. */
     aiteri_gpu_module module[AITERI_GPU_ROW_COUNT];
-    volatile int64_t function[AITERI_GPU_ROW_COUNT];
+    volatile aiteri_counter function[AITERI_GPU_ROW_COUNT];
 } aiteri_device;
 
 /* What all contexts share: the two opened drivers, and the devices in use. */
@@ -10073,8 +10765,6 @@ static void aiteri_device_release(aiteri_device *d)
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
 #define AITERI_GPU_ABI_HASH 0xf7d47e187827399dull
 
-enum { AITERI_GPU_FILE_NAME_BYTES = 96 };
-
 #if defined(AITER_ATTN_EMBEDDED_KERNELS)
 /* As kernels/embed.c defines it; a zero follows every file. */
 typedef struct aiteri_gpu_file {
@@ -10232,7 +10922,7 @@ static aiter_status aiteri_gpu_load_row(aiter_context *ctx, const char *op, aite
     if (d->driver->kind == AITER_DEVICE_CUDA && r->lds_bytes > 48 * 1024)
         AITERI_GPU_TRY(ctx, d->driver, what, cuda_function_set,
                        (function, AITERI_CUDA_DYNAMIC_SHARED, r->lds_bytes));
-    aiteri_atomic_store_i64(&d->function[row], (int64_t)(uintptr_t)function);
+    aiteri_atomic_store(&d->function[row], (aiteri_counter)(uintptr_t)function);
     return AITER_OK;
 }
 
@@ -10526,7 +11216,7 @@ static aiter_status aiteri_gpu_function_of(const aiteri_gpu_call *c, int32_t row
                                            aiteri_gpu_function *out)
 {
     aiteri_device *d = c->gpu->device;
-    int64_t function = aiteri_atomic_load_i64(&d->function[row]);
+    aiteri_counter function = aiteri_atomic_load(&d->function[row]);
     if (function == 0) {
         AITERI_TRY(aiteri_gpu_check_capture(c, "load a kernel"));
         aiteri_gpu_lock();
@@ -11019,7 +11709,7 @@ typedef struct aiteri_task {
 static void aiteri_task_run(void *arg, int32_t i)
 {
     const aiteri_task *task = (const aiteri_task *)arg;
-    const uint64_t mode = aiteri_float_mode_enter();
+    const aiteri_float_mode mode = aiteri_float_mode_enter();
     task->body(task->arg, i);
     aiteri_float_mode_leave(mode);
 }
@@ -11033,7 +11723,7 @@ static void aiteri_parallel(aiter_context *ctx, aiteri_task_fn body, void *arg, 
         return;
     }
 #if !defined(AITERI_THREADS_NONE)
-    if (ctx && ctx->workers && n > 1) {
+    if (ctx && ctx->workers && n > 1 && aiteri_pool_is_ours(&ctx->pool)) {
         aiteri_pool_run(&ctx->pool, aiteri_task_run, &task, n);
         return;
     }
@@ -11053,7 +11743,9 @@ static size_t aiteri_scratch_bytes(size_t need) { return aiteri_add_size(need, A
 static aiter_status aiteri_scratch_answer(const char *op, aiter_context *ctx, size_t need,
                                           size_t *bytes)
 {
-    if (!bytes) return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_workspace.bytes: is NULL", op);
+    if (!bytes)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s_workspace.bytes: is NULL, expected a pointer", op);
     if (aiteri_scratch_bytes(need) > SIZE_MAX / 2)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
                            "%s_workspace: the shapes need more memory than can be addressed", op);
@@ -11205,14 +11897,12 @@ AITER_API aiter_status aiter_context_synchronize(aiter_context *ctx)
 #define AITERI_ENGINE_ROWS_C
 
 
-/* Row widths in scratch are padded so that whole vectors may be read and written. */
-enum { AITERI_PAD = 16 };
-
 /* A running call: what every worker reads. */
 typedef struct aiteri_engine {
     const aiteri_problem *problem;
     const aiteri_kernels *kernels;
     aiteri_geometry geometry;
+    aiteri_score_rule rule;
     float *partials; /* [partial_rows][partial_stride]: dim_v sums, then m and l */
     int64_t partial_stride;
 } aiteri_engine;
@@ -11228,21 +11918,41 @@ AITERI_FORCE_INLINE float aiteri_minus_inf(void) { return aiteri_f32_of_bits(0xf
 static void aiteri_gather_row(const aiteri_kernels *kernels, float *dst, const char *src,
                               aiter_dtype dtype, int64_t stride, int32_t n)
 {
+    AITERI_ASSERT(n > 0 && stride >= 0 && kernels->widen[dtype]);
     if (stride == 1) {
         kernels->widen[dtype](dst, src, n);
         return;
     }
-    for (int32_t i = 0; i < n; i++) dst[i] = aiter_load_element(dtype, src, i * stride);
+    for (int32_t i = 0; i < n; i++) {
+        const uint32_t bits = aiteri_load_bits(dtype, src, i * stride);
+        memcpy(dst + i, &bits, sizeof bits);
+    }
 }
 
 static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_dtype dtype,
                                int64_t stride, const float *src, int32_t n)
 {
+    AITERI_ASSERT(n > 0 && (stride > 0 || n == 1) && kernels->narrow[dtype]);
     if (stride == 1) {
         kernels->narrow[dtype](dst, src, n);
         return;
     }
-    for (int32_t i = 0; i < n; i++) aiter_store_element(dtype, dst, i * stride, src[i]);
+    for (int32_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, src + i, sizeof bits);
+        aiteri_store_bits(dtype, dst, i * stride, bits);
+    }
+}
+
+/* Writes n elements of an attention's row, times factor; row is padded. What would be stored as -0
+ * is +0: every `out` passes here, so that no key without weight leaves its sign in one. */
+static void aiteri_store_out(const aiteri_kernels *kernels, char *dst, aiter_dtype dtype,
+                             int64_t stride, float *row, int32_t n, float factor)
+{
+    /* Bits of the largest magnitude that the type rounds to 0. */
+    const int32_t least = dtype == AITER_F16 ? 0x33000000 : dtype == AITER_BF16 ? 0x8000 : 0;
+    kernels->row_finish(row, aiteri_padded(n), factor, least);
+    aiteri_scatter_row(kernels, dst, dtype, stride, row, n);
 }
 
 static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, int32_t token,
@@ -11269,6 +11979,7 @@ static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s
 {
     const int64_t stride = aiteri_block_stride(source->dim);
     float scale[AITERI_TILE_KEYS];
+    AITERI_ASSERT(first < end && end - first <= AITERI_TILE_KEYS && h < e->problem->heads_k);
     aiteri_source_rows(e->problem, s, source, h, first, end, rows);
     if (source->scales.data)
         aiteri_source_scales(e->problem, s, &source->scales, h, first, end, scale);
@@ -11290,17 +12001,30 @@ static float aiteri_bias_at(const aiteri_problem *p, const aiteri_sequence *s, i
     return aiter_load_element(p->bias.dtype, row, j * p->bias.stride_dim);
 }
 
+/* No larger than leaves every distance of the sequence its own finite term. */
 static float aiteri_slope_of(const aiteri_problem *p, const aiteri_sequence *s, int32_t head)
 {
-    return p->alibi_slopes[s->index * p->alibi_stride_batch + head * p->alibi_stride_head];
+    const float slope =
+        p->alibi_slopes[s->index * p->alibi_stride_batch + head * p->alibi_stride_head];
+    const float most = 1.7e38f / ((float)s->seqlen_q + (float)s->seqlen_k);
+    if (slope > most) return most;
+    return slope < -most ? -most : slope;
 }
+
+/* What a row has summed up: its weights are exp(stretch * (score - m)) times unit. */
+typedef struct aiteri_row_state {
+    float m, l, unit;
+} aiteri_row_state;
 
 /* The factor that turns a row's sums into its output, and its log-sum-exp, with the learned sink:
  * a logit without a value. A row that saw nothing gives 0 and -inf, or the sink. */
-static float aiteri_finish_state(const aiteri_problem *p, int32_t head, float m, float l,
+static float aiteri_finish_state(const aiteri_engine *e, int32_t head, aiteri_row_state state,
                                  float *lse)
 {
-    double top = m, sum = l, factor = 1.0;
+    const aiteri_problem *p = e->problem;
+    const double unit = state.unit, m = (double)state.m * (double)e->rule.softmax;
+    const float l = state.l;
+    double top = m, sum = (double)l / unit, factor = 1.0;
     if (p->sinks) {
         const double sink = p->sinks[head * p->sinks_stride];
         if (l == 0.0f) {
@@ -11309,13 +12033,13 @@ static float aiteri_finish_state(const aiteri_problem *p, int32_t head, float m,
         }
         if (sink > top) top = sink;
         factor = exp(m - top);
-        sum = l * factor + exp(sink - top);
+        sum = aiteri_rounded_f64(aiteri_rounded_f64(sum * factor) + exp(sink - top));
     } else if (l == 0.0f) {
         *lse = aiteri_minus_inf();
         return 0.0f;
     }
-    *lse = (float)(top + log(sum));
-    return (float)(factor / sum);
+    *lse = aiteri_rounded((float)aiteri_rounded_f64(top + log(sum)));
+    return aiteri_rounded((float)aiteri_rounded_f64(factor / sum / unit));
 }
 
 static void aiteri_store_lse(const aiteri_problem *p, const aiteri_sequence *s, int32_t token,
@@ -11328,18 +12052,17 @@ static void aiteri_store_lse(const aiteri_problem *p, const aiteri_sequence *s, 
 
 /* Normalises one row of sums in place and writes it out. */
 static void aiteri_finish_row(const aiteri_engine *e, const aiteri_sequence *s, int32_t token,
-                              int32_t head, float *row, float m, float l)
+                              int32_t head, float *row, aiteri_row_state state)
 {
     const aiteri_problem *p = e->problem;
     float lse;
-    const float factor = aiteri_finish_state(p, head, m, l, &lse);
-    e->kernels->row_scale(row, aiteri_padded(p->v.dim), factor);
-    aiteri_scatter_row(e->kernels, aiteri_row_at(&p->out, s, token, head), p->out.dtype,
-                       p->out.stride_dim, row, p->v.dim);
+    const float factor = aiteri_finish_state(e, head, state, &lse);
+    aiteri_store_out(e->kernels, aiteri_row_at(&p->out, s, token, head), p->out.dtype,
+                     p->out.stride_dim, row, p->v.dim, factor);
     aiteri_store_lse(p, s, token, head, lse);
 }
 
-/* Leaves one row's state for a later merge. */
+/* Leaves one row's state for a later merge; all pieces of a row have the same unit. */
 static void aiteri_store_partial(const aiteri_engine *e, int64_t partial_row, const float *row,
                                  float m, float l)
 {
@@ -11360,6 +12083,8 @@ static void aiteri_merge_pieces(const aiteri_engine *e, const int32_t *final_map
     const int32_t head_start = (int32_t)((uint32_t)final_map[3] & 0xffffu);
     const int32_t heads = (int32_t)((uint32_t)final_map[3] >> 16) - head_start;
     const int64_t rows = (int64_t)(final_map[2] - final_map[1]) * heads;
+    const float unit = aiteri_takes_stream(p, s.seqlen_q) ? 1.0f : AITERI_TILE_UNIT;
+    AITERI_ASSERT(pieces > 1 && rows > 0 && final_map[2] <= s.seqlen_q);
     for (int64_t r = 0; r < rows; r++) {
         float m = aiteri_minus_inf(), l = 0.0f;
         for (int32_t i = 0; i < pieces; i++) {
@@ -11370,12 +12095,14 @@ static void aiteri_merge_pieces(const aiteri_engine *e, const int32_t *final_map
         for (int32_t i = 0; i < pieces; i++) {
             const float *part = e->partials + (first_rows[i] + r) * e->partial_stride;
             if (part[dim + 1] == 0.0f) continue; /* saw no key */
-            const float weight = (float)exp((double)part[dim] - (double)m);
+            const double below = aiteri_rounded_f64((double)part[dim] - (double)m);
+            const float weight = aiteri_rounded((float)exp(below * (double)e->rule.softmax));
             e->kernels->row_add_scaled(row, part, dim, weight);
-            l += weight * part[dim + 1];
+            l = aiteri_rounded(l + aiteri_rounded(weight * part[dim + 1]));
         }
+        const aiteri_row_state state = {m, l, unit};
         aiteri_finish_row(e, &s, final_map[1] + (int32_t)(r / heads),
-                          head_start + (int32_t)(r % heads), row, m, l);
+                          head_start + (int32_t)(r % heads), row, state);
     }
 }
 
@@ -11403,7 +12130,9 @@ typedef struct aiteri_tile {
 
 typedef struct aiteri_tile_scratch {
     aiteri_tile tile[AITERI_TILES_PER_WORK];
-    float *st, *bias, *k, *v, *rows;
+    float *st;
+    float *before; /* biases of a block, then, where they are asked for again, its scores */
+    float *k, *v, *rows;
     const void **pointers;
 } aiteri_tile_scratch;
 
@@ -11426,7 +12155,7 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
         tile->mask = (aiteri_lane_mask *)aiteri_carve(arena, 1, sizeof(aiteri_lane_mask));
     }
     t->st = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
-    t->bias = (float *)aiteri_carve(arena, p->bias.data ? AITERI_TILE_KEYS * n : 0, sizeof(float));
+    t->before = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
     t->k = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->k.dim),
                                  sizeof(float));
     t->v = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->v.dim),
@@ -11495,8 +12224,7 @@ static void aiteri_tile_begin(const aiteri_engine *e, const aiteri_sequence *s,
                           aiteri_row_at(&p->q, s, row.token, row.head), p->q.dtype, p->q.stride_dim,
                           p->k.dim);
     }
-    const float scale = p->softcap > 0.0f ? p->softmax_scale / p->softcap : p->softmax_scale;
-    e->kernels->tile_pack(tile->qt, buffer, stride, p->k.dim, scale);
+    e->kernels->tile_pack(tile->qt, buffer, stride, p->k.dim, e->rule.query);
     memset(tile->ot, 0, (size_t)lanes * (size_t)p->v.dim * sizeof(float));
 }
 
@@ -11557,7 +12285,7 @@ static void aiteri_key_block_load(const aiteri_engine *e, const aiteri_sequence 
     }
 }
 
-/* Every V row that the block holds is finite: then weight 0 hides a key completely. */
+/* Every V row that the block holds is finite: then weight 0 hides a key wholly. */
 static int aiteri_key_block_finite(const aiteri_engine *e, const aiteri_tile_scratch *t,
                                    aiteri_key_block *b)
 {
@@ -11569,6 +12297,28 @@ static int aiteri_key_block_finite(const aiteri_engine *e, const aiteri_tile_scr
                                              b->end - b->resume, dim);
     }
     return b->v_finite;
+}
+
+/* Softcap, bias, ALiBi and mask on a tile's scores of keys [first, end). */
+static void aiteri_tile_adjust_scores(const aiteri_engine *e, const aiteri_sequence *s,
+                                      const aiteri_work *w, aiteri_tile_scratch *t, int32_t index,
+                                      int32_t first, int32_t end, int masked)
+{
+    const aiteri_problem *p = e->problem;
+    const aiteri_tile *tile = &t->tile[index];
+    aiteri_tile_adjust adjust = {e->rule.score, NULL, NULL, NULL, NULL, NULL};
+    if (!masked && p->softcap == 0.0f && !p->bias.data && !p->alibi_slopes) return;
+    if (p->softcap > 0.0f) adjust.softcap = &e->rule.softcap;
+    if (p->bias.data) {
+        aiteri_tile_bias(e, s, w, tile, index * e->kernels->tile_lanes, first, end, t->before);
+        adjust.bias = t->before;
+    }
+    if (p->alibi_slopes) {
+        adjust.slope = tile->slope;
+        adjust.position = tile->position;
+    }
+    if (masked) adjust.mask = tile->mask;
+    e->kernels->tile_adjust(t->st, first, end - first, &adjust);
 }
 
 /* One tile against one loaded block, clipped to what the tile itself can see. */
@@ -11583,6 +12333,8 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
                   v_stride = aiteri_block_stride(p->v.dim);
     const aiteri_key_block own = aiteri_key_block_clip(tile->seen, b->first, b->end);
     if (own.first >= own.end) return;
+    AITERI_ASSERT(b->first <= own.first && own.end <= b->end);
+    AITERI_ASSERT(own.first <= own.gap && own.gap <= own.resume && own.resume <= own.end);
     const int32_t runs[2][2] = {{own.first, own.gap}, {own.resume, own.end}};
     for (int i = 0; i < 2; i++)
         kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes,
@@ -11592,31 +12344,21 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
         t->st[i] = aiteri_minus_inf();
 
     const int masked = own.gap != own.resume || own.first < tile->lo_max || own.end > tile->hi_min;
-    if (masked || p->softcap > 0.0f || p->bias.data || p->alibi_slopes) {
-        aiteri_tile_adjust adjust = {p->softcap, NULL, NULL, NULL, NULL};
-        if (p->bias.data) {
-            aiteri_tile_bias(e, s, w, tile, index * lanes, own.first, own.end, t->bias);
-            adjust.bias = t->bias;
-        }
-        if (p->alibi_slopes) {
-            adjust.slope = tile->slope;
-            adjust.position = tile->position;
-        }
-        if (masked) adjust.mask = tile->mask;
-        kernels->tile_adjust(t->st, own.first, own.end - own.first, &adjust);
-    }
-    kernels->tile_softmax(t->st, own.end - own.first, tile->m, tile->l, tile->ot, p->v.dim);
-    const int guarded = masked && !aiteri_key_block_finite(e, t, b);
+    aiteri_tile_adjust_scores(e, s, w, t, index, own.first, own.end, masked);
+    const int guarded = (masked || p->bias.data) && !aiteri_key_block_finite(e, t, b);
+    if (guarded)
+        memcpy(t->before, t->st, (size_t)(own.end - own.first) * (size_t)lanes * sizeof(float));
+    kernels->tile_softmax(t->st, own.end - own.first, e->rule.softmax, tile->m, tile->l, tile->ot,
+                          p->v.dim);
     for (int i = 0; i < 2; i++) {
         const float *v = t->v + (runs[i][0] - b->first) * v_stride;
-        const float *st = t->st + (runs[i][0] - own.first) * lanes;
-        const int32_t n = runs[i][1] - runs[i][0];
+        const int32_t n = runs[i][1] - runs[i][0], at = (runs[i][0] - own.first) * lanes;
         if (n == 0) continue;
         if (guarded)
-            kernels->tile_value_guarded(tile->ot, v, v_stride, runs[i][0], n, p->v.dim, st,
-                                        tile->mask);
+            kernels->tile_value_guarded(tile->ot, v, v_stride, n, p->v.dim, t->st + at,
+                                        t->before + at);
         else
-            kernels->tile_value(tile->ot, v, v_stride, n, p->v.dim, st);
+            kernels->tile_value(tile->ot, v, v_stride, n, p->v.dim, t->st + at);
     }
 }
 
@@ -11629,12 +12371,12 @@ static void aiteri_tile_end(const aiteri_engine *e, const aiteri_sequence *s, co
     for (int32_t lane = 0; lane < tile->rows; lane++) {
         float *row = t->rows + lane * stride;
         const aiteri_packed_row at = aiteri_packed_row_of(w, first + lane);
+        const aiteri_row_state state = {tile->m[lane], tile->l[lane], AITERI_TILE_UNIT};
         for (int32_t d = p->v.dim; d < stride; d++) row[d] = 0.0f;
         if (w->partial_row >= 0)
-            aiteri_store_partial(e, w->partial_row + first + lane, row, tile->m[lane],
-                                 tile->l[lane]);
+            aiteri_store_partial(e, w->partial_row + first + lane, row, state.m, state.l);
         else
-            aiteri_finish_row(e, s, at.token, at.head, row, tile->m[lane], tile->l[lane]);
+            aiteri_finish_row(e, s, at.token, at.head, row, state);
     }
 }
 
@@ -11646,6 +12388,8 @@ static void aiteri_run_tile_work(const aiteri_engine *e, const aiteri_work *w,
     const int32_t lanes = e->kernels->tile_lanes;
     const int32_t rows = (w->q_end - w->q_start) * (w->head_end - w->head_start);
     const int32_t tiles = (rows + lanes - 1) / lanes;
+    AITERI_ASSERT(0 < tiles && tiles <= aiteri_most_tiles(p, lanes));
+    AITERI_ASSERT(w->head_start / p->group == (w->head_end - 1) / p->group);
     for (int32_t i = 0; i < tiles; i++)
         aiteri_tile_begin(e, &s, w, i * lanes, (int32_t)aiteri_min(lanes, rows - i * lanes),
                           &t->tile[i], t->rows);
@@ -11680,6 +12424,7 @@ typedef struct aiteri_stream_scratch {
     float *s;             /* [rows][AITERI_STREAM_KEYS + slack] */
     float *k, *v;         /* widened rows, for types and strides without a loop of their own */
     float *k_scale, *v_scale;
+    uint32_t *seen; /* of each row: bit i is set if the score at place i is not -infinity */
     const void **k_rows, **v_rows;
     const void **ahead[2]; /* rows of the next block, K and V */
 } aiteri_stream_scratch;
@@ -11703,6 +12448,7 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     t->v = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * dim_v, sizeof(float));
     t->k_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->v_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
+    t->seen = (uint32_t *)aiteri_carve(arena, rows, sizeof(uint32_t));
     t->k_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
     t->v_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
     for (int kv = 0; kv < 2; kv++) /* a head's share may be a token more than its places */
@@ -11726,7 +12472,6 @@ static void aiteri_stream_begin(aiteri_stream *x)
 {
     const aiteri_problem *p = x->e->problem;
     const int32_t dim = aiteri_padded(p->k.dim), dim_v = aiteri_padded(p->v.dim);
-    const float scale = p->softcap > 0.0f ? p->softmax_scale / p->softcap : p->softmax_scale;
     const int32_t all = x->rows * x->kv_heads;
     for (int32_t i = 0; i < all; i++) {
         const int32_t r = i % x->rows, h = x->kv_start + i / x->rows;
@@ -11736,7 +12481,7 @@ static void aiteri_stream_begin(aiteri_stream *x)
             aiteri_row_at(&p->q, &x->s, x->w->q_start + r / p->group, h * p->group + r % p->group),
             p->q.dtype, p->q.stride_dim, p->k.dim);
         for (int32_t d = p->k.dim; d < dim; d++) q[d] = 0.0f;
-        x->e->kernels->row_scale(q, dim, scale);
+        x->e->kernels->row_scale(q, dim, x->e->rule.query);
         x->t->m[i] = aiteri_minus_inf();
         x->t->l[i] = 0.0f;
     }
@@ -11751,6 +12496,7 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
 {
     const int32_t n = end - first;
     aiter_dtype type = source->dtype;
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
     aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows);
     if (source->stride_dim != 1 || !has_loop) {
         const int32_t stride = aiteri_padded(source->dim);
@@ -11774,6 +12520,7 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
     if (first >= end) return;
+    AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
     const aiter_dtype type = aiteri_stream_rows(x, &p->k, kernels->stream_dot[p->k.dtype] != NULL,
                                                 x->kv_start + h, first, end, t->k_rows, t->k);
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
@@ -11794,25 +12541,35 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
     const int32_t token = x->w->q_start + r / p->group;
     const int32_t head = (x->kv_start + h) * p->group + r % p->group;
     float *s = x->t->s + (int64_t)r * AITERI_SCORE_STRIDE;
+    const aiteri_score_rule *rule = &x->e->rule;
     if (p->k.scales.data) x->e->kernels->stream_mul(s, x->t->k_scale);
-    if (p->softcap > 0.0f) x->e->kernels->stream_softcap(s, p->softcap);
+    if (rule->score != 1.0f) x->e->kernels->row_scale(s, AITERI_STREAM_KEYS, rule->score);
+    if (p->softcap > 0.0f) x->e->kernels->stream_softcap(s, &rule->softcap);
     const int plain = !p->alibi_slopes && !p->bias.data;
+    x->t->seen[r] = 0xffffffffu;
     if (plain && whole) return;
+    uint32_t seen = 0;
     const aiteri_key_range own = aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, token);
     const float slope = p->alibi_slopes ? aiteri_slope_of(p, &x->s, head) : 0.0f;
-    const float position = (float)((int64_t)token + x->s.seqlen_k - x->s.seqlen_q);
+    const float position = aiteri_rounded((float)((int64_t)token + x->s.seqlen_k - x->s.seqlen_q));
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i++) {
         const int32_t j = block + i;
         const int loaded = (j >= b->first && j < b->gap) || (j >= b->resume && j < b->end);
-        if (!loaded || !(j < own.sink || (j >= own.lo && j < own.hi))) {
+        const int hidden = !loaded || !(j < own.sink || (j >= own.lo && j < own.hi));
+        float bias = 0.0f;
+        if (!hidden && p->bias.data) bias = aiteri_bias_at(p, &x->s, token, head, j);
+        if (hidden || aiteri_bits_of_f32(bias) == 0xff800000u) { /* whatever its score */
             s[i] = aiteri_minus_inf();
             continue;
         }
-        if (plain) continue;
-        if (p->bias.data) s[i] += aiteri_bias_at(p, &x->s, token, head, j);
-        const float distance = position - (float)j;
-        s[i] -= slope * (distance < 0.0f ? -distance : distance);
+        if (!plain) {
+            if (p->bias.data) s[i] = aiteri_rounded(s[i] + bias);
+            const float distance = aiteri_rounded(position - aiteri_rounded((float)j));
+            s[i] -= aiteri_rounded(slope * (distance < 0.0f ? -distance : distance));
+        }
+        seen |= (uint32_t)(aiteri_bits_of_f32(s[i]) != 0xff800000u) << i;
     }
+    x->t->seen[r] = seen;
 }
 
 /* Does every row of the work see all of the block's loaded keys? */
@@ -11826,10 +12583,16 @@ static int aiteri_stream_sees_all(const aiteri_stream *x, const aiteri_key_block
     return b->gap == b->resume && b->first >= last.lo && b->end <= first.hi;
 }
 
+/* Bits [first, end) of a word; end > first. */
+AITERI_FORCE_INLINE uint32_t aiteri_bits_between(int32_t first, int32_t end)
+{
+    return (0xffffffffu >> (32 - (end - first))) << first;
+}
+
 /* o += p v over one run of keys: all rows at once, or each over the keys that it sees itself, so
  * that a hidden V row cannot reach it whatever it holds. */
 static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int32_t first,
-                                 int32_t end, int all)
+                                 int32_t end)
 {
     const aiteri_problem *p = x->e->problem;
     const aiteri_kernels *kernels = x->e->kernels;
@@ -11840,23 +12603,24 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
                                                 x->kv_start + h, first, end, t->v_rows, t->v);
     const aiteri_axpy_fn axpy = kernels->stream_axpy[type];
     float *o = t->o + (int64_t)h * x->rows * stride;
-    if (all) {
+    const uint32_t run = aiteri_bits_between(first - block, end - block);
+    uint32_t all = run;
+    for (int32_t r = 0; r < x->rows; r++) all &= t->seen[r];
+    if (all == run) {
         axpy(o, stride, t->s + (first - block), AITERI_SCORE_STRIDE, x->rows, p->v.dim, t->v_rows,
              end - first, t->ahead[1] + (first - block));
         return;
     }
     for (int32_t r = 0; r < x->rows; r++) {
-        const aiteri_key_range own =
-            aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, x->w->q_start + r / p->group);
-        const int32_t runs[2][2] = {
-            {first, (int32_t)aiteri_min(end, own.sink)},
-            {(int32_t)aiteri_max(first, own.lo), (int32_t)aiteri_min(end, own.hi)}};
-        for (int i = 0; i < 2; i++)
-            if (runs[i][0] < runs[i][1])
-                axpy(o + (int64_t)r * stride, stride,
-                     t->s + (int64_t)r * AITERI_SCORE_STRIDE + (runs[i][0] - block),
-                     AITERI_SCORE_STRIDE, 1, p->v.dim, t->v_rows + (runs[i][0] - first),
-                     runs[i][1] - runs[i][0], t->ahead[1] + (runs[i][0] - block));
+        const uint32_t seen = t->seen[r] & run;
+        for (int32_t i = first - block, to; i < end - block; i = to) {
+            to = i + 1;
+            if (!(seen >> i & 1)) continue;
+            while (to < end - block && seen >> to & 1) to++;
+            axpy(o + (int64_t)r * stride, stride, t->s + (int64_t)r * AITERI_SCORE_STRIDE + i,
+                 AITERI_SCORE_STRIDE, 1, p->v.dim, t->v_rows + (i + block - first), to - i,
+                 t->ahead[1] + i);
+        }
     }
 }
 
@@ -11929,17 +12693,17 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
             aiteri_source_scales(p, &x->s, &p->v.scales, x->kv_start + h, runs[i][0], runs[i][1],
                                  t->v_scale + (runs[i][0] - block));
     }
-    const int all = aiteri_stream_sees_all(x, b);
-    const int whole = all && b->first == block && b->end == block + AITERI_STREAM_KEYS;
+    const int whole =
+        b->first == block && b->end == block + AITERI_STREAM_KEYS && aiteri_stream_sees_all(x, b);
     for (int32_t r = 0; r < x->rows; r++) {
         float *s = t->s + (int64_t)r * AITERI_SCORE_STRIDE;
         const int64_t i = (int64_t)h * x->rows + r;
         aiteri_stream_adjust(x, h, r, block, b, whole);
-        const float factor = kernels->stream_softmax(s, &t->m[i], &t->l[i]);
+        const float factor = kernels->stream_softmax(s, x->e->rule.softmax, &t->m[i], &t->l[i]);
         if (factor != 1.0f) kernels->row_scale(t->o + i * dim_v, dim_v, factor);
         if (p->v.scales.data) kernels->stream_mul(s, t->v_scale);
     }
-    for (int i = 0; i < 2; i++) aiteri_stream_values(x, h, block, runs[i][0], runs[i][1], all);
+    for (int i = 0; i < 2; i++) aiteri_stream_values(x, h, block, runs[i][0], runs[i][1]);
 }
 
 static void aiteri_stream_end(aiteri_stream *x)
@@ -11951,12 +12715,13 @@ static void aiteri_stream_end(aiteri_stream *x)
         const int32_t r = i % x->rows, token = r / p->group;
         const int32_t head = i / x->rows * p->group + r % p->group; /* within the work */
         float *row = x->t->o + (int64_t)i * dim_v;
+        const aiteri_row_state state = {x->t->m[i], x->t->l[i], 1.0f};
         if (x->w->partial_row >= 0)
             aiteri_store_partial(x->e, x->w->partial_row + (int64_t)token * heads + head, row,
-                                 x->t->m[i], x->t->l[i]);
+                                 state.m, state.l);
         else
             aiteri_finish_row(x->e, &x->s, x->w->q_start + token, x->w->head_start + head, row,
-                              x->t->m[i], x->t->l[i]);
+                              state);
     }
 }
 
@@ -11975,6 +12740,9 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
     x.kv_start = w->head_start / p->group;
     x.kv_heads = (w->head_end - w->head_start) / p->group;
     x.seen = aiteri_visible_keys_of_span(p, x.s.seqlen_q, x.s.seqlen_k, w->q_start, w->q_end);
+    AITERI_ASSERT(0 < x.rows && x.rows <= AITERI_STREAM_ROWS);
+    AITERI_ASSERT(0 < x.kv_heads && x.kv_heads <= aiteri_most_stream_heads(p));
+    AITERI_ASSERT(w->head_start % p->group == 0 && w->kv_start % AITERI_STREAM_KEYS == 0);
     aiteri_stream_begin(&x);
     for (int32_t at = w->kv_start; at < w->kv_end; at += AITERI_STREAM_KEYS) {
         const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_STREAM_KEYS, w->kv_end);
@@ -12000,9 +12768,9 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
 
 typedef struct aiteri_workspace {
     aiteri_schedule_bounds bounds;
-    void *plan;           /* aiteri_plan_head and arrays, when the caller brought none */
-    int64_t *cursor;      /* [workers][8], a line each: the next work of each range */
-    int64_t *pieces_left; /* [reduces] */
+    void *plan;                  /* aiteri_plan_head and arrays, when the caller brought none */
+    aiteri_counter *cursor;      /* [workers][8], a line each: the next work of each range */
+    aiteri_counter *pieces_left; /* [reduces] */
     float *partials;
     char *slot; /* [workers][slot_bytes] */
     size_t plan_bytes, slot_bytes, bytes;
@@ -12035,8 +12803,8 @@ static aiteri_workspace aiteri_workspace_of(const aiteri_problem *p, int32_t lan
     w.plan_bytes = aiteri_plan_bytes(workers, w.bounds.works, w.bounds.reduces, w.bounds.partials);
     w.slot_bytes = aiteri_slot_bytes(p, lanes);
     w.plan = aiteri_carve(arena, w.plan_bytes, 1);
-    w.cursor = (int64_t *)aiteri_carve(arena, (size_t)workers * 8, sizeof(int64_t));
-    w.pieces_left = (int64_t *)aiteri_carve(arena, w.bounds.reduces, sizeof(int64_t));
+    w.cursor = (aiteri_counter *)aiteri_carve(arena, (size_t)workers * 8, sizeof(int64_t));
+    w.pieces_left = (aiteri_counter *)aiteri_carve(arena, w.bounds.reduces, sizeof(int64_t));
     w.partials = (float *)aiteri_carve(
         arena, aiteri_mul_size(w.bounds.partial_rows, (size_t)aiteri_partial_stride(p)),
         sizeof(float));
@@ -12056,6 +12824,9 @@ static void aiteri_run_work(aiteri_engine_run *run, int64_t index, int64_t end, 
     const aiteri_engine *e = &run->engine;
     const aiteri_work w = aiteri_work_at(run->schedule.work_info, index);
     const aiteri_sequence s = aiteri_sequence_of(e->problem, w.batch);
+    AITERI_ASSERT(0 <= index && index < end && end <= run->schedule.works);
+    AITERI_ASSERT(w.q_end <= s.seqlen_q && w.kv_end <= s.seqlen_k);
+    AITERI_ASSERT(w.head_end <= e->problem->heads_q && w.reduce < run->schedule.reduces);
     aiteri_arena arena = {slot, 0};
     if (aiteri_takes_stream(e->problem, s.seqlen_q)) {
         aiteri_stream_scratch scratch;
@@ -12073,7 +12844,7 @@ static void aiteri_run_work(aiteri_engine_run *run, int64_t index, int64_t end, 
     }
     if (w.reduce < 0) return;
     /* Whoever finishes the last piece merges them all, in key order: same bits, no second phase. */
-    if (aiteri_atomic_add_i64(&run->workspace.pieces_left[w.reduce], -1) > 1) return;
+    if (aiteri_atomic_add(&run->workspace.pieces_left[w.reduce], -1) > 1) return;
     const int32_t first = run->schedule.reduce_indptr[w.reduce];
     aiteri_merge_pieces(e, run->schedule.reduce_final_map + (int64_t)w.reduce * AITERI_REDUCE_INTS,
                         run->schedule.reduce_partial_map + first,
@@ -12090,7 +12861,7 @@ static void aiteri_worker(void *arg, int32_t i)
         const int32_t owner = (i + step) % workers;
         const int64_t end = run->schedule.work_indptr[owner + 1];
         for (;;) {
-            const int64_t index = aiteri_atomic_add_i64(&run->workspace.cursor[owner * 8], 1);
+            const int64_t index = aiteri_atomic_add(&run->workspace.cursor[owner * 8], 1);
             if (index >= end) break;
             aiteri_run_work(run, index, end, slot);
         }
@@ -12108,6 +12879,7 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     run.engine.problem = p;
     run.engine.kernels = aiteri_context_kernels(ctx);
     run.engine.geometry = aiteri_geometry_of(p, run.engine.kernels, workers);
+    run.engine.rule = aiteri_score_rule_of(p);
     run.engine.partial_stride = aiteri_partial_stride(p);
     if (plan)
         AITERI_TRY(aiteri_plan_take(op, p, ctx, &run.engine.geometry, plan, &run.schedule));
@@ -12121,6 +12893,12 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     AITERI_TRY(aiteri_scratch_take(op, ctx, workspace, workspace_bytes, bytes, &scratch));
     run.workspace = aiteri_workspace_of(p, lanes, workers, &scratch.arena);
     run.engine.partials = run.workspace.partials;
+    const aiteri_schedule_bounds *most = &run.workspace.bounds;
+    AITERI_ASSERT((size_t)run.schedule.reduces <= most->reduces);
+    AITERI_ASSERT((size_t)run.schedule.partial_rows <= most->partial_rows);
+    AITERI_ASSERT(plan || ((size_t)run.schedule.works <= most->works &&
+                           (size_t)run.schedule.partials <= most->partials));
+    (void)most;
     if (!plan) aiteri_schedule_write(&run.schedule, p, &run.engine.geometry, run.workspace.plan);
 
     for (int32_t i = 0; i < workers; i++) run.workspace.cursor[i * 8] = run.schedule.work_indptr[i];
@@ -12197,8 +12975,12 @@ static int aiteri_gpu_is_plain(const aiteri_problem *p)
             s->stride_token < 0 || s->stride_token >= 1 << 23)
             return 0;
     }
+    /* Nothing but full or causal, and a scale whose product with log2 e is a normal float. */
+    const uint32_t scale = aiteri_bits_of_f32(p->softmax_scale);
     return (p->mask == AITER_MASK_NONE || p->mask == AITER_MASK_CAUSAL) && p->softcap == 0.0f &&
-           !p->alibi_slopes && !p->bias.data && !p->sinks;
+           !p->alibi_slopes && !p->bias.data && !p->sinks &&
+           scale >= aiteri_bits_of_f32(aiteri_power_of_two(-100)) &&
+           scale <= aiteri_bits_of_f32(aiteri_power_of_two(100));
 }
 
 static aiteri_gpu_want aiteri_gpu_want_of(const aiteri_gpu *g, const aiteri_problem *p, int32_t op)
@@ -12359,7 +13141,8 @@ static aiteri_gpu_lengths aiteri_gpu_lengths_of(const int32_t *cu, int64_t cu_st
 static void aiteri_gpu_fill_score(aiteri_gpu_score *s, const aiteri_problem *p)
 {
     s->softmax_scale = p->softmax_scale;
-    s->softcap = p->softcap;
+    /* Its inverse must be a normal float. */
+    s->softcap = p->softcap < aiteri_power_of_two(100) ? p->softcap : aiteri_power_of_two(100);
     s->alibi = (uint64_t)(uintptr_t)p->alibi_slopes;
     s->alibi_stride_batch = p->alibi_stride_batch;
     s->alibi_stride_head = p->alibi_stride_head;
@@ -12528,7 +13311,8 @@ static aiter_status aiteri_gpu_attention_workspace(const aiteri_gpu_call *c,
     AITERI_TRY(aiteri_gpu_choose(c, p, &s));
     const size_t need = aiteri_gpu_scratch_bytes(aiteri_gpu_most_partial_bytes(c->gpu, p, &s));
     if (!bytes)
-        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT, "%s_workspace.bytes: is NULL", c->op);
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
+                           "%s_workspace.bytes: is NULL, expected a pointer", c->op);
     if (need > SIZE_MAX / 2)
         return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
                            "%s_workspace: the shapes need more memory than can be addressed",
@@ -12712,22 +13496,85 @@ static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
 #endif /* AITERI_GPU_MERGE_C */
 #endif
 
+// >>attention_advice    (src/ops/attention_advice.c)
+/* attention_advice.c -- what a refusal says beyond got and expected: the mistakes that people bring
+ * from other libraries, told by the shapes that they leave. Nothing here decides a status. */
+#ifndef AITERI_ATTENTION_ADVICE_C
+#define AITERI_ATTENTION_ADVICE_C
+
+
+/* Field names as the calling op spells them, and which optional forms it has. */
+typedef struct aiteri_field_names {
+    const char *op, *q, *k, *v, *seqused_k;
+    int has_packed, has_paged, has_scales; /* cu_seqlens_q and _k; block_table; k_scale, v_scale */
+} aiteri_field_names;
+
+/* The axes of q and out. */
+static const char *aiteri_rows_layout(const aiteri_field_names *names, int packed)
+{
+    if (packed) return "[total_q, Hq, D], packed, as cu_seqlens_q is given";
+    if (names->has_packed && names->has_paged)
+        return "[B, Sq, Hq, D], or packed [total_q, Hq, D] with cu_seqlens_q";
+    return names->has_paged ? "[B, Hq, D] or [B, q_len, Hq, D]" : "[B, Sq, Hq, D]";
+}
+
+/* The axes of k and v. */
+static const char *aiteri_keys_layout(const aiteri_field_names *names, int packed, int paged)
+{
+    if (packed) return "[total_k, Hk, D], packed, as cu_seqlens_k is given";
+    if (paged) return "pages [num_blocks, P, Hk, D]";
+    return names->has_packed ? "[B, Sk, Hk, D], or packed [total_k, Hk, D] with cu_seqlens_k"
+                             : "[B, Sk, Hk, D]";
+}
+
+/* Heads before tokens: with these two axes of k, or of all, exchanged the heads would divide. */
+static const char *aiteri_head_major_advice(const aiter_tensor *q, const aiter_tensor *k, int paged)
+{
+    const int32_t q_tokens = q->ndim - 3, k_tokens = k->ndim - 3;
+    const int64_t heads_k = k->shape[k_tokens];
+    const int alone = heads_k > 0 && q->shape[q_tokens + 1] % heads_k == 0;
+    if (paged)
+        return alone ? "; of pages [num_blocks, Hk, P, D] pass aiter_tensor_transpose(t, 1, 2)"
+                     : "";
+    if (!alone && (heads_k < 1 || q->shape[q_tokens] < 1 || q->shape[q_tokens] % heads_k != 0))
+        return "";
+    return q->ndim == 4 ? "; of tensors whose axes are [B, H, S, D] pass "
+                          "aiter_tensor_transpose(t, 1, 2)"
+                        : "; of tensors whose axes are [H, total, D] pass "
+                          "aiter_tensor_transpose(t, 0, 1)";
+}
+
+/* lse has the rows of q where it should have its heads, and the other way round. */
+static int aiteri_lse_is_exchanged(const aiter_tensor *lse, const aiter_tensor *q)
+{
+    return q->ndim == 4 && lse->ndim == 3 && q->shape[1] != q->shape[2] &&
+           lse->shape[1] == q->shape[1] && lse->shape[2] == q->shape[2];
+}
+
+/* Whose head_dim the keys must have. */
+static const char *aiteri_head_dim_of(const aiter_tensor *q, const aiter_tensor *v)
+{
+    return v->shape[v->ndim - 1] == q->shape[q->ndim - 1]
+               ? "the head_dim of q, which v has: are k and v exchanged?"
+               : "the head_dim of q";
+}
+
+/* Whose extent the outer axis of dense keys must be. */
+static const char *aiteri_batch_of_keys(const aiteri_field_names *names)
+{
+    return names->has_paged ? "the batch of q; pages of keys need a block_table" : "the batch of q";
+}
+
+#endif /* AITERI_ATTENTION_ADVICE_C */
+
 // >>attention_check    (src/ops/attention_check.c)
 /* attention_check.c -- what every softmax attention checks, and how its arguments become a problem.
  *
  * Ops fill an aiter_flash_attn_fwd_args with their own field names beside it; this file alone knows
- * which combinations are legal. Checks of data (lengths, tables) are apart from checks of shapes,
- * since workspace queries must not read data. */
+ * which combinations are legal. It sees shapes only: workspace queries must not read data. */
 #ifndef AITERI_ATTENTION_CHECK_C
 #define AITERI_ATTENTION_CHECK_C
 
-#if AITERI_GPU
-#endif
-
-/* Field names as the calling op spells them. */
-typedef struct aiteri_field_names {
-    const char *op, *q, *k, *v, *seqused_k;
-} aiteri_field_names;
 
 /* The arguments with strides filled, and what they mean. */
 typedef struct aiteri_attention {
@@ -12756,14 +13603,58 @@ static int64_t aiteri_broadcast_stride(const aiter_tensor *t, int32_t dim)
     return t->shape[dim] == 1 ? 0 : t->stride[dim];
 }
 
+/* Which of the optional forms it is: what must come together, and what must not. */
+static void aiteri_check_form(aiteri_check *c, const aiteri_attention *x)
+{
+    const aiter_flash_attn_fwd_args *a = &x->a;
+    const int keys_packed = a->cu_seqlens_k.ndim != 0;
+    aiteri_check_true(c, !(x->paged && keys_packed), "cu_seqlens_k",
+                      "none beside block_table, which takes seqused_k");
+    aiteri_check_true(c, x->packed || !keys_packed, "cu_seqlens_q",
+                      "I32 [B + 1], it is absent: cu_seqlens_k is given, and they come together");
+    aiteri_check_true(c, !x->packed || x->paged || keys_packed, "cu_seqlens_k",
+                      "I32 [B + 1], it is absent: cu_seqlens_q is given, and they come together "
+                      "unless keys are pages with a block_table");
+    aiteri_check_true(c, !x->packed || a->seqused_q.ndim == 0, "seqused_q",
+                      "none beside cu_seqlens_q");
+    aiteri_check_true(c, !keys_packed || a->seqused_k.ndim == 0, x->names.seqused_k,
+                      "none beside cu_seqlens_k");
+    aiteri_check_true(c, !x->paged || a->seqused_k.ndim != 0, x->names.seqused_k,
+                      "I32 [B], it is absent: block_table is given, whose keys it counts");
+}
+
+static void aiteri_check_heads(aiteri_check *c, const aiteri_attention *x)
+{
+    const aiter_flash_attn_fwd_args *a = &x->a;
+    const int32_t qd = a->q.ndim - 1, kd = a->k.ndim - 1;
+    const int64_t heads_q = a->q.shape[qd - 1], heads_k = a->k.shape[kd - 1];
+    aiteri_check_axis(c, x->names.q, &a->q, qd - 1, "heads", 1, 65535);
+    if (c->status == AITER_OK && (heads_k < 1 || heads_q % heads_k != 0))
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: has %lld heads, expected a divisor of %lld (= heads of q)%s", c->op,
+                      x->names.k, (long long)heads_k, (long long)heads_q,
+                      aiteri_head_major_advice(&a->q, &a->k, x->paged));
+    aiteri_check_axis(c, x->names.q, &a->q, qd, "head_dim", 1, AITERI_MAX_HEAD_DIM);
+    aiteri_check_axis(c, x->names.v, &a->v, kd, "head_dim", 1, AITERI_MAX_HEAD_DIM);
+    if (x->paged) aiteri_check_axis(c, x->names.k, &a->k, 1, "page size", 1, INT32_MAX - 1);
+    for (int32_t i = 0; i < qd - 1; i++)
+        aiteri_check_axis(c, x->names.q, &a->q, i, "batch or rows", 0, INT32_MAX - 1);
+    for (int32_t i = 0; i < kd - 1; i++)
+        aiteri_check_axis(c, x->names.k, &a->k, i, "batch, blocks or keys", 0, INT32_MAX - 1);
+}
+
 static void aiteri_check_qkv(aiteri_check *c, aiteri_attention *x)
 {
     aiter_flash_attn_fwd_args *a = &x->a;
-    const int32_t q_ndim = x->packed ? 3 : 4, k_ndim = a->cu_seqlens_k.ndim ? 3 : 4;
-    aiteri_check_tensor(c, x->names.q, &a->q, q_ndim, q_ndim, AITERI_FLOATS, 1);
-    aiteri_check_tensor(c, x->names.k, &a->k, k_ndim, k_ndim, AITERI_FLOATS_OR_I8, 1);
-    aiteri_check_tensor(c, x->names.v, &a->v, k_ndim, k_ndim, AITERI_FLOATS_OR_I8, 1);
-    aiteri_check_tensor(c, "out", &a->out, q_ndim, q_ndim, AITERI_FLOATS, 1);
+    const int keys_packed = a->cu_seqlens_k.ndim != 0;
+    const int32_t q_ndim = x->packed ? 3 : 4, k_ndim = keys_packed ? 3 : 4;
+    const char *rows = aiteri_rows_layout(&x->names, x->packed);
+    const char *keys = aiteri_keys_layout(&x->names, keys_packed, x->paged);
+    const unsigned types = x->names.has_scales ? AITERI_FLOATS_OR_I8 : AITERI_FLOATS;
+    aiteri_check_tensor(c, x->names.q, &a->q, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
+    aiteri_check_tensor(c, x->names.k, &a->k, k_ndim, k_ndim, types, 1, keys);
+    aiteri_check_tensor(c, x->names.v, &a->v, k_ndim, k_ndim, types, 1, keys);
+    aiteri_check_tensor(c, "out", &a->out, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
     if (c->status != AITER_OK) return;
     const int32_t qd = q_ndim - 1, kd = k_ndim - 1;
     if (a->k.dtype != a->v.dtype)
@@ -12771,31 +13662,23 @@ static void aiteri_check_qkv(aiteri_check *c, aiteri_attention *x)
                       c->op, x->names.v, aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype),
                       x->names.k);
     for (int32_t i = 0; i < qd; i++) aiteri_check_extent(c, "out", &a->out, i, a->q.shape[i], "q");
+    if (!x->packed && !x->paged)
+        aiteri_check_extent(c, x->names.k, &a->k, 0, a->q.shape[0],
+                            aiteri_batch_of_keys(&x->names));
     for (int32_t i = 0; i < kd; i++)
         aiteri_check_extent(c, x->names.v, &a->v, i, a->k.shape[i], x->names.k);
-    aiteri_check_extent(c, x->names.k, &a->k, kd, a->q.shape[qd], "the head_dim of q");
+    aiteri_check_extent(c, x->names.k, &a->k, kd, a->q.shape[qd], aiteri_head_dim_of(&a->q, &a->v));
     aiteri_check_extent(c, "out", &a->out, qd, a->v.shape[kd], "the head_dim of v");
-    if (!x->packed && !x->paged && k_ndim == 4)
-        aiteri_check_extent(c, x->names.k, &a->k, 0, a->q.shape[0], "the batch of q");
-    const int64_t heads_q = a->q.shape[qd - 1], heads_k = a->k.shape[kd - 1];
-    aiteri_check_range(c, "q: heads", heads_q, 1, 65535);
-    if (c->status == AITER_OK && (heads_k < 1 || heads_q % heads_k != 0))
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: has %lld heads, expected a divisor of %lld (= heads of q)", c->op,
-                      x->names.k, (long long)heads_k, (long long)heads_q);
-    aiteri_check_range(c, "q: head_dim", a->q.shape[qd], 1, AITERI_MAX_HEAD_DIM);
-    aiteri_check_range(c, "v: head_dim", a->v.shape[kd], 1, AITERI_MAX_HEAD_DIM);
-    for (int32_t i = 0; i < qd - 1; i++)
-        aiteri_check_range(c, "q: extent", a->q.shape[i], 0, INT32_MAX - 1);
-    for (int32_t i = 0; i < kd - 1; i++)
-        aiteri_check_range(c, "k: extent", a->k.shape[i], 0, INT32_MAX - 1);
+    aiteri_check_heads(c, x);
 }
 
 /* An optional I32 vector of n elements. */
 static void aiteri_check_lengths(aiteri_check *c, const char *field, aiter_tensor *t, int64_t n)
 {
-    if (aiteri_check_tensor(c, field, t, 1, 1, AITERI_ONLY_I32, 0))
-        aiteri_check_extent(c, field, t, 0, n, "the batch");
+    if (!aiteri_check_tensor(c, field, t, 1, 1, AITERI_ONLY_I32, 0, "[B]")) return;
+    aiteri_check_extent(c, field, t, 0, n,
+                        t->shape[0] == n + 1 ? "the batch: lengths, not their running sum"
+                                             : "the batch");
 }
 
 static void aiteri_check_lengths_shapes(aiteri_check *c, aiteri_attention *x)
@@ -12804,50 +13687,65 @@ static void aiteri_check_lengths_shapes(aiteri_check *c, aiteri_attention *x)
     if (c->status != AITER_OK) return;
     int64_t batch = a->q.shape[0];
     if (x->packed) {
-        if (aiteri_check_tensor(c, "cu_seqlens_q", &a->cu_seqlens_q, 1, 1, AITERI_ONLY_I32, 1))
-            aiteri_check_range(c, "cu_seqlens_q: shape[0]", a->cu_seqlens_q.shape[0], 1,
-                               INT32_MAX - 1);
+        aiteri_check_tensor(c, "cu_seqlens_q", &a->cu_seqlens_q, 1, 1, AITERI_ONLY_I32, 1,
+                            "[B + 1]");
+        aiteri_check_axis(c, "cu_seqlens_q", &a->cu_seqlens_q, 0, "batch + 1", 1, INT32_MAX - 1);
+        if (c->status != AITER_OK) return; /* nothing is known of the batch */
         batch = a->cu_seqlens_q.shape[0] - 1;
-        aiteri_check_true(c, a->seqused_q.ndim == 0, "seqused_q", "none beside cu_seqlens_q");
     }
     x->problem.batch = (int32_t)batch;
-    if (a->cu_seqlens_k.ndim != 0) {
-        if (aiteri_check_tensor(c, "cu_seqlens_k", &a->cu_seqlens_k, 1, 1, AITERI_ONLY_I32, 1))
-            aiteri_check_extent(c, "cu_seqlens_k", &a->cu_seqlens_k, 0, batch + 1, "batch + 1");
-        aiteri_check_true(c, !x->paged, "cu_seqlens_k",
-                          "none beside block_table, which takes seqused_k");
-        aiteri_check_true(c, x->packed, "cu_seqlens_q", "to be given with cu_seqlens_k");
-        aiteri_check_true(c, a->seqused_k.ndim == 0, x->names.seqused_k,
-                          "none beside cu_seqlens_k");
-    } else if (x->packed && !x->paged) {
-        aiteri_check_true(c, 0, "cu_seqlens_k", "to be given with cu_seqlens_q, or a block_table");
-    }
+    if (aiteri_check_tensor(c, "cu_seqlens_k", &a->cu_seqlens_k, 1, 1, AITERI_ONLY_I32, 0,
+                            "[B + 1]"))
+        aiteri_check_extent(c, "cu_seqlens_k", &a->cu_seqlens_k, 0, batch + 1,
+                            "batch + 1, the extent of cu_seqlens_q");
     aiteri_check_lengths(c, "seqused_q", &a->seqused_q, batch);
     aiteri_check_lengths(c, x->names.seqused_k, &a->seqused_k, batch);
-    if (x->paged) {
-        if (aiteri_check_tensor(c, "block_table", &a->block_table, 2, 2, AITERI_ONLY_I32, 1))
-            aiteri_check_extent(c, "block_table", &a->block_table, 0, batch, "the batch");
-        aiteri_check_true(c, a->seqused_k.ndim == 1, x->names.seqused_k,
-                          "lengths [B] with block_table");
-        aiteri_check_range(c, "k: page_size", a->k.shape[1], 1, INT32_MAX - 1);
-        aiteri_check_range(c, "block_table: shape[1]", a->block_table.shape[1], 0, INT32_MAX - 1);
+    if (aiteri_check_tensor(c, "block_table", &a->block_table, 2, 2, AITERI_ONLY_I32, 0,
+                            "[B, max_blocks]")) {
+        aiteri_check_extent(c, "block_table", &a->block_table, 0, batch, "the batch");
+        aiteri_check_axis(c, "block_table", &a->block_table, 1, "max_blocks", 0, INT32_MAX - 1);
     }
     aiteri_check_range(c, "max_seqlen_q", a->max_seqlen_q, 0, INT32_MAX - 1);
     aiteri_check_range(c, "max_seqlen_k", a->max_seqlen_k, 0, INT32_MAX - 1);
 }
 
+/* One side of a window; of another mask it must be 0 or -1, which people write for none. */
+static void aiteri_check_window(aiteri_check *c, const char *field, aiter_mask mask, int32_t side)
+{
+    if (mask == AITER_MASK_WINDOW) {
+        if (side < -1)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: is %d, expected 0 or more keys, or -1 (open)", c->op, field,
+                          (int)side);
+    } else if (side != 0 && side != -1) {
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: is %d, expected 0 or -1 without a window: set mask = "
+                      "AITER_MASK_WINDOW (of a causal one window_right is 0)",
+                      c->op, field, (int)side);
+    }
+}
+
 static void aiteri_check_score(aiteri_check *c, aiteri_attention *x)
 {
     aiter_flash_attn_fwd_args *a = &x->a;
-    aiteri_check_range(c, "mask", (int64_t)a->mask, 0, AITER_MASK_COUNT - 1);
-    if (a->mask == AITER_MASK_WINDOW) {
-        aiteri_check_range(c, "window_left", a->window_left, -1, INT32_MAX);
-        aiteri_check_range(c, "window_right", a->window_right, -1, INT32_MAX);
-    }
+    aiteri_check_enum(c, "mask", (int)a->mask, AITER_MASK_COUNT, "aiter_mask");
+    aiteri_check_window(c, "window_left", a->mask, a->window_left);
+    aiteri_check_window(c, "window_right", a->mask, a->window_right);
     aiteri_check_range(c, "sink_tokens", a->sink_tokens, 0, INT32_MAX);
     aiteri_check_range(c, "num_splits", a->num_splits, 0, INT32_MAX);
     aiteri_check_scale(c, "softmax_scale", a->softmax_scale);
     aiteri_check_scale(c, "softcap", a->softcap);
+}
+
+/* 1 / sqrt(dim) to nearest even, whatever rounding the caller has set: checks run in its mode. */
+static float aiteri_default_scale(int32_t dim)
+{
+    double scale = 1.0 / aiteri_rounded_f64(sqrt((double)dim));
+    uint64_t u;
+    memcpy(&u, &scale, sizeof u);
+    u = (u + 0x0fffffff + (u >> 29 & 1)) & ~(uint64_t)0x1fffffff; /* the 24 bits of a float */
+    memcpy(&scale, &u, sizeof scale);
+    return (float)scale;
 }
 
 static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
@@ -12859,17 +13757,22 @@ static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
     p->window_left = a->window_left;
     p->window_right = a->window_right;
     p->sink_tokens = a->sink_tokens;
-    p->softcap = a->softcap;
     p->num_splits = a->num_splits;
-    p->softmax_scale =
-        a->softmax_scale > 0.0f ? a->softmax_scale : (float)(1.0 / sqrt((double)p->k.dim));
+    /* By bits: a subnormal is not 0, whatever the caller's flags. No softmax can tell a score of
+     * 2^-40 from one of 0, so that a smaller softcap may be that. */
+    const uint32_t least_cap = (127u - 40) << 23, cap = aiteri_bits_of_f32(a->softcap) << 1 >> 1;
+    p->softcap = aiteri_f32_of_bits(cap == 0 || cap > least_cap ? cap : least_cap);
+    p->softmax_scale = aiteri_bits_of_f32(a->softmax_scale) << 1 != 0
+                           ? a->softmax_scale
+                           : aiteri_default_scale(p->k.dim);
 }
 
 static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)
 {
     aiter_flash_attn_fwd_args *a = &x->a;
     aiteri_problem *p = &x->problem;
-    if (aiteri_check_tensor(c, "alibi_slopes", &a->alibi_slopes, 1, 2, AITERI_ONLY_F32, 0)) {
+    if (aiteri_check_tensor(c, "alibi_slopes", &a->alibi_slopes, 1, 2, AITERI_ONLY_F32, 0,
+                            "[Hq] or [B, Hq]")) {
         const aiter_tensor *t = &a->alibi_slopes;
         if (t->ndim == 2) aiteri_check_extent(c, "alibi_slopes", t, 0, p->batch, "the batch");
         aiteri_check_extent(c, "alibi_slopes", t, t->ndim - 1, p->heads_q, "heads of q");
@@ -12877,7 +13780,7 @@ static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)
         p->alibi_stride_batch = t->ndim == 2 ? t->stride[0] : 0;
         p->alibi_stride_head = t->stride[t->ndim - 1];
     }
-    if (aiteri_check_tensor(c, "sinks", &a->sinks, 1, 1, AITERI_ONLY_F32, 0)) {
+    if (aiteri_check_tensor(c, "sinks", &a->sinks, 1, 1, AITERI_ONLY_F32, 0, "[Hq]")) {
         aiteri_check_extent(c, "sinks", &a->sinks, 0, p->heads_q, "heads of q");
         p->sinks = (const float *)a->sinks.data;
         p->sinks_stride = a->sinks.stride[0];
@@ -12889,18 +13792,28 @@ static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
 {
     aiter_tensor *t = &x->a.bias;
     aiteri_problem *p = &x->problem;
-    if (!aiteri_check_tensor(c, "bias", t, 2, x->packed ? 3 : 4, AITERI_FLOATS, 0)) return;
+    if (t->ndim != 0 && t->dtype == AITER_U8)
+        AITERI_REJECT(
+            c, AITER_INVALID_ARGUMENT,
+            "%s.bias: dtype is u8, expected f32, f16, bf16; of a boolean mask make 0 where "
+            "a key shows and -infinity where it is hidden",
+            c->op);
+    if (!aiteri_check_tensor(c, "bias", t, 2, x->packed ? 3 : 4, AITERI_FLOATS, 0,
+                             x->packed ? "[total_q, keys] or [Hq, total_q, keys]"
+                                       : "[Sq, Sk], [Hq, Sq, Sk] or [B, Hq, Sq, Sk]"))
+        return;
     const int32_t n = t->ndim;
     const int64_t rows = x->packed ? p->total_q : p->seqlen_q;
     const int any_keys = x->packed || x->paged; /* checked against the lengths */
+    static const char *const what[4] = {"the batch", "heads of q", "rows of q", "keys of k"};
     const int64_t expected[4] = {p->batch, p->heads_q, rows,
                                  any_keys ? t->shape[n - 1] : p->seqlen_k};
     for (int32_t i = 0; i < n; i++) {
         const int64_t want = expected[4 - n + i];
         if (t->shape[i] != 1 && t->shape[i] != want)
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                          "%s.bias: shape[%d] is %lld, expected 1 or %lld", c->op, (int)i,
-                          (long long)t->shape[i], (long long)want);
+                          "%s.bias: shape[%d] is %lld, expected 1 or %lld (= %s)", c->op, (int)i,
+                          (long long)t->shape[i], (long long)want, what[4 - n + i]);
     }
     p->bias.data = (char *)t->data;
     p->bias.dtype = t->dtype;
@@ -12915,8 +13828,18 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
     aiter_tensor *t = &x->a.lse;
     aiteri_problem *p = &x->problem;
     const int packed = x->packed || x->lse_packed;
-    if (!aiteri_check_tensor(c, "lse", t, packed ? 2 : 3, packed ? 2 : 3, AITERI_ONLY_F32, 0))
+    if (!aiteri_check_tensor(c, "lse", t, packed ? 2 : 3, packed ? 2 : 3, AITERI_ONLY_F32, 0,
+                             x->packed       ? "[Hq, total_q]"
+                             : x->lse_packed ? "[Hq, B]"
+                                             : "[B, Hq, Sq]"))
         return;
+    if (!packed && aiteri_lse_is_exchanged(t, &x->a.q))
+        AITERI_REJECT(
+            c, AITER_INVALID_ARGUMENT,
+            "%s.lse: has %lld heads and %lld rows, but %s has %lld and %lld; either lse, or "
+            "q, k, v and out have their axes exchanged: aiter_tensor_transpose(t, 1, 2)",
+            c->op, (long long)t->shape[1], (long long)t->shape[2], x->names.q,
+            (long long)t->shape[2], (long long)t->shape[1]);
     const int32_t at = packed ? 0 : 1;
     if (!packed) aiteri_check_extent(c, "lse", t, 0, p->batch, "the batch");
     aiteri_check_extent(c, "lse", t, at, p->heads_q, "heads of q");
@@ -12936,9 +13859,9 @@ static void aiteri_lower_scales(aiteri_check *c, aiteri_attention *x, const char
                                 aiter_tensor *t, const aiter_tensor *data, aiteri_source *source)
 {
     const int32_t rank = data->ndim - 1;
-    const int present =
-        aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32, data->dtype == AITER_I8);
-    if (!present) return;
+    if (!aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32, data->dtype == AITER_I8,
+                             "f32 scales of the i8 data: [1], [Hk], or its shape without D"))
+        return;
     if (data->dtype != AITER_I8) {
         aiteri_check_true(c, 0, field, "none: only I8 keys and values have scales");
         return;
@@ -12951,8 +13874,9 @@ static void aiteri_lower_scales(aiteri_check *c, aiteri_attention *x, const char
     source->scales.data = (const float *)t->data;
     if (kind == AITER_SCALE_TOKEN_HEAD) {
         if (t->ndim != rank) {
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d", c->op, field,
-                          (int)t->ndim, (int)rank);
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: ndim is %d, expected %d: the data's shape without D", c->op,
+                          field, (int)t->ndim, (int)rank);
             return;
         }
         for (int32_t i = 0; i < rank; i++)
@@ -12963,10 +13887,11 @@ static void aiteri_lower_scales(aiteri_check *c, aiteri_attention *x, const char
         return;
     }
     if (t->ndim != 1)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected 1", c->op, field,
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: ndim is %d, expected 1 for this scale_kind", c->op, field,
                       (int)t->ndim);
     aiteri_check_extent(c, field, t, 0, kind == AITER_SCALE_TENSOR ? 1 : data->shape[rank - 1],
-                        kind == AITER_SCALE_TENSOR ? "one scale" : "kv heads");
+                        kind == AITER_SCALE_TENSOR ? "one scale" : "kv heads; or 1 for one scale");
     source->scales.stride_head = kind == AITER_SCALE_TENSOR ? 0 : t->stride[0];
 }
 
@@ -13035,13 +13960,15 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
     memset(&x->problem, 0, sizeof x->problem);
     x->packed = x->a.cu_seqlens_q.ndim != 0;
     x->paged = x->a.block_table.ndim != 0;
+    aiteri_check_form(c, x);
     aiteri_check_qkv(c, x);
     aiteri_check_lengths_shapes(c, x);
     aiteri_check_score(c, x);
     aiteri_lower_shapes(c, x);
     aiteri_lower_score(c, x);
     if (c->status == AITER_OK) {
-        aiteri_check_range(c, "scale_kind", (int64_t)x->a.scale_kind, 0, AITER_SCALE_COUNT - 1);
+        aiteri_check_enum(c, "scale_kind", (int)x->a.scale_kind, AITER_SCALE_COUNT,
+                          "aiter_scale_kind");
         aiteri_lower_scales(c, x, "k_scale", &x->a.k_scale, &x->a.k, &x->problem.k);
         aiteri_lower_scales(c, x, "v_scale", &x->a.v_scale, &x->a.v, &x->problem.v);
         aiteri_lower_alibi_and_sinks(c, x);
@@ -13059,20 +13986,52 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
     return c->status;
 }
 
+#endif /* AITERI_ATTENTION_CHECK_C */
+
+// >>attention_run    (src/ops/attention_run.c)
+/* attention_run.c -- the three calls of every softmax attention: what data and addresses tell
+ * beyond shapes, then the engine or the device. */
+#ifndef AITERI_ATTENTION_RUN_C
+#define AITERI_ATTENTION_RUN_C
+
+#if AITERI_GPU
+#endif
+
+/* A bound of the lengths, and the words for it. */
+typedef struct aiteri_length_bound {
+    int64_t most;
+    const char *name;
+} aiteri_length_bound;
+
+static aiteri_length_bound aiteri_bound_of(int32_t most, int32_t given, const char *field,
+                                           const char *otherwise)
+{
+    const aiteri_length_bound bound = {most, given != 0 && most == given ? field : otherwise};
+    return bound;
+}
+
 /* cu[0] == 0, never falling, the last within the tensor, no length above its bound. */
 static void aiteri_check_cu_seqlens(aiteri_check *c, const char *field, const int32_t *cu,
-                                    int64_t stride, int32_t batch, int64_t total, int32_t longest)
+                                    int64_t stride, int32_t batch, int64_t total,
+                                    aiteri_length_bound bound)
 {
     if (!cu || c->status != AITER_OK) return;
     if (cu[0] != 0)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [0] is %d, expected 0", c->op, field,
-                      (int)cu[0]);
-    for (int32_t b = 0; b < batch; b++) {
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: [0] is %d, expected 0: B + 1 running sums of the lengths", c->op,
+                      field, (int)cu[0]);
+    for (int32_t b = 0; b < batch && c->status == AITER_OK; b++) {
         const int64_t length = (int64_t)cu[(b + 1) * stride] - cu[b * stride];
-        if (length < 0 || length > longest)
+        if (length < 0)
+            AITERI_REJECT(
+                c, AITER_INVALID_ARGUMENT,
+                "%s.%s: falls from %d to %d at [%d], expected running sums of the lengths", c->op,
+                field, (int)cu[b * stride], (int)cu[(b + 1) * stride], (int)(b + 1));
+        if (length > bound.most)
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                          "%s.%s: [%d] gives a length of %lld, expected 0 to %d", c->op, field,
-                          (int)(b + 1), (long long)length, (int)longest);
+                          "%s.%s: [%d] gives a length of %lld, expected 0 to %lld (= %s)", c->op,
+                          field, (int)(b + 1), (long long)length, (long long)bound.most,
+                          bound.name);
     }
     if (cu[batch * stride] > total)
         AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected at most %lld tokens",
@@ -13080,16 +14039,31 @@ static void aiteri_check_cu_seqlens(aiteri_check *c, const char *field, const in
 }
 
 static void aiteri_check_used(aiteri_check *c, const char *field, const int32_t *used,
-                              int64_t stride, int32_t batch, int64_t longest)
+                              int64_t stride, int32_t batch, aiteri_length_bound bound)
 {
     for (int32_t b = 0; used && b < batch && c->status == AITER_OK; b++)
-        if (used[b * stride] < 0 || used[b * stride] > longest)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected 0 to %lld", c->op,
-                          field, (int)b, (int)used[b * stride], (long long)longest);
+        if (used[b * stride] < 0 || used[b * stride] > bound.most)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected 0 to %lld (= %s)",
+                          c->op, field, (int)b, (int)used[b * stride], (long long)bound.most,
+                          bound.name);
+}
+
+/* A page that is none of the blocks. */
+static void aiteri_reject_block(aiteri_check *c, const aiteri_problem *p, const char *pages,
+                                int32_t b, int32_t entry, int32_t id)
+{
+    if (p->num_blocks == 0)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.block_table: [%d][%d] is %d, but %s has no blocks: its shape[0] is 0",
+                      c->op, (int)b, (int)entry, (int)id, pages);
+    else
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.block_table: [%d][%d] is %d, expected 0 to %d (the blocks of %s)", c->op,
+                      (int)b, (int)entry, (int)id, (int)p->num_blocks - 1, pages);
 }
 
 /* Block ids of entries that hold a visible key. */
-static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p)
+static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p, const char *pages)
 {
     for (int32_t b = 0; p->block_table && b < p->batch && c->status == AITER_OK; b++) {
         const aiteri_sequence s = aiteri_sequence_of(p, b);
@@ -13102,10 +14076,7 @@ static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p)
             if (!aiteri_range_meets(seen, first, first + p->page_size)) continue;
             const int32_t id =
                 p->block_table[b * p->table_stride_batch + i * p->table_stride_entry];
-            if (id < 0 || id >= p->num_blocks)
-                AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                              "%s.block_table: [%d][%d] is %d, expected 0 to %d", c->op, (int)b,
-                              (int)i, (int)id, (int)p->num_blocks - 1);
+            if (id < 0 || id >= p->num_blocks) aiteri_reject_block(c, p, pages, b, i, id);
         }
     }
 }
@@ -13117,14 +14088,19 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
     aiteri_check *c = &check;
     const aiter_flash_attn_fwd_args *a = &x->a;
     const aiteri_problem *p = &x->problem;
+    const aiteri_length_bound most_q =
+        aiteri_bound_of(p->max_seqlen_q, a->max_seqlen_q, "max_seqlen_q", "rows of q");
+    const aiteri_length_bound most_k =
+        aiteri_bound_of(p->max_seqlen_k, a->max_seqlen_k, "max_seqlen_k",
+                        x->paged ? "max_blocks * page size" : "keys of k");
     aiteri_check_cu_seqlens(c, "cu_seqlens_q", p->cu_seqlens_q, p->cu_stride_q, p->batch,
-                            p->total_q, p->max_seqlen_q);
+                            p->total_q, most_q);
     aiteri_check_cu_seqlens(c, "cu_seqlens_k", p->cu_seqlens_k, p->cu_stride_k, p->batch,
-                            a->k.shape[0], p->max_seqlen_k);
-    aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, p->max_seqlen_q);
-    aiteri_check_used(c, x->names.seqused_k, p->seqused_k, p->used_stride_k, p->batch,
-                      p->max_seqlen_k);
-    if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p); /* the table is there */
+                            a->k.shape[0], most_k);
+    aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, most_q);
+    aiteri_check_used(c, x->names.seqused_k, p->seqused_k, p->used_stride_k, p->batch, most_k);
+    if (!aiteri_context_on_device(ctx))
+        aiteri_check_blocks(c, p, x->names.k); /* the table is there */
     for (int32_t b = 0; a->bias.ndim && b < p->batch && c->status == AITER_OK; b++) {
         const int64_t keys = a->bias.shape[a->bias.ndim - 1],
                       longest = aiteri_sequence_of(p, b).seqlen_k;
@@ -13136,17 +14112,49 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
     return c->status;
 }
 
-/* Bounds against extents, and overlaps: addresses are compared, nothing is read. */
-static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_context *ctx)
+/* Where every sequence has all rows of its tensor, a bound below them is wrong. */
+static void aiteri_check_dense_bound(aiteri_check *c, const char *field, int32_t most,
+                                     int32_t length, const char *tensor)
+{
+    if (most < length)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: is %d, expected 0 or at least %d, the length that %s has", c->op,
+                      field, (int)most, (int)length, tensor);
+}
+
+/* Memory of the call itself: the workspace is written, the plan read; a new plan is written. */
+typedef struct aiteri_call_memory {
+    aiter_tensor workspace, plan, plan_device;
+    int plan_is_written;
+} aiteri_call_memory;
+
+static aiteri_call_memory aiteri_call_memory_of(const aiter_flash_attn_fwd_args *a,
+                                                const aiter_plan *made, int on_device)
+{
+    const aiter_plan *plan = made ? made : a->plan;
+    aiteri_call_memory m;
+    memset(&m, 0, sizeof m);
+    m.workspace = aiteri_memory_operand(a->workspace, a->workspace_bytes);
+    m.plan_is_written = made != NULL;
+    if (!plan || !plan->data) return m; /* without data its bytes are still to be asked for */
+    m.plan = aiteri_memory_operand(plan->data, plan->bytes);
+    if (on_device) m.plan_device = aiteri_memory_operand(plan->device, plan->bytes);
+    return m;
+}
+
+/* Bounds against extents, and overlaps: addresses are compared, nothing is read. `made`: the plan
+ * that the call fills, or NULL. */
+static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_context *ctx,
+                                                  const aiter_plan *made)
 {
     aiteri_check check = {x->names.op, ctx, AITER_OK};
     aiteri_check *c = &check;
     const aiter_flash_attn_fwd_args *a = &x->a;
     const aiteri_problem *p = &x->problem;
-    if (!p->cu_seqlens_q && !p->seqused_q)
-        aiteri_check_range(c, "max_seqlen_q", p->max_seqlen_q, p->seqlen_q, INT32_MAX);
-    if (!p->cu_seqlens_k && !p->seqused_k)
-        aiteri_check_range(c, "max_seqlen_k", p->max_seqlen_k, p->seqlen_k, INT32_MAX);
+    aiteri_check_dense_bound(c, "max_seqlen_q", p->max_seqlen_q,
+                             p->cu_seqlens_q || p->seqused_q ? 0 : p->seqlen_q, x->names.q);
+    aiteri_check_dense_bound(c, "max_seqlen_k", p->max_seqlen_k,
+                             p->cu_seqlens_k || p->seqused_k ? 0 : p->seqlen_k, x->names.k);
     if (a->bias.ndim && aiteri_context_on_device(ctx)) {
         const int64_t keys = a->bias.shape[a->bias.ndim - 1];
         if (keys != 1 && keys < p->max_seqlen_k)
@@ -13155,8 +14163,12 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
                           "max_seqlen_k lowers it)",
                           c->op, (long long)keys, (int)p->max_seqlen_k);
     }
+    const aiteri_call_memory m = aiteri_call_memory_of(a, made, aiteri_context_on_device(ctx));
     const aiteri_operand operand[] = {{"out", &a->out},
                                       {"lse", &a->lse},
+                                      {"workspace", &m.workspace},
+                                      {"plan", &m.plan},
+                                      {"plan.device", &m.plan_device},
                                       {x->names.q, &a->q},
                                       {x->names.k, &a->k},
                                       {x->names.v, &a->v},
@@ -13170,7 +14182,8 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
                                       {x->names.seqused_k, &a->seqused_k},
                                       {"k_scale", &a->k_scale},
                                       {"v_scale", &a->v_scale}};
-    aiteri_check_overlap(c, operand, (int32_t)(sizeof operand / sizeof operand[0]), 2);
+    aiteri_check_overlap(c, operand, (int32_t)(sizeof operand / sizeof operand[0]),
+                         m.plan_is_written ? 5 : 3);
     return c->status;
 }
 
@@ -13180,8 +14193,8 @@ static aiter_status aiteri_attention_run(aiteri_attention *x, aiter_context *ctx
     const aiter_flash_attn_fwd_args *a = &x->a;
     aiteri_context_begin(ctx);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
+    AITERI_TRY(aiteri_attention_check_bounds(x, ctx, NULL));
     if (!aiteri_context_on_device(ctx)) AITERI_TRY(aiteri_attention_check_data(x, ctx));
-    AITERI_TRY(aiteri_attention_check_bounds(x, ctx));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
@@ -13211,10 +14224,11 @@ static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ct
 {
     aiteri_context_begin(ctx);
     if (!plan)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_plan.plan: is NULL", x->names.op);
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_plan.plan: is NULL, expected a pointer",
+                           x->names.op);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
+    AITERI_TRY(aiteri_attention_check_bounds(x, ctx, plan));
     AITERI_TRY(aiteri_attention_check_data(x, ctx));
-    AITERI_TRY(aiteri_attention_check_bounds(x, ctx));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
@@ -13228,10 +14242,10 @@ static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ct
 static aiter_status aiteri_no_args(const char *op, aiter_context *ctx)
 {
     aiteri_context_begin(ctx);
-    return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.args: is NULL", op);
+    return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.args: is NULL, expected a pointer", op);
 }
 
-#endif /* AITERI_ATTENTION_CHECK_C */
+#endif /* AITERI_ATTENTION_RUN_C */
 
 // >>flash_attn_fwd    (src/ops/flash_attn_fwd.c)
 /* flash_attn_fwd.c -- the general softmax attention: its arguments are the shared ones. */
@@ -13241,7 +14255,7 @@ static aiter_status aiteri_no_args(const char *op, aiter_context *ctx)
 
 static aiteri_attention aiteri_flash_attention(const aiter_flash_attn_fwd_args *args)
 {
-    const aiteri_field_names names = {"aiter_flash_attn_fwd", "q", "k", "v", "seqused_k"};
+    const aiteri_field_names names = {"aiter_flash_attn_fwd", "q", "k", "v", "seqused_k", 1, 1, 1};
     aiteri_attention x;
     memset(&x, 0, sizeof x);
     x.a = *args;
@@ -13295,8 +14309,8 @@ static aiter_tensor aiteri_with_token_dim(aiter_tensor t)
 
 static aiteri_attention aiteri_paged_attention(const aiter_paged_attn_decode_args *args)
 {
-    const aiteri_field_names names = {"aiter_paged_attn_decode", "q", "k_cache", "v_cache",
-                                      "seq_lens"};
+    const aiteri_field_names names = {
+        "aiter_paged_attn_decode", "q", "k_cache", "v_cache", "seq_lens", 0, 1, 1};
     aiteri_attention x;
     memset(&x, 0, sizeof x);
     x.names = names;
@@ -13327,18 +14341,38 @@ static aiteri_attention aiteri_paged_attention(const aiter_paged_attn_decode_arg
     return x;
 }
 
+/* q and out of one token each, as the caller wrote them: a text names the caller's indices. */
+static aiter_status aiteri_paged_check_rows(const aiter_paged_attn_decode_args *args,
+                                            aiter_context *ctx)
+{
+    const char *layout = "[B, Hq, D] or [B, q_len, Hq, D]";
+    aiter_tensor q = args->q, out = args->out;
+    aiteri_check check = {"aiter_paged_attn_decode", ctx, AITER_OK};
+    aiteri_check *c = &check;
+    aiteri_check_tensor(c, "q", &q, 3, 4, AITERI_FLOATS, 1, layout);
+    aiteri_check_tensor(c, "out", &out, q.ndim, q.ndim, AITERI_FLOATS, 1,
+                        q.ndim == 3 ? "[B, Hq, D], as q" : "[B, q_len, Hq, D], as q");
+    for (int32_t i = 0; c->status == AITER_OK && i < q.ndim - 1; i++)
+        aiteri_check_extent(c, "out", &out, i, q.shape[i], "q");
+    if (c->status != AITER_OK) return c->status;
+    aiteri_check_axis(c, "q", &q, q.ndim - 1, "head_dim", 1, AITERI_MAX_HEAD_DIM);
+    aiteri_check_axis(c, "q", &q, q.ndim - 2, "heads", 1, 65535);
+    return c->status;
+}
+
 /* block_table and seq_lens choose the paged form inside; without them it would be another op. */
 static aiter_status aiteri_paged_check(const aiter_paged_attn_decode_args *args, aiter_context *ctx)
 {
     aiteri_context_begin(ctx);
     if (args->block_table.ndim == 0)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "aiter_paged_attn_decode.block_table: is absent (ndim 0), expected I32 "
+                           "[B, max_blocks]");
+    if (args->seq_lens.ndim == 0)
         return aiteri_fail(
             ctx, AITER_INVALID_ARGUMENT,
-            "aiter_paged_attn_decode.block_table: is absent, expected [B, max_blocks]");
-    if (args->seq_lens.ndim == 0)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "aiter_paged_attn_decode.seq_lens: is absent, expected [B]");
-    return AITER_OK;
+            "aiter_paged_attn_decode.seq_lens: is absent (ndim 0), expected I32 [B]");
+    return aiteri_paged_check_rows(args, ctx);
 }
 
 AITER_API aiter_status aiter_paged_attn_decode(const aiter_paged_attn_decode_args *args,
@@ -13378,7 +14412,7 @@ AITER_API aiter_status aiter_paged_attn_decode_plan(const aiter_paged_attn_decod
 
 static aiteri_attention aiteri_short_form(const char *op)
 {
-    const aiteri_field_names names = {op, "q", "k", "v", "seqused_k"};
+    const aiteri_field_names names = {op, "q", "k", "v", "seqused_k", 0, 0, 0};
     aiteri_attention x;
     memset(&x, 0, sizeof x);
     x.names = names;
@@ -13425,7 +14459,8 @@ static aiter_status aiteri_check_one_kv_head(const aiter_multi_query_attention_a
     aiteri_context_begin(ctx);
     if (args->k.ndim == 4 && args->k.shape[2] != 1)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "aiter_multi_query_attention.k: shape[2] is %lld, expected 1 kv head",
+                           "aiter_multi_query_attention.k: shape[2] is %lld, expected 1 kv head "
+                           "(aiter_grouped_query_attention takes more)",
                            (long long)args->k.shape[2]);
     return AITER_OK;
 }
@@ -13451,6 +14486,7 @@ AITER_API aiter_status aiter_multi_query_attention_workspace(
 static aiteri_attention aiteri_packed_attention(const aiter_variable_length_attention_args *args)
 {
     aiteri_attention x = aiteri_short_form("aiter_variable_length_attention");
+    x.names.has_packed = 1;
     x.a.q = args->q;
     x.a.k = args->k;
     x.a.v = args->v;
@@ -13474,9 +14510,10 @@ static aiter_status aiteri_check_packed(const aiter_variable_length_attention_ar
 {
     aiteri_context_begin(ctx);
     if (args->cu_seqlens_q.ndim == 0 || args->cu_seqlens_k.ndim == 0)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "aiter_variable_length_attention.%s: is absent, expected [B + 1]",
-                           args->cu_seqlens_q.ndim == 0 ? "cu_seqlens_q" : "cu_seqlens_k");
+        return aiteri_fail(
+            ctx, AITER_INVALID_ARGUMENT,
+            "aiter_variable_length_attention.%s: is absent (ndim 0), expected I32 [B + 1]",
+            args->cu_seqlens_q.ndim == 0 ? "cu_seqlens_q" : "cu_seqlens_k");
     return AITER_OK;
 }
 
@@ -13498,87 +14535,73 @@ AITER_API aiter_status aiter_variable_length_attention_workspace(
     return aiteri_attention_workspace(&x, ctx, bytes);
 }
 
-/* A rank-2 or rank-3 argument seen as four dimensions: order[i] is the dimension of `t` that
- * becomes dimension i, or -1 for an extent of 1. Another rank gives an absent tensor of its dtype,
- * so that the shared check would name the wrong rank; callers check ranks first. */
-static aiter_tensor aiteri_as_4d(aiter_tensor t, int32_t d0, int32_t d1, int32_t d2, int32_t d3)
+/* An argument of which every index was checked seen as four dimensions: order[i] is the dimension
+ * of `t` that becomes dimension i, or -1 for an extent of 1. */
+static aiter_tensor aiteri_as_4d(const aiter_tensor *t, int32_t d0, int32_t d1, int32_t d2,
+                                 int32_t d3)
 {
     const int32_t order[4] = {d0, d1, d2, d3};
-    aiter_tensor r = t;
-    aiteri_tensor_fill_strides(&t);
+    aiter_tensor r = *t;
     r.ndim = 4;
     for (int32_t i = 0; i < 4; i++) {
-        r.shape[i] = order[i] < 0 ? 1 : t.shape[order[i]];
-        r.stride[i] = order[i] < 0 ? 0 : t.stride[order[i]];
+        r.shape[i] = order[i] < 0 ? 1 : t->shape[order[i]];
+        r.stride[i] = order[i] < 0 ? 0 : t->stride[order[i]];
     }
     return r;
 }
 
-static aiter_status aiteri_check_rank(const char *op, const char *field, const aiter_tensor *t,
-                                      int32_t rank, aiter_context *ctx)
-{
-    if (t->ndim == rank) return AITER_OK;
-    return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d", op, field,
-                       (int)t->ndim, (int)rank);
-}
-
 /* Transposed layouts: q [D, Hq], k and v [Hk, D, Sk], out [Hq, D], as [B, S, H, D] with B = Sq = 1.
- */
+ * Checked as the caller wrote them, so that a text names the caller's indices. `one`: without the
+ * head axes. */
 static aiter_status aiteri_transposed_attention(const char *op,
                                                 const aiter_decode_attention_gqa_args *args,
-                                                aiter_context *ctx, aiteri_attention *x)
+                                                int one, aiter_context *ctx, aiteri_attention *x)
 {
+    aiter_decode_attention_gqa_args a = *args;
+    aiteri_check check = {op, ctx, AITER_OK};
+    aiteri_check *c = &check;
+    const char *keys = one ? "[D, Sk]" : "[Hk, D, Sk]";
+    const int32_t n = one ? 2 : 3;
     aiteri_context_begin(ctx);
     *x = aiteri_short_form(op);
-    AITERI_TRY(aiteri_check_rank(op, "q", &args->q, 2, ctx));
-    AITERI_TRY(aiteri_check_rank(op, "k", &args->k, 3, ctx));
-    AITERI_TRY(aiteri_check_rank(op, "v", &args->v, 3, ctx));
-    AITERI_TRY(aiteri_check_rank(op, "out", &args->out, 2, ctx));
-    if (args->k.shape[1] != args->v.shape[1])
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.v: D is %lld, expected %lld (= D of k)",
-                           op, (long long)args->v.shape[1], (long long)args->k.shape[1]);
-    x->a.q = aiteri_as_4d(args->q, -1, -1, 1, 0);
-    x->a.k = aiteri_as_4d(args->k, -1, 2, 0, 1);
-    x->a.v = aiteri_as_4d(args->v, -1, 2, 0, 1);
-    x->a.out = aiteri_as_4d(args->out, -1, -1, 0, 1);
-    x->a.softmax_scale = args->softmax_scale;
-    x->a.workspace = args->workspace;
-    x->a.workspace_bytes = args->workspace_bytes;
+    aiteri_check_tensor(c, "q", &a.q, 2, 2, AITERI_FLOATS, 1, one ? "[D, 1]" : "[D, Hq]");
+    aiteri_check_tensor(c, "k", &a.k, n, n, AITERI_FLOATS, 1, keys);
+    aiteri_check_tensor(c, "v", &a.v, n, n, AITERI_FLOATS, 1, keys);
+    aiteri_check_tensor(c, "out", &a.out, 2, 2, AITERI_FLOATS, 1, one ? "[1, D]" : "[Hq, D]");
+    if (c->status != AITER_OK) return c->status;
+    if (one) aiteri_check_extent(c, "q", &a.q, 1, 1, "one query head");
+    aiteri_check_extent(c, "k", &a.k, n - 2, a.q.shape[0],
+                        one ? "D of q, which is [D, 1]" : "D of q, which is [D, Hq]");
+    aiteri_check_axis(c, "q", &a.q, 0, "head_dim", 1, AITERI_MAX_HEAD_DIM);
+    aiteri_check_axis(c, "q", &a.q, 1, "heads", 1, 65535);
+    aiteri_check_axis(c, "k", &a.k, n - 1, "keys", 0, INT32_MAX - 1);
+    for (int32_t i = 0; i < n; i++) aiteri_check_extent(c, "v", &a.v, i, a.k.shape[i], "k");
+    aiteri_check_extent(c, "out", &a.out, 0, a.q.shape[1], "heads of q");
+    aiteri_check_extent(c, "out", &a.out, 1, a.q.shape[0], "D of q");
+    if (c->status != AITER_OK) return c->status;
+    x->a.q = aiteri_as_4d(&a.q, -1, -1, 1, 0);
+    x->a.k = aiteri_as_4d(&a.k, -1, n - 1, n - 3, n - 2);
+    x->a.v = aiteri_as_4d(&a.v, -1, n - 1, n - 3, n - 2);
+    x->a.out = aiteri_as_4d(&a.out, -1, -1, 0, 1);
+    x->a.softmax_scale = a.softmax_scale;
+    x->a.workspace = a.workspace;
+    x->a.workspace_bytes = a.workspace_bytes;
     return AITER_OK;
-}
-
-/* [D, Sk] seen as [1, D, Sk]. */
-static aiter_tensor aiteri_with_head_dim(aiter_tensor t)
-{
-    if (t.ndim != 2) return t;
-    aiteri_tensor_fill_strides(&t);
-    memmove(t.shape + 1, t.shape, 2 * sizeof t.shape[0]);
-    memmove(t.stride + 1, t.stride, 2 * sizeof t.stride[0]);
-    t.ndim = 3;
-    t.shape[0] = 1;
-    return t;
 }
 
 static aiter_status aiteri_single_attention(const aiter_decode_attention_args *args,
                                             aiter_context *ctx, aiteri_attention *x)
 {
-    const char *op = "aiter_decode_attention";
     aiter_decode_attention_gqa_args gqa;
-    aiteri_context_begin(ctx);
-    AITERI_TRY(aiteri_check_rank(op, "k", &args->k, 2, ctx));
-    AITERI_TRY(aiteri_check_rank(op, "v", &args->v, 2, ctx));
-    if (args->q.ndim == 2 && args->q.shape[1] != 1)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.q: shape[1] is %lld, expected 1", op,
-                           (long long)args->q.shape[1]);
     memset(&gqa, 0, sizeof gqa);
     gqa.q = args->q;
-    gqa.k = aiteri_with_head_dim(args->k);
-    gqa.v = aiteri_with_head_dim(args->v);
+    gqa.k = args->k;
+    gqa.v = args->v;
     gqa.out = args->out;
     gqa.softmax_scale = args->softmax_scale;
     gqa.workspace = args->workspace;
     gqa.workspace_bytes = args->workspace_bytes;
-    return aiteri_transposed_attention(op, &gqa, ctx, x);
+    return aiteri_transposed_attention("aiter_decode_attention", &gqa, 1, ctx, x);
 }
 
 AITER_API aiter_status aiter_decode_attention(const aiter_decode_attention_args *args,
@@ -13604,7 +14627,7 @@ AITER_API aiter_status aiter_decode_attention_gqa(const aiter_decode_attention_g
 {
     aiteri_attention x;
     if (!args) return aiteri_no_args("aiter_decode_attention_gqa", ctx);
-    AITERI_TRY(aiteri_transposed_attention("aiter_decode_attention_gqa", args, ctx, &x));
+    AITERI_TRY(aiteri_transposed_attention("aiter_decode_attention_gqa", args, 0, ctx, &x));
     return aiteri_attention_run(&x, ctx);
 }
 
@@ -13613,7 +14636,7 @@ AITER_API aiter_status aiter_decode_attention_gqa_workspace(
 {
     aiteri_attention x;
     if (!args) return aiteri_no_args("aiter_decode_attention_gqa_workspace", ctx);
-    AITERI_TRY(aiteri_transposed_attention("aiter_decode_attention_gqa", args, ctx, &x));
+    AITERI_TRY(aiteri_transposed_attention("aiter_decode_attention_gqa", args, 0, ctx, &x));
     return aiteri_attention_workspace(&x, ctx, bytes);
 }
 
@@ -13646,6 +14669,22 @@ static int64_t aiteri_slot_of(const aiter_tensor *t, int64_t token)
     return t->dtype == AITER_I64 ? ((const int64_t *)t->data)[at] : ((const int32_t *)t->data)[at];
 }
 
+/* The type of a cache follows from quant. */
+static void aiteri_check_cache_type(aiteri_check *c, const char *field, const aiter_tensor *t,
+                                    int quantised)
+{
+    if (t->ndim == 4 && t->dtype == AITER_I8 && !quantised)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: dtype is i8, but quant is AITER_QUANT_CONVERT; set quant = "
+                      "AITER_QUANT_STATIC or AITER_QUANT_PER_TOKEN_HEAD",
+                      c->op, field);
+    if (t->ndim == 4 && aiter_dtype_bits(t->dtype) > 8 && quantised)
+        AITERI_REJECT(
+            c, AITER_INVALID_ARGUMENT,
+            "%s.%s: dtype is %s, expected i8 as quant asks; AITER_QUANT_CONVERT stores floats",
+            c->op, field, aiter_dtype_name(t->dtype));
+}
+
 static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_args *a, int value)
 {
     aiter_tensor *src = value ? &a->v : &a->k, *cache = value ? &a->v_cache : &a->k_cache;
@@ -13653,47 +14692,43 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
     const char *names[3] = {value ? "v" : "k", value ? "v_cache" : "k_cache",
                             value ? "v_scale" : "k_scale"};
     const int quantised = a->quant != AITER_QUANT_CONVERT;
-    aiteri_check_tensor(c, names[0], src, 3, 3, AITERI_FLOATS, 1);
+    aiteri_check_tensor(c, names[0], src, 3, 3, AITERI_FLOATS, 1, "[tokens, Hk, D]");
+    aiteri_check_cache_type(c, names[1], cache, quantised);
     aiteri_check_tensor(c, names[1], cache, 4, 4,
-                        quantised ? AITERI_TYPE_BIT(AITER_I8) : (unsigned)AITERI_FLOATS, 1);
+                        quantised ? AITERI_TYPE_BIT(AITER_I8) : (unsigned)AITERI_FLOATS, 1,
+                        "[num_blocks, P, Hk, D]");
     if (c->status != AITER_OK) return;
     aiteri_check_extent(c, names[0], src, 0, a->k.shape[0], "tokens of k");
     aiteri_check_extent(c, names[0], src, 1, a->k.shape[1], "heads of k");
     aiteri_check_extent(c, names[1], cache, 2, a->k.shape[1], "heads of k");
     aiteri_check_extent(c, names[1], cache, 3, src->shape[2], "the head_dim of the new rows");
-    aiteri_check_range(c, names[0], src->shape[2], 1, AITERI_MAX_HEAD_DIM);
-    aiteri_check_range(c, names[0], src->shape[1], 1, 65535);
+    aiteri_check_axis(c, names[0], src, 2, "head_dim", 1, AITERI_MAX_HEAD_DIM);
+    aiteri_check_axis(c, names[0], src, 1, "heads", 1, 65535);
     aiteri_check_extent(c, names[1], cache, 0, a->k_cache.shape[0], "blocks of k_cache");
-    aiteri_check_extent(c, names[1], cache, 1, a->k_cache.shape[1], "page_size of k_cache");
-    aiteri_check_range(c, names[1], cache->shape[1], 1, INT32_MAX - 1);
-    aiteri_check_range(c, names[1], cache->shape[0], 0, INT32_MAX - 1);
+    aiteri_check_extent(c, names[1], cache, 1, a->k_cache.shape[1], "page size of k_cache");
+    aiteri_check_axis(c, names[1], cache, 1, "page size", 1, INT32_MAX - 1);
+    aiteri_check_axis(c, names[1], cache, 0, "blocks", 0, INT32_MAX - 1);
     const int per_token = a->quant == AITER_QUANT_PER_TOKEN_HEAD;
     if (!quantised) {
-        aiteri_check_true(c, scale->ndim == 0, names[2], "none when converting");
+        aiteri_check_true(c, scale->ndim == 0, names[2],
+                          "none when converting: quant chooses what uses scales");
         return;
     }
     if (!aiteri_check_tensor(c, names[2], scale, per_token ? 3 : 1, per_token ? 3 : 1,
-                             AITERI_ONLY_F32, 1))
+                             AITERI_ONLY_F32, 1,
+                             per_token ? "f32 [num_blocks, P, Hk] for the scales to be written"
+                                       : "f32 [1] or [Hk], the scales of the cache"))
         return;
     if (per_token)
         for (int32_t i = 0; i < 3; i++)
             aiteri_check_extent(c, names[2], scale, i, cache->shape[i], "the cache");
     else if (scale->shape[0] != 1)
-        aiteri_check_extent(c, names[2], scale, 0, cache->shape[2], "kv heads, or 1");
-    const int readable = !per_token && !aiteri_context_on_device(c->ctx);
-    for (int64_t h = 0; readable && c->status == AITER_OK && h < scale->shape[0]; h++) {
-        const float x = ((const float *)scale->data)[h * scale->stride[0]];
-        const uint32_t bits = aiteri_bits_of_f32(x);
-        if (bits == 0 || bits >= 0x7f800000u)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                          "%s.%s: [%lld] is %g, expected a positive finite scale", c->op, names[2],
-                          (long long)h, (double)x);
-    }
+        aiteri_check_extent(c, names[2], scale, 0, cache->shape[2], "kv heads; or 1 for one scale");
 }
 
 static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
 {
-    aiteri_check_range(c, "quant", (int64_t)a->quant, 0, AITER_QUANT_COUNT - 1);
+    aiteri_check_enum(c, "quant", (int)a->quant, AITER_QUANT_COUNT, "aiter_quant");
     if (c->status != AITER_OK) return;
     aiteri_check_cache_side(c, a, 0);
     if (c->status != AITER_OK) return;
@@ -13707,21 +14742,40 @@ static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
                       "%s.v_cache: dtype is %s, expected %s (= k_cache.dtype)", c->op,
                       aiter_dtype_name(a->v_cache.dtype), aiter_dtype_name(a->k_cache.dtype));
     if (aiteri_check_tensor(c, "slot_mapping", &a->slot_mapping, 1, 1,
-                            AITERI_TYPE_BIT(AITER_I32) | AITERI_TYPE_BIT(AITER_I64), 1))
+                            AITERI_TYPE_BIT(AITER_I32) | AITERI_TYPE_BIT(AITER_I64), 1, "[tokens]"))
         aiteri_check_extent(c, "slot_mapping", &a->slot_mapping, 0, a->k.shape[0], "tokens of k");
-    if (c->status != AITER_OK) return;
+}
+
+/* Addresses are compared, nothing is read. */
+static void aiteri_check_cache_overlap(aiteri_check *c, const aiter_reshape_and_cache_args *a)
+{
     const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
     const int writes_scales = a->quant == AITER_QUANT_PER_TOKEN_HEAD;
+    const aiter_tensor workspace = aiteri_memory_operand(a->workspace, a->workspace_bytes);
     const aiteri_operand operand[] = {{"k_cache", &a->k_cache},
                                       {"v_cache", &a->v_cache},
                                       {"k_scale", writes_scales ? &a->k_scale : &none},
                                       {"v_scale", writes_scales ? &a->v_scale : &none},
+                                      {"workspace", &workspace},
                                       {"k", &a->k},
                                       {"v", &a->v},
                                       {"slot_mapping", &a->slot_mapping},
                                       {"k_scale", writes_scales ? &none : &a->k_scale},
                                       {"v_scale", writes_scales ? &none : &a->v_scale}};
-    aiteri_check_overlap(c, operand, 9, 4);
+    aiteri_check_overlap(c, operand, 10, 5);
+}
+
+/* Scales that are read: positive and finite. */
+static void aiteri_check_static_scales(aiteri_check *c, const char *field, const aiter_tensor *t)
+{
+    for (int64_t h = 0; c->status == AITER_OK && h < t->shape[0]; h++) {
+        const float x = ((const float *)t->data)[h * t->stride[0]];
+        const uint32_t bits = aiteri_bits_of_f32(x);
+        if (bits == 0 || bits >= 0x7f800000u)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: [%lld] is %g, expected a positive finite scale", c->op, field,
+                          (long long)h, (double)x);
+    }
 }
 
 /* Slots in range, none twice: one bit per slot in `seen`. */
@@ -13734,8 +14788,9 @@ static void aiteri_check_slots(aiteri_check *c, const aiter_reshape_and_cache_ar
         const int64_t slot = aiteri_slot_of(&a->slot_mapping, n);
         if (slot < -1 || slot >= slots)
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                          "%s.slot_mapping: [%lld] is %lld, expected -1 to %lld", c->op,
-                          (long long)n, (long long)slot, (long long)(slots - 1));
+                          "%s.slot_mapping: [%lld] is %lld, expected -1 (skip) or one of the %lld "
+                          "slots (num_blocks * P) of k_cache, from 0 on",
+                          c->op, (long long)n, (long long)slot, (long long)slots);
         if (c->status != AITER_OK || slot < 0) continue;
         if (seen[slot / 8] >> (slot % 8) & 1)
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
@@ -13760,7 +14815,7 @@ static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_sid
     if (run->a->quant == AITER_QUANT_STATIC) {
         step = ((const float *)scale->data)[scale->shape[0] == 1 ? 0 : h * scale->stride[0]];
     } else if (run->a->quant == AITER_QUANT_PER_TOKEN_HEAD) {
-        step = run->kernels->row_amax(row, dim) / 127.0f;
+        step = aiteri_rounded(run->kernels->row_amax(row, dim) / 127.0f);
         ((float *)
              scale->data)[block * scale->stride[0] + at * scale->stride[1] + h * scale->stride[2]] =
             step;
@@ -13783,7 +14838,8 @@ static void aiteri_cache_worker(void *arg, int32_t i)
                                        {&a->v, &a->v_cache, &a->v_scale}};
     const int64_t tokens = a->k.shape[0];
     float *row = run->rows + (int64_t)i * AITERI_MAX_HEAD_DIM;
-    for (int64_t n = tokens * i / run->workers; n < tokens * (i + 1) / run->workers; n++) {
+    const int64_t end = aiteri_share_of(tokens, i + 1, run->workers);
+    for (int64_t n = aiteri_share_of(tokens, i, run->workers); n < end; n++) {
         const int64_t slot = aiteri_slot_of(&a->slot_mapping, n);
         for (int64_t h = 0; slot >= 0 && h < a->k.shape[1]; h++)
             for (int kv = 0; kv < 2; kv++) aiteri_cache_row(run, &side[kv], n, slot, h, row);
@@ -13804,8 +14860,9 @@ static aiter_status aiteri_cache_prepare(const aiter_reshape_and_cache_args *arg
 {
     aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
     aiteri_context_begin(ctx);
-    aiteri_check_true(&c, args != NULL, "args", "a pointer");
-    if (c.status != AITER_OK) return c.status;
+    if (!args)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.args: is NULL, expected a pointer",
+                           c.op);
     *a = *args;
     aiteri_check_cache(&c, a);
     return c.status;
@@ -13817,12 +14874,19 @@ AITER_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_arg
     aiter_reshape_and_cache_args a;
     AITERI_TRY(aiteri_cache_prepare(args, ctx, &a));
     aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
+    aiteri_check_cache_overlap(&c, &a);
+    if (c.status != AITER_OK) return c.status;
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
         return aiteri_gpu_cache_run(&call, &a);
     }
 #endif
+    if (a.quant == AITER_QUANT_STATIC) {
+        aiteri_check_static_scales(&c, "k_scale", &a.k_scale);
+        aiteri_check_static_scales(&c, "v_scale", &a.v_scale);
+        if (c.status != AITER_OK) return c.status;
+    }
     aiteri_cache_run run = {&a, aiteri_context_kernels(ctx), NULL, aiteri_context_workers(ctx)};
     aiteri_arena measure = {NULL, 0};
     aiteri_cache_layout(&a, run.workers, &measure, &run.rows);
@@ -13877,10 +14941,14 @@ static void aiteri_merge_check(aiteri_check *c, aiter_merge_attn_states_args *a)
     aiter_tensor *lses[3] = {&a->lse_a, &a->lse_b, &a->lse};
     const char *out_names[3] = {"out_a", "out_b", "out"}, *lse_names[3] = {"lse_a", "lse_b", "lse"};
     for (int i = 0; i < 3; i++) {
-        aiteri_check_tensor(c, out_names[i], outs[i], 3, 4, AITERI_FLOATS, 1);
-        aiteri_check_tensor(c, lse_names[i], lses[i], 2, 3, AITERI_ONLY_F32, i < 2);
+        aiteri_check_tensor(c, out_names[i], outs[i], 3, 4, AITERI_FLOATS, 1,
+                            "[tokens, H, D] or [B, S, H, D]");
+        aiteri_check_tensor(c, lse_names[i], lses[i], 2, 3, AITERI_ONLY_F32, i < 2,
+                            "[H, tokens], or [B, H, S] beside rows of four dimensions");
     }
     if (c->status != AITER_OK) return;
+    for (int32_t d = 0; d < a->out_a.ndim; d++)
+        aiteri_check_axis(c, "out_a", &a->out_a, d, "batch, tokens, heads or D", 0, INT32_MAX - 1);
     const int32_t n = a->out_a.ndim; /* [.., tokens, H, D] beside [.., H, tokens] */
     for (int i = 0; i < 3; i++) {
         if (outs[i]->ndim != n)
@@ -13890,8 +14958,10 @@ static void aiteri_merge_check(aiteri_check *c, aiter_merge_attn_states_args *a)
             aiteri_check_extent(c, out_names[i], outs[i], d, a->out_a.shape[d], "out_a");
         if (lses[i]->ndim == 0) continue;
         if (lses[i]->ndim != n - 1) {
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d", c->op,
-                          lse_names[i], (int)lses[i]->ndim, (int)n - 1);
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d: %s", c->op,
+                          lse_names[i], (int)lses[i]->ndim, (int)n - 1,
+                          n == 4 ? "[B, H, S] beside [B, S, H, D]"
+                                 : "[H, tokens] beside [tokens, H, D]");
             continue;
         }
         if (n == 4)
@@ -13959,10 +15029,15 @@ static void aiteri_merge_row(const aiteri_merge_run *run, int64_t b, int64_t s, 
                               side[i]->dtype, side[i]->stride[last], n);
             run->kernels->row_add_scaled(sum, x, aiteri_padded(n), share[i]);
         }
-        aiteri_scatter_row(run->kernels,
-                           out + aiteri_bytes_of(a->out.dtype, d * a->out.stride[last]),
-                           a->out.dtype, a->out.stride[last], sum, n);
+        aiteri_store_out(run->kernels, out + aiteri_bytes_of(a->out.dtype, d * a->out.stride[last]),
+                         a->out.dtype, a->out.stride[last], sum, n, 1.0f);
     }
+}
+
+/* No key on this side: -infinity, or the +infinity that flash-attention gives such a row. */
+static int aiteri_lse_is_empty(float lse)
+{
+    return (aiteri_bits_of_f32(lse) & 0x7fffffffu) == 0x7f800000u;
 }
 
 /* The two shares of a row and its joint log-sum-exp. */
@@ -13970,33 +15045,31 @@ static void aiteri_merge_state(const aiteri_merge_run *run, int64_t b, int64_t s
 {
     const aiter_merge_attn_states_args *a = run->args;
     const float lse[2] = {*aiteri_lse_at(&a->lse_a, b, s, h), *aiteri_lse_at(&a->lse_b, b, s, h)};
-    const double m = lse[0] > lse[1] ? lse[0] : lse[1];
+    const int empty[2] = {aiteri_lse_is_empty(lse[0]), aiteri_lse_is_empty(lse[1])};
+    const double m = !empty[0] && (empty[1] || lse[0] > lse[1]) ? lse[0] : lse[1];
     double weight[2], sum = 0.0;
     float share[2] = {0.0f, 0.0f};
     for (int i = 0; i < 2; i++) {
-        weight[i] = 1.0; /* of the larger side, also where both are infinite */
-        if (lse[i] == aiteri_minus_inf())
-            weight[i] = 0.0;
-        else if ((double)lse[i] != m)
-            weight[i] = exp((double)lse[i] - m);
+        weight[i] = empty[i] ? 0.0 : aiteri_rounded_f64(exp((double)lse[i] - m));
         sum += weight[i];
     }
     for (int i = 0; i < 2; i++)
-        if (weight[i] != 0.0) share[i] = (float)(weight[i] / sum);
+        if (weight[i] != 0.0) share[i] = aiteri_rounded((float)aiteri_rounded_f64(weight[i] / sum));
     aiteri_merge_row(run, b, s, h, share);
     if (!a->lse.ndim) return;
     float *lse_out = aiteri_lse_at(&a->lse, b, s, h);
     if (sum == 0.0)
         *lse_out = aiteri_minus_inf();
     else
-        *lse_out = (float)(m + log(sum));
+        *lse_out = (float)aiteri_rounded_f64(m + log(sum));
 }
 
 static void aiteri_merge_worker(void *arg, int32_t i)
 {
     const aiteri_merge_run *run = (const aiteri_merge_run *)arg;
     const int64_t rows = run->batch * run->tokens;
-    for (int64_t r = rows * i / run->workers; r < rows * (i + 1) / run->workers; r++)
+    const int64_t first = aiteri_share_of(rows, i, run->workers);
+    for (int64_t r = first; r < aiteri_share_of(rows, i + 1, run->workers); r++)
         for (int64_t h = 0; h < run->heads; h++)
             aiteri_merge_state(run, r / run->tokens, r % run->tokens, h);
 }
@@ -14006,8 +15079,9 @@ AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_arg
 {
     aiteri_check c = {"aiter_merge_attn_states", ctx, AITER_OK};
     aiteri_context_begin(ctx);
-    aiteri_check_true(&c, args != NULL, "args", "a pointer");
-    if (c.status != AITER_OK) return c.status;
+    if (!args)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.args: is NULL, expected a pointer",
+                           c.op);
     aiter_merge_attn_states_args a = *args;
     aiteri_merge_check(&c, &a);
     if (c.status != AITER_OK) return c.status;
@@ -14024,16 +15098,19 @@ AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_arg
                             a.out.shape[n - 3],
                             a.out.shape[n - 2],
                             aiteri_context_workers(ctx)};
-    if (run.batch * run.tokens > 0) aiteri_parallel(ctx, aiteri_merge_worker, &run, run.workers);
+    const int empty = run.heads == 0 || (a.out.shape[n - 1] == 0 && a.lse.ndim == 0);
+    if (run.batch * run.tokens > 0 && !empty)
+        aiteri_parallel(ctx, aiteri_merge_worker, &run, run.workers);
     return AITER_OK;
 }
 
 AITER_API aiter_status aiter_merge_attn_states_workspace(const aiter_merge_attn_states_args *args,
                                                          aiter_context *ctx, size_t *bytes)
 {
+    aiteri_context_begin(ctx);
     if (!args || !bytes)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "aiter_merge_attn_states_workspace.%s: is NULL",
+                           "aiter_merge_attn_states_workspace.%s: is NULL, expected a pointer",
                            args ? "bytes" : "args");
     *bytes = 0;
     return AITER_OK;
@@ -14052,21 +15129,44 @@ AITER_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args,
                                            int32_t *safe)
 {
     aiteri_check c = {"aiter_padding_guard", NULL, AITER_OK};
-    aiteri_check_true(&c, args != NULL, "args", "a pointer");
-    if (c.status != AITER_OK) return c.status;
+    if (!args)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.args: is NULL, expected a pointer",
+                           c.op);
     const int64_t tile = args->tile ? args->tile : 128;
-    const double threshold = args->threshold != 0.0 ? args->threshold : 0.005;
+    uint64_t bits; /* judged by them, so that no compiler flag can wave NaN through */
+    memcpy(&bits, &args->threshold, sizeof bits);
+    const double threshold = bits << 1 != 0 ? args->threshold : 0.005;
+    const int in_range = bits << 1 == 0 || bits < UINT64_C(0x3ff0000000000000); /* 1.0 */
     aiteri_check_range(&c, "seqlen", args->seqlen, 1, INT64_MAX);
     aiteri_check_range(&c, "tile", tile, 1, INT64_MAX);
-    aiteri_check_range(&c, "mask", (int64_t)args->mask, 0, AITER_MASK_CAUSAL);
-    aiteri_check_true(&c, threshold > 0.0 && threshold < 1.0, "threshold", "0 or a share below 1");
+    if ((int)args->mask < 0 || args->mask > AITER_MASK_CAUSAL)
+        AITERI_REJECT(&c, AITER_INVALID_ARGUMENT,
+                      "%s.mask: is %d, expected AITER_MASK_DEFAULT, AITER_MASK_NONE or "
+                      "AITER_MASK_CAUSAL",
+                      c.op, (int)args->mask);
+    if (!in_range)
+        AITERI_REJECT(&c, AITER_INVALID_ARGUMENT,
+                      "%s.threshold: is %g, expected 0 (for 0.005) or a share between 0 and 1",
+                      c.op, threshold);
     if (c.status != AITER_OK) return c.status;
     const int64_t padding = (tile - args->seqlen % tile) % tile;
-    aiteri_check_range(&c, "seqlen: padding to the tile", padding, 0, INT64_MAX - args->seqlen);
+    if (padding > INT64_MAX - args->seqlen)
+        AITERI_REJECT(&c, AITER_INVALID_ARGUMENT,
+                      "%s.seqlen: is %lld, which padded to tiles of %lld exceeds 2^63 - 1", c.op,
+                      (long long)args->seqlen, (long long)tile);
     if (c.status != AITER_OK) return c.status;
-    const double share = (double)padding / (double)(args->seqlen + padding);
+    const double share = aiteri_rounded_f64(aiteri_rounded_f64((double)padding) /
+                                            aiteri_rounded_f64((double)(args->seqlen + padding)));
     if (ratio) *ratio = share;
-    if (safe) *safe = args->mask == AITER_MASK_CAUSAL || share <= threshold;
+    const int is_safe = args->mask == AITER_MASK_CAUSAL || share <= threshold;
+    if (safe) *safe = is_safe;
+    if (!is_safe) /* a verdict, no failure: the words for it */
+        aiteri_fail(NULL, AITER_OK,
+                    "%s: %.3g %% of %lld keys would be padding, above the limit of %.3g %%; mask = "
+                    "AITER_MASK_CAUSAL, a seqlen that is a multiple of %lld, or an attention that "
+                    "masks its tail (every op here) avoids it",
+                    c.op, 100.0 * share, (long long)(args->seqlen + padding), 100.0 * threshold,
+                    (long long)tile);
     return AITER_OK;
 }
 

@@ -1,7 +1,7 @@
 //! zig build             the static library and its header
 //! zig build header      regenerate aiter_attn.h from src/
 //! zig build check       is aiter_attn.h current, do the house rules hold?
-//! zig build test        all tests, each against src/ and against aiter_attn.h
+//! zig build test        all tests against aiter_attn.h
 //! zig build bench       the benchmarks, installed to zig-out/bin
 //! zig build examples    the examples, installed to zig-out/bin
 //! zig build gpu         the GPU kernels, as files in zig-out/kernels and inside a static library
@@ -25,17 +25,23 @@ const Programs = struct {
         });
     }
 
-    /// One C program over the header at `header`.
-    fn add(self: Programs, name: []const u8, source: []const u8, header: []const u8) *std.Build.Step.Compile {
+    /// One C program linked with the library. What it includes as AITER_TEST_HEADER says how much it
+    /// compiles itself: declarations alone, or all but the kernels if it looks inside.
+    fn add(self: Programs, name: []const u8, source: []const u8, flags: []const []const u8) *std.Build.Step.Compile {
         const b = self.b;
         const mod = self.module();
-        mod.addCMacro("AITER_TEST_HEADER", b.fmt("\"{s}\"", .{header}));
+        const header = if (looksInside(b, source)) "inside.h" else "linked.h";
+        mod.addCMacro("AITER_TEST_HEADER", b.fmt("\"tests/header/{s}\"", .{header}));
+        mod.addCMacro("AITER_TEST_LINKED", "\"aiter_attn.h\"");
         mod.addIncludePath(b.path("."));
         mod.addIncludePath(b.path("tests"));
-        mod.addCSourceFile(.{ .file = b.path(source), .flags = &.{ "-std=gnu11", "-Wall", "-Wextra", "-Wpedantic" } });
+        mod.addCSourceFile(.{ .file = b.path(source), .flags = flags });
+        mod.linkLibrary(implementation(self));
         return b.addExecutable(.{ .name = name, .root_module = mod });
     }
 };
+
+const warnings = [_][]const u8{ "-std=gnu11", "-Wall", "-Wextra", "-Wpedantic" };
 
 pub fn build(b: *std.Build) void {
     // The baseline CPU: the library picks its instruction set when it runs.
@@ -50,16 +56,35 @@ pub fn build(b: *std.Build) void {
     addKernels(programs);
 
     const test_step = b.step("test", "run the tests");
-    for (sources(b, "tests", "test_")) |name| addTest(programs, test_step, name, "", "aiter_attn.h");
-    for (sources(b, "tests", "test_")) |name|
-        if (!isExampleTest(name)) addTest(programs, test_step, name, "_src", "src/spine.h");
+    // The library is compiled as asked; its tests only need to be ready soon.
+    const test_flags = if (optimize == .Debug) &warnings else &(warnings ++ .{"-O1"});
+    for (sources(b, "tests", "test_")) |name| {
+        const exe = programs.add(name, b.fmt("tests/{s}.c", .{name}), test_flags);
+        test_step.dependOn(&runAtRoot(b, exe).step);
+    }
 
     const bench_step = b.step("bench", "build the benchmarks");
-    addInstalled(programs, bench_step, "bench", "");
+    for (sources(b, "bench", "")) |name| {
+        const exe = programs.add(name, b.fmt("bench/{s}.c", .{name}), &warnings);
+        bench_step.dependOn(&b.addInstallArtifact(exe, .{}).step);
+    }
 
     // Those in C; the C++ one would first build libc++, which takes minutes, and CMake builds it.
     const examples_step = b.step("examples", "build the examples");
-    addInstalled(programs, examples_step, "examples", "");
+    for (sources(b, "examples", "")) |name| addExample(programs, examples_step, name);
+}
+
+/// The numbered examples take the library that is compiled already, the others are whole programs.
+fn addExample(programs: Programs, step: *std.Build.Step, name: []const u8) void {
+    const b = programs.b;
+    const mod = programs.module();
+    mod.addCSourceFile(.{ .file = b.path(b.fmt("examples/{s}.c", .{name})), .flags = &warnings });
+    if (std.ascii.isDigit(name[0])) {
+        mod.addCMacro("AITER_ATTN_IMPLEMENTED", "");
+        mod.linkLibrary(implementation(programs));
+    }
+    const exe = b.addExecutable(.{ .name = name, .root_module = mod });
+    step.dependOn(&b.addInstallArtifact(exe, .{}).step);
 }
 
 fn addLibrary(programs: Programs) void {
@@ -135,62 +160,29 @@ fn runAtRoot(b: *std.Build, exe: *std.Build.Step.Compile) *std.Build.Step.Run {
     return run;
 }
 
-/// One test against `header`. It is told so by AITER_TEST_LINKED and includes tests/header/linked.h if
-/// it looks at the public face alone: then it shares the implementation compiled for that header.
-fn addTest(programs: Programs, step: *std.Build.Step, name: []const u8, suffix: []const u8, header: []const u8) void {
+var implementation_made: ?*std.Build.Step.Compile = null;
+
+/// The library with kernel sets for inside.h, compiled once.
+fn implementation(programs: Programs) *std.Build.Step.Compile {
     const b = programs.b;
-    const source = b.fmt("tests/{s}.c", .{name});
-    const inside = isExampleTest(name) or looksInside(b, source);
-    const exe = programs.add(b.fmt("{s}{s}", .{ name, suffix }), source, if (inside) header else "tests/header/linked.h");
-    if (!inside) {
-        addLinkedHeader(exe.root_module, header);
-        exe.root_module.linkLibrary(implementation(programs, header));
-    }
-    step.dependOn(&runAtRoot(b, exe).step);
-}
-
-fn addLinkedHeader(mod: *std.Build.Module, header: []const u8) void {
-    mod.addCMacro("AITER_TEST_LINKED", mod.owner.fmt("\"{s}\"", .{header}));
-}
-
-var implementations: [2]?*std.Build.Step.Compile = .{ null, null };
-
-/// The library compiled from src/ or from the packed header, made once.
-fn implementation(programs: Programs, header: []const u8) *std.Build.Step.Compile {
-    const b = programs.b;
-    const slot = &implementations[@intFromBool(std.mem.startsWith(u8, header, "src/"))];
-    if (slot.* == null) {
+    if (implementation_made == null) {
         const mod = programs.module();
         mod.addIncludePath(b.path("."));
         mod.addCSourceFile(.{ .file = b.path("tests/header/linked.c"), .flags = &.{"-std=c99"} });
-        addLinkedHeader(mod, header);
-        slot.* = b.addLibrary(.{ .name = "implementation", .root_module = mod });
+        mod.addCMacro("AITER_TEST_LINKED", "\"aiter_attn.h\"");
+        implementation_made = b.addLibrary(.{ .name = "implementation", .root_module = mod });
     }
-    return slot.*.?;
+    return implementation_made.?;
 }
 
-/// Whether a test names anything internal.
+/// Whether a program names anything internal or has devices compiled in.
 fn looksInside(b: *std.Build, source: []const u8) bool {
     const io = b.graph.io;
     const root = if (@hasField(std.Build, "root")) b.root.root_dir.handle else b.build_root.handle; // 0.17, 0.16
-    const text = root.readFileAlloc(io, source, b.allocator, .limited(1 << 20)) catch @panic("cannot read a test");
-    return std.mem.indexOf(u8, text, "aiteri_") != null or std.mem.indexOf(u8, text, "AITERI_") != null;
-}
-
-/// Every program of a folder with such a name.
-fn addInstalled(programs: Programs, step: *std.Build.Step, folder: []const u8, prefix: []const u8) void {
-    const b = programs.b;
-    for (sources(b, folder, prefix)) |name| {
-        const exe = programs.add(name, b.fmt("{s}/{s}.c", .{ folder, name }), "aiter_attn.h");
-        step.dependOn(&b.addInstallArtifact(exe, .{}).step);
-    }
-}
-
-/// The tests of the example's parts include only files of examples/, so once is enough.
-fn isExampleTest(name: []const u8) bool {
-    for ([_][]const u8{ "test_gguf", "test_weights", "test_tokenizer" }) |part|
-        if (std.mem.eql(u8, name, part)) return true;
-    return std.mem.startsWith(u8, name, "test_decode_");
+    const text = root.readFileAlloc(io, source, b.allocator, .limited(1 << 20)) catch @panic("cannot read a program");
+    for ([_][]const u8{ "aiteri_", "AITERI_", "AITER_ATTN_HIP" }) |word|
+        if (std.mem.indexOf(u8, text, word) != null) return true;
+    return false;
 }
 
 /// The names, without ".c", of the C files in `folder` that start with `prefix`, in order.

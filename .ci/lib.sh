@@ -44,6 +44,9 @@ need_zig() {
     chmod +x "$zig"
 }
 
+# Whether this is `.ci/run full`.
+full() { [ -n "${AITER_CI_FULL:-}" ]; }
+
 # job LABEL COMMAND: a shell command that must exit 0; one check.
 job() {
     job_count=$((job_count + 1))
@@ -106,39 +109,51 @@ finish() {
 # The test programs, by name: all, or those of the library alone.
 all_tests() { basename -s .c tests/test_*.c; }
 library_tests() { all_tests | grep -Ev '^test_(gguf|weights|tokenizer|decode_.*)$'; }
-# Those that link the implementation instead of looking inside it.
-public_tests() { library_tests | while read -r name; do
-    grep -qE 'aiteri_|AITERI_' "tests/$name.c" || echo "$name"; done; }
+# Those that include declarations alone; the others have a copy of all but the kernels.
+looks_inside() { grep -qE 'aiteri_|AITERI_|AITER_ATTN_HIP' "tests/$1.c"; }
+public_tests() { library_tests | while read -r name; do looks_inside "$name" || echo "$name"; done; }
 
-# build_tests OUT COMPILER FLAGS...: compiles the tests named in $names (default: all) into $dir/OUT,
-# against the packed header. Those of the public face share one compiled implementation, which takes
-# $implementation_flags too.
+# build_tests FOLDER COMPILER FLAGS...: compiles the tests named in $names (default: all) into FOLDER.
+# All are linked with one implementation, compiled with $implementation_flags, too, from $tested
+# (default: the packed header), to be found in the folder $root (default: this one). The tests
+# themselves are compiled with $test_flags (default: -O1) behind the others; those that look inside
+# with $inside_flags (default: the same).
 build_tests() {
-    local out=$dir/$1 name how
+    local out=$1 name header how
     shift
+    local linked="'-DAITER_TEST_LINKED=\"${tested:-aiter_attn.h}\"' -I${root:-.} -I. -Itests"
     mkdir -p "$out"
     echo "-- $*"
-    job "implementation: $* ${implementation_flags:-}" "$* ${implementation_flags:-} -I. '-DAITER_TEST_LINKED=\"aiter_attn.h\"' -c tests/header/linked.c \
-        -o $out/implementation.o"
+    job "implementation: $* ${implementation_flags:-}" "$* ${implementation_flags:-} $linked \
+        -c tests/header/linked.c -o $out/implementation.o"
+    for name in ${names:-$(all_tests)}; do
+        header=linked.h how=${test_flags--O1}
+        ! looks_inside "$name" || header=inside.h how=${inside_flags-$how}
+        job "compile $name" "$* $how -std=gnu11 $linked \
+            '-DAITER_TEST_HEADER=\"tests/header/$header\"' -c tests/$name.c -o $out/$name.o"
+    done
     run_jobs
     for name in ${names:-$(all_tests)}; do
-        how="'-DAITER_TEST_HEADER=\"tests/header/linked.h\"' '-DAITER_TEST_LINKED=\"aiter_attn.h\"' \
-            $out/implementation.o"
-        if grep -qE 'aiteri_|AITERI_' "tests/$name.c" || ! library_tests | grep -qx "$name"; then
-            how="'-DAITER_TEST_HEADER=\"aiter_attn.h\"'"
-        fi
-        job "compile $name" "$* -std=gnu11 -I. -Itests $how tests/$name.c -o $out/$name -lm -lpthread"
+        job "link $name" "$* $out/$name.o $out/implementation.o -o $out/$name -lm -lpthread -ldl"
     done
     run_jobs
 }
 
-# run_tests OUT PREFIX...: runs what build_tests made, each under PREFIX (environment, emulator).
+# The tests as the README's command builds them, in build/test: made by the stage test, or here.
+readme_tests=build/test
+build_readme_tests() {
+    job "the README's build" "cmake --preset test && cmake --build --preset test --target tests"
+    run_jobs
+}
+
+# run_tests FOLDER PREFIX...: runs the tests in FOLDER that are named in $names (default: all), each
+# under PREFIX (environment, emulator).
 run_tests() {
-    local out=$dir/$1 program
+    local folder=$1 name
     shift
     echo "-- $*"
-    for program in "$out"/test_*; do
-        [ ! -x "$program" ] || job_counted "$(basename "$program")" "$* $program"
+    for name in ${names:-$(all_tests)}; do
+        job_counted "$name" "$* $folder/$name"
     done
     run_jobs
 }

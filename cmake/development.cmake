@@ -13,9 +13,8 @@ if(AITER_ATTN_WARNINGS_AS_ERRORS)
   list(APPEND warnings -Werror)
 endif()
 
-# Where the header under test comes from: the modules, or the packed file that people copy.
-set(header_src "${PROJECT_SOURCE_DIR}/src/spine.h")
-set(header "${PROJECT_SOURCE_DIR}/aiter_attn.h")
+# The header under test: the packed file that people copy, or src/spine.h, which it is packed from.
+set(AITER_ATTN_TESTED "${PROJECT_SOURCE_DIR}/aiter_attn.h" CACHE FILEPATH "the header under test")
 
 # ---- header, check ----
 add_executable(amalgamate tools/amalgamate.c)
@@ -33,43 +32,29 @@ add_custom_target(check
 # Development builds follow src/: the packed header is refreshed before anything includes it.
 option(AITER_ATTN_REFRESH_HEADER "rebuild aiter_attn.h from src/ before the tests" OFF)
 
-# A program that includes the header at `header` as AITER_TEST_HEADER.
-function(aiter_attn_program name source header)
+# The library, compiled once for all the programs below; with kernel sets for inside.h.
+add_library(implementation STATIC EXCLUDE_FROM_ALL tests/header/linked.c)
+target_compile_definitions(implementation PRIVATE AITER_TEST_LINKED="${AITER_ATTN_TESTED}")
+target_compile_options(implementation PRIVATE ${warnings})
+target_link_libraries(implementation PUBLIC aiter_attn::aiter_attn)
+if(AITER_ATTN_REFRESH_HEADER)
+  add_dependencies(implementation header)
+endif()
+
+# A program linked with the library. What it includes as AITER_TEST_HEADER says how much it compiles
+# itself: declarations alone, or all but the kernels if it looks inside or has devices compiled in.
+function(aiter_attn_program name source)
+  file(STRINGS "${source}" inside REGEX "aiteri_|AITERI_|AITER_ATTN_HIP|device_ops.h" LIMIT_COUNT 1)
+  set(header linked.h)
+  if(inside)
+    set(header inside.h)
+  endif()
   add_executable(${name} ${source})
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}" "${PROJECT_SOURCE_DIR}/tests")
-  target_compile_definitions(${name} PRIVATE AITER_TEST_HEADER="${header}")
+  target_compile_definitions(${name} PRIVATE AITER_TEST_LINKED="${AITER_ATTN_TESTED}"
+    AITER_TEST_HEADER="${PROJECT_SOURCE_DIR}/tests/header/${header}")
   target_compile_options(${name} PRIVATE ${warnings})
-  target_link_libraries(${name} PRIVATE aiter_attn::aiter_attn)
-  if(AITER_ATTN_REFRESH_HEADER)
-    add_dependencies(${name} header)
-  endif()
-endfunction()
-
-# A test is built against src/ (`name`_src) and against the packed header (`name`). One that looks
-# inside compiles the implementation itself; one of the public face is linked with it; those of the
-# example's parts include only files of examples/, so once is enough.
-function(aiter_attn_test source)
-  get_filename_component(name "${source}" NAME_WE)
-  file(STRINGS "${source}" inside REGEX "aiteri_|AITERI_" LIMIT_COUNT 1)
-  set(variants _src packed)
-  if(name MATCHES "^test_(gguf|weights|tokenizer|decode_.*)$")
-    set(variants packed)
-    set(inside TRUE)
-  endif()
-  foreach(variant IN LISTS variants)
-    string(REPLACE "packed" "" suffix ${variant})
-    set(target ${name}${suffix})
-    if(inside)
-      aiter_attn_program(${target} "${source}" "${header${suffix}}")
-    else()
-      aiter_attn_program(${target} "${source}" "${PROJECT_SOURCE_DIR}/tests/header/linked.h")
-      target_compile_definitions(${target} PRIVATE AITER_TEST_LINKED="${header${suffix}}")
-      target_link_libraries(${target} PRIVATE implementation${suffix})
-    endif()
-    add_dependencies(tests ${target})
-    add_test(NAME ${target} COMMAND ${target} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
-    set_tests_properties(${target} PROPERTIES FAIL_REGULAR_EXPRESSION "(^|\n)0 passed" TIMEOUT 900)
-  endforeach()
+  target_link_libraries(${name} PRIVATE implementation)
 endfunction()
 
 # ---- tests ----
@@ -83,19 +68,21 @@ if(BUILD_TESTING)
   add_test(NAME tidy COMMAND tidy "${PROJECT_SOURCE_DIR}")
   add_test(NAME tidy_self_test COMMAND tidy --self-test)
 
-  foreach(suffix "" _src)
-    add_library(implementation${suffix} STATIC tests/header/linked.c)
-    target_compile_definitions(implementation${suffix} PRIVATE
-      AITER_TEST_LINKED="${header${suffix}}")
-    target_compile_options(implementation${suffix} PRIVATE ${warnings})
-    target_link_libraries(implementation${suffix} PUBLIC aiter_attn::aiter_attn)
-    if(AITER_ATTN_REFRESH_HEADER)
-      add_dependencies(implementation${suffix} header)
-    endif()
-  endforeach()
+  # The longest start first: these take ten seconds and more, the last one most.
+  set(long test_determinism test_short_forms test_flash_attn_fwd test_paged_attn_decode
+      test_spec_shapes)
   file(GLOB test_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/tests/test_*.c")
   foreach(source IN LISTS test_sources)
-    aiter_attn_test("${source}")
+    get_filename_component(name "${source}" NAME_WE)
+    aiter_attn_program(${name} "${source}")
+    # The library is compiled as users do; its tests only need to be ready soon.
+    target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+    add_dependencies(tests ${name})
+    add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+    list(FIND long ${name} cost)
+    math(EXPR cost "${cost} + 1")
+    set_tests_properties(${name} PROPERTIES FAIL_REGULAR_EXPRESSION "(^|\n)0 passed" TIMEOUT 900
+                         COST ${cost})
   endforeach()
 endif()
 
@@ -104,7 +91,7 @@ add_custom_target(bench)
 file(GLOB bench_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/bench/*.c")
 foreach(source IN LISTS bench_sources)
   get_filename_component(name "${source}" NAME_WE)
-  aiter_attn_program(${name} "${source}" "${header}")
+  aiter_attn_program(${name} "${source}")
   set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL TRUE)
   add_dependencies(bench ${name})
 endforeach()
@@ -122,9 +109,20 @@ include(cmake/naive.cmake)
 file(GLOB example_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/*.c" ${cpp_pattern})
 foreach(source IN LISTS example_sources)
   get_filename_component(name "${source}" NAME_WE)
-  aiter_attn_program(${name} "${source}" "${header}")
+  add_executable(${name} "${source}")
+  target_compile_options(${name} PRIVATE ${warnings})
+  target_link_libraries(${name} PRIVATE aiter_attn::aiter_attn)
   add_dependencies(examples ${name})
-  if(BUILD_TESTING AND name MATCHES "^[0-9]") # the numbered ones check themselves
-    add_test(NAME example_${name} COMMAND ${name})
+  if(name MATCHES "^[0-9]") # these check themselves, and take the library that is compiled already
+    target_compile_definitions(${name} PRIVATE AITER_ATTN_IMPLEMENTED)
+    target_link_libraries(${name} PRIVATE implementation)
+    if(BUILD_TESTING)
+      add_test(NAME example_${name} COMMAND ${name})
+    endif()
+  else()
+    set_target_properties(${name} PROPERTIES EXCLUDE_FROM_ALL TRUE)
+    if(AITER_ATTN_REFRESH_HEADER)
+      add_dependencies(${name} header)
+    endif()
   endif()
 endforeach()

@@ -66,7 +66,8 @@ endforeach()
 
 add_custom_target(cdna_programs)
 foreach(name run_attention run_cells run_devices run_large run_graph run_plan run_failures)
-  aiter_attn_program(${name} "${PROJECT_SOURCE_DIR}/tests/gpu/${name}.c" "${header}")
+  aiter_attn_program(${name} "${PROJECT_SOURCE_DIR}/tests/gpu/${name}.c")
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   add_dependencies(${name} cdna_hip aiter_attn_gpu)
   add_dependencies(cdna_programs ${name})
   foreach(chip gfx942 gfx950)
@@ -78,7 +79,7 @@ endforeach()
 
 # ---- and without any device: there is no such library ----
 
-aiter_attn_program(run_no_device "${PROJECT_SOURCE_DIR}/tests/gpu/run_no_device.c" "${header}")
+aiter_attn_program(run_no_device "${PROJECT_SOURCE_DIR}/tests/gpu/run_no_device.c")
 add_dependencies(cdna_programs run_no_device)
 add_test(NAME run_no_device COMMAND run_no_device hip "cannot be loaded")
 set_tests_properties(run_no_device PROPERTIES ENVIRONMENT AITER_ATTN_HIP_LIBRARY=libamdhip64.so.0)

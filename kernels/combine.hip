@@ -66,7 +66,7 @@ template <class Out, int DV> AITERI_FN void combine_row(const aiteri_gpu_attenti
 #pragma unroll
     for (int i = 0; i < COLUMNS; i++) {
         const int d = lane_id() + i * WAVE;
-        if (d < a.dim_v) store_element<Out>(a.out.data, at + d, sum[i] * factor);
+        if (d < a.dim_v) store_out_element<Out>(a.out.data, at + d, sum[i] * factor);
     }
     if (a.lse && lane_id() == 0)
         global<float>(a.lse)[row.b * a.lse_stride_batch + row.h * a.lse_stride_head +

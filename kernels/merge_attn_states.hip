@@ -18,7 +18,13 @@ AITERI_FN int64_t row_at(const aiteri_gpu_rows &rows, int64_t token, int head)
     return token * rows.stride_token + head * rows.stride_head;
 }
 
-/* The weight of one side: 1 for the larger, also where both are infinite. */
+/* A side that saw no key: -infinity, or the +infinity that flash-attention gives such a row. */
+AITERI_FN float without_empty(float lse)
+{
+    return __builtin_fabsf(lse) == __builtin_inff() ? minus_infinity() : lse;
+}
+
+/* The weight of one side: 1 for the larger. */
 AITERI_FN float side_weight(float lse, float most)
 {
     if (is_minus_infinity(lse)) return 0.0f;
@@ -35,10 +41,10 @@ AITERI_FN float shared_element(const aiteri_gpu_rows &rows, int64_t at, float sh
 template <class A, class B, class Out>
 AITERI_FN void merge_row(const aiteri_gpu_merge &x, int64_t token, int head)
 {
-    const float lse_a =
-        global<const float>(x.lse_a)[head * x.lse_a_stride_head + token * x.lse_a_stride_token];
-    const float lse_b =
-        global<const float>(x.lse_b)[head * x.lse_b_stride_head + token * x.lse_b_stride_token];
+    const float lse_a = without_empty(
+        global<const float>(x.lse_a)[head * x.lse_a_stride_head + token * x.lse_a_stride_token]);
+    const float lse_b = without_empty(
+        global<const float>(x.lse_b)[head * x.lse_b_stride_head + token * x.lse_b_stride_token]);
     const float most = lse_a > lse_b ? lse_a : lse_b;
     const float weight_a = side_weight(lse_a, most), weight_b = side_weight(lse_b, most);
     const float sum = weight_a + weight_b;
@@ -47,9 +53,9 @@ AITERI_FN void merge_row(const aiteri_gpu_merge &x, int64_t token, int head)
     const int64_t at_a = row_at(x.a, token, head), at_b = row_at(x.b, token, head);
     const int64_t at_out = row_at(x.out, token, head);
     for (int d = lane_id(); d < x.dim; d += WAVE)
-        store_element<Out>(x.out.data, at_out + d,
-                           shared_element<A>(x.a, at_a + d, share_a) +
-                               shared_element<B>(x.b, at_b + d, share_b));
+        store_out_element<Out>(x.out.data, at_out + d,
+                               shared_element<A>(x.a, at_a + d, share_a) +
+                                   shared_element<B>(x.b, at_b + d, share_b));
     wave_fence(); /* lse may be lse_a, which every lane has read */
     if (x.lse && lane_id() == 0)
         global<float>(x.lse)[head * x.lse_stride_head + token * x.lse_stride_token] =

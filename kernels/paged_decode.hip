@@ -85,10 +85,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         find_keys(keys_of_some(first, last));
         const int r = smaller_of(line_of(lane), w.rows - 1);
         seen = visible_keys(a.mask, w.s, w.token(a, r));
-        if (a.score.alibi)
-            slope =
-                global<const float>(a.score.alibi)[w.s.index * a.score.alibi_stride_batch +
-                                                   w.query_head(a, r) * a.score.alibi_stride_head];
+        if (a.score.alibi) slope = alibi_slope(a.score, w.s, w.query_head(a, r));
     }
 
     /* The blocks of this split, and this wave's of them: every WAVES-th. */
@@ -298,15 +295,16 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
     /* Scales, softcap and ALiBi; scores end in units of log2 e. */
     AITERI_METHOD void adjust(typename F::Lane &s, int key, Local<const float> k_scale) const
     {
-        const bool plain = a.score.softcap <= 0.0f && !a.score.alibi;
+        const bool plain = takes_log2_e(a.score);
         const float factor = a.score.softmax_scale * (plain ? LOG2_E : 1.0f);
 #pragma unroll
-        for (int e = 0; e < EACH; e++) s.x[e] *= __is_same(KV, i8) ? k_scale[e] * factor : factor;
+        for (int e = 0; e < EACH; e++)
+            s.x[e] = (__is_same(KV, i8) ? s.x[e] * k_scale[e] : s.x[e]) * factor;
         if (plain) return;
         if (a.score.softcap > 0.0f) {
             const float cap = a.score.softcap, inverse = 1.0f / cap;
 #pragma unroll
-            for (int e = 0; e < EACH; e++) s.x[e] = cap * tanh(s.x[e] * inverse);
+            for (int e = 0; e < EACH; e++) s.x[e] = capped(s.x[e], cap, inverse);
         }
         const int first = position() - key;
 #pragma unroll
@@ -334,7 +332,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
             if (!takes_part(key, mapped, key_of_quarter(lane, e))) s.x[e] = minus_infinity();
     }
 
-    /* Sums are rescaled when a maximum has grown by more than 2^8, so weights stay below 256. */
+    /* Sums are rescaled when a maximum has grown by more than 2^8 since the last time. */
     AITERI_METHOD void softmax(typename F::Lane &s, Local<const float> v_scale)
     {
         float most = s.x[0], scale_now = scale_top, scale[EACH] = {};
@@ -353,8 +351,8 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
                 x = larger(x, lane_xor(x, mask));
             scale_now = larger(scale_top, x);
         }
-        if (any_lane((most > top + 8.0f) | (scale_now > scale_top))) {
-            const float now = larger(top, most);
+        if (any_lane((most > top + (8.0f - T::WEIGHT_BIAS)) | (scale_now > scale_top))) {
+            const float now = larger(top, most + T::WEIGHT_BIAS);
             float factor = now == top ? 1.0f : exp2(top - now);
             sum *= factor;
             top = now;
@@ -384,11 +382,14 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
     {
         const float all_keys = M::row_sum(sum);
         const Local<float> to = wave_state(wave, line_of(lane));
+        /* Scales may be near the end of f32, and weights of f16 up to 2^8. */
+        constexpr bool FAR = __is_same(KV, i8) && T::WEIGHT_BIAS == 0.0f;
+        constexpr float UNIT = FAR ? 0x1p-8f : 1.0f;
         if (quarter_of(lane) == 0) {
-            to[0] = top;
-            to[1] = all_keys;
+            to[0] = FAR ? top + 8.0f : top;
+            to[1] = all_keys * UNIT;
         }
-        if (lane == 0) *wave_scale(wave) = __is_same(KV, i8) ? scale_top : 1.0f;
+        if (lane == 0) *wave_scale(wave) = __is_same(KV, i8) ? scale_top * UNIT : 1.0f;
         wave_fence(); /* rows that were staged where the sums go have been read */
 #pragma unroll
         for (int c = 0; c < F::CHUNKS; c++) {
@@ -449,13 +450,15 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
                                             a.out.stride_token, a.out.stride_head);
         const Global<uint16_t> out = global<uint16_t>(a.out.data) + w.place(a, a.out, r) + column;
         if (shape.chunked && column < a.dim_v)
-            *(Global<u32x4>)out =
-                u32x4{T::pack(x[0] * factor, x[1] * factor), T::pack(x[2] * factor, x[3] * factor),
-                      T::pack(x[4] * factor, x[5] * factor), T::pack(x[6] * factor, x[7] * factor)};
+            *(Global<u32x4>)out = u32x4{pack_out<T>(x[0] * factor, x[1] * factor),
+                                        pack_out<T>(x[2] * factor, x[3] * factor),
+                                        pack_out<T>(x[4] * factor, x[5] * factor),
+                                        pack_out<T>(x[6] * factor, x[7] * factor)};
         else
 #pragma unroll
             for (int e = 0; e < CHUNK; e++)
-                if (column + e < a.dim_v) out[e] = T::round(x[e] * factor);
+                if (column + e < a.dim_v)
+                    out[e] = (uint16_t)without_minus_zero(T::round(x[e] * factor));
         if (column == 0 && a.lse)
             global<float>(a.lse)[w.s.index * a.lse_stride_batch + head * a.lse_stride_head +
                                  (w.s.q_start + w.token(a, r)) * a.lse_stride_token] = lse;

@@ -11,7 +11,8 @@
  * `workspace` and `workspace_bytes` in the args are optional: NULL takes scratch from the context.
  * Common statuses: INVALID_ARGUMENT (a field's shape, dtype, value or overlap; the text names it),
  * UNSUPPORTED (a valid combination without a kernel), WORKSPACE_TOO_SMALL, OUT_OF_MEMORY. A call
- * that fails has written nothing. Outputs share no element with inputs or each other. */
+ * that fails has written nothing. Outputs share no element with inputs or each other; the whole
+ * workspace is an output, and so is the memory of a plan while it is made. */
 #ifndef AITER_ATTN_OPS
 #define AITER_ATTN_OPS
 
@@ -26,7 +27,13 @@ extern "C" {
  *     t     += bias(i,j) - alibi_slope * |i + delta - j|,   delta = Sk - Sq
  *     out_i  = sum_j softmax_j(t(i,j)) v_j         over the keys that the mask shows
  *     lse_i  = ln sum_j exp t(i,j)                 natural logarithm, f32
- * A learned sink adds exp(sink_h) to the denominator and to the sum in lse.
+ * A learned sink adds exp(sink_h) to the denominator and to the sum in lse. A score of -infinity,
+ * by the mask or a bias, hides its key wholly: NaN in that k or v reaches nothing. out never holds
+ * -0. Domain: the partial sums of q_i . k_j, the scores where a bias or ALiBi is added to them, and
+ * keys of a row * max |v| (int8: times their scales) are below 2^127; f16 is always inside. There
+ * every finite softmax_scale, softcap, slope and sink serves, and a row is what exact arithmetic
+ * gives, within the bounds of docs/guide.md. ALiBi: a slope beyond 1.7e38 / (Sq + Sk) counts as
+ * that. Values are not looked at: outside, a row may be NaN or infinite.
  * Follows FlashAttention-2 (Dao 2023) and the AITER flash_attn / mha_batch_prefill semantics. */
 typedef struct aiter_flash_attn_fwd_args {
     aiter_tensor q;   /* [B, Sq, Hq, Dq], or [total_q, Hq, Dq] with cu_seqlens_q; F32, F16, BF16 */
@@ -37,7 +44,7 @@ typedef struct aiter_flash_attn_fwd_args {
     aiter_tensor lse; /* optional F32 [B, Hq, Sq], or [Hq, total_q] with cu_seqlens_q */
 
     aiter_mask mask;                   /* DEFAULT: NONE */
-    int32_t window_left, window_right; /* read for AITER_MASK_WINDOW only; -1: open */
+    int32_t window_left, window_right; /* of AITER_MASK_WINDOW, -1: open; else 0 or -1 */
     int32_t sink_tokens;               /* keys [0, sink_tokens) stay visible left of a window */
 
     float softmax_scale; /* 0: 1 / sqrt(Dq) */
@@ -162,8 +169,10 @@ AITER_API aiter_status aiter_reshape_and_cache_workspace(const aiter_reshape_and
 /* Joins two attention results over disjoint keys:
  *     m = max(lse_a, lse_b), w_x = exp(lse_x - m)
  *     out = (w_a out_a + w_b out_b) / (w_a + w_b),  lse = m + ln(w_a + w_b)
- * A side whose lse is -infinity is not read, so its NaN stays out; both: 0 and -infinity. A learned
- * sink must have been given to one side only. out and lse may be exactly out_a and lse_a. */
+ * A side whose lse is infinite is empty (-infinity here, +infinity in flash-attention): it is not
+ * read, so its NaN stays out; both: 0 and -infinity. out is an attention's: it never holds -0. A
+ * learned sink must have been given to one side only. out and lse may be exactly out_a and lse_a.
+ */
 typedef struct aiter_merge_attn_states_args {
     aiter_tensor out_a, out_b; /* [tokens, H, D] or [B, S, H, D]; F32, F16, BF16 */
     aiter_tensor lse_a, lse_b; /* F32 [H, tokens], or [B, H, S] */
@@ -277,9 +286,10 @@ typedef struct aiter_padding_guard_args {
     double threshold; /* 0: 0.005, the padded share of the keys that is still allowed */
 } aiter_padding_guard_args;
 
-/* ratio: (padded - seqlen) / padded. safe: 1 or 0. Either may be NULL. INVALID_ARGUMENT: seqlen or
- * tile not positive, a padded length beyond 2^63, a threshold outside [0, 1), a mask other than
- * NONE and CAUSAL. */
+/* ratio: (padded - seqlen) / padded. safe: 1 or 0. Either may be NULL. An unsafe verdict is OK,
+ * too, and leaves words in aiter_last_error(): the limit and what to do instead. INVALID_ARGUMENT:
+ * seqlen or tile not positive, a padded length beyond 2^63, a threshold outside [0, 1), a mask
+ * other than NONE and CAUSAL. */
 AITER_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args, double *ratio,
                                            int32_t *safe);
 

@@ -105,8 +105,10 @@ typedef enum aiter_log_level {
  *   CAUSAL_TOP_LEFT  j <= i
  *   WINDOW           i + delta - window_left <= j <= i + delta + window_right; -1 opens a side
  * DEFAULT is NONE in flash, grouped, multi and variable-length attention and CAUSAL in every op
- * that continues a cache. sink_tokens keeps keys [0, sink_tokens) visible left of a window; the
- * right edge still holds. A row with no visible key gives output 0 and LSE -infinity. */
+ * that continues a cache. window_left and window_right belong to WINDOW: with another mask they are
+ * 0 or -1, else the call is refused. sink_tokens keeps keys [0, sink_tokens) visible left of a
+ * window; the right edge still holds, and where no window hides keys it changes nothing. A row with
+ * no visible key gives output 0 and LSE -infinity. */
 typedef enum aiter_mask {
     AITER_MASK_DEFAULT = 0,
     AITER_MASK_NONE,
@@ -128,7 +130,8 @@ typedef enum aiter_scale_kind {
 
 /* A borrowed view of strided memory. Strides count elements, as in DLPack. ndim 0: the argument is
  * absent. Strides all 0: compact, row-major. Broadcast by extent 1, or by stride 0 where another
- * stride is not 0. data may be NULL when an extent is 0. No alignment beyond the element's own. */
+ * stride is not 0. The stride of an extent of 1 means nothing. data may be NULL when an extent is
+ * 0; else it is aligned to its elements (4 bytes for F32 and I32), and no further. */
 typedef struct aiter_tensor {
     void *data;
     aiter_dtype dtype;
@@ -166,7 +169,8 @@ AITER_API const char *aiter_dtype_name(aiter_dtype dtype);
 AITER_API const char *aiter_isa_name(aiter_isa isa);
 /* "ok", "invalid argument", ...; "unknown" out of range. */
 AITER_API const char *aiter_status_name(aiter_status status);
-/* The text of this thread's last failure, "" after none. Valid until this thread fails again. */
+/* The text of this thread's last failure, or unsafe verdict of aiter_padding_guard; "" after none.
+ * Valid until the next of either on this thread. */
 AITER_API const char *aiter_last_error(void);
 /* AITER_ATTN_VERSION of the implementation that is linked. */
 AITER_API int32_t aiter_version(void);
@@ -218,7 +222,9 @@ typedef struct aiter_context_desc {
 
 /* Threads, scratch memory and the choice of kernels. Used by one thread at a time; two contexts
  * share nothing. NULL in place of a context: the calling thread alone, scratch by malloc and freed
- * on return. With a context nothing is allocated after the first call of the largest size. */
+ * on return. With a context nothing is allocated after the first call of the largest size. After a
+ * fork the child may use and destroy its copy of a context: its calls run alone, with the same
+ * bits, as the threads stayed with the parent. A device's contexts stay with the parent, too. */
 typedef struct aiter_context aiter_context;
 
 /* What a context turned out to be. */

@@ -4,16 +4,7 @@
 #define AITER_TEST_CASES_H
 
 #include "bounds.h"
-
-typedef enum attn_op {
-    OP_FLASH = 0,
-    OP_DECODE,     /* aiter_paged_attn_decode */
-    OP_GQA,        /* aiter_grouped_query_attention */
-    OP_MQA,        /* aiter_multi_query_attention */
-    OP_VARLEN,     /* aiter_variable_length_attention */
-    OP_DECODE_ONE, /* aiter_decode_attention */
-    OP_DECODE_GQA  /* aiter_decode_attention_gqa */
-} attn_op;
+#include "op_list.h"
 
 typedef enum attn_form {
     FORM_DENSE = 0,
@@ -159,7 +150,6 @@ static inline ref_mask case_ref_mask(const attn_case *c)
 static inline const char *case_text(const attn_case *c)
 {
     static char text[600];
-    static const char *const ops[] = {"flash", "decode", "gqa", "mqa", "varlen", "one", "one_gqa"};
     static const char *const forms[] = {"dense", "padded", "varlen", "paged", "mixed"};
     static const char *const layouts[] = {"bshd", "bhsd", "sbhd", "gaps",
                                           "step", "bhds", "kv",   "qkv"};
@@ -168,7 +158,7 @@ static inline const char *case_text(const attn_case *c)
              "%s %s %s b%d hq%d hk%d sq%d sk%d d%d/%d %s/%s/%s %s(%d,%d,%d) scale %g cap %g alibi "
              "%d bias %d%s holes %d sinks %d page %d splits %d scales %d values %d (%g %g %g) "
              "ragged %d seq %d seed %" PRIu64,
-             ops[c->op], forms[c->form], layouts[c->layout], c->b, c->hq, c->hk, c->sq, c->sk,
+             op_words[c->op], forms[c->form], layouts[c->layout], c->b, c->hq, c->hk, c->sq, c->sk,
              c->dq, c->dv, aiter_dtype_name(c->q_type), aiter_dtype_name(c->kv_type),
              aiter_dtype_name(c->out_type), masks[c->mask], c->left, c->right, c->sink_tokens,
              c->scale, c->softcap, c->alibi, (int)c->bias, aiter_dtype_name(c->bias_type),
@@ -193,6 +183,14 @@ static inline double problem_round(aiter_dtype dtype, double x)
     unsigned char bytes[8];
     ref_store(dtype, bytes, 0, x);
     return ref_load(dtype, bytes, 0);
+}
+
+/* Rounded by integers: a flag that flushes subnormals has no hold on it. */
+static inline float case_float(double x)
+{
+    float f;
+    ref_store(AITER_F32, &f, 0, x);
+    return f;
 }
 
 static inline double nonzero(double x, double otherwise) { return x != 0 ? x : otherwise; }
@@ -372,8 +370,8 @@ static inline void problem_answer(attn_problem *p, attn_row *row, double *scores
     r.k = p->k + (p->start_k[b] * c->hk + (int64_t)hk * sk) * c->dq;
     r.v = p->v + (p->start_k[b] * c->hk + (int64_t)hk * sk) * c->dv;
     r.mask = case_ref_mask(c);
-    r.scale = c->scale != 0 ? (double)(float)c->scale : 1 / sqrt((double)c->dq);
-    r.softcap = (double)(float)c->softcap;
+    r.scale = c->scale != 0 ? problem_round(AITER_F32, c->scale) : 1 / sqrt((double)c->dq);
+    r.softcap = problem_round(AITER_F32, c->softcap);
     r.alibi = c->alibi ? p->slopes[(int64_t)b * c->hq + row->h] : 0;
     r.has_sink = c->sinks;
     r.sink = p->sinks[row->h];

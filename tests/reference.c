@@ -3,6 +3,8 @@
 #include "reference.h"
 
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- number formats ---- */
@@ -49,6 +51,13 @@ static uint32_t ref_encode(double value, int exp_bits, int man_bits)
     return sign | (code + (uint32_t)kept);
 }
 
+/* An oracle that guesses is none. */
+static void ref_stop(const char *what, aiter_dtype dtype)
+{
+    fprintf(stderr, "reference.c: cannot %s dtype %d\n", what, (int)dtype);
+    exit(3);
+}
+
 double ref_load(aiter_dtype dtype, const void *data, int64_t index)
 {
     uint32_t u;
@@ -58,8 +67,9 @@ double ref_load(aiter_dtype dtype, const void *data, int64_t index)
     case AITER_F16: memcpy(&h, (const char *)data + index * 2, 2); return ref_decode(h, 5, 10);
     case AITER_BF16: memcpy(&h, (const char *)data + index * 2, 2); return ref_decode(h, 8, 7);
     case AITER_I8: return ((const int8_t *)data)[index];
-    default: return 0;
+    default: ref_stop("load", dtype);
     }
+    return 0;
 }
 
 void ref_store(aiter_dtype dtype, void *data, int64_t index, double value)
@@ -81,7 +91,7 @@ void ref_store(aiter_dtype dtype, void *data, int64_t index, double value)
         r = value > 127 ? 127 : value < -128 ? -128 : value;
         ((int8_t *)data)[index] = (int8_t)lrint(r);
         break;
-    default: break;
+    default: ref_stop("store", dtype);
     }
 }
 
@@ -190,7 +200,7 @@ void ref_attention_row(const ref_row *row, double *t, double *out, double *abs_o
 void ref_merge(int64_t dim, const double *a, double lse_a, const double *b, double lse_b,
                double *out, double *lse)
 {
-    int no_a = is_neg_inf(lse_a), no_b = is_neg_inf(lse_b);
+    int no_a = !is_nan(lse_a) && !is_finite(lse_a), no_b = !is_nan(lse_b) && !is_finite(lse_b);
     double m = no_a ? lse_b : no_b ? lse_a : ref_larger(lse_a, lse_b), wa, wb;
     int64_t d;
     *lse = double_of_bits(BITS_NEG_INF);

@@ -5,7 +5,8 @@
 
 #include <stdint.h>
 
-/* One element, exactly: dtype is AITER_F32, F16, BF16 or I8. The conversions work on integers. */
+/* One element, exactly: dtype is AITER_F32, F16, BF16 or I8, any other ends the program with a
+ * text. The conversions work on integers. */
 double ref_load(aiter_dtype dtype, const void *data, int64_t index);
 /* Rounds to nearest even; overflow gives infinity, int8 saturates. */
 void ref_store(aiter_dtype dtype, void *data, int64_t index, double value);
@@ -43,7 +44,7 @@ typedef struct ref_facts {
 void ref_attention_row(const ref_row *row, double *work, double *out, double *abs_out, double *lse,
                        ref_facts *facts);
 
-/* (a, lse_a) and (b, lse_b) joined; a side of lse -infinity is not read. */
+/* (a, lse_a) and (b, lse_b) joined; a side whose lse is infinite is not read. */
 void ref_merge(int64_t d, const double *a, double lse_a, const double *b, double lse_b, double *out,
                double *lse);
 

@@ -8,6 +8,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1 /* fdopen, mmap, MAP_ANONYMOUS under -std=c11 */
 #endif
+#include "asserts.h"
+
 #define AITER_ATTN_IMPLEMENTATION
 #ifndef AITER_TEST_HEADER
 #define AITER_TEST_HEADER "../src/spine.h"
@@ -49,8 +51,10 @@ typedef struct test_state {
     const char *program;
     FILE *out;    /* where the test writes; descriptors 1 and 2 belong to the library meanwhile */
     FILE *caught; /* what arrived on descriptors 1 and 2 */
+    char out_path[32];
     int64_t passed, failed;
     int64_t cases, skipped; /* cases run, cases left out because the budget was spent */
+    int64_t stop;           /* failures after which the program ends; 0: none */
     double budget, spent, limit;
 } test_state;
 
@@ -63,6 +67,17 @@ static inline void test_say(const char *format, ...)
     vfprintf(test_global.out, format, list);
     va_end(list);
     fflush(test_global.out);
+}
+
+/* AITER_TEST_STOP failures are enough for who only asks whether a fault is noticed. */
+static inline void test_stop(void)
+{
+    test_say("%" PRId64 " passed, %" PRId64 " failed\n", test_global.passed, test_global.failed);
+#if TEST_POSIX
+    _exit(1); /* other threads may be at work */
+#else
+    exit(1);
+#endif
 }
 
 static inline int test_record(int good, const char *file, int line, const char *format, ...)
@@ -80,6 +95,7 @@ static inline int test_record(int good, const char *file, int line, const char *
         fputc('\n', test_global.out);
         fflush(test_global.out);
     }
+    if (test_global.failed == test_global.stop) test_stop();
     return 0;
 }
 
@@ -96,6 +112,8 @@ static inline void test_begin(const char *program, double default_budget)
     test_global.program = program;
     test_global.out = stdout;
     test_global.budget = text ? strtod(text, NULL) : default_budget;
+    text = getenv("AITER_TEST_STOP");
+    test_global.stop = text ? strtoll(text, NULL, 10) : 0;
     test_share(1);
 #if TEST_POSIX
     if (!TEST_SANITIZED) {
@@ -103,6 +121,8 @@ static inline void test_begin(const char *program, double default_budget)
         fflush(stdout);
         test_global.out = fdopen(fd, "w");
         test_global.caught = tmpfile();
+        snprintf(test_global.out_path, sizeof test_global.out_path, "/dev/fd/%d", fd);
+        setenv("AITER_TEST_OUT", test_global.out_path, 1);
         if (test_global.caught) {
             dup2(fileno(test_global.caught), 1);
             dup2(fileno(test_global.caught), 2);

@@ -2,35 +2,21 @@
  */
 #include "refusals.h"
 
-RUNNER(flash_attn_fwd)
-
-static const tensor_field flash_fields[] = {
-    FIELD(aiter_flash_attn_fwd_args, q, 1, 0, AITER_I8),
-    FIELD(aiter_flash_attn_fwd_args, k, 1, 0, AITER_I32),
-    FIELD(aiter_flash_attn_fwd_args, v, 1, 0, AITER_U8),
-    FIELD(aiter_flash_attn_fwd_args, out, 1, 1, AITER_I8),
-    FIELD(aiter_flash_attn_fwd_args, lse, 0, 1, AITER_F16),
-    FIELD(aiter_flash_attn_fwd_args, alibi_slopes, 0, 0, AITER_F16),
-    FIELD(aiter_flash_attn_fwd_args, bias, 0, 0, AITER_I8),
-    FIELD(aiter_flash_attn_fwd_args, sinks, 0, 0, AITER_BF16),
-    FIELD(aiter_flash_attn_fwd_args, seqused_q, 0, 0, AITER_I64),
-    FIELD(aiter_flash_attn_fwd_args, seqused_k, 0, 0, AITER_F32),
-    FIELD(aiter_flash_attn_fwd_args, cu_seqlens_q, 0, 0, AITER_I64),
-    FIELD(aiter_flash_attn_fwd_args, cu_seqlens_k, 0, 0, AITER_I64),
-    FIELD(aiter_flash_attn_fwd_args, block_table, 0, 0, AITER_I64),
-    FIELD(aiter_flash_attn_fwd_args, k_scale, 1, 0, AITER_F16),
-    FIELD(aiter_flash_attn_fwd_args, v_scale, 1, 0, AITER_F16),
-};
-
 static void flash_numbers(attn_problem *p, aiter_flash_attn_fwd_args good)
 {
-    subject s = SUBJECT(flash_attn_fwd, p);
+    subject s = SUBJECT(FLASH, p);
     aiter_flash_attn_fwd_args a;
     float nan = float_of_bits(0x7FC00000u), inf = float_of_bits(0x7F800000u);
     INVALID("mask", a.mask = (aiter_mask)17);
     INVALID("mask", a.mask = (aiter_mask)-1);
     INVALID("window_left", (a.mask = AITER_MASK_WINDOW, a.window_left = -2));
     INVALID("window_right", (a.mask = AITER_MASK_WINDOW, a.window_right = -7));
+    INVALID("AITER_MASK_WINDOW", (a.mask = AITER_MASK_NONE, a.window_left = 1));
+    INVALID("AITER_MASK_WINDOW", (a.mask = AITER_MASK_CAUSAL, a.window_left = 4096));
+    INVALID("AITER_MASK_WINDOW", (a.mask = AITER_MASK_CAUSAL_TOP_LEFT, a.window_right = 1));
+    INVALID("AITER_MASK_WINDOW", (a.mask = AITER_MASK_DEFAULT, a.window_right = INT32_MAX));
+    INVALID("AITER_MASK_WINDOW", (a.mask = AITER_MASK_CAUSAL, a.window_left = -2));
+    INVALID("AITER_MASK_WINDOW", (a.mask = AITER_MASK_NONE, a.window_left = INT32_MIN));
     INVALID("sink_tokens", a.sink_tokens = -1);
     INVALID("softmax_scale", a.softmax_scale = -1);
     INVALID("softmax_scale", a.softmax_scale = nan);
@@ -50,16 +36,13 @@ static void flash_dense(void)
     attn_case c = base(FORM_DENSE);
     attn_problem p;
     attn_call call;
-    any_args all;
     aiter_flash_attn_fwd_args good, a;
-    subject s = SUBJECT(flash_attn_fwd, &p);
-    size_t bytes;
+    subject s = SUBJECT(FLASH, &p);
+    int n;
     memset(&call, 0, sizeof call);
     problem_new(&p, &c);
     problem_store(&p, SLACK_NAN);
-    memset(&all, 0, sizeof all);
-    good = all.flash = problem_flash_args(&p, &call);
-    tensors(&s, &all, flash_fields, COUNT(flash_fields));
+    good = problem_flash_args(&p, &call);
     flash_numbers(&p, good);
     INVALID("v", a.v.dtype = AITER_F16);
     INVALID("k", a.k.shape[0] = 1);
@@ -73,18 +56,11 @@ static void flash_dense(void)
     INVALID("bias", a.bias.shape[3] = 20);
     INVALID("alibi_slopes", a.alibi_slopes.shape[1] = 3);
     INVALID("sinks", a.sinks.shape[0] = 2);
-    INVALID("ndim", a.cu_seqlens_q = aiter_tensor_1d(a.q.data, AITER_I32, 3));
+    INVALID("cu_seqlens_k: expected", a.cu_seqlens_q = aiter_tensor_1d(a.q.data, AITER_I32, 3));
+    for (n = 1; n < 5; n++) INVALID_DATA("max_seqlen_q", a.max_seqlen_q = n);
+    for (n = 1; n < 21; n++) INVALID_DATA("max_seqlen_k", a.max_seqlen_k = n);
     INVALID("k_scale", a.k_scale = aiter_tensor_1d(a.q.data, AITER_F32, 1));
     INVALID("v_scale", a.v_scale = aiter_tensor_1d(a.q.data, AITER_F32, 1));
-    INVALID_DATA("out", a.out.data = a.q.data);
-    INVALID_DATA("out", a.out.data = (char *)a.k.data + 4);
-    INVALID_DATA("out", a.out.data = a.bias.data);
-    INVALID_DATA("lse", a.lse.data = a.out.data);
-    INVALID_DATA("lse", a.lse.data = a.sinks.data);
-    CHECK(aiter_flash_attn_fwd(NULL, NULL) == AITER_INVALID_ARGUMENT, "NULL args");
-    CHECK(aiter_flash_attn_fwd_workspace(NULL, NULL, &bytes) == AITER_INVALID_ARGUMENT, "NULL");
-    CHECK(aiter_flash_attn_fwd_workspace(&good, NULL, NULL) == AITER_INVALID_ARGUMENT, "no place");
-    CHECK(aiter_flash_attn_fwd_plan(&good, NULL, NULL) == AITER_INVALID_ARGUMENT, "no plan");
     CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "the good arguments: %s",
           aiter_last_error());
     problem_free(&p);
@@ -95,17 +71,14 @@ static void flash_lengths(attn_form form)
     attn_case c = base(form);
     attn_problem p;
     attn_call call;
-    any_args all;
     aiter_flash_attn_fwd_args good, a;
-    subject s = SUBJECT(flash_attn_fwd, &p);
-    int paged = case_is_paged(&c), packed = case_is_packed(&c);
+    subject s = SUBJECT(FLASH, &p);
+    int paged = case_is_paged(&c), packed = case_is_packed(&c), keys;
     memset(&call, 0, sizeof call);
     if (form != FORM_PAGED) c.mask = AITER_MASK_CAUSAL;
     problem_new(&p, &c);
     problem_store(&p, SLACK_NAN);
-    memset(&all, 0, sizeof all);
-    good = all.flash = problem_flash_args(&p, &call);
-    tensors(&s, &all, flash_fields, COUNT(flash_fields));
+    good = problem_flash_args(&p, &call);
     flash_numbers(&p, good);
     if (packed) {
         INVALID_DATA("cu_seqlens_q", a.cu_seqlens_q = with_entry(a.cu_seqlens_q, 0, 1));
@@ -123,8 +96,8 @@ static void flash_lengths(attn_form form)
         INVALID_DATA("cu_seqlens_k", a.cu_seqlens_k = with_entry(a.cu_seqlens_k, 2, 43));
         INVALID_DATA("cu_seqlens_k", a.max_seqlen_k = 20);
         INVALID("cu_seqlens_k", a.cu_seqlens_k.shape[0] = 2);
-        INVALID("ndim", a.cu_seqlens_k.ndim = 0);
-        INVALID("ndim", a.cu_seqlens_q.ndim = 0);
+        INVALID("cu_seqlens_k", a.cu_seqlens_k.ndim = 0);
+        INVALID("cu_seqlens_q", a.cu_seqlens_q.ndim = 0);
     }
     if (form == FORM_PADDED) {
         INVALID_DATA("seqused_q", a.seqused_q = with_entry(a.seqused_q, 1, 6));
@@ -138,6 +111,11 @@ static void flash_lengths(attn_form form)
         INVALID_DATA("seqused_k", a.max_seqlen_k = 20);
         INVALID("seqused_k", a.seqused_k.shape[0] = 1);
     }
+    for (keys = 2; keys < 21; keys++) { /* fewer than the longest sequence has */
+        int64_t rows = packed ? a.q.shape[0] : a.q.shape[1];
+        INVALID_DATA("bias", a.bias = aiter_tensor_2d(a.q.data, AITER_F32, rows, keys));
+        INVALID_DATA("bias", a.bias = aiter_tensor_3d(a.q.data, AITER_F32, 4, rows, keys));
+    }
     if (paged) {
         INVALID_DATA("block_table", a.block_table = with_entry(a.block_table, 0, -1));
         INVALID_DATA("block_table", a.block_table = with_entry(a.block_table, 5, p.num_blocks));
@@ -146,8 +124,7 @@ static void flash_lengths(attn_form form)
         INVALID("seqused_k", a.seqused_k.ndim = 0);
         INVALID("block_table", a.block_table.shape[0] = 1);
         INVALID("page", a.k.shape[1] = a.v.shape[1] = 0);
-        INVALID("ndim", a.cu_seqlens_k = a.seqused_k);
-        INVALID_DATA("out", a.out.data = a.block_table.data);
+        INVALID("cu_seqlens_k", a.cu_seqlens_k = a.seqused_k);
     }
     CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "the good arguments: %s",
           aiter_last_error());
@@ -159,9 +136,8 @@ static void flash_int8(attn_form form, aiter_scale_kind kind)
     attn_case c = base(form);
     attn_problem p;
     attn_call call;
-    any_args all;
     aiter_flash_attn_fwd_args good, a;
-    subject s = SUBJECT(flash_attn_fwd, &p);
+    subject s = SUBJECT(FLASH, &p);
     memset(&call, 0, sizeof call);
     c.bias = BIAS_NONE;
     c.kv_type = AITER_I8;
@@ -170,9 +146,7 @@ static void flash_int8(attn_form form, aiter_scale_kind kind)
     c.hk = 4;
     problem_new(&p, &c);
     problem_store(&p, SLACK_NAN);
-    memset(&all, 0, sizeof all);
-    good = all.flash = problem_flash_args(&p, &call);
-    tensors(&s, &all, flash_fields, COUNT(flash_fields));
+    good = problem_flash_args(&p, &call);
     INVALID("k_scale", a.k_scale.ndim = 0);
     INVALID("v_scale", a.v_scale.ndim = 0);
     INVALID("k_scale", a.k_scale = aiter_tensor_1d(a.k_scale.data, AITER_F32, 3));
@@ -182,6 +156,83 @@ static void flash_int8(attn_form form, aiter_scale_kind kind)
     CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "the good arguments: %s",
           aiter_last_error());
     problem_free(&p);
+}
+
+/* Outputs that interleave share no element: rows of every second float, heads that begin in the
+ * last gap of the one before, and the log-sum-exps in the gaps. The same bits as in memory of their
+ * own.
+ */
+static void interleaved(int D)
+{
+    enum { ROWS = 5, HEADS = 4 };
+    const int head = 2 * D - 1, token = HEADS * head;
+    attn_case c = base(FORM_DENSE);
+    attn_problem p;
+    attn_call call;
+    aiter_flash_attn_fwd_args good, a;
+    float *both = (float *)calloc((size_t)(2 * ROWS * token + 1), sizeof *both);
+    int b, i, h, d, same = 1;
+    memset(&call, 0, sizeof call);
+    c.dq = D;
+    problem_new(&p, &c);
+    problem_store(&p, SLACK_NAN);
+    good = a = problem_flash_args(&p, &call);
+    a.out = aiter_tensor_transpose(aiter_tensor_4d(both, AITER_F32, 2, ROWS, HEADS, D), 0, 0);
+    a.out.stride[0] = ROWS * token, a.out.stride[1] = token;
+    a.out.stride[2] = head, a.out.stride[3] = 2;
+    a.lse = aiter_tensor_transpose(aiter_tensor_3d(both + 1, AITER_F32, 2, HEADS, ROWS), 0, 0);
+    a.lse.stride[0] = ROWS * token, a.lse.stride[1] = head, a.lse.stride[2] = token;
+    CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "%s", aiter_last_error());
+    CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "interleaved: %s", aiter_last_error());
+    for (b = 0; b < 2; b++) {
+        for (i = 0; i < ROWS; i++) {
+            for (h = 0; h < HEADS; h++) {
+                const float *row = both + b * ROWS * token + i * token + h * head;
+                const float *own = (const float *)good.out.data + ((b * ROWS + i) * HEADS + h) * D;
+                const float *lse = (const float *)good.lse.data + (b * HEADS + h) * ROWS + i;
+                for (d = 0; d < D; d++) same &= memcmp(row + 2 * d, own + d, 4) == 0;
+                same &= memcmp(row + 1, lse, 4) == 0;
+            }
+        }
+    }
+    CHECK(same, "interleaved outputs have other bits");
+    a.out.stride[2] = head - 1; /* a head begins on the last element of the one before */
+    CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_INVALID_ARGUMENT, "heads that share an element");
+    a.out.stride[2] = head;
+    a.lse.data = both + 2; /* on a row */
+    CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_INVALID_ARGUMENT, "lse on an element of out");
+    free(both);
+    problem_free(&p);
+}
+
+/* sink_tokens hides and shows nothing where no window hides: the same bits with any mask. */
+static void sinks_without_window(void)
+{
+    static const aiter_mask masks[] = {AITER_MASK_NONE, AITER_MASK_CAUSAL,
+                                       AITER_MASK_CAUSAL_TOP_LEFT};
+    int i;
+    for (i = 0; i < COUNT(masks); i++) {
+        attn_case c = base(FORM_DENSE);
+        attn_problem p;
+        attn_call call;
+        aiter_flash_attn_fwd_args a;
+        output_bits with, without;
+        c.mask = masks[i];
+        memset(&call, 0, sizeof call);
+        problem_new(&p, &c);
+        problem_store(&p, SLACK_NAN);
+        a = problem_flash_args(&p, &call);
+        CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
+        without = problem_bits(&p);
+        a.sink_tokens = 3;
+        a.window_left = a.window_right = -1;
+        CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
+        with = problem_bits(&p);
+        CHECK(bits_equal(&with, &without), "sink_tokens changed mask %d", (int)masks[i]);
+        free(with.data);
+        free(without.data);
+        problem_free(&p);
+    }
 }
 
 /* Sizes that wrap: dimensions near 2^31, 2^32 and 2^63 in every extent are refused, not computed.
@@ -211,8 +262,8 @@ static void sizes(void)
                 if (m & 4) a.v.shape[i] = large[n];
                 if (m & 8) a.out.shape[i] = large[n];
                 status = aiter_flash_attn_fwd_workspace(&a, NULL, &bytes);
-                CHECK(status != AITER_OK || bytes < (size_t)1 << 50, "dimension %d: %zu bytes", i,
-                      bytes);
+                CHECK(status != AITER_OK || (uint64_t)bytes < (uint64_t)1 << 50,
+                      "dimension %d: %zu bytes", i, bytes);
                 if (m != 15) CHECK(status != AITER_OK || i == 1, "extents that do not match");
             }
         }
@@ -231,5 +282,7 @@ int main(void)
         flash_int8(FORM_MIXED, (aiter_scale_kind)kind);
     }
     sizes();
+    for (form = 2; form <= 10; form++) interleaved(form);
+    sinks_without_window();
     return test_end();
 }

@@ -90,9 +90,14 @@ static uint32_t lane_bits(const float *lanes, int i)
     return u;
 }
 
+/* Where the kernels are linked, their vector layers are stamped here. */
 AITERI_NUMERICS_BEGIN
 #define AITERI_K(name) AITERI_CAT(aiteri_scalar, name)
 #define AITERI_LANES   1
+#ifdef AITER_TEST_LINKED
+#include "src/cpu/simd_scalar.h"
+#include "src/cpu/k_math.inl.h"
+#endif
 #include "vector_layer.inl.h"
 #undef AITERI_K
 #undef AITERI_LANES
@@ -100,6 +105,10 @@ AITERI_NUMERICS_BEGIN
 AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 #define AITERI_K(name) AITERI_CAT(aiteri_avx2, name)
 #define AITERI_LANES   8
+#ifdef AITER_TEST_LINKED
+#include "src/cpu/simd_avx2.h"
+#include "src/cpu/k_math.inl.h"
+#endif
 #include "vector_layer.inl.h"
 #undef AITERI_K
 #undef AITERI_LANES
@@ -107,6 +116,10 @@ AITERI_TARGET_END
 AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 #define AITERI_K(name) AITERI_CAT(aiteri_avx512, name)
 #define AITERI_LANES   16
+#ifdef AITER_TEST_LINKED
+#include "src/cpu/simd_avx512.h"
+#include "src/cpu/k_math.inl.h"
+#endif
 #include "vector_layer.inl.h"
 #undef AITERI_K
 #undef AITERI_LANES
@@ -115,6 +128,10 @@ AITERI_TARGET_END
 #if AITERI_NEON
 #define AITERI_K(name) AITERI_CAT(aiteri_neon, name)
 #define AITERI_LANES   4
+#ifdef AITER_TEST_LINKED
+#include "src/cpu/simd_neon.h"
+#include "src/cpu/k_math.inl.h"
+#endif
 #include "vector_layer.inl.h"
 #undef AITERI_K
 #undef AITERI_LANES
@@ -188,8 +205,7 @@ static void check_all_values(const aiteri_kernels *k, aiter_dtype dtype, const c
             row[i] = (uint8_t)i;
     }
     k->widen[dtype](x, row, codes);
-    for (i = 0; i < codes; i++)
-        bad += bits_of_float(x[i]) != bits_of_float(aiteri_load_f32(dtype, row, i));
+    for (i = 0; i < codes; i++) bad += lane_bits(x, (int)i) != aiteri_load_bits(dtype, row, i);
     CHECK(bad == 0, "%s%s: widening %s: %lld codes wrong", k->name, mode, aiter_dtype_name(dtype),
           (long long)bad);
 
@@ -197,7 +213,7 @@ static void check_all_values(const aiteri_kernels *k, aiter_dtype dtype, const c
     memset(row, 0, ROOM * sizeof *x);
     memset(one, 0, ROOM * sizeof *x);
     k->narrow[dtype](row, x, n);
-    for (i = 0; i < n; i++) aiteri_store_f32(dtype, one, i, x[i]);
+    for (i = 0; i < n; i++) aiteri_store_bits(dtype, one, i, lane_bits(x, (int)i));
     for (i = 0; i < (int64_t)row_bytes(dtype, (int)n); i++) bad += row[i] != one[i];
     CHECK(bad == 0, "%s%s: narrowing to %s: %lld bytes of %lld values wrong", k->name, mode,
           aiter_dtype_name(dtype), (long long)bad, (long long)n);
@@ -220,14 +236,11 @@ static void check_lengths(const aiteri_kernels *k, aiter_dtype dtype, const char
         float *x = (float *)(void *)wide.data;
         for (i = 0; i < (int)bytes; i++) p[i] = (uint8_t)test_mix((uint64_t)(n * 1000 + i));
         k->widen[dtype](x, p, n);
-        for (i = 0; i < n; i++)
-            bad += bits_of_float(x[i]) != bits_of_float(aiteri_load_f32(dtype, p, i));
+        for (i = 0; i < n; i++) bad += lane_bits(x, (int)i) != aiteri_load_bits(dtype, p, i);
         p += shift * element; /* the same row, pushed against the unreadable page */
         for (i = 0; i < (int)bytes; i++) p[i] = (uint8_t)test_mix((uint64_t)(n * 1000 + i));
         k->widen[dtype](x + shift, p, n);
-        for (i = 0; i < n; i++)
-            bad +=
-                bits_of_float(x[shift + (size_t)i]) != bits_of_float(aiteri_load_f32(dtype, p, i));
+        for (i = 0; i < n; i++) bad += lane_bits(x + shift, i) != aiteri_load_bits(dtype, p, i);
         CHECK(bad == 0, "%s%s: widening %d of %s", k->name, mode, n, aiter_dtype_name(dtype));
 
         for (i = 0; i < n; i++) x[shift + (size_t)i] = (float)(rng_unit((uint64_t)i) * 9);
@@ -235,9 +248,8 @@ static void check_lengths(const aiteri_kernels *k, aiter_dtype dtype, const char
         k->narrow[dtype](p, x + shift, n);
         for (i = 0; i < n; i++) {
             uint8_t one[4] = {0, 0, 0, 0};
-            aiteri_store_f32(dtype, one, 0, x[shift + (size_t)i]);
-            bad += bits_of_float(aiteri_load_f32(dtype, p, i)) !=
-                   bits_of_float(aiteri_load_f32(dtype, one, 0));
+            aiteri_store_bits(dtype, one, 0, lane_bits(x + shift, i));
+            bad += aiteri_load_bits(dtype, p, i) != aiteri_load_bits(dtype, one, 0);
         }
         if (dtype == AITER_I4 && n % 2) bad += p[n / 2] >> 4 != 5;
         for (i = 0; i < (int)(shift * element); i++) bad += row.data[i] != 0x5b;

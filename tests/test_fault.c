@@ -1,8 +1,11 @@
-/* test_fault.c -- an allocator that fails at its n-th call, for every n: OUT_OF_MEMORY, nothing
- * written, nothing lost, and the next call gives the right bits. */
-#include "test.h"
+/* test_fault.c -- each thing that the library asks for fails once, for every n the n-th: the
+ * caller's allocator, malloc, threads, locks, files. In every op: OUT_OF_MEMORY with a text,
+ * nothing written, nothing lost, and the next call gives the right bits. */
+#include "failing_calls.h"
+#include "test.h" /* with its implementation: aiteri_malloc_hook and the pool call ours */
+#include "failing_calls_end.inl.h"
 #include "reference.c"
-#include "case_run.h"
+#include "every_op.h"
 
 typedef struct failing {
     int64_t calls, fail_at, live, live_bytes; /* fail_at 0: never */
@@ -69,120 +72,119 @@ static void creation(int threads, size_t arena)
     CHECK(done && n > 2, "creation with %d threads asked for no memory", threads);
 }
 
-static aiter_status call_with(const attn_problem *p, aiter_context *ctx)
+/* Whatever a context asks the system for, with its memory from the hooks or from malloc. A file
+ * that cannot be read only leaves the number of CPUs to guess. */
+static void creation_of_the_system(const aiter_context_desc *d)
 {
-    attn_call call;
-    memset(&call, 0, sizeof call);
-    call.ctx = ctx;
-    return problem_call(p, &call);
+    const int64_t before = fault.live;
+    int kinds[FAULT_FILE + 1] = {0, 0, 0, 0}, n;
+    for (n = 1; n < 200; n++) {
+        aiter_context *ctx = NULL;
+        aiter_status status;
+        fault_kind kind;
+        fault_arm(n);
+        status = aiter_context_create(d, &ctx);
+        kind = fault_disarm();
+        kinds[kind]++;
+        if (kind == FAULT_MEMORY || kind == FAULT_THREAD) {
+            CHECK(status == AITER_OUT_OF_MEMORY && !ctx, "call %d: %s", n,
+                  aiter_status_name(status));
+            CHECK(strstr(aiter_last_error(), "aiter_context_create"), "%s", aiter_last_error());
+        } else {
+            CHECK(status == AITER_OK, "call %d: %s", n, aiter_last_error());
+            CHECK(aiter_context_info(ctx).num_threads >= 1, "threads");
+            aiter_context_destroy(ctx);
+        }
+        CHECK(fault.live == before, "call %d: %" PRId64 " things lost", n, fault.live - before);
+        if (kind == FAULT_NONE) break;
+    }
+    CHECK(kinds[FAULT_NONE] == 1, "creation never succeeded");
+    if (!d->alloc) CHECK(kinds[FAULT_MEMORY] > 0, "no memory from malloc");
+    if (d->num_threads > 1)
+        CHECK(kinds[FAULT_THREAD] == 3 + d->num_threads - 1, "%d locks and threads",
+              kinds[FAULT_THREAD]);
+    if (d->num_threads == 0) CHECK(kinds[FAULT_FILE] > 0, "no file was read");
 }
 
-static void op(const attn_case *c, int threads)
+/* One op whose n-th request fails, for every n: of the caller's allocator where f is one (then ctx
+ * uses it), else of the system. `fresh` makes the context again each time. */
+static void op_fails(every_op *o, const aiter_context_desc *d, failing *f, uint64_t want)
 {
-    attn_problem p;
-    aiter_context *plain = test_context(AITER_ISA_AUTO, threads);
-    output_bits want, got;
     int n, done = 0;
-    problem_new(&p, c);
-    want = problem_run(&p, plain, SLACK_ZERO, 0, "no fault");
     for (n = 1; !done && n < 100; n++) {
-        failing f;
-        aiter_context_desc d = description(&f, threads, 0);
+        const int64_t before = fault.live;
         aiter_context *ctx = NULL;
-        problem_image image;
+        uint64_t outputs, inputs;
         aiter_status status;
-        CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
-        problem_store(&p, SLACK_ZERO);
-        image = image_take(&p);
-        f.calls = 0;
-        f.fail_at = n;
-        status = call_with(&p, ctx);
-        done = status == AITER_OK;
-        if (!done) {
-            CHECK(status == AITER_OUT_OF_MEMORY, "%s: %s", aiter_status_name(status),
-                  case_text(&p.c));
-            CHECK(aiter_context_error(ctx)[0] != 0, "no text");
+        if (d) CHECK(aiter_context_create(d, &ctx) == AITER_OK, "%s", aiter_last_error());
+        every_store(o);
+        outputs = every_outputs(o);
+        inputs = every_inputs(o);
+        if (f) {
+            f->calls = 0;
+            f->fail_at = n;
         }
-        image_check(&p, &image, done);
-        f.fail_at = 0;
-        CHECK(call_with(&p, ctx) == AITER_OK, "after a failure: %s", aiter_last_error());
-        got = problem_bits(&p);
-        CHECK(bits_equal(&want, &got), "bits after a failure: %s", case_text(&p.c));
-        free(got.data);
+        fault_arm(f ? 0 : n);
+        status = every_call(o, ctx);
+        done = f ? f->calls < n : fault.fired == FAULT_NONE;
+        fault_disarm();
+        if (f) f->fail_at = 0;
+        if (done) {
+            CHECK(status == AITER_OK, "%s: %s", o->name, aiter_last_error());
+        } else {
+            CHECK(status == AITER_OUT_OF_MEMORY, "%s: %s", o->name, aiter_status_name(status));
+            CHECK(aiter_context_error(ctx)[0] != 0, "%s: no text", o->name);
+            CHECK(every_outputs(o) == outputs, "%s: a failed call wrote", o->name);
+        }
+        CHECK(every_inputs(o) == inputs, "%s: an input changed", o->name);
+        CHECK(every_answer(o, ctx, "after a failure") == want, "%s: other bits", o->name);
         aiter_context_destroy(ctx);
-        CHECK(f.live == 0 && f.live_bytes == 0, "%" PRId64 " blocks lost", f.live);
+        CHECK(fault.live == before, "%s: %" PRId64 " things lost", o->name, fault.live - before);
+        if (f) CHECK(f->live == 0 && f->live_bytes == 0, "%" PRId64 " blocks lost", f->live);
         test_global.cases++;
     }
-    CHECK(done, "it never succeeded: %s", case_text(&p.c));
-    free(want.data);
-    aiter_context_destroy(plain);
-    problem_free(&p);
+    CHECK(done, "%s never succeeded", o->name);
+    /* A merge alone needs no memory. */
+    CHECK(n > 2 || o->index >= EVERY_MERGE, "%s asked for no memory", o->name);
 }
 
-/* The cache write keeps one bit per slot. */
-static void cache_write(void)
+static void every_op_fails(int index)
 {
+    static every_op o;
     failing f;
-    aiter_context_desc d = description(&f, 1, 0);
-    aiter_reshape_and_cache_args a;
-    float rows[8] = {1, 2, 3, 4, 5, 6, 7, 8}, k_cache[64], v_cache[64], before[64];
-    int32_t slots[2] = {3, 9};
-    aiter_context *ctx = NULL;
-    aiter_status status;
-    int n, i;
-    memset(&a, 0, sizeof a);
-    for (i = 0; i < 64; i++) k_cache[i] = v_cache[i] = before[i] = 99;
-    a.k = a.v = aiter_tensor_3d(rows, AITER_F32, 2, 1, 4);
-    a.k_cache = aiter_tensor_4d(k_cache, AITER_F32, 4, 4, 1, 4);
-    a.v_cache = aiter_tensor_4d(v_cache, AITER_F32, 4, 4, 1, 4);
-    a.slot_mapping = aiter_tensor_1d(slots, AITER_I32, 2);
-    CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
-    f.calls = 0;
-    for (n = 1; n < 100; n++) {
-        f.fail_at = f.calls + 1;
-        status = aiter_reshape_and_cache(&a, ctx);
-        if (status == AITER_OK) break;
-        CHECK(status == AITER_OUT_OF_MEMORY, "%s", aiter_status_name(status));
-        CHECK(memcmp(k_cache, before, sizeof before) == 0 &&
-                  memcmp(v_cache, before, sizeof before) == 0,
-              "a failed cache write wrote");
-        f.fail_at = 0;
-        CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_OK, "%s", aiter_last_error());
-        CHECK(k_cache[12] == 1 && v_cache[39] == 8, "values after a failure");
-        memcpy(k_cache, before, sizeof before);
-        memcpy(v_cache, before, sizeof before);
+    aiter_context_desc d;
+    uint64_t want;
+    int threads;
+    every_new(&o, index, test_is_slow() ? 4 : 16);
+    want = every_answer(&o, NULL, "no fault");
+    op_fails(&o, NULL, NULL, want);
+    for (threads = 1; threads <= 2; threads++) {
+        d = description(&f, threads, 0);
+        op_fails(&o, &d, &f, want);
+        d.alloc = NULL;
+        d.free = NULL;
+        op_fails(&o, &d, NULL, want);
     }
-    aiter_context_destroy(ctx);
-    CHECK(f.live == 0 && f.live_bytes == 0, "%" PRId64 " blocks lost", f.live);
+    every_free(&o);
 }
 
 int main(void)
 {
-    attn_case c = {.b = 3, .hq = 6, .hk = 2, .sq = 40, .sk = 700, .dq = 16, .core = 1, .seed = 3};
-    int threads, form, small;
+    aiter_context_desc d;
+    failing f;
+    int threads, i;
     test_begin("fault", 1e8);
-    if (test_is_slow()) c.dq = 4;
     for (threads = 1; threads <= 4; threads++) {
         creation(threads, 0);
         creation(threads, 10000);
     }
-    for (threads = 1; threads <= 2; threads++) {
-        for (form = 0; form < FORM_COUNT; form++) {
-            c.form = (attn_form)form;
-            op(&c, threads);
-        }
+    for (threads = 0; threads <= 3; threads++) {
+        d = description(&f, threads, threads == 3 ? 10000 : 0);
+        creation_of_the_system(&d);
+        d.alloc = NULL;
+        d.free = NULL;
+        creation_of_the_system(&d);
     }
-    for (small = OP_DECODE; small <= OP_DECODE_GQA; small++) {
-        c.op = (attn_op)small;
-        c.form = small == OP_DECODE ? FORM_PAGED : small == OP_VARLEN ? FORM_VARLEN : FORM_DENSE;
-        c.hk = small == OP_MQA || small == OP_DECODE_ONE ? 1 : 2;
-        if (small == OP_DECODE_ONE) c.hq = 1;
-        if (small == OP_DECODE_GQA) c.hq = 6;
-        if (small >= OP_DECODE_ONE) c.b = c.sq = 1;
-        op(&c, 2);
-        c.sq = 40;
-        c.b = 3;
-    }
-    cache_write();
+    for (i = 0; i < EVERY_OP; i++) every_op_fails(i);
     return test_end();
 }

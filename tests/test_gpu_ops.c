@@ -2,24 +2,6 @@
  * device. The driver is gpu/fake_driver.h, nothing is computed. */
 #include "gpu/device_calls.h"
 
-static aiter_paged_attn_decode_args decode(int b, int q_len, int hq, int hk, aiter_dtype kv)
-{
-    aiter_paged_attn_decode_args a;
-    memset(&a, 0, sizeof a);
-    a.q = aiter_tensor_4d(AT(1), AITER_BF16, b, q_len, hq, 128);
-    a.k_cache = aiter_tensor_4d(AT(2), kv, 1000, 16, hk, 128);
-    a.v_cache = aiter_tensor_4d(AT(3), kv, 1000, 16, hk, 128);
-    a.out = aiter_tensor_4d(AT(4), AITER_BF16, b, q_len, hq, 128);
-    a.block_table = aiter_tensor_2d(AT(5), AITER_I32, b, 64);
-    a.seq_lens = aiter_tensor_1d(AT(6), AITER_I32, b);
-    if (kv == AITER_I8) {
-        a.k_scale = aiter_tensor_3d(AT(7), AITER_F32, 1000, 16, hk);
-        a.v_scale = aiter_tensor_1d(AT(8), AITER_F32, hk);
-    }
-    a.num_splits = 1;
-    return a;
-}
-
 /* Rows of up to 16 (heads of a group x tokens) have their own kernel, more are flash. */
 static void decode_or_flash(aiter_device device)
 {
@@ -283,6 +265,27 @@ static void short_forms(aiter_device device)
     close_context(ctx);
 }
 
+/* Device memory, too, is compared by its addresses before anything is launched. */
+static void overlaps(aiter_device device)
+{
+    aiter_context *ctx = device_context(device);
+    aiter_flash_attn_fwd_args a = dense(2, 8, 96, 8, 2, 128);
+    void *const over[] = {a.q.data, a.k.data, a.v.data, a.out.data};
+    const int launches = fake.launches;
+    for (size_t i = 0; i < sizeof over / sizeof over[0]; i++) {
+        a.workspace = over[i];
+        a.workspace_bytes = 1 << 16;
+        CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_INVALID_ARGUMENT &&
+                  strstr(aiter_context_error(ctx), "workspace"),
+              "a workspace over operand %d: %s", (int)i, aiter_context_error(ctx));
+    }
+    a.workspace = NULL;
+    a.out.data = a.q.data;
+    CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_INVALID_ARGUMENT, "out over q");
+    CHECK(fake.launches == launches, "a refused call was launched");
+    close_context(ctx);
+}
+
 int main(void)
 {
     test_begin("gpu_ops", 1);
@@ -292,6 +295,7 @@ int main(void)
         decode_int8(device);
         decode_splits(device);
         decode_plan(device);
+        overlaps(device);
         reshape_and_cache(device);
         merge(device);
         short_forms(device);

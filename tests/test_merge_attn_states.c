@@ -11,6 +11,7 @@ typedef enum lse_kind {
     LSE_WIDE,  /* +-1e4 */
     LSE_HUGE,  /* +-3e38 */
     LSE_HOLES, /* -infinity on one side or both; NaN in the rows that must not be read */
+    LSE_PLUS,  /* the same with +infinity, or one of each */
     LSE_EQUAL,
     LSE_COUNT
 } lse_kind;
@@ -46,13 +47,20 @@ static double lse_value(const merge_case *m, int which, int b, int h, int s)
     uint64_t key = test_mix(m->seed * 4 + (uint64_t)which) + (uint64_t)((b * 64 + h) * 4096 + s);
     double x = rng_unit(key);
     uint64_t hole = test_mix(m->seed ^ (uint64_t)((b * 64 + h) * 4096 + s)) % 4;
-    if (m->kind == LSE_HOLES && (hole == 3 || hole == (uint64_t)which)) {
-        return double_of_bits(BITS_NEG_INF);
+    if ((m->kind == LSE_HOLES || m->kind == LSE_PLUS) && (hole == 3 || hole == (uint64_t)which)) {
+        return double_of_bits(m->kind == LSE_PLUS && key % 4 ? BITS_INF : BITS_NEG_INF);
     }
     return problem_round(AITER_F32, m->kind == LSE_WIDE    ? x * 1e4
                                     : m->kind == LSE_HUGE  ? x * 3e38
                                     : m->kind == LSE_EQUAL ? 5.5
                                                            : x * 10);
+}
+
+/* Some of them -0. */
+static double row_value(const merge_case *m, int which, int b, int h, int s, int d)
+{
+    const double x = problem_value(m->seed, 10 + which, b, h, s, d);
+    return x > -0.4 && x < 0.4 ? double_of_bits((uint64_t)1 << 63) : x;
 }
 
 static void side_fill(const merge_case *m, const merge_side *side, int which)
@@ -64,8 +72,8 @@ static void side_fill(const merge_case *m, const merge_side *side, int which)
                 double lse = lse_value(m, which, b, h, s);
                 ref_store(AITER_F32, side->lse.buffer->data, place_at(&side->lse, b, h, s, 0), lse);
                 for (d = 0; d < m->d; d++) {
-                    double x = problem_value(m->seed, 10 + which, b, h, s, d);
-                    if (is_neg_inf(lse)) x = double_of_bits(BITS_NAN);
+                    double x = row_value(m, which, b, h, s, d);
+                    if (!is_finite(lse)) x = double_of_bits(BITS_NAN);
                     ref_store(side->out.dtype, side->out.buffer->data,
                               place_at(&side->out, b, s, h, d), x);
                 }
@@ -91,16 +99,16 @@ static void merge_check(const merge_case *m, const merge_side *to)
             for (h = 0; h < m->h; h++) {
                 double la = lse_value(m, 0, b, h, s), lb = lse_value(m, 1, b, h, s), r;
                 for (d = 0; d < m->d; d++) {
-                    a[d] = problem_round(m->a_type, problem_value(m->seed, 10, b, h, s, d));
-                    bb[d] = problem_round(m->b_type, problem_value(m->seed, 11, b, h, s, d));
+                    a[d] = problem_round(m->a_type, row_value(m, 0, b, h, s, d));
+                    bb[d] = problem_round(m->b_type, row_value(m, 1, b, h, s, d));
                 }
                 ref_merge(m->d, a, la, bb, lb, out, &lse);
                 for (d = 0; d < m->d; d++) {
+                    const int64_t at = place_at(&to->out, b, s, h, d);
                     double bound =
                         merge_bound(la, lb, fabs(a[d]) + fabs(bb[d]), m->out_type, out[d]);
-                    r = error_ratio(
-                        ref_load(m->out_type, to->out.buffer->data, place_at(&to->out, b, s, h, d)),
-                        out[d], bound);
+                    r = error_ratio(ref_load(m->out_type, to->out.buffer->data, at), out[d], bound);
+                    if (is_minus_zero(m->out_type, to->out.buffer->data, at)) r = 1e9;
                     if (r > worst) worst = r;
                 }
                 if (m->no_lse) continue;

@@ -210,8 +210,9 @@ static void misused(const attn_case *base, const aiter_plan *plan, aiter_context
                     aiter_context *other)
 {
     static const int more_k[] = {30, 600, 13, 0, 1500, 290}, more_q[] = {30, 1, 0, 8, 1, 100};
+    static const int last_k[] = {30, 600, 12, 0, 1500, 289};
     int change;
-    for (change = 0; change < 7; change++) {
+    for (change = 0; change < 11; change++) {
         attn_case c = *base;
         attn_problem p;
         aiter_plan broken = *plan;
@@ -222,6 +223,10 @@ static void misused(const attn_case *base, const aiter_plan *plan, aiter_context
         if (change == 4) broken.data = NULL;
         if (change == 5) broken.bytes = 8;
         if (change == 6) c.splits = 2;
+        if (change == 7) c.sink_tokens += 4, c.mask = AITER_MASK_WINDOW;
+        if (change == 8) c.len_k = last_k;
+        if (change == 9) broken.bytes = plan->bytes - 1;
+        if (change == 10) broken.data = (char *)plan->data + 4;
         if (change == 1 && c.form == FORM_PAGED) continue; /* its queries have one length */
         problem_new(&p, &c);
         problem_store(&p, SLACK_ZERO);
@@ -233,6 +238,78 @@ static void misused(const attn_case *base, const aiter_plan *plan, aiter_context
             refused(&same, plan, other, "a plan for other threads");
             problem_free(&same);
         }
+        problem_free(&p);
+    }
+}
+
+/* Counts behind the fingerprint that no schedule has. */
+static void damaged(const attn_case *base, const aiter_plan *plan, aiter_context *ctx)
+{
+    static const int64_t counts[] = {-1, INT64_MIN, (int64_t)1 << 31, INT64_MAX};
+    int word, n;
+    for (word = 1; word <= 4; word++) {
+        if (word == 3) continue; /* partial rows: not read */
+        for (n = 0; n < COUNT(counts); n++) {
+            aiter_plan broken = *plan;
+            attn_problem p;
+            broken.data = malloc(plan->bytes);
+            memcpy(broken.data, plan->data, plan->bytes);
+            memcpy((char *)broken.data + 8 * word, &counts[n], 8);
+            problem_new(&p, base);
+            problem_store(&p, SLACK_ZERO);
+            refused(&p, &broken, ctx, "a damaged plan");
+            problem_free(&p);
+            free(broken.data);
+        }
+    }
+}
+
+/* A plan for heads side by side is none for heads apart, whose works hold one head each. */
+static void other_layout(aiter_context *ctx)
+{
+    attn_case c = {.b = 3, .hq = 8, .hk = 4, .sq = 2, .sk = 600, .dq = 8, .seed = 5, .core = 1};
+    attn_problem p;
+    planned x;
+    int layout;
+    for (layout = 0; layout < 2; layout++) {
+        c.layout = layout ? LAYOUT_BHSD : LAYOUT_BSHD;
+        problem_new(&p, &c);
+        problem_store(&p, SLACK_ZERO);
+        x = plan_make(&p, ctx);
+        problem_free(&p);
+        c.layout = layout ? LAYOUT_BSHD : LAYOUT_BHSD;
+        problem_new(&p, &c);
+        problem_store(&p, SLACK_ZERO);
+        refused(&p, &x.plan, ctx, "a plan for another layout");
+        problem_free(&p);
+        buffer_free(&x.buffer);
+    }
+}
+
+/* Memory that is not aligned is not written. */
+static void misaligned(const attn_case *base, aiter_context *ctx)
+{
+    int at;
+    for (at = 1; at < 8; at++) {
+        aiter_plan plan;
+        attn_problem p;
+        attn_call call;
+        uint64_t before;
+        char *memory;
+        memset(&plan, 0, sizeof plan);
+        memset(&call, 0, sizeof call);
+        problem_new(&p, base);
+        problem_store(&p, SLACK_ZERO);
+        call.kind = CALL_PLAN;
+        call.ctx = ctx;
+        call.plan_out = &plan;
+        CHECK(problem_call(&p, &call) == AITER_OK, "%s", aiter_last_error());
+        memory = (char *)calloc(plan.bytes + 16, 1);
+        before = test_hash(memory, plan.bytes + 16);
+        plan.data = memory + at;
+        CHECK(problem_call(&p, &call) == AITER_INVALID_ARGUMENT, "a plan at an odd address");
+        CHECK(test_hash(memory, plan.bytes + 16) == before, "written all the same");
+        free(memory);
         problem_free(&p);
     }
 }
@@ -263,6 +340,7 @@ int main(void)
                 with = problem_bits(&p);
                 CHECK(bits_equal(&without, &with), "a plan changes bits: %s", case_text(&p.c));
                 misused(&list[i], &x.plan, ctx, other);
+                damaged(&list[i], &x.plan, ctx);
                 buffer_free(&x.buffer);
                 buffer_free(&again.buffer);
                 free(without.data);
@@ -270,6 +348,8 @@ int main(void)
                 problem_free(&p);
                 test_global.cases++;
             }
+            misaligned(&list[t % n], ctx);
+            if (threads == 1) other_layout(ctx);
             aiter_context_destroy(ctx);
             aiter_context_destroy(other);
         }

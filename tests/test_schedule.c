@@ -62,11 +62,79 @@ static aiteri_schedule scheduled(const aiteri_problem *p, const aiteri_geometry 
     return s;
 }
 
+/* Only streams, or only split tiles, and nothing longer than they can be: bounds without slack. */
+static void only_family(aiteri_problem *p, lengths *l, test_rng *r, int stream)
+{
+    static const int few[] = {1, 2, 16}, many[] = {17, 48, 128, 700};
+    int b;
+    p->batch = rng_int(r, 1, 3);
+    p->group = stream ? few[rng_int(r, 0, 2)] : many[rng_int(r, 0, 3)];
+    p->heads_q = p->heads_k * p->group;
+    p->num_splits = 0;
+    p->mask = AITER_MASK_NONE;
+    p->max_seqlen_q = p->max_seqlen_k = 0;
+    p->total_q = 0;
+    for (b = 0; b < p->batch; b++) {
+        l->q[b] = stream             ? 16 / p->group
+                  : rng_int(r, 0, 2) ? 1
+                                     : rng_int(r, 1, 1100 / p->group + 1);
+        l->k[b] = stream ? rng_int(r, 1025, 4600) : rng_int(r, 4609, 200000);
+        if (rng_int(r, 0, 2) == 0) l->k[b] = stream ? 70000 : 400000;
+        if (l->q[b] > p->max_seqlen_q) p->max_seqlen_q = l->q[b];
+        if (l->k[b] > p->max_seqlen_k) p->max_seqlen_k = l->k[b];
+        p->total_q += l->q[b];
+    }
+}
+
+/* A work starts at a block, stays in its sequence's piece and kv head, and shows some key. */
+static void works_are_sound(const aiteri_problem *p, const aiteri_geometry *g,
+                            const aiteri_schedule *s, uint64_t seed)
+{
+    int64_t n, odd = 0, wide = 0, long_ones = 0, blind = 0, most = 0;
+    int32_t w;
+    for (n = 0; n < s->works; n++) {
+        const aiteri_work x = aiteri_work_at(s->work_info, n);
+        const aiteri_sequence q = aiteri_sequence_of(p, x.batch);
+        const int stream = (int64_t)q.seqlen_q * p->group <= AITERI_STREAM_ROWS;
+        const int64_t keys = aiteri_split_keys(p, q.seqlen_q, q.seqlen_k);
+        odd += x.kv_start % (stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS) != 0;
+        wide += !stream && x.head_start / p->group != (x.head_end - 1) / p->group;
+        long_ones += x.kv_end - x.kv_start > keys;
+        blind += x.reduce >= 0 &&
+                 !aiteri_range_meets(
+                     aiteri_visible_keys_of_span(p, q.seqlen_q, q.seqlen_k, x.q_start, x.q_end),
+                     x.kv_start, x.kv_end);
+    }
+    for (w = 0; w < g->workers; w++)
+        most = aiteri_max(most, s->work_indptr[w + 1] - s->work_indptr[w]);
+    CHECK(odd == 0, "seed %" PRIu64 ": %d works start inside a block", seed, (int)odd);
+    CHECK(wide == 0, "seed %" PRIu64 ": %d works of several kv heads", seed, (int)wide);
+    CHECK(long_ones == 0, "seed %" PRIu64 ": %d works longer than a piece", seed, (int)long_ones);
+    CHECK(blind == 0, "seed %" PRIu64 ": %d pieces that nobody sees", seed, (int)blind);
+    if (g->workers > 1 && s->works > 8 * g->workers)
+        CHECK(most < s->works, "seed %" PRIu64 ": all works fall to one worker", seed);
+}
+
+/* Enough query rows for all workers give each of them several works. */
+static void workers_are_busy(const aiteri_problem *p, const aiteri_geometry *g,
+                             const aiteri_schedule *s, uint64_t seed)
+{
+    int64_t rows = 0;
+    int b;
+    for (b = 0; b < p->batch; b++)
+        if ((int64_t)p->seqused_q[b] * p->group > AITERI_STREAM_ROWS)
+            rows += (int64_t)p->seqused_q[b] * p->heads_q;
+    if (g->workers > 1 && rows >= 4 * (int64_t)g->workers * g->tile_lanes)
+        CHECK(s->works >= 4 * (int64_t)g->workers, "seed %" PRIu64 ": %d works for %d workers",
+              seed, (int)s->works, (int)g->workers);
+}
+
 static void bounds_hold(uint64_t seed)
 {
     test_rng r = {seed};
     lengths l;
     aiteri_problem p = random_problem(&r, &l, 2000000);
+    if (seed % 4 == 3) only_family(&p, &l, &r, seed % 8 == 3);
     aiteri_kernels kernels = lanes_only(&r);
     aiteri_geometry g = aiteri_geometry_of(&p, &kernels, rng_int(&r, 1, 70));
     aiteri_schedule counted = aiteri_schedule_count(&p, &g), s;
@@ -90,6 +158,8 @@ static void bounds_hold(uint64_t seed)
     for (i = 0; i < s.reduces; i++) { lonely += s.reduce_indptr[i + 1] - s.reduce_indptr[i] < 2; }
     CHECK(falls == 0, "work_indptr falls, seed %" PRIu64, seed);
     CHECK(lonely == 0, "merges of one piece, seed %" PRIu64, seed);
+    works_are_sound(&p, &g, &s, seed);
+    workers_are_busy(&p, &g, &s, seed);
     larger.max_seqlen_q += rng_int(&r, 0, 500);
     larger.max_seqlen_k += rng_int(&r, 0, 50000);
     larger.total_q += rng_int(&r, 0, 5000);
@@ -129,8 +199,13 @@ static void company_does_not_matter(uint64_t seed)
     int32_t b = rng_int(&r, 0, p.batch - 1), n;
     if (l.q[b] == 0) l.q[b] = 3;
     p.mask = AITER_MASK_NONE;
+    if (seed % 2) p.num_splits = 0;
     alone = p;
     alone.batch = 1;
+    if (seed % 3 == 0) { /* other heads, too */
+        alone.heads_k = rng_int(&r, 1, 9);
+        alone.heads_q = alone.heads_k * alone.group;
+    }
     one.q[0] = l.q[b];
     one.k[0] = l.k[b];
     alone.seqused_q = one.q;
@@ -140,7 +215,8 @@ static void company_does_not_matter(uint64_t seed)
     g = aiteri_geometry_of(&alone, &kernels, rng_int(&r, 1, 20));
     single = scheduled(&alone, &g, &other);
     for (n = 0; n < 6; n++) {
-        int32_t i = rng_int(&r, 0, l.q[b] - 1), h = rng_int(&r, 0, p.heads_q - 1);
+        int32_t i = rng_int(&r, 0, l.q[b] - 1), h;
+        h = rng_int(&r, 0, (int)aiteri_min(p.heads_q, alone.heads_q) - 1);
         CHECK(cuts_of(&all, b, i, h) == cuts_of(&single, 0, i, h),
               "seed %" PRIu64 ": token %d, head %d is cut otherwise in a batch", seed, (int)i,
               (int)h);
@@ -149,12 +225,111 @@ static void company_does_not_matter(uint64_t seed)
     free(other);
 }
 
+/* ---- sizes ---- */
+
+/* Products, sums and padding stop at SIZE_MAX and never wrap. */
+static void sizes_saturate(void)
+{
+    const size_t most = SIZE_MAX;
+    size_t n;
+    for (n = 2; n < 40; n++) {
+        CHECK(aiteri_mul_size(most / n + 1, n) == most && aiteri_mul_size(n, most / n + 1) == most,
+              "a product of %zu", n);
+        CHECK(aiteri_mul_size(most / n, n) == most / n * n, "a product of %zu that fits", n);
+        CHECK(aiteri_add_size(most - n, n + 1) == most && aiteri_add_size(n, most - 1) == most,
+              "a sum of %zu", n);
+        CHECK(aiteri_add_size(most - n, n) == most, "a sum of %zu that fits", n);
+        CHECK(aiteri_pad_size(most - n, 64) == most, "nearly SIZE_MAX, padded");
+        CHECK(aiteri_pad_size(n, 8) == (n + 7) / 8 * 8, "%zu, padded to 8", n);
+    }
+    CHECK(aiteri_mul_size(0, most) == 0 && aiteri_mul_size(most, 0) == 0, "nothing times much");
+}
+
+/* ---- what a plan was made for ---- */
+
+/* Changes field n of what a schedule follows from; 0: there is no such field. */
+static int change(int n, aiteri_problem *p, aiteri_geometry *g, lengths *l, test_rng *r)
+{
+    const int b = rng_int(r, 0, p->batch - 1), more = rng_int(r, 1, 700);
+    switch (n) {
+    case 0: p->batch += more; return 1;
+    case 1: p->heads_q += more; return 1;
+    case 2: p->heads_k += more; return 1;
+    case 3: p->k.dim += more; return 1;
+    case 4: p->v.dim += more; return 1;
+    case 5: p->mask = p->mask == AITER_MASK_NONE ? AITER_MASK_CAUSAL : AITER_MASK_NONE; return 1;
+    case 6: p->window_left += more; return 1;
+    case 7: p->window_right += more; return 1;
+    case 8: p->sink_tokens += more; return 1;
+    case 9: p->num_splits += more; return 1;
+    case 10: l->q[b] += more; return 1;
+    case 11: l->k[b] += more; return 1;
+    case 12: l->k[p->batch - 1] += more; return 1;
+    case 13: l->q[p->batch - 1] += more; return 1;
+    case 14: l->k[b] += 256 * more; return 1;
+    case 15: g->isa = (aiter_isa)(g->isa + 1); return 1;
+    case 16: g->workers += more; return 1;
+    case 17: g->tiles += more; return 1;
+    case 18: g->stream_heads += more; return 1;
+    case 19: g->tile_lanes += more; return 1;
+    case 20: l->k[0] ^= l->k[b], l->k[b] ^= l->k[0], l->k[0] ^= l->k[b]; return l->k[0] != l->k[b];
+    default: return 0;
+    }
+}
+enum { CHANGES = 21 };
+
+/* Any change gives another fingerprint; but only a window reads window fields. */
+static void fingerprint_tells(uint64_t seed)
+{
+    test_rng r = {seed};
+    lengths l, was;
+    aiteri_problem p = random_problem(&r, &l, 40000), q;
+    aiteri_kernels kernels = lanes_only(&r);
+    aiteri_geometry g, h;
+    uint64_t print;
+    int n;
+    p.batch = p.batch > MOST / 2 ? MOST / 2 : p.batch;
+    p.mask = AITER_MASK_WINDOW;
+    g = aiteri_geometry_of(&p, &kernels, rng_int(&r, 1, 20));
+    print = aiteri_fingerprint(&p, &g);
+    CHECK(print == aiteri_fingerprint(&p, &g), "one call, two fingerprints");
+    was = l;
+    for (n = 0; n < CHANGES; n++) {
+        q = p;
+        h = g;
+        if (n == 0) h.split_keys = 64; /* no lengths, which would tell it, too */
+        print = aiteri_fingerprint(&q, &h);
+        if (change(n, &q, &h, &l, &r))
+            CHECK(print != aiteri_fingerprint(&q, &h), "change %d is not seen, seed %" PRIu64, n,
+                  seed);
+        l = was;
+    }
+    for (n = 6; n < 9; n++) {
+        q = p;
+        q.mask = AITER_MASK_CAUSAL;
+        print = aiteri_fingerprint(&q, &g);
+        change(n, &q, &h, &l, &r);
+        CHECK(print == aiteri_fingerprint(&q, &g), "change %d of a window that is none", n);
+    }
+    /* A device's works follow from bounds: split_keys, and no lengths. */
+    h = g;
+    h.split_keys = 256;
+    print = aiteri_fingerprint(&p, &h);
+    CHECK(print != aiteri_fingerprint(&p, &g), "a device's plan is the host's");
+    l.k[0]++;
+    CHECK(print == aiteri_fingerprint(&p, &h), "a device's lengths are read");
+    h.split_keys = 512;
+    CHECK(print != aiteri_fingerprint(&p, &h), "pieces of another size");
+}
+
 int main(void)
 {
     uint64_t seed, most = 800;
     test_begin("schedule", 1e9);
     if (test_is_slow()) most = 60;
     for (seed = 0; seed < most; seed++) bounds_hold(seed);
-    for (seed = 0; seed < most / 10; seed++) company_does_not_matter(seed);
+    for (seed = 0; seed < 80; seed++) company_does_not_matter(seed);
+    sizes_saturate();
+    for (seed = 0; seed < 40; seed++) fingerprint_tells(seed);
     return test_end();
 }

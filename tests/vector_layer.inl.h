@@ -18,12 +18,14 @@ static void AITERI_K(check_partial)(void)
         for (i = 0; i < AITERI_LANES; i++) bad += lanes[i] != (i < n ? (float)(i + 1) : 0.0f);
         AITERI_K(store)(lanes, AITERI_K(load_f16_n)((const uint16_t *)h.data, n));
         for (i = 0; i < AITERI_LANES; i++) {
-            expected = i < n ? aiteri_f32_from_f16(((uint16_t *)h.data)[i]) : 0.0f;
+            expected =
+                i < n ? aiteri_f32_of_bits(aiteri_bits_from_f16(((uint16_t *)h.data)[i])) : 0.0f;
             bad += lanes[i] != expected;
         }
         AITERI_K(store)(lanes, AITERI_K(load_bf16_n)((const uint16_t *)h.data, n));
         for (i = 0; i < AITERI_LANES; i++) {
-            expected = i < n ? aiteri_f32_from_bf16(((uint16_t *)h.data)[i]) : 0.0f;
+            expected =
+                i < n ? aiteri_f32_of_bits(aiteri_bits_from_bf16(((uint16_t *)h.data)[i])) : 0.0f;
             bad += lanes[i] != expected;
         }
         AITERI_K(store)(lanes, AITERI_K(load_i8_n)((const int8_t *)b.data, n));
@@ -33,9 +35,11 @@ static void AITERI_K(check_partial)(void)
         AITERI_K(store_n)((float *)f.data, AITERI_K(iota)(), n);
         for (i = 0; i < n; i++) bad += ((float *)f.data)[i] != (float)i;
         AITERI_K(store_f16_n)((uint16_t *)h.data, AITERI_K(iota)(), n);
-        for (i = 0; i < n; i++) bad += ((uint16_t *)h.data)[i] != aiteri_f16_from_f32((float)i);
+        for (i = 0; i < n; i++)
+            bad += ((uint16_t *)h.data)[i] != aiteri_f16_from_bits(bits_of_float((float)i));
         AITERI_K(store_bf16_n)((uint16_t *)h.data, AITERI_K(iota)(), n);
-        for (i = 0; i < n; i++) bad += ((uint16_t *)h.data)[i] != aiteri_bf16_from_f32((float)i);
+        for (i = 0; i < n; i++)
+            bad += ((uint16_t *)h.data)[i] != aiteri_bf16_from_bits(bits_of_float((float)i));
         CHECK(bad == 0, "partial stores of %d lanes", n);
         CHECK(buffer_guard_is_whole(&f) && buffer_guard_is_whole(&h) && buffer_guard_is_whole(&b),
               "partial access of %d lanes writes in front", n);
@@ -60,10 +64,12 @@ static int AITERI_K(same)(const float *got, const float *expected, int any_nan)
 }
 
 /* One operation on the pairs in a and b, lane by lane against the scalar layer. */
+#define LANE(array) aiteri_scalar_load((array) + i)
+#define NUMBER(x)   aiteri_scalar_set1(x)
 #define CHECK_LANES(vector, scalar, any_nan, what)                                                \
     do {                                                                                          \
         AITERI_K(store)(got, vector);                                                             \
-        for (i = 0; i < AITERI_LANES; i++) expected[i] = scalar;                                  \
+        for (i = 0; i < AITERI_LANES; i++) aiteri_scalar_store(expected + i, scalar);             \
         CHECK(AITERI_K(same)(got, expected, any_nan), "%s of %#x and %#x", what, LANE_BITS(a, 0), \
               LANE_BITS(b, 0));                                                                   \
     } while (0)
@@ -75,30 +81,36 @@ static void AITERI_K(check_pair)(const float *a, const float *b)
     const AITERI_K(vm) lt = AITERI_K(lt)(x, y), gt = AITERI_K(gt)(x, y), nlt = AITERI_K(nlt)(x, y);
     float got[16], expected[16];
     int i, all = 1, any = 0;
-    CHECK_LANES(AITERI_K(add)(x, y), aiteri_scalar_add(a[i], b[i]), 1, "add");
-    CHECK_LANES(AITERI_K(sub)(x, y), aiteri_scalar_sub(a[i], b[i]), 1, "sub");
-    CHECK_LANES(AITERI_K(mul)(x, y), aiteri_scalar_mul(a[i], b[i]), 1, "mul");
-    CHECK_LANES(AITERI_K(div)(x, y), aiteri_scalar_div(a[i], b[i]), 1, "div");
-    CHECK_LANES(AITERI_K(max)(x, y), aiteri_scalar_max(a[i], b[i]), 0, "max");
-    CHECK_LANES(AITERI_K(min)(x, y), aiteri_scalar_min(a[i], b[i]), 0, "min");
-    CHECK_LANES(AITERI_K(abs)(x), aiteri_scalar_abs(a[i]), 0, "abs");
-    CHECK_LANES(AITERI_K(copysign)(x, y), aiteri_scalar_copysign(a[i], b[i]), 0, "copysign");
-    CHECK_LANES(AITERI_K(round)(x), aiteri_scalar_round(a[i]), 1, "round");
+    CHECK_LANES(AITERI_K(add)(x, y), aiteri_scalar_add(LANE(a), LANE(b)), 1, "add");
+    CHECK_LANES(AITERI_K(sub)(x, y), aiteri_scalar_sub(LANE(a), LANE(b)), 1, "sub");
+    CHECK_LANES(AITERI_K(mul)(x, y), aiteri_scalar_mul(LANE(a), LANE(b)), 1, "mul");
+    CHECK_LANES(AITERI_K(div)(x, y), aiteri_scalar_div(LANE(a), LANE(b)), 1, "div");
+    CHECK_LANES(AITERI_K(max)(x, y), aiteri_scalar_max(LANE(a), LANE(b)), 0, "max");
+    CHECK_LANES(AITERI_K(min)(x, y), aiteri_scalar_min(LANE(a), LANE(b)), 0, "min");
+    CHECK_LANES(AITERI_K(abs)(x), aiteri_scalar_abs(LANE(a)), 0, "abs");
+    CHECK_LANES(AITERI_K(copysign)(x, y), aiteri_scalar_copysign(LANE(a), LANE(b)), 0, "copysign");
+    CHECK_LANES(AITERI_K(round)(x), aiteri_scalar_round(LANE(a)), 1, "round");
     CHECK_LANES(AITERI_K(select)(lt, x, y),
-                aiteri_select_f32(aiteri_scalar_lt(a[i], b[i]), a[i], b[i]), 0, "lt");
+                aiteri_scalar_select(aiteri_scalar_lt(LANE(a), LANE(b)), LANE(a), LANE(b)), 0,
+                "lt");
     CHECK_LANES(AITERI_K(select)(gt, x, y),
-                aiteri_select_f32(aiteri_scalar_gt(a[i], b[i]), a[i], b[i]), 0, "gt");
+                aiteri_scalar_select(aiteri_scalar_gt(LANE(a), LANE(b)), LANE(a), LANE(b)), 0,
+                "gt");
     CHECK_LANES(AITERI_K(select)(nlt, x, y),
-                aiteri_select_f32(aiteri_scalar_lt(a[i], b[i]), b[i], a[i]), 0, "nlt");
-    CHECK_LANES(AITERI_K(keep)(lt, x), aiteri_select_f32(aiteri_scalar_lt(a[i], b[i]), a[i], 0.0f),
-                0, "keep");
-    CHECK_LANES(AITERI_K(select)(AITERI_K(and_m)(lt, nlt), one, zero), 0.0f, 0, "and_m");
-    CHECK_LANES(AITERI_K(select)(AITERI_K(or_m)(lt, nlt), one, zero), 1.0f, 0, "or_m");
-    CHECK_LANES(AITERI_K(select)(AITERI_K(not_m)(lt), one, zero),
-                aiteri_select_f32(aiteri_scalar_nlt(a[i], b[i]), 1.0f, 0.0f), 0, "not_m");
+                aiteri_scalar_select(aiteri_scalar_lt(LANE(a), LANE(b)), LANE(b), LANE(a)), 0,
+                "nlt");
+    CHECK_LANES(AITERI_K(keep)(lt, x),
+                aiteri_scalar_select(aiteri_scalar_lt(LANE(a), LANE(b)), LANE(a), NUMBER(0.0f)), 0,
+                "keep");
+    CHECK_LANES(AITERI_K(select)(AITERI_K(and_m)(lt, nlt), one, zero), NUMBER(0.0f), 0, "and_m");
+    CHECK_LANES(AITERI_K(select)(AITERI_K(or_m)(lt, nlt), one, zero), NUMBER(1.0f), 0, "or_m");
+    CHECK_LANES(
+        AITERI_K(select)(AITERI_K(not_m)(lt), one, zero),
+        aiteri_scalar_select(aiteri_scalar_nlt(LANE(a), LANE(b)), NUMBER(1.0f), NUMBER(0.0f)), 0,
+        "not_m");
     for (i = 0; i < AITERI_LANES; i++) {
-        all &= aiteri_scalar_lt(a[i], b[i]);
-        any |= aiteri_scalar_lt(a[i], b[i]);
+        all &= aiteri_scalar_lt(LANE(a), LANE(b));
+        any |= aiteri_scalar_lt(LANE(a), LANE(b));
     }
     CHECK(!AITERI_K(all)(lt) == !all && !AITERI_K(any)(lt) == !any, "all and any");
 }
@@ -141,7 +153,8 @@ static void AITERI_K(check_scaling)(void)
     for (n = 0; n < 1000; n++) {
         const float a = (float)rng_unit(3 * (uint64_t)n), b = (float)rng_unit(3 * (uint64_t)n + 1);
         const float c = -a * b * (1.0f + (float)rng_unit(3 * (uint64_t)n + 2) * 1e-6f);
-        const float once = (float)fma((double)a, (double)b, (double)c), twice = a * b + c;
+        const float once = (float)fma((double)a, (double)b, (double)c),
+                    twice = aiteri_rounded(aiteri_rounded(a * b) + c);
         AITERI_K(store)(got,
                         AITERI_K(fma)(AITERI_K(set1)(a), AITERI_K(set1)(b), AITERI_K(set1)(c)));
         bad += got[0] != once && (AITERI_LANES > 1 || got[0] != twice);
@@ -241,6 +254,21 @@ static uint32_t AITERI_K(tanh_of)(uint32_t x)
     return LANE_BITS(lanes, AITERI_LANES - 1);
 }
 
+/* In the unit of a tile's weights: the same bits but for the exponent, and 0 before that ends. */
+static void AITERI_K(check_unit)(void)
+{
+    float lanes[16];
+    int i, bad = 0;
+    for (i = 0; i < 30000; i++) {
+        const float x = -140.0f + (float)i * 0.005f;
+        const uint32_t whole = AITERI_K(exp2_of)(bits_of_float(x));
+        AITERI_K(store)
+        (lanes, AITERI_K(exp2_unit)(AITERI_K(set1)(x), AITERI_TILE_UNIT, AITERI_TILE_LEAST));
+        bad += LANE_BITS(lanes, 0) != (x >= AITERI_TILE_LEAST ? whole - (3u << 23) : 0);
+    }
+    CHECK(bad == 0, "exp2 in units: %d wrong", bad);
+}
+
 static void AITERI_K(check_layer)(vector_report *report)
 {
     AITERI_K(check_partial)();
@@ -248,9 +276,12 @@ static void AITERI_K(check_layer)(vector_report *report)
     AITERI_K(check_scaling)();
     AITERI_K(check_ints)();
     AITERI_K(check_across)();
+    AITERI_K(check_unit)();
     check_math(AITERI_K(exp2_of), AITERI_K(tanh_of), report);
 }
 
+#undef LANE
+#undef NUMBER
 #undef LANE_BITS
 #undef CHECK_LANES
 #undef CHECK_INTS

@@ -4,9 +4,10 @@
 need aarch64-linux-gnu-gcc=gcc-aarch64-linux-gnu qemu-aarch64=qemu-user
 [ -d /usr/aarch64-linux-gnu/include ] || install_packages libc6-dev-arm64-cross
 cc="aarch64-linux-gnu-gcc -static"
-job "tier" "$cc -O1 -I. tests/header/tier.c -o $dir/tier -lm -lpthread"
+build_tests $dir/bin $cc -O2
+job "tier" "$cc -O1 -I. -DAITER_ATTN_IMPLEMENTED tests/header/tier.c $dir/bin/implementation.o \
+    -o $dir/tier -lm -lpthread"
 run_jobs
 job "takes neon" "[ \$(qemu-aarch64 $dir/tier) = neon ]"
-build_tests bin $cc -O2
-run_tests bin env AITER_TEST_BUDGET=${AITER_TEST_BUDGET:-2e7} qemu-aarch64
+run_tests $dir/bin env AITER_TEST_BUDGET=${AITER_TEST_BUDGET:-2e7} qemu-aarch64
 finish

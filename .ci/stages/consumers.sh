@@ -26,7 +26,7 @@ job_counted find_package "cmake -S $dir/projects/find_package -B $dir/find_packa
 job_counted pkg-config "export PKG_CONFIG_PATH=$out/prefix/share/pkgconfig
     version=\$(sed -n 's/^#define AITER_ATTN_VERSION_STRING *\"\\(.*\\)\"/\\1/p' aiter_attn.h)
     [ \"\$(pkg-config --modversion aiter_attn)\" = \"\$version\" ] &&
-    cc -O1 $dir/projects/copy/main.c -o $dir/pkg_config \
+    cc $dir/projects/copy/main.c -o $dir/pkg_config \
         -I$out/nowhere \$(pkg-config --cflags --libs aiter_attn) && $dir/pkg_config"
 
 # -- as a Zig package

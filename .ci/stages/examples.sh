@@ -1,9 +1,12 @@
-# examples: the command of the README, the decode loop's own checks, and a real model.
+# examples: the command of the README, two numbered ones as whole programs (the stage test links them
+# with the library), the decode loop's own checks, and a real model.
 . .ci/lib.sh
-need cc=gcc
+need cc=gcc c++=g++
 need_python
 job_counted "compile the decode loop" "cc -O3 examples/decode_loop.c -o $dir/decode_loop -lm -lpthread &&
     echo 1 passed, 0 failed"
+job "01_attention.c alone" "cc -O1 examples/01_attention.c -o $dir/attention -lm -lpthread && $dir/attention"
+job "06_cpp17.cpp alone" "c++ -std=c++17 examples/06_cpp17.cpp -o $dir/cpp17 -lm -lpthread && $dir/cpp17"
 run_jobs
 job "run the decode loop" "cd $dir && text=\$(./decode_loop) && echo \"\$text\" && [ -n \"\$text\" ]"
 # -- SmolLM2-135M-Instruct, from the package that carries it

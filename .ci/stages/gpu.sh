@@ -11,19 +11,27 @@ job_counted "all kernels, Zig by CMake" \
     "$configure -B $build -DAITER_ATTN_GPU_COMPILER=$zig &&
      cmake --build $build -j$jobs --target gpu aiter_attn_kernels && echo 1 passed, 0 failed"
 run_jobs
-job_counted "the emulator" "cmake --build $build -j$jobs --target cdna_tests cdna_programs naive &&
-    echo 1 passed, 0 failed"
+job_counted "the emulator" "cmake --build $build -j$jobs --target cdna_tests cdna_programs naive \
+    compare_attention && echo 1 passed, 0 failed"
 run_jobs
 emulator="AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so"
 code() { echo "CDNA_CODE_OBJECTS=$(printf ":$build/kernels/aiter_%s.co" "$@" | cut -c2-)"; }
 job_counted "cdna_test_opcodes" "$(code gfx90a gfx942 gfx950) CDNA_OPCODES=$dir/opcodes $build/cdna_test_opcodes"
+# Each program on each chip, with each seed (the order of waves) once; full: with both on both.
+emulated() {
+    job_counted "$1, emulated $2, seed $3" "CDNA_CHIP=$2 CDNA_SEED=$3 $emulator \
+        CDNA_EXECUTED=$dir/executed_$1_$2_$3 $build/$1 hip $build/kernels"
+}
+for program in run_attention run_large run_graph run_plan; do
+    case $program in run_attention | run_plan) first=0 ;; *) first=1 ;; esac
+    emulated $program gfx942 $first
+    emulated $program gfx950 $((1 - first))
+    if full; then
+        emulated $program gfx942 $((1 - first))
+        emulated $program gfx950 $first
+    fi
+done
 for chip in gfx942 gfx950; do
-    for seed in 0 1; do
-        for program in run_attention run_large run_graph run_plan; do
-            job_counted "$program, emulated $chip, seed $seed" "CDNA_CHIP=$chip CDNA_SEED=$seed $emulator \
-                CDNA_EXECUTED=$dir/executed_${program}_${chip}_$seed $build/$program hip $build/kernels"
-        done
-    done
     job_counted "run_cells, emulated $chip" "CDNA_CHIP=$chip CDNA_SEED=2 $emulator \
         CDNA_EXECUTED=$dir/executed_run_cells_${chip}_2 $build/run_cells hip $build/kernels docs/gpu_cells.md"
     job_counted "cdna_test_sabotage, $chip" "$(code $chip) $build/cdna_test_sabotage | tee $dir/sabotage_$chip"
@@ -39,22 +47,22 @@ job_counted "every driver call fails, emulated" "AITER_ATTN_HIP_LIBRARY=$build/l
 job_counted "no HIP library" "AITER_ATTN_HIP_LIBRARY=libamdhip64.so.0 $build/run_no_device hip 'cannot be loaded'"
 job_counted "no CUDA library" "AITER_ATTN_CUDA_LIBRARY=libcuda.so.0 $build/run_no_device cuda 'cannot be loaded'"
 job_counted "Debian's HIP, no GPU" "AITER_ATTN_HIP_LIBRARY=libamdhip64.so.5 $build/run_no_device hip hipInit"
-job_counted "the driver's table, AMD's header" "cc -std=c11 -O1 -I. -Itests tests/test_gpu_driver.c \
-    -DAITER_TEST_HEADER='\"aiter_attn.h\"' -o $dir/gpu_driver -lm -lpthread -ldl && $dir/gpu_driver |
-    tee $dir/driver && grep -q 'against HIP' $dir/driver"
-job "examples/gpu_attention.c, emulated" "cc -std=c99 -O2 examples/gpu_attention.c -o $dir/gpu_attention -lm \
+linked="-I. -Itests '-DAITER_TEST_LINKED=\"aiter_attn.h\"'"
+job_counted "the driver's table, AMD's header" "cc -std=c11 -O1 $linked tests/test_gpu_driver.c \
+    '-DAITER_TEST_HEADER=\"tests/header/inside.h\"' $build/libimplementation.a -o $dir/gpu_driver \
+    -lm -lpthread -ldl && $dir/gpu_driver | tee $dir/driver && grep -q 'against HIP' $dir/driver"
+job "examples/gpu_attention.c, emulated" "cc -std=c99 -O1 examples/gpu_attention.c -o $dir/gpu_attention -lm \
     -lpthread -ldl && AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so $dir/gpu_attention hip $build/kernels |
     tee $dir/example && grep -q '^on CDNA emulator' $dir/example"
+compare() { echo "CDNA_CHIP=$1 AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so $build/compare_attention --small --samples 0"; }
 for chip in gfx942 gfx950; do
-    job_counted "bench/compare_attention.c, CPU and $chip" "cc -O2 bench/compare_attention.c -o $dir/compare_$chip \
-        -lm -lpthread -ldl && CDNA_CHIP=$chip AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so $dir/compare_$chip \
-        --backends cpu,hip --kernels $build/kernels --small --samples 0 --csv $dir/compare_$chip.csv"
+    job_counted "bench/compare_attention.c, CPU and $chip" "$(compare $chip) --backends cpu,hip \
+        --kernels $build/kernels --csv $dir/compare_$chip.csv"
 done
 for code in "$build"/kernels/naive/*.co; do
     chip=$(basename "$code" .co | cut -d_ -f2)
-    job_counted "the naive flash_fwd, emulated $chip" "cc -O2 bench/compare_attention.c -o $dir/naive_$chip \
-        -lm -lpthread -ldl && CDNA_CHIP=$chip AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so $dir/naive_$chip \
-        --backends hip --kernels $build/kernels/naive --small --type bf16 --samples 0"
+    job_counted "the naive flash_fwd, emulated $chip" "$(compare $chip) --backends hip \
+        --kernels $build/kernels/naive --type bf16"
 done
 run_jobs
 files="$build/aiter_attn_kernel_files"
@@ -70,8 +78,11 @@ job "arguments of another size are noticed" "mkdir -p $dir/size && cp $build/ker
 job_counted "the files inside a program" "cc tests/isa/embedded.c $build/libaiter_attn_kernels.a \
     -o $dir/embedded && $dir/embedded $build/kernels \$(ls $build/kernels/aiter_* | wc -l)"
 run_jobs
-job_counted "gfx950 and PTX, zig build gpu" "$zig build gpu -Dgpu-chips=gfx950,sm_80,sm_90a -j$jobs &&
-    cmp zig-out/kernels/aiter_gfx950.co $build/kernels/aiter_gfx950.co && echo 1 passed, 0 failed"
+chips=gfx950,sm_90a
+! full || chips=gfx90a,gfx942,gfx950,sm_80,sm_90a
+job_counted "$chips, zig build gpu" "rm -rf zig-out/kernels && $zig build gpu -Dgpu-chips=$chips -j$jobs &&
+    { for file in zig-out/kernels/*.co; do cmp \$file $build/kernels/\$(basename \$file) || exit 1; done; } &&
+    echo 1 passed, 0 failed"
 run_jobs
 job_counted "gfx942, clang 22" "$configure -B $dir/clang -DAITER_ATTN_GPU_COMPILER=clang-22 \
     -DAITER_ATTN_GPU_CHIPS=gfx942 && cmake --build $dir/clang -j$jobs --target gpu && echo 1 passed, 0 failed"

@@ -1,6 +1,7 @@
 # header: every compiler, standard and way of including that we promise.
 . .ci/lib.sh
-need git=git python3=python3 gcc=gcc g++=g++ clang-14=clang-14 clang-19=clang-19 nm=binutils
+need git=git python3=python3 gcc=gcc g++=g++ clang-14=clang-14 clang-19=clang-19 nm=binutils \
+    clang-22=clang-22
 need_zig
 src=tests/header
 warn="-Wall -Wextra -Wpedantic -Wshadow -Werror"
@@ -17,16 +18,27 @@ compiler() {
 }
 compilers="gcc clang-14 clang-19 zig"
 
-# -- the implementation in each language, with strict warnings, run on every kernel set
+# -- the implementation in each language, with strict warnings, run on every kernel set: every compiler
+# takes every standard once, one of them with -O2. The objects serve what follows.
+plain="-U_FORTIFY_SOURCE -fno-stack-protector -I."
+unit="$plain -c $src/unit_implementation.c"
 for name in $compilers; do
     compiler "$name"
-    for std in c99 c11; do
-        job_counted "$name $std" "$cc -std=$std -O2 $warn -I. $src/implementation.c \
-            -o $dir/impl_${name}_$std -lm -lpthread && $dir/impl_${name}_$std"
+    case $name in gcc | clang-19) o2=c99 o0=c11 ;; *) o2=c11 o0=c99 ;; esac
+    baseline= debug=-O0
+    if [ "$name" = zig ]; then
+        debug="-O0 -fno-sanitize=undefined" # consumers has Zig's debug build, sanitizer and all
+    elif [ "$(uname -m)" = x86_64 ]; then
+        baseline=-march=x86-64
+    fi
+    for pair in "$o2 -O2" "$o0 $debug"; do
+        object=$(set -- $pair && echo "$dir/unit_$name$2")
+        job_counted "$name $pair" "$cc $baseline -std=$pair $warn $unit -o $object.o && $cc -std=$pair $warn -I. \
+            $src/unit_user.c $object.o -o $object -lm -lpthread && $object"
     done
-    job_counted "$name c++17" "$cxx -std=c++17 -O2 $warn -I. -c $src/implementation.c \
-        -o $dir/impl_$name.o && $cc $dir/impl_$name.o -o $dir/impl_${name}_cpp17 -lm -lpthread &&
-        $dir/impl_${name}_cpp17"
+    [ "$name" = gcc ] || job_counted "$name c++17 -O0" "$cxx -std=c++17 $debug $warn -I. \
+        -c $src/implementation.c -o $dir/impl_$name.o && $cc $dir/impl_$name.o -o \
+        $dir/impl_${name}_cpp17 -lm -lpthread && $dir/impl_${name}_cpp17"
     # -- declarations alone
     for std in c99 c11; do
         job "$name $std declarations" "$cc -std=$std $warn -nostdinc \
@@ -35,6 +47,7 @@ for name in $compilers; do
     job "$name c++17 declarations" "$cxx -std=c++17 $warn -nostdinc \
         -isystem $src/only_stddef_stdint -I. -c $src/declarations.c -o $dir/decl_${name}_cpp.o"
 done
+job "gcc -O0 -DNDEBUG" "gcc -std=c99 -O0 -DNDEBUG $unit -o $dir/unit_gcc-O0-NDEBUG.o"
 job "reserved names" "clang-19 -std=c99 -fsyntax-only -Werror=reserved-identifier \
     -Werror=reserved-macro-identifier -I. $src/unit_implementation.c"
 
@@ -49,47 +62,52 @@ job "gcc c99, devices" "gcc -std=c99 -O1 $warn $devices -I. -c $src/implementati
 job "clang-19 c11, devices" "clang-19 -std=c11 $warn $devices -I. -fsyntax-only $src/implementation.c"
 job "g++ c++17, devices" "g++ -std=c++17 -x c++ $warn $devices -I. -fsyntax-only $src/implementation.c"
 
+# -- later C++: a warning of the newest compiler today is an error of the next standard
+for std in 20 23 26; do
+    for cxx in g++ clang-22; do
+        [ "$cxx" = clang-22 ] || [ "$std" != 26 ] || continue # gcc 12 ends at C++23
+        for file in declarations implementation; do
+            job "$cxx c++$std $file" "$cxx -x c++ -std=c++$std $warn $devices -I. -fsyntax-only \
+                $src/$file.c"
+        done
+    done
+done
+
 # -- two translation units, C with C++ and the other way round
-job_counted "implementation in C, user in C++" "gcc -std=c99 -O1 $warn -I. -c \
-    $src/unit_implementation.c -o $dir/unit_c.o &&
-    g++ -std=c++17 -x c++ $warn -I. $src/unit_user.c -x none $dir/unit_c.o -o $dir/units_a \
-    -lm -lpthread && $dir/units_a"
-job_counted "implementation in C++, user in C" "g++ -std=c++17 -x c++ -O1 $warn -I. -c \
+job_counted "implementation in C++, user in C" "g++ -std=c++17 -x c++ -O2 $warn -I. -c \
     $src/unit_implementation.c -o $dir/unit_cpp.o &&
     gcc -std=c99 -c $warn -I. $src/unit_user.c -o $dir/user_c.o &&
     g++ $dir/user_c.o $dir/unit_cpp.o -o $dir/units_b -lm -lpthread && $dir/units_b"
-job_counted "included twice" "gcc -std=c99 -O1 $warn -I. $src/include_twice.c -o $dir/twice \
+job_counted "included twice" "gcc -std=c99 -O0 $warn -I. $src/include_twice.c -o $dir/twice \
     -lm -lpthread && $dir/twice"
 
 # -- several copies in one program
-job "static copies" "for n in a b; do gcc -std=c99 -O1 $warn -DCOPY=copy_\$n -I. -c \
+job "static copies" "for n in a b; do gcc -std=c99 -O0 $warn -DCOPY=copy_\$n -I. -c \
     $src/static_copy.c -o $dir/static_\$n.o || exit 1; done"
-job "prefixed copy" "gcc -std=c99 -O1 $warn -DCOPY=copy_a -I. -c $src/prefix_copy.c -o $dir/prefix.o"
-job "user of copies" "gcc -std=c99 -O1 $warn -I. -c $src/copies_user.c -o $dir/copies_user.o"
-job "public copy" "gcc -std=c99 -O1 $warn -I. -c $src/unit_implementation.c -o $dir/public.o"
+job "prefixed copy" "gcc -std=c99 -O0 $warn -DCOPY=copy_a -I. -c $src/prefix_copy.c -o $dir/prefix.o"
+job "user of copies" "gcc -std=c99 -O0 $warn -I. -c $src/copies_user.c -o $dir/copies_user.o"
 run_jobs
+public=$dir/unit_gcc-O2.o
+job_counted "implementation in C, user in C++" "g++ -std=c++17 -x c++ $warn -I. $src/unit_user.c \
+    -x none $public -o $dir/units_a -lm -lpthread && $dir/units_a"
 job_counted "three copies in one program" "gcc $dir/copies_user.o $dir/static_a.o $dir/static_b.o \
-    $dir/public.o -o $dir/copies -lm -lpthread && $dir/copies"
+    $public -o $dir/copies -lm -lpthread && $dir/copies"
 job_counted "a prefixed, a static and a public copy" "gcc $dir/copies_user.o $dir/prefix.o \
-    $dir/static_b.o $dir/public.o -o $dir/copies_prefix -lm -lpthread && $dir/copies_prefix"
+    $dir/static_b.o $public -o $dir/copies_prefix -lm -lpthread && $dir/copies_prefix"
 external="nm -g --defined-only"
 job "a static copy shows nothing" "$external $dir/static_a.o | awk '{ print \$3 }' | sort |
     diff - <(echo copy_a)"
 job "a prefixed copy shows mine_ alone" "$external $dir/prefix.o | awk '{ print \$3 }' |
     grep -v -e '^mine_' -e '^copy_a\$'; [ \${PIPESTATUS[2]} -eq 1 ] &&
     $external $dir/prefix.o | grep -q ' mine_flash_attn_fwd\$'"
-job "external names begin with aiter_" "$external $dir/public.o | awk '{ print \$3 }' |
+job "external names begin with aiter_" "$external $public | awk '{ print \$3 }' |
     grep -v '^aiter_'; [ \${PIPESTATUS[2]} -eq 1 ]"
 
 # -- the library never ends the host and prints nothing
 banned='abort exit _exit __assert_fail printf fprintf vfprintf puts fputs perror signal'
-for name in gcc clang-19; do
-    for flags in "-O0" "-O2" "-O2 -DNDEBUG"; do
-        job "$name $flags: no call that ends or prints" "$name $flags -U_FORTIFY_SOURCE \
-            -fno-stack-protector -I. -c $src/unit_implementation.c -o $dir/nm_\$\$.o &&
-            nm -u $dir/nm_\$\$.o | awk '{ print \$2 }' | sed 's/@.*//' |
-            grep -xF -e ${banned// / -e }; [ \${PIPESTATUS[3]} -eq 1 ]"
-    done
+for object in gcc-O0 gcc-O2 gcc-O0-NDEBUG clang-14-O2 clang-19-O0 clang-19-O2; do
+    job "$object: no call that ends or prints" "nm -u $dir/unit_$object.o | awk '{ print \$2 }' |
+        sed 's/@.*//' | grep -xF -e ${banned// / -e }; [ \${PIPESTATUS[3]} -eq 1 ]"
 done
 
 # -- macros: what an include adds beyond the system headers that it uses
@@ -101,13 +119,9 @@ job "macros of the implementation" "bash .ci/macros.sh '^AITERI?_' $dir/system.h
 
 # -- AVX instructions only in the functions stamped for AVX, no intrinsic left as a call
 if [ "$(uname -m)" = x86_64 ]; then
-    for name in gcc clang-14 clang-19 zig; do
-        compiler "$name"
-        [ "$name" = zig ] || cc="$cc -march=x86-64"
+    for name in $compilers; do
         for opt in -O0 -O2; do
-            object=$dir/audit_$name$opt.o
-            job "$name $opt: AVX stays in its functions" "$cc $opt -I. -c \
-                $src/unit_implementation.c -o $object && bash .ci/avx_audit.sh $object"
+            job "$name $opt: AVX stays in its functions" "bash .ci/avx_audit.sh $dir/unit_$name$opt.o"
         done
     done
 fi
@@ -115,11 +129,11 @@ fi
 # -- the first screen of the manual, in C99 and in C++17
 python3 .ci/first_contact.py "$dir" || total_failed=$((total_failed + 1))
 for file in "$dir"/first_contact_*.c; do
-    job "$(basename "$file")" "gcc -std=c99 -O1 -Wpedantic -Werror -I. $file -o ${file%.c} -lm \
+    job "$(basename "$file")" "gcc -std=c99 -O0 -Wpedantic -Werror -I. $file -o ${file%.c} -lm \
         -lpthread && ${file%.c}"
 done
 for file in "$dir"/first_contact_*.cpp; do
-    job "$(basename "$file")" "g++ -std=c++17 -O1 -Wpedantic -Werror -I. $file -o ${file%.cpp} -lm \
+    job "$(basename "$file")" "g++ -std=c++17 -O0 -Wpedantic -Werror -I. $file -o ${file%.cpp} -lm \
         -lpthread && ${file%.cpp}"
 done
 finish

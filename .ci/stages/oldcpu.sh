@@ -1,15 +1,16 @@
-# oldcpu: one x86-64 binary runs on a CPU of 2008 and on one of 2013, and takes the right kernel set.
-# For x86-64 machines.
+# oldcpu: the same x86-64 binaries, the README's, run on a CPU of 2008 and on one of 2013 and take the
+# right kernel set there. For x86-64 machines.
 . .ci/lib.sh
-need gcc=gcc qemu-x86_64=qemu-user
-job "tier" "gcc -O1 -I. tests/header/tier.c -o $dir/tier -lm -lpthread"
+need cc=gcc cmake=cmake make=make qemu-x86_64=qemu-user
+build_readme_tests
+job "tier" "cc -O1 -I. -DAITER_ATTN_IMPLEMENTED tests/header/tier.c $readme_tests/libimplementation.a \
+    -o $dir/tier -lm -lpthread -ldl"
 run_jobs
 job "Nehalem takes scalar" "[ \$(qemu-x86_64 -cpu Nehalem $dir/tier) = scalar ]"
 job "Haswell takes avx2" "[ \$(qemu-x86_64 -cpu Haswell $dir/tier) = avx2 ]"
 names=$(library_tests)
-build_tests bin gcc -O2
-for model in Nehalem Haswell; do # the very same programs
-    run_tests bin env AITER_TEST_BUDGET=${AITER_TEST_BUDGET:-5e6} qemu-x86_64 -cpu $model
+for model in Nehalem Haswell; do
+    run_tests $readme_tests env AITER_TEST_BUDGET=${AITER_TEST_BUDGET:-5e6} qemu-x86_64 -cpu $model
 done
 best=$("$dir/tier")
 if [ "$best" = avx512 ]; then

@@ -141,8 +141,13 @@ static inline pool *pool_create(int32_t threads)
     atomic_init(&p->body, NULL);
     atomic_init(&p->arg, NULL);
     atomic_init(&p->stop, 0);
-    pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->wake, NULL);
+    const int locked = pthread_mutex_init(&p->lock, NULL) == 0;
+    if (!locked || pthread_cond_init(&p->wake, NULL) != 0) {
+        if (locked) pthread_mutex_destroy(&p->lock);
+        free(p->workers);
+        free(p);
+        return NULL;
+    }
     for (p->threads = 1; p->threads < threads; p->threads++) {
         if (pthread_create(&p->workers[p->threads - 1], NULL, pool_worker, p)) {
             pool_destroy(p);

@@ -14,6 +14,13 @@ AITERI_FN uint64_t row_address(const aiteri_gpu_rows &x, const FlashWork &w, int
                                    (w.s.q_start + token) * x.stride_token + w.head * x.stride_head);
 }
 
+/* Of the first key of the work's head; rows without pages. */
+AITERI_FN uint64_t source_address(const aiteri_gpu_source &x, const FlashWork &w, int group)
+{
+    return x.data + 2 * (uint64_t)(w.s.index * x.stride_outer + w.s.k_start * x.stride_token +
+                                   w.head / group * x.stride_head);
+}
+
 /* M: a wave's Matrix. Output columns [COLS * b, COLS * (b + 1)) are in o[b]; row[r] is the query
  * token of row r of the lane. EXACT: dim_v is DV, and output rows begin at multiples of 16 bytes.
  */

@@ -4,15 +4,15 @@
 #ifndef AITERI_FLASH_LAZY_HPP
 #define AITERI_FLASH_LAZY_HPP
 
-#include "../tile/softmax.hpp"
+#include "far_rows.hpp"
 
 namespace aiteri
 {
 
 typedef float f32x2 __attribute__((ext_vector_type(2)));
 
-struct LazyRow {
-    /* Weights reach 2^8: exact enough in f32 sums, and far from the end of f16. */
+template <class T> struct LazyRow {
+    /* Weights grow by 2^8: exact enough in f32 sums, and far from the end of f16. */
     static constexpr float ROOM = 8.0f;
 
     float factor; /* of a score; not negative */
@@ -36,10 +36,10 @@ struct LazyRow {
     AITERI_METHOD float move(float row_top)
     {
         const bool over = row_top > limit;
-        const float from = is_minus_infinity(limit) ? limit : base;
-        const float shrink = over ? exp2(from - row_top) : 1.0f;
-        base = over ? row_top : base;
-        limit = over ? row_top + ROOM : limit;
+        const float from = is_minus_infinity(limit) ? limit : base, top = far_base(row_top);
+        const float shrink = over ? exp2(from - (top + T::WEIGHT_BIAS)) : 1.0f;
+        base = over ? top + T::WEIGHT_BIAS : base;
+        limit = over ? top + ROOM : limit;
 #pragma unroll
         for (int i = 0; i < 2; i++) sum[i] *= shrink;
         return shrink;

@@ -3,6 +3,7 @@
 #ifndef AITERI_FLASH_NVIDIA_ROWS_HPP
 #define AITERI_FLASH_NVIDIA_ROWS_HPP
 
+#include "far_rows.hpp"
 #include "finish.hpp"
 #include "../tile/finish.hpp"
 #include "../tile/wave.hpp"
@@ -12,13 +13,6 @@ namespace aiteri
 
 typedef float f32x2 __attribute__((ext_vector_type(2)));
 typedef float f32x4 __attribute__((ext_vector_type(4)));
-
-/* Of the first key of the work's head. */
-AITERI_FN uint64_t source_address(const aiteri_gpu_source &x, const FlashWork &w, int group)
-{
-    return x.data + 2 * (uint64_t)(w.s.index * x.stride_outer + w.s.k_start * x.stride_token +
-                                   w.head / group * x.stride_head);
-}
 
 /* Layouts of a tile: chunk c of a row lies at place(row, c, rows of the tile), in bytes; chunks are
  * permuted so that 8 rows lie in different banks. The address of row + 8 is STEP * 8 higher. */
@@ -145,6 +139,17 @@ template <class T, int D, int BLOCKS, class Layout, int THREADS, int KEYS> struc
     /* What exp2 takes off the scores of row r: a row that saw nothing yet has no maximum. */
     AITERI_METHOD float base(int r) const { return is_minus_infinity(top[r]) ? 0.0f : top[r]; }
 
+    /* Takes x as the maximum of row r, if weights measured from the last one could exceed 2^8. Says
+     * what the sums so far are worth. A maximum that is far from 0 ends the row here. */
+    AITERI_METHOD float raise(int r, float x)
+    {
+        const float was = top[r];
+        if (x > was + (8.0f - T::WEIGHT_BIAS)) /* no row depends on its neighbours */
+            top[r] = far_base(x) + T::WEIGHT_BIAS;
+        const float ratio = exp2(was - top[r]);
+        return is_minus_infinity(was) || top[r] == was ? 1.0f : ratio;
+    }
+
     AITERI_METHOD void shrink(int r, float factor)
     {
 #pragma unroll
@@ -201,7 +206,20 @@ template <class T, int D, int BLOCKS, class Layout, int THREADS, int KEYS> struc
             sum[r] += lane_xor(sum[r], 1);
             sum[r] += lane_xor(sum[r], 2);
         }
-        if (a.split.count > 1) return store_partials();
+        if (a.split.count > 1)
+            store_partials();
+        else
+            store_rows(factor);
+        wave_fence();
+#pragma unroll
+        for (int r = 0; r < LANE_ROWS; r++) {
+            const int row = first + lane / 4 + 8 * r;
+            far_rows<T, D>(a, w, row, is_far(top[r]) && lane % 4 == 0 && row < w.s.seqlen_q);
+        }
+    }
+
+    AITERI_METHOD void store_rows(float *factor) const
+    {
 #pragma unroll
         for (int r = 0; r < LANE_ROWS; r++) {
             const int row = first + lane / 4 + 8 * r;
@@ -228,7 +246,7 @@ template <class T, int D, int BLOCKS, class Layout, int THREADS, int KEYS> struc
                 const float y = none ? 0.0f : x[r % 2 * 2] * factor[r];
                 const float z = none ? 0.0f : x[r % 2 * 2 + 1] * factor[r];
                 const int at = WholeRows<D>::place(lane / 4 + 8 * r, d, ROWS) + lane % 4 * 4;
-                *(Local<uint32_t>)(uint64_t)(rows + (uint32_t)at) = T::pack(y, z);
+                *(Local<uint32_t>)(uint64_t)(rows + (uint32_t)at) = pack_out<T>(y, z);
             }
         wave_fence();
 #pragma unroll

@@ -89,7 +89,7 @@ template <class T, int D, int KEYS> struct TwoGroups {
     u32x4 ahead[V_AHEAD];
     u32x4 p[STEPS];
     Acc s[BLOCKS];
-    LazyRow row;
+    LazyRow<T> row;
     const u32x4 (&q)[DEPTH];
     Acc (&o)[OUT];
 
@@ -453,7 +453,7 @@ template <class T, int D, int THREADS, int ROWS, int KEYS> struct PlainFlash {
 
     AITERI_METHOD void finish()
     {
-        FlashRows<M, D, true>{a, flash_work(a, ROWS), lane_id(), row, o, state}.finish();
+        finish_plain<M, D, true>(a, flash_work(a, ROWS), row[0], o, state);
     }
 };
 

@@ -4,6 +4,7 @@
 #ifndef AITERI_FLASH_PLAIN_GFX950_HPP
 #define AITERI_FLASH_PLAIN_GFX950_HPP
 
+#include "far_rows.hpp"
 #include "finish.hpp"
 
 namespace aiteri
@@ -274,9 +275,9 @@ template <class T, int DQ, int DV, int THREADS, int TILE, int KEYS> struct Plain
         const bool over = (seen - top) * factor > 8.0f;
         if (__builtin_expect(!any_lane(over), 1)) return;
         const float old = top;
-        if (over) top = seen;
+        if (over) top = is_far(far_base(seen * factor)) ? __builtin_inff() : seen;
         const float shrink = over ? exp2((old - top) * factor) : 1.0f;
-        base = is_minus_infinity(top) ? 0.0f : -top * factor;
+        base = is_minus_infinity(top) ? 0.0f : -top * factor - T::WEIGHT_BIAS;
         sum *= shrink;
 #pragma unroll
         for (int d = 0; d < OUT; d++) o[d] *= shrink;
@@ -435,9 +436,9 @@ template <class T, int DQ, int DV, int THREADS, int TILE, int KEYS> struct Plain
     AITERI_METHOD void finish()
     {
         RowState<M> state;
-        state.max[0] = top * factor;
+        state.max[0] = is_minus_infinity(top) ? top : -base;
         state.sum[0] = sum.x + sum.y;
-        FlashRows<M, DV>{a, flash_work(a, TILE_ROWS), lane, row, o, state}.finish();
+        finish_plain<M, DV, false>(a, flash_work(a, TILE_ROWS), row[0], o, state);
     }
 };
 

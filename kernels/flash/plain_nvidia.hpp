@@ -85,16 +85,14 @@ struct PlainNvidia : NvidiaRows<T, D, 2, WholeRows<D>, THREADS, KEYS> {
                 most[r] = larger(larger(most[r], s.at[r / 2][b][r % 2 * 2]),
                                  s.at[r / 2][b][r % 2 * 2 + 1]);
             most[r] *= scale;
-            grew = grew || most[r] > top[r] + 8.0f;
+            grew = grew || most[r] > top[r] + (8.0f - T::WEIGHT_BIAS);
         }
         if (!any_lane(grew)) return;
 #pragma unroll
         for (int r = 0; r < LANE_ROWS; r++) {
             float x = larger(most[r], lane_xor(most[r], 1));
             x = larger(x, lane_xor(x, 2));
-            const float was = top[r];
-            top[r] = x > was + 8.0f ? x : was; /* no row depends on its neighbours */
-            const float ratio = exp2(was - top[r]), factor = is_minus_infinity(was) ? 1.0f : ratio;
+            const float factor = this->raise(r, x);
             sum[r] *= factor;
             this->shrink(r, factor);
         }

@@ -95,10 +95,7 @@ struct PlainSm90a : NvidiaRows<T, D, 1, HalfRows, THREADS, KEYS> {
                 x = larger(larger(x, s.at[0][b][r * 2]), s.at[0][b][r * 2 + 1]);
             x = larger(x, lane_xor(x, 1));
             x = larger(x, lane_xor(x, 2)) * scale;
-            const float was = top[r];
-            top[r] = x > was + 8.0f ? x : was;
-            const float ratio = exp2(was - top[r]);
-            factor[r] = is_minus_infinity(was) ? 1.0f : ratio;
+            factor[r] = this->raise(r, x);
             const float base = this->base(r);
             float part[2] = {sum[r] * factor[r], 0.0f};
 #pragma unroll

@@ -10,8 +10,19 @@ namespace aiteri
 
 enum { CHUNK = 8 }; /* elements of 16 bytes */
 
+/* What an attention stores in `out`: +0 for a -0, of both halves. */
+AITERI_FN uint32_t without_minus_zero(uint32_t pair)
+{
+    const uint32_t magnitude = pair & 0x7fff7fff;
+    return magnitude | (pair & (magnitude + 0x7fff7fff) & 0x80008000);
+}
+
+/* WEIGHT_BIAS: a softmax that lets weights grow by 2^8 before it rescales begins so far below 1:
+ * none exceeds 1 then, and sums of values near the end of f32 stay what they are. Values of f16 are
+ * far from there, and its small weights would be lost. */
 struct f16 {
     static constexpr uint16_t EXPONENT = 0x7c00;
+    static constexpr float WEIGHT_BIAS = 0.0f;
     AITERI_METHOD static float widen(uint16_t x) { return (float)__builtin_bit_cast(_Float16, x); }
     AITERI_METHOD static uint16_t round(float x)
     {
@@ -31,6 +42,7 @@ struct f16 {
 
 struct bf16 {
     static constexpr uint16_t EXPONENT = 0x7f80;
+    static constexpr float WEIGHT_BIAS = 8.0f;
     AITERI_METHOD static float widen(uint16_t x)
     {
         return __builtin_bit_cast(float, (uint32_t)x << 16);

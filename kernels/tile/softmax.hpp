@@ -9,6 +9,22 @@
 namespace aiteri
 {
 
+/* A head's ALiBi slope, no larger than leaves every distance its own finite term. */
+AITERI_FN float alibi_slope(const aiteri_gpu_score &x, const Sequence &s, int head)
+{
+    const float slope =
+        global<const float>(x.alibi)[s.index * x.alibi_stride_batch + head * x.alibi_stride_head];
+    const float most = 1.7e38f / ((float)s.seqlen_q + (float)s.seqlen_k);
+    return clamp(slope, -most, most);
+}
+
+/* The factor of scores to which nothing is added: times log2 e, which the largest scales have no
+ * room for. */
+AITERI_FN bool takes_log2_e(const aiteri_gpu_score &x)
+{
+    return x.softcap <= 0.0f && !x.bias && !x.alibi && x.softmax_scale < 0x1p126f;
+}
+
 /* The options of one head's scores. */
 struct ScoreRule {
     float factor, softcap, slope; /* factor: the scale, times log2 e when nothing else follows */
@@ -22,14 +38,12 @@ struct ScoreRule {
     {
         const aiteri_gpu_score &x = a.score;
         ScoreRule r;
-        r.plain = x.softcap <= 0.0f && !x.bias && !x.alibi;
+        r.plain = takes_log2_e(x);
         r.factor = r.plain ? x.softmax_scale * LOG2_E : x.softmax_scale;
         r.softcap = x.softcap;
         r.delta = s.seqlen_k - s.seqlen_q;
         r.slope = 0.0f;
-        if (x.alibi)
-            r.slope = global<const float>(
-                x.alibi)[s.index * x.alibi_stride_batch + head * x.alibi_stride_head];
+        if (x.alibi) r.slope = alibi_slope(x, s, head);
         const int64_t first = s.index * x.bias_stride_batch + s.q_start * x.bias_stride_token +
                               head * x.bias_stride_head;
         r.bias_dtype = x.bias ? x.bias_dtype : 0;
@@ -101,7 +115,7 @@ template <class M, int KEYS> struct Scores {
         if (rule.softcap > 0.0f) {
             const float inverse = 1.0f / rule.softcap;
 #pragma unroll
-            for (int i = 0; i < COUNT; i++) at[i] = rule.softcap * tanh(at[i] * inverse);
+            for (int i = 0; i < COUNT; i++) at[i] = capped(at[i], rule.softcap, inverse);
         }
         const int key = first + M::col_of_lane(lane);
         add_bias(rule, row, key);

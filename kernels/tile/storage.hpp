@@ -47,6 +47,15 @@ template <class T> AITERI_FN void store_element(uint64_t data, int64_t at, float
     global<typename Storage<T>::Bits>(data)[at] = Storage<T>::round(x);
 }
 
+/* Of an attention's `out`, which holds no -0. */
+template <class T> AITERI_FN void store_out_element(uint64_t data, int64_t at, float x)
+{
+    if constexpr (sizeof(typename Storage<T>::Bits) == 4)
+        store_element<T>(data, at, x == 0.0f ? 0.0f : x);
+    else
+        global<uint16_t>(data)[at] = (uint16_t)without_minus_zero(Storage<T>::round(x));
+}
+
 } // namespace aiteri
 
 #endif /* AITERI_TILE_STORAGE_HPP */

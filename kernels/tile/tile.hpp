@@ -52,8 +52,21 @@ AITERI_FN int place_on_die(int i, int n, int dies)
 /* tanh from exp2: an error of a few units of 2^-24, absolute. */
 AITERI_FN float tanh(float x) { return 1.0f - 2.0f * reciprocal(1.0f + exp2(x * (2.0f * LOG2_E))); }
 
-/* Elements [d, d + RUN) of a 16-bit row. aligned: they lie at a multiple of their size, and dim is
- * a multiple of RUN. */
+/* A score under a softcap. What the cap cannot be seen in stays, whatever the error of tanh. */
+AITERI_FN float capped(float x, float cap, float inverse)
+{
+    const float share = x * inverse;
+    return __builtin_fabsf(share) < 0x1p-12f ? x : cap * tanh(share);
+}
+
+/* Two elements of an attention's `out`. */
+template <class T> AITERI_FN uint32_t pack_out(float lo, float hi)
+{
+    return without_minus_zero(T::pack(lo, hi));
+}
+
+/* Elements [d, d + RUN) of a 16-bit row of `out`. aligned: they lie at a multiple of their size,
+ * and dim is a multiple of RUN. */
 template <class T, int RUN>
 AITERI_FN void store_run(Global<uint16_t> row, int d, int dim, bool aligned, const float *x)
 {
@@ -63,15 +76,15 @@ AITERI_FN void store_run(Global<uint16_t> row, int d, int dim, bool aligned, con
         for (int i = 0; i < RUN; i += 4) {
             if constexpr (RUN >= 4)
                 *(Global<u32x2>)(row + d + i) =
-                    u32x2{T::pack(x[i], x[i + 1]), T::pack(x[i + 2], x[i + 3])};
+                    u32x2{pack_out<T>(x[i], x[i + 1]), pack_out<T>(x[i + 2], x[i + 3])};
             else
-                *(Global<uint32_t>)(row + d + i) = T::pack(x[i], x[i + 1]);
+                *(Global<uint32_t>)(row + d + i) = pack_out<T>(x[i], x[i + 1]);
         }
         return;
     }
 #pragma unroll
     for (int i = 0; i < RUN; i++)
-        if (d + i < dim) row[d + i] = T::round(x[i]);
+        if (d + i < dim) row[d + i] = (uint16_t)without_minus_zero(T::round(x[i]));
 }
 
 } // namespace aiteri

@@ -14,6 +14,7 @@ typedef struct aiteri_arena {
 
 static void *aiteri_carve(aiteri_arena *arena, size_t count, size_t size)
 {
+    AITERI_ASSERT((uintptr_t)arena->base % AITERI_LINE == 0 && arena->used % AITERI_LINE == 0);
     const size_t at = arena->used;
     const size_t bytes = aiteri_pad_size(aiteri_mul_size(count, size), AITERI_LINE);
     arena->used = aiteri_add_size(at, bytes);

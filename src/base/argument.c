@@ -31,12 +31,35 @@ static void aiteri_check_true(aiteri_check *c, int ok, const char *field, const 
     if (!ok) AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: expected %s", c->op, field, expected);
 }
 
+/* "3 to 8", or "3 or more" of a value below a bound that nobody meets. */
+typedef struct aiteri_range_text {
+    char text[48];
+} aiteri_range_text;
+
+static aiteri_range_text aiteri_range_of(int64_t got, int64_t low, int64_t high)
+{
+    aiteri_range_text r;
+    if (got < low && high >= INT32_MAX - 1)
+        snprintf(r.text, sizeof r.text, "%lld or more", (long long)low);
+    else
+        snprintf(r.text, sizeof r.text, "%lld to %lld", (long long)low, (long long)high);
+    return r;
+}
+
 static void aiteri_check_range(aiteri_check *c, const char *field, int64_t got, int64_t low,
                                int64_t high)
 {
     if (got < low || got > high)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is %lld, expected %lld to %lld", c->op,
-                      field, (long long)got, (long long)low, (long long)high);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is %lld, expected %s", c->op, field,
+                      (long long)got, aiteri_range_of(got, low, high).text);
+}
+
+/* A value of an enum that counts from 0; `type` names it. */
+static void aiteri_check_enum(aiteri_check *c, const char *field, int got, int count,
+                              const char *type)
+{
+    if (got < 0 || got >= count)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: %d is no %s", c->op, field, got, type);
 }
 
 /* x >= 0 and finite; x is looked at by its bits, so that no compiler flag can wave NaN through. */
@@ -48,60 +71,159 @@ static void aiteri_check_scale(aiteri_check *c, const char *field, float x)
                       (double)x);
 }
 
-/* Fills the strides of an argument and checks everything that it alone can tell. Returns whether it
- * is present; an absent one fails when `required`. */
-static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor *t,
-                               int32_t ndim_low, int32_t ndim_high, unsigned dtypes, int required)
+/* "f32, f16": the types of a set. */
+static void aiteri_name_types(unsigned dtypes, char *names, size_t bytes)
 {
-    if (t->ndim == 0) {
-        if (required)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                          "%s.%s: is absent (ndim 0), expected %d to %d dimensions", c->op, field,
-                          (int)ndim_low, (int)ndim_high);
-        return 0;
+    names[0] = 0;
+    for (int i = 1; i < AITER_DTYPE_COUNT; i++) {
+        const size_t at = strlen(names);
+        if (dtypes >> i & 1)
+            snprintf(names + at, bytes - at, "%s%s", at ? ", " : "",
+                     aiter_dtype_name((aiter_dtype)i));
     }
+}
+
+/* What to do about a type that people bring from elsewhere. */
+static const char *aiteri_type_advice(aiter_dtype got, unsigned dtypes)
+{
+    if (dtypes == AITERI_ONLY_I32 && got == AITER_I64)
+        return "; lengths, offsets and tables are 32-bit: pass a converted copy";
+    if (got == AITER_F8_E4M3FN || got == AITER_F8_E4M3FNUZ || got == AITER_F8_E5M2)
+        return "; fp8 is not computed with: convert it (aiter_load_element reads it)";
+    if (got == AITER_I8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
+        return "; int8 serves as keys and values of flash_attn_fwd and paged_attn_decode";
+    return "";
+}
+
+/* Bytes that an element's address must be a multiple of. */
+typedef struct aiteri_align_64 {
+    char before;
+    int64_t at;
+} aiteri_align_64;
+
+static size_t aiteri_dtype_align(aiter_dtype dtype)
+{
+    const int32_t bits = aiter_dtype_bits(dtype);
+    return bits == 64 ? offsetof(aiteri_align_64, at) : bits < 8 ? 1 : (size_t)bits / 8;
+}
+
+/* The rank and type of an argument that is there. `layout` says what is expected: "[B, Sq, Hq, D]".
+ */
+static int aiteri_check_kind(aiteri_check *c, const char *field, const aiter_tensor *t,
+                             int32_t ndim_low, int32_t ndim_high, unsigned dtypes,
+                             const char *layout)
+{
     if (t->ndim < ndim_low || t->ndim > ndim_high) {
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d to %d", c->op,
-                      field, (int)t->ndim, (int)ndim_low, (int)ndim_high);
+        char range[32];
+        snprintf(range, sizeof range, ndim_low == ndim_high ? "%d" : "%d to %d", (int)ndim_low,
+                 (int)ndim_high);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %s: %s", c->op, field,
+                      (int)t->ndim, range, layout);
         return 0;
     }
     if ((int)t->dtype <= 0 || t->dtype >= AITER_DTYPE_COUNT || !(dtypes >> t->dtype & 1)) {
-        char names[96] = "";
-        for (int i = 1; i < AITER_DTYPE_COUNT; i++)
-            if (dtypes >> i & 1) {
-                const size_t at = strlen(names);
-                snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "",
-                         aiter_dtype_name((aiter_dtype)i));
-            }
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s", c->op, field,
-                      aiter_dtype_name(t->dtype), names);
+        char names[96];
+        aiteri_name_types(dtypes, names, sizeof names);
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s%s", c->op, field,
+                      aiter_dtype_name(t->dtype), names, aiteri_type_advice(t->dtype, dtypes));
         return 0;
     }
+    return 1;
+}
+
+/* Does a view of so many elements run over the end of the addresses? */
+static int aiteri_tensor_wraps(const aiter_tensor *t, int64_t span)
+{
+    const uint64_t bytes = (uint64_t)span * (uint64_t)((aiter_dtype_bits(t->dtype) + 7) / 8);
+    return bytes > UINTPTR_MAX - (uintptr_t)t->data;
+}
+
+/* Extents, strides and data of an argument of a known rank and type; fills the strides. */
+static void aiteri_check_view(aiteri_check *c, const char *field, aiter_tensor *t)
+{
     for (int32_t i = 0; i < t->ndim; i++)
-        if (t->shape[i] < 0)
+        if (t->shape[i] < 0) {
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected 0 or more",
                           c->op, field, (int)i, (long long)t->shape[i]);
+            return;
+        }
     aiter_tensor compact = *t;
     aiteri_tensor_fill_strides(t);
     const int64_t span = aiteri_tensor_span(t);
-    if (span < 0 || (aiteri_tensor_is_compact(&compact) && span > 0 && t->stride[0] < 0))
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: a stride is negative, or the extents exceed the address space", c->op,
-                      field);
-    if (t->data == NULL && span != 0)
+    for (int32_t i = 0; i < t->ndim && !aiteri_tensor_is_compact(&compact); i++)
+        if (t->stride[i] < 0 && span != 0)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: stride[%d] is %lld, expected 0 or more", c->op, field, (int)i,
+                          (long long)t->stride[i]);
+    const size_t align = aiteri_dtype_align(t->dtype);
+    if (span < 0 || aiteri_tensor_wraps(t, span))
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: its extents exceed the address space",
+                      c->op, field);
+    else if (t->data == NULL && span != 0)
         AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: data is NULL, expected %lld elements or more", c->op, field,
                       (long long)span);
+    else if (span != 0 && (uintptr_t)t->data % align != 0)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: data is not aligned to %d bytes, as its elements (%s) are", c->op,
+                      field, (int)align, aiter_dtype_name(t->dtype));
+    for (int32_t i = 0; i < t->ndim; i++) /* strides that are never taken may be anything */
+        if ((span == 0 || t->shape[i] == 1) &&
+            (t->stride[i] < 0 || t->stride[i] > AITERI_MOST_ELEMENTS))
+            t->stride[i] = 0;
+}
+
+/* Fills the strides of an argument and checks everything that it alone can tell. Returns whether it
+ * is present; an absent one fails when `required`. */
+static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor *t,
+                               int32_t ndim_low, int32_t ndim_high, unsigned dtypes, int required,
+                               const char *layout)
+{
+    if (t->ndim == 0) {
+        if (required)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is absent (ndim 0), expected %s",
+                          c->op, field, layout);
+        return 0;
+    }
+    if (aiteri_check_kind(c, field, t, ndim_low, ndim_high, dtypes, layout))
+        aiteri_check_view(c, field, t);
     return c->status == AITER_OK;
+}
+
+/* One extent of a tensor, and what it counts. */
+static void aiteri_check_axis(aiteri_check *c, const char *field, const aiter_tensor *t,
+                              int32_t dim, const char *what, int64_t low, int64_t high)
+{
+    const int64_t got = t->shape[dim];
+    if (got < low || got > high)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d], the %s, is %lld, expected %s",
+                      c->op, field, (int)dim, what, (long long)got,
+                      aiteri_range_of(got, low, high).text);
+}
+
+/* The axis that t.shape[dim] looks exchanged with, since `expected` stands there; -1: none. Of four
+ * axes only the two inner ones before the last are meant. */
+static int32_t aiteri_looks_exchanged(const aiter_tensor *t, int32_t dim, int64_t expected)
+{
+    const int32_t other = t->ndim == 4 ? 3 - dim : dim + 1;
+    if (t->ndim == 4 ? dim != 1 && dim != 2 : other >= t->ndim) return -1;
+    return t->shape[other] == expected ? other : -1;
 }
 
 /* t.shape[dim] == expected, the extent of `other`. */
 static void aiteri_check_extent(aiteri_check *c, const char *field, const aiter_tensor *t,
                                 int32_t dim, int64_t expected, const char *other)
 {
-    if (t->shape[dim] != expected)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected %lld (= %s)",
-                      c->op, field, (int)dim, (long long)t->shape[dim], (long long)expected, other);
+    if (t->shape[dim] == expected) return;
+    char advice[96] = "";
+    const int32_t with = aiteri_looks_exchanged(t, dim, expected);
+    if (with >= 0)
+        snprintf(advice, sizeof advice,
+                 "; are two axes exchanged? aiter_tensor_transpose(%s, %d, %d)", field,
+                 (int)aiteri_min(dim, with), (int)aiteri_max(dim, with));
+    AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected %lld (= %s)%s",
+                  c->op, field, (int)dim, (long long)t->shape[dim], (long long)expected, other,
+                  advice);
 }
 
 /* Dimensions by falling stride, extents of 1 dropped. */
@@ -174,26 +296,53 @@ typedef struct aiteri_operand {
     const aiter_tensor *tensor;
 } aiteri_operand;
 
-/* No output shares an element with itself, another output or an input. Outputs come first. */
+/* Memory that a call may write or read besides its tensors, as one of them. NULL: absent. */
+static aiter_tensor aiteri_memory_operand(const void *data, size_t bytes)
+{
+    const uintptr_t most = UINTPTR_MAX - (uintptr_t)data;
+    const uint64_t known = bytes < most ? bytes : most;
+    aiter_tensor t = aiteri_tensor_make(
+        data, AITER_U8, data && known ? 1 : 0,
+        known < (uint64_t)AITERI_MOST_ELEMENTS ? (int64_t)known : AITERI_MOST_ELEMENTS, 0, 0, 0, 0);
+    t.stride[0] = 1;
+    return t;
+}
+
+/* Bytes of a view whose strides are filled; 0: absent or empty. */
+static uintptr_t aiteri_operand_bytes(const aiter_tensor *t)
+{
+    const int64_t span = t->ndim ? aiteri_tensor_span(t) : 0;
+    return span > 0 ? (uintptr_t)span * (uintptr_t)((aiter_dtype_bits(t->dtype) + 7) / 8) : 0;
+}
+
+/* Do two views share a byte? Mostly their ends tell. */
+static int aiteri_operands_meet(const aiter_tensor *t, uintptr_t t_bytes, const aiter_tensor *u)
+{
+    const uintptr_t u_bytes = aiteri_operand_bytes(u);
+    const uintptr_t at = (uintptr_t)t->data, other = (uintptr_t)u->data;
+    if (u_bytes == 0 || at >= other + u_bytes || other >= at + t_bytes) return 0;
+    const aiteri_extent a = aiteri_extent_of(t), b = aiteri_extent_of(u);
+    int64_t budget = 4000000;
+    return aiteri_extents_meet(&a, &b, &budget);
+}
+
+/* No output shares an element with itself, another output or an input. Outputs come first; the
+ * strides of all are filled. */
 static void aiteri_check_overlap(aiteri_check *c, const aiteri_operand *operand, int32_t count,
                                  int32_t outputs)
 {
     for (int32_t i = 0; i < outputs && c->status == AITER_OK; i++) {
         const aiter_tensor *t = operand[i].tensor;
-        if (t->ndim == 0 || aiteri_tensor_span(t) == 0) continue;
+        const uintptr_t bytes = aiteri_operand_bytes(t);
+        if (bytes == 0) continue;
         const aiteri_extent a = aiteri_extent_of(t);
         if (!aiteri_extent_is_injective(&a, (aiter_dtype_bits(t->dtype) + 7) / 8))
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: several of its elements share memory",
                           c->op, operand[i].field);
-        for (int32_t j = i + 1; j < count; j++) {
-            const aiter_tensor *u = operand[j].tensor;
-            if (u->ndim == 0 || aiteri_tensor_span(u) == 0) continue;
-            const aiteri_extent b = aiteri_extent_of(u);
-            int64_t budget = 4000000;
-            if (aiteri_extents_meet(&a, &b, &budget))
+        for (int32_t j = i + 1; j < count; j++)
+            if (aiteri_operands_meet(t, bytes, operand[j].tensor))
                 AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shares memory with %s", c->op,
                               operand[i].field, operand[j].field);
-        }
     }
 }
 

@@ -38,6 +38,12 @@ static aiter_status aiteri_fail(aiter_context *ctx, aiter_status status, const c
         if (aiteri_try_status != AITER_OK) return aiteri_try_status; \
     } while (0)
 
+/* What a function of the engine takes for granted. Tests define it (tests/asserts.h); elsewhere it
+ * is nothing, and so it never stands for a check of what a caller gave. */
+#ifndef AITERI_ASSERT
+#define AITERI_ASSERT(condition) ((void)0)
+#endif
+
 /* a * b and a + b, saturating at SIZE_MAX, which no allocation can satisfy. */
 AITERI_FORCE_INLINE size_t aiteri_mul_size(size_t a, size_t b)
 {
@@ -66,6 +72,12 @@ AITERI_FORCE_INLINE int64_t aiteri_ceil_div(int64_t a, int64_t b) { return a / b
 AITERI_FORCE_INLINE int64_t aiteri_round_up(int64_t a, int64_t b)
 {
     return aiteri_ceil_div(a, b) * b;
+}
+
+/* The first of `count` things that part i of `parts` takes; part `parts` starts at the end. */
+AITERI_FORCE_INLINE int64_t aiteri_share_of(int64_t count, int64_t i, int64_t parts)
+{
+    return count / parts * i + count % parts * i / parts;
 }
 
 #endif /* AITERI_CHECK_H */

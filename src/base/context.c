@@ -313,7 +313,7 @@ typedef struct aiteri_task {
 static void aiteri_task_run(void *arg, int32_t i)
 {
     const aiteri_task *task = (const aiteri_task *)arg;
-    const uint64_t mode = aiteri_float_mode_enter();
+    const aiteri_float_mode mode = aiteri_float_mode_enter();
     task->body(task->arg, i);
     aiteri_float_mode_leave(mode);
 }
@@ -327,7 +327,7 @@ static void aiteri_parallel(aiter_context *ctx, aiteri_task_fn body, void *arg, 
         return;
     }
 #if !defined(AITERI_THREADS_NONE)
-    if (ctx && ctx->workers && n > 1) {
+    if (ctx && ctx->workers && n > 1 && aiteri_pool_is_ours(&ctx->pool)) {
         aiteri_pool_run(&ctx->pool, aiteri_task_run, &task, n);
         return;
     }
@@ -347,7 +347,9 @@ static size_t aiteri_scratch_bytes(size_t need) { return aiteri_add_size(need, A
 static aiter_status aiteri_scratch_answer(const char *op, aiter_context *ctx, size_t need,
                                           size_t *bytes)
 {
-    if (!bytes) return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_workspace.bytes: is NULL", op);
+    if (!bytes)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s_workspace.bytes: is NULL, expected a pointer", op);
     if (aiteri_scratch_bytes(need) > SIZE_MAX / 2)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
                            "%s_workspace: the shapes need more memory than can be addressed", op);

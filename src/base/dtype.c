@@ -12,6 +12,14 @@
 #include "../api_types.h"
 #include "platform.h"
 
+/* whole / 2^shift to nearest even, for 0 < shift < 32. */
+AITERI_FORCE_INLINE uint32_t aiteri_shift_round(uint32_t whole, uint32_t shift)
+{
+    const uint32_t q = whole >> shift;
+    const uint32_t rest = whole & ((1u << shift) - 1), half = 1u << (shift - 1);
+    return q + (rest > half || (rest == half && (q & 1)));
+}
+
 /* |x| as a float with `mantissa` bits and exponent bias `bias`, unbounded above; a = finite bits of
  * |x|. The result counts in steps of the smallest subnormal or carries exponent and mantissa. */
 AITERI_FORCE_INLINE uint32_t aiteri_narrow_float(uint32_t a, uint32_t mantissa, uint32_t bias)
@@ -23,10 +31,7 @@ AITERI_FORCE_INLINE uint32_t aiteri_narrow_float(uint32_t a, uint32_t mantissa, 
     }
     const uint32_t shift = drop + rebias + 1 - exponent;
     if (shift > 24) return 0;
-    const uint32_t whole = (a & 0x7fffff) | 0x800000;
-    const uint32_t q = whole >> shift;
-    const uint32_t rest = whole & ((1u << shift) - 1), half = 1u << (shift - 1);
-    return q + (rest > half || (rest == half && (q & 1)));
+    return aiteri_shift_round((a & 0x7fffff) | 0x800000, shift);
 }
 
 /* The bits of the non-negative value of such a code; there is no infinity or NaN in sight. */
@@ -38,59 +43,57 @@ AITERI_FORCE_INLINE uint32_t aiteri_widen_float(uint32_t code, uint32_t mantissa
     return aiteri_bits_of_f32((float)code * step);
 }
 
-AITERI_UNUSED static float aiteri_f32_from_f16(uint16_t h)
+/* The f32 bits of one element, and back. Floats would do as well, but for targets that return them
+ * in x87 registers, where a signalling NaN turns quiet on the way. */
+AITERI_UNUSED static uint32_t aiteri_bits_from_f16(uint16_t h)
 {
     const uint32_t sign = (uint32_t)(h & 0x8000) << 16, code = h & 0x7fff;
-    if (code < 0x7c00) return aiteri_f32_of_bits(sign | aiteri_widen_float(code, 10, 15));
+    if (code < 0x7c00) return sign | aiteri_widen_float(code, 10, 15);
     const uint32_t quiet = code > 0x7c00 ? 0x400000 : 0;
-    return aiteri_f32_of_bits(sign | 0x7f800000 | quiet | (code & 0x3ff) << 13);
+    return sign | 0x7f800000 | quiet | (code & 0x3ff) << 13;
 }
 
-AITERI_UNUSED static uint16_t aiteri_f16_from_f32(float x)
+AITERI_UNUSED static uint16_t aiteri_f16_from_bits(uint32_t u)
 {
-    const uint32_t u = aiteri_bits_of_f32(x), a = u & 0x7fffffff, sign = (u >> 16) & 0x8000;
+    const uint32_t a = u & 0x7fffffff, sign = (u >> 16) & 0x8000;
     if (a > 0x7f800000) return (uint16_t)(sign | 0x7e00 | ((a >> 13) & 0x3ff));
     const uint32_t code = aiteri_narrow_float(a, 10, 15);
     return (uint16_t)(sign | (code > 0x7c00 ? 0x7c00 : code));
 }
 
-AITERI_UNUSED static float aiteri_f32_from_bf16(uint16_t h)
-{
-    return aiteri_f32_of_bits((uint32_t)h << 16);
-}
+AITERI_UNUSED static uint32_t aiteri_bits_from_bf16(uint16_t h) { return (uint32_t)h << 16; }
 
-AITERI_UNUSED static uint16_t aiteri_bf16_from_f32(float x)
+AITERI_UNUSED static uint16_t aiteri_bf16_from_bits(uint32_t u)
 {
-    const uint32_t u = aiteri_bits_of_f32(x);
     if ((u & 0x7fffffff) > 0x7f800000) return (uint16_t)(u >> 16 | 0x40);
     return (uint16_t)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
 }
 
-AITERI_UNUSED static float aiteri_f32_from_e4m3fn(uint8_t h)
+AITERI_UNUSED static uint32_t aiteri_bits_from_e4m3fn(uint8_t h)
 {
     const uint32_t sign = (uint32_t)(h & 0x80) << 24, code = h & 0x7f;
-    if (code == 0x7f) return aiteri_f32_of_bits(sign | 0x7ff00000);
-    return aiteri_f32_of_bits(sign | aiteri_widen_float(code, 3, 7));
+    if (code == 0x7f) return sign | 0x7ff00000;
+    return sign | aiteri_widen_float(code, 3, 7);
 }
 
-AITERI_UNUSED static uint8_t aiteri_e4m3fn_from_f32(float x)
+AITERI_UNUSED static uint8_t aiteri_e4m3fn_from_bits(uint32_t u)
 {
-    const uint32_t u = aiteri_bits_of_f32(x), a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
+    const uint32_t a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
     if (a > 0x7f800000) return (uint8_t)(sign | 0x7f);
     const uint32_t code = aiteri_narrow_float(a, 3, 7);
     return (uint8_t)(sign | (code > 0x7e ? 0x7e : code));
 }
 
-AITERI_UNUSED static float aiteri_f32_from_e4m3fnuz(uint8_t h)
+AITERI_UNUSED static uint32_t aiteri_bits_from_e4m3fnuz(uint8_t h)
 {
     const uint32_t sign = (uint32_t)(h & 0x80) << 24, code = h & 0x7f;
-    if (h == 0x80) return aiteri_f32_of_bits(0xffc00000);
-    return aiteri_f32_of_bits(sign | aiteri_widen_float(code, 3, 8));
+    if (h == 0x80) return 0xffc00000;
+    return sign | aiteri_widen_float(code, 3, 8);
 }
 
-AITERI_UNUSED static uint8_t aiteri_e4m3fnuz_from_f32(float x)
+AITERI_UNUSED static uint8_t aiteri_e4m3fnuz_from_bits(uint32_t u)
 {
-    const uint32_t u = aiteri_bits_of_f32(x), a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
+    const uint32_t a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
     if (a > 0x7f800000) return 0x80;
     const uint32_t code = aiteri_narrow_float(a, 3, 8);
     if (code == 0) return 0; /* there is no negative zero */
@@ -98,31 +101,32 @@ AITERI_UNUSED static uint8_t aiteri_e4m3fnuz_from_f32(float x)
 }
 
 /* e5m2 is the upper half of f16. */
-AITERI_UNUSED static float aiteri_f32_from_e5m2(uint8_t h)
+AITERI_UNUSED static uint32_t aiteri_bits_from_e5m2(uint8_t h)
 {
-    return aiteri_f32_from_f16((uint16_t)(h << 8));
+    return aiteri_bits_from_f16((uint16_t)(h << 8));
 }
 
-AITERI_UNUSED static uint8_t aiteri_e5m2_from_f32(float x)
+AITERI_UNUSED static uint8_t aiteri_e5m2_from_bits(uint32_t u)
 {
-    const uint32_t u = aiteri_bits_of_f32(x), a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
+    const uint32_t a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
     if (a > 0x7f800000) return (uint8_t)(sign | 0x7f);
     if (a == 0x7f800000) return (uint8_t)(sign | 0x7c);
     const uint32_t code = aiteri_narrow_float(a, 2, 15);
     return (uint8_t)(sign | (code > 0x7b ? 0x7b : code));
 }
 
-/* To nearest even within [low, high], both exact in f32 or beyond it; NaN gives 0. Below 2^23 the
- * fraction falls off the end of the sum. */
-AITERI_UNUSED static int64_t aiteri_i64_from_f32(float x, int64_t low, int64_t high)
+/* To nearest even within [low, high]; NaN gives 0. */
+AITERI_UNUSED static int64_t aiteri_i64_from_bits(uint32_t u, int64_t low, int64_t high)
 {
-    const uint32_t a = aiteri_bits_of_f32(x) & 0x7fffffff;
-    if (a > 0x7f800000) return 0;
-    if (x >= (float)high) return high;
-    if (x <= (float)low) return low;
-    if (a >= 0x4b000000) return (int64_t)x;
-    const int64_t whole = aiteri_bits_of_f32(aiteri_f32_of_bits(a) + 8388608.0f) & 0x7fffff;
-    return x < 0.0f ? -whole : whole;
+    const uint32_t a = u & 0x7fffffff, exponent = a >> 23;
+    const uint64_t whole = (a & 0x7fffff) | 0x800000;
+    if (a > 0x7f800000 || exponent < 126) return 0; /* NaN, and all below 1/2 */
+    if (exponent >= 127 + 63) return u >> 31 ? low : high;
+    const int64_t size = exponent >= 150
+                             ? (int64_t)(whole << (exponent - 150))
+                             : (int64_t)aiteri_shift_round((uint32_t)whole, 150 - exponent);
+    const int64_t value = u >> 31 ? -size : size;
+    return value < low ? low : value > high ? high : value;
 }
 
 AITERI_UNUSED static int32_t aiteri_i4_of_byte(uint32_t byte, int64_t index)
@@ -131,49 +135,62 @@ AITERI_UNUSED static int32_t aiteri_i4_of_byte(uint32_t byte, int64_t index)
     return nibble >= 8 ? nibble - 16 : nibble;
 }
 
-AITERI_UNUSED static float aiteri_load_f32(aiter_dtype dtype, const void *ptr, int64_t index)
+AITERI_UNUSED static uint32_t aiteri_load_bits(aiter_dtype dtype, const void *ptr, int64_t index)
 {
+    uint32_t u;
     switch (dtype) {
-    case AITER_F32: return ((const float *)ptr)[index];
-    case AITER_F16: return aiteri_f32_from_f16(((const uint16_t *)ptr)[index]);
-    case AITER_BF16: return aiteri_f32_from_bf16(((const uint16_t *)ptr)[index]);
-    case AITER_F8_E4M3FN: return aiteri_f32_from_e4m3fn(((const uint8_t *)ptr)[index]);
-    case AITER_F8_E4M3FNUZ: return aiteri_f32_from_e4m3fnuz(((const uint8_t *)ptr)[index]);
-    case AITER_F8_E5M2: return aiteri_f32_from_e5m2(((const uint8_t *)ptr)[index]);
-    case AITER_I8: return (float)((const int8_t *)ptr)[index];
-    case AITER_I4: return (float)aiteri_i4_of_byte(((const uint8_t *)ptr)[index >> 1], index);
-    case AITER_I32: return (float)((const int32_t *)ptr)[index];
-    case AITER_I64: return (float)((const int64_t *)ptr)[index];
-    case AITER_U8: return (float)((const uint8_t *)ptr)[index];
-    default: return 0.0f;
+    case AITER_F32: memcpy(&u, (const float *)ptr + index, sizeof u); return u;
+    case AITER_F16: return aiteri_bits_from_f16(((const uint16_t *)ptr)[index]);
+    case AITER_BF16: return aiteri_bits_from_bf16(((const uint16_t *)ptr)[index]);
+    case AITER_F8_E4M3FN: return aiteri_bits_from_e4m3fn(((const uint8_t *)ptr)[index]);
+    case AITER_F8_E4M3FNUZ: return aiteri_bits_from_e4m3fnuz(((const uint8_t *)ptr)[index]);
+    case AITER_F8_E5M2: return aiteri_bits_from_e5m2(((const uint8_t *)ptr)[index]);
+    case AITER_I8: return aiteri_bits_of_f32((float)((const int8_t *)ptr)[index]);
+    case AITER_I4:
+        return aiteri_bits_of_f32(
+            (float)aiteri_i4_of_byte(((const uint8_t *)ptr)[index >> 1], index));
+    case AITER_I32: return aiteri_bits_of_f32((float)((const int32_t *)ptr)[index]);
+    case AITER_I64: return aiteri_bits_of_f32((float)((const int64_t *)ptr)[index]);
+    case AITER_U8: return aiteri_bits_of_f32((float)((const uint8_t *)ptr)[index]);
+    default: return 0;
     }
 }
 
 /* An I4 element leaves the other half of its byte as it was. */
-AITERI_UNUSED static void aiteri_store_f32(aiter_dtype dtype, void *ptr, int64_t index, float x)
+AITERI_UNUSED static void aiteri_store_bits(aiter_dtype dtype, void *ptr, int64_t index, uint32_t u)
 {
     switch (dtype) {
-    case AITER_F32: ((float *)ptr)[index] = x; break;
-    case AITER_F16: ((uint16_t *)ptr)[index] = aiteri_f16_from_f32(x); break;
-    case AITER_BF16: ((uint16_t *)ptr)[index] = aiteri_bf16_from_f32(x); break;
-    case AITER_F8_E4M3FN: ((uint8_t *)ptr)[index] = aiteri_e4m3fn_from_f32(x); break;
-    case AITER_F8_E4M3FNUZ: ((uint8_t *)ptr)[index] = aiteri_e4m3fnuz_from_f32(x); break;
-    case AITER_F8_E5M2: ((uint8_t *)ptr)[index] = aiteri_e5m2_from_f32(x); break;
-    case AITER_I8: ((int8_t *)ptr)[index] = (int8_t)aiteri_i64_from_f32(x, -127, 127); break;
+    case AITER_F32: memcpy((float *)ptr + index, &u, sizeof u); break;
+    case AITER_F16: ((uint16_t *)ptr)[index] = aiteri_f16_from_bits(u); break;
+    case AITER_BF16: ((uint16_t *)ptr)[index] = aiteri_bf16_from_bits(u); break;
+    case AITER_F8_E4M3FN: ((uint8_t *)ptr)[index] = aiteri_e4m3fn_from_bits(u); break;
+    case AITER_F8_E4M3FNUZ: ((uint8_t *)ptr)[index] = aiteri_e4m3fnuz_from_bits(u); break;
+    case AITER_F8_E5M2: ((uint8_t *)ptr)[index] = aiteri_e5m2_from_bits(u); break;
+    case AITER_I8: ((int8_t *)ptr)[index] = (int8_t)aiteri_i64_from_bits(u, -127, 127); break;
     case AITER_I4: {
         uint8_t *byte = (uint8_t *)ptr + (index >> 1);
         const int shift = index & 1 ? 4 : 0;
-        const uint32_t nibble = (uint32_t)aiteri_i64_from_f32(x, -7, 7) & 15;
+        const uint32_t nibble = (uint32_t)aiteri_i64_from_bits(u, -7, 7) & 15;
         *byte = (uint8_t)((*byte & ~(15u << shift)) | nibble << shift);
         break;
     }
     case AITER_I32:
-        ((int32_t *)ptr)[index] = (int32_t)aiteri_i64_from_f32(x, INT32_MIN, INT32_MAX);
+        ((int32_t *)ptr)[index] = (int32_t)aiteri_i64_from_bits(u, INT32_MIN, INT32_MAX);
         break;
-    case AITER_I64: ((int64_t *)ptr)[index] = aiteri_i64_from_f32(x, INT64_MIN, INT64_MAX); break;
-    case AITER_U8: ((uint8_t *)ptr)[index] = (uint8_t)aiteri_i64_from_f32(x, 0, 255); break;
+    case AITER_I64: ((int64_t *)ptr)[index] = aiteri_i64_from_bits(u, INT64_MIN, INT64_MAX); break;
+    case AITER_U8: ((uint8_t *)ptr)[index] = (uint8_t)aiteri_i64_from_bits(u, 0, 255); break;
     default: break;
     }
+}
+
+AITERI_UNUSED static float aiteri_load_f32(aiter_dtype dtype, const void *ptr, int64_t index)
+{
+    return aiteri_f32_of_bits(aiteri_load_bits(dtype, ptr, index));
+}
+
+AITERI_UNUSED static void aiteri_store_f32(aiter_dtype dtype, void *ptr, int64_t index, float x)
+{
+    aiteri_store_bits(dtype, ptr, index, aiteri_bits_of_f32(x));
 }
 
 typedef struct aiteri_dtype_row {

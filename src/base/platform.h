@@ -40,6 +40,7 @@
 #pragma float_control(pop)
 #endif
 
+#include <fenv.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -72,6 +73,9 @@
  */
 #if defined(AITER_ATTN_HIP) || defined(AITER_ATTN_CUDA)
 #define AITERI_GPU 1
+#if UINTPTR_MAX < UINT64_MAX
+#error "aiter_attn: AITER_ATTN_HIP and AITER_ATTN_CUDA need a 64-bit host; no driver has another"
+#endif
 #if defined(_WIN32)
 #include <windows.h>
 #else
@@ -212,10 +216,35 @@
 #define AITERI_IN_REGISTER(x) ((void)0)
 #endif
 
-/* A float's bits and back. */
+/* Whether a float expression may keep more than a float holds until it is stored: x87 (-m32,
+ * -mfpmath=387), s390x in strict C99. 16 and 32 concern types shorter than float alone. */
+#if defined(__FLT_EVAL_METHOD__)
+#define AITERI_EXCESS_PRECISION \
+    (__FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16 && __FLT_EVAL_METHOD__ != 32)
+#elif defined(_M_IX86_FP)
+#define AITERI_EXCESS_PRECISION (_M_IX86_FP < 2)
+#else
+#define AITERI_EXCESS_PRECISION 0
+#endif
+
+/* Through memory: the only way in which every compiler lets go of the excess. */
+#if !AITERI_EXCESS_PRECISION
+#define AITERI_ROUND(type, x) ((void)0)
+#elif AITERI_MSVC
+#define AITERI_ROUND(type, x)              \
+    do {                                   \
+        volatile type aiteri_stored = (x); \
+        (x) = aiteri_stored;               \
+    } while (0)
+#else
+#define AITERI_ROUND(type, x) __asm__("" : "+m"(x))
+#endif
+
+/* A float's bits, which rounds it, and back. */
 AITERI_FORCE_INLINE uint32_t aiteri_bits_of_f32(float x)
 {
     uint32_t u;
+    AITERI_ROUND(float, x);
     memcpy(&u, &x, sizeof u);
     return u;
 }
@@ -230,6 +259,20 @@ AITERI_FORCE_INLINE float aiteri_f32_of_bits(uint32_t u)
     return x;
 }
 
+/* x as a float and as a double: assignments and casts alone do not promise it. The wide types hold
+ * twice the digits of a float and more, so that rounding twice gives the bits of rounding once. */
+AITERI_FORCE_INLINE float aiteri_rounded(float x)
+{
+    AITERI_ROUND(float, x);
+    return x;
+}
+
+AITERI_FORCE_INLINE double aiteri_rounded_f64(double x)
+{
+    AITERI_ROUND(double, x);
+    return x;
+}
+
 /* c ? a : b. clang under -ffast-math takes it that neither a nor b of a float `?:` is NaN or
  * infinite, whatever the pragmas say; `if` statements are safe. */
 AITERI_FORCE_INLINE float aiteri_select_f32(int c, float a, float b)
@@ -241,31 +284,37 @@ AITERI_FORCE_INLINE float aiteri_select_f32(int c, float a, float b)
 #endif
 }
 
-/* Atomics on 64-bit counters: add returns the value before; load acquires, store releases, cas
- * stores `desired` and returns 1 if the value was `expected`. */
+/* Atomics on counters as wide as a pointer: wider ones need a library on some CPUs. add returns the
+ * value before; load acquires, store releases. */
+typedef intptr_t aiteri_counter;
 #if AITERI_MSVC
-AITERI_FORCE_INLINE int64_t aiteri_atomic_add_i64(volatile int64_t *p, int64_t v)
+#if defined(_WIN64)
+#define AITERI_INTERLOCKED(name, p, ...) name##64((volatile __int64 *)(p), __VA_ARGS__)
+#else
+#define AITERI_INTERLOCKED(name, p, ...) name((volatile long *)(p), __VA_ARGS__)
+#endif
+AITERI_FORCE_INLINE aiteri_counter aiteri_atomic_add(volatile aiteri_counter *p, aiteri_counter v)
 {
-    return _InterlockedExchangeAdd64((volatile __int64 *)p, v);
+    return AITERI_INTERLOCKED(_InterlockedExchangeAdd, p, v);
 }
-AITERI_FORCE_INLINE int64_t aiteri_atomic_load_i64(volatile int64_t *p)
+AITERI_FORCE_INLINE aiteri_counter aiteri_atomic_load(volatile aiteri_counter *p)
 {
-    return _InterlockedCompareExchange64((volatile __int64 *)p, 0, 0);
+    return AITERI_INTERLOCKED(_InterlockedCompareExchange, p, 0, 0);
 }
-AITERI_FORCE_INLINE void aiteri_atomic_store_i64(volatile int64_t *p, int64_t v)
+AITERI_FORCE_INLINE void aiteri_atomic_store(volatile aiteri_counter *p, aiteri_counter v)
 {
-    _InterlockedExchange64((volatile __int64 *)p, v);
+    AITERI_INTERLOCKED(_InterlockedExchange, p, v);
 }
 #else
-AITERI_FORCE_INLINE int64_t aiteri_atomic_add_i64(volatile int64_t *p, int64_t v)
+AITERI_FORCE_INLINE aiteri_counter aiteri_atomic_add(volatile aiteri_counter *p, aiteri_counter v)
 {
     return __atomic_fetch_add(p, v, __ATOMIC_ACQ_REL);
 }
-AITERI_FORCE_INLINE int64_t aiteri_atomic_load_i64(volatile int64_t *p)
+AITERI_FORCE_INLINE aiteri_counter aiteri_atomic_load(volatile aiteri_counter *p)
 {
     return __atomic_load_n(p, __ATOMIC_ACQUIRE);
 }
-AITERI_FORCE_INLINE void aiteri_atomic_store_i64(volatile int64_t *p, int64_t v)
+AITERI_FORCE_INLINE void aiteri_atomic_store(volatile aiteri_counter *p, aiteri_counter v)
 {
     __atomic_store_n(p, v, __ATOMIC_RELEASE);
 }

@@ -46,6 +46,9 @@ AITER_API aiter_tensor aiter_tensor_5d(const void *data, aiter_dtype dtype, int6
     return aiteri_tensor_make(data, dtype, 5, n0, n1, n2, n3, n4);
 }
 
+/* The most elements that a span may have: its bytes, and sums of a few offsets, stay below 2^63. */
+#define AITERI_MOST_ELEMENTS (INT64_MAX / 64)
+
 /* Are the strides left to us? */
 static int aiteri_tensor_is_compact(const aiter_tensor *t)
 {
@@ -86,16 +89,20 @@ AITER_API aiter_tensor aiter_tensor_slice(aiter_tensor t, int32_t dim, int64_t s
                    count >= 0 && start <= t.shape[dim] && count <= t.shape[dim] - start;
     const int32_t bits = aiter_dtype_bits(t.dtype);
     if (ok) aiteri_tensor_fill_strides(&t);
-    if (!ok || bits == 0 || (bits == 4 && start * t.stride[dim] % 2 != 0)) {
+    const int64_t by = ok ? t.stride[dim] : 0; /* whose product with start must not wrap */
+    if (!ok || bits == 0 ||
+        (start > 0 &&
+         (by > AITERI_MOST_ELEMENTS / start || by < -(AITERI_MOST_ELEMENTS / start))) ||
+        (bits == 4 && start * by % 2 != 0)) {
         t.ndim = 0;
         return t;
     }
-    if (t.data) t.data = (char *)t.data + start * t.stride[dim] * bits / 8;
+    if (t.data) t.data = (char *)t.data + start * by * bits / 8;
     t.shape[dim] = count;
     return t;
 }
 
-/* Elements, and the span of elements from the first to one past the last. 0: empty; -1: too large,
+/* Elements from the first to one past the last, for extents of 0 or more. 0: empty; -1: too large,
  * or a stride that is negative. */
 static int64_t aiteri_tensor_span(const aiter_tensor *t)
 {
@@ -105,7 +112,7 @@ static int64_t aiteri_tensor_span(const aiter_tensor *t)
     for (int32_t i = 0; i < t->ndim; i++) {
         const int64_t steps = t->shape[i] - 1, stride = t->stride[i];
         if (stride < 0) return -1;
-        if (stride != 0 && steps > (INT64_MAX / 64 - last) / stride) return -1;
+        if (stride != 0 && steps > (AITERI_MOST_ELEMENTS - last) / stride) return -1;
         last += steps * stride;
     }
     return last + 1;

@@ -33,6 +33,7 @@ static int aiteri_thread_start(aiteri_thread *t, void *(*main)(void *), void *ar
     return pthread_create(t, NULL, main, arg) == 0;
 }
 static void aiteri_thread_join(aiteri_thread t) { pthread_join(t, NULL); }
+static int64_t aiteri_process(void) { return (int64_t)getpid(); }
 #elif defined(AITERI_THREADS_WINDOWS)
 typedef HANDLE aiteri_thread;
 typedef CRITICAL_SECTION aiteri_mutex;
@@ -60,36 +61,44 @@ static void aiteri_thread_join(aiteri_thread t)
     WaitForSingleObject(t, INFINITE);
     CloseHandle(t);
 }
+static int64_t aiteri_process(void) { return 0; } /* there is no fork */
 #endif
 
 /* Work runs with subnormals on and rounding to nearest, whatever the caller or the thread that
  * takes it has set: the same bits everywhere. Returns what to restore. */
-static uint64_t aiteri_float_mode_enter(void)
+#if AITERI_X86 && !AITERI_EXCESS_PRECISION
+typedef unsigned aiteri_float_mode;
+static aiteri_float_mode aiteri_float_mode_enter(void)
 {
-#if AITERI_X86
     const unsigned mode = _mm_getcsr();
     _mm_setcsr(0x1f80);
     return mode;
+}
+static void aiteri_float_mode_leave(aiteri_float_mode mode) { _mm_setcsr(mode); }
 #elif AITERI_NEON && (defined(__GNUC__) || defined(__clang__))
+typedef uint64_t aiteri_float_mode;
+static aiteri_float_mode aiteri_float_mode_enter(void)
+{
     uint64_t mode;
     __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
     __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)0));
     return mode;
-#else
-    return 0;
-#endif
 }
-
-static void aiteri_float_mode_leave(uint64_t mode)
+static void aiteri_float_mode_leave(aiteri_float_mode mode)
 {
-#if AITERI_X86
-    _mm_setcsr((unsigned)mode);
-#elif AITERI_NEON && (defined(__GNUC__) || defined(__clang__))
     __asm__ volatile("msr fpcr, %0" : : "r"(mode));
-#else
-    (void)mode;
-#endif
 }
+#else
+typedef fenv_t aiteri_float_mode;
+static aiteri_float_mode aiteri_float_mode_enter(void)
+{
+    fenv_t mode;
+    fegetenv(&mode);
+    fesetenv(FE_DFL_ENV);
+    return mode;
+}
+static void aiteri_float_mode_leave(aiteri_float_mode mode) { fesetenv(&mode); }
+#endif
 
 #if !defined(AITERI_THREADS_NONE)
 typedef struct aiteri_pool aiteri_pool;
@@ -104,7 +113,8 @@ typedef struct aiteri_pool_worker {
 struct aiteri_pool {
     aiteri_mutex mutex;
     aiteri_cond work, done;
-    volatile int64_t generation, running;
+    volatile aiteri_counter generation, running;
+    int64_t process; /* whose threads these are; a fork has none of them, and maybe a lock held */
     aiteri_task_fn body;
     void *arg;
     int32_t tasks, threads, stop; /* threads includes the caller */
@@ -115,10 +125,10 @@ AITERI_THREAD_MAIN(aiteri_pool_main, arg)
 {
     aiteri_pool_worker *self = (aiteri_pool_worker *)arg;
     aiteri_pool *pool = self->pool;
-    int64_t seen = 0;
+    aiteri_counter seen = 0;
     for (;;) {
         for (int spin = 0; spin < AITERI_SPINS; spin++) {
-            if (aiteri_atomic_load_i64(&pool->generation) != seen) break;
+            if (aiteri_atomic_load(&pool->generation) != seen) break;
             AITERI_PAUSE();
         }
         aiteri_lock(&pool->mutex);
@@ -128,7 +138,7 @@ AITERI_THREAD_MAIN(aiteri_pool_main, arg)
         aiteri_unlock(&pool->mutex);
         if (stop) break;
         if (self->index < tasks) pool->body(pool->arg, self->index);
-        if (aiteri_atomic_add_i64(&pool->running, -1) == 1) {
+        if (aiteri_atomic_add(&pool->running, -1) == 1) {
             aiteri_lock(&pool->mutex);
             aiteri_wake_all(&pool->done);
             aiteri_unlock(&pool->mutex);
@@ -137,11 +147,17 @@ AITERI_THREAD_MAIN(aiteri_pool_main, arg)
     AITERI_THREAD_RETURN;
 }
 
+/* Whether the workers exist: not in a forked child, which leaves all of the pool alone. */
+static int aiteri_pool_is_ours(const aiteri_pool *pool)
+{
+    return pool->process == aiteri_process();
+}
+
 static void aiteri_pool_announce(aiteri_pool *pool)
 {
     aiteri_lock(&pool->mutex);
-    aiteri_atomic_store_i64(&pool->running, pool->threads - 1);
-    aiteri_atomic_store_i64(&pool->generation, pool->generation + 1);
+    aiteri_atomic_store(&pool->running, pool->threads - 1);
+    aiteri_atomic_add(&pool->generation, 1);
     aiteri_wake_all(&pool->work);
     aiteri_unlock(&pool->mutex);
 }
@@ -154,17 +170,18 @@ static void aiteri_pool_run(aiteri_pool *pool, aiteri_task_fn body, void *arg, i
     aiteri_pool_announce(pool);
     body(arg, 0);
     for (int spin = 0; spin < AITERI_SPINS; spin++) {
-        if (aiteri_atomic_load_i64(&pool->running) == 0) return;
+        if (aiteri_atomic_load(&pool->running) == 0) return;
         AITERI_PAUSE();
     }
     aiteri_lock(&pool->mutex);
-    while (aiteri_atomic_load_i64(&pool->running) != 0) aiteri_wait(&pool->done, &pool->mutex);
+    while (aiteri_atomic_load(&pool->running) != 0) aiteri_wait(&pool->done, &pool->mutex);
     aiteri_unlock(&pool->mutex);
 }
 
 /* Stops the workers [1, threads) that were started. */
 static void aiteri_pool_stop(aiteri_pool *pool)
 {
+    if (!aiteri_pool_is_ours(pool)) return;
     pool->stop = 1;
     aiteri_pool_announce(pool);
     for (int32_t i = 1; i < pool->threads; i++) aiteri_thread_join(pool->worker[i].thread);
@@ -179,6 +196,7 @@ static int aiteri_pool_start(aiteri_pool *pool, aiteri_pool_worker *worker, int3
     memset(pool, 0, sizeof *pool);
     pool->worker = worker;
     pool->threads = 1;
+    pool->process = aiteri_process();
     if (!aiteri_mutex_init(&pool->mutex)) return 0;
     if (!aiteri_cond_init(&pool->work)) {
         aiteri_mutex_destroy(&pool->mutex);

@@ -9,9 +9,9 @@
 
 typedef struct aiteri_workspace {
     aiteri_schedule_bounds bounds;
-    void *plan;           /* aiteri_plan_head and arrays, when the caller brought none */
-    int64_t *cursor;      /* [workers][8], a line each: the next work of each range */
-    int64_t *pieces_left; /* [reduces] */
+    void *plan;                  /* aiteri_plan_head and arrays, when the caller brought none */
+    aiteri_counter *cursor;      /* [workers][8], a line each: the next work of each range */
+    aiteri_counter *pieces_left; /* [reduces] */
     float *partials;
     char *slot; /* [workers][slot_bytes] */
     size_t plan_bytes, slot_bytes, bytes;
@@ -44,8 +44,8 @@ static aiteri_workspace aiteri_workspace_of(const aiteri_problem *p, int32_t lan
     w.plan_bytes = aiteri_plan_bytes(workers, w.bounds.works, w.bounds.reduces, w.bounds.partials);
     w.slot_bytes = aiteri_slot_bytes(p, lanes);
     w.plan = aiteri_carve(arena, w.plan_bytes, 1);
-    w.cursor = (int64_t *)aiteri_carve(arena, (size_t)workers * 8, sizeof(int64_t));
-    w.pieces_left = (int64_t *)aiteri_carve(arena, w.bounds.reduces, sizeof(int64_t));
+    w.cursor = (aiteri_counter *)aiteri_carve(arena, (size_t)workers * 8, sizeof(int64_t));
+    w.pieces_left = (aiteri_counter *)aiteri_carve(arena, w.bounds.reduces, sizeof(int64_t));
     w.partials = (float *)aiteri_carve(
         arena, aiteri_mul_size(w.bounds.partial_rows, (size_t)aiteri_partial_stride(p)),
         sizeof(float));
@@ -65,6 +65,9 @@ static void aiteri_run_work(aiteri_engine_run *run, int64_t index, int64_t end, 
     const aiteri_engine *e = &run->engine;
     const aiteri_work w = aiteri_work_at(run->schedule.work_info, index);
     const aiteri_sequence s = aiteri_sequence_of(e->problem, w.batch);
+    AITERI_ASSERT(0 <= index && index < end && end <= run->schedule.works);
+    AITERI_ASSERT(w.q_end <= s.seqlen_q && w.kv_end <= s.seqlen_k);
+    AITERI_ASSERT(w.head_end <= e->problem->heads_q && w.reduce < run->schedule.reduces);
     aiteri_arena arena = {slot, 0};
     if (aiteri_takes_stream(e->problem, s.seqlen_q)) {
         aiteri_stream_scratch scratch;
@@ -82,7 +85,7 @@ static void aiteri_run_work(aiteri_engine_run *run, int64_t index, int64_t end, 
     }
     if (w.reduce < 0) return;
     /* Whoever finishes the last piece merges them all, in key order: same bits, no second phase. */
-    if (aiteri_atomic_add_i64(&run->workspace.pieces_left[w.reduce], -1) > 1) return;
+    if (aiteri_atomic_add(&run->workspace.pieces_left[w.reduce], -1) > 1) return;
     const int32_t first = run->schedule.reduce_indptr[w.reduce];
     aiteri_merge_pieces(e, run->schedule.reduce_final_map + (int64_t)w.reduce * AITERI_REDUCE_INTS,
                         run->schedule.reduce_partial_map + first,
@@ -99,7 +102,7 @@ static void aiteri_worker(void *arg, int32_t i)
         const int32_t owner = (i + step) % workers;
         const int64_t end = run->schedule.work_indptr[owner + 1];
         for (;;) {
-            const int64_t index = aiteri_atomic_add_i64(&run->workspace.cursor[owner * 8], 1);
+            const int64_t index = aiteri_atomic_add(&run->workspace.cursor[owner * 8], 1);
             if (index >= end) break;
             aiteri_run_work(run, index, end, slot);
         }
@@ -117,6 +120,7 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     run.engine.problem = p;
     run.engine.kernels = aiteri_context_kernels(ctx);
     run.engine.geometry = aiteri_geometry_of(p, run.engine.kernels, workers);
+    run.engine.rule = aiteri_score_rule_of(p);
     run.engine.partial_stride = aiteri_partial_stride(p);
     if (plan)
         AITERI_TRY(aiteri_plan_take(op, p, ctx, &run.engine.geometry, plan, &run.schedule));
@@ -130,6 +134,12 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     AITERI_TRY(aiteri_scratch_take(op, ctx, workspace, workspace_bytes, bytes, &scratch));
     run.workspace = aiteri_workspace_of(p, lanes, workers, &scratch.arena);
     run.engine.partials = run.workspace.partials;
+    const aiteri_schedule_bounds *most = &run.workspace.bounds;
+    AITERI_ASSERT((size_t)run.schedule.reduces <= most->reduces);
+    AITERI_ASSERT((size_t)run.schedule.partial_rows <= most->partial_rows);
+    AITERI_ASSERT(plan || ((size_t)run.schedule.works <= most->works &&
+                           (size_t)run.schedule.partials <= most->partials));
+    (void)most;
     if (!plan) aiteri_schedule_write(&run.schedule, p, &run.engine.geometry, run.workspace.plan);
 
     for (int32_t i = 0; i < workers; i++) run.workspace.cursor[i * 8] = run.schedule.work_indptr[i];

@@ -7,14 +7,12 @@
 #include "../plan/schedule.c"
 #include "../plan/source.c"
 
-/* Row widths in scratch are padded so that whole vectors may be read and written. */
-enum { AITERI_PAD = 16 };
-
 /* A running call: what every worker reads. */
 typedef struct aiteri_engine {
     const aiteri_problem *problem;
     const aiteri_kernels *kernels;
     aiteri_geometry geometry;
+    aiteri_score_rule rule;
     float *partials; /* [partial_rows][partial_stride]: dim_v sums, then m and l */
     int64_t partial_stride;
 } aiteri_engine;
@@ -30,21 +28,41 @@ AITERI_FORCE_INLINE float aiteri_minus_inf(void) { return aiteri_f32_of_bits(0xf
 static void aiteri_gather_row(const aiteri_kernels *kernels, float *dst, const char *src,
                               aiter_dtype dtype, int64_t stride, int32_t n)
 {
+    AITERI_ASSERT(n > 0 && stride >= 0 && kernels->widen[dtype]);
     if (stride == 1) {
         kernels->widen[dtype](dst, src, n);
         return;
     }
-    for (int32_t i = 0; i < n; i++) dst[i] = aiter_load_element(dtype, src, i * stride);
+    for (int32_t i = 0; i < n; i++) {
+        const uint32_t bits = aiteri_load_bits(dtype, src, i * stride);
+        memcpy(dst + i, &bits, sizeof bits);
+    }
 }
 
 static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_dtype dtype,
                                int64_t stride, const float *src, int32_t n)
 {
+    AITERI_ASSERT(n > 0 && (stride > 0 || n == 1) && kernels->narrow[dtype]);
     if (stride == 1) {
         kernels->narrow[dtype](dst, src, n);
         return;
     }
-    for (int32_t i = 0; i < n; i++) aiter_store_element(dtype, dst, i * stride, src[i]);
+    for (int32_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, src + i, sizeof bits);
+        aiteri_store_bits(dtype, dst, i * stride, bits);
+    }
+}
+
+/* Writes n elements of an attention's row, times factor; row is padded. What would be stored as -0
+ * is +0: every `out` passes here, so that no key without weight leaves its sign in one. */
+static void aiteri_store_out(const aiteri_kernels *kernels, char *dst, aiter_dtype dtype,
+                             int64_t stride, float *row, int32_t n, float factor)
+{
+    /* Bits of the largest magnitude that the type rounds to 0. */
+    const int32_t least = dtype == AITER_F16 ? 0x33000000 : dtype == AITER_BF16 ? 0x8000 : 0;
+    kernels->row_finish(row, aiteri_padded(n), factor, least);
+    aiteri_scatter_row(kernels, dst, dtype, stride, row, n);
 }
 
 static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, int32_t token,
@@ -71,6 +89,7 @@ static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s
 {
     const int64_t stride = aiteri_block_stride(source->dim);
     float scale[AITERI_TILE_KEYS];
+    AITERI_ASSERT(first < end && end - first <= AITERI_TILE_KEYS && h < e->problem->heads_k);
     aiteri_source_rows(e->problem, s, source, h, first, end, rows);
     if (source->scales.data)
         aiteri_source_scales(e->problem, s, &source->scales, h, first, end, scale);
@@ -92,17 +111,30 @@ static float aiteri_bias_at(const aiteri_problem *p, const aiteri_sequence *s, i
     return aiter_load_element(p->bias.dtype, row, j * p->bias.stride_dim);
 }
 
+/* No larger than leaves every distance of the sequence its own finite term. */
 static float aiteri_slope_of(const aiteri_problem *p, const aiteri_sequence *s, int32_t head)
 {
-    return p->alibi_slopes[s->index * p->alibi_stride_batch + head * p->alibi_stride_head];
+    const float slope =
+        p->alibi_slopes[s->index * p->alibi_stride_batch + head * p->alibi_stride_head];
+    const float most = 1.7e38f / ((float)s->seqlen_q + (float)s->seqlen_k);
+    if (slope > most) return most;
+    return slope < -most ? -most : slope;
 }
+
+/* What a row has summed up: its weights are exp(stretch * (score - m)) times unit. */
+typedef struct aiteri_row_state {
+    float m, l, unit;
+} aiteri_row_state;
 
 /* The factor that turns a row's sums into its output, and its log-sum-exp, with the learned sink:
  * a logit without a value. A row that saw nothing gives 0 and -inf, or the sink. */
-static float aiteri_finish_state(const aiteri_problem *p, int32_t head, float m, float l,
+static float aiteri_finish_state(const aiteri_engine *e, int32_t head, aiteri_row_state state,
                                  float *lse)
 {
-    double top = m, sum = l, factor = 1.0;
+    const aiteri_problem *p = e->problem;
+    const double unit = state.unit, m = (double)state.m * (double)e->rule.softmax;
+    const float l = state.l;
+    double top = m, sum = (double)l / unit, factor = 1.0;
     if (p->sinks) {
         const double sink = p->sinks[head * p->sinks_stride];
         if (l == 0.0f) {
@@ -111,13 +143,13 @@ static float aiteri_finish_state(const aiteri_problem *p, int32_t head, float m,
         }
         if (sink > top) top = sink;
         factor = exp(m - top);
-        sum = l * factor + exp(sink - top);
+        sum = aiteri_rounded_f64(aiteri_rounded_f64(sum * factor) + exp(sink - top));
     } else if (l == 0.0f) {
         *lse = aiteri_minus_inf();
         return 0.0f;
     }
-    *lse = (float)(top + log(sum));
-    return (float)(factor / sum);
+    *lse = aiteri_rounded((float)aiteri_rounded_f64(top + log(sum)));
+    return aiteri_rounded((float)aiteri_rounded_f64(factor / sum / unit));
 }
 
 static void aiteri_store_lse(const aiteri_problem *p, const aiteri_sequence *s, int32_t token,
@@ -130,18 +162,17 @@ static void aiteri_store_lse(const aiteri_problem *p, const aiteri_sequence *s, 
 
 /* Normalises one row of sums in place and writes it out. */
 static void aiteri_finish_row(const aiteri_engine *e, const aiteri_sequence *s, int32_t token,
-                              int32_t head, float *row, float m, float l)
+                              int32_t head, float *row, aiteri_row_state state)
 {
     const aiteri_problem *p = e->problem;
     float lse;
-    const float factor = aiteri_finish_state(p, head, m, l, &lse);
-    e->kernels->row_scale(row, aiteri_padded(p->v.dim), factor);
-    aiteri_scatter_row(e->kernels, aiteri_row_at(&p->out, s, token, head), p->out.dtype,
-                       p->out.stride_dim, row, p->v.dim);
+    const float factor = aiteri_finish_state(e, head, state, &lse);
+    aiteri_store_out(e->kernels, aiteri_row_at(&p->out, s, token, head), p->out.dtype,
+                     p->out.stride_dim, row, p->v.dim, factor);
     aiteri_store_lse(p, s, token, head, lse);
 }
 
-/* Leaves one row's state for a later merge. */
+/* Leaves one row's state for a later merge; all pieces of a row have the same unit. */
 static void aiteri_store_partial(const aiteri_engine *e, int64_t partial_row, const float *row,
                                  float m, float l)
 {
@@ -162,6 +193,8 @@ static void aiteri_merge_pieces(const aiteri_engine *e, const int32_t *final_map
     const int32_t head_start = (int32_t)((uint32_t)final_map[3] & 0xffffu);
     const int32_t heads = (int32_t)((uint32_t)final_map[3] >> 16) - head_start;
     const int64_t rows = (int64_t)(final_map[2] - final_map[1]) * heads;
+    const float unit = aiteri_takes_stream(p, s.seqlen_q) ? 1.0f : AITERI_TILE_UNIT;
+    AITERI_ASSERT(pieces > 1 && rows > 0 && final_map[2] <= s.seqlen_q);
     for (int64_t r = 0; r < rows; r++) {
         float m = aiteri_minus_inf(), l = 0.0f;
         for (int32_t i = 0; i < pieces; i++) {
@@ -172,12 +205,14 @@ static void aiteri_merge_pieces(const aiteri_engine *e, const int32_t *final_map
         for (int32_t i = 0; i < pieces; i++) {
             const float *part = e->partials + (first_rows[i] + r) * e->partial_stride;
             if (part[dim + 1] == 0.0f) continue; /* saw no key */
-            const float weight = (float)exp((double)part[dim] - (double)m);
+            const double below = aiteri_rounded_f64((double)part[dim] - (double)m);
+            const float weight = aiteri_rounded((float)exp(below * (double)e->rule.softmax));
             e->kernels->row_add_scaled(row, part, dim, weight);
-            l += weight * part[dim + 1];
+            l = aiteri_rounded(l + aiteri_rounded(weight * part[dim + 1]));
         }
+        const aiteri_row_state state = {m, l, unit};
         aiteri_finish_row(e, &s, final_map[1] + (int32_t)(r / heads),
-                          head_start + (int32_t)(r % heads), row, m, l);
+                          head_start + (int32_t)(r % heads), row, state);
     }
 }
 

@@ -15,6 +15,7 @@ typedef struct aiteri_stream_scratch {
     float *s;             /* [rows][AITERI_STREAM_KEYS + slack] */
     float *k, *v;         /* widened rows, for types and strides without a loop of their own */
     float *k_scale, *v_scale;
+    uint32_t *seen; /* of each row: bit i is set if the score at place i is not -infinity */
     const void **k_rows, **v_rows;
     const void **ahead[2]; /* rows of the next block, K and V */
 } aiteri_stream_scratch;
@@ -38,6 +39,7 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     t->v = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * dim_v, sizeof(float));
     t->k_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->v_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
+    t->seen = (uint32_t *)aiteri_carve(arena, rows, sizeof(uint32_t));
     t->k_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
     t->v_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
     for (int kv = 0; kv < 2; kv++) /* a head's share may be a token more than its places */
@@ -61,7 +63,6 @@ static void aiteri_stream_begin(aiteri_stream *x)
 {
     const aiteri_problem *p = x->e->problem;
     const int32_t dim = aiteri_padded(p->k.dim), dim_v = aiteri_padded(p->v.dim);
-    const float scale = p->softcap > 0.0f ? p->softmax_scale / p->softcap : p->softmax_scale;
     const int32_t all = x->rows * x->kv_heads;
     for (int32_t i = 0; i < all; i++) {
         const int32_t r = i % x->rows, h = x->kv_start + i / x->rows;
@@ -71,7 +72,7 @@ static void aiteri_stream_begin(aiteri_stream *x)
             aiteri_row_at(&p->q, &x->s, x->w->q_start + r / p->group, h * p->group + r % p->group),
             p->q.dtype, p->q.stride_dim, p->k.dim);
         for (int32_t d = p->k.dim; d < dim; d++) q[d] = 0.0f;
-        x->e->kernels->row_scale(q, dim, scale);
+        x->e->kernels->row_scale(q, dim, x->e->rule.query);
         x->t->m[i] = aiteri_minus_inf();
         x->t->l[i] = 0.0f;
     }
@@ -86,6 +87,7 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
 {
     const int32_t n = end - first;
     aiter_dtype type = source->dtype;
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
     aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows);
     if (source->stride_dim != 1 || !has_loop) {
         const int32_t stride = aiteri_padded(source->dim);
@@ -109,6 +111,7 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
     if (first >= end) return;
+    AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
     const aiter_dtype type = aiteri_stream_rows(x, &p->k, kernels->stream_dot[p->k.dtype] != NULL,
                                                 x->kv_start + h, first, end, t->k_rows, t->k);
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
@@ -129,25 +132,35 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
     const int32_t token = x->w->q_start + r / p->group;
     const int32_t head = (x->kv_start + h) * p->group + r % p->group;
     float *s = x->t->s + (int64_t)r * AITERI_SCORE_STRIDE;
+    const aiteri_score_rule *rule = &x->e->rule;
     if (p->k.scales.data) x->e->kernels->stream_mul(s, x->t->k_scale);
-    if (p->softcap > 0.0f) x->e->kernels->stream_softcap(s, p->softcap);
+    if (rule->score != 1.0f) x->e->kernels->row_scale(s, AITERI_STREAM_KEYS, rule->score);
+    if (p->softcap > 0.0f) x->e->kernels->stream_softcap(s, &rule->softcap);
     const int plain = !p->alibi_slopes && !p->bias.data;
+    x->t->seen[r] = 0xffffffffu;
     if (plain && whole) return;
+    uint32_t seen = 0;
     const aiteri_key_range own = aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, token);
     const float slope = p->alibi_slopes ? aiteri_slope_of(p, &x->s, head) : 0.0f;
-    const float position = (float)((int64_t)token + x->s.seqlen_k - x->s.seqlen_q);
+    const float position = aiteri_rounded((float)((int64_t)token + x->s.seqlen_k - x->s.seqlen_q));
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i++) {
         const int32_t j = block + i;
         const int loaded = (j >= b->first && j < b->gap) || (j >= b->resume && j < b->end);
-        if (!loaded || !(j < own.sink || (j >= own.lo && j < own.hi))) {
+        const int hidden = !loaded || !(j < own.sink || (j >= own.lo && j < own.hi));
+        float bias = 0.0f;
+        if (!hidden && p->bias.data) bias = aiteri_bias_at(p, &x->s, token, head, j);
+        if (hidden || aiteri_bits_of_f32(bias) == 0xff800000u) { /* whatever its score */
             s[i] = aiteri_minus_inf();
             continue;
         }
-        if (plain) continue;
-        if (p->bias.data) s[i] += aiteri_bias_at(p, &x->s, token, head, j);
-        const float distance = position - (float)j;
-        s[i] -= slope * (distance < 0.0f ? -distance : distance);
+        if (!plain) {
+            if (p->bias.data) s[i] = aiteri_rounded(s[i] + bias);
+            const float distance = aiteri_rounded(position - aiteri_rounded((float)j));
+            s[i] -= aiteri_rounded(slope * (distance < 0.0f ? -distance : distance));
+        }
+        seen |= (uint32_t)(aiteri_bits_of_f32(s[i]) != 0xff800000u) << i;
     }
+    x->t->seen[r] = seen;
 }
 
 /* Does every row of the work see all of the block's loaded keys? */
@@ -161,10 +174,16 @@ static int aiteri_stream_sees_all(const aiteri_stream *x, const aiteri_key_block
     return b->gap == b->resume && b->first >= last.lo && b->end <= first.hi;
 }
 
+/* Bits [first, end) of a word; end > first. */
+AITERI_FORCE_INLINE uint32_t aiteri_bits_between(int32_t first, int32_t end)
+{
+    return (0xffffffffu >> (32 - (end - first))) << first;
+}
+
 /* o += p v over one run of keys: all rows at once, or each over the keys that it sees itself, so
  * that a hidden V row cannot reach it whatever it holds. */
 static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int32_t first,
-                                 int32_t end, int all)
+                                 int32_t end)
 {
     const aiteri_problem *p = x->e->problem;
     const aiteri_kernels *kernels = x->e->kernels;
@@ -175,23 +194,24 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
                                                 x->kv_start + h, first, end, t->v_rows, t->v);
     const aiteri_axpy_fn axpy = kernels->stream_axpy[type];
     float *o = t->o + (int64_t)h * x->rows * stride;
-    if (all) {
+    const uint32_t run = aiteri_bits_between(first - block, end - block);
+    uint32_t all = run;
+    for (int32_t r = 0; r < x->rows; r++) all &= t->seen[r];
+    if (all == run) {
         axpy(o, stride, t->s + (first - block), AITERI_SCORE_STRIDE, x->rows, p->v.dim, t->v_rows,
              end - first, t->ahead[1] + (first - block));
         return;
     }
     for (int32_t r = 0; r < x->rows; r++) {
-        const aiteri_key_range own =
-            aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, x->w->q_start + r / p->group);
-        const int32_t runs[2][2] = {
-            {first, (int32_t)aiteri_min(end, own.sink)},
-            {(int32_t)aiteri_max(first, own.lo), (int32_t)aiteri_min(end, own.hi)}};
-        for (int i = 0; i < 2; i++)
-            if (runs[i][0] < runs[i][1])
-                axpy(o + (int64_t)r * stride, stride,
-                     t->s + (int64_t)r * AITERI_SCORE_STRIDE + (runs[i][0] - block),
-                     AITERI_SCORE_STRIDE, 1, p->v.dim, t->v_rows + (runs[i][0] - first),
-                     runs[i][1] - runs[i][0], t->ahead[1] + (runs[i][0] - block));
+        const uint32_t seen = t->seen[r] & run;
+        for (int32_t i = first - block, to; i < end - block; i = to) {
+            to = i + 1;
+            if (!(seen >> i & 1)) continue;
+            while (to < end - block && seen >> to & 1) to++;
+            axpy(o + (int64_t)r * stride, stride, t->s + (int64_t)r * AITERI_SCORE_STRIDE + i,
+                 AITERI_SCORE_STRIDE, 1, p->v.dim, t->v_rows + (i + block - first), to - i,
+                 t->ahead[1] + i);
+        }
     }
 }
 
@@ -264,17 +284,17 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
             aiteri_source_scales(p, &x->s, &p->v.scales, x->kv_start + h, runs[i][0], runs[i][1],
                                  t->v_scale + (runs[i][0] - block));
     }
-    const int all = aiteri_stream_sees_all(x, b);
-    const int whole = all && b->first == block && b->end == block + AITERI_STREAM_KEYS;
+    const int whole =
+        b->first == block && b->end == block + AITERI_STREAM_KEYS && aiteri_stream_sees_all(x, b);
     for (int32_t r = 0; r < x->rows; r++) {
         float *s = t->s + (int64_t)r * AITERI_SCORE_STRIDE;
         const int64_t i = (int64_t)h * x->rows + r;
         aiteri_stream_adjust(x, h, r, block, b, whole);
-        const float factor = kernels->stream_softmax(s, &t->m[i], &t->l[i]);
+        const float factor = kernels->stream_softmax(s, x->e->rule.softmax, &t->m[i], &t->l[i]);
         if (factor != 1.0f) kernels->row_scale(t->o + i * dim_v, dim_v, factor);
         if (p->v.scales.data) kernels->stream_mul(s, t->v_scale);
     }
-    for (int i = 0; i < 2; i++) aiteri_stream_values(x, h, block, runs[i][0], runs[i][1], all);
+    for (int i = 0; i < 2; i++) aiteri_stream_values(x, h, block, runs[i][0], runs[i][1]);
 }
 
 static void aiteri_stream_end(aiteri_stream *x)
@@ -286,12 +306,13 @@ static void aiteri_stream_end(aiteri_stream *x)
         const int32_t r = i % x->rows, token = r / p->group;
         const int32_t head = i / x->rows * p->group + r % p->group; /* within the work */
         float *row = x->t->o + (int64_t)i * dim_v;
+        const aiteri_row_state state = {x->t->m[i], x->t->l[i], 1.0f};
         if (x->w->partial_row >= 0)
             aiteri_store_partial(x->e, x->w->partial_row + (int64_t)token * heads + head, row,
-                                 x->t->m[i], x->t->l[i]);
+                                 state.m, state.l);
         else
             aiteri_finish_row(x->e, &x->s, x->w->q_start + token, x->w->head_start + head, row,
-                              x->t->m[i], x->t->l[i]);
+                              state);
     }
 }
 
@@ -310,6 +331,9 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
     x.kv_start = w->head_start / p->group;
     x.kv_heads = (w->head_end - w->head_start) / p->group;
     x.seen = aiteri_visible_keys_of_span(p, x.s.seqlen_q, x.s.seqlen_k, w->q_start, w->q_end);
+    AITERI_ASSERT(0 < x.rows && x.rows <= AITERI_STREAM_ROWS);
+    AITERI_ASSERT(0 < x.kv_heads && x.kv_heads <= aiteri_most_stream_heads(p));
+    AITERI_ASSERT(w->head_start % p->group == 0 && w->kv_start % AITERI_STREAM_KEYS == 0);
     aiteri_stream_begin(&x);
     for (int32_t at = w->kv_start; at < w->kv_end; at += AITERI_STREAM_KEYS) {
         const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_STREAM_KEYS, w->kv_end);

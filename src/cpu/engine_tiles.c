@@ -20,7 +20,9 @@ typedef struct aiteri_tile {
 
 typedef struct aiteri_tile_scratch {
     aiteri_tile tile[AITERI_TILES_PER_WORK];
-    float *st, *bias, *k, *v, *rows;
+    float *st;
+    float *before; /* biases of a block, then, where they are asked for again, its scores */
+    float *k, *v, *rows;
     const void **pointers;
 } aiteri_tile_scratch;
 
@@ -43,7 +45,7 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
         tile->mask = (aiteri_lane_mask *)aiteri_carve(arena, 1, sizeof(aiteri_lane_mask));
     }
     t->st = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
-    t->bias = (float *)aiteri_carve(arena, p->bias.data ? AITERI_TILE_KEYS * n : 0, sizeof(float));
+    t->before = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
     t->k = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->k.dim),
                                  sizeof(float));
     t->v = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->v.dim),
@@ -112,8 +114,7 @@ static void aiteri_tile_begin(const aiteri_engine *e, const aiteri_sequence *s,
                           aiteri_row_at(&p->q, s, row.token, row.head), p->q.dtype, p->q.stride_dim,
                           p->k.dim);
     }
-    const float scale = p->softcap > 0.0f ? p->softmax_scale / p->softcap : p->softmax_scale;
-    e->kernels->tile_pack(tile->qt, buffer, stride, p->k.dim, scale);
+    e->kernels->tile_pack(tile->qt, buffer, stride, p->k.dim, e->rule.query);
     memset(tile->ot, 0, (size_t)lanes * (size_t)p->v.dim * sizeof(float));
 }
 
@@ -174,7 +175,7 @@ static void aiteri_key_block_load(const aiteri_engine *e, const aiteri_sequence 
     }
 }
 
-/* Every V row that the block holds is finite: then weight 0 hides a key completely. */
+/* Every V row that the block holds is finite: then weight 0 hides a key wholly. */
 static int aiteri_key_block_finite(const aiteri_engine *e, const aiteri_tile_scratch *t,
                                    aiteri_key_block *b)
 {
@@ -186,6 +187,28 @@ static int aiteri_key_block_finite(const aiteri_engine *e, const aiteri_tile_scr
                                              b->end - b->resume, dim);
     }
     return b->v_finite;
+}
+
+/* Softcap, bias, ALiBi and mask on a tile's scores of keys [first, end). */
+static void aiteri_tile_adjust_scores(const aiteri_engine *e, const aiteri_sequence *s,
+                                      const aiteri_work *w, aiteri_tile_scratch *t, int32_t index,
+                                      int32_t first, int32_t end, int masked)
+{
+    const aiteri_problem *p = e->problem;
+    const aiteri_tile *tile = &t->tile[index];
+    aiteri_tile_adjust adjust = {e->rule.score, NULL, NULL, NULL, NULL, NULL};
+    if (!masked && p->softcap == 0.0f && !p->bias.data && !p->alibi_slopes) return;
+    if (p->softcap > 0.0f) adjust.softcap = &e->rule.softcap;
+    if (p->bias.data) {
+        aiteri_tile_bias(e, s, w, tile, index * e->kernels->tile_lanes, first, end, t->before);
+        adjust.bias = t->before;
+    }
+    if (p->alibi_slopes) {
+        adjust.slope = tile->slope;
+        adjust.position = tile->position;
+    }
+    if (masked) adjust.mask = tile->mask;
+    e->kernels->tile_adjust(t->st, first, end - first, &adjust);
 }
 
 /* One tile against one loaded block, clipped to what the tile itself can see. */
@@ -200,6 +223,8 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
                   v_stride = aiteri_block_stride(p->v.dim);
     const aiteri_key_block own = aiteri_key_block_clip(tile->seen, b->first, b->end);
     if (own.first >= own.end) return;
+    AITERI_ASSERT(b->first <= own.first && own.end <= b->end);
+    AITERI_ASSERT(own.first <= own.gap && own.gap <= own.resume && own.resume <= own.end);
     const int32_t runs[2][2] = {{own.first, own.gap}, {own.resume, own.end}};
     for (int i = 0; i < 2; i++)
         kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes,
@@ -209,31 +234,21 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
         t->st[i] = aiteri_minus_inf();
 
     const int masked = own.gap != own.resume || own.first < tile->lo_max || own.end > tile->hi_min;
-    if (masked || p->softcap > 0.0f || p->bias.data || p->alibi_slopes) {
-        aiteri_tile_adjust adjust = {p->softcap, NULL, NULL, NULL, NULL};
-        if (p->bias.data) {
-            aiteri_tile_bias(e, s, w, tile, index * lanes, own.first, own.end, t->bias);
-            adjust.bias = t->bias;
-        }
-        if (p->alibi_slopes) {
-            adjust.slope = tile->slope;
-            adjust.position = tile->position;
-        }
-        if (masked) adjust.mask = tile->mask;
-        kernels->tile_adjust(t->st, own.first, own.end - own.first, &adjust);
-    }
-    kernels->tile_softmax(t->st, own.end - own.first, tile->m, tile->l, tile->ot, p->v.dim);
-    const int guarded = masked && !aiteri_key_block_finite(e, t, b);
+    aiteri_tile_adjust_scores(e, s, w, t, index, own.first, own.end, masked);
+    const int guarded = (masked || p->bias.data) && !aiteri_key_block_finite(e, t, b);
+    if (guarded)
+        memcpy(t->before, t->st, (size_t)(own.end - own.first) * (size_t)lanes * sizeof(float));
+    kernels->tile_softmax(t->st, own.end - own.first, e->rule.softmax, tile->m, tile->l, tile->ot,
+                          p->v.dim);
     for (int i = 0; i < 2; i++) {
         const float *v = t->v + (runs[i][0] - b->first) * v_stride;
-        const float *st = t->st + (runs[i][0] - own.first) * lanes;
-        const int32_t n = runs[i][1] - runs[i][0];
+        const int32_t n = runs[i][1] - runs[i][0], at = (runs[i][0] - own.first) * lanes;
         if (n == 0) continue;
         if (guarded)
-            kernels->tile_value_guarded(tile->ot, v, v_stride, runs[i][0], n, p->v.dim, st,
-                                        tile->mask);
+            kernels->tile_value_guarded(tile->ot, v, v_stride, n, p->v.dim, t->st + at,
+                                        t->before + at);
         else
-            kernels->tile_value(tile->ot, v, v_stride, n, p->v.dim, st);
+            kernels->tile_value(tile->ot, v, v_stride, n, p->v.dim, t->st + at);
     }
 }
 
@@ -246,12 +261,12 @@ static void aiteri_tile_end(const aiteri_engine *e, const aiteri_sequence *s, co
     for (int32_t lane = 0; lane < tile->rows; lane++) {
         float *row = t->rows + lane * stride;
         const aiteri_packed_row at = aiteri_packed_row_of(w, first + lane);
+        const aiteri_row_state state = {tile->m[lane], tile->l[lane], AITERI_TILE_UNIT};
         for (int32_t d = p->v.dim; d < stride; d++) row[d] = 0.0f;
         if (w->partial_row >= 0)
-            aiteri_store_partial(e, w->partial_row + first + lane, row, tile->m[lane],
-                                 tile->l[lane]);
+            aiteri_store_partial(e, w->partial_row + first + lane, row, state.m, state.l);
         else
-            aiteri_finish_row(e, s, at.token, at.head, row, tile->m[lane], tile->l[lane]);
+            aiteri_finish_row(e, s, at.token, at.head, row, state);
     }
 }
 
@@ -263,6 +278,8 @@ static void aiteri_run_tile_work(const aiteri_engine *e, const aiteri_work *w,
     const int32_t lanes = e->kernels->tile_lanes;
     const int32_t rows = (w->q_end - w->q_start) * (w->head_end - w->head_start);
     const int32_t tiles = (rows + lanes - 1) / lanes;
+    AITERI_ASSERT(0 < tiles && tiles <= aiteri_most_tiles(p, lanes));
+    AITERI_ASSERT(w->head_start / p->group == (w->head_end - 1) / p->group);
     for (int32_t i = 0; i < tiles; i++)
         aiteri_tile_begin(e, &s, w, i * lanes, (int32_t)aiteri_min(lanes, rows - i * lanes),
                           &t->tile[i], t->rows);

@@ -27,6 +27,7 @@ static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K(stream_softmax),
     AITERI_K(stream_softcap),
     AITERI_K(row_scale),
+    AITERI_K(row_finish),
     AITERI_K(row_add_scaled),
     AITERI_K(stream_mul),
     AITERI_K(row_amax),

@@ -1,23 +1,31 @@
 /* k_math.inl.h -- exp2 and tanh of a vector and rounding stores to bfloat16, written once over the
  * vector layer. */
 
-/* 2^x. Error below 0.8 ulp (1.1 without FMA); exact at integers; x < -126 gives an exact zero,
- * never a subnormal, which would slow every operation after it; 128 and above give infinity; NaN
- * stays NaN. 2^x = 2^n 2^f with |f| <= 1/2 and a minimax polynomial for 2^f that is exact at 0. */
-AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(exp2)(AITERI_K(vf) x)
+/* 2^x times `unit`, a constant power of two that costs nothing; 2^least * unit is the smallest
+ * normal number. Error below 0.8 ulp (1.1 without FMA); exact at integers; x < least gives an exact
+ * zero, never a subnormal, which would slow every operation after it; 128 and above give infinity
+ * if unit is 1; NaN stays NaN. 2^x = 2^n 2^f with |f| <= 1/2 and a minimax polynomial for 2^f that
+ * is exact at 0. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(exp2_unit)(AITERI_K(vf) x, const float unit, const float least)
 {
-    const AITERI_K(vm) live = AITERI_K(nlt)(x, AITERI_K(set1)(-126.0f));
+    const AITERI_K(vm) live = AITERI_K(nlt)(x, AITERI_K(set1)(least));
     x = AITERI_K(min)(AITERI_K(set1)(128.0f), x);
     const AITERI_K(vf) n = AITERI_K(round)(x);
     const AITERI_K(vf) f = AITERI_K(sub)(x, n);
-    AITERI_K(vf) p = AITERI_K(set1)(1.53264686e-4f);
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.33908063e-3f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(9.61850584e-3f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(5.55035993e-2f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.240226477f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.693147182f));
-    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.0f));
+    AITERI_K(vf) p = AITERI_K(set1)(1.53264686e-4f * unit);
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.33908063e-3f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(9.61850584e-3f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(5.55035993e-2f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.240226477f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.693147182f * unit));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(unit));
     return AITERI_K(keep)(live, AITERI_K(scale2)(p, n));
+}
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(exp2)(AITERI_K(vf) x)
+{
+    return AITERI_K(exp2_unit)(x, 1.0f, -126.0f);
 }
 
 /* tanh(x), relative error below 2 ulp everywhere: an odd polynomial near zero, where the other form
@@ -39,6 +47,18 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(tanh)(AITERI_K(vf) x)
     const AITERI_K(vf) big = AITERI_K(sub)(one, AITERI_K(div)(AITERI_K(set1)(2.0f), e));
     const AITERI_K(vm) near_zero = AITERI_K(lt)(a, AITERI_K(set1)(0.625f));
     return AITERI_K(copysign)(AITERI_K(select)(near_zero, p, big), x);
+}
+
+/* A score under a softcap. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(capped)(AITERI_K(vf) x, const aiteri_softcap *softcap)
+{
+    const AITERI_K(vf) cap = AITERI_K(set1)(softcap->cap);
+    if (!softcap->wide) return AITERI_K(mul)(cap, AITERI_K(tanh)(x));
+    const AITERI_K(vf) share = AITERI_K(mul)(AITERI_K(mul)(x, AITERI_K(set1)(softcap->before)),
+                                             AITERI_K(set1)(softcap->inverse));
+    const AITERI_K(vm) unseen =
+        AITERI_K(lt)(AITERI_K(abs)(share), AITERI_K(set1)(1.220703125e-4f)); /* 2^-13 */
+    return AITERI_K(select)(unseen, x, AITERI_K(mul)(cap, AITERI_K(tanh)(share)));
 }
 
 /* Bits of x as bfloat16: to nearest even, overflow to infinity, NaN kept and made quiet. */

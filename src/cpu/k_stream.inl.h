@@ -34,7 +34,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const 
         memcpy(s + r * s_stride, sum + r * AITERI_DOT_KEYS, AITERI_DOT_KEYS * sizeof(float));
 }
 
-static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
+static float AITERI_K(stream_softmax)(float *s, float stretch, float *m, float *l)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     AITERI_K(vf) top = minus_inf;
@@ -45,32 +45,45 @@ static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
     const float shift = aiteri_select_f32(raised > aiteri_f32_of_bits(0xff800000u), raised, 0.0f);
     AITERI_K(vf) sum = AITERI_K(zero)();
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
-        const AITERI_K(vf) p = AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift));
+        const AITERI_K(vf) p =
+            AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift), stretch);
         sum = AITERI_K(add)(sum, p);
         AITERI_K(store)(s + i, p);
     }
     float factor = 1.0f;
     if (raised > old) {
         float lane[AITERI_LANES];
-        AITERI_K(store)(lane, AITERI_K(weight)(AITERI_K(set1)(old), AITERI_K(set1)(raised)));
+        AITERI_K(store)
+        (lane, AITERI_K(weight)(AITERI_K(set1)(old), AITERI_K(set1)(raised), stretch));
         factor = lane[0];
     }
     *m = raised;
-    *l = *l * factor + AITERI_K(hsum)(sum);
+    *l = aiteri_rounded(*l * factor) + AITERI_K(hsum)(sum);
     return factor;
 }
 
-static void AITERI_K(stream_softcap)(float *s, float softcap)
+static void AITERI_K(stream_softcap)(float *s, const aiteri_softcap *softcap)
 {
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
-        AITERI_K(store)(
-            s + i, AITERI_K(mul)(AITERI_K(set1)(softcap), AITERI_K(tanh)(AITERI_K(load)(s + i))));
+        AITERI_K(store)(s + i, AITERI_K(capped)(AITERI_K(load)(s + i), softcap));
 }
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
 {
+    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
     for (int32_t d = 0; d < dim; d += AITERI_LANES)
         AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
+}
+
+/* By bits: no comparison of floats tells -0 from 0. */
+static void AITERI_K(row_finish)(float *o, int32_t dim, float factor, int32_t least)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES) {
+        const AITERI_K(vf) x = AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor));
+        const AITERI_K(vm) seen =
+            AITERI_K(lt_i)(AITERI_K(set1_i)(least), AITERI_K(magnitude_bits)(x));
+        AITERI_K(store)(o + d, AITERI_K(keep)(seen, x));
+    }
 }
 
 static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)

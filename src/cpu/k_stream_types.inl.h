@@ -50,6 +50,7 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
     const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
         AITERI_UNROLL(8)
@@ -120,6 +121,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
+    AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;

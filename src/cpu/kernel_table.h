@@ -6,20 +6,28 @@
  * in the lanes: few query rows, every K and V row loaded once for all of them. In both a row's
  * result depends on its own query and keys alone, never on its neighbours, and a masked key leaves
  * no trace: each row of arithmetic is the same instruction sequence whatever the rows beside it.
- * Scores are in natural-logarithm units. */
+ * Scores are in natural-logarithm units, but for a power of two that the softmax is told of. */
 #ifndef AITERI_KERNEL_TABLE_H
 #define AITERI_KERNEL_TABLE_H
 
 #include "../api_types.h"
 #include "../base/arena.c"
+#include "score_rule.h"
 
 enum {
     AITERI_TILE_KEYS = 96,   /* keys per block of the tile family, counted from key 0 */
     AITERI_STREAM_KEYS = 32, /* keys per block of the stream family, counted from key 0 */
     AITERI_STREAM_SLACK = 4, /* the stream kernels may write this far past a row of scores */
-    AITERI_MAX_LANES = 48,   /* the largest tile_lanes */
+    AITERI_PAD = 16, /* rows in scratch are padded to it: whole vectors are read and written */
+    AITERI_MAX_LANES = 48, /* the largest tile_lanes */
     AITERI_MAX_HEAD_DIM = 576
 };
+
+/* The weights of the tile family are exp(score - m) times the unit, so that none exceeds 1 while m
+ * waits for the row's maximum to outgrow it; 2^LEAST times the unit is the smallest normal float.
+ */
+#define AITERI_TILE_UNIT  0.125f
+#define AITERI_TILE_LEAST (-123.0f)
 
 /* n contiguous elements of a storage type to f32, and back with rounding to nearest even. */
 typedef void (*aiteri_widen_fn)(float *dst, const void *src, int64_t n);
@@ -33,7 +41,8 @@ typedef struct aiteri_lane_mask {
 
 /* What happens to a block of scores before the softmax; all optional. */
 typedef struct aiteri_tile_adjust {
-    float softcap;                 /* 0: off; the scores arrive divided by it */
+    float factor;                  /* of the scores as they come; a power of two */
+    const aiteri_softcap *softcap; /* NULL: off */
     const float *bias;             /* [keys][tile_lanes], or NULL */
     const float *slope, *position; /* per lane: ALiBi slope and i + delta; NULL: off */
     const aiteri_lane_mask *mask;  /* NULL: every lane sees every key of the block */
@@ -73,27 +82,31 @@ typedef struct aiteri_kernels {
                        const float *qt);
     /* Softcap, bias, ALiBi and mask on st, for keys key0 .. key0 + n - 1. */
     void (*tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_tile_adjust *adjust);
-    /* st becomes exp(st - m); m, l and ot follow the online softmax, each lane for itself. */
-    void (*tile_softmax)(float *st, int32_t n, float *m, float *l, float *ot, int32_t dim_v);
+    /* st becomes exp(stretch * (st - m)) in AITERI_TILE_UNIT; m, l and ot follow the online
+     * softmax, each lane for itself. */
+    void (*tile_softmax)(float *st, int32_t n, float stretch, float *m, float *l, float *ot,
+                         int32_t dim_v);
     /* ot[d][lane] += sum_j v_j[d] * st[j][lane], j ascending. */
     void (*tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n, int32_t dim_v,
                        const float *st);
-    /* The same, touching only lanes that see the key: for blocks where a hidden V row is not
-     * finite. */
-    void (*tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0, int32_t n,
-                               int32_t dim_v, const float *st, const aiteri_lane_mask *mask);
+    /* The same, touching only lanes whose score was not -infinity: for blocks where a V row that
+     * is not finite may be hidden. */
+    void (*tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t n,
+                               int32_t dim_v, const float *st, const float *scores);
     /* 1 if all of rows[n][dim] are finite. */
     int (*all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim);
 
     aiteri_dot_fn stream_dot[AITER_DTYPE_COUNT];
     aiteri_axpy_fn stream_axpy[AITER_DTYPE_COUNT];
-    /* One row of AITERI_STREAM_KEYS scores, hidden ones -inf: s becomes exp(s - m). Returns the
-     * factor for what was accumulated before. */
-    float (*stream_softmax)(float *s, float *m, float *l);
-    /* s[i] = softcap * tanh(s[i]) for i < AITERI_STREAM_KEYS. */
-    void (*stream_softcap)(float *s, float softcap);
-    /* o[d] *= factor; o[d] += factor * x[d]; dim up to the padded width. */
+    /* One row of AITERI_STREAM_KEYS scores, hidden ones -inf: s becomes exp(stretch * (s - m)).
+     * Returns the factor for what was accumulated before. */
+    float (*stream_softmax)(float *s, float stretch, float *m, float *l);
+    /* The softcap on s[i] for i < AITERI_STREAM_KEYS. */
+    void (*stream_softcap)(float *s, const aiteri_softcap *softcap);
+    /* o[d] *= factor; the same, and 0 where the bits of the magnitude are not above `least`;
+     * o[d] += factor * x[d]; dim up to the padded width. */
     void (*row_scale)(float *o, int32_t dim, float factor);
+    void (*row_finish)(float *o, int32_t dim, float factor, int32_t least);
     void (*row_add_scaled)(float *o, const float *x, int32_t dim, float factor);
     /* x[i] *= y[i] for i < AITERI_STREAM_KEYS. */
     void (*stream_mul)(float *x, const float *y);

@@ -4,14 +4,52 @@
  * ISA's own name, and defines AITERI_LANES and the types vf (float lanes), vi (int32 lanes) and
  * vm (one truth value a lane). Pointers need no alignment. A name ending in _n takes only the first
  * n <= AITERI_LANES lanes: the others read as zero and their memory is never touched. */
+#if AITERI_EXCESS_PRECISION
+/* A lane is kept as its bits: every result is rounded, and loads and stores touch no NaN. */
+typedef struct AITERI_K(vf) {
+    uint32_t bits;
+} AITERI_K(vf);
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(set1)(float x)
+{
+    AITERI_K(vf) a;
+    a.bits = aiteri_bits_of_f32(x);
+    return a;
+}
+AITERI_FORCE_INLINE float AITERI_K(number)(AITERI_K(vf) a) { return aiteri_f32_of_bits(a.bits); }
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(select)(int m, AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return m ? a : b;
+}
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load)(const float *p)
+{
+    AITERI_K(vf) a;
+    memcpy(&a.bits, p, sizeof a.bits);
+    return a;
+}
+AITERI_FORCE_INLINE void AITERI_K(store)(float *p, AITERI_K(vf) x)
+{
+    memcpy(p, &x.bits, sizeof x.bits);
+}
+#else
 typedef float AITERI_K(vf);
+AITERI_FORCE_INLINE float AITERI_K(set1)(float x) { return x; }
+AITERI_FORCE_INLINE float AITERI_K(number)(float a) { return a; }
+AITERI_FORCE_INLINE float AITERI_K(select)(int m, float a, float b)
+{
+    return aiteri_select_f32(m, a, b);
+}
+AITERI_FORCE_INLINE float AITERI_K(load)(const float *p) { return p[0]; }
+AITERI_FORCE_INLINE void AITERI_K(store)(float *p, float x) { p[0] = x; }
+#endif
 typedef int32_t AITERI_K(vi);
 typedef int AITERI_K(vm);
 #define AITERI_LANES 1
 
-AITERI_FORCE_INLINE float AITERI_K(zero)(void) { return 0.0f; }
-AITERI_FORCE_INLINE float AITERI_K(set1)(float x) { return x; }
-AITERI_FORCE_INLINE float AITERI_K(iota)(void) { return 0.0f; } /* 0, 1, 2, ... */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(zero)(void) { return AITERI_K(set1)(0.0f); }
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(iota)(void)
+{
+    return AITERI_K(zero)();
+} /* 0, 1, 2, ... */
 
 /* Integers wrap; shifts are logical, by 0 to 31. to_i rounds to nearest even, and what does not fit
  * (NaN too) has no promised value; as_i and as_f keep the bits. */
@@ -38,100 +76,139 @@ AITERI_FORCE_INLINE int32_t AITERI_K(shr_i)(int32_t a, int n)
 AITERI_FORCE_INLINE int AITERI_K(lt_i)(int32_t a, int32_t b) { return a < b; }
 AITERI_FORCE_INLINE int AITERI_K(eq_i)(int32_t a, int32_t b) { return a == b; }
 AITERI_FORCE_INLINE int32_t AITERI_K(select_i)(int m, int32_t a, int32_t b) { return m ? a : b; }
-AITERI_FORCE_INLINE float AITERI_K(to_f)(int32_t a) { return (float)a; }
-AITERI_FORCE_INLINE int32_t AITERI_K(as_i)(float a) { return (int32_t)aiteri_bits_of_f32(a); }
-AITERI_FORCE_INLINE float AITERI_K(as_f)(int32_t a) { return aiteri_f32_of_bits((uint32_t)a); }
-
-AITERI_FORCE_INLINE float AITERI_K(load)(const float *p) { return p[0]; }
-AITERI_FORCE_INLINE void AITERI_K(store)(float *p, float x) { p[0] = x; }
-AITERI_FORCE_INLINE float AITERI_K(load_n)(const float *p, int n)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(to_f)(int32_t a) { return AITERI_K(set1)((float)a); }
+AITERI_FORCE_INLINE int32_t AITERI_K(as_i)(AITERI_K(vf) a)
 {
-    return aiteri_f32_of_bits(n > 0 ? aiteri_bits_of_f32(p[0]) : 0);
+    int32_t i;
+    memcpy(&i, &a, sizeof i);
+    return i;
 }
-AITERI_FORCE_INLINE void AITERI_K(store_n)(float *p, float x, int n)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(as_f)(int32_t a)
 {
-    if (n > 0) p[0] = x;
-}
-
-/* a*b + c, rounded once where the CPU does it at full speed. */
-AITERI_FORCE_INLINE float AITERI_K(fma)(float a, float b, float c)
-{
-#if defined(__FMA__) || defined(FP_FAST_FMAF) || defined(__aarch64__)
-    return fmaf(a, b, c);
+#if AITERI_EXCESS_PRECISION
+    AITERI_K(vf) x;
+    x.bits = (uint32_t)a;
+    return x;
 #else
-    return a * b + c;
+    return aiteri_f32_of_bits((uint32_t)a);
 #endif
 }
-AITERI_FORCE_INLINE float AITERI_K(add)(float a, float b) { return a + b; }
-AITERI_FORCE_INLINE float AITERI_K(sub)(float a, float b) { return a - b; }
-AITERI_FORCE_INLINE float AITERI_K(mul)(float a, float b) { return a * b; }
-AITERI_FORCE_INLINE float AITERI_K(div)(float a, float b) { return a / b; }
-/* The second operand if either is NaN or both are zero, on every ISA. */
-AITERI_FORCE_INLINE float AITERI_K(max)(float a, float b) { return aiteri_select_f32(a > b, a, b); }
-AITERI_FORCE_INLINE float AITERI_K(min)(float a, float b) { return aiteri_select_f32(a < b, a, b); }
-AITERI_FORCE_INLINE float AITERI_K(copysign)(float a, float b)
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_n)(const float *p, int n)
 {
-    return aiteri_f32_of_bits((aiteri_bits_of_f32(a) & 0x7fffffffu) |
-                              (aiteri_bits_of_f32(b) & 0x80000000u));
+    int32_t i = 0;
+    if (n > 0) memcpy(&i, p, sizeof i);
+    return AITERI_K(as_f)(i);
 }
-AITERI_FORCE_INLINE float AITERI_K(abs)(float a)
+AITERI_FORCE_INLINE void AITERI_K(store_n)(float *p, AITERI_K(vf) x, int n)
 {
-    return aiteri_f32_of_bits(aiteri_bits_of_f32(a) & 0x7fffffffu);
+    if (n > 0) AITERI_K(store)(p, x);
+}
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(add)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(set1)(AITERI_K(number)(a) + AITERI_K(number)(b));
+}
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(sub)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(set1)(AITERI_K(number)(a) - AITERI_K(number)(b));
+}
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(mul)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(set1)(AITERI_K(number)(a) * AITERI_K(number)(b));
+}
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(div)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(set1)(AITERI_K(number)(a) / AITERI_K(number)(b));
+}
+/* a*b + c, rounded once where the CPU does it at full speed. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(fma)(AITERI_K(vf) a, AITERI_K(vf) b, AITERI_K(vf) c)
+{
+#if defined(__FMA__) || defined(FP_FAST_FMAF) || defined(__aarch64__)
+    return AITERI_K(set1)(fmaf(AITERI_K(number)(a), AITERI_K(number)(b), AITERI_K(number)(c)));
+#else
+    return AITERI_K(add)(AITERI_K(mul)(a, b), c);
+#endif
+}
+/* lt and gt are false for NaN, nlt ("not less") is true for it. */
+AITERI_FORCE_INLINE int AITERI_K(lt)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(number)(a) < AITERI_K(number)(b);
+}
+AITERI_FORCE_INLINE int AITERI_K(gt)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(number)(a) > AITERI_K(number)(b);
+}
+AITERI_FORCE_INLINE int AITERI_K(nlt)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return !AITERI_K(lt)(a, b);
+}
+/* The second operand if either is NaN or both are zero, on every ISA. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(max)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(select)(AITERI_K(gt)(a, b), a, b);
+}
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(min)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(select)(AITERI_K(lt)(a, b), a, b);
+}
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(copysign)(AITERI_K(vf) a, AITERI_K(vf) b)
+{
+    return AITERI_K(as_f)((AITERI_K(as_i)(a) & 0x7fffffff) | (AITERI_K(as_i)(b) & INT32_MIN));
+}
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(abs)(AITERI_K(vf) a)
+{
+    return AITERI_K(as_f)(AITERI_K(as_i)(a) & 0x7fffffff);
 }
 /* To nearest, ties to even, the sign kept: adding 2^23 leaves no bits below one. */
-AITERI_FORCE_INLINE float AITERI_K(round)(float a)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(round)(AITERI_K(vf) a)
 {
-    const float x = AITERI_K(abs)(a);
-    return aiteri_select_f32(x < 8388608.0f, AITERI_K(copysign)((x + 8388608.0f) - 8388608.0f, a),
-                             a);
+    const AITERI_K(vf) x = AITERI_K(abs)(a), big = AITERI_K(set1)(8388608.0f);
+    const AITERI_K(vf) whole = AITERI_K(sub)(AITERI_K(add)(x, big), big);
+    return AITERI_K(select)(AITERI_K(lt)(x, big), AITERI_K(copysign)(whole, a), a);
 }
-AITERI_FORCE_INLINE int32_t AITERI_K(to_i)(float a)
+AITERI_FORCE_INLINE int32_t AITERI_K(to_i)(AITERI_K(vf) a)
 {
-    return AITERI_K(abs)(a) < 2147483648.0f ? (int32_t)AITERI_K(round)(a) : INT32_MIN;
+    return AITERI_K(lt)(AITERI_K(abs)(a), AITERI_K(set1)(2147483648.0f))
+               ? (int32_t)AITERI_K(number)(AITERI_K(round)(a))
+               : INT32_MIN;
 }
 /* a * 2^n for an integral n where both are normal: on the exponent alone. */
-AITERI_FORCE_INLINE float AITERI_K(scale2)(float a, float n)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(scale2)(AITERI_K(vf) a, AITERI_K(vf) n)
 {
     return AITERI_K(as_f)(
         AITERI_K(add_i)(AITERI_K(as_i)(a), AITERI_K(shl_i)(AITERI_K(to_i)(n), 23)));
 }
 /* a * 2^n for any a and an integral n in [-150, 130]; underflows and overflows as a product. */
-AITERI_FORCE_INLINE float AITERI_K(ldexp)(float a, float n)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(ldexp)(AITERI_K(vf) a, AITERI_K(vf) n)
 {
-    const int32_t i = (int32_t)n, half = (i - (i & 1)) / 2;
-    a *= aiteri_f32_of_bits((uint32_t)(half + 127) << 23);
-    return a * aiteri_f32_of_bits((uint32_t)(i - half + 127) << 23);
+    const int32_t i = (int32_t)AITERI_K(number)(n), half = (i - (i & 1)) / 2;
+    a = AITERI_K(mul)(a, AITERI_K(as_f)((half + 127) << 23));
+    return AITERI_K(mul)(a, AITERI_K(as_f)((i - half + 127) << 23));
 }
 
-/* lt and gt are false for NaN, nlt ("not less") is true for it. */
-AITERI_FORCE_INLINE int AITERI_K(lt)(float a, float b) { return a < b; }
-AITERI_FORCE_INLINE int AITERI_K(gt)(float a, float b) { return a > b; }
-AITERI_FORCE_INLINE int AITERI_K(nlt)(float a, float b) { return !(a < b); }
 AITERI_FORCE_INLINE int AITERI_K(and_m)(int a, int b) { return a & b; }
 AITERI_FORCE_INLINE int AITERI_K(or_m)(int a, int b) { return a | b; }
 AITERI_FORCE_INLINE int AITERI_K(not_m)(int a) { return !a; }
 AITERI_FORCE_INLINE int AITERI_K(any)(int m) { return m; }
 AITERI_FORCE_INLINE int AITERI_K(all)(int m) { return m; }
-AITERI_FORCE_INLINE float AITERI_K(select)(int m, float a, float b)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(keep)(int m, AITERI_K(vf) a)
 {
-    return aiteri_select_f32(m, a, b);
-}
-AITERI_FORCE_INLINE float AITERI_K(keep)(int m, float a)
-{
-    return aiteri_select_f32(m, a, 0.0f);
+    return AITERI_K(select)(m, a, AITERI_K(zero)());
 } /* or +0 */
 
 /* Horizontal sums in one order per ISA: hsum4 and hsum16 give hsum's bits for each vector. */
-AITERI_FORCE_INLINE float AITERI_K(hsum)(float a) { return a; }
-AITERI_FORCE_INLINE float AITERI_K(hmax)(float a) { return a; }
-AITERI_FORCE_INLINE void AITERI_K(hsum4)(float a, float b, float c, float d, float *out)
+AITERI_FORCE_INLINE float AITERI_K(hsum)(AITERI_K(vf) a) { return AITERI_K(number)(a); }
+AITERI_FORCE_INLINE float AITERI_K(hmax)(AITERI_K(vf) a) { return AITERI_K(number)(a); }
+AITERI_FORCE_INLINE void AITERI_K(hsum4)(AITERI_K(vf) a, AITERI_K(vf) b, AITERI_K(vf) c,
+                                         AITERI_K(vf) d, float *out)
 {
-    out[0] = a;
-    out[1] = b;
-    out[2] = c;
-    out[3] = d;
+    AITERI_K(store)(out, a);
+    AITERI_K(store)(out + 1, b);
+    AITERI_K(store)(out + 2, c);
+    AITERI_K(store)(out + 3, d);
 }
-AITERI_FORCE_INLINE void AITERI_K(hsum16)(const float *v, float *out)
+AITERI_FORCE_INLINE void AITERI_K(hsum16)(const AITERI_K(vf) * v, float *out)
 {
     memcpy(out, v, 16 * sizeof *v);
 }
@@ -147,44 +224,48 @@ AITERI_FORCE_INLINE void AITERI_K(transpose)(const float *src, int64_t ld_src, f
 
 /* Converting loads and stores are exact, the stores to nearest even; the flush-to-zero flags of the
  * caller change nothing. */
-AITERI_FORCE_INLINE float AITERI_K(load_f16)(const uint16_t *p)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f16)(const uint16_t *p)
 {
-    return aiteri_f32_from_f16(p[0]);
+    return AITERI_K(as_f)((int32_t)aiteri_bits_from_f16(p[0]));
 }
-AITERI_FORCE_INLINE float AITERI_K(load_f16_n)(const uint16_t *p, int n)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f16_n)(const uint16_t *p, int n)
 {
-    return aiteri_f32_from_f16(n > 0 ? p[0] : (uint16_t)0);
+    return AITERI_K(as_f)((int32_t)aiteri_bits_from_f16(n > 0 ? p[0] : (uint16_t)0));
 }
-AITERI_FORCE_INLINE float AITERI_K(load_bf16)(const uint16_t *p)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_bf16)(const uint16_t *p)
 {
-    return aiteri_f32_from_bf16(p[0]);
+    return AITERI_K(as_f)((int32_t)aiteri_bits_from_bf16(p[0]));
 }
-AITERI_FORCE_INLINE float AITERI_K(load_bf16_n)(const uint16_t *p, int n)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_bf16_n)(const uint16_t *p, int n)
 {
-    return aiteri_f32_from_bf16(n > 0 ? p[0] : (uint16_t)0);
+    return AITERI_K(as_f)((int32_t)aiteri_bits_from_bf16(n > 0 ? p[0] : (uint16_t)0));
 }
-AITERI_FORCE_INLINE float AITERI_K(load_i8)(const int8_t *p) { return (float)p[0]; }
-AITERI_FORCE_INLINE float AITERI_K(load_i8_n)(const int8_t *p, int n)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_i8)(const int8_t *p)
 {
-    return (float)(n > 0 ? p[0] : 0);
+    return AITERI_K(set1)((float)p[0]);
+}
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_i8_n)(const int8_t *p, int n)
+{
+    return AITERI_K(set1)((float)(n > 0 ? p[0] : 0));
 }
 /* fp8 codes read as the f16 with the same exponent and mantissa fields: e4m3 comes out 2^-8 (fn) or
  * 2^-7 (fnuz) times its value, its NaN codes as numbers. */
-AITERI_FORCE_INLINE float AITERI_K(load_e5m2_raw)(const uint8_t *p)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_e5m2_raw)(const uint8_t *p)
 {
-    return aiteri_f32_from_f16((uint16_t)(p[0] << 8));
+    return AITERI_K(as_f)((int32_t)aiteri_bits_from_f16((uint16_t)(p[0] << 8)));
 }
-AITERI_FORCE_INLINE float AITERI_K(load_e4m3_raw)(const uint8_t *p)
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_e4m3_raw)(const uint8_t *p)
 {
-    return aiteri_f32_from_f16((uint16_t)(((p[0] & 0x80) << 8) | ((p[0] & 0x7f) << 7)));
+    return AITERI_K(as_f)(
+        (int32_t)aiteri_bits_from_f16((uint16_t)(((p[0] & 0x80) << 8) | ((p[0] & 0x7f) << 7))));
 }
-AITERI_FORCE_INLINE void AITERI_K(store_f16)(uint16_t *p, float x)
+AITERI_FORCE_INLINE void AITERI_K(store_f16)(uint16_t *p, AITERI_K(vf) x)
 {
-    p[0] = aiteri_f16_from_f32(x);
+    p[0] = aiteri_f16_from_bits((uint32_t)AITERI_K(as_i)(x));
 }
-AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, float x, int n)
+AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, AITERI_K(vf) x, int n)
 {
-    if (n > 0) p[0] = aiteri_f16_from_f32(x);
+    if (n > 0) p[0] = aiteri_f16_from_bits((uint32_t)AITERI_K(as_i)(x));
 }
 /* The low 16 or 8 bits of each lane; the bits above must be zero. */
 AITERI_FORCE_INLINE void AITERI_K(store_x16)(uint16_t *p, int32_t x) { p[0] = (uint16_t)x; }

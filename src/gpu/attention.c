@@ -42,8 +42,12 @@ static int aiteri_gpu_is_plain(const aiteri_problem *p)
             s->stride_token < 0 || s->stride_token >= 1 << 23)
             return 0;
     }
+    /* Nothing but full or causal, and a scale whose product with log2 e is a normal float. */
+    const uint32_t scale = aiteri_bits_of_f32(p->softmax_scale);
     return (p->mask == AITER_MASK_NONE || p->mask == AITER_MASK_CAUSAL) && p->softcap == 0.0f &&
-           !p->alibi_slopes && !p->bias.data && !p->sinks;
+           !p->alibi_slopes && !p->bias.data && !p->sinks &&
+           scale >= aiteri_bits_of_f32(aiteri_power_of_two(-100)) &&
+           scale <= aiteri_bits_of_f32(aiteri_power_of_two(100));
 }
 
 static aiteri_gpu_want aiteri_gpu_want_of(const aiteri_gpu *g, const aiteri_problem *p, int32_t op)
@@ -204,7 +208,8 @@ static aiteri_gpu_lengths aiteri_gpu_lengths_of(const int32_t *cu, int64_t cu_st
 static void aiteri_gpu_fill_score(aiteri_gpu_score *s, const aiteri_problem *p)
 {
     s->softmax_scale = p->softmax_scale;
-    s->softcap = p->softcap;
+    /* Its inverse must be a normal float. */
+    s->softcap = p->softcap < aiteri_power_of_two(100) ? p->softcap : aiteri_power_of_two(100);
     s->alibi = (uint64_t)(uintptr_t)p->alibi_slopes;
     s->alibi_stride_batch = p->alibi_stride_batch;
     s->alibi_stride_head = p->alibi_stride_head;
@@ -373,7 +378,8 @@ static aiter_status aiteri_gpu_attention_workspace(const aiteri_gpu_call *c,
     AITERI_TRY(aiteri_gpu_choose(c, p, &s));
     const size_t need = aiteri_gpu_scratch_bytes(aiteri_gpu_most_partial_bytes(c->gpu, p, &s));
     if (!bytes)
-        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT, "%s_workspace.bytes: is NULL", c->op);
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
+                           "%s_workspace.bytes: is NULL, expected a pointer", c->op);
     if (need > SIZE_MAX / 2)
         return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
                            "%s_workspace: the shapes need more memory than can be addressed",

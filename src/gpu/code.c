@@ -6,8 +6,6 @@
 #include "device.c"
 #include "../../kernels/abi_hash.h"
 
-enum { AITERI_GPU_FILE_NAME_BYTES = 96 };
-
 #if defined(AITER_ATTN_EMBEDDED_KERNELS)
 /* As kernels/embed.c defines it; a zero follows every file. */
 typedef struct aiteri_gpu_file {
@@ -165,7 +163,7 @@ static aiter_status aiteri_gpu_load_row(aiter_context *ctx, const char *op, aite
     if (d->driver->kind == AITER_DEVICE_CUDA && r->lds_bytes > 48 * 1024)
         AITERI_GPU_TRY(ctx, d->driver, what, cuda_function_set,
                        (function, AITERI_CUDA_DYNAMIC_SHARED, r->lds_bytes));
-    aiteri_atomic_store_i64(&d->function[row], (int64_t)(uintptr_t)function);
+    aiteri_atomic_store(&d->function[row], (aiteri_counter)(uintptr_t)function);
     return AITER_OK;
 }
 

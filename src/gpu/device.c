@@ -6,7 +6,12 @@
 #include "open.c"
 #include "registry.c"
 
-enum { AITERI_GPU_PATH_BYTES = 1024, AITERI_GPU_NAME_BYTES = 128, AITERI_GPU_ARCH_BYTES = 32 };
+enum {
+    AITERI_GPU_PATH_BYTES = 1024,
+    AITERI_GPU_FILE_NAME_BYTES = 96,
+    AITERI_GPU_NAME_BYTES = 128,
+    AITERI_GPU_ARCH_BYTES = 32
+};
 
 typedef struct aiteri_device {
     struct aiteri_device *next;
@@ -20,7 +25,7 @@ typedef struct aiteri_device {
     /* The first row of a file holds its module. Functions are addresses, 0 until loaded, read
      * without the lock. */
     aiteri_gpu_module module[AITERI_GPU_ROW_COUNT];
-    volatile int64_t function[AITERI_GPU_ROW_COUNT];
+    volatile aiteri_counter function[AITERI_GPU_ROW_COUNT];
 } aiteri_device;
 
 /* What all contexts share: the two opened drivers, and the devices in use. */

@@ -162,7 +162,7 @@ static aiter_status aiteri_gpu_function_of(const aiteri_gpu_call *c, int32_t row
                                            aiteri_gpu_function *out)
 {
     aiteri_device *d = c->gpu->device;
-    int64_t function = aiteri_atomic_load_i64(&d->function[row]);
+    aiteri_counter function = aiteri_atomic_load(&d->function[row]);
     if (function == 0) {
         AITERI_TRY(aiteri_gpu_check_capture(c, "load a kernel"));
         aiteri_gpu_lock();

@@ -3,11 +3,11 @@
 #define AITERI_FLASH_ATTN_FWD_C
 
 #include "../api_ops.h"
-#include "attention_check.c"
+#include "attention_run.c"
 
 static aiteri_attention aiteri_flash_attention(const aiter_flash_attn_fwd_args *args)
 {
-    const aiteri_field_names names = {"aiter_flash_attn_fwd", "q", "k", "v", "seqused_k"};
+    const aiteri_field_names names = {"aiter_flash_attn_fwd", "q", "k", "v", "seqused_k", 1, 1, 1};
     aiteri_attention x;
     memset(&x, 0, sizeof x);
     x.a = *args;

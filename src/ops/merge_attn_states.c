@@ -27,10 +27,14 @@ static void aiteri_merge_check(aiteri_check *c, aiter_merge_attn_states_args *a)
     aiter_tensor *lses[3] = {&a->lse_a, &a->lse_b, &a->lse};
     const char *out_names[3] = {"out_a", "out_b", "out"}, *lse_names[3] = {"lse_a", "lse_b", "lse"};
     for (int i = 0; i < 3; i++) {
-        aiteri_check_tensor(c, out_names[i], outs[i], 3, 4, AITERI_FLOATS, 1);
-        aiteri_check_tensor(c, lse_names[i], lses[i], 2, 3, AITERI_ONLY_F32, i < 2);
+        aiteri_check_tensor(c, out_names[i], outs[i], 3, 4, AITERI_FLOATS, 1,
+                            "[tokens, H, D] or [B, S, H, D]");
+        aiteri_check_tensor(c, lse_names[i], lses[i], 2, 3, AITERI_ONLY_F32, i < 2,
+                            "[H, tokens], or [B, H, S] beside rows of four dimensions");
     }
     if (c->status != AITER_OK) return;
+    for (int32_t d = 0; d < a->out_a.ndim; d++)
+        aiteri_check_axis(c, "out_a", &a->out_a, d, "batch, tokens, heads or D", 0, INT32_MAX - 1);
     const int32_t n = a->out_a.ndim; /* [.., tokens, H, D] beside [.., H, tokens] */
     for (int i = 0; i < 3; i++) {
         if (outs[i]->ndim != n)
@@ -40,8 +44,10 @@ static void aiteri_merge_check(aiteri_check *c, aiter_merge_attn_states_args *a)
             aiteri_check_extent(c, out_names[i], outs[i], d, a->out_a.shape[d], "out_a");
         if (lses[i]->ndim == 0) continue;
         if (lses[i]->ndim != n - 1) {
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d", c->op,
-                          lse_names[i], (int)lses[i]->ndim, (int)n - 1);
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d: %s", c->op,
+                          lse_names[i], (int)lses[i]->ndim, (int)n - 1,
+                          n == 4 ? "[B, H, S] beside [B, S, H, D]"
+                                 : "[H, tokens] beside [tokens, H, D]");
             continue;
         }
         if (n == 4)
@@ -109,10 +115,15 @@ static void aiteri_merge_row(const aiteri_merge_run *run, int64_t b, int64_t s, 
                               side[i]->dtype, side[i]->stride[last], n);
             run->kernels->row_add_scaled(sum, x, aiteri_padded(n), share[i]);
         }
-        aiteri_scatter_row(run->kernels,
-                           out + aiteri_bytes_of(a->out.dtype, d * a->out.stride[last]),
-                           a->out.dtype, a->out.stride[last], sum, n);
+        aiteri_store_out(run->kernels, out + aiteri_bytes_of(a->out.dtype, d * a->out.stride[last]),
+                         a->out.dtype, a->out.stride[last], sum, n, 1.0f);
     }
+}
+
+/* No key on this side: -infinity, or the +infinity that flash-attention gives such a row. */
+static int aiteri_lse_is_empty(float lse)
+{
+    return (aiteri_bits_of_f32(lse) & 0x7fffffffu) == 0x7f800000u;
 }
 
 /* The two shares of a row and its joint log-sum-exp. */
@@ -120,33 +131,31 @@ static void aiteri_merge_state(const aiteri_merge_run *run, int64_t b, int64_t s
 {
     const aiter_merge_attn_states_args *a = run->args;
     const float lse[2] = {*aiteri_lse_at(&a->lse_a, b, s, h), *aiteri_lse_at(&a->lse_b, b, s, h)};
-    const double m = lse[0] > lse[1] ? lse[0] : lse[1];
+    const int empty[2] = {aiteri_lse_is_empty(lse[0]), aiteri_lse_is_empty(lse[1])};
+    const double m = !empty[0] && (empty[1] || lse[0] > lse[1]) ? lse[0] : lse[1];
     double weight[2], sum = 0.0;
     float share[2] = {0.0f, 0.0f};
     for (int i = 0; i < 2; i++) {
-        weight[i] = 1.0; /* of the larger side, also where both are infinite */
-        if (lse[i] == aiteri_minus_inf())
-            weight[i] = 0.0;
-        else if ((double)lse[i] != m)
-            weight[i] = exp((double)lse[i] - m);
+        weight[i] = empty[i] ? 0.0 : aiteri_rounded_f64(exp((double)lse[i] - m));
         sum += weight[i];
     }
     for (int i = 0; i < 2; i++)
-        if (weight[i] != 0.0) share[i] = (float)(weight[i] / sum);
+        if (weight[i] != 0.0) share[i] = aiteri_rounded((float)aiteri_rounded_f64(weight[i] / sum));
     aiteri_merge_row(run, b, s, h, share);
     if (!a->lse.ndim) return;
     float *lse_out = aiteri_lse_at(&a->lse, b, s, h);
     if (sum == 0.0)
         *lse_out = aiteri_minus_inf();
     else
-        *lse_out = (float)(m + log(sum));
+        *lse_out = (float)aiteri_rounded_f64(m + log(sum));
 }
 
 static void aiteri_merge_worker(void *arg, int32_t i)
 {
     const aiteri_merge_run *run = (const aiteri_merge_run *)arg;
     const int64_t rows = run->batch * run->tokens;
-    for (int64_t r = rows * i / run->workers; r < rows * (i + 1) / run->workers; r++)
+    const int64_t first = aiteri_share_of(rows, i, run->workers);
+    for (int64_t r = first; r < aiteri_share_of(rows, i + 1, run->workers); r++)
         for (int64_t h = 0; h < run->heads; h++)
             aiteri_merge_state(run, r / run->tokens, r % run->tokens, h);
 }
@@ -156,8 +165,9 @@ AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_arg
 {
     aiteri_check c = {"aiter_merge_attn_states", ctx, AITER_OK};
     aiteri_context_begin(ctx);
-    aiteri_check_true(&c, args != NULL, "args", "a pointer");
-    if (c.status != AITER_OK) return c.status;
+    if (!args)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.args: is NULL, expected a pointer",
+                           c.op);
     aiter_merge_attn_states_args a = *args;
     aiteri_merge_check(&c, &a);
     if (c.status != AITER_OK) return c.status;
@@ -174,7 +184,9 @@ AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_arg
                             a.out.shape[n - 3],
                             a.out.shape[n - 2],
                             aiteri_context_workers(ctx)};
-    if (run.batch * run.tokens > 0) aiteri_parallel(ctx, aiteri_merge_worker, &run, run.workers);
+    const int empty = run.heads == 0 || (a.out.shape[n - 1] == 0 && a.lse.ndim == 0);
+    if (run.batch * run.tokens > 0 && !empty)
+        aiteri_parallel(ctx, aiteri_merge_worker, &run, run.workers);
     return AITER_OK;
 }
 
@@ -184,7 +196,7 @@ AITER_API aiter_status aiter_merge_attn_states_workspace(const aiter_merge_attn_
     aiteri_context_begin(ctx);
     if (!args || !bytes)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "aiter_merge_attn_states_workspace.%s: is NULL",
+                           "aiter_merge_attn_states_workspace.%s: is NULL, expected a pointer",
                            args ? "bytes" : "args");
     *bytes = 0;
     return AITER_OK;

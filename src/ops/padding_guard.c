@@ -10,21 +10,44 @@ AITER_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args,
                                            int32_t *safe)
 {
     aiteri_check c = {"aiter_padding_guard", NULL, AITER_OK};
-    aiteri_check_true(&c, args != NULL, "args", "a pointer");
-    if (c.status != AITER_OK) return c.status;
+    if (!args)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.args: is NULL, expected a pointer",
+                           c.op);
     const int64_t tile = args->tile ? args->tile : 128;
-    const double threshold = args->threshold != 0.0 ? args->threshold : 0.005;
+    uint64_t bits; /* judged by them, so that no compiler flag can wave NaN through */
+    memcpy(&bits, &args->threshold, sizeof bits);
+    const double threshold = bits << 1 != 0 ? args->threshold : 0.005;
+    const int in_range = bits << 1 == 0 || bits < UINT64_C(0x3ff0000000000000); /* 1.0 */
     aiteri_check_range(&c, "seqlen", args->seqlen, 1, INT64_MAX);
     aiteri_check_range(&c, "tile", tile, 1, INT64_MAX);
-    aiteri_check_range(&c, "mask", (int64_t)args->mask, 0, AITER_MASK_CAUSAL);
-    aiteri_check_true(&c, threshold > 0.0 && threshold < 1.0, "threshold", "0 or a share below 1");
+    if ((int)args->mask < 0 || args->mask > AITER_MASK_CAUSAL)
+        AITERI_REJECT(&c, AITER_INVALID_ARGUMENT,
+                      "%s.mask: is %d, expected AITER_MASK_DEFAULT, AITER_MASK_NONE or "
+                      "AITER_MASK_CAUSAL",
+                      c.op, (int)args->mask);
+    if (!in_range)
+        AITERI_REJECT(&c, AITER_INVALID_ARGUMENT,
+                      "%s.threshold: is %g, expected 0 (for 0.005) or a share between 0 and 1",
+                      c.op, threshold);
     if (c.status != AITER_OK) return c.status;
     const int64_t padding = (tile - args->seqlen % tile) % tile;
-    aiteri_check_range(&c, "seqlen: padding to the tile", padding, 0, INT64_MAX - args->seqlen);
+    if (padding > INT64_MAX - args->seqlen)
+        AITERI_REJECT(&c, AITER_INVALID_ARGUMENT,
+                      "%s.seqlen: is %lld, which padded to tiles of %lld exceeds 2^63 - 1", c.op,
+                      (long long)args->seqlen, (long long)tile);
     if (c.status != AITER_OK) return c.status;
-    const double share = (double)padding / (double)(args->seqlen + padding);
+    const double share = aiteri_rounded_f64(aiteri_rounded_f64((double)padding) /
+                                            aiteri_rounded_f64((double)(args->seqlen + padding)));
     if (ratio) *ratio = share;
-    if (safe) *safe = args->mask == AITER_MASK_CAUSAL || share <= threshold;
+    const int is_safe = args->mask == AITER_MASK_CAUSAL || share <= threshold;
+    if (safe) *safe = is_safe;
+    if (!is_safe) /* a verdict, no failure: the words for it */
+        aiteri_fail(NULL, AITER_OK,
+                    "%s: %.3g %% of %lld keys would be padding, above the limit of %.3g %%; mask = "
+                    "AITER_MASK_CAUSAL, a seqlen that is a multiple of %lld, or an attention that "
+                    "masks its tail (every op here) avoids it",
+                    c.op, 100.0 * share, (long long)(args->seqlen + padding), 100.0 * threshold,
+                    (long long)tile);
     return AITER_OK;
 }
 

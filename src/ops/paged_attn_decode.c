@@ -3,7 +3,7 @@
 #define AITERI_PAGED_ATTN_DECODE_C
 
 #include "../api_ops.h"
-#include "attention_check.c"
+#include "attention_run.c"
 
 /* [B, Hq, D] seen as [B, 1, Hq, D]; other ranks as they are. */
 static aiter_tensor aiteri_with_token_dim(aiter_tensor t)
@@ -19,8 +19,8 @@ static aiter_tensor aiteri_with_token_dim(aiter_tensor t)
 
 static aiteri_attention aiteri_paged_attention(const aiter_paged_attn_decode_args *args)
 {
-    const aiteri_field_names names = {"aiter_paged_attn_decode", "q", "k_cache", "v_cache",
-                                      "seq_lens"};
+    const aiteri_field_names names = {
+        "aiter_paged_attn_decode", "q", "k_cache", "v_cache", "seq_lens", 0, 1, 1};
     aiteri_attention x;
     memset(&x, 0, sizeof x);
     x.names = names;
@@ -51,18 +51,38 @@ static aiteri_attention aiteri_paged_attention(const aiter_paged_attn_decode_arg
     return x;
 }
 
+/* q and out of one token each, as the caller wrote them: a text names the caller's indices. */
+static aiter_status aiteri_paged_check_rows(const aiter_paged_attn_decode_args *args,
+                                            aiter_context *ctx)
+{
+    const char *layout = "[B, Hq, D] or [B, q_len, Hq, D]";
+    aiter_tensor q = args->q, out = args->out;
+    aiteri_check check = {"aiter_paged_attn_decode", ctx, AITER_OK};
+    aiteri_check *c = &check;
+    aiteri_check_tensor(c, "q", &q, 3, 4, AITERI_FLOATS, 1, layout);
+    aiteri_check_tensor(c, "out", &out, q.ndim, q.ndim, AITERI_FLOATS, 1,
+                        q.ndim == 3 ? "[B, Hq, D], as q" : "[B, q_len, Hq, D], as q");
+    for (int32_t i = 0; c->status == AITER_OK && i < q.ndim - 1; i++)
+        aiteri_check_extent(c, "out", &out, i, q.shape[i], "q");
+    if (c->status != AITER_OK) return c->status;
+    aiteri_check_axis(c, "q", &q, q.ndim - 1, "head_dim", 1, AITERI_MAX_HEAD_DIM);
+    aiteri_check_axis(c, "q", &q, q.ndim - 2, "heads", 1, 65535);
+    return c->status;
+}
+
 /* block_table and seq_lens choose the paged form inside; without them it would be another op. */
 static aiter_status aiteri_paged_check(const aiter_paged_attn_decode_args *args, aiter_context *ctx)
 {
     aiteri_context_begin(ctx);
     if (args->block_table.ndim == 0)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "aiter_paged_attn_decode.block_table: is absent (ndim 0), expected I32 "
+                           "[B, max_blocks]");
+    if (args->seq_lens.ndim == 0)
         return aiteri_fail(
             ctx, AITER_INVALID_ARGUMENT,
-            "aiter_paged_attn_decode.block_table: is absent, expected [B, max_blocks]");
-    if (args->seq_lens.ndim == 0)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "aiter_paged_attn_decode.seq_lens: is absent, expected [B]");
-    return AITER_OK;
+            "aiter_paged_attn_decode.seq_lens: is absent (ndim 0), expected I32 [B]");
+    return aiteri_paged_check_rows(args, ctx);
 }
 
 AITER_API aiter_status aiter_paged_attn_decode(const aiter_paged_attn_decode_args *args,

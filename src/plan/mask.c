@@ -22,6 +22,7 @@ static aiteri_key_range aiteri_key_range_make(int64_t lo, int64_t hi, int64_t si
         if (r.sink > 0) r.lo = 0;
         r.sink = 0;
     }
+    AITERI_ASSERT(0 <= r.sink && r.sink <= r.lo && r.lo <= r.hi);
     return r;
 }
 
@@ -50,6 +51,8 @@ static aiteri_key_range aiteri_visible_keys_of_span(const aiteri_problem *p, int
 {
     const aiteri_key_range a = aiteri_visible_keys(p, seqlen_q, seqlen_k, first);
     const aiteri_key_range b = aiteri_visible_keys(p, seqlen_q, seqlen_k, end - 1);
+    AITERI_ASSERT(0 <= first && first < end && end <= seqlen_q);
+    AITERI_ASSERT(a.hi <= b.hi && (a.lo <= b.lo || a.lo == a.hi || b.lo == 0));
     const int32_t sink = a.sink > b.sink ? a.sink : b.sink;
     return aiteri_key_range_make(a.lo, b.hi, sink);
 }

@@ -99,6 +99,8 @@ static void aiteri_schedule_write(aiteri_schedule *s, const aiteri_problem *p,
     memcpy(buffer, &head, sizeof head);
     aiteri_schedule_place(s, buffer, g->workers);
     aiteri_schedule_all(s, p, g);
+    AITERI_ASSERT(s->works == head.works && s->reduces == head.reduces);
+    AITERI_ASSERT(s->partials == head.partials && s->partial_rows == head.partial_rows);
 }
 
 /* The caller's plan, if it was made for exactly this. */
@@ -119,8 +121,9 @@ static aiter_status aiteri_plan_take(const char *op, const aiteri_problem *p, ai
         plan->bytes < aiteri_plan_bytes(head.workers, (size_t)head.works, (size_t)head.reduces,
                                         (size_t)head.partials))
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "%s.plan: made for other lengths, shapes, mask, kernel set or threads",
-                           op);
+                           "%s.plan: made for other lengths, shapes, mask, kernel set or threads; "
+                           "make it again by %s_plan",
+                           op, op);
     s->works = head.works;
     s->reduces = head.reduces;
     s->partial_rows = head.partial_rows;

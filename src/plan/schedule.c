@@ -128,6 +128,8 @@ static aiteri_geometry aiteri_geometry_of(const aiteri_problem *p, const aiteri_
 /* Counts a work, and writes it once the arrays are there. Workers own stretches of equal cost. */
 static void aiteri_add_work(aiteri_schedule *s, const aiteri_work *w, int64_t cost)
 {
+    AITERI_ASSERT(w->q_start < w->q_end && w->kv_start <= w->kv_end);
+    AITERI_ASSERT(w->head_start < w->head_end && (w->partial_row < 0) == (w->reduce < 0));
     if (s->work_info) {
         while (s->worker < s->workers - 1 &&
                s->cost >= aiteri_ceil_div(s->total_cost * (s->worker + 1), s->workers))

@@ -21,12 +21,15 @@ typedef struct aiteri_key_place {
 static aiteri_key_place aiteri_place_of_key(const aiteri_problem *p, const aiteri_sequence *s,
                                             int32_t j)
 {
+    AITERI_ASSERT(0 <= j && j < s->seqlen_k);
     aiteri_key_place at = {s->index, j, INT32_MAX};
     if (p->block_table) {
         const int32_t entry = j / p->page_size;
         at.outer = p->block_table[s->index * p->table_stride_batch + entry * p->table_stride_entry];
         at.token = j - entry * p->page_size;
         at.run = p->page_size - (int32_t)at.token;
+        AITERI_ASSERT(entry < p->table_entries);
+        AITERI_ASSERT(0 <= at.outer && at.outer < p->num_blocks);
     } else if (p->cu_seqlens_k) {
         at.outer = 0;
         at.token = s->k_start + j;

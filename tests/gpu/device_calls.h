@@ -38,6 +38,24 @@ static inline aiter_flash_attn_fwd_args dense(int b, int sq, int sk, int hq, int
     return a;
 }
 
+static inline aiter_paged_attn_decode_args decode(int b, int q_len, int hq, int hk, aiter_dtype kv)
+{
+    aiter_paged_attn_decode_args a;
+    memset(&a, 0, sizeof a);
+    a.q = aiter_tensor_4d(AT(1), AITER_BF16, b, q_len, hq, 128);
+    a.k_cache = aiter_tensor_4d(AT(2), kv, 1000, 16, hk, 128);
+    a.v_cache = aiter_tensor_4d(AT(3), kv, 1000, 16, hk, 128);
+    a.out = aiter_tensor_4d(AT(4), AITER_BF16, b, q_len, hq, 128);
+    a.block_table = aiter_tensor_2d(AT(5), AITER_I32, b, 64);
+    a.seq_lens = aiter_tensor_1d(AT(6), AITER_I32, b);
+    if (kv == AITER_I8) {
+        a.k_scale = aiter_tensor_3d(AT(7), AITER_F32, 1000, 16, hk);
+        a.v_scale = aiter_tensor_1d(AT(8), AITER_F32, hk);
+    }
+    a.num_splits = 1;
+    return a;
+}
+
 /* 2 sequences over pages of 16 tokens, 3 blocks each: q packed. */
 static inline aiter_flash_attn_fwd_args mixed(void)
 {

@@ -176,9 +176,9 @@ static inline void device_merge_case(aiter_dtype type, int b, int tokens, int he
         host[i] = random_elements(i < 3 ? type : AITER_F32, count[i], 90 + i, 4);
     for (i = 0; i < rows; i++) { /* sides that saw nothing, with NaN in their place */
         if (i % 5 == 1 || i % 11 == 0)
-            ref_store(AITER_F32, host[3], i, double_of_bits(BITS_NEG_INF));
+            ref_store(AITER_F32, host[3], i, double_of_bits(i % 2 ? BITS_INF : BITS_NEG_INF));
         if (i % 7 == 2 || i % 11 == 0)
-            ref_store(AITER_F32, host[4], i, double_of_bits(BITS_NEG_INF));
+            ref_store(AITER_F32, host[4], i, double_of_bits(i % 3 ? BITS_INF : BITS_NEG_INF));
     }
     for (i = 0; i < 6; i++)
         at[i] = device_new(host[i], bytes_of(i < 3 ? type : AITER_F32, count[i]));

@@ -49,10 +49,11 @@ static struct fake_state {
     const char *loaded, *installed; /* libraries, NULL: none */
     const char *missing;            /* symbol that the library lacks, "": all */
     int devices;
-    const char *arch; /* HIP: gcnArchName */
-    int major, minor; /* of the attributes */
-    int properties;   /* which layout hipGetDeviceProperties* have: 6, 5 or 0 */
-    uint64_t hash;    /* what modules answer */
+    const char *arch;  /* HIP: gcnArchName */
+    int major, minor;  /* of the attributes */
+    int properties;    /* which layout hipGetDeviceProperties* have: 6, 5 or 0 */
+    uint64_t hash;     /* what modules answer */
+    size_t hash_bytes; /* 0: as it should be */
     int capturing;
     /* orders */
     int fail_id, fail_at, fail_code;
@@ -66,6 +67,7 @@ static struct fake_state {
     fake_module module[256];
     int modules;
     int dynamic_shared;
+    size_t copied; /* bytes of the last copy to the device */
     const char *opened;
 } fake;
 
@@ -186,6 +188,7 @@ static aiteri_gpu_result fake_hip_copy_in(aiteri_gpu_address to, void *from, siz
                                           aiteri_gpu_stream stream)
 {
     FAKE_ENTER(hip_copy_in);
+    fake.copied = bytes;
     return to && from && bytes && stream == fake.stream ? 0 : 1;
 }
 
@@ -193,6 +196,7 @@ static aiteri_gpu_result fake_cuda_copy_in(aiteri_gpu_address to, const void *fr
                                            aiteri_gpu_stream stream)
 {
     FAKE_ENTER(cuda_copy_in);
+    fake.copied = bytes;
     return to && from && bytes && stream == fake.stream ? 0 : 1;
 }
 
@@ -253,7 +257,7 @@ static aiteri_gpu_result fake_module_global(aiteri_gpu_address *at, size_t *byte
     FAKE_ENTER(module_global);
     if (strcmp(name, "aiteri_gpu_abi_hash") != 0 || fake.hash == 0) return 500;
     *at = &fake.hash;
-    *bytes = sizeof fake.hash;
+    *bytes = fake.hash_bytes ? fake.hash_bytes : sizeof fake.hash;
     return 0;
 }
 

@@ -4,7 +4,9 @@
  *     run_attention hip|cuda FOLDER [CELLS]
  *
  * FOLDER has the code objects; CELLS without a kernel are allowed (0). The driver is the system's,
- * or the emulator: AITER_ATTN_HIP_LIBRARY names it. AITER_TEST_BUDGET bounds the flops. */
+ * or the emulator: AITER_ATTN_HIP_LIBRARY names it. AITER_TEST_BUDGET bounds the flops,
+ * AITER_TEST_ONLY names the groups of cases to run, all without it. */
+#include "device_extremes.h"
 #include "device_ops.h"
 
 static attn_case flash(aiter_dtype type, int sq, int sk, int d, uint64_t seed)
@@ -334,6 +336,37 @@ static void warm_calls(void)
     problem_free(&p);
 }
 
+static int wanted(const char *group)
+{
+    const char *only = getenv("AITER_TEST_ONLY");
+    return !only || strstr(only, group);
+}
+
+/* One type is enough for who looks at one kernel: `bf16 alone`, `f16 alone`. */
+static int wanted_type(aiter_dtype type)
+{
+    const char *only = getenv("AITER_TEST_ONLY");
+    const char *alone = only ? strstr(only, "alone") : NULL;
+    return !alone || (strncmp(only, "bf16", 4) == 0) == (type == AITER_BF16);
+}
+
+static void cases_of_type(aiter_dtype type)
+{
+    device_rounds(type);
+    if (wanted("head_sizes")) head_sizes(type);
+    if (wanted("masks")) masks(type);
+    if (wanted("whole_rows")) whole_rows(type);
+    if (wanted("plain")) plain(type);
+    if (wanted("options")) options(type);
+    if (wanted("sources")) sources(type);
+    if (wanted("decodes")) decodes(type, type);
+    if (wanted("int8")) decodes(type, AITER_I8);
+    if (wanted("replay")) replay(type);
+    if (wanted("wild")) wild_lengths(type, 0);
+    if (wanted("wild")) wild_lengths(type, 1);
+    if (wanted("extremes")) device_extremes(type);
+}
+
 int main(int argc, char **argv)
 {
     static const aiter_dtype types[2] = {AITER_BF16, AITER_F16};
@@ -344,23 +377,12 @@ int main(int argc, char **argv)
         return fprintf(stderr, "usage: run_attention hip|cuda FOLDER [CELLS]\n"), 2;
     test_begin("run_attention", 1e12);
     if (device_begin(hip ? AITER_DEVICE_HIP : AITER_DEVICE_CUDA, argv[2])) {
-        for (i = 0; i < 2; i++) {
-            head_sizes(types[i]);
-            masks(types[i]);
-            whole_rows(types[i]);
-            plain(types[i]);
-            options(types[i]);
-            sources(types[i]);
-            decodes(types[i], types[i]);
-            decodes(types[i], AITER_I8);
-            replay(types[i]);
-            wild_lengths(types[i], 0);
-            wild_lengths(types[i], 1);
-        }
-        plain_were_used();
-        warm_calls();
-        device_cache_cases();
-        device_merge_cases();
+        for (i = 0; i < 2; i++)
+            if (wanted_type(types[i])) cases_of_type(types[i]);
+        if (!getenv("AITER_TEST_ONLY")) plain_were_used();
+        if (wanted("warm")) warm_calls();
+        if (wanted("cache")) device_cache_cases();
+        if (wanted("merge")) device_merge_cases();
         aiter_context_destroy(device.ctx);
     }
     run_statistics_say();

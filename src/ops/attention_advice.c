@@ -1,0 +1,71 @@
+/* attention_advice.c -- what a refusal says beyond got and expected: the mistakes that people bring
+ * from other libraries, told by the shapes that they leave. Nothing here decides a status. */
+#ifndef AITERI_ATTENTION_ADVICE_C
+#define AITERI_ATTENTION_ADVICE_C
+
+#include "../api_ops.h"
+#include "../base/argument.c"
+
+/* Field names as the calling op spells them, and which optional forms it has. */
+typedef struct aiteri_field_names {
+    const char *op, *q, *k, *v, *seqused_k;
+    int has_packed, has_paged, has_scales; /* cu_seqlens_q and _k; block_table; k_scale, v_scale */
+} aiteri_field_names;
+
+/* The axes of q and out. */
+static const char *aiteri_rows_layout(const aiteri_field_names *names, int packed)
+{
+    if (packed) return "[total_q, Hq, D], packed, as cu_seqlens_q is given";
+    if (names->has_packed && names->has_paged)
+        return "[B, Sq, Hq, D], or packed [total_q, Hq, D] with cu_seqlens_q";
+    return names->has_paged ? "[B, Hq, D] or [B, q_len, Hq, D]" : "[B, Sq, Hq, D]";
+}
+
+/* The axes of k and v. */
+static const char *aiteri_keys_layout(const aiteri_field_names *names, int packed, int paged)
+{
+    if (packed) return "[total_k, Hk, D], packed, as cu_seqlens_k is given";
+    if (paged) return "pages [num_blocks, P, Hk, D]";
+    return names->has_packed ? "[B, Sk, Hk, D], or packed [total_k, Hk, D] with cu_seqlens_k"
+                             : "[B, Sk, Hk, D]";
+}
+
+/* Heads before tokens: with these two axes of k, or of all, exchanged the heads would divide. */
+static const char *aiteri_head_major_advice(const aiter_tensor *q, const aiter_tensor *k, int paged)
+{
+    const int32_t q_tokens = q->ndim - 3, k_tokens = k->ndim - 3;
+    const int64_t heads_k = k->shape[k_tokens];
+    const int alone = heads_k > 0 && q->shape[q_tokens + 1] % heads_k == 0;
+    if (paged)
+        return alone ? "; of pages [num_blocks, Hk, P, D] pass aiter_tensor_transpose(t, 1, 2)"
+                     : "";
+    if (!alone && (heads_k < 1 || q->shape[q_tokens] < 1 || q->shape[q_tokens] % heads_k != 0))
+        return "";
+    return q->ndim == 4 ? "; of tensors whose axes are [B, H, S, D] pass "
+                          "aiter_tensor_transpose(t, 1, 2)"
+                        : "; of tensors whose axes are [H, total, D] pass "
+                          "aiter_tensor_transpose(t, 0, 1)";
+}
+
+/* lse has the rows of q where it should have its heads, and the other way round. */
+static int aiteri_lse_is_exchanged(const aiter_tensor *lse, const aiter_tensor *q)
+{
+    return q->ndim == 4 && lse->ndim == 3 && q->shape[1] != q->shape[2] &&
+           lse->shape[1] == q->shape[1] && lse->shape[2] == q->shape[2];
+}
+
+/* Whose head_dim the keys must have. */
+static const char *aiteri_head_dim_of(const aiter_tensor *q, const aiter_tensor *v)
+{
+    return v->shape[v->ndim - 1] == q->shape[q->ndim - 1]
+               ? "the head_dim of q, which v has: are k and v exchanged?"
+               : "the head_dim of q";
+}
+
+/* Whose extent the outer axis of dense keys must be. */
+static const char *aiteri_batch_of_keys(const aiteri_field_names *names)
+{
+    return names->has_paged ? "the batch of q; pages of keys need a block_table" : "the batch of q";
+}
+
+#endif /* AITERI_ATTENTION_ADVICE_C */

@@ -1,0 +1,259 @@
+/* attention_run.c -- the three calls of every softmax attention: what data and addresses tell
+ * beyond shapes, then the engine or the device. */
+#ifndef AITERI_ATTENTION_RUN_C
+#define AITERI_ATTENTION_RUN_C
+
+#include "attention_check.c"
+#if AITERI_GPU
+#include "../gpu/attention.c"
+#endif
+
+/* A bound of the lengths, and the words for it. */
+typedef struct aiteri_length_bound {
+    int64_t most;
+    const char *name;
+} aiteri_length_bound;
+
+static aiteri_length_bound aiteri_bound_of(int32_t most, int32_t given, const char *field,
+                                           const char *otherwise)
+{
+    const aiteri_length_bound bound = {most, given != 0 && most == given ? field : otherwise};
+    return bound;
+}
+
+/* cu[0] == 0, never falling, the last within the tensor, no length above its bound. */
+static void aiteri_check_cu_seqlens(aiteri_check *c, const char *field, const int32_t *cu,
+                                    int64_t stride, int32_t batch, int64_t total,
+                                    aiteri_length_bound bound)
+{
+    if (!cu || c->status != AITER_OK) return;
+    if (cu[0] != 0)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: [0] is %d, expected 0: B + 1 running sums of the lengths", c->op,
+                      field, (int)cu[0]);
+    for (int32_t b = 0; b < batch && c->status == AITER_OK; b++) {
+        const int64_t length = (int64_t)cu[(b + 1) * stride] - cu[b * stride];
+        if (length < 0)
+            AITERI_REJECT(
+                c, AITER_INVALID_ARGUMENT,
+                "%s.%s: falls from %d to %d at [%d], expected running sums of the lengths", c->op,
+                field, (int)cu[b * stride], (int)cu[(b + 1) * stride], (int)(b + 1));
+        if (length > bound.most)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: [%d] gives a length of %lld, expected 0 to %lld (= %s)", c->op,
+                          field, (int)(b + 1), (long long)length, (long long)bound.most,
+                          bound.name);
+    }
+    if (cu[batch * stride] > total)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected at most %lld tokens",
+                      c->op, field, (int)batch, (int)cu[batch * stride], (long long)total);
+}
+
+static void aiteri_check_used(aiteri_check *c, const char *field, const int32_t *used,
+                              int64_t stride, int32_t batch, aiteri_length_bound bound)
+{
+    for (int32_t b = 0; used && b < batch && c->status == AITER_OK; b++)
+        if (used[b * stride] < 0 || used[b * stride] > bound.most)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected 0 to %lld (= %s)",
+                          c->op, field, (int)b, (int)used[b * stride], (long long)bound.most,
+                          bound.name);
+}
+
+/* A page that is none of the blocks. */
+static void aiteri_reject_block(aiteri_check *c, const aiteri_problem *p, const char *pages,
+                                int32_t b, int32_t entry, int32_t id)
+{
+    if (p->num_blocks == 0)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.block_table: [%d][%d] is %d, but %s has no blocks: its shape[0] is 0",
+                      c->op, (int)b, (int)entry, (int)id, pages);
+    else
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.block_table: [%d][%d] is %d, expected 0 to %d (the blocks of %s)", c->op,
+                      (int)b, (int)entry, (int)id, (int)p->num_blocks - 1, pages);
+}
+
+/* Block ids of entries that hold a visible key. */
+static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p, const char *pages)
+{
+    for (int32_t b = 0; p->block_table && b < p->batch && c->status == AITER_OK; b++) {
+        const aiteri_sequence s = aiteri_sequence_of(p, b);
+        if (s.seqlen_q == 0 || s.seqlen_k == 0) continue;
+        const aiteri_key_range seen =
+            aiteri_visible_keys_of_span(p, s.seqlen_q, s.seqlen_k, 0, s.seqlen_q);
+        const int32_t entries = (int32_t)aiteri_ceil_div(s.seqlen_k, p->page_size);
+        for (int32_t i = 0; i < entries; i++) {
+            const int64_t first = (int64_t)i * p->page_size;
+            if (!aiteri_range_meets(seen, first, first + p->page_size)) continue;
+            const int32_t id =
+                p->block_table[b * p->table_stride_batch + i * p->table_stride_entry];
+            if (id < 0 || id >= p->num_blocks) aiteri_reject_block(c, p, pages, b, i, id);
+        }
+    }
+}
+
+/* What only data can tell; of a device's plan the lengths alone are host memory. */
+static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_context *ctx)
+{
+    aiteri_check check = {x->names.op, ctx, AITER_OK};
+    aiteri_check *c = &check;
+    const aiter_flash_attn_fwd_args *a = &x->a;
+    const aiteri_problem *p = &x->problem;
+    const aiteri_length_bound most_q =
+        aiteri_bound_of(p->max_seqlen_q, a->max_seqlen_q, "max_seqlen_q", "rows of q");
+    const aiteri_length_bound most_k =
+        aiteri_bound_of(p->max_seqlen_k, a->max_seqlen_k, "max_seqlen_k",
+                        x->paged ? "max_blocks * page size" : "keys of k");
+    aiteri_check_cu_seqlens(c, "cu_seqlens_q", p->cu_seqlens_q, p->cu_stride_q, p->batch,
+                            p->total_q, most_q);
+    aiteri_check_cu_seqlens(c, "cu_seqlens_k", p->cu_seqlens_k, p->cu_stride_k, p->batch,
+                            a->k.shape[0], most_k);
+    aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, most_q);
+    aiteri_check_used(c, x->names.seqused_k, p->seqused_k, p->used_stride_k, p->batch, most_k);
+    if (!aiteri_context_on_device(ctx))
+        aiteri_check_blocks(c, p, x->names.k); /* the table is there */
+    for (int32_t b = 0; a->bias.ndim && b < p->batch && c->status == AITER_OK; b++) {
+        const int64_t keys = a->bias.shape[a->bias.ndim - 1],
+                      longest = aiteri_sequence_of(p, b).seqlen_k;
+        if (keys != 1 && keys < longest)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.bias: has %lld keys, expected %lld or more for row %d of the batch",
+                          c->op, (long long)keys, (long long)longest, (int)b);
+    }
+    return c->status;
+}
+
+/* Where every sequence has all rows of its tensor, a bound below them is wrong. */
+static void aiteri_check_dense_bound(aiteri_check *c, const char *field, int32_t most,
+                                     int32_t length, const char *tensor)
+{
+    if (most < length)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: is %d, expected 0 or at least %d, the length that %s has", c->op,
+                      field, (int)most, (int)length, tensor);
+}
+
+/* Memory of the call itself: the workspace is written, the plan read; a new plan is written. */
+typedef struct aiteri_call_memory {
+    aiter_tensor workspace, plan, plan_device;
+    int plan_is_written;
+} aiteri_call_memory;
+
+static aiteri_call_memory aiteri_call_memory_of(const aiter_flash_attn_fwd_args *a,
+                                                const aiter_plan *made, int on_device)
+{
+    const aiter_plan *plan = made ? made : a->plan;
+    aiteri_call_memory m;
+    memset(&m, 0, sizeof m);
+    m.workspace = aiteri_memory_operand(a->workspace, a->workspace_bytes);
+    m.plan_is_written = made != NULL;
+    if (!plan || !plan->data) return m; /* without data its bytes are still to be asked for */
+    m.plan = aiteri_memory_operand(plan->data, plan->bytes);
+    if (on_device) m.plan_device = aiteri_memory_operand(plan->device, plan->bytes);
+    return m;
+}
+
+/* Bounds against extents, and overlaps: addresses are compared, nothing is read. `made`: the plan
+ * that the call fills, or NULL. */
+static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_context *ctx,
+                                                  const aiter_plan *made)
+{
+    aiteri_check check = {x->names.op, ctx, AITER_OK};
+    aiteri_check *c = &check;
+    const aiter_flash_attn_fwd_args *a = &x->a;
+    const aiteri_problem *p = &x->problem;
+    aiteri_check_dense_bound(c, "max_seqlen_q", p->max_seqlen_q,
+                             p->cu_seqlens_q || p->seqused_q ? 0 : p->seqlen_q, x->names.q);
+    aiteri_check_dense_bound(c, "max_seqlen_k", p->max_seqlen_k,
+                             p->cu_seqlens_k || p->seqused_k ? 0 : p->seqlen_k, x->names.k);
+    if (a->bias.ndim && aiteri_context_on_device(ctx)) {
+        const int64_t keys = a->bias.shape[a->bias.ndim - 1];
+        if (keys != 1 && keys < p->max_seqlen_k)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.bias: has %lld keys, expected %d or more (the bound of the lengths; "
+                          "max_seqlen_k lowers it)",
+                          c->op, (long long)keys, (int)p->max_seqlen_k);
+    }
+    const aiteri_call_memory m = aiteri_call_memory_of(a, made, aiteri_context_on_device(ctx));
+    const aiteri_operand operand[] = {{"out", &a->out},
+                                      {"lse", &a->lse},
+                                      {"workspace", &m.workspace},
+                                      {"plan", &m.plan},
+                                      {"plan.device", &m.plan_device},
+                                      {x->names.q, &a->q},
+                                      {x->names.k, &a->k},
+                                      {x->names.v, &a->v},
+                                      {"bias", &a->bias},
+                                      {"alibi_slopes", &a->alibi_slopes},
+                                      {"sinks", &a->sinks},
+                                      {"block_table", &a->block_table},
+                                      {"cu_seqlens_q", &a->cu_seqlens_q},
+                                      {"cu_seqlens_k", &a->cu_seqlens_k},
+                                      {"seqused_q", &a->seqused_q},
+                                      {x->names.seqused_k, &a->seqused_k},
+                                      {"k_scale", &a->k_scale},
+                                      {"v_scale", &a->v_scale}};
+    aiteri_check_overlap(c, operand, (int32_t)(sizeof operand / sizeof operand[0]),
+                         m.plan_is_written ? 5 : 3);
+    return c->status;
+}
+
+/* The three calls of every softmax attention op, given its arguments as flash arguments. */
+static aiter_status aiteri_attention_run(aiteri_attention *x, aiter_context *ctx)
+{
+    const aiter_flash_attn_fwd_args *a = &x->a;
+    aiteri_context_begin(ctx);
+    AITERI_TRY(aiteri_attention_lower(x, ctx));
+    AITERI_TRY(aiteri_attention_check_bounds(x, ctx, NULL));
+    if (!aiteri_context_on_device(ctx)) AITERI_TRY(aiteri_attention_check_data(x, ctx));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
+        return aiteri_gpu_attention_run(&call, &x->problem, a->plan, a->workspace,
+                                        a->workspace_bytes);
+    }
+#endif
+    return aiteri_engine_execute(x->names.op, &x->problem, ctx, a->plan, a->workspace,
+                                 a->workspace_bytes);
+}
+
+static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_context *ctx,
+                                               size_t *bytes)
+{
+    aiteri_context_begin(ctx);
+    AITERI_TRY(aiteri_attention_lower(x, ctx));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
+        return aiteri_gpu_attention_workspace(&call, &x->problem, bytes);
+    }
+#endif
+    return aiteri_engine_workspace(x->names.op, &x->problem, ctx, bytes);
+}
+
+static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ctx, aiter_plan *plan)
+{
+    aiteri_context_begin(ctx);
+    if (!plan)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_plan.plan: is NULL, expected a pointer",
+                           x->names.op);
+    AITERI_TRY(aiteri_attention_lower(x, ctx));
+    AITERI_TRY(aiteri_attention_check_bounds(x, ctx, plan));
+    AITERI_TRY(aiteri_attention_check_data(x, ctx));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
+        return aiteri_gpu_attention_plan(&call, &x->problem, plan);
+    }
+#endif
+    return aiteri_engine_plan(x->names.op, &x->problem, ctx, plan);
+}
+
+/* args == NULL, said in the op's name. */
+static aiter_status aiteri_no_args(const char *op, aiter_context *ctx)
+{
+    aiteri_context_begin(ctx);
+    return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.args: is NULL, expected a pointer", op);
+}
+
+#endif /* AITERI_ATTENTION_RUN_C */

@@ -1,0 +1,21 @@
+/* failing_calls_end.inl.h -- from here on the system's own calls again. */
+#undef malloc
+#undef calloc
+#undef realloc
+#undef posix_memalign
+#undef free
+#undef mmap
+#undef munmap
+#undef fopen
+#undef fread
+#undef ferror
+#undef fclose
+#undef open
+#undef fstat
+#undef close
+#undef pthread_create
+#undef pthread_join
+#undef pthread_mutex_init
+#undef pthread_mutex_destroy
+#undef pthread_cond_init
+#undef pthread_cond_destroy

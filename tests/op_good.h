@@ -1,0 +1,170 @@
+/* op_good.h -- good arguments of every op of op_list.h, several kinds of each: what the sweeps then
+ * spoil. An op brings op_good_<its last column>, which answers 0 where it has no such variant. */
+#ifndef AITER_TEST_OP_GOOD_H
+#define AITER_TEST_OP_GOOD_H
+
+#include "refusals.h"
+
+typedef struct op_case {
+    const op_entry *op;
+    any_args args;
+    op_role roles[OP_MOST_FIELDS];
+    attn_problem p; /* its buffers hold every tensor */
+    char text[64];
+} op_case;
+
+/* The tensor `name` of a case, compact, in a buffer of its own; 0 where the op has no such field.
+ */
+static inline void op_place(op_case *g, const char *name, aiter_tensor t, const void *values)
+{
+    int i;
+    int64_t bytes;
+    t.data = NULL;
+    bytes = span_bytes(&t);
+    t.data = problem_buffer(&g->p, (size_t)bytes, 9)->data;
+    if (values) memcpy(t.data, values, (size_t)bytes);
+    for (i = 0; i < g->op->num_fields; i++) {
+        if (strcmp(g->op->fields[i].name, name) == 0) *op_tensor(&g->args, &g->op->fields[i]) = t;
+    }
+}
+
+static inline void op_sets_role(op_case *g, const char *name, op_role role)
+{
+    int i;
+    for (i = 0; i < g->op->num_fields; i++) {
+        if (strcmp(g->op->fields[i].name, name) == 0) g->roles[i] = role;
+    }
+}
+
+static inline int op_good_attention(op_case *g, int op, int variant)
+{
+    static const struct {
+        int op;
+        attn_form form;
+        int sq, hk;
+        aiter_mask mask;
+        aiter_scale_kind int8;
+    } rows[] = {{OP_FLASH, FORM_DENSE, 5, 2, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
+                {OP_FLASH, FORM_PADDED, 5, 2, AITER_MASK_CAUSAL, AITER_SCALE_BY_SHAPE},
+                {OP_FLASH, FORM_VARLEN, 5, 2, AITER_MASK_CAUSAL, AITER_SCALE_BY_SHAPE},
+                {OP_FLASH, FORM_PAGED, 5, 2, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
+                {OP_FLASH, FORM_MIXED, 5, 2, AITER_MASK_CAUSAL, AITER_SCALE_BY_SHAPE},
+                {OP_FLASH, FORM_DENSE, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_TENSOR},
+                {OP_FLASH, FORM_DENSE, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_HEAD},
+                {OP_FLASH, FORM_DENSE, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_TOKEN_HEAD},
+                {OP_FLASH, FORM_VARLEN, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_TOKEN_HEAD},
+                {OP_FLASH, FORM_MIXED, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_TENSOR},
+                {OP_FLASH, FORM_MIXED, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_HEAD},
+                {OP_FLASH, FORM_MIXED, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_TOKEN_HEAD},
+                {OP_FLASH, FORM_DENSE, 1, 1, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
+                {OP_FLASH, FORM_VARLEN, 1, 1, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
+                {OP_FLASH, FORM_PAGED, 1, 1, AITER_MASK_DEFAULT, AITER_SCALE_TOKEN_HEAD},
+                {OP_DECODE, FORM_PAGED, 1, 2, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
+                {OP_DECODE, FORM_PAGED, 3, 2, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
+                {OP_DECODE, FORM_PAGED, 3, 2, AITER_MASK_DEFAULT, AITER_SCALE_TOKEN_HEAD},
+                {OP_GQA, FORM_DENSE, 5, 2, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
+                {OP_MQA, FORM_DENSE, 5, 1, AITER_MASK_CAUSAL, AITER_SCALE_BY_SHAPE},
+                {OP_VARLEN, FORM_VARLEN, 5, 2, AITER_MASK_CAUSAL, AITER_SCALE_BY_SHAPE},
+                {OP_DECODE_ONE, FORM_DENSE, 1, 1, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
+                {OP_DECODE_GQA, FORM_DENSE, 1, 2, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE}};
+    static const char *const forms[] = {"dense", "padded", "varlen", "paged", "mixed"};
+    static const char *const scales[] = {"", ", int8 by tensor", ", int8 by head",
+                                         ", int8 by token and head"};
+    attn_case c;
+    attn_call call;
+    int i = 0;
+    while (i < COUNT(rows) && (rows[i].op != op || variant-- > 0)) i++;
+    if (i == COUNT(rows)) return 0;
+    c = base(rows[i].form);
+    c.op = (attn_op)op;
+    c.sq = rows[i].sq;
+    c.hk = rows[i].hk;
+    c.mask = rows[i].mask;
+    if (op == OP_FLASH && c.sq == 1) c.b = c.hq = c.sk = c.page = 1; /* one of everything */
+    if (op > OP_DECODE) c.alibi = c.sinks = 0, c.bias = BIAS_NONE;
+    if (op == OP_DECODE_ONE || op == OP_DECODE_GQA) c.b = 1;
+    if (op == OP_DECODE_ONE) c.hq = 1;
+    if (rows[i].int8) {
+        c.q_type = AITER_F32;
+        c.kv_type = AITER_I8;
+        c.scale_kind = rows[i].int8;
+    }
+    memset(&call, 0, sizeof call);
+    problem_new(&g->p, &c);
+    problem_store(&g->p, SLACK_NAN);
+    g->op->fill(&g->args, &g->p, &call);
+    snprintf(g->text, sizeof g->text, "%s%s, %d rows", forms[c.form], scales[rows[i].int8], c.sq);
+    return 1;
+}
+
+/* Every slot of the cache gets a token: whatever is written is written whole. */
+static inline int op_good_cache(op_case *g, int op, int variant)
+{
+    static const float one[2] = {1, 2};
+    int64_t slots[12];
+    int i;
+    aiter_reshape_and_cache_args *a = &g->args.reshape_and_cache;
+    aiter_dtype type = variant ? AITER_I8 : AITER_F16;
+    float values[12 * 2 * 8];
+    (void)op;
+    if (variant == AITER_QUANT_COUNT) return 0;
+    for (i = 0; i < 12; i++) slots[i] = (i * 5 + 3) % 12;
+    for (i = 0; i < COUNT(values); i++) values[i] = (float)rng_unit((uint64_t)i);
+    a->quant = (aiter_quant)variant;
+    op_place(g, "k", aiter_tensor_3d(NULL, AITER_F32, 12, 2, 8), values);
+    op_place(g, "v", aiter_tensor_3d(NULL, AITER_F32, 12, 2, 8), values);
+    op_place(g, "k_cache", aiter_tensor_4d(NULL, type, 3, 4, 2, 8), NULL);
+    op_place(g, "v_cache", aiter_tensor_4d(NULL, type, 3, 4, 2, 8), NULL);
+    op_place(g, "slot_mapping", aiter_tensor_1d(NULL, AITER_I64, 12), slots);
+    snprintf(g->text, sizeof g->text, "quant %d", variant);
+    if (variant == AITER_QUANT_STATIC) {
+        op_place(g, "k_scale", aiter_tensor_1d(NULL, AITER_F32, 2), one);
+        op_place(g, "v_scale", aiter_tensor_1d(NULL, AITER_F32, 2), one);
+    } else if (variant == AITER_QUANT_PER_TOKEN_HEAD) {
+        op_place(g, "k_scale", aiter_tensor_3d(NULL, AITER_F32, 3, 4, 2), NULL);
+        op_place(g, "v_scale", aiter_tensor_3d(NULL, AITER_F32, 3, 4, 2), NULL);
+        op_sets_role(g, "k_scale", ROLE_OUTPUT);
+        op_sets_role(g, "v_scale", ROLE_OUTPUT);
+    }
+    return 1;
+}
+
+static inline int op_good_merge(op_case *g, int op, int variant)
+{
+    static const char *const rows[] = {"out_a", "out_b", "out"}, *const lses[] = {"lse_a", "lse_b",
+                                                                                  "lse"};
+    float values[2 * 3 * 4 * 8];
+    int i;
+    (void)op;
+    if (variant == 2) return 0;
+    for (i = 0; i < COUNT(values); i++) values[i] = (float)rng_unit((uint64_t)i);
+    for (i = 0; i < 3; i++) {
+        op_place(g, rows[i],
+                 variant ? aiter_tensor_3d(NULL, AITER_F32, 6, 4, 8)
+                         : aiter_tensor_4d(NULL, AITER_F32, 2, 3, 4, 8),
+                 values);
+        op_place(g, lses[i],
+                 variant ? aiter_tensor_2d(NULL, AITER_F32, 4, 6)
+                         : aiter_tensor_3d(NULL, AITER_F32, 2, 4, 3),
+                 values);
+    }
+    snprintf(g->text, sizeof g->text, variant ? "packed" : "batched");
+    return 1;
+}
+
+/* Good arguments number `variant` of an op; 0: there are no more. */
+static inline int op_good(op_case *g, int op, int variant)
+{
+#define OP_GOOD(id, word, name, fields, workspace, plan, good) op_good_##good,
+    static int (*const makers[])(op_case *, int, int) = {OP_LIST(OP_GOOD)};
+#undef OP_GOOD
+    int i;
+    memset(g, 0, sizeof *g);
+    g->op = &op_table[op];
+    for (i = 0; i < g->op->num_fields; i++) g->roles[i] = g->op->fields[i].role;
+    return makers[op](g, op, variant);
+}
+
+static inline void op_case_free(op_case *g) { problem_free(&g->p); }
+
+#endif /* AITER_TEST_OP_GOOD_H */

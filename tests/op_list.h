@@ -1,0 +1,127 @@
+/* op_list.h -- every op once. A new op is one OP line and its list of fields; from these come how a
+ * test case fills its arguments (op_table.h), and every sweep of refusals (op_sweeps.h): wrong
+ * types, ranks, extents, strides and pointers of each tensor, each pair that may not overlap, the
+ * workspace and the plan over each operand, queries that may read nothing, poisoned memory.
+ *
+ *   TENSOR(args, name, role, wrong type, where a case keeps it: an expression of p)
+ *   VALUE(args, name, expression of p (attn_problem) and call (attn_call))
+ * Roles: an input is NEEDED or OPTIONAL, or FLEXIBLE: optional in several ranks, and its last
+ * extent may be larger; SCALE: needed wherever it may be given, in several ranks; TABLE: so too,
+ * its last extent may be larger. An output is OUTPUT or OPTIONAL_OUTPUT. */
+#ifndef AITER_TEST_OP_LIST_H
+#define AITER_TEST_OP_LIST_H
+
+/* Argument values that a case spells in another way. */
+#define CASE_LEFT(p) ((p)->c.mask == AITER_MASK_WINDOW ? (p)->c.left : -(int)((p)->c.seed & 1))
+#define CASE_RIGHT(p) \
+    ((p)->c.mask == AITER_MASK_WINDOW ? (p)->c.right : -(int)((p)->c.seed >> 1 & 1))
+#define CASE_SCALE_KIND(p) ((p)->c.seed % 3 ? AITER_SCALE_BY_SHAPE : (p)->c.scale_kind)
+/* A packed bias has rows of this length. */
+#define CASE_MAX_SEQLEN_K(p, call) ((p)->c.bias ? (p)->c.sk : (call)->max_seqlen_k)
+
+#define FIELDS_ROWS(T, V, A)                    \
+    T(A, q, NEEDED, AITER_I8, p->q_t)           \
+    T(A, k, NEEDED, AITER_I32, p->k_t)          \
+    T(A, v, NEEDED, AITER_U8, p->v_t)           \
+    T(A, out, OUTPUT, AITER_I8, p->out_t)       \
+    V(A, softmax_scale, case_float(p->c.scale)) \
+    V(A, workspace, call->workspace)            \
+    V(A, workspace_bytes, call->workspace_bytes)
+
+#define FIELDS_MASK(T, V, A)                        \
+    T(A, lse, OPTIONAL_OUTPUT, AITER_F16, p->lse_t) \
+    V(A, mask, p->c.mask)                           \
+    V(A, window_left, CASE_LEFT(p))                 \
+    V(A, window_right, CASE_RIGHT(p))
+
+/* What the general attention and the decoding of pages have beyond the above. */
+#define FIELDS_SCORE(T, V, A)                           \
+    T(A, alibi_slopes, FLEXIBLE, AITER_F16, p->alibi_t) \
+    T(A, sinks, OPTIONAL, AITER_BF16, p->sinks_t)       \
+    T(A, block_table, TABLE, AITER_I64, p->table)       \
+    T(A, k_scale, SCALE, AITER_F16, p->k_scale)         \
+    T(A, v_scale, SCALE, AITER_F16, p->v_scale)         \
+    V(A, scale_kind, CASE_SCALE_KIND(p))                \
+    V(A, sink_tokens, p->c.sink_tokens)                 \
+    V(A, softcap, case_float(p->c.softcap))             \
+    V(A, num_splits, p->c.splits)                       \
+    V(A, max_seqlen_k, CASE_MAX_SEQLEN_K(p, call))      \
+    V(A, plan, call->plan)
+
+#define FIELDS_FLASH(T, V, A)                          \
+    FIELDS_ROWS(T, V, A)                               \
+    FIELDS_MASK(T, V, A)                               \
+    FIELDS_SCORE(T, V, A)                              \
+    T(A, bias, FLEXIBLE, AITER_I8, p->bias_t)          \
+    T(A, seqused_q, OPTIONAL, AITER_I64, p->seqused_q) \
+    T(A, seqused_k, OPTIONAL, AITER_F32, p->seqused_k) \
+    T(A, cu_seqlens_q, OPTIONAL, AITER_I64, p->cu_q)   \
+    T(A, cu_seqlens_k, OPTIONAL, AITER_I64, p->cu_k)   \
+    V(A, max_seqlen_q, call->max_seqlen_q)
+
+#define FIELDS_DECODE(T, V, A)                   \
+    T(A, q, NEEDED, AITER_I8, p->q_t)            \
+    T(A, k_cache, NEEDED, AITER_I32, p->k_t)     \
+    T(A, v_cache, NEEDED, AITER_I32, p->v_t)     \
+    T(A, out, OUTPUT, AITER_I8, p->out_t)        \
+    V(A, softmax_scale, case_float(p->c.scale))  \
+    V(A, workspace, call->workspace)             \
+    V(A, workspace_bytes, call->workspace_bytes) \
+    FIELDS_MASK(T, V, A)                         \
+    FIELDS_SCORE(T, V, A)                        \
+    T(A, seq_lens, NEEDED, AITER_I64, p->seqused_k)
+
+#define FIELDS_GROUPED(T, V, A) FIELDS_ROWS(T, V, A) FIELDS_MASK(T, V, A)
+
+#define FIELDS_VARLEN(T, V, A)                     \
+    FIELDS_ROWS(T, V, A)                           \
+    FIELDS_MASK(T, V, A)                           \
+    T(A, cu_seqlens_q, NEEDED, AITER_I64, p->cu_q) \
+    T(A, cu_seqlens_k, NEEDED, AITER_I64, p->cu_k) \
+    V(A, max_seqlen_q, call->max_seqlen_q)         \
+    V(A, max_seqlen_k, call->max_seqlen_k)
+
+/* Not softmax attentions: their tensors come from tests/op_good.h. k_scale and v_scale are written
+ * where scales are computed; op_good says so. */
+#define FIELDS_CACHE(T, V, A)                      \
+    T(A, k, NEEDED, AITER_I8, op_none)             \
+    T(A, v, NEEDED, AITER_I8, op_none)             \
+    T(A, k_cache, OUTPUT, AITER_I32, op_none)      \
+    T(A, v_cache, OUTPUT, AITER_I32, op_none)      \
+    T(A, slot_mapping, NEEDED, AITER_F32, op_none) \
+    T(A, k_scale, SCALE, AITER_F16, op_none)       \
+    T(A, v_scale, SCALE, AITER_F16, op_none)       \
+    V(A, workspace, call->workspace)               \
+    V(A, workspace_bytes, call->workspace_bytes)
+
+#define FIELDS_MERGE(T, V, A)               \
+    T(A, out_a, NEEDED, AITER_I8, op_none)  \
+    T(A, out_b, NEEDED, AITER_I8, op_none)  \
+    T(A, lse_a, NEEDED, AITER_F16, op_none) \
+    T(A, lse_b, NEEDED, AITER_F16, op_none) \
+    T(A, out, OUTPUT, AITER_I8, op_none)    \
+    T(A, lse, OPTIONAL_OUTPUT, AITER_F16, op_none)
+
+/* OP(id, word for texts, name, fields, workspace or not, plan or not, its good arguments) */
+#define OP_LIST(OP)                                                                            \
+    OP(FLASH, "flash", flash_attn_fwd, FIELDS_FLASH, HAS_WORKSPACE, HAS_PLAN, attention)       \
+    OP(DECODE, "decode", paged_attn_decode, FIELDS_DECODE, HAS_WORKSPACE, HAS_PLAN, attention) \
+    OP(GQA, "gqa", grouped_query_attention, FIELDS_GROUPED, HAS_WORKSPACE, NO_PLAN, attention) \
+    OP(MQA, "mqa", multi_query_attention, FIELDS_GROUPED, HAS_WORKSPACE, NO_PLAN, attention)   \
+    OP(VARLEN, "varlen", variable_length_attention, FIELDS_VARLEN, HAS_WORKSPACE, NO_PLAN,     \
+       attention)                                                                              \
+    OP(DECODE_ONE, "one", decode_attention, FIELDS_ROWS, HAS_WORKSPACE, NO_PLAN, attention)    \
+    OP(DECODE_GQA, "one_gqa", decode_attention_gqa, FIELDS_ROWS, HAS_WORKSPACE, NO_PLAN,       \
+       attention)                                                                              \
+    OP(CACHE, "cache", reshape_and_cache, FIELDS_CACHE, HAS_WORKSPACE, NO_PLAN, cache)         \
+    OP(MERGE, "merge", merge_attn_states, FIELDS_MERGE, NO_WORKSPACE, NO_PLAN, merge)
+
+#define OP_ID(id, word, name, fields, workspace, plan, good) OP_##id,
+typedef enum attn_op { OP_LIST(OP_ID) OP_COUNT } attn_op;
+#undef OP_ID
+
+#define OP_WORD(id, word, name, fields, workspace, plan, good) word,
+static const char *const op_words[] = {OP_LIST(OP_WORD)};
+#undef OP_WORD
+
+#endif /* AITER_TEST_OP_LIST_H */

@@ -1,0 +1,343 @@
+/* test_extremes.c -- every finite scale, softcap, slope, sink and int8 scale, scores and values up
+ * to the end of f32, keys that a bias hides: against the oracle, on every tier, family, source and
+ * type. No output is ever -0. */
+#include "test.h"
+#include "reference.c"
+#include "case_run.h"
+#include "extreme_values.h"
+
+#define COUNT(list) ((int)(sizeof(list) / sizeof(list)[0]))
+
+static uint64_t seed_now;
+
+static void extreme(const attn_case *c, change_fn change, double x, int exact)
+{
+    attn_problem p;
+    problem_new(&p, c);
+    if (change) change(&p, x);
+    problem_expect(&p, 1e9);
+    if (exact) forgive_nothing(&p);
+    problem_run_everywhere(&p);
+    problem_free(&p);
+}
+
+/* One, few and many query rows, dense and paged, masked and not, whole and in pieces. */
+static attn_case shape_of(int i, aiter_dtype type)
+{
+    static const int sq[] = {1, 3, 40, 70, 1, 20}, sk[] = {40, 130, 45, 200, 400, 20};
+    attn_case c;
+    memset(&c, 0, sizeof c);
+    c.b = 1;
+    c.hq = i % 6 == 5 ? 5 : 2;
+    c.hk = 1;
+    c.sq = sq[i % 6];
+    c.sk = sk[i % 6];
+    c.dq = i % 2 ? 8 : 17;
+    c.q_type = type;
+    c.form = i % 4 == 1 ? FORM_PAGED : FORM_DENSE;
+    c.page = 16;
+    c.mask = i % 3 == 1 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+    c.splits = i % 5 == 4 ? 3 : 0;
+    c.seed = seed_now++;
+    c.core = 1;
+    return c;
+}
+enum { SHAPES = 6 };
+
+static const aiter_dtype types[] = {AITER_F32, AITER_BF16, AITER_F16};
+
+/* ---- scales ---- */
+
+static void scales(void)
+{
+    static const int exponents[] = {-149, -140, -127, -126, -125, -100, -50, -41, -40, -39,
+                                    -5,   0,    1,    2,    10,   41,   64,  100, 126, 127};
+    int i, n = 0;
+    for (i = 0; i < COUNT(exponents); i++) {
+        attn_case c;
+        int mix;
+        for (mix = 0; mix < 6; mix++, n++) {
+            c = shape_of(n, types[(i + mix) % 2]);
+            c.scale = ldexp(1.0, exponents[i]);
+            if (mix >= 3) c.sinks = 1, c.splits = 2;
+            if (mix == 2) c.bias = BIAS_SQ_SK;
+            if (mix == 2 && exponents[i] > 100) continue; /* added to a bias: below FLT_MAX */
+            extreme(&c, mix % 2 ? change_unit : change_scale, exponents[i], 1);
+            c.scale *= 1.75; /* not exact, judged as ordinary scores are */
+            if (mix < 2) extreme(&c, change_scale, exponents[i], 0);
+        }
+    }
+    for (i = 0; i < 12; i++) { /* f32 to its end: q times the scale would pass it */
+        attn_case c = shape_of(i, AITER_F32);
+        c.scale = i % 2 ? FLT_TOP : 3e38;
+        extreme(&c, change_scale, 127, 0);
+    }
+}
+
+/* ---- softcaps ---- */
+
+static void softcaps(void)
+{
+    static const int exponents[] = {-149, -140, -127, -126, -100, -60, -41, -40, -39, -10,
+                                    0,    5,    20,   39,   40,   41,  60,  100, 126, 127};
+    static const double scale[] = {0, 1, 1e-40, 1e-30, 1e20, 3e38};
+    int i, s, n = 0;
+    for (i = 0; i < COUNT(exponents); i++) {
+        for (s = 0; s < COUNT(scale); s++, n++) {
+            attn_case c = shape_of(n, types[n % 3]);
+            c.softcap = ldexp(1 + 0.5 * (n % 2), exponents[i]);
+            if (c.softcap > FLT_TOP) c.softcap = FLT_TOP;
+            c.scale = scale[s];
+            c.sinks = n % 7 == 3;
+            extreme(&c, scale[s] > 1 ? change_scale : NULL, scale[s] > 1e30 ? 127 : 66, 0);
+            if (c.softcap > 1e12 && scale[s] <= 1) { /* as without one */
+                attn_problem p;
+                problem_new(&p, &c);
+                change_unit(&p, 0);
+                problem_expect(&p, 1e9);
+                p.c.softcap = 0;
+                problem_expect(&p, 1e9);
+                p.c.softcap = c.softcap;
+                forgive_nothing(&p);
+                problem_run_everywhere(&p);
+                problem_free(&p);
+            }
+        }
+    }
+}
+
+/* ---- ALiBi, sinks, int8 scales ---- */
+
+static void tables(void)
+{
+    static const double slopes[] = {FLT_TOP, 1e38, 1e30, 1e10, 1e-40, 0};
+    static const int exponents[] = {-120, -60, 60, 115};
+    int i, n;
+    for (i = 0; i < COUNT(slopes); i++) {
+        for (n = 0; n < SHAPES; n++) {
+            attn_case c = shape_of(n, types[(n + i) % 3]);
+            c.alibi = 1 + n % 2;
+            c.mask = AITER_MASK_CAUSAL; /* a row's own key is at distance 0 */
+            extreme(&c, change_slopes, slopes[i], 1);
+            c.no_lse = 1;
+            extreme(&c, change_slopes, -slopes[i], 1);
+            c.mask = AITER_MASK_CAUSAL_TOP_LEFT; /* where Sk is larger, every key is far off */
+            extreme(&c, change_slopes, slopes[i], 1);
+            c = shape_of(n, types[(n + i) % 3]);
+            c.sinks = 1;
+            extreme(&c, change_sinks, slopes[i], 0);
+        }
+    }
+    for (i = 0; i < COUNT(exponents); i++) {
+        for (n = 0; n < SHAPES; n++) {
+            attn_case c = shape_of(n, types[n % 2]);
+            c.kv_type = AITER_I8;
+            c.out_type = AITER_F32;
+            c.scale_kind = (aiter_scale_kind)(1 + n % 3);
+            c.scale = 1;
+            extreme(&c, change_int8, exponents[i], 0);
+        }
+    }
+}
+
+/* ---- values to the end of f32, beside scores that grow ---- */
+
+static void values(void)
+{
+    static const double steps[] = {0, 1, 2.06, 2.08, 5.4, 5.51, 8, 20, 60, 87, 100, 300, -5, -12, -90};
+    int i, n;
+    for (i = 0; i < COUNT(steps); i++) {
+        for (n = 0; n < 2 * SHAPES; n++) {
+            attn_case c = shape_of(n, types[n / SHAPES]);
+            c.scale = 1;
+            c.splits = n % 4 ? c.splits : 2;
+            c.dv = 5;
+            extreme(&c, change_values, steps[i], 1);
+        }
+    }
+}
+
+/* ---- scores to the end of f32 ---- */
+
+static void scores(void)
+{
+    int e, n;
+    for (e = 10; e <= 120; e += 10) {
+        for (n = 0; n < SHAPES; n++) {
+            attn_case c = shape_of(n, types[n % 2]);
+            c.scale = n % 2 ? 1 : 0.125;
+            c.sinks = n == 2;
+            extreme(&c, change_scores, ldexp(1.0, e), 1);
+            extreme(&c, change_scores, -ldexp(1.0, e), 1);
+        }
+    }
+}
+
+/* ---- small weights: what is e^-x of the row is still there ---- */
+
+static void weights(void)
+{
+    int depth, n;
+    for (depth = 2; depth <= 80; depth += 6)
+        for (n = 0; n < SHAPES; n++) {
+            attn_case c = shape_of(n, AITER_F32);
+            c.scale = 1;
+            c.dv = 2;
+            extreme(&c, change_weights, depth, 1);
+        }
+}
+
+/* ---- a score of -infinity hides a key wholly ---- */
+
+static void hidden(void)
+{
+    static const attn_bias biases[] = {BIAS_ONE_KEY, BIAS_SQ_SK, BIAS_H_SQ_SK};
+    int kind, holes, n;
+    for (kind = 0; kind < 3; kind++)
+        for (holes = 1; holes <= 5; holes += 2)
+            for (n = 0; n < 2 * SHAPES; n++) {
+                attn_case c = shape_of(n, types[(n + holes) % 3]);
+                c.bias = biases[kind];
+                c.bias_holes = holes;
+                c.bias_type = types[n % 3];
+                c.alibi = n % 4 == 3;
+                c.softcap = n % 5 == 2 ? 3 : 0;
+                extreme(&c, change_hidden, n % 3, 0);
+            }
+}
+
+/* ---- zeros: the sign of one never depends on what is hidden ---- */
+
+static void zeros(void)
+{
+    static const double tiny[] = {1e-45, 1e-40, 6e-8, 2e-8, 1e-30};
+    int i, n, type, out;
+    for (i = 0; i < COUNT(tiny); i++)
+        for (n = 0; n < 2 * SHAPES; n++)
+            for (type = 0; type < 3; type++) {
+                attn_case c = shape_of(n, types[type]);
+                out = (n + i + type) % 3;
+                c.out_type = types[out];
+                c.mask = AITER_MASK_CAUSAL;
+                c.dq = 1;
+                c.dv = n % 2 ? 1 : 9;
+                c.sinks = n % 5 == 1;
+                extreme(&c, change_zeros, tiny[i], 0);
+            }
+}
+
+/* ---- the inputs that were wrong once ---- */
+
+static void named(const char *what, double q, double k, double scale, double softcap, double lse)
+{
+    int t, i, rows;
+    for (t = 0; t < run_on.tiers; t++)
+        for (rows = 1; rows <= 40; rows += 39) {
+            float qs[40], ks[3], vs[3] = {1, 1, 1}, out[40], got[40];
+            aiter_flash_attn_fwd_args a;
+            memset(&a, 0, sizeof a);
+            for (i = 0; i < 40; i++) qs[i] = case_float(q);
+            for (i = 0; i < 3; i++) ks[i] = case_float(k);
+            a.q = aiter_tensor_4d(qs, AITER_F32, 1, rows, 1, 1);
+            a.k = aiter_tensor_4d(ks, AITER_F32, 1, 3, 1, 1);
+            a.v = aiter_tensor_4d(vs, AITER_F32, 1, 3, 1, 1);
+            a.out = aiter_tensor_4d(out, AITER_F32, 1, rows, 1, 1);
+            a.lse = aiter_tensor_3d(got, AITER_F32, 1, 1, rows);
+            a.softmax_scale = case_float(scale);
+            a.softcap = case_float(softcap);
+            CHECK(aiter_flash_attn_fwd(&a, run_on.one[t]) == AITER_OK, "%s", aiter_last_error());
+            for (i = 0; i < rows; i++)
+                CHECK(bits_of_float(out[i]) == 0x3f800000u &&
+                          fabs(ref_load(AITER_F32, got, i) - lse) < 1e-5,
+                      "%s, %s: out %g, lse %g, expected 1 and %g", what,
+                      aiter_isa_name(run_on.isa[t]), (double)out[i], (double)got[i], lse);
+        }
+}
+
+/* A score that a bias takes to -infinity: outside the domain, and hidden in both families. */
+static void sums_hide(void)
+{
+    int t, i, rows;
+    for (t = 0; t < run_on.tiers; t++)
+        for (rows = 1; rows <= 40; rows += 39) {
+            float qs[40], ks[2] = {0, -3e38f}, vs[2] = {1, 0}, out[40], bias[2] = {0, -3e38f};
+            aiter_flash_attn_fwd_args a;
+            memset(&a, 0, sizeof a);
+            vs[1] = float_of_bits(0x7fc00000u);
+            for (i = 0; i < 40; i++) qs[i] = 1;
+            a.q = aiter_tensor_4d(qs, AITER_F32, 1, rows, 1, 1);
+            a.k = aiter_tensor_4d(ks, AITER_F32, 1, 2, 1, 1);
+            a.v = aiter_tensor_4d(vs, AITER_F32, 1, 2, 1, 1);
+            a.out = aiter_tensor_4d(out, AITER_F32, 1, rows, 1, 1);
+            a.bias = aiter_tensor_2d(bias, AITER_F32, 1, 2);
+            CHECK(aiter_flash_attn_fwd(&a, run_on.one[t]) == AITER_OK, "%s", aiter_last_error());
+            for (i = 0; i < rows; i++)
+                CHECK(bits_of_float(out[i]) == 0x3f800000u, "%s, row %d of %d: not hidden",
+                      aiter_isa_name(run_on.isa[t]), i, rows);
+        }
+}
+
+static void change_named_values(attn_problem *p, double v)
+{
+    int64_t i;
+    change_values(p, 5.4);
+    for (i = 0; i < p->start_k[p->c.b] * p->c.hk * p->c.dv; i++)
+        p->v[i] = problem_round(p->c.kv_type, v);
+}
+
+/* One thread and two, on every tier. */
+static void threads_agree(const attn_case *c)
+{
+    attn_problem p;
+    int t;
+    problem_new(&p, c);
+    change_zeros(&p, 1e-45);
+    problem_expect(&p, 1e9);
+    for (t = 0; t < run_on.tiers; t++) {
+        aiter_context *two = test_context(run_on.isa[t], 2);
+        output_bits a = problem_run(&p, run_on.one[t], SLACK_ZERO, 0, "one thread"), b;
+        b = problem_run(&p, two, SLACK_ZERO, 0, "two threads");
+        problem_compare(&p, "two threads");
+        CHECK(bits_equal(&a, &b), "%s: zeros depend on threads", aiter_isa_name(run_on.isa[t]));
+        free(a.data);
+        free(b.data);
+        aiter_context_destroy(two);
+    }
+    problem_free(&p);
+}
+
+static void all_named(void)
+{
+    attn_case c = shape_of(2, AITER_F32);
+    named("softcap 1e-40, q 0", 0, 1, 0, 1e-40, log(3.0));
+    named("softcap 1e-38, q 30, q.k 0", 30, 0, 0, 1e-38, log(3.0));
+    named("softmax_scale 3e38", 2, 2e-38, 3e38, 0, 12 + log(3.0));
+    sums_hide();
+    c.scale = 1;
+    extreme(&c, change_named_values, 1e35, 1);
+    c = shape_of(5, AITER_F32);
+    c.dq = 1;
+    c.mask = AITER_MASK_CAUSAL;
+    extreme(&c, change_zeros, 1e-45, 0);
+    threads_agree(&c);
+}
+
+int main(void)
+{
+    test_begin("extremes", 1e9);
+    run_begin();
+    seed_now = 1;
+    test_say("seeds count from %d\n", (int)seed_now);
+    all_named();
+    scales();
+    softcaps();
+    tables();
+    values();
+    scores();
+    weights();
+    hidden();
+    zeros();
+    test_say("%d problems\n", (int)seed_now - 1);
+    run_end();
+    return test_end();
+}
