@@ -2629,10 +2629,11 @@ typedef struct aiteri_kernels {
     /* ot[d][lane] += sum_j v_j[d] * st[j][lane], j ascending. */
     void (*tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n, int32_t dim_v,
                        const float *st);
-    /* The same, touching only lanes whose score was not -infinity: for blocks where a V row that
-     * is not finite may be hidden. */
-    void (*tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t n,
-                               int32_t dim_v, const float *st, const float *scores);
+    /* The same, touching only lanes that see the key, or, with scores, whose score was not
+     * -infinity: for blocks where a V row that is not finite may be hidden. */
+    void (*tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0, int32_t n,
+                               int32_t dim_v, const float *st, const aiteri_lane_mask *mask,
+                               const float *scores);
     /* 1 if all of rows[n][dim] are finite. */
     int (*all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim);
 
@@ -4164,8 +4165,9 @@ static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, in
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t n,
-                                         int32_t dim_v, const float *st, const float *scores)
+static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
+                                         int32_t n, int32_t dim_v, const float *st,
+                                         const aiteri_lane_mask *mask, const float *scores)
 {
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
@@ -4177,8 +4179,12 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
                 const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
                 const AITERI_K(vf) p = AITERI_K(load)(st + place);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
-                const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
-                acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
+                if (scores) {
+                    const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
+                    acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
+                } else {
+                    acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+                }
             }
             AITERI_K(store)(at, acc);
         }
@@ -5791,8 +5797,9 @@ static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, in
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t n,
-                                         int32_t dim_v, const float *st, const float *scores)
+static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
+                                         int32_t n, int32_t dim_v, const float *st,
+                                         const aiteri_lane_mask *mask, const float *scores)
 {
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
@@ -5804,8 +5811,12 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
                 const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
                 const AITERI_K(vf) p = AITERI_K(load)(st + place);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
-                const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
-                acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
+                if (scores) {
+                    const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
+                    acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
+                } else {
+                    acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+                }
             }
             AITERI_K(store)(at, acc);
         }
@@ -7418,8 +7429,9 @@ static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, in
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t n,
-                                         int32_t dim_v, const float *st, const float *scores)
+static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
+                                         int32_t n, int32_t dim_v, const float *st,
+                                         const aiteri_lane_mask *mask, const float *scores)
 {
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
@@ -7431,8 +7443,12 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
                 const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
                 const AITERI_K(vf) p = AITERI_K(load)(st + place);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
-                const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
-                acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
+                if (scores) {
+                    const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
+                    acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
+                } else {
+                    acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+                }
             }
             AITERI_K(store)(at, acc);
         }
@@ -9034,8 +9050,9 @@ static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, in
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t n,
-                                         int32_t dim_v, const float *st, const float *scores)
+static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
+                                         int32_t n, int32_t dim_v, const float *st,
+                                         const aiteri_lane_mask *mask, const float *scores)
 {
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
@@ -9047,8 +9064,12 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
                 const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
                 const AITERI_K(vf) p = AITERI_K(load)(st + place);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
-                const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
-                acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
+                if (scores) {
+                    const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
+                    acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
+                } else {
+                    acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+                }
             }
             AITERI_K(store)(at, acc);
         }
@@ -12131,7 +12152,7 @@ typedef struct aiteri_tile {
 typedef struct aiteri_tile_scratch {
     aiteri_tile tile[AITERI_TILES_PER_WORK];
     float *st;
-    float *before; /* biases of a block, then, where they are asked for again, its scores */
+    float *before; /* with a bias: a block's biases, then its scores */
     float *k, *v, *rows;
     const void **pointers;
 } aiteri_tile_scratch;
@@ -12155,7 +12176,8 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
         tile->mask = (aiteri_lane_mask *)aiteri_carve(arena, 1, sizeof(aiteri_lane_mask));
     }
     t->st = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
-    t->before = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
+    t->before =
+        (float *)aiteri_carve(arena, p->bias.data ? AITERI_TILE_KEYS * n : 0, sizeof(float));
     t->k = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->k.dim),
                                  sizeof(float));
     t->v = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->v.dim),
@@ -12345,8 +12367,10 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
 
     const int masked = own.gap != own.resume || own.first < tile->lo_max || own.end > tile->hi_min;
     aiteri_tile_adjust_scores(e, s, w, t, index, own.first, own.end, masked);
+    /* By the mask where it alone hides: a score of -infinity that a tile without hidden keys would
+     * not look at must not hide here, or the cutting into tiles could be seen. */
     const int guarded = (masked || p->bias.data) && !aiteri_key_block_finite(e, t, b);
-    if (guarded)
+    if (guarded && p->bias.data)
         memcpy(t->before, t->st, (size_t)(own.end - own.first) * (size_t)lanes * sizeof(float));
     kernels->tile_softmax(t->st, own.end - own.first, e->rule.softmax, tile->m, tile->l, tile->ot,
                           p->v.dim);
@@ -12355,8 +12379,8 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
         const int32_t n = runs[i][1] - runs[i][0], at = (runs[i][0] - own.first) * lanes;
         if (n == 0) continue;
         if (guarded)
-            kernels->tile_value_guarded(tile->ot, v, v_stride, n, p->v.dim, t->st + at,
-                                        t->before + at);
+            kernels->tile_value_guarded(tile->ot, v, v_stride, runs[i][0], n, p->v.dim, t->st + at,
+                                        tile->mask, p->bias.data ? t->before + at : NULL);
         else
             kernels->tile_value(tile->ot, v, v_stride, n, p->v.dim, t->st + at);
     }

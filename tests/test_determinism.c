@@ -298,6 +298,37 @@ static void neighbours(aiter_context *ctx)
     }
 }
 
+/* Any bits at all in q, k and v: who works with whom decides neither a bit nor whether it is NaN.
+ */
+static void any_bits(aiter_isa isa, aiter_context *one)
+{
+    enum { B = 2, SQ = 3, HQ = 6, SK = 12, D = 5 };
+    static uint16_t q[B * SQ * HQ * D], k[B * SK * D], v[B * SK * D], out[2][B * SQ * HQ * D];
+    aiter_context *both[2] = {one, test_context(isa, 3)};
+    test_rng rng = {test_seed(101)};
+    int n, i, c;
+    for (n = 0; n < 3000; n++) {
+        aiter_multi_query_attention_args a;
+        memset(&a, 0, sizeof a);
+        for (i = 0; i < COUNT(q); i++) q[i] = (uint16_t)rng_next(&rng);
+        for (i = 0; i < COUNT(k); i++) k[i] = (uint16_t)(rng_next(&rng) >> 16 | (n & 1) << 14);
+        for (i = 0; i < COUNT(v); i++) v[i] = (uint16_t)rng_next(&rng) | (n & 2 ? 0x6000 : 0);
+        a.q = aiter_tensor_4d(q, AITER_F16, B, SQ, HQ, D);
+        a.k = aiter_tensor_4d(k, AITER_F16, B, SK, 1, D);
+        a.v = aiter_tensor_4d(v, AITER_F16, B, SK, 1, D);
+        a.mask = AITER_MASK_CAUSAL;
+        for (c = 0; c < 2; c++) {
+            a.out = aiter_tensor_4d(out[c], AITER_F16, B, SQ, HQ, D);
+            CHECK(aiter_multi_query_attention(&a, both[c]) == AITER_OK, "%s", aiter_last_error());
+            for (i = 0; i < COUNT(out[c]); i++)
+                if ((out[c][i] & 0x7fff) > 0x7c00) out[c][i] = 0x7e00;
+        }
+        CHECK(memcmp(out[0], out[1], sizeof out[0]) == 0, "%s: bits depend on threads in round %d",
+              aiter_isa_name(isa), n);
+    }
+    aiter_context_destroy(both[1]);
+}
+
 int main(void)
 {
     int t;
@@ -309,6 +340,7 @@ int main(void)
         batch(run_on.one[t]);
         pages(run_on.one[t]);
         neighbours(run_on.one[t]);
+        any_bits(run_on.isa[t], run_on.one[t]);
     }
     run_end();
     return test_end();

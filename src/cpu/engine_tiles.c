@@ -21,7 +21,7 @@ typedef struct aiteri_tile {
 typedef struct aiteri_tile_scratch {
     aiteri_tile tile[AITERI_TILES_PER_WORK];
     float *st;
-    float *before; /* biases of a block, then, where they are asked for again, its scores */
+    float *before; /* with a bias: a block's biases, then its scores */
     float *k, *v, *rows;
     const void **pointers;
 } aiteri_tile_scratch;
@@ -45,7 +45,8 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
         tile->mask = (aiteri_lane_mask *)aiteri_carve(arena, 1, sizeof(aiteri_lane_mask));
     }
     t->st = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
-    t->before = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
+    t->before =
+        (float *)aiteri_carve(arena, p->bias.data ? AITERI_TILE_KEYS * n : 0, sizeof(float));
     t->k = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->k.dim),
                                  sizeof(float));
     t->v = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->v.dim),
@@ -235,8 +236,10 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
 
     const int masked = own.gap != own.resume || own.first < tile->lo_max || own.end > tile->hi_min;
     aiteri_tile_adjust_scores(e, s, w, t, index, own.first, own.end, masked);
+    /* By the mask where it alone hides: a score of -infinity that a tile without hidden keys would
+     * not look at must not hide here, or the cutting into tiles could be seen. */
     const int guarded = (masked || p->bias.data) && !aiteri_key_block_finite(e, t, b);
-    if (guarded)
+    if (guarded && p->bias.data)
         memcpy(t->before, t->st, (size_t)(own.end - own.first) * (size_t)lanes * sizeof(float));
     kernels->tile_softmax(t->st, own.end - own.first, e->rule.softmax, tile->m, tile->l, tile->ot,
                           p->v.dim);
@@ -245,8 +248,8 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
         const int32_t n = runs[i][1] - runs[i][0], at = (runs[i][0] - own.first) * lanes;
         if (n == 0) continue;
         if (guarded)
-            kernels->tile_value_guarded(tile->ot, v, v_stride, n, p->v.dim, t->st + at,
-                                        t->before + at);
+            kernels->tile_value_guarded(tile->ot, v, v_stride, runs[i][0], n, p->v.dim, t->st + at,
+                                        tile->mask, p->bias.data ? t->before + at : NULL);
         else
             kernels->tile_value(tile->ot, v, v_stride, n, p->v.dim, t->st + at);
     }

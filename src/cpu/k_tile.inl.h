@@ -237,8 +237,9 @@ static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, in
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t n,
-                                         int32_t dim_v, const float *st, const float *scores)
+static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
+                                         int32_t n, int32_t dim_v, const float *st,
+                                         const aiteri_lane_mask *mask, const float *scores)
 {
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
@@ -250,8 +251,12 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
                 const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
                 const AITERI_K(vf) p = AITERI_K(load)(st + place);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
-                const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
-                acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
+                if (scores) {
+                    const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
+                    acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
+                } else {
+                    acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+                }
             }
             AITERI_K(store)(at, acc);
         }

@@ -89,10 +89,11 @@ typedef struct aiteri_kernels {
     /* ot[d][lane] += sum_j v_j[d] * st[j][lane], j ascending. */
     void (*tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n, int32_t dim_v,
                        const float *st);
-    /* The same, touching only lanes whose score was not -infinity: for blocks where a V row that
-     * is not finite may be hidden. */
-    void (*tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t n,
-                               int32_t dim_v, const float *st, const float *scores);
+    /* The same, touching only lanes that see the key, or, with scores, whose score was not
+     * -infinity: for blocks where a V row that is not finite may be hidden. */
+    void (*tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0, int32_t n,
+                               int32_t dim_v, const float *st, const aiteri_lane_mask *mask,
+                               const float *scores);
     /* 1 if all of rows[n][dim] are finite. */
     int (*all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim);
 
