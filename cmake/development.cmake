@@ -44,7 +44,7 @@ endif()
 # A program linked with the library. What it includes as AITER_TEST_HEADER says how much it compiles
 # itself: declarations alone, or all but the kernels if it looks inside or has devices compiled in.
 function(aiter_attn_program name source)
-  file(STRINGS "${source}" inside REGEX "aiteri_|AITERI_|AITER_ATTN_HIP|device_ops.h" LIMIT_COUNT 1)
+  file(STRINGS "${source}" inside REGEX "aiteri_|AITERI_|AITER_ATTN_HIP|device_(ops|run).h" LIMIT_COUNT 1)
   set(header linked.h)
   if(inside)
     set(header inside.h)
