@@ -194,10 +194,10 @@ static void pieces(aiter_device device)
 {
     aiter_context *ctx = device_context(device);
     for (int n = 1; n <= 60; n++) {
-        const int sk = 700 + 397 * n, heads = 1 + n % 5, sq = 1 + n % 7;
+        const int sk = n % 2 ? 700 + 397 * n : 300 + 41 * n, heads = 1 + n % 5, sq = 1 + n % 7;
         aiter_flash_attn_fwd_args a = dense(1, sq, sk, heads, heads, 128);
         aiteri_gpu_attention x;
-        a.num_splits = 2 + n % 9;
+        a.num_splits = n % 2 ? 2 + n % 9 : 7 + n % 23;
         takes(&a, ctx, "combine", "pieces");
         memcpy(&x, last_launch(0)->args, sizeof x);
         const aiteri_gpu_row *r = row_of(last_launch(1), arch_of(device));
