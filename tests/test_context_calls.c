@@ -239,9 +239,10 @@ static void books_free(void *user, void *ptr, size_t bytes, aiter_memory kind)
 static void blocks(void)
 {
     static inputs x;
-    int threads, step;
+    int n, step;
     inputs_fill(&x, 1.0f);
-    for (threads = 1; threads < 13; threads++) {
+    for (n = 0; n < 12; n++) {
+        const int threads = 1 + n % 3;
         aiter_context_desc d;
         aiter_context *ctx = NULL;
         books b;
@@ -274,7 +275,7 @@ static void blocks(void)
         d.user = &a;
         d.alloc = NULL;
         d.free = NULL;
-        d.num_threads = 1024 + threads;
+        d.num_threads = 1025 + n;
         CHECK(aiter_context_create(&d, &ctx) == AITER_INVALID_ARGUMENT && ctx == NULL, "%d threads",
               (int)d.num_threads);
     }

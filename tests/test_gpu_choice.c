@@ -49,10 +49,10 @@ static const char *unplain(int n, aiter_flash_attn_fwd_args *a, int d)
     const int64_t token = rows->shape[2] * d;
     a->softcap = n == 12 ? 5.0f : 0.0f;
     if (n < 4) rows->data = (char *)rows->data + 2 * (n + 1);
-    if (n >= 4 && n < 12) {
-        const int64_t odd = n < 8 ? token + 4 : token;
-        rows->stride[0] = (n < 8 ? odd : token) * rows->shape[1] + (n < 8 ? 4 : 4);
-        rows->stride[1] = odd;
+    if (n >= 4 && n < 12) { /* of tokens, then of the batch */
+        const int64_t odd = n < 8 ? 4 : 0;
+        rows->stride[0] = ((token + 8) * rows->shape[1] + 7) / 8 * 8 + 4 - odd;
+        rows->stride[1] = token + odd;
         rows->stride[2] = d;
         rows->stride[3] = 1;
     }
@@ -193,11 +193,11 @@ static void strides_with_gaps(aiter_device device)
 static void pieces(aiter_device device)
 {
     aiter_context *ctx = device_context(device);
-    for (int n = 1; n <= 20; n++) {
-        const int sk = 700 + 397 * n, heads = 1 + n % 5, sq = 1 + n % 7;
+    for (int n = 1; n <= 60; n++) {
+        const int sk = n % 2 ? 700 + 397 * n : 300 + 41 * n, heads = 1 + n % 5, sq = 1 + n % 7;
         aiter_flash_attn_fwd_args a = dense(1, sq, sk, heads, heads, 128);
         aiteri_gpu_attention x;
-        a.num_splits = 2 + n % 9;
+        a.num_splits = n % 2 ? 2 + n % 9 : 7 + n % 23;
         takes(&a, ctx, "combine", "pieces");
         memcpy(&x, last_launch(0)->args, sizeof x);
         const aiteri_gpu_row *r = row_of(last_launch(1), arch_of(device));

@@ -36,6 +36,8 @@ static const shape shapes[] = {{AITER_MASK_CAUSAL, 3, 70, 0, 0, 0, 0},
                                {AITER_MASK_WINDOW, 50, 230, 70, 1, 0, 0},
                                {AITER_MASK_WINDOW, 20, 300, 40, 0, 9, 0},
                                {AITER_MASK_WINDOW, 30, 96, 20, 0, 60, 0},
+                               {AITER_MASK_WINDOW, 24, 310, 110, 0, 160, 0},
+                               {AITER_MASK_WINDOW, 40, 250, 45, 0, 120, 0},
                                {AITER_MASK_WINDOW, 20, 300, 100, 0, 150, 3}};
 
 static void bench_fill(bench *x, uint64_t seed)
@@ -195,6 +197,41 @@ static void empty_pieces(aiter_context *ctx)
     }
 }
 
+/* int8 keys of which a window shows a part of a block: each has its own scale, at its own place. */
+static void clipped_scales(aiter_context *ctx)
+{
+    static const int rows[][4] = {{1, 100, 35, 0},  {1, 60, 10, 0},  {2, 90, 20, 0},
+                                  {4, 130, 45, 0},  {1, 200, 70, 7}, {3, 97, 33, 3},
+                                  {1, 40, 5, 0},    {6, 140, 25, 0}, {20, 150, 40, 0},
+                                  {40, 230, 60, 9}, {1, 33, 1, 0},   {8, 65, 2, 1}};
+    int n, head_major;
+    for (n = 0; n < COUNT(rows); n++) {
+        for (head_major = 0; head_major < 2; head_major++) {
+            attn_case c = {.b = 2, .hq = 4, .hk = 2, .dq = 24, .core = 1};
+            attn_problem p;
+            attn_call call;
+            memset(&call, 0, sizeof call);
+            c.sq = rows[n][0];
+            c.sk = rows[n][1];
+            c.mask = AITER_MASK_WINDOW;
+            c.left = rows[n][2];
+            c.sink_tokens = rows[n][3];
+            c.layout = head_major ? LAYOUT_BHSD : LAYOUT_BSHD;
+            c.kv_type = AITER_I8;
+            c.scale_kind = AITER_SCALE_TOKEN_HEAD;
+            c.seed = (uint64_t)n + 400;
+            problem_new(&p, &c);
+            problem_expect(&p, 1e9);
+            problem_store(&p, SLACK_NAN);
+            call.ctx = ctx;
+            CHECK(problem_call(&p, &call) == AITER_OK, "%s", aiter_last_error());
+            problem_compare(&p, "int8 in a window");
+            problem_free(&p);
+            test_global.cases++;
+        }
+    }
+}
+
 int main(void)
 {
     int t;
@@ -204,6 +241,7 @@ int main(void)
         aiter_context *ctx = test_context(run_on.isa[t], 1);
         hidden_keys(ctx);
         empty_pieces(ctx);
+        clipped_scales(ctx);
         aiter_context_destroy(ctx);
     }
     run_end();

@@ -264,6 +264,48 @@ static void damaged(const attn_case *base, const aiter_plan *plan, aiter_context
     }
 }
 
+/* The plan itself, at an address that is not aligned. */
+static void moved(const attn_case *base, const aiter_plan *plan, aiter_context *ctx)
+{
+    char *memory = (char *)malloc(plan->bytes + 16);
+    int at;
+    for (at = 1; at < 8; at++) {
+        aiter_plan other = *plan;
+        attn_problem p;
+        other.data = memory + at;
+        memcpy(other.data, plan->data, plan->bytes);
+        problem_new(&p, base);
+        problem_store(&p, SLACK_ZERO);
+        refused(&p, &other, ctx, "a plan at an odd address");
+        problem_free(&p);
+    }
+    free(memory);
+}
+
+/* Lengths that no call takes make no plan. */
+static void bad_lengths(const attn_case *base, aiter_context *ctx)
+{
+    static const int32_t bad[] = {-1, INT32_MIN, 1 << 24, INT32_MAX};
+    int n;
+    for (n = 0; n < COUNT(bad); n++) {
+        aiter_plan plan;
+        attn_problem p;
+        attn_call call;
+        memset(&plan, 0, sizeof plan);
+        memset(&call, 0, sizeof call);
+        problem_new(&p, base);
+        problem_store(&p, SLACK_ZERO);
+        call.kind = CALL_PLAN;
+        call.ctx = ctx;
+        call.plan_out = &plan;
+        aiter_tensor *const lengths = p.seqused_k.ndim ? &p.seqused_k : &p.cu_k;
+        ((int32_t *)lengths->data)[(lengths->shape[0] - 1) * lengths->stride[0]] = bad[n];
+        CHECK(problem_call(&p, &call) == AITER_INVALID_ARGUMENT && plan.bytes == 0,
+              "a plan for a length of %d", (int)bad[n]);
+        problem_free(&p);
+    }
+}
+
 /* A plan for heads side by side is none for heads apart, whose works hold one head each. */
 static void other_layout(aiter_context *ctx)
 {
@@ -341,6 +383,8 @@ int main(void)
                 CHECK(bits_equal(&without, &with), "a plan changes bits: %s", case_text(&p.c));
                 misused(&list[i], &x.plan, ctx, other);
                 damaged(&list[i], &x.plan, ctx);
+                moved(&list[i], &x.plan, ctx);
+                bad_lengths(&list[i], ctx);
                 buffer_free(&x.buffer);
                 buffer_free(&again.buffer);
                 free(without.data);

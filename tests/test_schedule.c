@@ -66,6 +66,7 @@ static aiteri_schedule scheduled(const aiteri_problem *p, const aiteri_geometry 
 static void only_family(aiteri_problem *p, lengths *l, test_rng *r, int stream)
 {
     static const int few[] = {1, 2, 16}, many[] = {17, 48, 128, 700};
+    const int far = rng_int(r, 0, 1), rows = rng_int(r, 0, 1) ? 1 : rng_int(r, 1000, 2000);
     int b;
     p->batch = rng_int(r, 1, 3);
     p->group = stream ? few[rng_int(r, 0, 2)] : many[rng_int(r, 0, 3)];
@@ -75,11 +76,10 @@ static void only_family(aiteri_problem *p, lengths *l, test_rng *r, int stream)
     p->max_seqlen_q = p->max_seqlen_k = 0;
     p->total_q = 0;
     for (b = 0; b < p->batch; b++) {
-        l->q[b] = stream             ? 16 / p->group
-                  : rng_int(r, 0, 2) ? 1
-                                     : rng_int(r, 1, 1100 / p->group + 1);
-        l->k[b] = stream ? rng_int(r, 1025, 4600) : rng_int(r, 4609, 200000);
-        if (rng_int(r, 0, 2) == 0) l->k[b] = stream ? 70000 : 400000;
+        l->q[b] = !stream ? rows / p->group + 1 : rows == 1 ? 1 : 16 / p->group;
+        l->k[b] = far      ? stream ? 65536 : 400000
+                  : stream ? rng_int(r, 1025, 4600)
+                           : rng_int(r, 4609, 200000);
         if (l->q[b] > p->max_seqlen_q) p->max_seqlen_q = l->q[b];
         if (l->k[b] > p->max_seqlen_k) p->max_seqlen_k = l->k[b];
         p->total_q += l->q[b];

@@ -126,7 +126,8 @@ class Session:
         bad = []
         for (p, env), (failed, ended) in zip(todo, self.pool.map(lambda t: t[0].measure(t[1]),
                                                                  todo)):
-            self.say(f"{p.name} {' '.join(env.values())}: {p.passed} passed, {failed} failed")
+            self.say(f"{p.name} {' '.join(env.values())}: {p.passed} passed, {failed} failed, "
+                     f"{p.seconds:.1f} s")
             if failed or ended or not p.passed:
                 bad.append(f"{p.name} {env}: {failed} failed without a fault, {ended or 'ended'}")
         if bad:

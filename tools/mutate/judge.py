@@ -2,7 +2,9 @@
 
 import os
 import re
+import resource
 import subprocess
+import tempfile
 import time
 
 ENOUGH = 10  # failing checks after which a program need not go on
@@ -40,42 +42,50 @@ class Verdict:
 
 
 class Program:
-    """A test program, and how long it takes when nothing is wrong."""
+    """A test program, and how much time of a processor it takes when nothing is wrong."""
 
     def __init__(self, name, command, environment, budget):
         self.name, self.command, self.environment = name, command, environment
         self.budget, self.seconds, self.passed = budget, 0.0, 0
 
     def measure(self, environment):
-        """With no fault on: failing checks, how it ended, and how long it takes."""
-        start = time.monotonic()
-        failed, ended = self.run(0, 0, environment, limit=900)
-        self.seconds = max(self.seconds, time.monotonic() - start)
+        """With no fault on: failing checks, and how it ended."""
+        failed, ended, seconds = self.run(0, 0, environment, limit=900)
+        self.seconds = max(self.seconds, seconds)
         return failed, ended
 
     def run(self, number, stop, environment, command=None, limit=None):
-        """Failing checks, and how it ended if not by itself."""
+        """Failing checks, how it ended if not by itself, and the processor's seconds. One that works
+        on is stopped by those; one that waits for ever, by the clock."""
         env = dict(os.environ, AITER_FAULT=str(number), AITER_TEST_BUDGET=self.budget,
                    **self.environment, **environment)
         if stop:
             env["AITER_TEST_STOP"] = str(stop)
-        try:
-            done = subprocess.run(command or self.command, env=env, stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                  timeout=limit or 30 + 10 * self.seconds)
-            out, code = done.stdout.decode(errors="replace"), done.returncode
-        except subprocess.TimeoutExpired as late:
-            out, code = (late.stdout or b"").decode(errors="replace"), None
-        line = re.findall(r"^(\d+) passed, (\d+) failed$", out, re.M)
-        failed = int(line[-1][1]) if line else len(re.findall(r"^FAIL ", out, re.M))
+        limit = limit or 4 + 4 * self.seconds
+        with tempfile.TemporaryFile() as out:
+            start = time.monotonic()
+            child = subprocess.Popen(command or self.command, env=env, stdin=subprocess.DEVNULL,
+                                     stdout=out, stderr=subprocess.DEVNULL, preexec_fn=lambda:
+                                     resource.setrlimit(resource.RLIMIT_CPU, (int(limit) + 1,) * 2))
+            pid, status, used = os.wait4(child.pid, os.WNOHANG)
+            while pid == 0:
+                time.sleep(0.01)
+                if time.monotonic() - start > 30 + 10 * limit:
+                    child.kill()
+                pid, status, used = os.wait4(child.pid, os.WNOHANG)
+            child.returncode = os.waitstatus_to_exitcode(status)
+            out.seek(0)
+            text = out.read().decode(errors="replace")
+        seconds = used.ru_utime + used.ru_stime
+        line = re.findall(r"^(\d+) passed, (\d+) failed$", text, re.M)
+        failed = int(line[-1][1]) if line else len(re.findall(r"^FAIL ", text, re.M))
         self.passed = int(line[-1][0]) if line else 0
-        if code is None:
-            return failed, "hung"
-        if not line:
-            return failed, f"ended with {code}"
-        if code != 0 and failed == 0:
-            return failed, f"ended with {code}"
-        return failed, None
+        ended = None
+        if child.returncode in (-9, -24) and not line:
+            ended = "did not end"
+        elif not line or (child.returncode != 0 and failed == 0):
+            ended = f"ended with {child.returncode}"
+        return failed, ended, seconds
 
 
 def judge(verdict, number, programs, environment, command=None):
@@ -85,7 +95,7 @@ def judge(verdict, number, programs, environment, command=None):
             break
         if program.name in verdict.failures:
             continue
-        failed, ended = program.run(number, ENOUGH - verdict.count, environment,
+        failed, ended, _ = program.run(number, ENOUGH - verdict.count, environment,
                                     command(program) if command else None)
         verdict.failures[program.name] = min(failed, ENOUGH)
         if ended:
