@@ -44,6 +44,11 @@ static inline void change_scale(attn_problem *p, double exponent)
     if (sum < -120) sum = -120;
     whole_numbers(p, sum / 2, sum - sum / 2);
 }
+/* Subnormal queries, which a factor that is no power of two would round. */
+static inline void change_tiny_queries(attn_problem *p, double exponent)
+{
+    whole_numbers(p, -148, 148 - (int)exponent);
+}
 static inline void change_unit(attn_problem *p, double exponent)
 {
     (void)exponent;

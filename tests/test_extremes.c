@@ -67,6 +67,14 @@ static void scales(void)
             if (mix < 2) extreme(&c, change_scale, exponents[i], 0);
         }
     }
+    for (i = 0; i < 24; i++) { /* subnormal queries meet large scales */
+        attn_case c = shape_of(i, types[i % 2]);
+        const int exponent = 40 + i / 6 * 29;
+        c.scale = ldexp(1.4375, exponent);
+        if (i % 3 == 1) c.sinks = 1;
+        if (i % 3 == 2) c.softcap = ldexp(1.4375, exponent - 20);
+        extreme(&c, change_tiny_queries, exponent, 1);
+    }
     for (i = 0; i < 12; i++) { /* f32 to its end: q times the scale would pass it */
         attn_case c = shape_of(i, AITER_F32);
         c.scale = i % 2 ? FLT_TOP : 3e38;
