@@ -2479,10 +2479,11 @@ static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
 // >>score_rule    (src/cpu/score_rule.h)
 /* score_rule.h -- how softmax_scale and softcap reach the scores, for every finite value of both.
  *
- * The scale goes to the query rows, as the part of it that makes no row larger; a power of two is
- * left for the scores, which takes no bit from them: it is 1 for scales from 2^-40 to 1. Where
- * nothing is added to the scores it stays away from them too, and multiplies their differences in
- * the softmax: no product of q and k that is finite is then out of reach of a scale. */
+ * A scale from 2^-40 to 1 goes to the query rows. A larger one would take bits from subnormal
+ * queries, or make a row too large: it is left for the scores, but for a 2 that keeps scale / ln 2
+ * finite. Of a smaller one the rows take the mantissa. Where nothing is added to the scores the
+ * rest stays away from them too, and multiplies their differences in the softmax: no product of q
+ * and k that is finite is then out of reach of a scale. */
 #ifndef AITERI_SCORE_RULE_H
 #define AITERI_SCORE_RULE_H
 
@@ -2520,7 +2521,8 @@ static aiteri_score_rule aiteri_score_rule_of(const aiteri_problem *p)
     const int natural = p->softcap > 0.0f || p->bias.data || p->alibi_slopes;
     aiteri_score_rule r = {1.0f, 1.0f, 1.0f, {p->softcap, 1.0f, 1.0f, 0}};
     double factor = scale;
-    int n = 0;
+    float rest = 1.0f;
+    int n;
     if (p->softcap > 0.0f) {
         const double cap = p->softcap;
         r.softcap.wide = cap > usual || scale / cap > usual;
@@ -2528,13 +2530,20 @@ static aiteri_score_rule aiteri_score_rule_of(const aiteri_problem *p)
         r.softcap.inverse = (float)(1.0 / cap / (double)r.softcap.before);
         if (!r.softcap.wide) factor = scale / cap;
     }
-    if (factor > 1.0 || factor * usual < 1.0) frexp(factor, &n);
-    n = (int)aiteri_clamp(n, -125, 127);
-    r.query = (float)ldexp(factor, -n);
+    if (factor > 1.0) {
+        r.query = factor < 1.7e38 ? 1.0f : 2.0f; /* below 2^127 */
+        rest = (float)(factor / (double)r.query);
+    } else if (factor * usual < 1.0) {
+        frexp(factor, &n);
+        n = n < -125 ? -125 : n;
+        rest = aiteri_power_of_two(n);
+        r.query = (float)ldexp(factor, -n);
+    } else
+        r.query = (float)factor;
     if (natural)
-        r.score = aiteri_power_of_two(n);
+        r.score = rest;
     else
-        r.softmax = aiteri_power_of_two(n);
+        r.softmax = rest;
     return r;
 }
 
