@@ -152,7 +152,8 @@ static void tables(void)
 
 static void values(void)
 {
-    static const double steps[] = {0, 1, 2.06, 2.08, 5.4, 5.51, 8, 20, 60, 87, 100, 300, -5, -12, -90};
+    static const double steps[] = {0,  1,  2.06, 2.08, 5.4, 5.51, 8,  20,
+                                   60, 87, 100,  300,  -5,  -12,  -90};
     int i, n;
     for (i = 0; i < COUNT(steps); i++) {
         for (n = 0; n < 2 * SHAPES; n++) {
