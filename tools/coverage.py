@@ -214,7 +214,7 @@ def table(sums_of, minutes):
     return "\n".join(["# Coverage of `src/` by the tests", "",
                       "`tools/coverage.py OUT --list --table tests/coverage.md` writes this page;",
                       "`.ci/run full coverage` checks it. What no test takes has a reason in",
-                      "`tests/coverage_reasons.txt`. A kernel template counts once in each set.", "",
+                      "`tests/coverage_reasons.txt`. A kernel template counts once per set.", "",
                       f"Lines % / branches % on {time.strftime('%Y-%m-%d')}: {compiler}, "
                       f"{cpu[0] if cpu else 'unknown CPU'}, commit {commit}, {minutes:.0f} minutes "
                       "of one core.", "",
