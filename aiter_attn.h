@@ -13560,21 +13560,32 @@ static const char *aiteri_keys_layout(const aiteri_field_names *names, int packe
                              : "[B, Sk, Hk, D]";
 }
 
-/* Heads before tokens: with these two axes of k, or of all, exchanged the heads would divide. */
+/* Heads before tokens: with these two axes of k, of q or of all exchanged the heads divide. */
 static const char *aiteri_head_major_advice(const aiter_tensor *q, const aiter_tensor *k, int paged)
 {
-    const int32_t q_tokens = q->ndim - 3, k_tokens = k->ndim - 3;
-    const int64_t heads_k = k->shape[k_tokens];
-    const int alone = heads_k > 0 && q->shape[q_tokens + 1] % heads_k == 0;
-    if (paged)
-        return alone ? "; of pages [num_blocks, Hk, P, D] pass aiter_tensor_transpose(t, 1, 2)"
-                     : "";
-    if (!alone && (heads_k < 1 || q->shape[q_tokens] < 1 || q->shape[q_tokens] % heads_k != 0))
-        return "";
-    return q->ndim == 4 ? "; of tensors whose axes are [B, H, S, D] pass "
-                          "aiter_tensor_transpose(t, 1, 2)"
-                        : "; of tensors whose axes are [H, total, D] pass "
-                          "aiter_tensor_transpose(t, 0, 1)";
+    const int64_t *of_q = q->shape + q->ndim - 3, *of_k = k->shape + k->ndim - 3;
+    const int k_alone = of_k[0] > 0 && of_q[1] % of_k[0] == 0;
+    const int q_alone = of_q[1] < of_k[1] && of_q[0] > 0 && of_q[0] % of_k[1] == 0 && q->ndim == 4;
+    if (paged && k_alone)
+        return "; of pages [num_blocks, Hk, P, D] pass aiter_tensor_transpose(t, 1, 2)";
+    if (k_alone || (!paged && of_k[0] > 0 && of_q[0] > 0 && of_q[0] % of_k[0] == 0))
+        return q->ndim == 4 ? "; of tensors whose axes are [B, H, S, D] pass "
+                              "aiter_tensor_transpose(t, 1, 2)"
+                            : "; of tensors whose axes are [H, total, D] pass "
+                              "aiter_tensor_transpose(t, 0, 1)";
+    return q_alone ? "; of q and out whose axes are [B, H, S, D] pass "
+                     "aiter_tensor_transpose(t, 1, 2)"
+                   : "";
+}
+
+/* Of a bias whose extent i is refused. */
+static const char *aiteri_bias_advice(const aiter_tensor *t, int32_t i, int64_t batch,
+                                      int64_t expected)
+{
+    if (t->ndim == 3 && i == 0 && t->shape[0] == batch)
+        return "; [B, Sq, Sk] is passed as [B, 1, Sq, Sk]";
+    return i == t->ndim - 2 && t->shape[i + 1] == expected ? "; are its last two axes exchanged?"
+                                                           : "";
 }
 
 /* lse has the rows of q where it should have its heads, and the other way round. */
@@ -13845,8 +13856,9 @@ static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
         const int64_t want = expected[4 - n + i];
         if (t->shape[i] != 1 && t->shape[i] != want)
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                          "%s.bias: shape[%d] is %lld, expected 1 or %lld (= %s)", c->op, (int)i,
-                          (long long)t->shape[i], (long long)want, what[4 - n + i]);
+                          "%s.bias: shape[%d] is %lld, expected 1 or %lld (= %s)%s", c->op, (int)i,
+                          (long long)t->shape[i], (long long)want, what[4 - n + i],
+                          x->packed ? "" : aiteri_bias_advice(t, i, p->batch, want));
     }
     p->bias.data = (char *)t->data;
     p->bias.dtype = t->dtype;
@@ -14157,7 +14169,7 @@ static void aiteri_check_dense_bound(aiteri_check *c, const char *field, int32_t
 
 /* Memory of the call itself: the workspace is written, the plan read; a new plan is written. */
 typedef struct aiteri_call_memory {
-    aiter_tensor workspace, plan, plan_device;
+    aiter_tensor workspace, plan, plan_device, plan_struct;
     int plan_is_written;
 } aiteri_call_memory;
 
@@ -14169,6 +14181,7 @@ static aiteri_call_memory aiteri_call_memory_of(const aiter_flash_attn_fwd_args 
     memset(&m, 0, sizeof m);
     m.workspace = aiteri_memory_operand(a->workspace, a->workspace_bytes);
     m.plan_is_written = made != NULL;
+    if (plan) m.plan_struct = aiteri_memory_operand(plan, sizeof *plan);
     if (!plan || !plan->data) return m; /* without data its bytes are still to be asked for */
     m.plan = aiteri_memory_operand(plan->data, plan->bytes);
     if (on_device) m.plan_device = aiteri_memory_operand(plan->device, plan->bytes);
@@ -14214,7 +14227,8 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
                                       {"seqused_q", &a->seqused_q},
                                       {x->names.seqused_k, &a->seqused_k},
                                       {"k_scale", &a->k_scale},
-                                      {"v_scale", &a->v_scale}};
+                                      {"v_scale", &a->v_scale},
+                                      {"plan", &m.plan_struct}};
     aiteri_check_overlap(c, operand, (int32_t)(sizeof operand / sizeof operand[0]),
                          m.plan_is_written ? 5 : 3);
     return c->status;
@@ -14493,8 +14507,11 @@ static aiter_status aiteri_check_one_kv_head(const aiter_multi_query_attention_a
     if (args->k.ndim == 4 && args->k.shape[2] != 1)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
                            "aiter_multi_query_attention.k: shape[2] is %lld, expected 1 kv head "
-                           "(aiter_grouped_query_attention takes more)",
-                           (long long)args->k.shape[2]);
+                           "(%s)",
+                           (long long)args->k.shape[2],
+                           args->k.shape[1] == 1 ? "of tensors whose axes are [B, H, S, D] pass "
+                                                   "aiter_tensor_transpose(t, 1, 2)"
+                                                 : "aiter_grouped_query_attention takes more");
     return AITER_OK;
 }
 
@@ -14602,7 +14619,7 @@ static aiter_status aiteri_transposed_attention(const char *op,
     aiteri_check_tensor(c, "v", &a.v, n, n, AITERI_FLOATS, 1, keys);
     aiteri_check_tensor(c, "out", &a.out, 2, 2, AITERI_FLOATS, 1, one ? "[1, D]" : "[Hq, D]");
     if (c->status != AITER_OK) return c->status;
-    if (one) aiteri_check_extent(c, "q", &a.q, 1, 1, "one query head");
+    if (one) aiteri_check_extent(c, "q", &a.q, 1, 1, "one query head: q is [D, 1]");
     aiteri_check_extent(c, "k", &a.k, n - 2, a.q.shape[0],
                         one ? "D of q, which is [D, 1]" : "D of q, which is [D, Hq]");
     aiteri_check_axis(c, "q", &a.q, 0, "head_dim", 1, AITERI_MAX_HEAD_DIM);

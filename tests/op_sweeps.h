@@ -152,6 +152,12 @@ static inline void sweep_plan(const op_case *g)
         if (g->roles[i] < ROLE_OUTPUT) continue;
         memcpy((char *)&bad + g->op->plan_at, &taken, sizeof taken);
         refused(&s, &bad, AITER_INVALID_ARGUMENT, "shares memory with plan", why, 0);
+        bad = g->args; /* the struct itself is read, too */
+        memcpy((char *)&bad + g->op->plan_at, &taken, sizeof taken);
+        plan.data = NULL;
+        op_set_workspace(g->op, &bad, (char *)&plan + sizeof plan - 1, 1);
+        refused(&s, &bad, AITER_INVALID_ARGUMENT, "workspace: shares memory with plan",
+                "workspace over a plan", 0);
     }
 }
 

@@ -31,6 +31,25 @@ static void flash_numbers(attn_problem *p, aiter_flash_attn_fwd_args good)
     INVALID("scale_kind", a.scale_kind = (aiter_scale_kind)-1);
 }
 
+/* Advice on exchanged axes is given where exchanging them helps, and nowhere else. */
+static void flash_advice(attn_problem *p, aiter_flash_attn_fwd_args good)
+{
+    subject s = SUBJECT(FLASH, p);
+    aiter_flash_attn_fwd_args a;
+#define QUIET(what, statement) /* refused for `what`, without a word on exchanged axes */ \
+    do {                                                                                  \
+        INVALID(what, statement);                                                         \
+        CHECK(!strstr(aiter_last_error(), "transpose"), "%s", aiter_last_error());        \
+    } while (0)
+    QUIET("heads", (a.k.shape[1] = a.v.shape[1] = 0, a.k.shape[2] = a.v.shape[2] = 3));
+    QUIET("heads", (a.q.shape[1] = a.out.shape[1] = 0, a.k.shape[2] = a.v.shape[2] = 3));
+    QUIET("lse", a.lse.shape[2]--);
+    QUIET("lse",
+          (a.bias.ndim = 0, a.q.shape[1] = a.out.shape[1] = a.q.shape[2], a.lse.shape[2] = 3));
+    QUIET("lse", (a.lse.shape[1] = a.q.shape[1], a.lse.shape[2] = a.q.shape[2] + 1));
+#undef QUIET
+}
+
 static void flash_dense(void)
 {
     attn_case c = base(FORM_DENSE);
@@ -44,6 +63,7 @@ static void flash_dense(void)
     problem_store(&p, SLACK_NAN);
     good = problem_flash_args(&p, &call);
     flash_numbers(&p, good);
+    flash_advice(&p, good);
     INVALID("v", a.v.dtype = AITER_F16);
     INVALID("k", a.k.shape[0] = 1);
     INVALID("k", a.k.shape[3] = 7);

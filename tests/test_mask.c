@@ -33,6 +33,8 @@ static int64_t shape(const aiteri_problem *p, const ref_mask *m, int sq, int sk)
                 for (last = i; last < end && !seen; last++) seen = ref_visible(m, last, j, sq, sk);
                 bad += seen && !in_range(span, j);
                 bad += aiteri_range_meets(span, j, j + 1) != in_range(span, j);
+                bad += aiteri_range_meets(span, j, j + 3) !=
+                       (in_range(span, j) || in_range(span, j + 1) || in_range(span, j + 2));
             }
         }
     }

@@ -176,6 +176,8 @@ static void types(void)
     FLASH(dense, "a dtype that there is not", a.out.dtype = (aiter_dtype)99);
     FLASH(dense, "a boolean mask as bias", a.bias = fresh(aiter_tensor_2d(NULL, AITER_U8, 6, 10)));
     FLASH(dense, "bias is [B, Sk]", a.bias = f32_2(2, 10));
+    FLASH(dense, "bias is [B, Sq, Sk]", a.bias = f32_3(2, 6, 10));
+    FLASH(dense, "bias is [Hq, Sk, Sq]", a.bias = f32_3(8, 10, 6));
     FLASH(dense, "bias a key short", a.bias = f32_2(6, 9));
     FLASH(paged, "bias a key short", a.bias = f32_2(6, 9));
     FLASH(packed, "bias is [B, Hq, Sq, Sk]", a.bias = f32_4(2, 8, 6, 10));
@@ -320,6 +322,9 @@ static op_case good;
 static void decode(void)
 {
     say_heading("paged_attn_decode");
+    DECODE(0, "q and out are [B, Hq, 1, D]",
+           (a.q = aiter_tensor_4d(a.q.data, AITER_F32, 2, 4, 1, 8),
+            a.out = aiter_tensor_4d(a.out.data, AITER_F32, 2, 4, 1, 8), a.lse.ndim = 0));
     DECODE(0, "no block_table", a.block_table.ndim = 0);
     DECODE(0, "no seq_lens", a.seq_lens.ndim = 0);
     DECODE(0, "q is [B * Hq, D]", (a.q = aiter_tensor_2d(a.q.data, AITER_F32, 8, 8)));
@@ -351,6 +356,8 @@ static void short_forms(void)
     SHORT_FORM(GQA, grouped_query_attention, "int8 keys", a.k.dtype = a.v.dtype = AITER_I8);
     SHORT_FORM(GQA, grouped_query_attention, "window_left without its mask", a.window_left = 7);
     SHORT_FORM(MQA, multi_query_attention, "two kv heads", a.k.shape[2] = a.v.shape[2] = 2);
+    SHORT_FORM(MQA, multi_query_attention, "k is [B, 1, Sk, D]",
+               (a.k.shape[2] = a.k.shape[1], a.k.shape[1] = 1));
     say_heading("variable_length_attention");
     SHORT_FORM(VARLEN, variable_length_attention, "no cu_seqlens_k", a.cu_seqlens_k.ndim = 0);
     SHORT_FORM(VARLEN, variable_length_attention, "no cu_seqlens_q", a.cu_seqlens_q.ndim = 0);

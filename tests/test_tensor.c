@@ -65,6 +65,19 @@ static void slice(void)
     CHECK(aiter_tensor_slice(t, 0, 3, 2).data == (char *)memory + 6, "two bytes an element");
     t = aiter_tensor_2d(memory, AITER_I4, 4, 8);
     CHECK(aiter_tensor_slice(t, 0, 1, 2).data == (char *)memory + 4, "two elements a byte");
+    t = aiter_tensor_2d(memory, AITER_I4, 4, 7);
+    CHECK(aiter_tensor_slice(t, 0, 1, 2).ndim == 0, "from the middle of a byte");
+    CHECK(aiter_tensor_slice(t, 0, 2, 2).data == (char *)memory + 7, "rows of 3.5 bytes");
+    t = aiter_tensor_1d(memory + 8, AITER_F32, 8);
+    t.stride[0] = -1;
+    CHECK(aiter_tensor_slice(t, 0, 2, 1).data == memory + 6, "backwards");
+    t.stride[0] = INT64_MAX / 8;
+    CHECK(aiter_tensor_slice(t, 0, 7, 1).ndim == 0, "a product that wraps");
+    t.stride[0] = INT64_MIN / 8;
+    CHECK(aiter_tensor_slice(t, 0, 7, 1).ndim == 0, "a product that wraps below 0");
+    t = aiter_tensor_1d(NULL, AITER_F32, 8);
+    u = aiter_tensor_slice(t, 0, 3, 2);
+    CHECK(u.data == NULL && u.ndim == 1 && u.shape[0] == 2, "a slice without data");
 }
 
 static const struct {
@@ -160,6 +173,8 @@ static void dlpack_refused(void)
     REFUSED(AITER_INVALID_ARGUMENT, "no shape");
     in = dl(memory, negative, NULL, 2);
     REFUSED(AITER_INVALID_ARGUMENT, "a negative extent");
+    in = dl(memory, shape, negative, 2);
+    REFUSED(AITER_INVALID_ARGUMENT, "a negative stride");
     in = dl(memory, shape, strides, 2);
     in.device.device_type = kDLCUDA;
     REFUSED(AITER_INVALID_ARGUMENT, "memory of a GPU");

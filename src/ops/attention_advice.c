@@ -30,21 +30,32 @@ static const char *aiteri_keys_layout(const aiteri_field_names *names, int packe
                              : "[B, Sk, Hk, D]";
 }
 
-/* Heads before tokens: with these two axes of k, or of all, exchanged the heads would divide. */
+/* Heads before tokens: with these two axes of k, of q or of all exchanged the heads divide. */
 static const char *aiteri_head_major_advice(const aiter_tensor *q, const aiter_tensor *k, int paged)
 {
-    const int32_t q_tokens = q->ndim - 3, k_tokens = k->ndim - 3;
-    const int64_t heads_k = k->shape[k_tokens];
-    const int alone = heads_k > 0 && q->shape[q_tokens + 1] % heads_k == 0;
-    if (paged)
-        return alone ? "; of pages [num_blocks, Hk, P, D] pass aiter_tensor_transpose(t, 1, 2)"
-                     : "";
-    if (!alone && (heads_k < 1 || q->shape[q_tokens] < 1 || q->shape[q_tokens] % heads_k != 0))
-        return "";
-    return q->ndim == 4 ? "; of tensors whose axes are [B, H, S, D] pass "
-                          "aiter_tensor_transpose(t, 1, 2)"
-                        : "; of tensors whose axes are [H, total, D] pass "
-                          "aiter_tensor_transpose(t, 0, 1)";
+    const int64_t *of_q = q->shape + q->ndim - 3, *of_k = k->shape + k->ndim - 3;
+    const int k_alone = of_k[0] > 0 && of_q[1] % of_k[0] == 0;
+    const int q_alone = of_q[1] < of_k[1] && of_q[0] > 0 && of_q[0] % of_k[1] == 0 && q->ndim == 4;
+    if (paged && k_alone)
+        return "; of pages [num_blocks, Hk, P, D] pass aiter_tensor_transpose(t, 1, 2)";
+    if (k_alone || (!paged && of_k[0] > 0 && of_q[0] > 0 && of_q[0] % of_k[0] == 0))
+        return q->ndim == 4 ? "; of tensors whose axes are [B, H, S, D] pass "
+                              "aiter_tensor_transpose(t, 1, 2)"
+                            : "; of tensors whose axes are [H, total, D] pass "
+                              "aiter_tensor_transpose(t, 0, 1)";
+    return q_alone ? "; of q and out whose axes are [B, H, S, D] pass "
+                     "aiter_tensor_transpose(t, 1, 2)"
+                   : "";
+}
+
+/* Of a bias whose extent i is refused. */
+static const char *aiteri_bias_advice(const aiter_tensor *t, int32_t i, int64_t batch,
+                                      int64_t expected)
+{
+    if (t->ndim == 3 && i == 0 && t->shape[0] == batch)
+        return "; [B, Sq, Sk] is passed as [B, 1, Sq, Sk]";
+    return i == t->ndim - 2 && t->shape[i + 1] == expected ? "; are its last two axes exchanged?"
+                                                           : "";
 }
 
 /* lse has the rows of q where it should have its heads, and the other way round. */

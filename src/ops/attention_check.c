@@ -245,8 +245,9 @@ static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
         const int64_t want = expected[4 - n + i];
         if (t->shape[i] != 1 && t->shape[i] != want)
             AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
-                          "%s.bias: shape[%d] is %lld, expected 1 or %lld (= %s)", c->op, (int)i,
-                          (long long)t->shape[i], (long long)want, what[4 - n + i]);
+                          "%s.bias: shape[%d] is %lld, expected 1 or %lld (= %s)%s", c->op, (int)i,
+                          (long long)t->shape[i], (long long)want, what[4 - n + i],
+                          x->packed ? "" : aiteri_bias_advice(t, i, p->batch, want));
     }
     p->bias.data = (char *)t->data;
     p->bias.dtype = t->dtype;

@@ -135,7 +135,7 @@ static void aiteri_check_dense_bound(aiteri_check *c, const char *field, int32_t
 
 /* Memory of the call itself: the workspace is written, the plan read; a new plan is written. */
 typedef struct aiteri_call_memory {
-    aiter_tensor workspace, plan, plan_device;
+    aiter_tensor workspace, plan, plan_device, plan_struct;
     int plan_is_written;
 } aiteri_call_memory;
 
@@ -147,6 +147,7 @@ static aiteri_call_memory aiteri_call_memory_of(const aiter_flash_attn_fwd_args 
     memset(&m, 0, sizeof m);
     m.workspace = aiteri_memory_operand(a->workspace, a->workspace_bytes);
     m.plan_is_written = made != NULL;
+    if (plan) m.plan_struct = aiteri_memory_operand(plan, sizeof *plan);
     if (!plan || !plan->data) return m; /* without data its bytes are still to be asked for */
     m.plan = aiteri_memory_operand(plan->data, plan->bytes);
     if (on_device) m.plan_device = aiteri_memory_operand(plan->device, plan->bytes);
@@ -192,7 +193,8 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
                                       {"seqused_q", &a->seqused_q},
                                       {x->names.seqused_k, &a->seqused_k},
                                       {"k_scale", &a->k_scale},
-                                      {"v_scale", &a->v_scale}};
+                                      {"v_scale", &a->v_scale},
+                                      {"plan", &m.plan_struct}};
     aiteri_check_overlap(c, operand, (int32_t)(sizeof operand / sizeof operand[0]),
                          m.plan_is_written ? 5 : 3);
     return c->status;

@@ -55,8 +55,11 @@ static aiter_status aiteri_check_one_kv_head(const aiter_multi_query_attention_a
     if (args->k.ndim == 4 && args->k.shape[2] != 1)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
                            "aiter_multi_query_attention.k: shape[2] is %lld, expected 1 kv head "
-                           "(aiter_grouped_query_attention takes more)",
-                           (long long)args->k.shape[2]);
+                           "(%s)",
+                           (long long)args->k.shape[2],
+                           args->k.shape[1] == 1 ? "of tensors whose axes are [B, H, S, D] pass "
+                                                   "aiter_tensor_transpose(t, 1, 2)"
+                                                 : "aiter_grouped_query_attention takes more");
     return AITER_OK;
 }
 
@@ -164,7 +167,7 @@ static aiter_status aiteri_transposed_attention(const char *op,
     aiteri_check_tensor(c, "v", &a.v, n, n, AITERI_FLOATS, 1, keys);
     aiteri_check_tensor(c, "out", &a.out, 2, 2, AITERI_FLOATS, 1, one ? "[1, D]" : "[Hq, D]");
     if (c->status != AITER_OK) return c->status;
-    if (one) aiteri_check_extent(c, "q", &a.q, 1, 1, "one query head");
+    if (one) aiteri_check_extent(c, "q", &a.q, 1, 1, "one query head: q is [D, 1]");
     aiteri_check_extent(c, "k", &a.k, n - 2, a.q.shape[0],
                         one ? "D of q, which is [D, 1]" : "D of q, which is [D, Hq]");
     aiteri_check_axis(c, "q", &a.q, 0, "head_dim", 1, AITERI_MAX_HEAD_DIM);

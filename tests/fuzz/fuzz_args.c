@@ -268,7 +268,7 @@ static void spoil_tensor(fuzz_call *c, aiter_tensor *t, fuzz_input *in)
         break;
     case 11: through_dlpack(t, in); break;
     case 12:
-        for (int i = 0; i < 5; i++) t->stride[i] *= 2;
+        for (int i = 0; i < 5; i++) t->stride[i] = (int64_t)((uint64_t)t->stride[i] * 2);
         if (t->stride[0] > INT32_MAX) t->stride[0] = 1;
         break;
     default: { /* an element, where there is one */
