@@ -2,7 +2,6 @@
 
 import os
 import re
-import resource
 import subprocess
 import tempfile
 import time
@@ -64,15 +63,19 @@ class Program:
         limit = limit or 4 + 4 * self.seconds
         with tempfile.TemporaryFile() as out:
             start = time.monotonic()
-            child = subprocess.Popen(command or self.command, env=env, stdin=subprocess.DEVNULL,
-                                     stdout=out, stderr=subprocess.DEVNULL, preexec_fn=lambda:
-                                     resource.setrlimit(resource.RLIMIT_CPU, (int(limit) + 1,) * 2))
-            pid, status, used = os.wait4(child.pid, os.WNOHANG)
-            while pid == 0:
-                time.sleep(0.01)
-                if time.monotonic() - start > 30 + 10 * limit:
-                    child.kill()
+            bounded = ["sh", "-c", f'ulimit -t {int(limit) + 1}; exec "$0" "$@"']
+            child = subprocess.Popen(bounded + list(command or self.command), env=env,
+                                     stdin=subprocess.DEVNULL, stdout=out,
+                                     stderr=subprocess.DEVNULL)
+            try:
                 pid, status, used = os.wait4(child.pid, os.WNOHANG)
+                while pid == 0:
+                    time.sleep(0.01)
+                    if time.monotonic() - start > 30 + 10 * limit:
+                        child.kill()
+                    pid, status, used = os.wait4(child.pid, os.WNOHANG)
+            except ChildProcessError:  # another thread's start of a program took its end: again
+                return self.run(number, stop, environment, command, limit)
             child.returncode = os.waitstatus_to_exitcode(status)
             out.seek(0)
             text = out.read().decode(errors="replace")
