@@ -29,6 +29,27 @@ static inline void sweep_faults(const op_case *g)
     }
 }
 
+/* Each two tensors of the same wrong rank: neither may be taken for what the other should have. */
+static inline void sweep_ranks(const op_case *g)
+{
+    static const int32_t ranks[] = {-1, 6, 7, 8, 10, 12, 16, 24, 48, INT32_MAX};
+    subject s = {g->op, &g->p};
+    int i, j, r;
+    for (i = 0; i < g->op->num_fields; i++) {
+        for (j = i + 1; j < g->op->num_fields; j++) {
+            for (r = 0; r < COUNT(ranks); r++) {
+                any_args bad = g->args;
+                char why[96];
+                op_tensor(&bad, &g->op->fields[i])->ndim = ranks[r];
+                op_tensor(&bad, &g->op->fields[j])->ndim = ranks[r];
+                snprintf(why, sizeof why, "%s and %s with ndim %d, %s", g->op->fields[i].name,
+                         g->op->fields[j].name, (int)ranks[r], g->text);
+                refused(&s, &bad, AITER_INVALID_ARGUMENT, "", why, 1);
+            }
+        }
+    }
+}
+
 /* ---- overlaps ---- */
 
 static inline int same_tensor(const aiter_tensor *a, const aiter_tensor *b)
@@ -358,6 +379,7 @@ static inline void sweep_op(int op)
         uint64_t before;
         sweep_null(&g);
         sweep_faults(&g);
+        sweep_ranks(&g);
         sweep_overlaps(&g);
         sweep_workspace(&g);
         sweep_neighbours(&g);

@@ -1,6 +1,6 @@
-/* test_op_sweeps.c -- every op of op_list.h: each tensor made wrong in every way, each pair that
- * may not overlap, the workspace and the plan over each operand, queries of unmapped memory,
- * poison. */
+/* test_op_sweeps.c -- every op of op_list.h: each tensor made wrong in every way, each two of
+ * one wrong rank, each pair that may not overlap, the workspace and the plan over each operand,
+ * queries of unmapped memory, poison. */
 #include "op_sweeps.h"
 
 int main(void)

@@ -241,7 +241,7 @@ static void spoil_tensor(fuzz_call *c, aiter_tensor *t, fuzz_input *in)
     case 0: t->ndim = fuzz_below(in, 8) < 6 ? fuzz_below(in, 7) - 1 : fuzz_i32(in); break;
     case 1: t->dtype = (aiter_dtype)(fuzz_below(in, 16) - 2); break;
     case 2: t->shape[dim] = fuzz_i64(in); break;
-    case 3: t->shape[dim] += fuzz_below(in, 3) - 1; break;
+    case 3: t->shape[dim] = (int64_t)((uint64_t)t->shape[dim] + fuzz_u8(in) % 3 - 1); break;
     case 4:
         explicit_strides(t);
         t->stride[dim] = fuzz_i64(in);
