@@ -102,7 +102,6 @@ static void softcaps(void)
                 attn_problem p;
                 problem_new(&p, &c);
                 change_unit(&p, 0);
-                problem_expect(&p, 1e9);
                 p.c.softcap = 0;
                 problem_expect(&p, 1e9);
                 p.c.softcap = c.softcap;
