@@ -246,6 +246,9 @@ AITERI_FORCE_INLINE uint32_t aiteri_bits_of_f32(float x)
     uint32_t u;
     AITERI_ROUND(float, x);
     memcpy(&u, &x, sizeof u);
+#if AITERI_CLANG_FAST_MATH
+    __asm__("" : "+r"(u)); /* else a comparison with the bits of infinity is never true */
+#endif
     return u;
 }
 

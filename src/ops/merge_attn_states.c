@@ -132,11 +132,11 @@ static void aiteri_merge_state(const aiteri_merge_run *run, int64_t b, int64_t s
     const aiter_merge_attn_states_args *a = run->args;
     const float lse[2] = {*aiteri_lse_at(&a->lse_a, b, s, h), *aiteri_lse_at(&a->lse_b, b, s, h)};
     const int empty[2] = {aiteri_lse_is_empty(lse[0]), aiteri_lse_is_empty(lse[1])};
-    const double m = !empty[0] && (empty[1] || lse[0] > lse[1]) ? lse[0] : lse[1];
-    double weight[2], sum = 0.0;
+    double m = (double)lse[1], weight[2] = {0.0, 0.0}, sum = 0.0;
     float share[2] = {0.0f, 0.0f};
+    if (!empty[0] && (empty[1] || lse[0] > lse[1])) m = (double)lse[0];
     for (int i = 0; i < 2; i++) {
-        weight[i] = empty[i] ? 0.0 : aiteri_rounded_f64(exp((double)lse[i] - m));
+        if (!empty[i]) weight[i] = aiteri_rounded_f64(exp((double)lse[i] - m));
         sum += weight[i];
     }
     for (int i = 0; i < 2; i++)
