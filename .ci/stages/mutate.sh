@@ -2,10 +2,11 @@
 # commit; `.ci/run full` plants all, and the outcome is tools/mutate/results.md.
 . .ci/lib.sh
 need cc=gcc python3=python3
-gpu=build/ci/gpu/build # of the stage gpu, if it has run
-[ -e "$gpu/libcdna_hip.so" ] && gpu="--gpu $gpu" || gpu=
-what="--sample ${MUTATE_SAMPLE:-24} --seed $(git rev-parse HEAD)"
-[ -z "${AITER_CI_FULL:-}" ] || what="--all --results tools/mutate/results.md"
+what="--sample ${MUTATE_SAMPLE:-24} --seed $(git rev-parse HEAD)" gpu=
+if full; then
+    what="--all --results tools/mutate/results.md"
+    [ ! -e build/ci/gpu/build/libcdna_hip.so ] || gpu="--gpu build/ci/gpu/build" # of the stage gpu
+fi
 job_counted "every fault applies" "python3 tools/mutate --check"
 run_jobs
 job_counted "planted faults" "CC=gcc python3 tools/mutate $what $gpu --folder $dir/build --jobs $jobs | tee $dir/log"
