@@ -11,6 +11,7 @@ job "Haswell takes avx2" "[ \$(qemu-x86_64 -cpu Haswell $dir/tier) = avx2 ]"
 names=$(library_tests)
 for model in Nehalem Haswell; do
     run_tests $readme_tests env AITER_TEST_BUDGET=${AITER_TEST_BUDGET:-5e6} qemu-x86_64 -cpu $model
+    names=$(echo "$names" | grep -Ev '^test_(extremes|hidden_keys|offsets|fault)$') # minutes there; tiers has them
 done
 best=$("$dir/tier")
 if [ "$best" = avx512 ]; then
