@@ -292,7 +292,8 @@ static inline test_buffer buffer_new(size_t bytes)
     b.base = (unsigned char *)mmap(NULL, b.mapped, PROT_READ | PROT_WRITE,
                                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (b.base == (unsigned char *)MAP_FAILED) exit(test_record(0, __FILE__, __LINE__, "mmap"));
-    mprotect(b.base + b.mapped - page, page, PROT_NONE);
+    mprotect(b.base + b.mapped - page, page,
+             getenv("AITER_TEST_READABLE_GUARD") ? PROT_READ : PROT_NONE);
     b.data = b.base + b.mapped - page - bytes;
 #else
     b.mapped = bytes + 64;

@@ -307,7 +307,7 @@ static void any_bits(aiter_isa isa, aiter_context *one)
     aiter_context *both[2] = {one, test_context(isa, 3)};
     test_rng rng = {test_seed(101)};
     int n, i, c;
-    for (n = 0; n < 3000; n++) {
+    for (n = 0; n < (test_is_slow() ? 300 : 3000); n++) {
         aiter_multi_query_attention_args a;
         memset(&a, 0, sizeof a);
         for (i = 0; i < COUNT(q); i++) q[i] = (uint16_t)rng_next(&rng);

@@ -7,11 +7,16 @@ job "tier" "cc -O1 -I. -DAITER_ATTN_IMPLEMENTED tests/header/tier.c $readme_test
     -o $dir/tier -lm -lpthread -ldl"
 run_jobs
 job "Nehalem takes scalar" "[ \$(qemu-x86_64 -cpu Nehalem $dir/tier) = scalar ]"
-job "Haswell takes avx2" "[ \$(qemu-x86_64 -cpu Haswell $dir/tier) = avx2 ]"
+# What qemu lacks of a Haswell it would say on descriptor 2, which the tests watch. Its masked loads
+# touch the lanes that the mask hides, so that the page behind a buffer must be readable.
+haswell="-cpu Haswell-noTSX,-pcid,-x2apic,-tsc-deadline,-invpcid -E AITER_TEST_READABLE_GUARD=1"
+job "Haswell takes avx2" "[ \$(qemu-x86_64 $haswell $dir/tier) = avx2 ]"
 names=$(library_tests | grep -v '^test_threads_fork$') # a child forked beside threads ends in qemu-user
-for model in Nehalem Haswell; do
-    run_tests $readme_tests env AITER_TEST_BUDGET=${AITER_TEST_BUDGET:-5e6} qemu-x86_64 -cpu $model
-    names=$(echo "$names" | grep -Ev '^test_(extremes|hidden_keys|offsets|fault)$') # minutes there; tiers has them
+for model in "-cpu Nehalem" "$haswell"; do
+    run_tests $readme_tests env AITER_TEST_BUDGET=${AITER_TEST_BUDGET:-5e6} qemu-x86_64 $model
+    # Not twice: what no kernel set changes, and what takes minutes and runs in the stage tiers. Nor the
+    # conversions, for F16C ignores DAZ on a CPU and follows it in qemu.
+    names=$(echo "$names" | grep -Ev '^test_(op_sweeps|plan|context|context_calls|extremes|hidden_keys|offsets|fault|convert)$')
 done
 best=$("$dir/tier")
 if [ "$best" = avx512 ]; then
