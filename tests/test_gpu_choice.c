@@ -113,6 +113,34 @@ static void plain_or_general(aiter_device device)
     close_context(ctx);
 }
 
+/* Scales whose product with log2 e is not normal need the general
+ * kernel; a cap whose inverse is not normal changes nothing and is told as a power of two. */
+static void far_scales(aiter_device device)
+{
+    static const float scales[] = {1e-35f, 3e-38f, 1e-40f, 1e35f, 3e38f};
+    static const float caps[] = {1e-10f, 30, 1e30f, 1.3e30f, 1e35f, 3e38f};
+    aiter_context *ctx = device_context(device);
+    aiteri_gpu_attention x;
+    for (int i = 0; i < (int)(sizeof scales / sizeof scales[0]); i++) {
+        aiter_flash_attn_fwd_args a = typed(dense(1, 300, 300, 4, 4, 128), types[i & 1]);
+        a.softmax_scale = 0.5f;
+        takes(&a, ctx, "_plain", "a usual scale");
+        a.softmax_scale = scales[i];
+        takes(&a, ctx, "_general", "a far scale");
+        memcpy(&x, last_launch(0)->args, sizeof x);
+        CHECK(x.score.softmax_scale == scales[i], "scale %g", (double)x.score.softmax_scale);
+    }
+    for (int i = 0; i < (int)(sizeof caps / sizeof caps[0]); i++) {
+        aiter_flash_attn_fwd_args a = typed(dense(1, 300, 300, 4, 4, 128), types[i & 1]);
+        a.softcap = caps[i];
+        takes(&a, ctx, "_general", "a cap");
+        memcpy(&x, last_launch(0)->args, sizeof x);
+        CHECK(x.score.softcap == (caps[i] < 0x1p100f ? caps[i] : 0x1p100f), "cap %g for %g",
+              (double)x.score.softcap, (double)caps[i]);
+    }
+    close_context(ctx);
+}
+
 /* Decoding knows no bias: such calls are flash. Heads of 192 and 128 have a kernel on gfx950. */
 static void other_choices(aiter_device device)
 {
@@ -126,6 +154,18 @@ static void other_choices(aiter_device device)
         takes(&a, ctx, "paged_decode", "few rows over pages");
         a.bias = aiter_tensor_2d(AT(6), AITER_F32, 1 + i % 3, 640 + i);
         takes(&a, ctx, "flash_fwd", "a bias over pages");
+        a = typed(dense(2, 60 + i, 500, 8, 2, 128), types[i & 1]);
+        a.k = a.v = aiter_tensor_4d(AT(2), types[i & 1], 100, 16, 2, 128);
+        a.v.data = AT(3);
+        a.block_table = aiter_tensor_2d(AT(8), AITER_I32, 2, 40);
+        a.seqused_k = aiter_tensor_1d(AT(9), AITER_I32, 2);
+        takes(&a, ctx, "flash_fwd", "many rows over pages");
+    }
+    for (int i = 0; i < 12; i++) { /* only decoding reads int8 */
+        aiter_paged_attn_decode_args a = decode(2, 1 + 9 * i, 8, 2, AITER_I8);
+        CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+        CHECK(strstr(last_launch(0)->symbol, "paged_decode_bf16_i8"), "%d rows of int8 take %s",
+              1 + 9 * i, last_launch(0)->symbol);
     }
     close_context(ctx);
     if (device != AITER_DEVICE_HIP) return;
@@ -261,6 +301,58 @@ static void too_many(aiter_device device)
     close_context(ctx);
 }
 
+/* What has no kernel is refused by the run, the workspace query and the plan alike. */
+static void no_kernel(aiter_device device)
+{
+    aiter_context *ctx = device_context(device);
+    for (int n = 0; n < 12; n++) {
+        aiter_flash_attn_fwd_args a = typed(dense(1, 4 + n, 4, 4, 4, 128), AITER_F32);
+        aiter_paged_attn_decode_args d = decode(2, 1, 8, 2, AITER_BF16);
+        int32_t lengths[2] = {100, 20};
+        aiter_plan plan;
+        size_t bytes = 7;
+        memset(&plan, 0, sizeof plan);
+        CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_NO_KERNEL, "f32 runs");
+        CHECK(aiter_flash_attn_fwd_workspace(&a, ctx, &bytes) == AITER_NO_KERNEL && bytes == 7,
+              "f32 has a workspace of %zu bytes", bytes);
+        d.q.shape[3] = d.k_cache.shape[3] = d.v_cache.shape[3] = d.out.shape[3] = 257 + n;
+        d.seq_lens.data = lengths;
+        CHECK(aiter_paged_attn_decode_plan(&d, ctx, &plan) == AITER_NO_KERNEL && plan.bytes == 0,
+              "heads of %d have a plan of %zu bytes", 257 + n, plan.bytes);
+        CHECK(strstr(aiter_context_error(ctx), "it has: "), "%s", aiter_context_error(ctx));
+    }
+    close_context(ctx);
+}
+
+/* Pieces are not known before the lengths are: the workspace holds the most that a call of these
+ * shapes, or smaller ones, can take, and what a run takes is never more. */
+static void unknown_pieces(aiter_device device)
+{
+    aiter_context *ctx = device_context(device);
+    for (int n = 1; n <= 12; n++) {
+        aiter_flash_attn_fwd_args a = dense(n % 3 + 1, n, 3000 * n, 4, 4, 128);
+        aiter_paged_attn_decode_args d = decode(n, 1, 8, 2, AITER_BF16);
+        aiteri_gpu_attention x;
+        size_t flash = 0, paged = 0;
+        a.num_splits = d.num_splits = 0;
+        CHECK(aiter_flash_attn_fwd_workspace(&a, ctx, &flash) == AITER_OK &&
+                  aiter_paged_attn_decode_workspace(&d, ctx, &paged) == AITER_OK,
+              "%s", aiter_context_error(ctx));
+        for (int sq = 1; sq <= n; sq++) { /* smaller calls */
+            a.q.shape[1] = a.out.shape[1] = sq;
+            CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+            memcpy(&x, last_launch(strstr(last_launch(0)->symbol, "combine") ? 1 : 0)->args,
+                   sizeof x);
+            const size_t used = x.split.count < 2 ? 0
+                                                  : (size_t)x.split.count * (size_t)a.q.shape[0] *
+                                                        (size_t)sq * 4 * (128 + 2) * 4;
+            CHECK(used <= flash, "%d rows: %zu bytes of %zu", sq, used, flash);
+        }
+        CHECK(paged > 0, "no bytes for pieces of pages");
+    }
+    close_context(ctx);
+}
+
 /* ---- merges ---- */
 
 static void merges(aiter_device device)
@@ -379,6 +471,21 @@ static void modules(aiter_device device)
     }
 }
 
+/* Nothing for this chip is linked in. */
+static void not_linked_in(void)
+{
+    aiter_context *ctx = NULL;
+    aiter_context_desc d = (fake_reset(), fake_desc(AITER_DEVICE_HIP));
+    const aiter_flash_attn_fwd_args a = dense(1, 4, 4, 4, 4, 128);
+    fake.arch = "gfx90a";
+    CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
+    CHECK(
+        aiter_flash_attn_fwd(&a, ctx) == AITER_NO_KERNEL &&
+            strstr(aiter_context_error(ctx), "aiter_gfx90a.co is not among the kernels linked in"),
+        "%s", aiter_context_error(ctx));
+    close_context(ctx);
+}
+
 static void files(aiter_device device)
 {
     char folder[] = "/tmp/aiter_test_XXXXXX", path[512];
@@ -458,16 +565,20 @@ int main(void)
     for (int i = AITER_DEVICE_HIP; i <= AITER_DEVICE_CUDA; i++) {
         const aiter_device device = (aiter_device)i;
         plain_or_general(device);
+        far_scales(device);
         other_choices(device);
         strides_with_gaps(device);
         pieces(device);
         growing(device);
         too_many(device);
+        no_kernel(device);
+        unknown_pieces(device);
         merges(device);
         plans(device);
         modules(device);
         files(device);
         streams_and_hooks(device);
     }
+    not_linked_in();
     return test_end();
 }

@@ -151,6 +151,10 @@ static void no_library(void)
     d.device = AITER_DEVICE_HIP;
     fake.installed = "libamdhip64.so.7"; /* what the user names is all that is tried */
     refused(&d, AITER_NO_DEVICE, "libelsewhere.so", "HIP");
+    setenv("AITER_ATTN_HIP_LIBRARY", "", 1); /* as if it were not set */
+    aiter_context *ctx = NULL;
+    CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "an empty name: %s", aiter_last_error());
+    aiter_context_destroy(ctx);
     unsetenv("AITER_ATTN_HIP_LIBRARY");
 }
 
@@ -211,6 +215,11 @@ static void wrong_architecture(void)
     aiter_context_desc d = fake_desc(AITER_DEVICE_HIP);
     fake.arch = "gfx1100";
     refused(&d, AITER_NO_KERNEL, "gfx1100", "gfx942");
+    fake.arch = "gfx942-with-a-name-that-is-longer-than-any-chip-has-had-until-today";
+    refused(&d, AITER_NO_KERNEL, "gfx942-with", "gfx942");
+    fake.arch = "navi"; /* no chip's name: as if there were none */
+    fake.major = 9, fake.minor = 7;
+    refused(&d, AITER_NO_KERNEL, "gfx97x", "gfx950");
     fake.properties = 0; /* a runtime without either function: the version numbers tell */
     fake.major = 9, fake.minor = 6;
     memset(aiteri_drivers, 0, sizeof aiteri_drivers);
@@ -311,6 +320,17 @@ static void sharing(void)
     CHECK(fake.calls[FAKE_init] == 1, "initialised %d times", fake.calls[FAKE_init]);
     for (int i = 0; i < 4; i++) aiter_context_destroy(ctx[i]);
     CHECK(!aiteri_devices, "a record is left");
+    d = fake_desc(AITER_DEVICE_CUDA); /* two contexts of CUDA on one device, and HIP beside them */
+    for (int i = 0; i < 3; i++) {
+        d.device_index = 1;
+        d.stream = (void *)(uintptr_t)(i == 1 ? 0x90 : 0);
+        if (i == 2) d = fake_desc(AITER_DEVICE_HIP), d.device_index = 1;
+        CHECK(aiter_context_create(&d, &ctx[i]) == AITER_OK, "%s", aiter_last_error());
+        for (int k = 0; k < i; k++)
+            CHECK(ctx[k]->gpu.device != ctx[i]->gpu.device, "contexts %d and %d, one record", k, i);
+    }
+    for (int i = 0; i < 3; i++) aiter_context_destroy(ctx[i]);
+    CHECK(!aiteri_devices && fake.retained == 0, "a record is left");
     memset(path, 'x', sizeof path);
     path[sizeof path - 1] = 0;
     d.kernel_path = path;
@@ -334,6 +354,21 @@ static void first_arena(aiter_device device)
     fake.fail_at = 1;
     fake.fail_code = AITERI_GPU_OUT_OF_MEMORY;
     refused(&d, AITER_OUT_OF_MEMORY, "arena_bytes", "lloc");
+    const int enter = device == AITER_DEVICE_HIP ? FAKE_hip_get_device : FAKE_cuda_get_current;
+    for (int n = 1, failed = 1; failed; n++) { /* the device cannot be made current */
+        fake_reset();
+        d = fake_desc(device);
+        d.arena_bytes = 4096;
+        fake.fail_id = enter;
+        fake.fail_at = n;
+        fake.fail_code = 999;
+        const aiter_status status = aiter_context_create(&d, &ctx);
+        failed = fake.failed;
+        fake.fail_id = -1;
+        CHECK(status == (failed ? AITER_DEVICE : AITER_OK), "%d: %s", n, aiter_last_error());
+        aiter_context_destroy(ctx);
+        CHECK(!aiteri_devices && fake.live_blocks == 0, "%d: left", n);
+    }
 }
 
 int main(void)

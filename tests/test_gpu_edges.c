@@ -155,6 +155,11 @@ static void merges(aiter_device device)
     CHECK(aiter_merge_attn_states(&a, ctx) == AITER_UNSUPPORTED && fake.launches == 3 &&
               strstr(aiter_context_error(ctx), "out_b"),
           "%s", aiter_context_error(ctx));
+    a = a_merge(3, 5, 2);
+    a.out_a.shape[3] = a.out_b.shape[3] = a.out.shape[3] = 1; /* one element has no stride */
+    a.out_b.stride[0] = 50, a.out_b.stride[1] = 10, a.out_b.stride[2] = 5, a.out_b.stride[3] = 3;
+    CHECK(aiter_merge_attn_states(&a, ctx) == AITER_OK && fake.launches == 6, "D 1: %s",
+          aiter_context_error(ctx));
     fail_next(FAKE_launch);
     a = a_merge(3, 5, 2);
     expect_failure(ctx, aiter_merge_attn_states(&a, ctx), "aiter_merge_attn_states");
@@ -206,6 +211,12 @@ static aiteri_gpu_result nameless(int code, const char **text)
     return code ? 1 : 0;
 }
 
+static int named(int code, const char **text)
+{
+    *text = "as the driver says it";
+    return code ? 0 : 1;
+}
+
 static void no_names(void)
 {
     aiter_context *ctx = device_context(AITER_DEVICE_CUDA);
@@ -213,6 +224,9 @@ static void no_names(void)
     d.cuda_error_name = d.cuda_error_string = nameless;
     aiteri_driver_failed(NULL, &d, "op", "launch", 999);
     CHECK(strstr(aiter_last_error(), "no name (no text)"), "%s", aiter_last_error());
+    d.cuda_error_string = named;
+    aiteri_driver_failed(NULL, &d, "op", "launch", 999);
+    CHECK(strstr(aiter_last_error(), "no name (as the driver says it)"), "%s", aiter_last_error());
     close_context(ctx);
 }
 

@@ -39,10 +39,10 @@ static int aiteri_gpu_is_plain(const aiteri_problem *p)
         const aiteri_source *const s = sources[i];
         if (!aiteri_gpu_in_chunks(r->data, r->stride_batch, r->stride_token, r->stride_head) ||
             !aiteri_gpu_in_chunks(s->data, s->stride_outer, s->stride_token, s->stride_head) ||
-            s->stride_token < 0 || s->stride_token >= 1 << 23)
+            s->stride_token >= 1 << 23)
             return 0;
     }
-    /* Nothing but full or causal, and a scale whose product with log2 e is a normal float. */
+    /* A scale whose product with log2 e is a normal float. */
     const uint32_t scale = aiteri_bits_of_f32(p->softmax_scale);
     return (p->mask == AITER_MASK_NONE || p->mask == AITER_MASK_CAUSAL) && p->softcap == 0.0f &&
            !p->alibi_slopes && !p->bias.data && !p->sinks &&
@@ -61,11 +61,11 @@ static aiteri_gpu_want aiteri_gpu_want_of(const aiteri_gpu *g, const aiteri_prob
     w.out = p->out.dtype;
     w.dq = p->k.dim;
     w.dv = p->v.dim;
-    w.scales = p->k.scales.data || p->v.scales.data;
+    w.scales = p->k.scales.data != NULL;
     w.general = !aiteri_gpu_is_plain(p);
-    w.source = p->block_table                       ? AITERI_GPU_SOURCE_paged
-               : p->cu_seqlens_q || p->cu_seqlens_k ? AITERI_GPU_SOURCE_any
-                                                    : AITERI_GPU_SOURCE_dense;
+    w.source = p->block_table    ? AITERI_GPU_SOURCE_paged
+               : p->cu_seqlens_q ? AITERI_GPU_SOURCE_any
+                                 : AITERI_GPU_SOURCE_dense;
     return w;
 }
 

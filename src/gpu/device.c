@@ -272,9 +272,11 @@ static aiter_status aiteri_device_acquire(const aiter_context_desc *desc, aiteri
         made->next = aiteri_devices;
         aiteri_devices = found = made;
     }
-    if (status == AITER_OK) found->users++;
+    if (status == AITER_OK) {
+        found->users++;
+        *out = found;
+    }
     aiteri_gpu_unlock();
-    *out = status == AITER_OK ? found : NULL;
     return status;
 }
 

@@ -51,19 +51,13 @@ static aiter_status aiteri_gpu_merge_launch(const aiteri_gpu_call *c,
         c, row, aiteri_ceil_div(x.tokens * x.heads, aiteri_gpu_rows_table[row].rows), &x);
 }
 
-/* Extents within 2^31, the last dimension dense. */
+/* The last dimension is dense. */
 static aiter_status aiteri_gpu_check_merge(const aiteri_gpu_call *c,
                                            const aiter_merge_attn_states_args *a)
 {
     static const char *const name[3] = {"out_a", "out_b", "out"};
     const aiter_tensor *const tensor[3] = {&a->out_a, &a->out_b, &a->out};
-    const int32_t n = a->out.ndim;
     for (int i = 0; i < 3; i++) AITERI_TRY(aiteri_gpu_check_dense(c, name[i], tensor[i]));
-    for (int32_t i = 0; i < n; i++)
-        if (a->out.shape[i] > INT32_MAX)
-            return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
-                               "%s.out: shape[%d] is %lld, on a device at most 2^31 - 1", c->op,
-                               (int)i, (long long)a->out.shape[i]);
     return AITER_OK;
 }
 

@@ -7,6 +7,28 @@ import tempfile
 import time
 
 ENOUGH = 10  # failing checks after which a program need not go on
+IDLE = 10  # seconds without work after which a program waits for ever
+
+
+class Idle:
+    """Watches whether a process works."""
+
+    def __init__(self, pid):
+        self.path, self.ticks, self.since = f"/proc/{pid}/stat", -1, 0.0
+
+    def is_over(self):
+        now = time.monotonic()
+        if now < self.since + 1:
+            return False
+        try:
+            with open(self.path) as file:
+                fields = file.read().rpartition(")")[2].split()
+        except OSError:
+            return False
+        ticks = int(fields[11]) + int(fields[12])  # user and system
+        if ticks != self.ticks:
+            self.ticks, self.since = ticks, now
+        return now > self.since + IDLE
 
 
 class Verdict:
@@ -55,23 +77,23 @@ class Program:
 
     def run(self, number, stop, environment, command=None, limit=None):
         """Failing checks, how it ended if not by itself, and the processor's seconds. One that works
-        on is stopped by those; one that waits for ever, by the clock."""
+        on is stopped by those; one that waits for ever, by none of them in IDLE seconds."""
         env = dict(os.environ, AITER_FAULT=str(number), AITER_TEST_BUDGET=self.budget,
                    **self.environment, **environment)
         if stop:
             env["AITER_TEST_STOP"] = str(stop)
         limit = limit or 4 + 4 * self.seconds
         with tempfile.TemporaryFile() as out:
-            start = time.monotonic()
             bounded = ["sh", "-c", f'ulimit -t {int(limit) + 1}; exec "$0" "$@"']
             child = subprocess.Popen(bounded + list(command or self.command), env=env,
                                      stdin=subprocess.DEVNULL, stdout=out,
                                      stderr=subprocess.DEVNULL)
             try:
+                watch = Idle(child.pid)
                 pid, status, used = os.wait4(child.pid, os.WNOHANG)
                 while pid == 0:
                     time.sleep(0.01)
-                    if time.monotonic() - start > 30 + 10 * limit:
+                    if watch.is_over():
                         child.kill()
                     pid, status, used = os.wait4(child.pid, os.WNOHANG)
             except ChildProcessError:  # another thread's start of a program took its end: again
