@@ -56,48 +56,44 @@ static void plain_free(void *user, void *ptr, size_t bytes, aiter_memory kind)
 
 static void bad_descriptions(void)
 {
+    static const int numbers[] = {-1, -2, -3, -77, -100000, -INT32_MAX,
+                                  1,  2,  3,  77,  100000,  1 << 30};
     aiter_context_desc d, zero;
     aiter_context *ctx = NULL;
+    int i;
     memset(&zero, 0, sizeof zero);
     CHECK(aiter_context_create(NULL, NULL) == AITER_INVALID_ARGUMENT, "no place for the context");
     CHECK(aiter_context_create(&zero, NULL) == AITER_INVALID_ARGUMENT, "no place");
-    d = zero;
-    d.num_threads = -1;
-    refused(&d, AITER_INVALID_ARGUMENT, "num_threads");
-    d = zero;
-    d.parallel_for = in_turn;
-    refused(&d, AITER_INVALID_ARGUMENT, "num_threads");
-    d = zero;
-    d.alloc = plain_alloc;
-    refused(&d, AITER_INVALID_ARGUMENT, "free");
-    d = zero;
-    d.free = plain_free;
-    refused(&d, AITER_INVALID_ARGUMENT, "alloc");
-    d = zero;
-    d.isa_max = (aiter_isa)77;
-    refused(&d, AITER_INVALID_ARGUMENT, "isa_max");
-    d.isa_max = (aiter_isa)-1;
-    refused(&d, AITER_INVALID_ARGUMENT, "isa_max");
-    d = zero;
-    d.device = (aiter_device)9;
-    refused(&d, AITER_INVALID_ARGUMENT, "device");
-    d = zero;
-    d.device = AITER_DEVICE_HIP;
-    refused(&d, AITER_NO_DEVICE, "device");
-    d = zero;
-    d.device_index = -1;
-    refused(&d, AITER_INVALID_ARGUMENT, "device_index");
-    d = zero;
-    d.exact_arithmetic = 5;
-    refused(&d, AITER_INVALID_ARGUMENT, "exact_arithmetic");
+    for (i = 0; i < (int)(sizeof numbers / sizeof numbers[0]); i++) {
+        const int far = numbers[i];
+        const aiter_isa foreign =
+            aiter_context_info(NULL).isa == AITER_ISA_NEON ? AITER_ISA_AVX2 : AITER_ISA_NEON;
+        d = zero, d.num_threads = far > 0 ? 1024 + far : far;
+        refused(&d, AITER_INVALID_ARGUMENT, "num_threads");
+        d = zero, d.parallel_for = in_turn, d.arena_bytes = (size_t)i;
+        refused(&d, AITER_INVALID_ARGUMENT, "num_threads");
+        d = zero, d.alloc = plain_alloc, d.num_threads = i;
+        refused(&d, AITER_INVALID_ARGUMENT, "free");
+        d = zero, d.free = plain_free, d.num_threads = i;
+        refused(&d, AITER_INVALID_ARGUMENT, "alloc");
+        d = zero, d.isa_max = (aiter_isa)(far > 0 ? AITER_ISA_COUNT - 1 + far : far);
+        refused(&d, AITER_INVALID_ARGUMENT, "isa_max");
+        d = zero, d.device = (aiter_device)(far > 0 ? AITER_DEVICE_CUDA + far : far);
+        refused(&d, AITER_INVALID_ARGUMENT, "device");
+        d = zero, d.device = i % 2 ? AITER_DEVICE_HIP : AITER_DEVICE_CUDA, d.num_threads = i;
+        refused(&d, AITER_NO_DEVICE, "device");
+        d = zero, d.device_index = far > 0 ? -far : far;
+        refused(&d, AITER_INVALID_ARGUMENT, "device_index");
+        d = zero, d.exact_arithmetic = far > 0 ? 1 + far : far;
+        refused(&d, AITER_INVALID_ARGUMENT, "exact_arithmetic");
+        d = zero, d.isa_max = foreign, d.num_threads = i;
+        refused(&d, AITER_UNSUPPORTED, "isa_max");
+    }
     d = zero;
     d.exact_arithmetic = 1;
     CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "exact arithmetic: %s", aiter_last_error());
     free(bits_with(ctx).data);
     aiter_context_destroy(ctx);
-    d = zero;
-    d.isa_max = aiter_context_info(NULL).isa == AITER_ISA_NEON ? AITER_ISA_AVX2 : AITER_ISA_NEON;
-    if (aiter_context_info(NULL).isa != AITER_ISA_SCALAR) refused(&d, AITER_UNSUPPORTED, "isa_max");
     aiter_context_destroy(NULL);
     CHECK(aiter_context_create(NULL, &ctx) == AITER_OK, "defaults: %s", aiter_last_error());
     CHECK(aiter_context_info(ctx).num_threads >= 1, "default threads");
@@ -109,6 +105,7 @@ static void reports(void)
     aiter_context_info_t info = aiter_context_info(NULL);
     aiter_context *ctx = test_context(AITER_ISA_AUTO, 3), *other = test_context(AITER_ISA_AUTO, 1);
     aiter_flash_attn_fwd_args a;
+    int i;
     memset(&a, 0, sizeof a);
     CHECK(info.num_threads == 1 && info.device == AITER_DEVICE_CPU, "no context");
     CHECK(info.isa_name && strcmp(info.isa_name, aiter_isa_name(info.isa)) == 0, "isa name");
@@ -127,6 +124,16 @@ static void reports(void)
     free(bits_with(ctx).data);
     CHECK(strcmp(aiter_context_error(ctx), "") == 0, "text after success again");
     CHECK(strcmp(aiter_last_error(), "") != 0, "this thread's last failure is still there");
+    for (i = 0; i < 12; i++) { /* in turn: its text, and none */
+        aiter_flash_attn_fwd_args wrong = a;
+        wrong.q = aiter_tensor_1d(&wrong, AITER_F32, i + 1);
+        CHECK(aiter_flash_attn_fwd(&wrong, i % 2 ? other : ctx) == AITER_INVALID_ARGUMENT, "%d", i);
+        CHECK(strstr(aiter_context_error(i % 2 ? other : ctx), ".q: "), "%d: \"%s\"", i,
+              aiter_context_error(i % 2 ? other : ctx));
+        CHECK(strcmp(aiter_context_error(i % 2 ? ctx : other), "") == 0, "%d: the other's text", i);
+        free(bits_with(i % 2 ? other : ctx).data);
+        CHECK(strcmp(aiter_context_error(i % 2 ? other : ctx), "") == 0, "%d: still there", i);
+    }
     aiter_context_destroy(ctx);
     aiter_context_destroy(other);
 }
@@ -138,15 +145,23 @@ static void environment(void)
     char *kept = old ? strdup(old) : NULL;
     aiter_isa before = aiter_context_info(NULL).isa;
     aiter_context *ctx;
+    int i;
     setenv("AITER_ISA", "scalar", 1);
     CHECK(aiter_context_info(NULL).isa == AITER_ISA_SCALAR, "AITER_ISA without a context");
-    ctx = test_context(before, 1);
-    CHECK(aiter_context_info(ctx).isa == AITER_ISA_SCALAR, "AITER_ISA under isa_max");
-    aiter_context_destroy(ctx);
-    setenv("AITER_ISA", "no such set", 1);
-    ctx = test_context(AITER_ISA_SCALAR, 1);
-    CHECK(aiter_context_info(ctx).isa == AITER_ISA_SCALAR, "isa_max beside an unknown AITER_ISA");
-    aiter_context_destroy(ctx);
+    for (i = 1; i <= 12; i++) { /* whichever is lower */
+        setenv("AITER_ISA", "scalar", 1);
+        ctx = test_context(i % 2 ? before : AITER_ISA_AUTO, i);
+        CHECK(aiter_context_info(ctx).isa == AITER_ISA_SCALAR, "AITER_ISA under isa_max");
+        aiter_context_destroy(ctx);
+        setenv("AITER_ISA", aiter_isa_name(before), 1);
+        ctx = test_context(AITER_ISA_SCALAR, i);
+        CHECK(aiter_context_info(ctx).isa == AITER_ISA_SCALAR, "isa_max under AITER_ISA");
+        aiter_context_destroy(ctx);
+        setenv("AITER_ISA", "no such set", 1);
+        ctx = test_context(AITER_ISA_SCALAR, i);
+        CHECK(aiter_context_info(ctx).isa == AITER_ISA_SCALAR, "isa_max beside an unknown one");
+        aiter_context_destroy(ctx);
+    }
     if (kept) setenv("AITER_ISA", kept, 1);
     if (!kept) unsetenv("AITER_ISA");
     CHECK(aiter_context_info(NULL).isa == before, "AITER_ISA as before");
@@ -176,6 +191,7 @@ static void log_hook(void)
     aiter_context_desc d;
     aiter_context *ctx = NULL;
     aiter_flash_attn_fwd_args a;
+    int i;
     memset(&a, 0, sizeof a);
     memset(&d, 0, sizeof d);
     memset(&h, 0, sizeof h);
@@ -190,9 +206,12 @@ static void log_hook(void)
     free(bits_with(ctx).data);
     CHECK(h.lines[AITER_LOG_INFO] > 1, "scratch grew unheard");
     CHECK(h.lines[AITER_LOG_ERROR] == 0 && h.lines[AITER_LOG_WARNING] == 0, "without a cause");
-    CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_INVALID_ARGUMENT, "empty arguments");
-    CHECK(h.lines[AITER_LOG_ERROR] == 1, "%d errors", h.lines[AITER_LOG_ERROR]);
-    CHECK(strcmp(h.last[AITER_LOG_ERROR], aiter_context_error(ctx)) == 0, "another text");
+    for (i = 1; i <= 12; i++) {
+        a.q = aiter_tensor_1d(&a, AITER_F32, i);
+        CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_INVALID_ARGUMENT, "wrong arguments");
+        CHECK(h.lines[AITER_LOG_ERROR] == i, "%d errors", h.lines[AITER_LOG_ERROR]);
+        CHECK(strcmp(h.last[AITER_LOG_ERROR], aiter_context_error(ctx)) == 0, "another text");
+    }
     aiter_context_destroy(ctx);
     setenv("AITER_ISA", "no such set", 1);
     CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
@@ -261,6 +280,7 @@ static void fixed_arena(void)
     output_bits free_bits = bits_with(free_ctx), bits;
     size_t need = aiter_context_info(free_ctx).arena_high_water;
     int64_t calls;
+    int i;
     memset(&d, 0, sizeof d);
     memset(&count, 0, sizeof count);
     d.num_threads = 1;
@@ -277,9 +297,23 @@ static void fixed_arena(void)
     aiter_context_destroy(ctx);
     CHECK(count.live_bytes == 0, "arena not given back");
     free(bits.data);
-    if (need > 64) {
+    for (i = 0; i < 12; i++) { /* it is there from the start, and known */
+        const int64_t before = count.live_bytes;
+        d.arena_bytes = need + (size_t)i * 1000;
+        CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
+        CHECK(count.live_bytes >= before + (int64_t)d.arena_bytes, "%" PRId64 " bytes at the start",
+              count.live_bytes - before);
+        CHECK(aiter_context_info(ctx).arena_high_water == 0, "used before a call");
+        free(bits_with(ctx).data);
+        CHECK(aiter_context_info(ctx).arena_high_water == need, "%zu bytes used, not %zu",
+              aiter_context_info(ctx).arena_high_water, need);
+        CHECK(aiter_context_info(ctx).arena_bytes == d.arena_bytes, "%zu bytes held",
+              aiter_context_info(ctx).arena_bytes);
+        aiter_context_destroy(ctx);
+    }
+    for (i = 0; i < 12 && CHECK(need > 64, "no scratch at all"); i++) {
         problem_image image;
-        d.arena_bytes = 1;
+        d.arena_bytes = 1 + need * (size_t)i / 12;
         CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
         problem_new(&p, &c);
         problem_store(&p, SLACK_ZERO);

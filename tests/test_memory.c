@@ -34,9 +34,16 @@ static void on_the_cpu(aiter_context *ctx)
         CHECK(aiter_memory_copy(ctx, b, kinds[i], a, kinds[i], 4999) == AITER_OK, "copy");
         CHECK(aiter_context_synchronize(ctx) == AITER_OK, "wait");
         CHECK(memcmp(a, b, 4999) == 0 && ((char *)b)[4999] == 0, "kind %d: another copy", i);
+        for (size_t n = 1; n <= 64; n++) {
+            memset(b, 0, 65);
+            CHECK(aiter_memory_copy(ctx, b, kinds[i], a, kinds[(i + (int)n) % 3], n) == AITER_OK &&
+                      memcmp(a, b, n) == 0 && ((char *)b)[n] == 0,
+                  "a copy of %zu bytes", n);
+        }
         CHECK(aiter_memory_free(ctx, kinds[i], a, 5000) == AITER_OK, "free");
         CHECK(aiter_memory_free(ctx, kinds[i], b, 5000) == AITER_OK, "free");
-        CHECK(aiter_memory_free(ctx, kinds[i], NULL, 5000) == AITER_OK, "free of nothing");
+        for (size_t n = 0; n < 4; n++)
+            CHECK(aiter_memory_free(ctx, kinds[i], NULL, n) == AITER_OK, "free of nothing");
     }
 }
 
@@ -48,11 +55,16 @@ static void refused(aiter_context *ctx)
     const aiter_memory host = AITER_MEMORY_HOST;
     CHECK(aiter_memory_alloc(ctx, host, 8, NULL) == AITER_INVALID_ARGUMENT, "no place");
     CHECK(strstr(aiter_last_error(), ".out"), "%s", aiter_last_error());
-    CHECK(aiter_memory_alloc(ctx, host, 0, &p) == AITER_INVALID_ARGUMENT && !p, "no bytes");
-    CHECK(strstr(aiter_last_error(), ".bytes"), "%s", aiter_last_error());
-    CHECK(aiter_memory_alloc(ctx, none, 8, &p) == AITER_INVALID_ARGUMENT && !p, "kind");
-    CHECK(strstr(aiter_last_error(), ".kind"), "%s", aiter_last_error());
-    CHECK(aiter_memory_free(ctx, none, &byte, 8) == AITER_INVALID_ARGUMENT, "kind");
+    for (int i = 0; i < 3; i++) {
+        CHECK(aiter_memory_alloc(ctx, kinds[i], 0, &p) == AITER_INVALID_ARGUMENT && !p, "no bytes");
+        CHECK(strstr(aiter_last_error(), ".bytes"), "%s", aiter_last_error());
+    }
+    for (int i = -3; i <= 7; i++) {
+        const aiter_memory kind = (aiter_memory)(i < 0 ? i : i + 3);
+        CHECK(aiter_memory_alloc(ctx, kind, 8, &p) == AITER_INVALID_ARGUMENT && !p, "kind");
+        CHECK(strstr(aiter_last_error(), ".kind"), "%s", aiter_last_error());
+        CHECK(aiter_memory_free(ctx, kind, &byte, 8) == AITER_INVALID_ARGUMENT, "kind");
+    }
     CHECK(aiter_memory_copy(ctx, NULL, host, &byte, host, 1) == AITER_INVALID_ARGUMENT, "to");
     CHECK(strstr(aiter_last_error(), ".to"), "%s", aiter_last_error());
     CHECK(aiter_memory_copy(ctx, &byte, host, NULL, host, 1) == AITER_INVALID_ARGUMENT, "from");

@@ -44,6 +44,71 @@ static void transpose(void)
     CHECK(aiter_tensor_transpose(t, -1, 0).ndim == 0, "dimension -1");
 }
 
+/* Every two dimensions of every rank, and those that there are not. */
+static void transpose_all(void)
+{
+    static const int64_t extents[5] = {2, 3, 4, 5, 6};
+    int ndim, a, b, i, compact;
+    for (ndim = 1; ndim <= 5; ndim++) {
+        for (compact = 0; compact < 2; compact++) {
+            aiter_tensor t = aiter_tensor_5d(memory, AITER_F16, 0, 0, 0, 0, 0), want;
+            int64_t size = 1;
+            t.ndim = ndim;
+            for (i = ndim - 1; i >= 0; i--) {
+                t.shape[i] = extents[i];
+                t.stride[i] = compact ? 0 : size * 7;
+                size *= extents[i];
+            }
+            for (a = -2; a <= 6; a++) {
+                for (b = -2; b <= 6; b++) {
+                    const aiter_tensor u = aiter_tensor_transpose(t, a, b);
+                    const int good = a >= 0 && a < ndim && b >= 0 && b < ndim;
+                    CHECK(u.ndim == (good ? ndim : 0), "axes %d and %d of %d", a, b, ndim);
+                    if (!good) continue;
+                    for (i = ndim - 1, size = 1, want = t; i >= 0; size *= extents[i--])
+                        want.stride[i] = compact ? size : size * 7;
+                    size = want.stride[a], want.stride[a] = want.stride[b], want.stride[b] = size;
+                    size = want.shape[a], want.shape[a] = want.shape[b], want.shape[b] = size;
+                    CHECK(is_view(u, memory, ndim, want.shape, want.stride), "axes %d, %d of %d", a,
+                          b, ndim);
+                }
+            }
+        }
+    }
+}
+
+/* Every slice of small tensors of every type: its place in bits, its extent, or none at all. */
+static void slice_all(void)
+{
+    int type, ndim, dim, start, count, i;
+    for (type = 1; type < AITER_DTYPE_COUNT; type++) {
+        for (ndim = 1; ndim <= 3; ndim++) {
+            aiter_tensor t = aiter_tensor_3d(memory, (aiter_dtype)type, 3, 4, 5);
+            const int64_t bits = aiter_dtype_bits((aiter_dtype)type);
+            t.ndim = ndim;
+            for (dim = -1; dim <= ndim; dim++) {
+                for (start = -1; start <= 6; start++) {
+                    for (count = -1; count <= 6; count++) {
+                        const aiter_tensor u = aiter_tensor_slice(t, dim, start, count);
+                        const int there = dim >= 0 && dim < ndim && start >= 0 && count >= 0 &&
+                                          start + count <= t.shape[dim];
+                        int64_t step = 1;
+                        for (i = ndim - 1; i > dim; i--) step *= t.shape[i];
+                        const int64_t at = start * step * bits;
+                        const int good = there && at % 8 == 0;
+                        CHECK(u.ndim == (good ? ndim : 0), "%d + %d of axis %d of %d", start, count,
+                              dim, ndim);
+                        if (!good) continue;
+                        CHECK(u.data == (char *)memory + at / 8 && u.shape[dim] == count &&
+                                  u.stride[dim] == step,
+                              "%d + %d of axis %d of %d, type %d", start, count, dim, ndim, type);
+                    }
+                }
+            }
+        }
+    }
+}
+
 static void slice(void)
 {
     static const int64_t shape[3] = {2, 2, 5}, stride[3] = {20, 5, 1}, none[3] = {2, 0, 5};
@@ -138,9 +203,11 @@ static void dlpack_round_trip(void)
     { /* NULL strides mean compact, in old NumPy; a byte offset moves the data */
         DLTensor in = dl(memory, shape, NULL, 5), out;
         aiter_tensor t;
-        in.byte_offset = 64;
-        CHECK(aiter_tensor_from_dlpack(&in, &t) == AITER_OK, "NULL strides");
-        CHECK(is_view(t, memory + 16, 5, shape, compact), "NULL strides are compact");
+        for (in.byte_offset = 0; in.byte_offset <= 64; in.byte_offset += 4) {
+            CHECK(aiter_tensor_from_dlpack(&in, &t) == AITER_OK, "NULL strides");
+            CHECK(is_view(t, memory + in.byte_offset / 4, 5, shape, compact), "byte %d",
+                  (int)in.byte_offset);
+        }
         t = aiter_tensor_1d(memory, AITER_F32, 7);
         CHECK(aiter_tensor_to_dlpack(&t, &out) == AITER_OK, "compact: %s", aiter_last_error());
         CHECK(out.shape == t.shape && out.shape[0] == one[0] && out.strides == t.stride &&
@@ -152,8 +219,9 @@ static void dlpack_round_trip(void)
 static void dlpack_refused(void)
 {
     int64_t shape[6] = {2, 3, 4, 5, 6, 7}, zero[6] = {0}, ones[2] = {1, 1}, strides[2] = {3, 1};
-    int64_t negative[2] = {-2, 3};
+    int64_t negative[2] = {-2, 3}, wrong[5] = {1, 1, 1, 1, 1};
     DLTensor in, out;
+    int i;
     aiter_tensor t, before;
     memset(&t, 0x55, sizeof t);
     before = t;
@@ -175,12 +243,20 @@ static void dlpack_refused(void)
     REFUSED(AITER_INVALID_ARGUMENT, "a negative extent");
     in = dl(memory, shape, negative, 2);
     REFUSED(AITER_INVALID_ARGUMENT, "a negative stride");
-    in = dl(memory, shape, strides, 2);
-    in.device.device_type = kDLCUDA;
-    REFUSED(AITER_INVALID_ARGUMENT, "memory of a GPU");
-    in = dl(memory, shape, strides, 2);
-    in.dtype.lanes = 4;
-    REFUSED(AITER_INVALID_ARGUMENT, "four lanes");
+    for (i = 0; i <= 17; i++) {
+        in = dl(memory, shape, strides, 2);
+        in.device.device_type = (DLDeviceType)i;
+        if (i != kDLCPU) REFUSED(AITER_INVALID_ARGUMENT, "memory of a device");
+        in = dl(memory, shape, strides, 2);
+        in.dtype.lanes = (uint16_t)i;
+        if (i != 1) REFUSED(AITER_INVALID_ARGUMENT, "several lanes, or none");
+        in = dl(memory, wrong, NULL, 1 + i % 5);
+        wrong[i % 5] = -1 - i;
+        REFUSED(AITER_INVALID_ARGUMENT, "a negative extent in each place");
+        in = dl(memory, shape, wrong, 1 + i % 5);
+        REFUSED(AITER_INVALID_ARGUMENT, "a negative stride in each place");
+        wrong[i % 5] = 1 + i % 3;
+    }
     in = dl(memory, shape, strides, 2);
     in.dtype.bits = 64;
     REFUSED(AITER_UNSUPPORTED, "f64");
@@ -236,7 +312,9 @@ int main(void)
     test_begin("tensor", 1);
     constructors();
     transpose();
+    transpose_all();
     slice();
+    slice_all();
     dlpack_round_trip();
     dlpack_refused();
     names();
