@@ -50,6 +50,33 @@ static inline void sweep_ranks(const op_case *g)
     }
 }
 
+/* Each extent of each tensor made larger: another tensor has the same, or there is a bound. A table
+ * may have more entries, and what is broadcast may come in full. */
+static inline void sweep_extents(const op_case *g)
+{
+    static const int64_t more[] = {1, 2, 3, 6, 7, 576, 4096};
+    subject s = {g->op, &g->p};
+    int i, dim, n;
+    for (i = 0; i < g->op->num_fields; i++) {
+        const op_field *f = &g->op->fields[i];
+        const int ndim = op_tensor((any_args *)&g->args, f)->ndim;
+        for (dim = 0; dim < ndim; dim++) {
+            for (n = 0; n < COUNT(more); n++) {
+                any_args bad = g->args;
+                aiter_tensor *t = op_tensor(&bad, f);
+                const op_role role = g->roles[i];
+                char why[96];
+                if (role == ROLE_TABLE && dim == 1) continue;
+                if ((role == ROLE_SCALE || role == ROLE_FLEXIBLE) && t->shape[dim] == 1) continue;
+                make_explicit(t);
+                t->shape[dim] += more[n];
+                snprintf(why, sizeof why, "shape[%d] is %d, %s", dim, (int)t->shape[dim], g->text);
+                refused(&s, &bad, AITER_INVALID_ARGUMENT, "", why, 1);
+            }
+        }
+    }
+}
+
 /* ---- overlaps ---- */
 
 static inline int same_tensor(const aiter_tensor *a, const aiter_tensor *b)
@@ -380,6 +407,7 @@ static inline void sweep_op(int op)
         sweep_null(&g);
         sweep_faults(&g);
         sweep_ranks(&g);
+        sweep_extents(&g);
         sweep_overlaps(&g);
         sweep_workspace(&g);
         sweep_neighbours(&g);

@@ -4,70 +4,73 @@
 
 /* ---- flash ---- */
 
-static void dense_flash(aiter_device device)
+static void dense_flash(aiter_device device, int n)
 {
     aiter_context *ctx = device_context(device);
-    aiter_flash_attn_fwd_args a = dense(2, 300, 500, 8, 2, 128);
+    const int sq = 300 + n, sk = 500 + 3 * n;
+    aiter_flash_attn_fwd_args a = dense(1 + n, sq, sk, 8, 2, 128);
     aiteri_gpu_attention x;
     a.mask = AITER_MASK_CAUSAL;
-    a.lse = aiter_tensor_3d(AT(5), AITER_F32, 2, 8, 300);
+    a.lse = aiter_tensor_3d(AT(5), AITER_F32, 1 + n, 8, sq);
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     CHECK(fake.launches == 1, "%d launches", fake.launches);
     const fake_launch_record *r = last_launch(0);
-    const int rows = row_of(r, arch_of(device))->rows, tiles = (300 + rows - 1) / rows;
+    const int rows = row_of(r, arch_of(device))->rows, tiles = (sq + rows - 1) / rows;
     CHECK(strncmp(r->symbol, "aiteri_flash_fwd_bf16_bf16_bf16_128_128_", 40) == 0, "%s", r->symbol);
-    check_geometry(r, device, (int64_t)tiles * 8 * 2);
+    check_geometry(r, device, (int64_t)tiles * 8 * (1 + n));
     memcpy(&x, r->args, sizeof x);
-    CHECK(x.q.data == (uintptr_t)AT(1) && x.q.stride_batch == 300 * 1024 &&
+    CHECK(x.q.data == (uintptr_t)AT(1) && x.q.stride_batch == sq * 1024 &&
               x.q.stride_token == 1024 && x.q.stride_head == 128,
           "q");
-    CHECK(x.k.data == (uintptr_t)AT(2) && x.k.stride_outer == 500 * 256 &&
-              x.k.stride_token == 256 && x.k.stride_head == 128 && x.k.scales == 0,
+    CHECK(x.k.data == (uintptr_t)AT(2) && x.k.stride_outer == sk * 256 && x.k.stride_token == 256 &&
+              x.k.stride_head == 128 && x.k.scales == 0,
           "k");
-    CHECK(x.v.data == (uintptr_t)AT(3) && x.out.data == (uintptr_t)AT(4), "v, out");
-    CHECK(x.lse == (uintptr_t)AT(5) && x.lse_stride_batch == 2400 && x.lse_stride_head == 300 &&
+    CHECK(x.v.data == (uintptr_t)AT(3) && x.v.stride_outer == sk * 256 && x.v.stride_token == 256,
+          "v");
+    CHECK(x.out.data == (uintptr_t)AT(4) && x.out.stride_batch == sq * 1024, "out");
+    CHECK(x.lse == (uintptr_t)AT(5) && x.lse_stride_batch == 8 * sq && x.lse_stride_head == sq &&
               x.lse_stride_token == 1,
           "lse");
-    CHECK(x.q_lengths.cu == 0 && x.q_lengths.used == 0 && x.q_lengths.seqlen == 300 &&
-              x.q_lengths.most == 300 && x.k_lengths.seqlen == 500 && x.k_lengths.most == 500,
+    CHECK(x.q_lengths.cu == 0 && x.q_lengths.used == 0 && x.q_lengths.seqlen == sq &&
+              x.q_lengths.most == sq && x.k_lengths.seqlen == sk && x.k_lengths.most == sk,
           "lengths");
     CHECK(x.pages.table == 0 && x.mask.mask == AITER_MASK_CAUSAL, "pages, mask");
     CHECK(x.score.softmax_scale > 0.088388f && x.score.softmax_scale < 0.088389f, "scale");
-    CHECK(x.split.count == 1 && x.split.o == 0 && x.split.rows == 2 * 8 * 300 &&
-              x.split.split_keys >= 500,
+    CHECK(x.split.count == 1 && x.split.o == 0 && x.split.rows == (1 + n) * 8 * sq &&
+              x.split.split_keys >= sk,
           "split");
-    CHECK(x.batch == 2 && x.heads_q == 8 && x.heads_k == 2 && x.group == 4, "heads");
+    CHECK(x.batch == 1 + n && x.heads_q == 8 && x.heads_k == 2 && x.group == 4, "heads");
     CHECK(x.dim_q == 128 && x.dim_v == 128 && x.tiles == tiles, "sizes");
     CHECK(x.xcds == (device == AITER_DEVICE_HIP ? 8 : 1), "%d dies", x.xcds);
     CHECK(fake.allocated == 0, "memory for no splits");
     close_context(ctx);
 }
 
-static void options_reach_the_kernel(aiter_device device)
+static void options_reach_the_kernel(aiter_device device, int n)
 {
     aiter_context *ctx = device_context(device);
     aiter_flash_attn_fwd_args a = dense(2, 8, 96, 8, 2, 128);
     aiteri_gpu_attention x;
     a.mask = AITER_MASK_WINDOW;
-    a.window_left = 7;
-    a.window_right = -1;
-    a.sink_tokens = 3;
-    a.softcap = 30.0f;
-    a.softmax_scale = 0.5f;
+    a.window_left = 7 + n;
+    a.window_right = n % 2 ? -1 : n;
+    a.sink_tokens = 3 * n;
+    a.softcap = 30.0f + (float)n;
+    a.softmax_scale = 0.5f * (float)n;
     a.alibi_slopes = aiter_tensor_2d(AT(5), AITER_F32, 2, 8);
     a.bias = aiter_tensor_4d(AT(6), AITER_F16, 2, 1, 8, 96);
     a.sinks = aiter_tensor_1d(AT(7), AITER_F32, 8);
     a.seqused_q = aiter_tensor_1d(AT(8), AITER_I32, 2);
     a.seqused_k = aiter_tensor_1d(AT(9), AITER_I32, 2);
     a.max_seqlen_q = 5;
-    a.max_seqlen_k = 90;
+    a.max_seqlen_k = 90 - n;
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     CHECK(strstr(last_launch(0)->symbol, "_general"), "%s", last_launch(0)->symbol);
     memcpy(&x, last_launch(0)->args, sizeof x);
-    CHECK(x.mask.mask == AITER_MASK_WINDOW && x.mask.window_left == 7 &&
-              x.mask.window_right == -1 && x.mask.sink_tokens == 3,
+    CHECK(x.mask.mask == AITER_MASK_WINDOW && x.mask.window_left == 7 + n &&
+              x.mask.window_right == (n % 2 ? -1 : n) && x.mask.sink_tokens == 3 * n,
           "mask");
-    CHECK(x.score.softcap == 30.0f && x.score.softmax_scale == 0.5f, "score");
+    CHECK(x.score.softcap == 30.0f + (float)n && x.score.softmax_scale == 0.5f * (float)n, "score");
     CHECK(x.score.alibi == (uintptr_t)AT(5) && x.score.alibi_stride_batch == 8 &&
               x.score.alibi_stride_head == 1,
           "alibi");
@@ -77,9 +80,9 @@ static void options_reach_the_kernel(aiter_device device)
           "bias");
     CHECK(x.score.sinks == (uintptr_t)AT(7) && x.score.sinks_stride == 1, "sinks");
     CHECK(x.q_lengths.used == (uintptr_t)AT(8) && x.q_lengths.most == 5 &&
-              x.k_lengths.used == (uintptr_t)AT(9) && x.k_lengths.most == 90,
+              x.k_lengths.used == (uintptr_t)AT(9) && x.k_lengths.most == 90 - n,
           "lengths");
-    a.bias = aiter_tensor_2d(AT(6), AITER_F16, 8, 89);
+    a.bias = aiter_tensor_2d(AT(6), AITER_F16, 8, 89 - n);
     a.seqused_q.ndim = 0;
     a.max_seqlen_q = 0;
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_INVALID_ARGUMENT &&
@@ -88,11 +91,13 @@ static void options_reach_the_kernel(aiter_device device)
     close_context(ctx);
 }
 
-static void paged_and_packed(aiter_device device)
+static void paged_and_packed(aiter_device device, int n)
 {
     aiter_context *ctx = device_context(device);
     aiter_flash_attn_fwd_args a = mixed();
     aiteri_gpu_attention x;
+    a.k.shape[0] = a.v.shape[0] = 100 + n;
+    a.block_table.shape[1] = 3 + n;
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     CHECK(strstr(last_launch(0)->symbol, "flash_fwd"), "%s", last_launch(0)->symbol);
     memcpy(&x, last_launch(0)->args, sizeof x);
@@ -100,10 +105,10 @@ static void paged_and_packed(aiter_device device)
     CHECK(x.q_lengths.cu == (uintptr_t)AT(6) && x.q_lengths.cu_stride == 1 &&
               x.q_lengths.most == 40,
           "query lengths");
-    CHECK(x.k_lengths.used == (uintptr_t)AT(7) && x.k_lengths.most == 48, "key lengths");
-    CHECK(x.pages.table == (uintptr_t)AT(8) && x.pages.stride_batch == 3 &&
-              x.pages.stride_entry == 1 && x.pages.page_size == 16 && x.pages.num_blocks == 100 &&
-              x.pages.entries == 3,
+    CHECK(x.k_lengths.used == (uintptr_t)AT(7) && x.k_lengths.most == 48 + 16 * n, "key lengths");
+    CHECK(x.pages.table == (uintptr_t)AT(8) && x.pages.stride_batch == 3 + n &&
+              x.pages.stride_entry == 1 && x.pages.page_size == 16 &&
+              x.pages.num_blocks == 100 + n && x.pages.entries == 3 + n,
           "pages");
     CHECK(x.lse_stride_batch == 0 && x.lse_stride_head == 40 && x.lse_stride_token == 1, "lse");
     close_context(ctx);
@@ -111,10 +116,11 @@ static void paged_and_packed(aiter_device device)
 
 /* ---- splits ---- */
 
-static void splits(aiter_device device)
+static void splits(aiter_device device, int n)
 {
     aiter_context *ctx = device_context(device);
-    aiter_flash_attn_fwd_args a = dense(1, 1, 4096, 4, 4, 128);
+    const int heads = 3 + n, rows = heads; /* of one query each */
+    aiter_flash_attn_fwd_args a = dense(1, 1, 4096, heads, heads, 128);
     aiteri_gpu_attention x, y;
     size_t need = 0;
     a.num_splits = 0;
@@ -128,21 +134,22 @@ static void splits(aiter_device device)
     CHECK(x.split.count > 1 && x.split.count <= 64, "%d splits", x.split.count);
     CHECK(x.split.split_keys % step == 0 && end >= 4096 && end - x.split.split_keys < 4096,
           "pieces of %d keys", (int)x.split.split_keys);
-    CHECK(x.split.rows == 4 && x.split.ml - x.split.o == (uint64_t)x.split.count * 4 * 128 * 4,
+    CHECK(x.split.rows == rows &&
+              x.split.ml - x.split.o == (uint64_t)x.split.count * (uint64_t)rows * 128 * 4,
           "partial results");
-    check_geometry(last_launch(1), device, (int64_t)x.split.count * 4);
+    check_geometry(last_launch(1), device, (int64_t)x.split.count * rows);
     check_geometry(last_launch(0), device,
-                   (4 + row_of(last_launch(0), arch_of(device))->rows - 1) /
+                   (rows + row_of(last_launch(0), arch_of(device))->rows - 1) /
                        row_of(last_launch(0), arch_of(device))->rows);
     CHECK(strstr(last_launch(0)->symbol, "aiteri_combine_any_any_bf16_"), "%s",
           last_launch(0)->symbol);
-    const int64_t used = (int64_t)x.split.count * 4 * (128 + 2) * 4;
+    const int64_t used = (int64_t)x.split.count * rows * (128 + 2) * 4;
     CHECK(fake.live_blocks == 1 && fake.live_bytes >= used, "arena of %d", (int)fake.live_bytes);
     CHECK(aiter_flash_attn_fwd_workspace(&a, ctx, &need) == AITER_OK && (int64_t)need >= used,
           "workspace %zu", need);
 
     /* The caller's workspace, and one that is too small. */
-    char *block = (char *)AT(10) + 8;
+    char *block = (char *)AT(10) + 8 * n;
     a.workspace = block;
     a.workspace_bytes = need;
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
@@ -153,11 +160,11 @@ static void splits(aiter_device device)
     a.workspace_bytes = (size_t)used;
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_WORKSPACE_TOO_SMALL, "%s",
           aiter_context_error(ctx));
-    a.num_splits = 3;
+    a.num_splits = 2 + n;
     a.workspace = NULL;
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     memcpy(&x, last_launch(0)->args, sizeof x);
-    CHECK(x.split.count == 3, "%d splits, expected 3", x.split.count);
+    CHECK(x.split.count == 2 + n, "%d splits, expected %d", x.split.count, 2 + n);
     close_context(ctx);
 }
 
@@ -217,7 +224,7 @@ static void warm_calls(aiter_device device)
 }
 
 /* The device of the context is current for its launches, and the caller's afterwards. */
-static void current_device(aiter_device device)
+static void current_device(aiter_device device, int n)
 {
     aiter_context *ctx = NULL;
     fake_reset();
@@ -225,7 +232,7 @@ static void current_device(aiter_device device)
     d.device_index = 1;
     CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
     const int before = fake_current;
-    aiter_flash_attn_fwd_args a = dense(1, 4, 4, 4, 4, 128);
+    aiter_flash_attn_fwd_args a = dense(1, 4 + n, 4, 4, 4, 128);
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     CHECK(last_launch(0)->device == (device == AITER_DEVICE_HIP ? 1 : 2), "launched on %d",
           last_launch(0)->device);
@@ -248,7 +255,7 @@ static void refused(const aiter_flash_attn_fwd_args *a, aiter_context *ctx, aite
     CHECK(fake.launches == launches, "launched all the same");
 }
 
-static void refusals(aiter_device device)
+static void refusals(aiter_device device, int n)
 {
     aiter_context *ctx = device_context(device);
     aiter_plan plan;
@@ -271,8 +278,9 @@ static void refusals(aiter_device device)
     a = dense(1, 4, 4, 4, 4, 128);
     a.out.data = a.q.data;
     refused(&a, ctx, AITER_INVALID_ARGUMENT, "out", "shares memory");
-    a = dense(0, 4, 4, 4, 4, 128);
-    CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK && fake.launches == 0, "an empty batch");
+    a = dense(n % 2 ? 0 : n, n % 2 ? 4 : 0, 4, 4, 4, 128);
+    CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK && fake.launches == 0, "nothing to do: %s",
+          aiter_context_error(ctx));
     fake.capturing = 1;
     a = dense(1, 4, 4, 4, 4, 128);
     refused(&a, ctx, AITER_UNSUPPORTED, "capture", "load");
@@ -348,15 +356,17 @@ int main(void)
     chip_of_kernel();
     for (int i = AITER_DEVICE_HIP; i <= AITER_DEVICE_CUDA; i++) {
         const aiter_device device = (aiter_device)i;
-        dense_flash(device);
-        options_reach_the_kernel(device);
-        paged_and_packed(device);
-        splits(device);
+        for (int n = 1; n <= 6; n++) {
+            dense_flash(device, n);
+            options_reach_the_kernel(device, n);
+            paged_and_packed(device, n);
+            splits(device, n);
+            current_device(device, n);
+            refusals(device, n);
+            code_objects(device);
+        }
         workspace_is_monotone(device);
         warm_calls(device);
-        current_device(device);
-        refusals(device);
-        code_objects(device);
     }
     return test_end();
 }

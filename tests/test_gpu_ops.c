@@ -3,7 +3,7 @@
 #include "gpu/device_calls.h"
 
 /* Rows of up to 16 (heads of a group x tokens) have their own kernel, more are flash. */
-static void decode_or_flash(aiter_device device)
+static void decode_or_flash(aiter_device device, int batch)
 {
     static const struct {
         int q_len, hq, hk;
@@ -15,7 +15,7 @@ static void decode_or_flash(aiter_device device)
         aiter_context *ctx = device_context(device);
         aiteri_gpu_attention x;
         aiter_paged_attn_decode_args a =
-            decode(3, rows[i].q_len, rows[i].hq, rows[i].hk, AITER_BF16);
+            decode(batch, rows[i].q_len, rows[i].hq, rows[i].hk, AITER_BF16);
         CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
         const fake_launch_record *r = last_launch(0);
         const int decodes = strcmp(rows[i].op, "paged_decode") == 0;
@@ -23,7 +23,7 @@ static void decode_or_flash(aiter_device device)
         const int packed = decodes ? rows[i].q_len * rows[i].hq / rows[i].hk : rows[i].q_len;
         const int tiles = (packed + height - 1) / height;
         CHECK(strstr(r->symbol, rows[i].op), "%zu: %s", i, r->symbol);
-        check_geometry(r, device, (int64_t)tiles * (decodes ? rows[i].hk : rows[i].hq) * 3);
+        check_geometry(r, device, (int64_t)tiles * (decodes ? rows[i].hk : rows[i].hq) * batch);
         memcpy(&x, r->args, sizeof x);
         CHECK(x.tiles == tiles && x.mask.mask == AITER_MASK_CAUSAL, "%zu: tiles, mask", i);
         CHECK(x.q_lengths.seqlen == rows[i].q_len && x.q_lengths.most == rows[i].q_len &&
@@ -33,17 +33,17 @@ static void decode_or_flash(aiter_device device)
     }
 }
 
-static void decode_int8(aiter_device device)
+static void decode_int8(aiter_device device, int hk)
 {
     aiter_context *ctx = device_context(device);
-    aiter_paged_attn_decode_args a = decode(3, 1, 32, 8, AITER_I8);
+    aiter_paged_attn_decode_args a = decode(3, 1, 4 * hk, hk, AITER_I8);
     aiteri_gpu_attention x;
     CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     CHECK(strstr(last_launch(0)->symbol, "paged_decode_bf16_i8_bf16"), "%s",
           last_launch(0)->symbol);
     memcpy(&x, last_launch(0)->args, sizeof x);
-    CHECK(x.k.scales == (uintptr_t)AT(7) && x.k.scale_stride_outer == 128 &&
-              x.k.scale_stride_token == 8 && x.k.scale_stride_head == 1,
+    CHECK(x.k.scales == (uintptr_t)AT(7) && x.k.scale_stride_outer == 16 * hk &&
+              x.k.scale_stride_token == hk && x.k.scale_stride_head == 1,
           "scales of k");
     CHECK(x.v.scales == (uintptr_t)AT(8) && x.v.scale_stride_outer == 0 &&
               x.v.scale_stride_token == 0 && x.v.scale_stride_head == 1,
@@ -51,28 +51,28 @@ static void decode_int8(aiter_device device)
     close_context(ctx);
 }
 
-static void decode_splits(aiter_device device)
+static void decode_splits(aiter_device device, int b)
 {
     aiter_context *ctx = device_context(device);
-    aiter_paged_attn_decode_args a = decode(2, 1, 32, 8, AITER_BF16);
+    aiter_paged_attn_decode_args a = decode(b, 1, 32, 8, AITER_BF16);
     aiteri_gpu_attention x;
     a.num_splits = 0;
-    a.q = aiter_tensor_3d(AT(1), AITER_BF16, 2, 32, 128);
-    a.out = aiter_tensor_3d(AT(4), AITER_BF16, 2, 32, 128);
-    a.lse = aiter_tensor_2d(AT(9), AITER_F32, 32, 2);
+    a.q = aiter_tensor_3d(AT(1), AITER_BF16, b, 32, 128);
+    a.out = aiter_tensor_3d(AT(4), AITER_BF16, b, 32, 128);
+    a.lse = aiter_tensor_2d(AT(9), AITER_F32, 32, b);
     CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     CHECK(fake.launches == 2 && strstr(last_launch(0)->symbol, "combine"), "no combine");
     memcpy(&x, last_launch(0)->args, sizeof x);
-    CHECK(x.split.count == 4 && x.split.rows == 64, "%d splits", x.split.count);
-    CHECK(x.lse_stride_batch == 1 && x.lse_stride_head == 2 && x.lse_stride_token == 0, "lse");
+    CHECK(x.split.count == 4 && x.split.rows == 32 * b, "%d splits", x.split.count);
+    CHECK(x.lse_stride_batch == 1 && x.lse_stride_head == b && x.lse_stride_token == 0, "lse");
     close_context(ctx);
 }
 
 /* A plan's works go to its device memory, the launch has room for as many as that holds. */
-static void decode_plan(aiter_device device)
+static void decode_plan(aiter_device device, int n)
 {
     static int64_t buffer[600];
-    static int32_t lengths[2] = {1000, 0};
+    int32_t lengths[2] = {1000 + n, 0};
     aiter_context *ctx = device_context(device);
     aiter_paged_attn_decode_args a = decode(2, 1, 32, 8, AITER_BF16), host;
     aiter_plan plan;
@@ -87,7 +87,7 @@ static void decode_plan(aiter_device device)
     const size_t need = plan.bytes;
     plan.data = buffer;
     CHECK(aiter_paged_attn_decode_plan(&host, ctx, &plan) == AITER_INVALID_ARGUMENT, "no device");
-    plan.device = AT(9);
+    plan.device = AT(9 + n);
     plan.bytes = need - 1;
     CHECK(aiter_paged_attn_decode_plan(&host, ctx, &plan) == AITER_WORKSPACE_TOO_SMALL, "small");
     plan.bytes = need + 64;
@@ -95,21 +95,22 @@ static void decode_plan(aiter_device device)
     CHECK(aiter_paged_attn_decode_plan(&host, ctx, &plan) == AITER_OK, "%s",
           aiter_context_error(ctx));
     CHECK(fake.calls[FAKE_hip_copy_in] + fake.calls[FAKE_cuda_copy_in] == copies + 1, "no copy");
-    /* 1000 of at most 1024 keys in 8 pieces for each kv head; the empty sequence's rows once. */
+    /* 1000 and some of at most 1024 keys in 8 pieces for each kv head; the empty sequence's rows
+     * once. */
     CHECK(plan.num_workers == 1 && plan.num_works == 8 * 8 + 8, "%d works", (int)plan.num_works);
     a.plan = &plan;
     CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     const fake_launch_record *r = last_launch(1);
     memcpy(&x, r->args, sizeof x);
     CHECK(r->grid[0] >= 72 && r->grid[0] <= 128, "%u workgroups", r->grid[0]);
-    CHECK(x.work.list == (uintptr_t)AT(9) + ((uintptr_t)plan.work_indptr - (uintptr_t)buffer),
+    CHECK(x.work.list == (uintptr_t)AT(9 + n) + ((uintptr_t)plan.work_indptr - (uintptr_t)buffer),
           "the list");
-    a.num_splits = 4;
+    a.num_splits = n < 7 ? n : 4;
     CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_INVALID_ARGUMENT, "made for other splits");
     fake.capturing = 1;
     CHECK(aiter_paged_attn_decode_plan(&host, ctx, &plan) == AITER_UNSUPPORTED, "captured");
     fake.capturing = 0;
-    host = decode(2, 5, 32, 8, AITER_BF16);
+    host = decode(2, 4 + n, 32, 8, AITER_BF16);
     host.seq_lens.data = lengths;
     CHECK(aiter_paged_attn_decode_plan(&host, ctx, &plan) == AITER_UNSUPPORTED &&
               strstr(aiter_context_error(ctx), "flash_fwd"),
@@ -119,70 +120,71 @@ static void decode_plan(aiter_device device)
 
 /* ---- reshape_and_cache ---- */
 
-static aiter_reshape_and_cache_args cache(aiter_dtype src, aiter_dtype dst, aiter_quant quant)
+static aiter_reshape_and_cache_args cache(aiter_dtype src, aiter_dtype dst, aiter_quant quant,
+                                          int n)
 {
     aiter_reshape_and_cache_args a;
     memset(&a, 0, sizeof a);
-    a.k = aiter_tensor_3d(AT(1), src, 7, 4, 128);
-    a.v = aiter_tensor_3d(AT(2), src, 7, 4, 64);
-    a.k_cache = aiter_tensor_4d(AT(3), dst, 50, 16, 4, 128);
-    a.v_cache = aiter_tensor_4d(AT(4), dst, 50, 16, 4, 64);
-    a.slot_mapping = aiter_tensor_1d(AT(5), AITER_I64, 7);
+    a.k = aiter_tensor_3d(AT(1), src, 6 + n, 4, 128);
+    a.v = aiter_tensor_3d(AT(2), src, 6 + n, 4, 8 * n);
+    a.k_cache = aiter_tensor_4d(AT(3), dst, 50 * n, 16, 4, 128);
+    a.v_cache = aiter_tensor_4d(AT(4), dst, 50 * n, 16, 4, 8 * n);
+    a.slot_mapping = aiter_tensor_1d(AT(5), n % 2 ? AITER_I64 : AITER_I32, 6 + n);
     a.quant = quant;
     if (quant == AITER_QUANT_STATIC) {
         a.k_scale = aiter_tensor_1d(AT(6), AITER_F32, 1);
         a.v_scale = aiter_tensor_1d(AT(7), AITER_F32, 4);
     } else if (quant == AITER_QUANT_PER_TOKEN_HEAD) {
-        a.k_scale = aiter_tensor_3d(AT(6), AITER_F32, 50, 16, 4);
-        a.v_scale = aiter_tensor_3d(AT(7), AITER_F32, 50, 16, 4);
+        a.k_scale = aiter_tensor_3d(AT(6), AITER_F32, 50 * n, 16, 4);
+        a.v_scale = aiter_tensor_3d(AT(7), AITER_F32, 50 * n, 16, 4);
     }
     return a;
 }
 
-static void reshape_and_cache(aiter_device device)
+static void reshape_and_cache(aiter_device device, int n)
 {
     aiter_context *ctx = device_context(device);
     aiteri_gpu_reshape_and_cache x;
     size_t bytes = 1;
-    aiter_reshape_and_cache_args a = cache(AITER_BF16, AITER_BF16, AITER_QUANT_CONVERT);
+    aiter_reshape_and_cache_args a = cache(AITER_BF16, AITER_BF16, AITER_QUANT_CONVERT, n);
     CHECK(aiter_reshape_and_cache_workspace(&a, ctx, &bytes) == AITER_OK && bytes == 0,
           "workspace %zu", bytes);
     CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     CHECK(strstr(last_launch(0)->symbol, "reshape_and_cache_bf16_bf16"), "%s",
           last_launch(0)->symbol);
-    check_geometry(last_launch(0), device, 7);
+    check_geometry(last_launch(0), device, 6 + n);
     memcpy(&x, last_launch(0)->args, sizeof x);
     CHECK(x.k.src == (uintptr_t)AT(1) && x.k.cache == (uintptr_t)AT(3) && x.k.scale == 0 &&
               x.k.src_stride_token == 512 && x.k.src_stride_head == 128 &&
               x.k.cache_stride_block == 8192 && x.k.cache_stride_token == 512 &&
               x.k.cache_stride_head == 128 && x.k.dim == 128,
           "k");
-    CHECK(x.v.src == (uintptr_t)AT(2) && x.v.dim == 64 && x.v.src_stride_token == 256, "v");
-    CHECK(x.slot_mapping == (uintptr_t)AT(5) && x.slot_stride == 1 && x.tokens == 7 &&
-              x.slots == 800 && x.heads == 4 && x.page_size == 16 && x.slot_bits == 64 &&
-              x.quant == AITER_QUANT_CONVERT,
+    CHECK(x.v.src == (uintptr_t)AT(2) && x.v.dim == 8 * n && x.v.src_stride_token == 32 * n, "v");
+    CHECK(x.slot_mapping == (uintptr_t)AT(5) && x.slot_stride == 1 && x.tokens == 6 + n &&
+              x.slots == 800 * n && x.heads == 4 && x.page_size == 16 &&
+              x.slot_bits == (n % 2 ? 64 : 32) && x.quant == AITER_QUANT_CONVERT,
           "slots");
-    a = cache(AITER_F16, AITER_I8, AITER_QUANT_STATIC);
+    a = cache(AITER_F16, AITER_I8, AITER_QUANT_STATIC, n);
     CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     memcpy(&x, last_launch(0)->args, sizeof x);
     CHECK(x.k.scale == (uintptr_t)AT(6) && x.k.scale_stride_head == 0 &&
               x.v.scale_stride_head == 1 && x.v.scale_stride_block == 0 && x.quant == 1,
           "given scales");
-    a = cache(AITER_F32, AITER_I8, AITER_QUANT_PER_TOKEN_HEAD);
+    a = cache(AITER_F32, AITER_I8, AITER_QUANT_PER_TOKEN_HEAD, n);
     CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     memcpy(&x, last_launch(0)->args, sizeof x);
     CHECK(x.k.scale_stride_block == 64 && x.k.scale_stride_token == 4 &&
               x.k.scale_stride_head == 1 && x.quant == 2,
           "computed scales");
-    a = cache(AITER_F16, AITER_BF16, AITER_QUANT_CONVERT);
+    a = cache(AITER_F16, AITER_BF16, AITER_QUANT_CONVERT, n);
     CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_NO_KERNEL &&
               strstr(aiter_context_error(ctx), "f16 bf16 any"),
           "%s", aiter_context_error(ctx));
-    a = cache(AITER_BF16, AITER_BF16, AITER_QUANT_CONVERT);
+    a = cache(AITER_BF16, AITER_BF16, AITER_QUANT_CONVERT, n);
     a.k.stride[0] = 1024, a.k.stride[1] = 256, a.k.stride[2] = 2;
     CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_UNSUPPORTED, "%s", aiter_context_error(ctx));
     const int launches = fake.launches;
-    a = cache(AITER_BF16, AITER_BF16, AITER_QUANT_CONVERT);
+    a = cache(AITER_BF16, AITER_BF16, AITER_QUANT_CONVERT, n);
     a.k.shape[0] = a.v.shape[0] = a.slot_mapping.shape[0] = 0;
     CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_OK && fake.launches == launches, "no tokens");
     close_context(ctx);
@@ -190,7 +192,7 @@ static void reshape_and_cache(aiter_device device)
 
 /* ---- merge ---- */
 
-static void merge(aiter_device device)
+static void merge(aiter_device device, int n)
 {
     aiter_context *ctx = device_context(device);
     aiter_merge_attn_states_args a;
@@ -214,19 +216,20 @@ static void merge(aiter_device device)
 
     /* [B, S, H, D] goes row by row of the batch. */
     const int launches = fake.launches;
-    a.out_a = a.out_b = aiter_tensor_4d(AT(1), AITER_F16, 3, 5, 6, 64);
+    a.out_a = a.out_b = aiter_tensor_4d(AT(1), AITER_F16, 2 + n, 5, 6, 64);
     a.out_b.data = AT(2);
     a.out = a.out_a;
     a.out.data = AT(5);
-    a.lse_a = a.lse_b = a.lse = aiter_tensor_3d(AT(3), AITER_F32, 3, 6, 5);
+    a.lse_a = a.lse_b = a.lse = aiter_tensor_3d(AT(3), AITER_F32, 2 + n, 6, 5);
     a.lse_b.data = AT(4);
     a.lse.data = AT(6);
     CHECK(aiter_merge_attn_states(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
-    CHECK(fake.launches == launches + 3, "%d launches", fake.launches - launches);
+    CHECK(fake.launches == launches + 2 + n, "%d launches", fake.launches - launches);
     memcpy(&x, last_launch(0)->args, sizeof x);
-    CHECK(x.a.data == (uintptr_t)AT(1) + 2 * 5 * 6 * 64 * 2 &&
-              x.out.data == (uintptr_t)AT(5) + 2 * 5 * 6 * 64 * 2 &&
-              x.lse == (uintptr_t)AT(6) + 2 * 30 * 4 && x.lse_stride_head == 5 && x.tokens == 5,
+    CHECK(x.a.data == (uintptr_t)AT(1) + (1u + (unsigned)n) * 5 * 6 * 64 * 2 &&
+              x.out.data == (uintptr_t)AT(5) + (1u + (unsigned)n) * 5 * 6 * 64 * 2 &&
+              x.lse == (uintptr_t)AT(6) + (1u + (unsigned)n) * 30 * 4 && x.lse_stride_head == 5 &&
+              x.tokens == 5,
           "the last row of the batch");
     a.out.dtype = AITER_F32;
     CHECK(aiter_merge_attn_states(&a, ctx) == AITER_NO_KERNEL, "%s", aiter_context_error(ctx));
@@ -291,13 +294,15 @@ int main(void)
     test_begin("gpu_ops", 1);
     for (int i = AITER_DEVICE_HIP; i <= AITER_DEVICE_CUDA; i++) {
         const aiter_device device = (aiter_device)i;
-        decode_or_flash(device);
-        decode_int8(device);
-        decode_splits(device);
-        decode_plan(device);
+        for (int n = 1; n <= 6; n++) {
+            decode_or_flash(device, n);
+            decode_int8(device, n);
+            decode_splits(device, n % 2 + 1);
+            decode_plan(device, n);
+            reshape_and_cache(device, n);
+            merge(device, n);
+        }
         overlaps(device);
-        reshape_and_cache(device);
-        merge(device);
         short_forms(device);
     }
     return test_end();
