@@ -200,10 +200,17 @@ static void no_device(aiter_device device)
         fake.fail_code = codes[i % 2];
         refused(&d, AITER_NO_DEVICE, symbols[i / 2], "no device");
     }
+    for (int i = 0; i < 12; i++) {
+        char have[32];
+        fake_reset();
+        aiter_context_desc d = fake_desc(device);
+        fake.devices = i / 2;
+        d.device_index = i / 2 + i % 2 * i;
+        snprintf(have, sizeof have, "has %d device", i / 2);
+        refused(&d, AITER_NO_DEVICE, "device_index", have);
+    }
     fake_reset();
     aiter_context_desc d = fake_desc(device);
-    fake.devices = 0;
-    refused(&d, AITER_NO_DEVICE, "device_index", "has 0 devices");
     fake.devices = 2;
     d.device_index = 2;
     refused(&d, AITER_NO_DEVICE, "device_index: is 2", "has 2 devices");
@@ -296,31 +303,42 @@ static void cuda_contexts(void)
         aiter_context_destroy(ctx);
         CHECK(fake.retained == 0 && fake_current == rows[i].current, "%zu: after", i);
     }
-    fake_reset();
-    aiter_context_desc d = fake_desc(AITER_DEVICE_CUDA);
-    d.stream = (void *)0x90;
-    refused(&d, AITER_INVALID_ARGUMENT, "stream", "device 1");
+    for (int i = 0; i < 12; i++) {
+        fake_reset();
+        aiter_context_desc d = fake_desc(AITER_DEVICE_CUDA);
+        fake.devices = 2 + i;
+        d.device_index = i == 1 ? 0 : i; /* the stream is of device 1 */
+        d.stream = (void *)0x90;
+        refused(&d, AITER_INVALID_ARGUMENT, "stream", "device 1");
+    }
 }
 
 /* Contexts of one device and folder share what is loaded, others do not. */
 static void sharing(void)
 {
-    aiter_context *ctx[4] = {NULL, NULL, NULL, NULL};
-    char path[AITERI_GPU_PATH_BYTES + 1];
+    static const char *const folders[3] = {NULL, "/elsewhere", "/elsewher"};
+    aiter_context *ctx[12];
     fake_reset();
     aiter_context_desc d = fake_desc(AITER_DEVICE_HIP);
-    for (int i = 0; i < 4; i++) {
-        d.device_index = i == 2;
-        d.kernel_path = i == 3 ? "/elsewhere" : NULL;
+    for (int i = 0; i < 12; i++) { /* each of six, twice */
+        d.device_index = i % 2;
+        d.kernel_path = folders[i / 2 % 3];
         CHECK(aiter_context_create(&d, &ctx[i]) == AITER_OK, "%s", aiter_last_error());
+        for (int k = 0; k < i; k++)
+            CHECK((ctx[k]->gpu.device == ctx[i]->gpu.device) == (k == i - 6), "contexts %d and %d",
+                  k, i);
     }
-    CHECK(ctx[0]->gpu.device == ctx[1]->gpu.device, "one device, two records");
-    CHECK(ctx[0]->gpu.device != ctx[2]->gpu.device, "two devices, one record");
-    CHECK(ctx[0]->gpu.device != ctx[3]->gpu.device, "two folders, one record");
     CHECK(fake.calls[FAKE_init] == 1, "initialised %d times", fake.calls[FAKE_init]);
-    for (int i = 0; i < 4; i++) aiter_context_destroy(ctx[i]);
+    for (int i = 0; i < 12; i++) aiter_context_destroy(ctx[i]);
     CHECK(!aiteri_devices, "a record is left");
-    d = fake_desc(AITER_DEVICE_CUDA); /* two contexts of CUDA on one device, and HIP beside them */
+}
+
+/* Two contexts of CUDA on one device, and HIP beside them. */
+static void three_records(void)
+{
+    aiter_context *ctx[3];
+    fake_reset();
+    aiter_context_desc d = fake_desc(AITER_DEVICE_CUDA);
     for (int i = 0; i < 3; i++) {
         d.device_index = 1;
         d.stream = (void *)(uintptr_t)(i == 1 ? 0x90 : 0);
@@ -331,10 +349,19 @@ static void sharing(void)
     }
     for (int i = 0; i < 3; i++) aiter_context_destroy(ctx[i]);
     CHECK(!aiteri_devices && fake.retained == 0, "a record is left");
-    memset(path, 'x', sizeof path);
-    path[sizeof path - 1] = 0;
-    d.kernel_path = path;
-    refused(&d, AITER_INVALID_ARGUMENT, "kernel_path", "1023");
+}
+
+static void long_path(void)
+{
+    char path[AITERI_GPU_PATH_BYTES + 16];
+    for (int more = 0; more < 12; more++) {
+        fake_reset();
+        aiter_context_desc d = fake_desc(AITER_DEVICE_HIP);
+        memset(path, 'x', sizeof path);
+        path[AITERI_GPU_PATH_BYTES + more] = 0;
+        d.kernel_path = path;
+        refused(&d, AITER_INVALID_ARGUMENT, "kernel_path", "1023");
+    }
 }
 
 static void first_arena(aiter_device device)
@@ -394,6 +421,8 @@ int main(void)
     describes_itself();
     cuda_contexts();
     sharing();
+    three_records();
+    long_path();
     first_arena(AITER_DEVICE_HIP);
     first_arena(AITER_DEVICE_CUDA);
     return test_end();

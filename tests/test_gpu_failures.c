@@ -224,9 +224,13 @@ static void hooks(aiter_device device)
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     memcpy(&x, last_launch(0)->args, sizeof x);
     CHECK(h.device == 1 && x.split.o == (uintptr_t)AT(21) && fake.allocated == 0, "not the hook's");
-    h.refuse = 1;
-    a.num_splits = 16;
-    CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OUT_OF_MEMORY, "%s", aiter_context_error(ctx));
+    for (int n = 16; n < 28; n++) {
+        const int launches = fake.launches;
+        h.refuse = 1;
+        a.num_splits = n;
+        CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OUT_OF_MEMORY && fake.launches == launches,
+              "%s", aiter_context_error(ctx));
+    }
     h.refuse = 0;
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     close_context(ctx);

@@ -198,14 +198,13 @@ static void workspace_is_monotone(aiter_device device)
 }
 
 /* After one call of each size: no memory, no lock's work, no waiting. */
-static void warm_calls(aiter_device device)
+static void warm_calls(aiter_device device, int heads)
 {
     aiter_context *ctx = device_context(device);
-    aiter_flash_attn_fwd_args a = dense(1, 1, 4096, 4, 4, 128);
-    a.num_splits = 0;
+    aiter_flash_attn_fwd_args a;
     int before[FAKE_IDS];
     for (int i = 0; i < 12; i++) {
-        a = dense(1, 1, i % 2 ? 4096 : 30000, 4, 4, 128);
+        a = dense(1, 1, i % 2 ? 4096 : 30000, heads, heads, 128);
         a.num_splits = 0;
         CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
         if (i == 1) memcpy(before, fake.calls, sizeof before);
@@ -362,11 +361,12 @@ int main(void)
             paged_and_packed(device, n);
             splits(device, n);
             current_device(device, n);
+            warm_calls(device, n);
+            warm_calls(device, 6 + n);
             refusals(device, n);
             code_objects(device);
         }
         workspace_is_monotone(device);
-        warm_calls(device);
     }
     return test_end();
 }

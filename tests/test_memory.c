@@ -97,7 +97,9 @@ static void on_a_device(aiter_device device)
               fake.calls[FAKE_copy_inside] == 1,
           "inside it");
     CHECK(fake.calls[FAKE_stream_wait] == 0, "a copy waits");
-    CHECK(aiter_context_synchronize(ctx) == AITER_OK && fake.calls[FAKE_stream_wait] == 1, "wait");
+    for (int n = 1; n <= 12; n++)
+        CHECK(aiter_context_synchronize(ctx) == AITER_OK && fake.calls[FAKE_stream_wait] == n,
+              "no wait");
     CHECK(aiter_memory_free(ctx, AITER_MEMORY_PINNED, pinned, 64) == AITER_OK &&
               fake.calls[FAKE_pinned_free] == 1,
           "pinned back");

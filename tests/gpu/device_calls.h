@@ -24,6 +24,7 @@ static inline void close_context(aiter_context *ctx)
     CHECK(!aiteri_devices && fake.live_blocks == 0 && fake.live_modules == 0 && fake.retained == 0,
           "left: %d blocks, %d modules, %d contexts", (int)fake.live_blocks, (int)fake.live_modules,
           (int)fake.retained);
+    CHECK(fake.freed_running == 0, "memory is freed while work runs");
 }
 
 static inline aiter_flash_attn_fwd_args dense(int b, int sq, int sk, int hq, int hk, int d)

@@ -61,6 +61,7 @@ static struct fake_state {
     int calls[FAKE_IDS], failed;
     int64_t block[FAKE_BLOCKS]; /* bytes */
     int64_t allocated, live_bytes, live_blocks, live_modules, retained;
+    int running, freed_running;    /* launched and not waited for; what was freed meanwhile */
     aiteri_gpu_stream stream;      /* what copies must come on */
     int launches, launches_on[10]; /* by what was current */
     fake_launch_record launch[FAKE_LAUNCHES];
@@ -143,6 +144,7 @@ static aiteri_gpu_result fake_memory_free(aiteri_gpu_address at)
     const uint64_t n = ((uint64_t)(uintptr_t)at - 0x300000000000) >> 32;
     if (n >= FAKE_BLOCKS || fake.block[n] == 0) return 1;
     fake.live_blocks--;
+    fake.freed_running += fake.running;
     fake.live_bytes -= fake.block[n];
     fake.block[n] = 0;
     return 0;
@@ -206,6 +208,7 @@ static aiteri_gpu_result fake_stream_wait(aiteri_gpu_stream stream)
 {
     (void)stream;
     FAKE_ENTER(stream_wait);
+    fake.running = 0;
     return 0;
 }
 
@@ -286,6 +289,7 @@ static aiteri_gpu_result fake_launch(aiteri_gpu_function function, unsigned grid
     r->stream = stream;
     r->device = fake_current;
     fake.launches_on[fake_current]++;
+    fake.running = 1;
     memcpy(r->args, parameters[0], (size_t)fake_kernarg_bytes(r->symbol));
     pthread_mutex_unlock(&fake_mutex);
     return 0;
