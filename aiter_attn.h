@@ -1817,6 +1817,8 @@ static const char *aiteri_type_advice(aiter_dtype got, unsigned dtypes)
         return "; lengths, offsets and tables are 32-bit: pass a converted copy";
     if (got == AITER_F8_E4M3FN || got == AITER_F8_E4M3FNUZ || got == AITER_F8_E5M2)
         return "; fp8 is not computed with: convert it (aiter_load_element reads it)";
+    if (got == AITER_U8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
+        return "; bytes of another type (vLLM keeps fp8 as uint8): name the type that they hold";
     if (got == AITER_I8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
         return "; int8 serves as keys and values of flash_attn_fwd and paged_attn_decode";
     return "";
@@ -10202,8 +10204,9 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     void *library = aiteri_driver_library(kind, &library_name);
     if (!library)
         return aiteri_fail(NULL, AITER_NO_DEVICE,
-                           "%s: no %s driver, the library %s cannot be loaded", op, d->name,
-                           library_name);
+                           "%s: no %s driver, the library %s cannot be loaded; the environment's "
+                           "AITER_ATTN_%s_LIBRARY names another",
+                           op, d->name, library_name, d->name);
     const char *missing = aiteri_driver_fill(d, library);
     if (missing)
         return aiteri_fail(NULL, AITER_NO_DEVICE, "%s: the %s driver %s is too old, it has no %s",
@@ -10461,19 +10464,21 @@ static const char *aiteri_gpu_type_name(int32_t dtype)
     return dtype == AITERI_GPU_TYPE_any ? "any" : aiteri_dtype_name((aiter_dtype)dtype);
 }
 
-/* "bf16 bf16 bf16 128/128", the types and the head sizes of a row or a call. */
+/* "bf16 bf16 bf16 128/128", the types and the head sizes of a row or a call; 0: of every size. */
 static void aiteri_gpu_describe(char *text, size_t bytes, int32_t q, int32_t kv, int32_t out,
                                 int32_t dq, int32_t dv)
 {
-    snprintf(text, bytes, "%s %s %s %d/%d", aiteri_gpu_type_name(q), aiteri_gpu_type_name(kv),
-             aiteri_gpu_type_name(out), (int)dq, (int)dv);
+    char sizes[32] = "";
+    if (dq || dv) snprintf(sizes, sizeof sizes, " %d/%d", (int)dq, (int)dv);
+    snprintf(text, bytes, "%s %s %s%s", aiteri_gpu_type_name(q), aiteri_gpu_type_name(kv),
+             aiteri_gpu_type_name(out), sizes);
 }
 
 /* NO_KERNEL: what is missing, and as many of those that exist as the text holds. */
 static aiter_status aiteri_gpu_no_row(aiter_context *ctx, const char *op, const char *arch,
                                       const aiteri_gpu_want *w)
 {
-    char wanted[64], have[160] = "", one[64];
+    char wanted[64], have[128] = "", one[64];
     aiteri_gpu_describe(wanted, sizeof wanted, w->q, w->kv, w->out, w->dq, w->dv);
     for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++) {
         const aiteri_gpu_row *r = &aiteri_gpu_rows_table[i];
@@ -10487,7 +10492,8 @@ static aiter_status aiteri_gpu_no_row(aiter_context *ctx, const char *op, const 
         }
         snprintf(have + at, sizeof have - at, "%s%s", at ? ", " : "", one);
     }
-    return aiteri_fail(ctx, AITER_NO_KERNEL, "%s: no %s%s kernel %s for %s; it has: %s", op,
+    return aiteri_fail(ctx, AITER_NO_KERNEL,
+                       "%s: no %s%s kernel %s for %s; it has: %s; a CPU computes it", op,
                        w->general ? "general " : "", aiteri_gpu_op_name(w->op), wanted, arch,
                        have[0] ? have : "none");
 }
@@ -10862,8 +10868,10 @@ static aiter_status aiteri_gpu_read_file(aiter_context *ctx, const char *op, con
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "rb");
     if (!file)
-        return aiteri_fail(ctx, AITER_NO_KERNEL, "%s: the code object %s cannot be opened", op,
-                           path);
+        return aiteri_fail(ctx, AITER_NO_KERNEL,
+                           "%s: the code object %s cannot be opened; kernel_path of the context is "
+                           "the folder that the build target gpu fills",
+                           op, path);
     const long bytes = aiteri_file_bytes(file);
     char *data = bytes > 0 ? (char *)malloc((size_t)bytes + 1) : NULL;
     const size_t got = data ? fread(data, 1, (size_t)bytes, file) : 0;
@@ -10916,9 +10924,11 @@ static aiter_status aiteri_gpu_check_hash(aiter_context *ctx, const char *op,
     else if (code != AITERI_GPU_SUCCESS && driver->kind == AITER_DEVICE_HIP)
         driver->hip_last_error(); /* said below in other words */
     if (hash == ours) return AITER_OK;
-    return aiteri_fail(ctx, AITER_NO_KERNEL,
-                       "%s: %s was built for another header: its hash is %016llx, expected %016llx",
-                       op, name, (unsigned long long)hash, (unsigned long long)ours);
+    return aiteri_fail(
+        ctx, AITER_NO_KERNEL,
+        "%s: %s was built for another header: its hash is %016llx, expected %016llx; "
+        "build the kernels of this version",
+        op, name, (unsigned long long)hash, (unsigned long long)ours);
 }
 
 static aiter_status aiteri_gpu_load_module(aiter_context *ctx, const char *op,
@@ -11137,8 +11147,9 @@ static aiter_status aiteri_gpu_check_last_stride(const aiteri_gpu_call *c, const
 {
     if (stride == 1) return AITER_OK;
     return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
-                       "%s.%s: its last stride is %lld, on a device it must be 1", c->op, name,
-                       (long long)stride);
+                       "%s.%s: its last stride is %lld, on a device it must be 1; pass a copy that "
+                       "is dense there",
+                       c->op, name, (long long)stride);
 }
 
 /* The same for tensors whose strides are filled; one element has no stride. */

@@ -32,6 +32,10 @@ static inline void without_sizes(char *text)
     char *i64 = strstr(text, "4 bytes, as its elements (i64)");
     int i;
     if (i64) *i64 = '8'; /* the ABI of 32-bit x86 */
+    for (char *at = text; (at = strstr(at, "hash is ")) != NULL; at += 8)
+        memset(at + 8, 'H', strspn(at + 8, "0123456789abcdef"));
+    for (char *at = text; (at = strstr(at, "H, expected ")) != NULL; at += 12)
+        memset(at + 12, 'H', strspn(at + 12, "0123456789abcdef"));
     for (i = 0; i < COUNT(words); i++) {
         char *at = text;
         while ((at = strstr(at, words[i])) != NULL) {

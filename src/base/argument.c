@@ -90,6 +90,8 @@ static const char *aiteri_type_advice(aiter_dtype got, unsigned dtypes)
         return "; lengths, offsets and tables are 32-bit: pass a converted copy";
     if (got == AITER_F8_E4M3FN || got == AITER_F8_E4M3FNUZ || got == AITER_F8_E5M2)
         return "; fp8 is not computed with: convert it (aiter_load_element reads it)";
+    if (got == AITER_U8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
+        return "; bytes of another type (vLLM keeps fp8 as uint8): name the type that they hold";
     if (got == AITER_I8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
         return "; int8 serves as keys and values of flash_attn_fwd and paged_attn_decode";
     return "";

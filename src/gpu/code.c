@@ -67,8 +67,10 @@ static aiter_status aiteri_gpu_read_file(aiter_context *ctx, const char *op, con
     snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "rb");
     if (!file)
-        return aiteri_fail(ctx, AITER_NO_KERNEL, "%s: the code object %s cannot be opened", op,
-                           path);
+        return aiteri_fail(ctx, AITER_NO_KERNEL,
+                           "%s: the code object %s cannot be opened; kernel_path of the context is "
+                           "the folder that the build target gpu fills",
+                           op, path);
     const long bytes = aiteri_file_bytes(file);
     char *data = bytes > 0 ? (char *)malloc((size_t)bytes + 1) : NULL;
     const size_t got = data ? fread(data, 1, (size_t)bytes, file) : 0;
@@ -121,9 +123,11 @@ static aiter_status aiteri_gpu_check_hash(aiter_context *ctx, const char *op,
     else if (code != AITERI_GPU_SUCCESS && driver->kind == AITER_DEVICE_HIP)
         driver->hip_last_error(); /* said below in other words */
     if (hash == ours) return AITER_OK;
-    return aiteri_fail(ctx, AITER_NO_KERNEL,
-                       "%s: %s was built for another header: its hash is %016llx, expected %016llx",
-                       op, name, (unsigned long long)hash, (unsigned long long)ours);
+    return aiteri_fail(
+        ctx, AITER_NO_KERNEL,
+        "%s: %s was built for another header: its hash is %016llx, expected %016llx; "
+        "build the kernels of this version",
+        op, name, (unsigned long long)hash, (unsigned long long)ours);
 }
 
 static aiter_status aiteri_gpu_load_module(aiter_context *ctx, const char *op,

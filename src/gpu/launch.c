@@ -47,8 +47,9 @@ static aiter_status aiteri_gpu_check_last_stride(const aiteri_gpu_call *c, const
 {
     if (stride == 1) return AITER_OK;
     return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
-                       "%s.%s: its last stride is %lld, on a device it must be 1", c->op, name,
-                       (long long)stride);
+                       "%s.%s: its last stride is %lld, on a device it must be 1; pass a copy that "
+                       "is dense there",
+                       c->op, name, (long long)stride);
 }
 
 /* The same for tensors whose strides are filled; one element has no stride. */

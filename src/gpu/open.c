@@ -197,8 +197,9 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     void *library = aiteri_driver_library(kind, &library_name);
     if (!library)
         return aiteri_fail(NULL, AITER_NO_DEVICE,
-                           "%s: no %s driver, the library %s cannot be loaded", op, d->name,
-                           library_name);
+                           "%s: no %s driver, the library %s cannot be loaded; the environment's "
+                           "AITER_ATTN_%s_LIBRARY names another",
+                           op, d->name, library_name, d->name);
     const char *missing = aiteri_driver_fill(d, library);
     if (missing)
         return aiteri_fail(NULL, AITER_NO_DEVICE, "%s: the %s driver %s is too old, it has no %s",

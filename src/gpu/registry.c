@@ -136,19 +136,21 @@ static const char *aiteri_gpu_type_name(int32_t dtype)
     return dtype == AITERI_GPU_TYPE_any ? "any" : aiteri_dtype_name((aiter_dtype)dtype);
 }
 
-/* "bf16 bf16 bf16 128/128", the types and the head sizes of a row or a call. */
+/* "bf16 bf16 bf16 128/128", the types and the head sizes of a row or a call; 0: of every size. */
 static void aiteri_gpu_describe(char *text, size_t bytes, int32_t q, int32_t kv, int32_t out,
                                 int32_t dq, int32_t dv)
 {
-    snprintf(text, bytes, "%s %s %s %d/%d", aiteri_gpu_type_name(q), aiteri_gpu_type_name(kv),
-             aiteri_gpu_type_name(out), (int)dq, (int)dv);
+    char sizes[32] = "";
+    if (dq || dv) snprintf(sizes, sizeof sizes, " %d/%d", (int)dq, (int)dv);
+    snprintf(text, bytes, "%s %s %s%s", aiteri_gpu_type_name(q), aiteri_gpu_type_name(kv),
+             aiteri_gpu_type_name(out), sizes);
 }
 
 /* NO_KERNEL: what is missing, and as many of those that exist as the text holds. */
 static aiter_status aiteri_gpu_no_row(aiter_context *ctx, const char *op, const char *arch,
                                       const aiteri_gpu_want *w)
 {
-    char wanted[64], have[160] = "", one[64];
+    char wanted[64], have[128] = "", one[64];
     aiteri_gpu_describe(wanted, sizeof wanted, w->q, w->kv, w->out, w->dq, w->dv);
     for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++) {
         const aiteri_gpu_row *r = &aiteri_gpu_rows_table[i];
@@ -162,7 +164,8 @@ static aiter_status aiteri_gpu_no_row(aiter_context *ctx, const char *op, const 
         }
         snprintf(have + at, sizeof have - at, "%s%s", at ? ", " : "", one);
     }
-    return aiteri_fail(ctx, AITER_NO_KERNEL, "%s: no %s%s kernel %s for %s; it has: %s", op,
+    return aiteri_fail(ctx, AITER_NO_KERNEL,
+                       "%s: no %s%s kernel %s for %s; it has: %s; a CPU computes it", op,
                        w->general ? "general " : "", aiteri_gpu_op_name(w->op), wanted, arch,
                        have[0] ? have : "none");
 }
