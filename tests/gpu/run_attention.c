@@ -232,6 +232,33 @@ static void decodes(aiter_dtype type, aiter_dtype kv)
     }
 }
 
+/* Several options at once, over few keys and many, in pieces; scores of some grow by dozens. */
+static void decode_options(aiter_dtype kv)
+{
+    static const int pages[] = {16, 64, 7, 32, 1};
+    int i;
+    for (i = 0; i < 30; i++) {
+        attn_case c = decode(AITER_BF16, kv, i % 3 ? 4 : 6, 2, 1 + i % 4, 1000 + (uint64_t)i);
+        c.b = 2;
+        c.sk = 33 + i * 17;
+        c.page = pages[i % 5];
+        c.splits = 1 + i % 4;
+        c.scale_kind = (aiter_scale_kind)(1 + i % 3);
+        c.scale = i % 3 == 1 ? 1 : 0;
+        c.alibi = i / 2 % 3;
+        c.sinks = i % 2;
+        c.softcap = i % 7 == 6 ? 5 : 0;
+        c.mask = (aiter_mask)(i % 5 == 3 ? AITER_MASK_NONE : AITER_MASK_CAUSAL);
+        if (i % 5 < 2) {
+            c.mask = AITER_MASK_WINDOW;
+            c.left = 20 + i;
+            c.right = i % 2;
+            c.sink_tokens = i % 5 * 3;
+        }
+        device_case(&c);
+    }
+}
+
 /* A decode step under capture; then lengths and pages change on the device and it is replayed. */
 static void replay(aiter_dtype type)
 {
@@ -363,6 +390,8 @@ static void cases_of_type(aiter_dtype type)
     if (wanted("sources")) sources(type);
     if (wanted("decodes")) decodes(type, type);
     if (wanted("int8")) decodes(type, AITER_I8);
+    if (wanted("decodes") && type == AITER_BF16) decode_options(AITER_BF16);
+    if (wanted("int8") && type == AITER_BF16) decode_options(AITER_I8);
     if (wanted("replay")) replay(type);
     for (i = 0; i < 4 && wanted("wild"); i++) {
         wild_lengths(type, 0, i);
