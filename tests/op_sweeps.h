@@ -3,7 +3,7 @@
 #ifndef AITER_TEST_OP_SWEEPS_H
 #define AITER_TEST_OP_SWEEPS_H
 
-#include "op_good.h"
+#include "op_data_sweeps.h"
 
 /* Each tensor that is there, with each fault of refusals.h. */
 static inline void sweep_faults(const op_case *g)
@@ -409,6 +409,7 @@ static inline void sweep_op(int op)
         sweep_faults(&g);
         sweep_ranks(&g);
         sweep_extents(&g);
+        sweep_data(&g);
         sweep_overlaps(&g);
         sweep_workspace(&g);
         sweep_neighbours(&g);
