@@ -184,7 +184,7 @@ static inline void sweep_own_rank(const op_case *g)
             char why[96];
             if (t->ndim == 0 || t->ndim + (more[n] > 0) > 5) continue;
             if (more[n] < 0 && t->ndim == 1 && (optional || g->roles[i] == ROLE_FLEXIBLE)) continue;
-            if (more[n] < 0 && (g->roles[i] == ROLE_FLEXIBLE || g->roles[i] == ROLE_SCALE) &&
+            if (more[n] < 2 && (g->roles[i] == ROLE_FLEXIBLE || g->roles[i] == ROLE_SCALE) &&
                 span_bytes(t) <= aiter_dtype_bits(t->dtype) / 8)
                 continue; /* one element may come in every rank */
             make_explicit(t);
