@@ -157,6 +157,52 @@ static void merge_run(const merge_case *m, aiter_context *ctx)
     problem_unstore(&p);
 }
 
+/* A square cut of a tensor, its axes in order number `n`; 0: there is no such order. */
+static int reordered(aiter_tensor *t, int n)
+{
+    int64_t stride[5];
+    int left[5], i, used = t->ndim;
+    memcpy(stride, t->stride, sizeof stride);
+    for (i = 0; i < used; i++) left[i] = i;
+    for (i = 0; i < t->ndim; i++, used--) {
+        int at = n % used;
+        n /= used;
+        t->stride[i] = stride[left[at]];
+        memmove(left + at, left + at + 1, (size_t)(used - at - 1) * sizeof left[0]);
+    }
+    return n == 0;
+}
+
+/* out over out_a in any other order of its axes, and lse over lse_a: refused; in the same: taken.
+ */
+static void other_views(int ndim)
+{
+    enum { N = 3 };
+    static float rows[3][N * N * N * N], lses[3][N * N * N];
+    aiter_merge_attn_states_args good, a;
+    aiter_tensor *outs[] = {&good.out_a, &good.out_b, &good.out};
+    aiter_tensor *sums[] = {&good.lse_a, &good.lse_b, &good.lse};
+    int i, n;
+    memset(&good, 0, sizeof good);
+    for (i = 0; i < 3; i++) {
+        *outs[i] = ndim == 4 ? aiter_tensor_4d(rows[i], AITER_F32, N, N, N, N)
+                             : aiter_tensor_3d(rows[i], AITER_F32, N, N, N);
+        *sums[i] = ndim == 4 ? aiter_tensor_3d(lses[i], AITER_F32, N, N, N)
+                             : aiter_tensor_2d(lses[i], AITER_F32, N, N);
+        *outs[i] = aiter_tensor_transpose(*outs[i], 0, 0); /* strides in words */
+        *sums[i] = aiter_tensor_transpose(*sums[i], 0, 0);
+    }
+    for (n = 0; a = good, a.out = a.out_a, reordered(&a.out, n); n++) {
+        CHECK(aiter_merge_attn_states(&a, NULL) == (n ? AITER_INVALID_ARGUMENT : AITER_OK),
+              "out over out_a of %d axes, order %d", ndim, n);
+        CHECK(n == 0 || strstr(aiter_last_error(), "shares memory"), "%s", aiter_last_error());
+    }
+    for (n = 0; a = good, a.lse = a.lse_a, reordered(&a.lse, n); n++) {
+        CHECK(aiter_merge_attn_states(&a, NULL) == (n ? AITER_INVALID_ARGUMENT : AITER_OK),
+              "lse over lse_a of %d axes, order %d", ndim - 1, n);
+    }
+}
+
 int main(void)
 {
     static const int shapes[][5] = {{1, 1, 1, 1, 1},   {1, 5, 3, 8, 1},   {2, 7, 2, 33, 0},
@@ -165,6 +211,8 @@ int main(void)
     int i, kind, n = 0, t;
     test_begin("merge_attn_states", 1e9);
     run_begin();
+    other_views(3);
+    other_views(4);
     for (t = 0; t < run_on.tiers + 2; t++) {
         aiter_context *ctx = t < run_on.tiers    ? run_on.one[t]
                              : t == run_on.tiers ? run_on.two
