@@ -6,7 +6,9 @@ static void flash_numbers(attn_problem *p, aiter_flash_attn_fwd_args good)
 {
     subject s = SUBJECT(FLASH, p);
     aiter_flash_attn_fwd_args a;
+    static const int negative[] = {-1, -2, -100, INT32_MIN + 1, INT32_MIN};
     float nan = float_of_bits(0x7FC00000u), inf = float_of_bits(0x7F800000u);
+    int i;
     INVALID("mask", a.mask = (aiter_mask)17);
     INVALID("mask", a.mask = (aiter_mask)-1);
     INVALID("window_left", (a.mask = AITER_MASK_WINDOW, a.window_left = -2));
@@ -25,8 +27,12 @@ static void flash_numbers(attn_problem *p, aiter_flash_attn_fwd_args good)
     INVALID("softcap", a.softcap = nan);
     INVALID("softcap", a.softcap = inf);
     INVALID("num_splits", a.num_splits = -1);
-    INVALID("max_seqlen_q", a.max_seqlen_q = -1);
-    INVALID("max_seqlen_k", a.max_seqlen_k = -1);
+    for (i = 0; i < COUNT(negative); i++) {
+        INVALID("max_seqlen_q", a.max_seqlen_q = negative[i]);
+        INVALID("max_seqlen_k", a.max_seqlen_k = negative[i]);
+        INVALID("num_splits", a.num_splits = negative[i]);
+        INVALID("sink_tokens", a.sink_tokens = negative[i]);
+    }
     INVALID("scale_kind", a.scale_kind = (aiter_scale_kind)9);
     INVALID("scale_kind", a.scale_kind = (aiter_scale_kind)-1);
 }
@@ -224,7 +230,7 @@ static void flash_lengths(attn_form form)
     attn_call call;
     aiter_flash_attn_fwd_args good, a;
     subject s = SUBJECT(FLASH, &p);
-    int paged = case_is_paged(&c), packed = case_is_packed(&c), keys;
+    int paged = case_is_paged(&c), packed = case_is_packed(&c), keys, n;
     memset(&call, 0, sizeof call);
     if (form != FORM_PAGED) c.mask = AITER_MASK_CAUSAL;
     problem_new(&p, &c);
@@ -267,6 +273,8 @@ static void flash_lengths(attn_form form)
     for (keys = 2; keys < 21; keys++) { /* fewer than the longest sequence has */
         int64_t rows = packed ? a.q.shape[0] : a.q.shape[1];
         INVALID_DATA("bias", a.bias = aiter_tensor_2d(a.q.data, AITER_F32, rows, keys));
+        INVALID_DATA("bias", a.bias = aiter_tensor_2d(a.q.data, AITER_F32, 1, keys));
+        INVALID_DATA("bias", a.bias = aiter_tensor_3d(a.q.data, AITER_F32, 1, rows, keys));
         INVALID_DATA("bias", a.bias = aiter_tensor_3d(a.q.data, AITER_F32, 4, rows, keys));
     }
     if (paged) {
@@ -276,7 +284,10 @@ static void flash_lengths(attn_form form)
                      a.block_table = with_entry(a.block_table, p.max_blocks + 5, INT32_MIN));
         INVALID("seqused_k", a.seqused_k.ndim = 0);
         INVALID("block_table", a.block_table.shape[0] = 1);
-        INVALID("page", a.k.shape[1] = a.v.shape[1] = 0);
+        for (n = 0; n < 6; n++) {
+            INVALID("page size",
+                    (a.k.shape[1] = a.v.shape[1] = 0, a.k.shape[0] = a.v.shape[0] = n));
+        }
         INVALID("cu_seqlens_k", a.cu_seqlens_k = a.seqused_k);
     }
     CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "the good arguments: %s",
@@ -308,6 +319,42 @@ static void flash_int8(attn_form form, aiter_scale_kind kind)
     if (kind == AITER_SCALE_TOKEN_HEAD) INVALID("scale", a.scale_kind = AITER_SCALE_HEAD);
     CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "the good arguments: %s",
           aiter_last_error());
+    problem_free(&p);
+}
+
+/* One scale is that of all heads, whatever lies behind it and whatever its stride says. */
+static void one_scale(attn_form form)
+{
+    static float many[256];
+    attn_case c = base(form);
+    attn_problem p;
+    attn_call call;
+    aiter_flash_attn_fwd_args a;
+    output_bits own, strided;
+    int i;
+    memset(&call, 0, sizeof call);
+    c.bias = BIAS_NONE;
+    c.kv_type = AITER_I8;
+    c.q_type = AITER_F32;
+    c.scale_kind = AITER_SCALE_TENSOR;
+    problem_new(&p, &c);
+    problem_store(&p, SLACK_NAN);
+    a = problem_flash_args(&p, &call);
+    CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
+    own = problem_bits(&p);
+    for (i = 1; i < COUNT(many); i++) many[i] = (float)i;
+    for (i = 0; i < 8; i++) {
+        many[0] = *(const float *)a.k_scale.data;
+        if (i % 2) many[0] = *(const float *)a.v_scale.data;
+        *(i % 2 ? &a.v_scale : &a.k_scale) = aiter_tensor_1d(many, AITER_F32, 1);
+        *(i % 2 ? &a.v_scale.stride[0] : &a.k_scale.stride[0]) = i / 2 * 7;
+        CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
+        strided = problem_bits(&p);
+        CHECK(bits_equal(&own, &strided), "one scale of stride %d has other bits", i / 2 * 7);
+        free(strided.data);
+        a = problem_flash_args(&p, &call);
+    }
+    free(own.data);
     problem_free(&p);
 }
 
@@ -430,6 +477,7 @@ int main(void)
     test_begin("arguments", 1);
     flash_dense();
     for (form = FORM_PADDED; form < FORM_COUNT; form++) flash_lengths((attn_form)form);
+    for (form = FORM_DENSE; form < FORM_COUNT; form++) one_scale((attn_form)form);
     for (kind = AITER_SCALE_TENSOR; kind < AITER_SCALE_COUNT; kind++) {
         flash_int8(FORM_DENSE, (aiter_scale_kind)kind);
         flash_int8(FORM_MIXED, (aiter_scale_kind)kind);
