@@ -79,7 +79,10 @@ static void varlen(void)
     op_good(&g, OP_VARLEN, 0);
     good = g.args.variable_length_attention;
     INVALID("softmax_scale", a.softmax_scale = -1);
-    INVALID("max_seqlen_q", a.max_seqlen_q = -1);
+    for (i = 0; i < COUNT(negative); i++) {
+        INVALID("max_seqlen_q", a.max_seqlen_q = negative[i]);
+        INVALID("max_seqlen_k", a.max_seqlen_k = negative[i]);
+    }
     for (i = 0; i <= AITER_MASK_CAUSAL_TOP_LEFT; i++) {
         good.mask = (aiter_mask)i;
         INVALID("AITER_MASK_WINDOW", a.window_left = 1);
@@ -110,8 +113,10 @@ static void transposed(void)
     op_good(&g, OP_DECODE_ONE, 0);
     good = g.args.decode_attention;
     INVALID("softmax_scale", a.softmax_scale = -1);
-    INVALID("v: shape[1] is 20", a.v.shape[1] = 20);
-    INVALID("v: shape[0] is 7", a.v.shape[0] = 7);
+    for (n = 0; n < 20; n++) {
+        INVALID("v: shape[1] is ", a.v.shape[1] = n);
+        if (n != a.k.shape[0]) INVALID("v: shape[0] is ", a.v.shape[0] = n);
+    }
     INVALID("k: shape[0] is 7", a.k.shape[0] = a.v.shape[0] = 7);
     for (n = 0; n < 12; n++) {
         if (n == 1) continue;
@@ -126,10 +131,14 @@ static void transposed_groups(void)
 {
     aiter_decode_attention_gqa_args good, a;
     subject s = SUBJECT(DECODE_GQA, &g.p);
+    int n;
     op_good(&g, OP_DECODE_GQA, 0);
     good = g.args.decode_attention_gqa;
-    INVALID("v: shape[2] is 20", a.v.shape[2] = 20);
-    INVALID("v: shape[0] is 1", a.v.shape[0] = 1);
+    for (n = 0; n < 20; n++) {
+        INVALID("v: shape[2] is ", a.v.shape[2] = n);
+        if (n != a.k.shape[1]) INVALID("v: shape[1] is ", a.v.shape[1] = n);
+        if (n != a.k.shape[0]) INVALID("v: shape[0] is ", a.v.shape[0] = n);
+    }
     INVALID("heads", a.k.shape[0] = a.v.shape[0] = 3);
     INVALID("out: shape[0] is 5", a.out.shape[0] = 5);
     good_again("decode_attention_gqa");
@@ -174,6 +183,38 @@ static void static_scales(const aiter_reshape_and_cache_args *cut)
     }
 }
 
+/* Caches with as much memory again behind them: slots there are refused, and so are caches that
+ * share any of it with each other or with the new rows. */
+static void cache_memory(void)
+{
+    enum { SLOTS = 12 };
+    static float arena[4 * SLOTS * 2 * 8], scales[2][2 * SLOTS * 2], rows[2 * SLOTS * 2 * 8];
+    static char caches[2][2 * SLOTS * 2 * 8 * 4];
+    subject s = SUBJECT(CACHE, &g.p);
+    aiter_reshape_and_cache_args good = g.args.reshape_and_cache, a;
+    const int shift = (int)aiter_dtype_bits(good.k_cache.dtype) / 8;
+    int i, n;
+    good.k_cache.data = caches[0];
+    good.v_cache.data = caches[1];
+    if (good.quant == AITER_QUANT_PER_TOKEN_HEAD) {
+        good.k_scale.data = scales[0];
+        good.v_scale.data = scales[1];
+    }
+    for (i = 0; i < SLOTS; i++) {
+        for (n = SLOTS; n < 2 * SLOTS; n += 3) {
+            INVALID_DATA("slot_mapping", a.slot_mapping = with_slot(a.slot_mapping, i, n));
+        }
+        INVALID_DATA("slot_mapping", a.slot_mapping = with_slot(a.slot_mapping, i, SLOTS));
+    }
+    memcpy(rows, good.k.data, (size_t)(SLOTS * 2 * 8) * sizeof rows[0]);
+    for (i = -6; i <= 6; i++) {
+        INVALID_DATA("shares memory", (a.k_cache.data = (char *)(arena + 400) + i * shift,
+                                       a.v_cache.data = arena + 400));
+        INVALID_DATA("shares memory",
+                     (a.k.data = rows + 100, a.v_cache.data = (char *)(rows + 100) + i * shift));
+    }
+}
+
 /* Rows that the scratch has no room for, modes that there are not. */
 static void cache_extents(void)
 {
@@ -190,13 +231,30 @@ static void cache_extents(void)
     for (i = 0; i < COUNT(modes); i++) INVALID("quant: ", a.quant = (aiter_quant)modes[i]);
 }
 
+/* Caches of two float types, whatever the type of the new rows. */
+static void cache_types(aiter_reshape_and_cache_args good)
+{
+    subject s = SUBJECT(CACHE, &g.p);
+    aiter_reshape_and_cache_args a;
+    int from, to;
+    for (from = AITER_F32; from <= AITER_BF16; from++) {
+        good.k.dtype = good.v.dtype = (aiter_dtype)from;
+        for (to = AITER_F32; to <= AITER_BF16; to++) {
+            if (to != AITER_F16) INVALID("v_cache: dtype", a.v_cache.dtype = (aiter_dtype)to);
+            if (to != AITER_F16) INVALID("v_cache: dtype", a.k_cache.dtype = (aiter_dtype)to);
+        }
+    }
+}
+
 static void cache(aiter_quant quant)
 {
     aiter_reshape_and_cache_args good, a;
     subject s = SUBJECT(CACHE, &g.p);
     op_good(&g, OP_CACHE, quant);
     good = g.args.reshape_and_cache;
+    cache_memory();
     cache_extents();
+    if (!quant) cache_types(good);
     INVALID("v", a.v.dtype = AITER_F16);
     INVALID("v", a.v.shape[0] = 2);
     INVALID("v_cache", a.v_cache.dtype = quant ? AITER_F32 : AITER_BF16);

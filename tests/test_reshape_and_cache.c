@@ -114,8 +114,9 @@ static cache_side side_new(attn_problem *p, const cache_case *c, int which, attn
         place_alone(p, &s.scale, c->gaps == 3 ? "0213" : "0123", c->gaps ? 1 : 0, 1, 0xC3);
         s.scale_t = place_tensor(p, &s.scale, "012");
     } else if (c->quant == AITER_QUANT_STATIC) {
-        place_extent(&s.scale, AITER_F32, 1, 1, c->scale_per_head ? c->hk : 1, 1);
+        place_extent(&s.scale, AITER_F32, 1, 1, c->hk, 1);
         place_alone(p, &s.scale, "0123", c->gaps ? 2 : 0, c->gaps ? 3 : 1, 0xC3);
+        if (!c->scale_per_head) s.scale.n[2] = 1; /* what lies behind it is not read */
         for (h = 0; h < s.scale.n[2]; h++) {
             ref_store(AITER_F32, s.scale.buffer->data, place_at(&s.scale, 0, 0, h, 0),
                       static_scale(c, which, h));
