@@ -284,10 +284,9 @@ static void flash_lengths(attn_form form)
                      a.block_table = with_entry(a.block_table, p.max_blocks + 5, INT32_MIN));
         INVALID("seqused_k", a.seqused_k.ndim = 0);
         INVALID("block_table", a.block_table.shape[0] = 1);
-        for (n = 0; n < 6; n++) {
+        for (n = 0; n < 6; n++)
             INVALID("page size",
                     (a.k.shape[1] = a.v.shape[1] = 0, a.k.shape[0] = a.v.shape[0] = n));
-        }
         INVALID("cu_seqlens_k", a.cu_seqlens_k = a.seqused_k);
     }
     CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "the good arguments: %s",

@@ -60,6 +60,7 @@ static void grouped(int op)
 {
     aiter_grouped_query_attention_args good, a;
     subject s = {&op_table[op], &g.p};
+    int n;
     op_good(&g, op, 0);
     good = g.args.grouped_query_attention;
     INVALID("mask", a.mask = AITER_MASK_COUNT);
@@ -67,7 +68,9 @@ static void grouped(int op)
     INVALID("AITER_MASK_WINDOW", (a.mask = AITER_MASK_CAUSAL, a.window_left = 64));
     INVALID("AITER_MASK_WINDOW", (a.mask = AITER_MASK_NONE, a.window_right = 64));
     INVALID("softmax_scale", a.softmax_scale = -1);
-    if (op == OP_MQA) INVALID("k", a.k.shape[2] = a.v.shape[2] = 2);
+    for (n = 2; n < 14 && op == OP_MQA; n++) {
+        INVALID("expected 1 kv head", a.k.shape[2] = a.v.shape[2] = n);
+    }
     good_again("grouped and multi query attention");
 }
 
