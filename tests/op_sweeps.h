@@ -3,7 +3,7 @@
 #ifndef AITER_TEST_OP_SWEEPS_H
 #define AITER_TEST_OP_SWEEPS_H
 
-#include "op_good.h"
+#include "op_data_sweeps.h"
 
 /* Each tensor that is there, with each fault of refusals.h. */
 static inline void sweep_faults(const op_case *g)
@@ -24,7 +24,7 @@ static inline void sweep_faults(const op_case *g)
                             fault == FAULT_SHAPE_HUGE
                         ? ""
                         : f->name,
-                    why, fault < FAULT_STRIDE_SHARED);
+                    why, fault < FAULT_STRIDE_SHARED ? SEEN_BY_QUERY : SEEN_BY_PLAN);
         }
     }
 }
@@ -44,7 +44,7 @@ static inline void sweep_ranks(const op_case *g)
                 op_tensor(&bad, &g->op->fields[j])->ndim = ranks[r];
                 snprintf(why, sizeof why, "%s and %s with ndim %d, %s", g->op->fields[i].name,
                          g->op->fields[j].name, (int)ranks[r], g->text);
-                refused(&s, &bad, AITER_INVALID_ARGUMENT, "", why, 1);
+                refused(&s, &bad, AITER_INVALID_ARGUMENT, "", why, SEEN_BY_QUERY);
             }
         }
     }
@@ -71,7 +71,7 @@ static inline void sweep_extents(const op_case *g)
                 make_explicit(t);
                 t->shape[dim] += more[n];
                 snprintf(why, sizeof why, "shape[%d] is %d, %s", dim, (int)t->shape[dim], g->text);
-                refused(&s, &bad, AITER_INVALID_ARGUMENT, "", why, 1);
+                refused(&s, &bad, AITER_INVALID_ARGUMENT, "", why, SEEN_BY_QUERY);
             }
         }
     }
@@ -106,7 +106,7 @@ static inline void sweep_overlaps(const op_case *g)
                 if (same_tensor(out, other)) continue;
                 snprintf(why, sizeof why, "%s over %s, %s", g->op->fields[i].name,
                          g->op->fields[j].name, g->text);
-                refused(&s, &bad, AITER_INVALID_ARGUMENT, "shares memory with", why, 0);
+                refused(&s, &bad, AITER_INVALID_ARGUMENT, "shares memory with", why, SEEN_BY_PLAN);
                 CHECK(strstr(aiter_last_error(), g->op->fields[i].name) &&
                           strstr(aiter_last_error(), g->op->fields[j].name),
                       "%s: %s", why, aiter_last_error());
@@ -143,10 +143,11 @@ static inline void sweep_workspace(const op_case *g)
             snprintf(why, sizeof why, "workspace %d over %s, %s", at, g->op->fields[i].name,
                      g->text);
             op_set_workspace(g->op, &bad, from, bytes);
-            refused(&s, &bad, AITER_INVALID_ARGUMENT, "workspace", why, 0);
+            refused(&s, &bad, AITER_INVALID_ARGUMENT, "workspace", why, SEEN_BY_PLAN);
         }
         op_set_workspace(g->op, &bad, t->data, SIZE_MAX);
-        refused(&s, &bad, AITER_INVALID_ARGUMENT, "workspace", "workspace without end", 0);
+        refused(&s, &bad, AITER_INVALID_ARGUMENT, "workspace", "workspace without end",
+                SEEN_BY_PLAN);
     }
 }
 
@@ -199,13 +200,13 @@ static inline void sweep_plan(const op_case *g)
               "%s: written", why);
         if (g->roles[i] < ROLE_OUTPUT) continue;
         memcpy((char *)&bad + g->op->plan_at, &taken, sizeof taken);
-        refused(&s, &bad, AITER_INVALID_ARGUMENT, "shares memory with plan", why, 0);
+        refused(&s, &bad, AITER_INVALID_ARGUMENT, "shares memory with plan", why, SEEN_BY_CALL);
         bad = g->args; /* the struct itself is read, too */
         memcpy((char *)&bad + g->op->plan_at, &taken, sizeof taken);
         plan.data = NULL;
         op_set_workspace(g->op, &bad, (char *)&plan + sizeof plan - 1, 1);
         refused(&s, &bad, AITER_INVALID_ARGUMENT, "workspace: shares memory with plan",
-                "workspace over a plan", 0);
+                "workspace over a plan", SEEN_BY_CALL);
     }
 }
 
@@ -408,6 +409,7 @@ static inline void sweep_op(int op)
         sweep_faults(&g);
         sweep_ranks(&g);
         sweep_extents(&g);
+        sweep_data(&g);
         sweep_overlaps(&g);
         sweep_workspace(&g);
         sweep_neighbours(&g);

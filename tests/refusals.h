@@ -35,25 +35,54 @@ static inline void named(const subject *s, const char *field, const char *why)
     CHECK(strlen(text) < 255, "a text of %zu bytes was cut (%s): %s", strlen(text), why, text);
 }
 
-/* Calls with wrong arguments. `query`: the workspace query sees it too. */
+/* Who beside the call itself must refuse: a workspace query and a plan see shapes, a plan data too.
+ */
+typedef enum refusal_seen { SEEN_BY_CALL = 0, SEEN_BY_QUERY, SEEN_BY_PLAN } refusal_seen;
+
+/* What may not read the tensors: the workspace query, and the plan. Returns whether they refused.
+ */
+static inline int refused_ahead(const subject *s, const void *args, aiter_status want,
+                                const char *field, const char *why, refusal_seen seen)
+{
+    const op_entry *op = s->op;
+    size_t bytes = 12345;
+    aiter_status status;
+    aiter_plan plan, before;
+    int good = 1;
+    if (seen == SEEN_BY_QUERY && op->workspace_at != OP_ABSENT) {
+        status = op->workspace(args, NULL, &bytes);
+        good &= CHECK(status == want, "%s_workspace.%s (%s): %s", op->name, field, why,
+                      aiter_status_name(status));
+        if (status != AITER_OK) named(s, field, why);
+        good &= CHECK(status == AITER_OK || bytes == 12345,
+                      "%s_workspace.%s (%s): a refused query wrote", op->name, field, why);
+    }
+    if (seen == SEEN_BY_CALL || !op->plan) return good;
+    memset(&plan, 0, sizeof plan);
+    before = plan;
+    status = op->plan(args, NULL, &plan);
+    if (status != AITER_OK) named(s, field, why);
+    good &= CHECK(status == want, "%s_plan.%s (%s): %s", op->name, field, why,
+                  aiter_status_name(status));
+    return good & CHECK(status == AITER_OK || memcmp(&plan, &before, sizeof plan) == 0,
+                        "%s_plan.%s (%s): a refused plan was written", op->name, field, why);
+}
+
+/* Calls with wrong arguments; what a query or a plan took is not run. */
 static inline void refused(const subject *s, const void *args, aiter_status want, const char *field,
-                           const char *why, int query)
+                           const char *why, refusal_seen seen)
 {
     const op_entry *op = s->op;
     uint64_t hash = problem_hash(s->problem);
-    size_t bytes = 12345;
-    aiter_status status = op->run(args, NULL);
+    aiter_status status;
+    if (!refused_ahead(s, args, want, field, why, seen)) return;
+    status = op->run(args, NULL);
     CHECK(status == want, "%s.%s (%s): %s instead of %s", op->name, field, why,
           aiter_status_name(status), aiter_status_name(want));
     if (status == AITER_OK) return;
     named(s, field, why);
     CHECK(hash == problem_hash(s->problem), "%s.%s (%s): a refused call wrote", op->name, field,
           why);
-    if (!query || op->workspace_at == OP_ABSENT) return;
-    status = op->workspace(args, NULL, &bytes);
-    CHECK(status == want, "%s_workspace.%s (%s): %s", op->name, field, why,
-          aiter_status_name(status));
-    CHECK(bytes == 12345, "%s_workspace.%s (%s): a refused query wrote", op->name, field, why);
 }
 
 /* ---- what can be wrong with any tensor ---- */
@@ -165,14 +194,14 @@ static inline int fault_apply(aiter_tensor *t, const op_field *f, op_role role, 
 }
 
 /* `statement` changes `a`, a copy of the good arguments. */
-#define BAD(want, field, query, statement)               \
-    do {                                                 \
-        a = good;                                        \
-        statement;                                       \
-        refused(&s, &a, want, field, #statement, query); \
+#define BAD(want, field, seen, statement)               \
+    do {                                                \
+        a = good;                                       \
+        statement;                                      \
+        refused(&s, &a, want, field, #statement, seen); \
     } while (0)
-#define INVALID(field, statement)      BAD(AITER_INVALID_ARGUMENT, field, 1, statement)
-#define INVALID_DATA(field, statement) BAD(AITER_INVALID_ARGUMENT, field, 0, statement)
+#define INVALID(field, statement)      BAD(AITER_INVALID_ARGUMENT, field, SEEN_BY_QUERY, statement)
+#define INVALID_DATA(field, statement) BAD(AITER_INVALID_ARGUMENT, field, SEEN_BY_PLAN, statement)
 
 static inline attn_case base(attn_form form)
 {

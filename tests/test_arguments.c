@@ -6,7 +6,9 @@ static void flash_numbers(attn_problem *p, aiter_flash_attn_fwd_args good)
 {
     subject s = SUBJECT(FLASH, p);
     aiter_flash_attn_fwd_args a;
+    static const int negative[] = {-1, -2, -100, INT32_MIN + 1, INT32_MIN};
     float nan = float_of_bits(0x7FC00000u), inf = float_of_bits(0x7F800000u);
+    int i;
     INVALID("mask", a.mask = (aiter_mask)17);
     INVALID("mask", a.mask = (aiter_mask)-1);
     INVALID("window_left", (a.mask = AITER_MASK_WINDOW, a.window_left = -2));
@@ -25,8 +27,12 @@ static void flash_numbers(attn_problem *p, aiter_flash_attn_fwd_args good)
     INVALID("softcap", a.softcap = nan);
     INVALID("softcap", a.softcap = inf);
     INVALID("num_splits", a.num_splits = -1);
-    INVALID("max_seqlen_q", a.max_seqlen_q = -1);
-    INVALID("max_seqlen_k", a.max_seqlen_k = -1);
+    for (i = 0; i < COUNT(negative); i++) {
+        INVALID("max_seqlen_q", a.max_seqlen_q = negative[i]);
+        INVALID("max_seqlen_k", a.max_seqlen_k = negative[i]);
+        INVALID("num_splits", a.num_splits = negative[i]);
+        INVALID("sink_tokens", a.sink_tokens = negative[i]);
+    }
     INVALID("scale_kind", a.scale_kind = (aiter_scale_kind)9);
     INVALID("scale_kind", a.scale_kind = (aiter_scale_kind)-1);
 }
@@ -50,6 +56,133 @@ static void flash_advice(attn_problem *p, aiter_flash_attn_fwd_args good)
 #undef QUIET
 }
 
+/* What a form cannot have beside it, in any extent; the text says so. */
+static void flash_unwanted(attn_problem *p, aiter_flash_attn_fwd_args good)
+{
+    subject s = SUBJECT(FLASH, p);
+    aiter_flash_attn_fwd_args a;
+    const int packed = case_is_packed(&p->c), paged = case_is_paged(&p->c);
+    int n;
+    for (n = 1; n < 7; n++) {
+        const aiter_tensor ints = aiter_tensor_1d(good.q.data, AITER_I32, n);
+        const aiter_tensor scales[] = {aiter_tensor_1d(good.q.data, AITER_F32, n),
+                                       aiter_tensor_2d(good.q.data, AITER_F32, n, 2)};
+        if (packed) INVALID("seqused_q: expected none", a.seqused_q = ints);
+        if (good.cu_seqlens_k.ndim) INVALID("seqused_k: expected none", a.seqused_k = ints);
+        if (paged) INVALID("cu_seqlens_k: expected none", a.cu_seqlens_k = ints);
+        if (!packed && !paged) INVALID("cu_seqlens_q: expected I32", a.cu_seqlens_k = ints);
+        INVALID("k_scale: expected none", a.k_scale = scales[n % 2]);
+        INVALID("v_scale: expected none", a.v_scale = scales[n % 2]);
+    }
+}
+
+/* Heads that kv heads do not divide, kv heads of another batch. */
+static void flash_heads_and_batch(attn_problem *p, aiter_flash_attn_fwd_args good)
+{
+    subject s = SUBJECT(FLASH, p);
+    aiter_flash_attn_fwd_args a;
+    int n;
+    for (n = 1; n < 12; n += 2) {
+        INVALID("heads, expected a divisor", a.q.shape[2] = a.out.shape[2] = n);
+        INVALID("k: shape[0]", a.k.shape[0] = a.v.shape[0] = n);
+    }
+    INVALID("k: shape[0]", a.k.shape[0] = a.v.shape[0] = 0);
+}
+
+/* Extents that no kernel has room for. Queries and plans alone: there is no such memory. */
+static void flash_extents(attn_problem *p, aiter_flash_attn_fwd_args good)
+{
+    static const int64_t dims[] = {577, 578, 600, 640, 1024, 1152, 0};
+    static const int64_t heads[] = {65536, 65538, 65600, 70000, 131072, 1 << 20, 0};
+    subject s = SUBJECT(FLASH, p);
+    const int qd = good.q.ndim - 1, kd = good.k.ndim - 1;
+    int i;
+    good.bias.ndim = good.lse.ndim = good.alibi_slopes.ndim = good.sinks.ndim = 0;
+    for (i = 0; i < COUNT(dims); i++) {
+        aiter_flash_attn_fwd_args a = good;
+        char why[48];
+        snprintf(why, sizeof why, "D = %d", (int)dims[i]);
+        a.q.shape[qd] = a.k.shape[kd] = dims[i];
+        refused_ahead(&s, &a, AITER_INVALID_ARGUMENT, "q: shape", why, SEEN_BY_QUERY);
+        a = good;
+        a.v.shape[kd] = a.out.shape[qd] = dims[i];
+        refused_ahead(&s, &a, AITER_INVALID_ARGUMENT, "v: shape", why, SEEN_BY_QUERY);
+        if (dims[i] == 0) a.v.data = a.out.data = NULL;
+        refused_ahead(&s, &a, AITER_INVALID_ARGUMENT, "v: ", why, SEEN_BY_QUERY);
+        a = good;
+        snprintf(why, sizeof why, "%d heads", (int)heads[i]);
+        a.q.shape[qd - 1] = a.out.shape[qd - 1] = heads[i];
+        refused_ahead(&s, &a, AITER_INVALID_ARGUMENT, "the heads, is", why, SEEN_BY_QUERY);
+    }
+}
+
+/* Batches whose works nobody can count in 31 bits: queries, which read nothing. */
+static void flash_works(attn_problem *p, aiter_flash_attn_fwd_args good)
+{
+    static const int64_t batches[] = {1 << 30, (1 << 30) + 1, 3 << 29, INT32_MAX - 1};
+    subject s = SUBJECT(FLASH, p);
+    int i, with_lengths;
+    good.bias.ndim = good.lse.ndim = good.alibi_slopes.ndim = 0;
+    for (i = 0; i < COUNT(batches); i++) {
+        for (with_lengths = 0; with_lengths < 4; with_lengths++) {
+            aiter_flash_attn_fwd_args a = good;
+            aiter_tensor lengths = aiter_tensor_1d(a.q.data, AITER_I32, batches[i]);
+            size_t bytes = 1;
+            a.q.shape[0] = a.k.shape[0] = a.v.shape[0] = a.out.shape[0] = batches[i];
+            if (with_lengths & 1) a.seqused_q = lengths;
+            if (with_lengths & 2) a.seqused_k = lengths;
+            CHECK(aiter_flash_attn_fwd_workspace(&a, NULL, &bytes) == AITER_UNSUPPORTED &&
+                      bytes == 1,
+                  "a batch of %d", (int)batches[i]);
+            named(&s, "2^31 works", "a large batch");
+        }
+    }
+}
+
+/* A bias with extents of 1 is that bias in full, whatever the strides of those extents say. */
+static void broadcast_bias(void)
+{
+    enum { ALL = 15 };
+    static float values[4096];
+    attn_case c = base(FORM_DENSE);
+    attn_problem p;
+    attn_call call;
+    int ones, stride, i;
+    memset(&call, 0, sizeof call);
+    problem_new(&p, &c);
+    problem_store(&p, SLACK_NAN);
+    for (i = 0; i < COUNT(values); i++) values[i] = (float)rng_unit((uint64_t)i);
+    for (ones = 0; ones < ALL; ones++) { /* bit i: dimension i has an extent of 1 */
+        aiter_flash_attn_fwd_args a = problem_flash_args(&p, &call);
+        output_bits full, some;
+        aiter_tensor part = a.bias;
+        memset(part.stride, 0, sizeof part.stride);
+        part.data = values;
+        part.dtype = AITER_F32;
+        for (i = 0; i < 4; i++) part.shape[i] = ones >> i & 1 ? 1 : a.bias.shape[i];
+        a.bias = aiter_tensor_transpose(part, 0, 0);
+        for (i = 0; i < 4; i++) {
+            if (a.bias.shape[i] == 1) a.bias.stride[i] = 0;
+            a.bias.shape[i] = problem_flash_args(&p, &call).bias.shape[i];
+        }
+        CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
+        full = problem_bits(&p);
+        for (stride = 0; stride < 4; stride++) {
+            a.bias = stride ? aiter_tensor_transpose(part, 0, 0) : part;
+            for (i = 0; i < 4; i++) {
+                if (stride && part.shape[i] == 1) a.bias.stride[i] = 3 * stride - 2;
+            }
+            CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
+            some = problem_bits(&p);
+            CHECK(bits_equal(&full, &some), "bias with extents of 1 (%x), strides %d", ones,
+                  stride);
+            free(some.data);
+        }
+        free(full.data);
+    }
+    problem_free(&p);
+}
+
 static void flash_dense(void)
 {
     attn_case c = base(FORM_DENSE);
@@ -62,8 +195,12 @@ static void flash_dense(void)
     problem_new(&p, &c);
     problem_store(&p, SLACK_NAN);
     good = problem_flash_args(&p, &call);
+    flash_heads_and_batch(&p, good);
     flash_numbers(&p, good);
     flash_advice(&p, good);
+    flash_unwanted(&p, good);
+    flash_extents(&p, good);
+    flash_works(&p, good);
     INVALID("v", a.v.dtype = AITER_F16);
     INVALID("k", a.k.shape[0] = 1);
     INVALID("k", a.k.shape[3] = 7);
@@ -93,13 +230,15 @@ static void flash_lengths(attn_form form)
     attn_call call;
     aiter_flash_attn_fwd_args good, a;
     subject s = SUBJECT(FLASH, &p);
-    int paged = case_is_paged(&c), packed = case_is_packed(&c), keys;
+    int paged = case_is_paged(&c), packed = case_is_packed(&c), keys, n;
     memset(&call, 0, sizeof call);
     if (form != FORM_PAGED) c.mask = AITER_MASK_CAUSAL;
     problem_new(&p, &c);
     problem_store(&p, SLACK_NAN);
     good = problem_flash_args(&p, &call);
     flash_numbers(&p, good);
+    flash_unwanted(&p, good);
+    flash_extents(&p, good);
     if (packed) {
         INVALID_DATA("cu_seqlens_q", a.cu_seqlens_q = with_entry(a.cu_seqlens_q, 0, 1));
         INVALID_DATA("cu_seqlens_q", a.cu_seqlens_q = with_entry(a.cu_seqlens_q, 1, -1));
@@ -134,6 +273,8 @@ static void flash_lengths(attn_form form)
     for (keys = 2; keys < 21; keys++) { /* fewer than the longest sequence has */
         int64_t rows = packed ? a.q.shape[0] : a.q.shape[1];
         INVALID_DATA("bias", a.bias = aiter_tensor_2d(a.q.data, AITER_F32, rows, keys));
+        INVALID_DATA("bias", a.bias = aiter_tensor_2d(a.q.data, AITER_F32, 1, keys));
+        INVALID_DATA("bias", a.bias = aiter_tensor_3d(a.q.data, AITER_F32, 1, rows, keys));
         INVALID_DATA("bias", a.bias = aiter_tensor_3d(a.q.data, AITER_F32, 4, rows, keys));
     }
     if (paged) {
@@ -143,7 +284,9 @@ static void flash_lengths(attn_form form)
                      a.block_table = with_entry(a.block_table, p.max_blocks + 5, INT32_MIN));
         INVALID("seqused_k", a.seqused_k.ndim = 0);
         INVALID("block_table", a.block_table.shape[0] = 1);
-        INVALID("page", a.k.shape[1] = a.v.shape[1] = 0);
+        for (n = 0; n < 6; n++)
+            INVALID("page size",
+                    (a.k.shape[1] = a.v.shape[1] = 0, a.k.shape[0] = a.v.shape[0] = n));
         INVALID("cu_seqlens_k", a.cu_seqlens_k = a.seqused_k);
     }
     CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "the good arguments: %s",
@@ -175,6 +318,48 @@ static void flash_int8(attn_form form, aiter_scale_kind kind)
     if (kind == AITER_SCALE_TOKEN_HEAD) INVALID("scale", a.scale_kind = AITER_SCALE_HEAD);
     CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "the good arguments: %s",
           aiter_last_error());
+    problem_free(&p);
+}
+
+/* One scale is that of all heads, whatever lies behind it and whatever its stride says. */
+static void one_scale(attn_form form)
+{
+    static float many[256], same[2][64];
+    attn_case c = base(form);
+    attn_problem p;
+    attn_call call;
+    aiter_flash_attn_fwd_args good, a;
+    output_bits own, strided;
+    int i;
+    memset(&call, 0, sizeof call);
+    c.bias = BIAS_NONE;
+    c.kv_type = AITER_I8;
+    c.q_type = AITER_F32;
+    c.scale_kind = AITER_SCALE_TENSOR;
+    problem_new(&p, &c);
+    problem_store(&p, SLACK_NAN);
+    a = problem_flash_args(&p, &call);
+    for (i = 0; i < COUNT(same[0]); i++) {
+        same[0][i] = *(const float *)a.k_scale.data;
+        same[1][i] = *(const float *)a.v_scale.data;
+    }
+    a.k_scale.data = same[0];
+    a.v_scale.data = same[1];
+    good = a;
+    CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
+    own = problem_bits(&p);
+    for (i = 1; i < COUNT(many); i++) many[i] = (float)i;
+    for (i = 0; i < 8; i++) {
+        a = good;
+        many[0] = same[i % 2][0];
+        *(i % 2 ? &a.v_scale : &a.k_scale) = aiter_tensor_1d(many, AITER_F32, 1);
+        *(i % 2 ? &a.v_scale.stride[0] : &a.k_scale.stride[0]) = i / 2 * 7;
+        CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
+        strided = problem_bits(&p);
+        CHECK(bits_equal(&own, &strided), "one scale of stride %d has other bits", i / 2 * 7);
+        free(strided.data);
+    }
+    free(own.data);
     problem_free(&p);
 }
 
@@ -297,6 +482,7 @@ int main(void)
     test_begin("arguments", 1);
     flash_dense();
     for (form = FORM_PADDED; form < FORM_COUNT; form++) flash_lengths((attn_form)form);
+    for (form = FORM_DENSE; form < FORM_COUNT; form++) one_scale((attn_form)form);
     for (kind = AITER_SCALE_TENSOR; kind < AITER_SCALE_COUNT; kind++) {
         flash_int8(FORM_DENSE, (aiter_scale_kind)kind);
         flash_int8(FORM_MIXED, (aiter_scale_kind)kind);
@@ -304,5 +490,6 @@ int main(void)
     sizes();
     for (form = 2; form <= 10; form++) interleaved(form);
     sinks_without_window();
+    broadcast_bias();
     return test_end();
 }

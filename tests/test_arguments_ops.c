@@ -11,11 +11,14 @@ static void good_again(const char *op)
     op_case_free(&g);
 }
 
+static const int negative[] = {-1, -2, -3, -100, INT32_MIN};
+
 static void decode(int variant)
 {
     aiter_paged_attn_decode_args good, a;
     subject s = SUBJECT(DECODE, &g.p);
     float nan = float_of_bits(0x7FC00000u);
+    int i;
     op_good(&g, OP_DECODE, variant);
     good = g.args.paged_attn_decode;
     INVALID("mask", a.mask = (aiter_mask)17);
@@ -23,18 +26,25 @@ static void decode(int variant)
     INVALID("window_right", (a.mask = AITER_MASK_WINDOW, a.window_right = -2));
     INVALID("AITER_MASK_WINDOW", a.window_left = 4095);
     INVALID("AITER_MASK_WINDOW", a.window_right = 2);
-    INVALID("sink_tokens", a.sink_tokens = -3);
+    for (i = 0; i < COUNT(negative); i++) INVALID("sink_tokens", a.sink_tokens = negative[i]);
+    for (i = 0; i < COUNT(negative); i++) {
+        INVALID("scale_kind", a.scale_kind = (aiter_scale_kind)negative[i]);
+        INVALID("scale_kind", a.scale_kind = (aiter_scale_kind)(AITER_SCALE_COUNT + i));
+    }
+    for (i = AITER_MASK_DEFAULT; i <= AITER_MASK_CAUSAL; i++) {
+        INVALID("seq_lens: is absent (ndim 0)", (a.seq_lens.ndim = 0, a.mask = (aiter_mask)i));
+        INVALID("block_table: is absent (ndim 0)",
+                (a.block_table.ndim = 0, a.mask = (aiter_mask)i));
+    }
+    INVALID("page size", a.k_cache.shape[1] = a.v_cache.shape[1] = 0);
     INVALID("softmax_scale", a.softmax_scale = nan);
     INVALID("softcap", a.softcap = -1);
     INVALID("num_splits", a.num_splits = -1);
     INVALID("max_seqlen_k", a.max_seqlen_k = -1);
-    INVALID("scale_kind", a.scale_kind = AITER_SCALE_COUNT);
     INVALID("v_cache", a.v_cache.dtype = AITER_BF16);
     INVALID("v_cache", a.v_cache.shape[1] = 3);
     INVALID("k_cache", a.k_cache.shape[3] = 7);
     INVALID("seq_lens", a.seq_lens.shape[0] = 1);
-    INVALID("seq_lens", a.seq_lens.ndim = 0);
-    INVALID("block_table", a.block_table.ndim = 0);
     INVALID("block_table", a.block_table.shape[0] = 3);
     INVALID("lse", a.lse.shape[0] += 1);
     INVALID("out", a.out.shape[0] = 1);
@@ -50,6 +60,7 @@ static void grouped(int op)
 {
     aiter_grouped_query_attention_args good, a;
     subject s = {&op_table[op], &g.p};
+    int n;
     op_good(&g, op, 0);
     good = g.args.grouped_query_attention;
     INVALID("mask", a.mask = AITER_MASK_COUNT);
@@ -57,7 +68,9 @@ static void grouped(int op)
     INVALID("AITER_MASK_WINDOW", (a.mask = AITER_MASK_CAUSAL, a.window_left = 64));
     INVALID("AITER_MASK_WINDOW", (a.mask = AITER_MASK_NONE, a.window_right = 64));
     INVALID("softmax_scale", a.softmax_scale = -1);
-    if (op == OP_MQA) INVALID("k", a.k.shape[2] = a.v.shape[2] = 2);
+    for (n = 2; n < 14 && op == OP_MQA; n++) {
+        INVALID("expected 1 kv head", a.k.shape[2] = a.v.shape[2] = n);
+    }
     good_again("grouped and multi query attention");
 }
 
@@ -65,11 +78,30 @@ static void varlen(void)
 {
     aiter_variable_length_attention_args good, a;
     subject s = SUBJECT(VARLEN, &g.p);
+    int i;
     op_good(&g, OP_VARLEN, 0);
     good = g.args.variable_length_attention;
     INVALID("softmax_scale", a.softmax_scale = -1);
-    INVALID("max_seqlen_q", a.max_seqlen_q = -1);
-    INVALID("AITER_MASK_WINDOW", a.window_left = 1);
+    for (i = 0; i < COUNT(negative); i++) {
+        INVALID("max_seqlen_q", a.max_seqlen_q = negative[i]);
+        INVALID("max_seqlen_k", a.max_seqlen_k = negative[i]);
+    }
+    for (i = 0; i <= AITER_MASK_CAUSAL_TOP_LEFT; i++) {
+        good.mask = (aiter_mask)i;
+        INVALID("AITER_MASK_WINDOW", a.window_left = 1);
+        INVALID("AITER_MASK_WINDOW", a.window_right = 1);
+        INVALID("AITER_MASK_WINDOW", a.window_right = INT32_MAX);
+        INVALID("AITER_MASK_WINDOW", a.window_right = INT32_MIN);
+        INVALID("cu_seqlens_q: is absent (ndim 0)", a.cu_seqlens_q.ndim = 0);
+        INVALID("cu_seqlens_k: is absent (ndim 0)", a.cu_seqlens_k.ndim = 0);
+        INVALID("cu_seqlens_k: is absent (ndim 0)", memset(&a.cu_seqlens_k, 0, sizeof a.q));
+        INVALID("cu_seqlens_q: is absent (ndim 0)", a.cu_seqlens_q.ndim = a.cu_seqlens_k.ndim = 0);
+    }
+    good.mask = AITER_MASK_WINDOW;
+    for (i = 1; i < COUNT(negative); i++) {
+        INVALID("window_left", a.window_left = negative[i]);
+        INVALID("window_right", a.window_right = negative[i]);
+    }
     INVALID_DATA("cu_seqlens_q", a.cu_seqlens_q = with_entry(a.cu_seqlens_q, 1, 12));
     INVALID_DATA("cu_seqlens_k", a.cu_seqlens_k = with_entry(a.cu_seqlens_k, 1, -1));
     good_again("varlen");
@@ -80,13 +112,20 @@ static void transposed(void)
 {
     aiter_decode_attention_args good, a;
     subject s = SUBJECT(DECODE_ONE, &g.p);
+    int n;
     op_good(&g, OP_DECODE_ONE, 0);
     good = g.args.decode_attention;
     INVALID("softmax_scale", a.softmax_scale = -1);
-    INVALID("v: shape[1] is 20", a.v.shape[1] = 20);
-    INVALID("v: shape[0] is 7", a.v.shape[0] = 7);
+    for (n = 0; n < 20; n++) {
+        INVALID("v: shape[1] is ", a.v.shape[1] = n);
+        if (n != a.k.shape[0]) INVALID("v: shape[0] is ", a.v.shape[0] = n);
+    }
     INVALID("k: shape[0] is 7", a.k.shape[0] = a.v.shape[0] = 7);
-    INVALID("q: shape[1] is 2", a.q.shape[1] = 2);
+    for (n = 0; n < 12; n++) {
+        if (n == 1) continue;
+        INVALID("q: shape[1]", a.q.shape[1] = n);
+        INVALID("q: shape[1]", a.q.shape[1] = a.out.shape[0] = n);
+    }
     INVALID("out: shape[1] is 9", a.out.shape[1] = 9);
     good_again("decode_attention");
 }
@@ -95,10 +134,14 @@ static void transposed_groups(void)
 {
     aiter_decode_attention_gqa_args good, a;
     subject s = SUBJECT(DECODE_GQA, &g.p);
+    int n;
     op_good(&g, OP_DECODE_GQA, 0);
     good = g.args.decode_attention_gqa;
-    INVALID("v: shape[2] is 20", a.v.shape[2] = 20);
-    INVALID("v: shape[0] is 1", a.v.shape[0] = 1);
+    for (n = 0; n < 20; n++) {
+        INVALID("v: shape[2] is ", a.v.shape[2] = n);
+        if (n != a.k.shape[1]) INVALID("v: shape[1] is ", a.v.shape[1] = n);
+        if (n != a.k.shape[0]) INVALID("v: shape[0] is ", a.v.shape[0] = n);
+    }
     INVALID("heads", a.k.shape[0] = a.v.shape[0] = 3);
     INVALID("out: shape[0] is 5", a.out.shape[0] = 5);
     good_again("decode_attention_gqa");
@@ -115,15 +158,106 @@ static aiter_tensor with_slot(aiter_tensor t, int at, int64_t value)
     return t;
 }
 
+/* Every scale that is read, of as many heads as the rows can be cut into. */
+static void static_scales(const aiter_reshape_and_cache_args *cut)
+{
+    static const uint32_t wrong[] = {0,           0x80000000u, 0xBF800000u, 0x80000001u,
+                                     0x7FC00000u, 0xFFC00000u, 0x7F800000u, 0xFF800000u,
+                                     0x7F800001u, 0xFF7FFFFFu};
+    subject s = SUBJECT(CACHE, &g.p);
+    aiter_reshape_and_cache_args good = *cut, a;
+    aiter_tensor *rows[] = {&good.k, &good.v}, *caches[] = {&good.k_cache, &good.v_cache};
+    static float ones[16];
+    int heads, h, i;
+    for (i = 0; i < COUNT(ones); i++) ones[i] = 1;
+    for (heads = 1; heads <= 16; heads *= 2) {
+        for (i = 0; i < 2; i++) {
+            rows[i]->shape[1] = caches[i]->shape[2] = heads;
+            rows[i]->shape[2] = caches[i]->shape[3] = 16 / heads;
+        }
+        good.k_scale = good.v_scale = aiter_tensor_1d(ones, AITER_F32, heads);
+        CHECK(aiter_reshape_and_cache(&good, NULL) == AITER_OK, "%s", aiter_last_error());
+        for (h = 0; h < heads; h++) {
+            for (i = 0; i < COUNT(wrong); i++) {
+                INVALID_DATA("k_scale", a.k_scale = with_entry(a.k_scale, h, (int32_t)wrong[i]));
+                INVALID_DATA("v_scale", a.v_scale = with_entry(a.v_scale, h, (int32_t)wrong[i]));
+            }
+        }
+    }
+}
+
+/* Caches with as much memory again behind them: slots there are refused, and so are caches that
+ * share any of it with each other or with the new rows. */
+static void cache_memory(void)
+{
+    enum { SLOTS = 12 };
+    static float arena[4 * SLOTS * 2 * 8], scales[2][2 * SLOTS * 2], rows[2 * SLOTS * 2 * 8];
+    static char caches[2][2 * SLOTS * 2 * 8 * 4];
+    subject s = SUBJECT(CACHE, &g.p);
+    aiter_reshape_and_cache_args good = g.args.reshape_and_cache, a;
+    const int shift = (int)aiter_dtype_bits(good.k_cache.dtype) / 8;
+    int i, n;
+    good.k_cache.data = caches[0];
+    good.v_cache.data = caches[1];
+    if (good.quant == AITER_QUANT_PER_TOKEN_HEAD) {
+        good.k_scale.data = scales[0];
+        good.v_scale.data = scales[1];
+    }
+    for (i = 0; i < SLOTS; i++) {
+        for (n = SLOTS; n < 2 * SLOTS; n += 3) {
+            INVALID_DATA("slot_mapping", a.slot_mapping = with_slot(a.slot_mapping, i, n));
+        }
+        INVALID_DATA("slot_mapping", a.slot_mapping = with_slot(a.slot_mapping, i, SLOTS));
+    }
+    memcpy(rows, good.k.data, (size_t)(SLOTS * 2 * 8) * sizeof rows[0]);
+    for (i = -6; i <= 6; i++) {
+        INVALID_DATA("shares memory", (a.k_cache.data = (char *)(arena + 400) + i * shift,
+                                       a.v_cache.data = arena + 400));
+        INVALID_DATA("shares memory",
+                     (a.k.data = rows + 100, a.v_cache.data = (char *)(rows + 100) + i * shift));
+    }
+}
+
+/* Rows that the scratch has no room for, modes that there are not. */
+static void cache_extents(void)
+{
+    static const int64_t dims[] = {0, 577, 578, 640, 1024, 1152, 2304};
+    static const int modes[] = {AITER_QUANT_COUNT, AITER_QUANT_COUNT + 1, 7, -1, -2, INT32_MAX,
+                                INT32_MIN};
+    subject s = SUBJECT(CACHE, &g.p);
+    aiter_reshape_and_cache_args good = g.args.reshape_and_cache, a;
+    int i;
+    for (i = 0; i < COUNT(dims); i++) {
+        INVALID("k: shape[2], the head_dim", a.k.shape[2] = a.k_cache.shape[3] = dims[i]);
+        INVALID("v: shape[2], the head_dim", a.v.shape[2] = a.v_cache.shape[3] = dims[i]);
+    }
+    for (i = 0; i < COUNT(modes); i++) INVALID("quant: ", a.quant = (aiter_quant)modes[i]);
+}
+
+/* Caches of two float types, whatever the type of the new rows. */
+static void cache_types(aiter_reshape_and_cache_args good)
+{
+    subject s = SUBJECT(CACHE, &g.p);
+    aiter_reshape_and_cache_args a;
+    int from, to;
+    for (from = AITER_F32; from <= AITER_BF16; from++) {
+        good.k.dtype = good.v.dtype = (aiter_dtype)from;
+        for (to = AITER_F32; to <= AITER_BF16; to++) {
+            if (to != AITER_F16) INVALID("v_cache: dtype", a.v_cache.dtype = (aiter_dtype)to);
+            if (to != AITER_F16) INVALID("v_cache: dtype", a.k_cache.dtype = (aiter_dtype)to);
+        }
+    }
+}
+
 static void cache(aiter_quant quant)
 {
     aiter_reshape_and_cache_args good, a;
     subject s = SUBJECT(CACHE, &g.p);
-    int i;
     op_good(&g, OP_CACHE, quant);
     good = g.args.reshape_and_cache;
-    INVALID("quant", a.quant = (aiter_quant)7);
-    INVALID("quant", a.quant = (aiter_quant)-1);
+    cache_memory();
+    cache_extents();
+    if (!quant) cache_types(good);
     INVALID("v", a.v.dtype = AITER_F16);
     INVALID("v", a.v.shape[0] = 2);
     INVALID("v_cache", a.v_cache.dtype = quant ? AITER_F32 : AITER_BF16);
@@ -140,11 +274,7 @@ static void cache(aiter_quant quant)
     INVALID_DATA("slot_mapping", a.slot_mapping = with_slot(a.slot_mapping, 2, 8));
     if (!quant) INVALID("k_scale", a.k_scale = aiter_tensor_1d(a.k.data, AITER_F32, 1));
     if (quant == AITER_QUANT_STATIC) {
-        static const uint32_t wrong[] = {0, 0x80000000u, 0xBF800000u, 0x7FC00000u, 0x7F800000u};
-        for (i = 0; i < COUNT(wrong); i++) {
-            INVALID_DATA("k_scale", a.k_scale = with_entry(a.k_scale, 1, (int32_t)wrong[i]));
-            INVALID_DATA("v_scale", a.v_scale = with_entry(a.v_scale, 0, (int32_t)wrong[i]));
-        }
+        static_scales(&good);
         INVALID("k_scale", a.k_scale.shape[0] = 3);
     }
     if (quant == AITER_QUANT_PER_TOKEN_HEAD) { INVALID("k_scale", a.k_scale.shape[2] = 1); }

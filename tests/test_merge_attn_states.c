@@ -157,6 +157,95 @@ static void merge_run(const merge_case *m, aiter_context *ctx)
     problem_unstore(&p);
 }
 
+/* A square cut of a tensor, its axes in order number `n`; 0: there is no such order. */
+static int reordered(aiter_tensor *t, int n)
+{
+    int64_t stride[5];
+    int left[5], i, used = t->ndim;
+    memcpy(stride, t->stride, sizeof stride);
+    for (i = 0; i < used; i++) left[i] = i;
+    for (i = 0; i < t->ndim; i++, used--) {
+        int at = n % used;
+        n /= used;
+        t->stride[i] = stride[left[at]];
+        memmove(left + at, left + at + 1, (size_t)(used - at - 1) * sizeof left[0]);
+    }
+    return n == 0;
+}
+
+enum { EDGE = 3 };
+
+/* Good arguments of an edge of EDGE everywhere, in memory that has room for one more. */
+static aiter_merge_attn_states_args cube(int ndim)
+{
+    static float rows[3][256], lses[3][64];
+    aiter_merge_attn_states_args a;
+    aiter_tensor *outs[] = {&a.out_a, &a.out_b, &a.out}, *sums[] = {&a.lse_a, &a.lse_b, &a.lse};
+    int i;
+    memset(&a, 0, sizeof a);
+    for (i = 0; i < 3; i++) {
+        *outs[i] = ndim == 4 ? aiter_tensor_4d(rows[i], AITER_F32, EDGE, EDGE, EDGE, EDGE)
+                             : aiter_tensor_3d(rows[i], AITER_F32, EDGE, EDGE, EDGE);
+        *sums[i] = ndim == 4 ? aiter_tensor_3d(lses[i], AITER_F32, EDGE, EDGE, EDGE)
+                             : aiter_tensor_2d(lses[i], AITER_F32, EDGE, EDGE);
+        *outs[i] = aiter_tensor_transpose(*outs[i], 0, 0); /* strides in words */
+        *sums[i] = aiter_tensor_transpose(*sums[i], 0, 0);
+    }
+    return a;
+}
+
+static void merge_refused(const aiter_merge_attn_states_args *a, const char *text, const char *why,
+                          int n)
+{
+    CHECK(aiter_merge_attn_states(a, NULL) == AITER_INVALID_ARGUMENT, "%s, %d", why, n);
+    CHECK(strstr(aiter_last_error(), text), "%s, %d: %s", why, n, aiter_last_error());
+}
+
+/* out over out_a in any other order of its axes, and lse over lse_a: refused; in the same: taken.
+ */
+static void other_views(int ndim)
+{
+    const aiter_merge_attn_states_args good = cube(ndim);
+    aiter_merge_attn_states_args a;
+    int n;
+    CHECK(aiter_merge_attn_states(&good, NULL) == AITER_OK, "%s", aiter_last_error());
+    for (n = 0; a = good, a.out = a.out_a, reordered(&a.out, n); n++) {
+        if (n) merge_refused(&a, "shares memory", "out over out_a, order", n);
+        CHECK(n || aiter_merge_attn_states(&a, NULL) == AITER_OK, "%s", aiter_last_error());
+    }
+    for (n = 0; a = good, a.lse = a.lse_a, reordered(&a.lse, n); n++) {
+        if (n) merge_refused(&a, "shares memory", "lse over lse_a, order", n);
+        CHECK(n || aiter_merge_attn_states(&a, NULL) == AITER_OK, "%s", aiter_last_error());
+    }
+}
+
+/* Each extent of each side one less and one more; rows of the other rank, as far as they go. */
+static void other_extents(int ndim)
+{
+    const aiter_merge_attn_states_args good = cube(ndim);
+    aiter_merge_attn_states_args a;
+    aiter_tensor *const sides[] = {&a.out_b, &a.out, &a.lse_a, &a.lse_b, &a.lse};
+    int i, d, n;
+    for (i = 0; i < COUNT(sides); i++) {
+        for (d = 0; d < (i < 2 ? ndim : ndim - 1); d++) {
+            for (n = 2; n <= 4; n += 2) {
+                a = good;
+                sides[i]->shape[d] = n;
+                merge_refused(&a, "shape[", "another extent of side", i);
+            }
+        }
+        for (n = 1; n <= 4; n++) {
+            a = good;
+            if (i < 2) { /* the fourth extent means nothing to three axes */
+                sides[i]->shape[3] = n;
+                sides[i]->stride[3] = 1;
+                sides[i]->ndim = 7 - ndim;
+                merge_refused(&a, "ndim is", "another rank of side", i);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     static const int shapes[][5] = {{1, 1, 1, 1, 1},   {1, 5, 3, 8, 1},   {2, 7, 2, 33, 0},
@@ -165,6 +254,10 @@ int main(void)
     int i, kind, n = 0, t;
     test_begin("merge_attn_states", 1e9);
     run_begin();
+    for (i = 3; i <= 4; i++) {
+        other_views(i);
+        other_extents(i);
+    }
     for (t = 0; t < run_on.tiers + 2; t++) {
         aiter_context *ctx = t < run_on.tiers    ? run_on.one[t]
                              : t == run_on.tiers ? run_on.two

@@ -149,11 +149,30 @@ static void verdicts(void)
         good.cosine, good.error, bad.cosine, bad.error);
 }
 
+/* What is 0 stands for a tile of 128 and a threshold of 0.005; a causal mask is always safe. */
+static void defaults(void)
+{
+    int64_t n;
+    for (n = 1; n < 400; n += 7) {
+        const int64_t padding = (128 - n % 128) % 128;
+        const double ratio = (double)padding / (double)(n + padding);
+        guard(n, 0, AITER_MASK_NONE, 0.9999, ratio, 1);
+        guard(n, 0, AITER_MASK_DEFAULT, 1e-9, ratio, padding == 0);
+        guard(n, 128, AITER_MASK_CAUSAL, 1e-9, ratio, 1);
+        guard(n, 0, AITER_MASK_CAUSAL, 0, ratio, 1);
+    }
+    for (n = 10; n < 2000; n += 13) { /* from 1 in 10 to 1 in 2000 */
+        guard(n - 1, n, AITER_MASK_NONE, 0, 1 / (double)n, n >= 200);
+        guard(n - 1, n, AITER_MASK_CAUSAL, 0, 1 / (double)n, 1);
+    }
+}
+
 int main(void)
 {
     int64_t s, tile;
     test_begin("padding_guard", 1);
     verdicts();
+    defaults();
     guard(128, 0, AITER_MASK_DEFAULT, 0, 0, 1);
     guard(100, 0, AITER_MASK_DEFAULT, 0, 28.0 / 128, 0);
     guard(100, 0, AITER_MASK_CAUSAL, 0, 28.0 / 128, 1);
@@ -178,6 +197,11 @@ int main(void)
     refused(-1, 0, 0, 0, "seqlen");
     refused(INT64_MIN, 0, 0, 0, "seqlen");
     refused(5, -1, 0, 0, "tile");
+    for (tile = 2; tile < 128; tile++) { /* the last of them that fits, and one more */
+        s = INT64_MAX / tile * tile;
+        guard(s, tile, AITER_MASK_NONE, 0, 0, 1);
+        if (s < INT64_MAX) refused(s + 1, tile, 0, 0, "seqlen");
+    }
     refused(INT64_MAX, 2, 0, 0, "seqlen");
     refused(INT64_MAX - 1, 128, 0, 0, "seqlen");
     refused(5, 4, AITER_MASK_WINDOW, 0, "mask");

@@ -18,6 +18,7 @@ typedef struct cache_case {
     aiter_dtype type, cache_type, slot_type;
     aiter_quant quant;
     int scale_per_head, special; /* special: zero rows, huge, tiny and non-finite values */
+    int slot_step;               /* stride of the slot mapping */
     int gaps; /* 1: gaps, 2: k and v pages interleaved, 3: strides of the heads swapped */
     slot_kind slots;
     uint64_t seed;
@@ -54,7 +55,10 @@ static double token_value(const cache_case *c, int which, int token, int h, int 
 {
     static const double specials[] = {0, 65504, 65520, 3.3e38, 1e-40, 6e-8, 5.96e-8, -1.5};
     double x = problem_value(c->seed, 20 + which, 0, h, token, d);
-    if (c->special && token % 3 == 0) return 0;
+    if (c->special && token % 3 == 0) { /* a row whose step is 0 with and without elements */
+        const int tiny = c->quant == AITER_QUANT_PER_TOKEN_HEAD && c->type == AITER_F32 && h % 2;
+        return tiny ? ldexp((token + d) % 60, -149) : 0;
+    }
     if (c->special && c->quant &&
         token % 3 == 1) { /* halves, which a division alone rounds right */
         x = d == 0 ? 127 : (d * 7 + token) % 250 - 125 + 0.5;
@@ -110,8 +114,9 @@ static cache_side side_new(attn_problem *p, const cache_case *c, int which, attn
         place_alone(p, &s.scale, c->gaps == 3 ? "0213" : "0123", c->gaps ? 1 : 0, 1, 0xC3);
         s.scale_t = place_tensor(p, &s.scale, "012");
     } else if (c->quant == AITER_QUANT_STATIC) {
-        place_extent(&s.scale, AITER_F32, 1, 1, c->scale_per_head ? c->hk : 1, 1);
+        place_extent(&s.scale, AITER_F32, 1, 1, c->hk, 1);
         place_alone(p, &s.scale, "0123", c->gaps ? 2 : 0, c->gaps ? 3 : 1, 0xC3);
+        if (!c->scale_per_head) s.scale.n[2] = 1; /* what lies behind it is not read */
         for (h = 0; h < s.scale.n[2]; h++) {
             ref_store(AITER_F32, s.scale.buffer->data, place_at(&s.scale, 0, 0, h, 0),
                       static_scale(c, which, h));
@@ -161,7 +166,7 @@ static void side_check(const cache_case *c, cache_side *s, int which)
                 double want = largest_of_row(c, which, t, h, s->d) / 127;
                 int64_t at = place_at(&s->scale, slot / c->page, slot % c->page, h, 0);
                 scale = ref_load(AITER_F32, s->scale.buffer->data, at);
-                bad_scale += !(fabs(scale - want) <= 2 * BOUND_U * want);
+                bad_scale += !(fabs(scale - want) <= 2 * BOUND_U * want + BOUND_FLUSH);
                 memcpy(s->scale.buffer->data + 4 * at, s->scale_before + 4 * at, 4);
             }
             for (d = 0; d < s->d; d++) {
@@ -182,15 +187,18 @@ static void side_check(const cache_case *c, cache_side *s, int which)
 
 static test_buffer slots_new(const cache_case *c)
 {
-    test_buffer b = buffer_new((size_t)c->tokens * (c->slot_type == AITER_I64 ? 8 : 4));
+    const size_t size = c->slot_type == AITER_I64 ? 8 : 4;
+    test_buffer b = buffer_new((size_t)c->tokens * (size_t)c->slot_step * size);
     int t;
+    memset(b.data, 0, b.bytes); /* between them: slot 0 */
     for (t = 0; t < c->tokens; t++) {
         int64_t wide = slot_of(c, t);
         int32_t narrow = (int32_t)wide;
-        if (c->slot_type == AITER_I64) {
-            memcpy(b.data + 8 * t, &wide, 8);
+        unsigned char *at = b.data + (size_t)(t * c->slot_step) * size;
+        if (size == 8) {
+            memcpy(at, &wide, 8);
         } else {
-            memcpy(b.data + 4 * t, &narrow, 4);
+            memcpy(at, &narrow, 4);
         }
     }
     return b;
@@ -198,6 +206,7 @@ static test_buffer slots_new(const cache_case *c)
 
 static void cache_run(const cache_case *c, aiter_context *ctx)
 {
+    static const char behind[4096] = "what is behind the workspace";
     attn_problem p;
     attn_place shared;
     cache_side s[2];
@@ -223,16 +232,19 @@ static void cache_run(const cache_case *c, aiter_context *ctx)
     a.k_scale = s[0].scale_t;
     a.v_scale = s[1].scale_t;
     a.slot_mapping = aiter_tensor_1d(slots.data, c->slot_type, c->tokens);
+    a.slot_mapping.stride[0] = c->slot_step;
     a.quant = c->quant;
     CHECK(aiter_reshape_and_cache_workspace(&a, ctx, &bytes) == AITER_OK, "workspace: %s",
           aiter_last_error());
-    scratch = malloc(bytes + 1); /* not aligned to anything on purpose */
+    scratch = malloc(bytes + 1 + sizeof behind); /* not aligned to anything on purpose */
+    memcpy(scratch + 1 + bytes, behind, sizeof behind);
     a.workspace = scratch + 1;
     a.workspace_bytes = bytes - 1;
     CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_WORKSPACE_TOO_SMALL, "a byte short");
     a.workspace_bytes = bytes;
     status = aiter_reshape_and_cache(&a, ctx);
     CHECK(status == AITER_OK, "%s", aiter_last_error());
+    CHECK(memcmp(scratch + 1 + bytes, behind, sizeof behind) == 0, "written behind the workspace");
     free(scratch);
     for (i = 0; i < 2 && status == AITER_OK; i++) side_check(c, &s[i], i);
     for (i = 0; i < 2; i++) {
@@ -249,15 +261,70 @@ static void cache_run(const cache_case *c, aiter_context *ctx)
     problem_unstore(&p);
 }
 
+/* ---- the workers' rows ---- */
+
+static const float *worker_row; /* that the last row was gathered to */
+
+static float row_amax_spy(const float *row, int32_t n)
+{
+    (void)n;
+    worker_row = row;
+    return 127;
+}
+
+/* Each worker has a row of its own within the scratch, the bits of the slots lie behind them. */
+static void workers_rows(int32_t workers, int blocks)
+{
+    enum { TOKENS = 64, D = 4 };
+    static float rows[TOKENS * D], scales[TOKENS];
+    static int8_t codes[TOKENS * D];
+    static int32_t slots[TOKENS];
+    aiter_reshape_and_cache_args a;
+    aiteri_kernels spy = *aiteri_context_kernels(NULL);
+    aiteri_cache_run run = {&a, &spy, NULL, workers};
+    aiteri_arena measure = {NULL, 0}, arena = {NULL, 0};
+    char *memory;
+    uint8_t *seen;
+    int32_t i;
+    memset(&a, 0, sizeof a);
+    spy.row_amax = row_amax_spy;
+    for (i = 0; i < TOKENS; i++) slots[i] = i;
+    a.k = a.v = aiter_tensor_transpose(aiter_tensor_3d(rows, AITER_F32, TOKENS, 1, D), 0, 0);
+    a.k_cache = aiter_tensor_4d(codes, AITER_I8, blocks, TOKENS, 1, D);
+    a.k_cache = a.v_cache = aiter_tensor_transpose(a.k_cache, 0, 0);
+    a.k_scale = aiter_tensor_3d(scales, AITER_F32, blocks, TOKENS, 1);
+    a.k_scale = a.v_scale = aiter_tensor_transpose(a.k_scale, 0, 0);
+    a.slot_mapping = aiter_tensor_1d(slots, AITER_I32, TOKENS);
+    a.slot_mapping.stride[0] = 1;
+    a.quant = AITER_QUANT_PER_TOKEN_HEAD;
+    aiteri_cache_layout(&a, workers, &measure, &run.rows);
+    memory = (char *)malloc(measure.used + AITERI_LINE);
+    arena = aiteri_arena_over(memory);
+    seen = aiteri_cache_layout(&a, workers, &arena, &run.rows);
+    CHECK((char *)seen + (blocks * TOKENS + 7) / 8 <= arena.base + measure.used,
+          "%d slots have no bit each", blocks * TOKENS);
+    for (i = 0; i < workers; i++) {
+        worker_row = NULL;
+        aiteri_cache_worker(&run, i);
+        CHECK(worker_row == run.rows + (size_t)i * AITERI_MAX_HEAD_DIM,
+              "worker %d of %d has the row of another", (int)i, (int)workers);
+        CHECK(worker_row && (const uint8_t *)(worker_row + AITERI_MAX_HEAD_DIM) <= seen,
+              "the row of worker %d lies on the bits of the slots", (int)i);
+    }
+    free(memory);
+}
+
 int main(void)
 {
-    static const int shapes[][6] = {
-        {1, 1, 1, 1, 1, 1},    {3, 2, 8, 8, 4, 16},     {17, 1, 64, 64, 3, 16},
-        {5, 4, 33, 7, 20, 1},  {9, 8, 128, 128, 2, 64}, {0, 2, 8, 8, 2, 4},
-        {12, 3, 40, 24, 3, 5}, {2, 1, 576, 512, 1, 16}, {130, 2, 16, 16, 10, 16}};
+    static const int shapes[][6] = {{1, 1, 1, 1, 1, 1},       {3, 2, 8, 8, 4, 16},
+                                    {17, 1, 64, 64, 3, 16},   {5, 4, 33, 7, 20, 1},
+                                    {9, 8, 128, 128, 2, 64},  {0, 2, 8, 8, 2, 4},
+                                    {12, 3, 40, 24, 3, 5},    {2, 1, 576, 512, 1, 16},
+                                    {130, 2, 16, 16, 10, 16}, {4, 1, 2, 2, 64, 128}};
     int i, t, n = 0, quant, type;
     test_begin("reshape_and_cache", 1e9);
     run_begin();
+    for (t = 1; t <= 16; t++) workers_rows(t, t * 100);
     for (t = 0; t < run_on.tiers + 2; t++) {
         aiter_context *ctx = t < run_on.tiers    ? run_on.one[t]
                              : t == run_on.tiers ? run_on.two
@@ -280,6 +347,7 @@ int main(void)
                     c.scale_per_head = n / 2 % 2;
                     c.special = n / 3 % 2;
                     c.gaps = n % 4;
+                    c.slot_step = 1 + n / 4 % 3;
                     c.slots = (slot_kind)(n / 5 % SLOTS_COUNT);
                     c.seed = (uint64_t)n;
                     cache_run(&c, ctx);
