@@ -56,6 +56,33 @@ static void edges(void)
     }
 }
 
+/* Gaps between the entries of a block table, and behind a row's last, hold pages that exist. */
+static void table_gaps(void)
+{
+    int pages, n, t;
+    for (pages = 2; pages <= 7; pages++) {
+        for (n = 0; n < 2; n++) {
+            attn_case c = decode(n ? 6 : 2, 1, n ? 5 : 1, 8 * pages - 3, 4, 8);
+            attn_problem p;
+            c.layout = LAYOUT_GAPS;
+            c.b = 3;
+            c.seed += 77;
+            problem_new(&p, &c);
+            problem_expect(&p, 1e9);
+            for (t = 0; t < run_on.tiers; t++) {
+                attn_call call;
+                memset(&call, 0, sizeof call);
+                call.ctx = run_on.one[t];
+                problem_store(&p, SLACK_ZERO); /* 0 is a page */
+                CHECK(problem_call(&p, &call) == AITER_OK, "%s", aiter_last_error());
+                problem_compare(&p, "a table with gaps");
+            }
+            problem_free(&p);
+            test_global.cases++;
+        }
+    }
+}
+
 static void options(void)
 {
     static const aiter_dtype kv[] = {AITER_F32, AITER_F16, AITER_BF16,
@@ -201,6 +228,7 @@ int main(void)
 {
     test_begin("paged_attn_decode", 3e9);
     run_begin();
+    table_gaps();
     edges();
     options();
     extremes();
