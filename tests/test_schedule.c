@@ -73,7 +73,7 @@ static aiteri_schedule scheduled(const aiteri_problem *p, const aiteri_geometry 
     aiteri_schedule s = aiteri_schedule_count(p, g);
     const size_t bytes =
         aiteri_plan_bytes(g->workers, (size_t)s.works, (size_t)s.reduces, (size_t)s.partials);
-    *memory = malloc(bytes);
+    *memory = malloc(2 * bytes); /* what a plan too small would overrun */
     aiteri_schedule_place(&s, *memory, g->workers);
     arrays_are_apart(&s, g->workers, bytes, *memory);
     aiteri_schedule_all(&s, p, g);
