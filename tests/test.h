@@ -101,6 +101,10 @@ static inline int test_record(int good, const char *file, int line, const char *
 
 #define CHECK(good, ...) test_record(!!(good), __FILE__, __LINE__, __VA_ARGS__)
 
+#if TEST_POSIX && !TEST_SANITIZED
+#include "stray_access.h"
+#endif
+
 /* The sweeps that follow may go on until this share of the budget is spent. */
 static inline void test_share(double share) { test_global.limit = share * test_global.budget; }
 
@@ -115,6 +119,9 @@ static inline void test_begin(const char *program, double default_budget)
     text = getenv("AITER_TEST_STOP");
     test_global.stop = text ? strtoll(text, NULL, 10) : 0;
     test_share(1);
+#if TEST_POSIX && !TEST_SANITIZED
+    if (test_global.stop) stray_watch();
+#endif
 #if TEST_POSIX
     if (!TEST_SANITIZED) {
         int fd = dup(1);

@@ -168,6 +168,34 @@ static void callers_threads(void)
     }
 }
 
+/* Fewer works than threads: those of a range that nobody was asked to take are done all the same.
+ */
+static void few_works(void)
+{
+    static inputs x, clean;
+    int sq, threads;
+    for (sq = 1; sq <= 17; sq += 4)
+        for (threads = 2; threads < 14; threads += 3) {
+            aiter_context_desc d;
+            aiter_context *ctx = NULL;
+            asked a = {0, 0};
+            memset(&d, 0, sizeof d);
+            d.num_threads = threads;
+            d.parallel_for = counting_for;
+            d.user = &a;
+            CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
+            inputs_fill(&x, 1.0f);
+            inputs_fill(&clean, 1.0f);
+            attend(&clean, sq, NULL);
+            attend(&x, sq, ctx);
+            CHECK(differ(x.out, clean.out, ROWS * HEADS * DIM) == 0,
+                  "%d rows by %d of %d threads: other bits", sq, (int)a.n, threads);
+            CHECK(differ(x.lse, clean.lse, ROWS * HEADS) == 0,
+                  "%d rows by %d of %d threads: another lse", sq, (int)a.n, threads);
+            aiter_context_destroy(ctx);
+        }
+}
+
 #if defined(CLOCK_THREAD_CPUTIME_ID) && defined(CLOCK_PROCESS_CPUTIME_ID)
 static double seconds_of(clockid_t clock)
 {
@@ -341,6 +369,7 @@ int main(void)
             aiter_context_destroy(ctx);
         }
     callers_threads();
+    few_works();
     pool_works();
     blocks();
     no_pool_beside();

@@ -214,6 +214,27 @@ static void hidden(void)
             }
 }
 
+/* The same beside keys that a window hides: a block in two runs, behind sinks and in the window. */
+static void hidden_beside_gaps(void)
+{
+    static const int rows[][4] = {{40, 90, 20, 5},   {9, 60, 10, 17}, {20, 96, 12, 40},
+                                  {30, 140, 25, 70}, {12, 50, 8, 1},  {3, 80, 20, 9},
+                                  {64, 190, 33, 20}, {1, 70, 31, 6}};
+    int n, holes;
+    for (n = 0; n < COUNT(rows); n++)
+        for (holes = 2; holes <= 6; holes += 2) {
+            attn_case c = shape_of(n, types[(n + holes / 2) % 3]);
+            c.sq = rows[n][0];
+            c.sk = rows[n][1];
+            c.mask = AITER_MASK_WINDOW;
+            c.left = rows[n][2];
+            c.sink_tokens = rows[n][3];
+            c.bias = n % 2 ? BIAS_SQ_SK : BIAS_ONE_KEY;
+            c.bias_holes = holes;
+            extreme(&c, change_hidden, n % 3, 0);
+        }
+}
+
 /* ---- zeros: the sign of one never depends on what is hidden ---- */
 
 static void zeros(void)
@@ -344,6 +365,7 @@ int main(void)
     scores();
     weights();
     hidden();
+    hidden_beside_gaps();
     zeros();
     test_say("%d problems\n", (int)seed_now - 1);
     run_end();

@@ -56,6 +56,73 @@ static void edges(void)
     }
 }
 
+/* Gaps between the entries of a block table, and behind a row's last, hold pages that exist. */
+static void table_gaps(void)
+{
+    int pages, n, t;
+    for (pages = 2; pages <= 7; pages++) {
+        for (n = 0; n < 2; n++) {
+            attn_case c = decode(n ? 6 : 2, 1, n ? 5 : 1, 8 * pages - 3, 4, 8);
+            attn_problem p;
+            c.layout = LAYOUT_GAPS;
+            c.b = 3;
+            c.seed += 77;
+            problem_new(&p, &c);
+            problem_expect(&p, 1e9);
+            for (t = 0; t < run_on.tiers; t++) {
+                attn_call call;
+                memset(&call, 0, sizeof call);
+                call.ctx = run_on.one[t];
+                problem_store(&p, SLACK_ZERO); /* 0 is a page */
+                CHECK(problem_call(&p, &call) == AITER_OK, "%s", aiter_last_error());
+                problem_compare(&p, "a table with gaps");
+            }
+            problem_free(&p);
+            test_global.cases++;
+        }
+    }
+}
+
+/* A workspace in which an earlier call seems to have left addresses: of what cannot be read. */
+static void stale_addresses(void)
+{
+    int pages, n, t;
+    for (pages = 2; pages <= 8; pages++) {
+        for (n = 0; n < 2; n++) {
+            attn_case c = decode(n ? 8 : 2, 1, n ? 4 : 2, 11 * pages - 3, 8, 11);
+            attn_problem p;
+            c.seed += 177;
+            problem_new(&p, &c);
+            problem_expect(&p, 1e9);
+            problem_store(&p, SLACK_NAN);
+            for (t = 0; t < run_on.tiers; t++) {
+                attn_call call;
+                size_t bytes = 0, at;
+                test_buffer ws, closed = buffer_new(64);
+                const uintptr_t address = (uintptr_t)closed.data + 64;
+                memset(&call, 0, sizeof call);
+                call.ctx = run_on.one[t];
+                call.kind = CALL_WORKSPACE;
+                call.bytes = &bytes;
+                CHECK(problem_call(&p, &call) == AITER_OK, "%s", aiter_last_error());
+                ws = buffer_new(bytes);
+                at = (size_t)(0 - (uintptr_t)ws.data) % sizeof address;
+                for (; at + sizeof address <= bytes; at += sizeof address)
+                    memcpy(ws.data + at, &address, sizeof address);
+                call.kind = CALL_RUN;
+                call.workspace = ws.data;
+                call.workspace_bytes = bytes;
+                CHECK(problem_call(&p, &call) == AITER_OK, "%s", aiter_last_error());
+                problem_compare(&p, "a used workspace");
+                buffer_free(&ws);
+                buffer_free(&closed);
+            }
+            problem_free(&p);
+            test_global.cases++;
+        }
+    }
+}
+
 static void options(void)
 {
     static const aiter_dtype kv[] = {AITER_F32, AITER_F16, AITER_BF16,
@@ -201,6 +268,8 @@ int main(void)
 {
     test_begin("paged_attn_decode", 3e9);
     run_begin();
+    stale_addresses();
+    table_gaps();
     edges();
     options();
     extremes();

@@ -51,6 +51,7 @@ typedef struct coverage {
     unsigned char *keys;    /* [rows][sk]: works that take this key for this row */
     unsigned char *written; /* [rows]: times the row is finished */
     unsigned char *partial; /* [num_partial_rows]: times it is filled, and read (0x10) */
+    int64_t partials;
 } coverage;
 
 static int64_t row_of(const attn_problem *p, int b, int i, int h)
@@ -76,6 +77,11 @@ static void cover_work(coverage *v, const int32_t *w)
                "work outside its sequence")) {
         return;
     }
+    if (w[1] >= 0 &&
+        !CHECK(w[1] + (int64_t)(w[3] - w[2]) * (heads_end(w[7]) - heads_first(w[7])) <= v->partials,
+               "partial rows behind the last of %d", (int)v->partials)) {
+        return;
+    }
     for (i = w[2]; i < w[3]; i++) {
         for (h = heads_first(w[7]); h < heads_end(w[7]); h++, n++) {
             int64_t row = row_of(p, w[0], i, h);
@@ -97,7 +103,10 @@ static void cover_reduce(coverage *v, const aiter_plan *plan, int r)
         for (h = heads_first(f[3]); h < heads_end(f[3]); h++, n++) {
             v->written[row_of(p, f[0], i, h)]++;
             for (s = plan->reduce_indptr[r]; s < plan->reduce_indptr[r + 1]; s++) {
-                v->partial[plan->reduce_partial_map[s] + n] |= 0x10;
+                const int64_t at = (int64_t)plan->reduce_partial_map[s] + n;
+                if (CHECK(at >= 0 && at < v->partials, "a merge of partial row %d of %d", (int)at,
+                          (int)v->partials))
+                    v->partial[at] |= 0x10;
             }
         }
     }
@@ -147,6 +156,7 @@ static void plan_covers(const attn_problem *p, const aiter_plan *plan, int threa
     v.keys = (unsigned char *)calloc((size_t)(rows * p->c.sk + 1), 1);
     v.written = (unsigned char *)calloc((size_t)rows + 1, 1);
     v.partial = (unsigned char *)calloc((size_t)plan->num_partial_rows + 1, 1);
+    v.partials = plan->num_partial_rows;
     for (i = 0; i < plan->num_works; i++) cover_work(&v, plan->work_info + 8 * i);
     for (i = 0; i < plan->num_reduces; i++) cover_reduce(&v, plan, i);
     cover_check(&v, plan);

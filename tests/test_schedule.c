@@ -52,12 +52,30 @@ static aiteri_kernels lanes_only(test_rng *r)
     return k;
 }
 
+/* One array behind the other: the workers' ranges, works, merges, their rows and their pieces. */
+static void arrays_are_apart(const aiteri_schedule *s, int32_t workers, size_t bytes,
+                             const void *memory)
+{
+    const int32_t *const end =
+        (const int32_t *)(const void *)((const char *)memory + bytes / 4 * 4);
+    CHECK(s->work_info - s->work_indptr >= workers + 1, "works lie on the workers' ranges");
+    CHECK(s->reduce_indptr - s->work_info >= s->works * AITERI_WORK_INTS,
+          "merges lie on the last of %d works", (int)s->works);
+    CHECK(s->reduce_final_map - s->reduce_indptr >= s->reduces + 1, "rows of merges lie on them");
+    CHECK(s->reduce_partial_map - s->reduce_final_map >= s->reduces * AITERI_REDUCE_INTS,
+          "pieces lie on the rows of %d merges", (int)s->reduces);
+    CHECK(end - s->reduce_partial_map >= s->partials, "%d pieces end outside the plan",
+          (int)s->partials);
+}
+
 static aiteri_schedule scheduled(const aiteri_problem *p, const aiteri_geometry *g, void **memory)
 {
     aiteri_schedule s = aiteri_schedule_count(p, g);
-    *memory = malloc(
-        aiteri_plan_bytes(g->workers, (size_t)s.works, (size_t)s.reduces, (size_t)s.partials));
+    const size_t bytes =
+        aiteri_plan_bytes(g->workers, (size_t)s.works, (size_t)s.reduces, (size_t)s.partials);
+    *memory = malloc(2 * bytes); /* what a plan too small would overrun */
     aiteri_schedule_place(&s, *memory, g->workers);
+    arrays_are_apart(&s, g->workers, bytes, *memory);
     aiteri_schedule_all(&s, p, g);
     return s;
 }
@@ -78,7 +96,7 @@ static void only_family(aiteri_problem *p, lengths *l, test_rng *r, int stream)
     for (b = 0; b < p->batch; b++) {
         l->q[b] = !stream ? rows / p->group + 1 : rows == 1 ? 1 : 16 / p->group;
         l->k[b] = far      ? stream ? 65536 : 400000
-                  : stream ? rng_int(r, 1025, 4600)
+                  : stream ? rng_int(r, 1025, rng_int(r, 0, 1) ? 2048 : 4600)
                            : rng_int(r, 4609, 200000);
         if (l->q[b] > p->max_seqlen_q) p->max_seqlen_q = l->q[b];
         if (l->k[b] > p->max_seqlen_k) p->max_seqlen_k = l->k[b];
@@ -113,6 +131,41 @@ static void works_are_sound(const aiteri_problem *p, const aiteri_geometry *g,
     CHECK(blind == 0, "seed %" PRIu64 ": %d pieces that nobody sees", seed, (int)blind);
     if (g->workers > 1 && s->works > 8 * g->workers)
         CHECK(most < s->works, "seed %" PRIu64 ": all works fall to one worker", seed);
+}
+
+/* Up to 16 packed rows are a stream: whole queries, and as many kv heads as share a work. */
+static void streams_are_whole(void)
+{
+    int group, heads_k, sq, k;
+    for (group = 1; group <= 17; group++)
+        for (sq = 16 / group; sq <= 16 / group + 1; sq++)
+            for (heads_k = 2; heads_k <= 3; heads_k++)
+                for (k = 100; k <= 3000; k += 2900) {
+                    test_rng r = {1};
+                    lengths l;
+                    aiteri_problem p = random_problem(&r, &l, 2000);
+                    aiteri_kernels kernels = lanes_only(&r);
+                    aiteri_geometry g;
+                    const int is_stream = sq * group <= 16;
+                    p.batch = 1;
+                    p.heads_k = heads_k;
+                    p.group = group;
+                    p.heads_q = heads_k * group;
+                    p.k.stride_head = p.k.dim;
+                    p.k.stride_token = (int64_t)p.k.dim * heads_k;
+                    p.mask = AITER_MASK_NONE;
+                    p.num_splits = 0;
+                    p.max_seqlen_q = l.q[0] = sq;
+                    p.max_seqlen_k = l.k[0] = k;
+                    p.total_q = sq;
+                    if (sq == 0) continue;
+                    g = aiteri_geometry_of(&p, &kernels, 1);
+                    aiteri_schedule s = aiteri_schedule_count(&p, &g);
+                    CHECK(!is_stream || s.works == (k + 1023) / 1024,
+                          "%d rows of %d heads: %d works for %d keys", sq, group, (int)s.works, k);
+                    CHECK(aiteri_takes_stream(&p, sq) == is_stream, "family of %d x %d rows", sq,
+                          group);
+                }
 }
 
 /* Enough query rows for all workers give each of them several works. */
@@ -278,6 +331,35 @@ static int change(int n, aiteri_problem *p, aiteri_geometry *g, lengths *l, test
 }
 enum { CHANGES = 21 };
 
+/* A plan is taken by what it was made for, and by nothing that differs in one number. */
+static void foreign_plans_are_refused(const aiteri_problem *p, const aiteri_geometry *g, lengths *l,
+                                      uint64_t seed)
+{
+    aiteri_schedule s = aiteri_schedule_count(p, g), taken;
+    const lengths was = *l;
+    test_rng r = {seed};
+    aiter_plan plan;
+    int n;
+    memset(&plan, 0, sizeof plan);
+    plan.bytes =
+        aiteri_plan_bytes(g->workers, (size_t)s.works, (size_t)s.reduces, (size_t)s.partials);
+    plan.data = malloc(plan.bytes);
+    aiteri_schedule_write(&s, p, g, plan.data);
+    memset(&taken, 0, sizeof taken);
+    CHECK(aiteri_plan_take("op", p, NULL, g, &plan, &taken) == AITER_OK && taken.works == s.works &&
+              taken.reduces == s.reduces && taken.partials == s.partials,
+          "seed %" PRIu64 ": a plan is not taken: %s", seed, aiter_last_error());
+    for (n = 1; n < CHANGES; n++) {
+        aiteri_problem q = *p;
+        aiteri_geometry h = *g;
+        if (change(n, &q, &h, l, &r))
+            CHECK(aiteri_plan_take("op", &q, NULL, &h, &plan, &taken) == AITER_INVALID_ARGUMENT,
+                  "seed %" PRIu64 ": change %d, and the plan is taken", seed, n);
+        *l = was;
+    }
+    free(plan.data);
+}
+
 /* Any change gives another fingerprint; but only a window reads window fields. */
 static void fingerprint_tells(uint64_t seed)
 {
@@ -293,6 +375,7 @@ static void fingerprint_tells(uint64_t seed)
     g = aiteri_geometry_of(&p, &kernels, rng_int(&r, 1, 20));
     print = aiteri_fingerprint(&p, &g);
     CHECK(print == aiteri_fingerprint(&p, &g), "one call, two fingerprints");
+    foreign_plans_are_refused(&p, &g, &l, seed);
     was = l;
     for (n = 0; n < CHANGES; n++) {
         q = p;
@@ -328,6 +411,7 @@ int main(void)
     test_begin("schedule", 1e9);
     if (test_is_slow()) most = 60;
     for (seed = 0; seed < most; seed++) bounds_hold(seed);
+    streams_are_whole();
     for (seed = 0; seed < 80; seed++) company_does_not_matter(seed);
     sizes_saturate();
     for (seed = 0; seed < 40; seed++) fingerprint_tells(seed);

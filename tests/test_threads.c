@@ -142,19 +142,41 @@ static void usable_cpus(void)
     affinity_text = quota_text = NULL;
 }
 
-int main(void)
+/* Memory that is never given out twice: a worker that was left would wait in its own. */
+static int64_t blocks_out;
+static void *keeping_alloc(void *user, size_t bytes, size_t align, aiter_memory kind)
 {
-    const int threads = 6;
+    static char slab[1 << 20];
+    static size_t used;
+    const size_t base = (size_t)(uintptr_t)slab;
+    const size_t at = (base + used + align - 1) / align * align - base;
+    (void)user;
+    (void)kind;
+    if (at + bytes > sizeof slab) return NULL;
+    used = at + bytes;
+    blocks_out++;
+    return slab + at;
+}
+static void keeping_free(void *user, void *ptr, size_t bytes, aiter_memory kind)
+{
+    (void)user;
+    (void)bytes;
+    (void)kind;
+    if (ptr) blocks_out--;
+}
+
+/* Pools of which only n threads can be started. */
+static void failing_starts(int threads)
+{
     int n;
-    test_begin("threads", 1e8);
-    tasks_run_once();
-    usable_cpus();
     for (n = 0; n <= threads; n++) {
         aiter_context_desc d;
         aiter_context *ctx = (aiter_context *)&d;
         aiter_status status;
         memset(&d, 0, sizeof d);
         d.num_threads = threads;
+        d.alloc = keeping_alloc;
+        d.free = keeping_free;
         starts_left = n;
         started = ended = 0;
         status = aiter_context_create(&d, &ctx);
@@ -168,6 +190,16 @@ int main(void)
             aiter_context_destroy(ctx);
         }
         CHECK(ended == started, "%d starts: %d of %d ended", n, ended, started);
+        CHECK(blocks_out == 0, "%d starts: %d blocks are left", n, (int)blocks_out);
     }
+}
+
+int main(void)
+{
+    int threads;
+    test_begin("threads", 1e8);
+    tasks_run_once();
+    usable_cpus();
+    for (threads = 2; threads <= 7; threads++) failing_starts(threads);
     return test_end();
 }

@@ -103,7 +103,8 @@ class Program:
             text = out.read().decode(errors="replace")
         seconds = used.ru_utime + used.ru_stime
         line = re.findall(r"^(\d+) passed, (\d+) failed$", text, re.M)
-        failed = int(line[-1][1]) if line else len(re.findall(r"^FAIL ", text, re.M))
+        # A broken assumption is a line, but none of the program's own counts.
+        failed = max(int(line[-1][1]) if line else 0, len(re.findall(r"^FAIL ", text, re.M)))
         self.passed = int(line[-1][0]) if line else 0
         ended = None
         if child.returncode in (-9, -24) and not line:
