@@ -87,6 +87,10 @@ static inline void cache_values(const cache_case *c, const int64_t n[7], const a
         store_slot(host[4], c->slots, i, i % 7 == 3 ? -1 : (i * 31) % (CACHE_BLOCKS * CACHE_PAGE));
     for (b = 5; b < 7; b++)
         for (i = 0; i < n[b]; i++) ((float *)host[b])[i] = 0.01f + 0.001f * (float)i;
+    if (c->quant == AITER_QUANT_STATIC && c->src == AITER_F32) /* halves of steps, as they divide */
+        for (i = 0; i < n[0]; i += 2)
+            ((float *)host[0])[i] = ((float)(i % 254 - 127) + 0.5f) *
+                                    ((float *)host[5])[c->one_scale ? 0 : i / c->dk % c->heads];
 }
 
 static inline void device_cache_case(const cache_case *c)
@@ -139,8 +143,10 @@ static inline void device_cache_cases(void)
             c.quant = q < 2 ? AITER_QUANT_STATIC : AITER_QUANT_PER_TOKEN_HEAD;
             c.one_scale = q == 1;
             c.slots = q % 2 ? AITER_I64 : AITER_I32;
-            c.dk = q == 3 ? 256 : 65;
-            device_cache_case(&c);
+            for (c.heads = 1; c.heads <= 6; c.heads++) {
+                c.dk = (q == 3 ? 250 : 59) + c.heads;
+                device_cache_case(&c);
+            }
         }
     }
 }
@@ -171,7 +177,7 @@ static inline void device_merge_case(aiter_dtype type, int b, int tokens, int he
     const int64_t count[6] = {n, n, n, rows, rows, rows};
     void *host[6], *at[6];
     aiter_merge_attn_states_args a[2];
-    int i, side;
+    int i, k, side;
     for (i = 0; i < 6; i++)
         host[i] = random_elements(i < 3 ? type : AITER_F32, count[i], 90 + i, 4);
     for (i = 0; i < rows; i++) { /* sides that saw nothing, with NaN in their place */
@@ -179,6 +185,14 @@ static inline void device_merge_case(aiter_dtype type, int b, int tokens, int he
             ref_store(AITER_F32, host[3], i, double_of_bits(i % 2 ? BITS_INF : BITS_NEG_INF));
         if (i % 7 == 2 || i % 11 == 0)
             ref_store(AITER_F32, host[4], i, double_of_bits(i % 3 ? BITS_INF : BITS_NEG_INF));
+        for (side = 0; side < 2; side++) {
+            const double lse = ref_load(AITER_F32, host[3 + side], i);
+            /* lse is [B, H, tokens], a row stands in [B, tokens, H] */
+            const int64_t at_b = i / (tokens * heads), h = i / tokens % heads, t = i % tokens;
+            const int64_t row = (at_b * tokens + t) * heads + h;
+            for (k = 0; k < dim && !is_finite(lse); k++)
+                ref_store(type, host[side], row * dim + k, double_of_bits(BITS_INF | 1));
+        }
     }
     for (i = 0; i < 6; i++)
         at[i] = device_new(host[i], bytes_of(i < 3 ? type : AITER_F32, count[i]));
@@ -213,10 +227,11 @@ static inline void device_merge_case(aiter_dtype type, int b, int tokens, int he
 static inline void device_merge_cases(void)
 {
     static const aiter_dtype floats[3] = {AITER_F32, AITER_F16, AITER_BF16};
-    int i;
+    int i, n;
     for (i = 0; i < 3; i++) {
         device_merge_case(floats[i], 0, 33, 5, 128);
-        device_merge_case(floats[i], 3, 7, 4, 72);
+        for (n = 0; n < 11; n++)
+            device_merge_case(floats[i], n % 4, 2 + 3 * n, 1 + n % 5, 5 + 12 * n);
     }
 }
 

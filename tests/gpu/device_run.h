@@ -212,7 +212,7 @@ static inline aiter_status device_run(attn_problem *p, int slack, int own_worksp
         call.bytes = &bytes;
         if (problem_call(&q, &call) == AITER_OK && bytes) {
             void *garbage = malloc(bytes);
-            memset(garbage, slack, bytes);
+            memset(garbage, slack == SLACK_NAN ? 0xFF : 0, bytes);
             call.workspace = workspace = device_new(garbage, bytes);
             call.workspace_bytes = bytes;
             free(garbage);

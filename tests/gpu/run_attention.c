@@ -45,13 +45,19 @@ static void masks(aiter_dtype type)
     static const struct {
         aiter_mask mask;
         int left, right, sink, sq, sk;
-    } rows[] = {
-        {AITER_MASK_NONE, 0, 0, 0, 1, 1},        {AITER_MASK_NONE, 0, 0, 0, 130, 65},
-        {AITER_MASK_CAUSAL, 0, 0, 0, 129, 129},  {AITER_MASK_CAUSAL, 0, 0, 0, 200, 40},
-        {AITER_MASK_CAUSAL, 0, 0, 0, 5, 260},    {AITER_MASK_CAUSAL_TOP_LEFT, 0, 0, 0, 140, 70},
-        {AITER_MASK_WINDOW, 30, 0, 0, 150, 200}, {AITER_MASK_WINDOW, -1, 5, 0, 90, 64},
-        {AITER_MASK_WINDOW, 0, 0, 0, 66, 66},    {AITER_MASK_WINDOW, 20, 0, 70, 150, 300},
-        {AITER_MASK_WINDOW, 7, 3, 4, 130, 257},  {AITER_MASK_WINDOW, 10, -1, 0, 70, 130}};
+    } rows[] = {{AITER_MASK_NONE, 0, 0, 0, 1, 1},
+                {AITER_MASK_NONE, 0, 0, 0, 130, 65},
+                {AITER_MASK_CAUSAL, 0, 0, 0, 129, 129},
+                {AITER_MASK_CAUSAL, 0, 0, 0, 200, 40},
+                {AITER_MASK_CAUSAL, 0, 0, 0, 5, 260},
+                {AITER_MASK_CAUSAL_TOP_LEFT, 0, 0, 0, 140, 70},
+                {AITER_MASK_CAUSAL_TOP_LEFT, 0, 0, 0, 66, 150},
+                {AITER_MASK_WINDOW, 30, 0, 0, 150, 200},
+                {AITER_MASK_WINDOW, -1, 5, 0, 90, 64},
+                {AITER_MASK_WINDOW, 0, 0, 0, 66, 66},
+                {AITER_MASK_WINDOW, 20, 0, 70, 150, 300},
+                {AITER_MASK_WINDOW, 7, 3, 4, 130, 257},
+                {AITER_MASK_WINDOW, 10, -1, 0, 70, 130}};
     size_t i;
     for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         attn_case c = flash(type, rows[i].sq, rows[i].sk, 128, 200 + i);
@@ -65,9 +71,10 @@ static void masks(aiter_dtype type)
 
 static void options(aiter_dtype type)
 {
-    int i;
-    for (i = 0; i < 16; i++) {
-        attn_case c = flash(type, 70, 130, 128, 300 + (uint64_t)i);
+    int n;
+    for (n = 0; n < 32; n++) {
+        const int i = n % 16; /* twice, of other sizes */
+        attn_case c = flash(type, n < 16 ? 70 : 40, n < 16 ? 130 : 190, 128, 300 + (uint64_t)n);
         if (i == 0) c.softcap = 5;
         if (i == 1) c.scale = 0.3;
         if (i == 2) c.alibi = 1;
@@ -238,7 +245,8 @@ static void decode_options(aiter_dtype kv)
     static const int pages[] = {16, 64, 7, 32, 1};
     int i;
     for (i = 0; i < 30; i++) {
-        attn_case c = decode(AITER_BF16, kv, i % 3 ? 4 : 6, 2, 1 + i % 4, 1000 + (uint64_t)i);
+        const int heads = kv == AITER_I8 && i % 6 == 5 ? 36 : i % 3 ? 4 : 6;
+        attn_case c = decode(AITER_BF16, kv, heads, 2, 1 + i % 4, 1000 + (uint64_t)i);
         c.b = 2;
         c.sk = 33 + i * 17;
         c.page = pages[i % 5];
