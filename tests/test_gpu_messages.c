@@ -83,7 +83,7 @@ static aiter_status merge_f16_into_f32(void)
 }
 static aiter_status another_header(void)
 {
-    fake.hash++;
+    fake.hash = AITERI_GPU_ABI_HASH + 1;
     return good();
 }
 
