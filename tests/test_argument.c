@@ -89,9 +89,19 @@ static aiteri_check a_check(void)
 
 static void ranges(void)
 {
-    static const int64_t bounds[][2] = {{0, 1},         {1, 8},
-                                        {-5, 5},        {0, INT32_MAX - 1},
-                                        {3, INT32_MAX}, {INT64_MIN + 1, INT64_MAX - 1}};
+    static const int64_t bounds[][2] = {{0, 1},
+                                        {1, 8},
+                                        {-5, 5},
+                                        {0, INT32_MAX - 1},
+                                        {3, INT32_MAX},
+                                        {0, 0},
+                                        {7, 7},
+                                        {1, 576},
+                                        {1, 65535},
+                                        {0, 255},
+                                        {-1, 0},
+                                        {-9, -2},
+                                        {INT64_MIN + 1, INT64_MAX - 1}};
     int i, k;
     for (i = 0; i < COUNT(bounds); i++) {
         const int64_t low = bounds[i][0], high = bounds[i][1];

@@ -42,7 +42,7 @@ static void on_the_cpu(aiter_context *ctx)
         }
         CHECK(aiter_memory_free(ctx, kinds[i], a, 5000) == AITER_OK, "free");
         CHECK(aiter_memory_free(ctx, kinds[i], b, 5000) == AITER_OK, "free");
-        for (size_t n = 0; n < 4; n++)
+        for (size_t n = 0; n < 6; n++)
             CHECK(aiter_memory_free(ctx, kinds[i], NULL, n) == AITER_OK, "free of nothing");
     }
 }

@@ -77,6 +77,8 @@ static void transpose_all(void)
     }
 }
 
+static const int bits_of_type[] = {0, 32, 16, 16, 8, 8, 8, 8, 4, 32, 64, 8};
+
 /* Every slice of small tensors of every type: its place in bits, its extent, or none at all. */
 static void slice_all(void)
 {
@@ -84,7 +86,7 @@ static void slice_all(void)
     for (type = 1; type < AITER_DTYPE_COUNT; type++) {
         for (ndim = 1; ndim <= 3; ndim++) {
             aiter_tensor t = aiter_tensor_3d(memory, (aiter_dtype)type, 3, 4, 5);
-            const int64_t bits = aiter_dtype_bits((aiter_dtype)type);
+            const int64_t bits = bits_of_type[type];
             t.ndim = ndim;
             for (dim = -1; dim <= ndim; dim++) {
                 for (start = -1; start <= 6; start++) {
@@ -281,11 +283,10 @@ static void dlpack_refused(void)
 
 static void names(void)
 {
-    static const int bits[] = {0, 32, 16, 16, 8, 8, 8, 8, 4, 32, 64, 8};
     static const char *const dtypes[] = {"unset", "f32", "f16", "bf16"};
     int i;
     for (i = 0; i < AITER_DTYPE_COUNT; i++) {
-        CHECK(aiter_dtype_bits((aiter_dtype)i) == bits[i], "bits of %d", i);
+        CHECK(aiter_dtype_bits((aiter_dtype)i) == bits_of_type[i], "bits of %d", i);
         CHECK(strcmp(aiter_dtype_name((aiter_dtype)i), "unknown") != 0, "name of %d", i);
         if (i < 4) CHECK(strcmp(aiter_dtype_name((aiter_dtype)i), dtypes[i]) == 0, "name %d", i);
     }
