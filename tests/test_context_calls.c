@@ -139,6 +139,19 @@ static void counting_for(void *user, void (*body)(void *arg, int32_t i), void *a
     for (i = n - 1; i >= 0; i--) body(arg, i);
 }
 
+/* A context whose calls are counted in `a`. */
+static aiter_context *counting_context(int threads, asked *a)
+{
+    aiter_context_desc d;
+    aiter_context *ctx = NULL;
+    memset(&d, 0, sizeof d);
+    d.num_threads = threads;
+    d.parallel_for = counting_for;
+    d.user = a;
+    CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
+    return ctx;
+}
+
 /* parallel_for is asked for as many as there are works, and no more than threads. */
 static void callers_threads(void)
 {
@@ -148,14 +161,8 @@ static void callers_threads(void)
     attend(&clean, ROWS, NULL);
     join(&clean, NULL);
     for (threads = 2; threads < 14; threads++) {
-        aiter_context_desc d;
-        aiter_context *ctx = NULL;
         asked a = {0, 0};
-        memset(&d, 0, sizeof d);
-        d.num_threads = threads;
-        d.parallel_for = counting_for;
-        d.user = &a;
-        CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
+        aiter_context *ctx = counting_context(threads, &a);
         inputs_fill(&x, 1.0f);
         attend(&x, ROWS, ctx);
         CHECK(a.calls == 1 && a.n > 1 && a.n <= threads, "%d calls for %d of %d threads",
@@ -176,14 +183,8 @@ static void few_works(void)
     int sq, threads;
     for (sq = 1; sq <= 17; sq += 4)
         for (threads = 2; threads < 14; threads += 3) {
-            aiter_context_desc d;
-            aiter_context *ctx = NULL;
             asked a = {0, 0};
-            memset(&d, 0, sizeof d);
-            d.num_threads = threads;
-            d.parallel_for = counting_for;
-            d.user = &a;
-            CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
+            aiter_context *ctx = counting_context(threads, &a);
             inputs_fill(&x, 1.0f);
             inputs_fill(&clean, 1.0f);
             attend(&clean, sq, NULL);
