@@ -137,6 +137,33 @@ static inline void change_hidden(attn_problem *p, double which)
     }
 }
 
+/* Values that are not finite, in a few columns of one key in eleven: who does not see the key keeps
+ * them finite. */
+static inline void change_not_finite(attn_problem *p, double which)
+{
+    static const uint64_t bits[] = {BITS_NAN, BITS_INF, BITS_NEG_INF};
+    const attn_case *c = &p->c;
+    int64_t j;
+    whole_numbers(p, -2, -2);
+    for (j = 7; j < p->start_k[c->b] * c->hk; j += 11)
+        p->v[j * c->dv + (j / 11 * 5 + (int)which) % c->dv] = double_of_bits(bits[j % 3]);
+}
+
+/* One sequence: every score is `floor`, but for one of each head, `step` above. */
+static inline void change_peak(attn_problem *p, double floor, double step)
+{
+    const attn_case *c = &p->c;
+    const int64_t n = p->start_k[c->b], peak = n * 4 / 7;
+    int64_t i;
+    for (i = 0; i < p->start_q[c->b] * c->hq * c->dq; i++) p->q[i] = i % c->dq == 0;
+    for (i = 0; i < n * c->hk * c->dq; i++) {
+        const double score = i / c->dq % n == peak ? floor + step : floor;
+        p->k[i] = problem_round(c->kv_type, i % c->dq ? 0 : score);
+    }
+}
+static inline void change_high_peak(attn_problem *p, double step) { change_peak(p, 0, step); }
+static inline void change_deep(attn_problem *p, double floor) { change_peak(p, floor, 1); }
+
 static inline void change_zeros(attn_problem *p, double tiny)
 {
     const attn_case *c = &p->c;

@@ -99,6 +99,16 @@ static inline void *device_new(const void *from, size_t bytes)
     return at;
 }
 
+/* What a workspace holds before its first use. */
+static inline void *device_garbage(size_t bytes, int slack)
+{
+    void *garbage = malloc(bytes), *at;
+    memset(garbage, slack == SLACK_NAN ? 0xFF : 0, bytes);
+    at = device_new(garbage, bytes);
+    free(garbage);
+    return at;
+}
+
 /* Waits, and hears what the emulator saw kernels do wrong. */
 static inline void device_wait(const char *what)
 {
@@ -211,11 +221,8 @@ static inline aiter_status device_run(attn_problem *p, int slack, int own_worksp
         call.kind = CALL_WORKSPACE;
         call.bytes = &bytes;
         if (problem_call(&q, &call) == AITER_OK && bytes) {
-            void *garbage = malloc(bytes);
-            memset(garbage, slack == SLACK_NAN ? 0xFF : 0, bytes);
-            call.workspace = workspace = device_new(garbage, bytes);
+            call.workspace = workspace = device_garbage(bytes, slack);
             call.workspace_bytes = bytes;
-            free(garbage);
         }
         call.kind = CALL_RUN;
     }

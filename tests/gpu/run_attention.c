@@ -6,7 +6,7 @@
  * FOLDER has the code objects; CELLS without a kernel are allowed (0). The driver is the system's,
  * or the emulator: AITER_ATTN_HIP_LIBRARY names it. AITER_TEST_BUDGET bounds the flops,
  * AITER_TEST_ONLY names the groups of cases to run, all without it. */
-#include "device_extremes.h"
+#include "device_values.h"
 #include "device_ops.h"
 
 static attn_case flash(aiter_dtype type, int sq, int sk, int d, uint64_t seed)
@@ -406,6 +406,7 @@ static void cases_of_type(aiter_dtype type)
         wild_lengths(type, 1, i);
     }
     if (wanted("extremes")) device_extremes(type);
+    if (wanted("values")) device_values(type);
 }
 
 int main(int argc, char **argv)

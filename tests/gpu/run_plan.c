@@ -47,18 +47,26 @@ static void drop_plan(held_plan *h)
     aiter_memory_free(device.ctx, AITER_MEMORY_DEVICE, h->plan.device, h->bytes);
 }
 
-/* One run of the stored problem, with a plan or without; spare: room beyond the plan's need. */
+/* One run of the stored problem, with a plan or without; spare: room beyond the plan's need. What a
+ * plan leaves out of the workspace stays NaN. */
 static output_bits run_once(attn_problem *p, int planned, size_t spare)
 {
     device_copy copy;
     held_plan held;
     attn_call call;
+    size_t bytes = 0;
     memset(&call, 0, sizeof call);
     problem_store(p, SLACK_NAN);
     problem_image image = image_take(p);
     device_copy_in(p, &copy);
     const attn_problem q = device_problem(p, &copy);
     call.ctx = device.ctx;
+    call.kind = CALL_WORKSPACE;
+    call.bytes = &bytes;
+    CHECK(problem_call(&q, &call) == AITER_OK, "%s: %s", aiter_last_error(), case_text(&p->c));
+    call.kind = CALL_RUN;
+    call.workspace = device_garbage(bytes, SLACK_NAN);
+    call.workspace_bytes = bytes;
     if (planned) {
         held = hold_plan(&q, p, spare);
         CHECK(fill(&q, p, &held.plan) == AITER_OK, "%s: %s", aiter_last_error(), case_text(&p->c));
@@ -67,6 +75,7 @@ static output_bits run_once(attn_problem *p, int planned, size_t spare)
     device_note(problem_call(&q, &call), case_text(&p->c));
     device_wait(case_text(&p->c));
     if (planned) drop_plan(&held);
+    driver_ok(device.driver->memory_free(call.workspace), "freeing");
     device_copy_out(p, &copy);
     image_check(p, &image, 1);
     return problem_bits(p);
