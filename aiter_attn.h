@@ -1191,16 +1191,24 @@ static void aiteri_context_failed(aiter_context *ctx, const char *text);
 #define AITERI_PRINTF(a, b)
 #endif
 
-/* Records "op.field: ..." for the thread and the context, and hands the status back. */
+/* Records "op.field: ..." for the thread and the context. */
+static void aiteri_keep_text(aiter_context *ctx, const char *format, va_list list)
+    AITERI_PRINTF(2, 0);
+static void aiteri_keep_text(aiter_context *ctx, const char *format, va_list list)
+{
+    vsnprintf(aiteri_error_text, sizeof aiteri_error_text, format, list);
+    aiteri_context_failed(ctx, aiteri_error_text);
+}
+
+/* The same, and hands the status back. */
 static aiter_status aiteri_fail(aiter_context *ctx, aiter_status status, const char *format, ...)
     AITERI_PRINTF(3, 4);
 static aiter_status aiteri_fail(aiter_context *ctx, aiter_status status, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
-    vsnprintf(aiteri_error_text, sizeof aiteri_error_text, format, list);
+    aiteri_keep_text(ctx, format, list);
     va_end(list);
-    aiteri_context_failed(ctx, aiteri_error_text);
     return status;
 }
 
@@ -1739,10 +1747,17 @@ typedef struct aiteri_check {
 } aiteri_check;
 
 /* Reports "op.field: ..." unless something was reported before. */
-#define AITERI_REJECT(c, code, ...)                                                          \
-    do {                                                                                     \
-        if ((c)->status == AITER_OK) (c)->status = aiteri_fail((c)->ctx, code, __VA_ARGS__); \
-    } while (0)
+static void aiteri_reject(aiteri_check *c, aiter_status code, const char *format, ...)
+    AITERI_PRINTF(3, 4);
+static void aiteri_reject(aiteri_check *c, aiter_status code, const char *format, ...)
+{
+    va_list list;
+    if (c->status != AITER_OK) return;
+    c->status = code;
+    va_start(list, format);
+    aiteri_keep_text(c->ctx, format, list);
+    va_end(list);
+}
 
 #define AITERI_TYPE_BIT(dtype) (1u << (dtype))
 
@@ -1755,7 +1770,7 @@ enum {
 
 static void aiteri_check_true(aiteri_check *c, int ok, const char *field, const char *expected)
 {
-    if (!ok) AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: expected %s", c->op, field, expected);
+    if (!ok) aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: expected %s", c->op, field, expected);
 }
 
 /* "3 to 8", or "3 or more" of a value below a bound that nobody meets. */
@@ -1777,7 +1792,7 @@ static void aiteri_check_range(aiteri_check *c, const char *field, int64_t got, 
                                int64_t high)
 {
     if (got < low || got > high)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is %lld, expected %s", c->op, field,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: is %lld, expected %s", c->op, field,
                       (long long)got, aiteri_range_of(got, low, high).text);
 }
 
@@ -1786,14 +1801,14 @@ static void aiteri_check_enum(aiteri_check *c, const char *field, int got, int c
                               const char *type)
 {
     if (got < 0 || got >= count)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: %d is no %s", c->op, field, got, type);
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: %d is no %s", c->op, field, got, type);
 }
 
 /* x >= 0 and finite; x is looked at by its bits, so that no compiler flag can wave NaN through. */
 static void aiteri_check_scale(aiteri_check *c, const char *field, float x)
 {
     if (aiteri_bits_of_f32(x) >= 0x7f800000u && aiteri_bits_of_f32(x) != 0x80000000u)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: is %g, expected a finite value of 0 or more", c->op, field,
                       (double)x);
 }
@@ -1846,14 +1861,14 @@ static int aiteri_check_kind(aiteri_check *c, const char *field, const aiter_ten
         char range[32];
         snprintf(range, sizeof range, ndim_low == ndim_high ? "%d" : "%d to %d", (int)ndim_low,
                  (int)ndim_high);
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %s: %s", c->op, field,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %s: %s", c->op, field,
                       (int)t->ndim, range, layout);
         return 0;
     }
     if ((int)t->dtype <= 0 || t->dtype >= AITER_DTYPE_COUNT || !(dtypes >> t->dtype & 1)) {
         char names[96];
         aiteri_name_types(dtypes, names, sizeof names);
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s%s", c->op, field,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s%s", c->op, field,
                       aiter_dtype_name(t->dtype), names, aiteri_type_advice(t->dtype, dtypes));
         return 0;
     }
@@ -1872,7 +1887,7 @@ static void aiteri_check_view(aiteri_check *c, const char *field, aiter_tensor *
 {
     for (int32_t i = 0; i < t->ndim; i++)
         if (t->shape[i] < 0) {
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected 0 or more",
+            aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected 0 or more",
                           c->op, field, (int)i, (long long)t->shape[i]);
             return;
         }
@@ -1881,19 +1896,19 @@ static void aiteri_check_view(aiteri_check *c, const char *field, aiter_tensor *
     const int64_t span = aiteri_tensor_span(t);
     for (int32_t i = 0; i < t->ndim && !aiteri_tensor_is_compact(&compact); i++)
         if (t->stride[i] < 0 && span != 0)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.%s: stride[%d] is %lld, expected 0 or more", c->op, field, (int)i,
                           (long long)t->stride[i]);
     const size_t align = aiteri_dtype_align(t->dtype);
     if (span < 0 || aiteri_tensor_wraps(t, span))
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: its extents exceed the address space",
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: its extents exceed the address space",
                       c->op, field);
     else if (t->data == NULL && span != 0)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: data is NULL, expected %lld elements or more", c->op, field,
                       (long long)span);
     else if (span != 0 && (uintptr_t)t->data % align != 0)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: data is not aligned to %d bytes, as its elements (%s) are", c->op,
                       field, (int)align, aiter_dtype_name(t->dtype));
     for (int32_t i = 0; i < t->ndim; i++) /* strides that are never taken may be anything */
@@ -1911,7 +1926,7 @@ static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor 
     if (c->status != AITER_OK) return 0; /* the ranks expected here may come from what failed */
     if (t->ndim == 0) {
         if (required)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is absent (ndim 0), expected %s",
+            aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: is absent (ndim 0), expected %s",
                           c->op, field, layout);
         return 0;
     }
@@ -1926,7 +1941,7 @@ static void aiteri_check_axis(aiteri_check *c, const char *field, const aiter_te
 {
     const int64_t got = t->shape[dim];
     if (got < low || got > high)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d], the %s, is %lld, expected %s",
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d], the %s, is %lld, expected %s",
                       c->op, field, (int)dim, what, (long long)got,
                       aiteri_range_of(got, low, high).text);
 }
@@ -1951,7 +1966,7 @@ static void aiteri_check_extent(aiteri_check *c, const char *field, const aiter_
         snprintf(advice, sizeof advice,
                  "; are two axes exchanged? aiter_tensor_transpose(%s, %d, %d)", field,
                  (int)aiteri_min(dim, with), (int)aiteri_max(dim, with));
-    AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected %lld (= %s)%s",
+    aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected %lld (= %s)%s",
                   c->op, field, (int)dim, (long long)t->shape[dim], (long long)expected, other,
                   advice);
 }
@@ -2067,11 +2082,11 @@ static void aiteri_check_overlap(aiteri_check *c, const aiteri_operand *operand,
         if (bytes == 0) continue;
         const aiteri_extent a = aiteri_extent_of(t);
         if (!aiteri_extent_is_injective(&a, (aiter_dtype_bits(t->dtype) + 7) / 8))
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: several of its elements share memory",
+            aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: several of its elements share memory",
                           c->op, operand[i].field);
         for (int32_t j = i + 1; j < count; j++)
             if (aiteri_operands_meet(t, bytes, operand[j].tensor))
-                AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shares memory with %s", c->op,
+                aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: shares memory with %s", c->op,
                               operand[i].field, operand[j].field);
     }
 }
@@ -2875,14 +2890,13 @@ static int64_t aiteri_split_keys(const aiteri_problem *p, int64_t seqlen_q, int6
 {
     const int stream = seqlen_q * p->group <= AITERI_STREAM_ROWS;
     const int64_t unit = stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS;
+    const int64_t most = stream ? AITERI_STREAM_SPLITS : AITERI_TILE_SPLITS;
+    int64_t keys = stream ? AITERI_STREAM_SPLIT : AITERI_TILE_SPLIT;
     if (p->num_splits > 0)
         return aiteri_round_up(aiteri_max(1, aiteri_ceil_div(seqlen_k, p->num_splits)), unit);
-    if (!stream &&
-        (seqlen_q * p->group > AITERI_TILE_SPLIT_ROWS || seqlen_k <= 2 * AITERI_TILE_SPLIT))
+    if (!stream && (seqlen_q * p->group > AITERI_TILE_SPLIT_ROWS || seqlen_k <= 2 * keys))
         return aiteri_round_up(aiteri_max(1, seqlen_k), unit);
-    int64_t keys = stream ? AITERI_STREAM_SPLIT : AITERI_TILE_SPLIT;
-    while (aiteri_ceil_div(seqlen_k, keys) > (stream ? AITERI_STREAM_SPLITS : AITERI_TILE_SPLITS))
-        keys *= 2;
+    while (aiteri_ceil_div(seqlen_k, keys) > most) keys *= 2;
     return keys;
 }
 
@@ -12538,14 +12552,14 @@ static void aiteri_stream_begin(aiteri_stream *x)
 /* Row pointers of keys [first, end) that the kernels of `*type` can read: the source's own rows, or
  * widened ones. The pointer list is padded with its last entry. */
 static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_source *source,
-                                      int has_loop, int32_t h, int32_t first, int32_t end,
-                                      const void **rows, float *scratch)
+                                      int32_t h, int32_t first, int32_t end, const void **rows,
+                                      float *scratch)
 {
     const int32_t n = end - first;
     aiter_dtype type = source->dtype;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
     aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows);
-    if (source->stride_dim != 1 || !has_loop) {
+    if (source->stride_dim != 1) {
         const int32_t stride = aiteri_padded(source->dim);
         for (int32_t i = 0; i < n; i++) {
             float *row = scratch + (int64_t)i * stride;
@@ -12568,8 +12582,8 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     aiteri_stream_scratch *t = x->t;
     if (first >= end) return;
     AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
-    const aiter_dtype type = aiteri_stream_rows(x, &p->k, kernels->stream_dot[p->k.dtype] != NULL,
-                                                x->kv_start + h, first, end, t->k_rows, t->k);
+    const aiter_dtype type =
+        aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, t->k_rows, t->k);
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
                               t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
                               aiteri_padded(p->k.dim), x->rows, p->k.dim, t->k_rows, end - first,
@@ -12646,8 +12660,8 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     aiteri_stream_scratch *t = x->t;
     if (first >= end) return;
     const int32_t stride = aiteri_padded(p->v.dim);
-    const aiter_dtype type = aiteri_stream_rows(x, &p->v, kernels->stream_axpy[p->v.dtype] != NULL,
-                                                x->kv_start + h, first, end, t->v_rows, t->v);
+    const aiter_dtype type =
+        aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, t->v_rows, t->v);
     const aiteri_axpy_fn axpy = kernels->stream_axpy[type];
     float *o = t->o + (int64_t)h * x->rows * stride;
     const uint32_t run = aiteri_bits_between(first - block, end - block);
@@ -13682,7 +13696,7 @@ static void aiteri_check_heads(aiteri_check *c, const aiteri_attention *x)
     const int64_t heads_q = a->q.shape[qd - 1], heads_k = a->k.shape[kd - 1];
     aiteri_check_axis(c, x->names.q, &a->q, qd - 1, "heads", 1, 65535);
     if (c->status == AITER_OK && (heads_k < 1 || heads_q % heads_k != 0))
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: has %lld heads, expected a divisor of %lld (= heads of q)%s", c->op,
                       x->names.k, (long long)heads_k, (long long)heads_q,
                       aiteri_head_major_advice(&a->q, &a->k, x->paged));
@@ -13710,7 +13724,7 @@ static void aiteri_check_qkv(aiteri_check *c, aiteri_attention *x)
     if (c->status != AITER_OK) return;
     const int32_t qd = q_ndim - 1, kd = k_ndim - 1;
     if (a->k.dtype != a->v.dtype)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s (= %s.dtype)",
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s (= %s.dtype)",
                       c->op, x->names.v, aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype),
                       x->names.k);
     for (int32_t i = 0; i < qd; i++) aiteri_check_extent(c, "out", &a->out, i, a->q.shape[i], "q");
@@ -13766,11 +13780,11 @@ static void aiteri_check_window(aiteri_check *c, const char *field, aiter_mask m
 {
     if (mask == AITER_MASK_WINDOW) {
         if (side < -1)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.%s: is %d, expected 0 or more keys, or -1 (open)", c->op, field,
                           (int)side);
     } else if (side != 0 && side != -1) {
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: is %d, expected 0 or -1 without a window: set mask = "
                       "AITER_MASK_WINDOW (of a causal one window_right is 0)",
                       c->op, field, (int)side);
@@ -13845,7 +13859,7 @@ static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
     aiter_tensor *t = &x->a.bias;
     aiteri_problem *p = &x->problem;
     if (t->ndim != 0 && t->dtype == AITER_U8)
-        AITERI_REJECT(
+        aiteri_reject(
             c, AITER_INVALID_ARGUMENT,
             "%s.bias: dtype is u8, expected f32, f16, bf16; of a boolean mask make 0 where "
             "a key shows and -infinity where it is hidden",
@@ -13863,7 +13877,7 @@ static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
     for (int32_t i = 0; i < n; i++) {
         const int64_t want = expected[4 - n + i];
         if (t->shape[i] != 1 && t->shape[i] != want)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.bias: shape[%d] is %lld, expected 1 or %lld (= %s)%s", c->op, (int)i,
                           (long long)t->shape[i], (long long)want, what[4 - n + i],
                           x->packed ? "" : aiteri_bias_advice(t, i, p->batch, want));
@@ -13887,7 +13901,7 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
                                              : "[B, Hq, Sq]"))
         return;
     if (!packed && aiteri_lse_is_exchanged(t, &x->a.q))
-        AITERI_REJECT(
+        aiteri_reject(
             c, AITER_INVALID_ARGUMENT,
             "%s.lse: has %lld heads and %lld rows, but %s has %lld and %lld; either lse, or "
             "q, k, v and out have their axes exchanged: aiter_tensor_transpose(t, 1, 2)",
@@ -13927,7 +13941,7 @@ static void aiteri_lower_scales(aiteri_check *c, aiteri_attention *x, const char
     source->scales.data = (const float *)t->data;
     if (kind == AITER_SCALE_TOKEN_HEAD) {
         if (t->ndim != rank) {
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.%s: ndim is %d, expected %d: the data's shape without D", c->op,
                           field, (int)t->ndim, (int)rank);
             return;
@@ -13940,7 +13954,7 @@ static void aiteri_lower_scales(aiteri_check *c, aiteri_attention *x, const char
         return;
     }
     if (t->ndim != 1)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: ndim is %d, expected 1 for this scale_kind", c->op, field,
                       (int)t->ndim);
     aiteri_check_extent(c, field, t, 0, kind == AITER_SCALE_TENSOR ? 1 : data->shape[rank - 1],
@@ -14031,7 +14045,7 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
     if (c->status == AITER_OK) {
         const aiteri_schedule_bounds n = aiteri_schedule_bounds_of(&x->problem, 1);
         if (n.works > INT32_MAX || n.partial_rows > INT32_MAX)
-            AITERI_REJECT(c, AITER_UNSUPPORTED,
+            aiteri_reject(c, AITER_UNSUPPORTED,
                           "%s: the shapes could need more than 2^31 works; pass max_seqlen_q and "
                           "max_seqlen_k, or cut the batch",
                           c->op);
@@ -14070,24 +14084,24 @@ static void aiteri_check_cu_seqlens(aiteri_check *c, const char *field, const in
 {
     if (!cu || c->status != AITER_OK) return;
     if (cu[0] != 0)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: [0] is %d, expected 0: B + 1 running sums of the lengths", c->op,
                       field, (int)cu[0]);
     for (int32_t b = 0; b < batch && c->status == AITER_OK; b++) {
         const int64_t length = (int64_t)cu[(b + 1) * stride] - cu[b * stride];
         if (length < 0)
-            AITERI_REJECT(
+            aiteri_reject(
                 c, AITER_INVALID_ARGUMENT,
                 "%s.%s: falls from %d to %d at [%d], expected running sums of the lengths", c->op,
                 field, (int)cu[b * stride], (int)cu[(b + 1) * stride], (int)(b + 1));
         if (length > bound.most)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.%s: [%d] gives a length of %lld, expected 0 to %lld (= %s)", c->op,
                           field, (int)(b + 1), (long long)length, (long long)bound.most,
                           bound.name);
     }
     if (cu[batch * stride] > total)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected at most %lld tokens",
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected at most %lld tokens",
                       c->op, field, (int)batch, (int)cu[batch * stride], (long long)total);
 }
 
@@ -14096,7 +14110,7 @@ static void aiteri_check_used(aiteri_check *c, const char *field, const int32_t 
 {
     for (int32_t b = 0; used && b < batch && c->status == AITER_OK; b++)
         if (used[b * stride] < 0 || used[b * stride] > bound.most)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected 0 to %lld (= %s)",
+            aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected 0 to %lld (= %s)",
                           c->op, field, (int)b, (int)used[b * stride], (long long)bound.most,
                           bound.name);
 }
@@ -14106,11 +14120,11 @@ static void aiteri_reject_block(aiteri_check *c, const aiteri_problem *p, const 
                                 int32_t b, int32_t entry, int32_t id)
 {
     if (p->num_blocks == 0)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.block_table: [%d][%d] is %d, but %s has no blocks: its shape[0] is 0",
                       c->op, (int)b, (int)entry, (int)id, pages);
     else
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.block_table: [%d][%d] is %d, expected 0 to %d (the blocks of %s)", c->op,
                       (int)b, (int)entry, (int)id, (int)p->num_blocks - 1, pages);
 }
@@ -14158,7 +14172,7 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
         const int64_t keys = a->bias.shape[a->bias.ndim - 1],
                       longest = aiteri_sequence_of(p, b).seqlen_k;
         if (keys != 1 && keys < longest)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.bias: has %lld keys, expected %lld or more for row %d of the batch",
                           c->op, (long long)keys, (long long)longest, (int)b);
     }
@@ -14170,7 +14184,7 @@ static void aiteri_check_dense_bound(aiteri_check *c, const char *field, int32_t
                                      int32_t length, const char *tensor)
 {
     if (most < length)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: is %d, expected 0 or at least %d, the length that %s has", c->op,
                       field, (int)most, (int)length, tensor);
 }
@@ -14212,7 +14226,7 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
     if (a->bias.ndim && aiteri_context_on_device(ctx)) {
         const int64_t keys = a->bias.shape[a->bias.ndim - 1];
         if (keys != 1 && keys < p->max_seqlen_k)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.bias: has %lld keys, expected %d or more (the bound of the lengths; "
                           "max_seqlen_k lowers it)",
                           c->op, (long long)keys, (int)p->max_seqlen_k);
@@ -14732,12 +14746,12 @@ static void aiteri_check_cache_type(aiteri_check *c, const char *field, const ai
                                     int quantised)
 {
     if (t->ndim == 4 && t->dtype == AITER_I8 && !quantised)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: dtype is i8, but quant is AITER_QUANT_CONVERT; set quant = "
                       "AITER_QUANT_STATIC or AITER_QUANT_PER_TOKEN_HEAD",
                       c->op, field);
     if (t->ndim == 4 && aiter_dtype_bits(t->dtype) > 8 && quantised)
-        AITERI_REJECT(
+        aiteri_reject(
             c, AITER_INVALID_ARGUMENT,
             "%s.%s: dtype is %s, expected i8 as quant asks; AITER_QUANT_CONVERT stores floats",
             c->op, field, aiter_dtype_name(t->dtype));
@@ -14793,10 +14807,10 @@ static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
     aiteri_check_cache_side(c, a, 1);
     if (c->status != AITER_OK) return;
     if (a->k.dtype != a->v.dtype)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.v: dtype is %s, expected %s (= k.dtype)",
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.v: dtype is %s, expected %s (= k.dtype)",
                       c->op, aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype));
     if (a->k_cache.dtype != a->v_cache.dtype)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.v_cache: dtype is %s, expected %s (= k_cache.dtype)", c->op,
                       aiter_dtype_name(a->v_cache.dtype), aiter_dtype_name(a->k_cache.dtype));
     if (aiteri_check_tensor(c, "slot_mapping", &a->slot_mapping, 1, 1,
@@ -14830,7 +14844,7 @@ static void aiteri_check_static_scales(aiteri_check *c, const char *field, const
         const float x = ((const float *)t->data)[h * t->stride[0]];
         const uint32_t bits = aiteri_bits_of_f32(x);
         if (bits == 0 || bits >= 0x7f800000u)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.%s: [%lld] is %g, expected a positive finite scale", c->op, field,
                           (long long)h, (double)x);
     }
@@ -14845,13 +14859,13 @@ static void aiteri_check_slots(aiteri_check *c, const aiter_reshape_and_cache_ar
     for (int64_t n = 0; n < a->k.shape[0] && c->status == AITER_OK; n++) {
         const int64_t slot = aiteri_slot_of(&a->slot_mapping, n);
         if (slot < -1 || slot >= slots)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.slot_mapping: [%lld] is %lld, expected -1 (skip) or one of the %lld "
                           "slots (num_blocks * P) of k_cache, from 0 on",
                           c->op, (long long)n, (long long)slot, (long long)slots);
         if (c->status != AITER_OK || slot < 0) continue;
         if (seen[slot / 8] >> (slot % 8) & 1)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.slot_mapping: [%lld] is %lld, a slot that an earlier token has",
                           c->op, (long long)n, (long long)slot);
         seen[slot / 8] |= (uint8_t)(1u << (slot % 8));
@@ -14984,12 +14998,12 @@ AITER_API aiter_status aiter_reshape_and_cache_workspace(const aiter_reshape_and
 #if AITERI_GPU
 #endif
 
-/* out may be exactly out_a (lse exactly lse_a): same data, strides and dtype. */
+/* out may be exactly out_a (lse exactly lse_a): same data, strides and dtype; of equal extents. */
 static int aiteri_same_view(const aiter_tensor *a, const aiter_tensor *b)
 {
     if (a->data != b->data || a->dtype != b->dtype || a->ndim != b->ndim) return 0;
     for (int32_t i = 0; i < a->ndim; i++)
-        if (a->shape[i] != b->shape[i] || a->stride[i] != b->stride[i]) return 0;
+        if (a->stride[i] != b->stride[i]) return 0;
     return 1;
 }
 
@@ -15010,13 +15024,13 @@ static void aiteri_merge_check(aiteri_check *c, aiter_merge_attn_states_args *a)
     const int32_t n = a->out_a.ndim; /* [.., tokens, H, D] beside [.., H, tokens] */
     for (int i = 0; i < 3; i++) {
         if (outs[i]->ndim != n)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d (= out_a)",
+            aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d (= out_a)",
                           c->op, out_names[i], (int)outs[i]->ndim, (int)n);
         for (int32_t d = 0; d < n; d++)
             aiteri_check_extent(c, out_names[i], outs[i], d, a->out_a.shape[d], "out_a");
         if (lses[i]->ndim == 0) continue;
         if (lses[i]->ndim != n - 1) {
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d: %s", c->op,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d: %s", c->op,
                           lse_names[i], (int)lses[i]->ndim, (int)n - 1,
                           n == 4 ? "[B, H, S] beside [B, S, H, D]"
                                  : "[H, tokens] beside [tokens, H, D]");
@@ -15198,18 +15212,18 @@ AITER_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args,
     aiteri_check_range(&c, "seqlen", args->seqlen, 1, INT64_MAX);
     aiteri_check_range(&c, "tile", tile, 1, INT64_MAX);
     if ((int)args->mask < 0 || args->mask > AITER_MASK_CAUSAL)
-        AITERI_REJECT(&c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(&c, AITER_INVALID_ARGUMENT,
                       "%s.mask: is %d, expected AITER_MASK_DEFAULT, AITER_MASK_NONE or "
                       "AITER_MASK_CAUSAL",
                       c.op, (int)args->mask);
     if (!in_range)
-        AITERI_REJECT(&c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(&c, AITER_INVALID_ARGUMENT,
                       "%s.threshold: is %g, expected 0 (for 0.005) or a share between 0 and 1",
                       c.op, threshold);
     if (c.status != AITER_OK) return c.status;
     const int64_t padding = (tile - args->seqlen % tile) % tile;
     if (padding > INT64_MAX - args->seqlen)
-        AITERI_REJECT(&c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(&c, AITER_INVALID_ARGUMENT,
                       "%s.seqlen: is %lld, which padded to tiles of %lld exceeds 2^63 - 1", c.op,
                       (long long)args->seqlen, (long long)tile);
     if (c.status != AITER_OK) return c.status;

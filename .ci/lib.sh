@@ -7,41 +7,56 @@ jobs=$(nproc)
 [ "$jobs" -le 2 ] || jobs=2
 mkdir -p "$dir/jobs"
 job_count=0
+exec 9>build/ci/install.lock # two stages run at a time: one installs, and none sees half a package
 
 # need COMMAND=PACKAGE...: installs the packages whose commands are missing.
 need() {
     local pair missing=()
+    flock 9
     for pair in "$@"; do
         command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
     done
-    [ ${#missing[@]} -gt 0 ] || return 0
-    install_packages "${missing[@]}"
+    [ ${#missing[@]} -eq 0 ] || install_packages "${missing[@]}"
+    flock -u 9
 }
 
 install_packages() {
     local sudo=
     [ "$(id -u)" = 0 ] || sudo=sudo
     export DEBIAN_FRONTEND=noninteractive
+    flock 9
     $sudo apt-get update -qq >/dev/null &&
         $sudo apt-get install -y -qq --no-install-recommends "$@" >/dev/null || exit 1
+    flock -u 9
 }
 
 # A private Python with the packages named; $python runs it.
 need_python() {
     python=build/ci/venv/bin/python
+    flock 9
     if [ ! -x "$python" ]; then
         python3 -c 'import venv, ensurepip' 2>/dev/null || install_packages python3-venv
         python3 -m venv build/ci/venv || exit 1
     fi
     [ $# -eq 0 ] || "$python" -m pip install -q --disable-pip-version-check "$@" || exit 1
+    flock -u 9
 }
 
-# $zig runs Zig 0.16.
+# $zig runs Zig 0.16. Beside libc6-dev-i386, Zig takes /usr/include for the folder of this machine's
+# own headers, and has to be told.
 need_zig() {
+    local own
     need_python ziglang==0.16.0
     zig="$PWD/build/ci/venv/zig"
-    printf '#!/bin/sh\nexec "%s" -m ziglang "$@"\n' "$PWD/$python" >"$zig"
-    chmod +x "$zig"
+    flock 9
+    printf '#!/bin/sh\nexec "%s" -m ziglang "$@"\n' "$PWD/$python" >"$zig.$stage"
+    chmod +x "$zig.$stage" && mv "$zig.$stage" "$zig"
+    flock -u 9
+    own=/usr/include/$(gcc -print-multiarch 2>/dev/null)
+    if [ -d "$own/asm" ]; then
+        "$zig" libc | sed "s|^sys_include_dir=.*|sys_include_dir=$own|" >"$dir/libc"
+        export ZIG_LIBC=$PWD/$dir/libc
+    fi
 }
 
 # Whether this is `.ci/run full`.
@@ -144,7 +159,8 @@ build_tests() {
 # The tests as the README's command builds them, in build/test: made by the stage test, or here.
 readme_tests=build/test
 build_readme_tests() {
-    job "the README's build" "cmake --preset test && cmake --build --preset test --target tests"
+    job "the README's build" "flock build/ci/test.lock sh -c \
+        'cmake --preset test && cmake --build --preset test --target tests'"
     run_jobs
 }
 

@@ -151,7 +151,7 @@ static void sticky(void)
     for (i = 1; i < AITER_STATUS_COUNT; i++) {
         aiteri_check c = a_check();
         aiter_tensor t = aiter_tensor_1d(memory, AITER_F32, 5);
-        AITERI_REJECT(&c, (aiter_status)i, "the first of %d", i);
+        aiteri_reject(&c, (aiter_status)i, "the first of %d", i);
         aiteri_check_range(&c, "second", i, -2, -1);
         aiteri_check_true(&c, 0, "third", "nothing");
         CHECK((int)c.status == i && strstr(aiter_last_error(), "the first of"), "%d: %s", i,

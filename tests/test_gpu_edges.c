@@ -4,6 +4,8 @@
  * has devices compiled in. The driver is fake_driver.h. */
 #include "gpu/device_calls.h"
 
+static float numbers[4][64];
+
 static const aiter_device both[] = {AITER_DEVICE_HIP, AITER_DEVICE_CUDA};
 
 /* ---- texts ---- */
@@ -138,6 +140,16 @@ static aiter_merge_attn_states_args a_merge(int64_t b, int64_t s, int64_t h)
     return a;
 }
 
+/* A bias of one key for all is never too short. */
+static void one_bias(aiter_device device)
+{
+    aiter_context *ctx = device_context(device);
+    aiter_flash_attn_fwd_args a = dense(2, 8, 96, 8, 2, 128);
+    a.bias = aiter_tensor_2d(AT(6), AITER_F16, 8, 1);
+    CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    close_context(ctx);
+}
+
 static void merges(aiter_device device)
 {
     aiter_context *ctx = device_context(device);
@@ -267,6 +279,11 @@ static void own_memory(aiter_device device)
               strstr(aiter_context_error(ctx), "hook"),
           "%s", aiter_context_error(ctx));
     CHECK(aiter_memory_alloc(ctx, AITER_MEMORY_HOST, 64, &data) == AITER_OUT_OF_MEMORY, "host");
+    numbers[0][0] = 7;
+    CHECK(aiter_memory_copy(ctx, numbers[1], AITER_MEMORY_HOST, numbers[0], AITER_MEMORY_PINNED,
+                            sizeof numbers[0]) == AITER_OK &&
+              numbers[1][0] == 7,
+          "from host to host: %s", aiter_context_error(ctx));
     hook_refuses = 0;
     aiter_context_destroy(ctx);
     CHECK(hook_live == 0, "%lld bytes are left", (long long)hook_live);
@@ -274,7 +291,6 @@ static void own_memory(aiter_device device)
 
 /* ---- the CPU, where devices are compiled in ---- */
 
-static float numbers[4][64];
 static int32_t lengths[2], table[2];
 
 static aiter_paged_attn_decode_args on_cpu(void)
@@ -355,6 +371,7 @@ static void cpu_beside_devices(void)
     d.num_threads = 1;
     CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
     CHECK(aiter_context_info(ctx).device == AITER_DEVICE_CPU, "device");
+    CHECK(aiter_context_info(NULL).device == AITER_DEVICE_CPU, "no context");
     CHECK(aiter_memory_copy(ctx, numbers[0], AITER_MEMORY_DEVICE, numbers[1], AITER_MEMORY_DEVICE,
                             64) == AITER_OK,
           "%s", aiter_context_error(ctx));
@@ -388,6 +405,7 @@ int main(void)
         own_memory(both[i]);
         queries_and_plans(both[i]);
         merges(both[i]);
+        one_bias(both[i]);
         off_plain(both[i]);
     }
     return test_end();

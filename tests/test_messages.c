@@ -181,6 +181,7 @@ static void types(void)
     FLASH(dense, "bias a key short", a.bias = f32_2(6, 9));
     FLASH(paged, "bias a key short", a.bias = f32_2(6, 9));
     FLASH(packed, "bias is [B, Hq, Sq, Sk]", a.bias = f32_4(2, 8, 6, 10));
+    FLASH(packed, "bias of other rows", a.bias = f32_2(5, 10));
     FLASH(dense, "alibi_slopes of the kv heads",
           a.alibi_slopes = fresh(aiter_tensor_1d(NULL, AITER_F32, 2)));
     FLASH(dense, "sinks in bf16", a.sinks = fresh(aiter_tensor_1d(NULL, AITER_BF16, 8)));

@@ -45,6 +45,8 @@ static void edges(void)
             c.kv_type = (aiter_dtype)(AITER_F32 + i % 3);
             c.ragged = t == 4; /* fewer keys than new tokens among them */
             case_run(&c);
+            c.kv_type = AITER_I8;
+            if (t == 1 && heads[i][0] < 8) case_run(&c);
         }
     }
     for (i = 0; i < COUNT(pages); i++) {

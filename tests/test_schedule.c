@@ -405,6 +405,28 @@ static void fingerprint_tells(uint64_t seed)
     CHECK(print != aiteri_fingerprint(&p, &h), "pieces of another size");
 }
 
+/* Without num_splits: at most 64 pieces of a stream, 32 of tiles, and as small as that allows. */
+static void pieces_are_few(void)
+{
+    static const int keys[] = {1, 1024, 4608, 4609, 5000, 65536, 65537, 73728, 73729, 5000000};
+    size_t i;
+    int rows;
+    for (i = 0; i < sizeof keys / sizeof keys[0]; i++)
+        for (rows = 1; rows <= 1025; rows += 128) {
+            aiteri_problem p;
+            memset(&p, 0, sizeof p);
+            p.group = 1;
+            const int64_t most = rows <= AITERI_STREAM_ROWS ? 64 : rows <= 1024 ? 32 : 1;
+            const int64_t least = rows <= AITERI_STREAM_ROWS ? 1024 : 2304;
+            const int64_t each = aiteri_split_keys(&p, rows, keys[i]);
+            const int64_t pieces = (keys[i] + each - 1) / each;
+            CHECK(pieces >= 1 && pieces <= most, "%d keys of %d rows: %d pieces", keys[i], rows,
+                  (int)pieces);
+            CHECK(pieces == 1 || each == least || (keys[i] + each / 2 - 1) / (each / 2) > most,
+                  "%d keys of %d rows: %d at a time", keys[i], rows, (int)each);
+        }
+}
+
 int main(void)
 {
     uint64_t seed, most = 800;
@@ -412,6 +434,7 @@ int main(void)
     if (test_is_slow()) most = 60;
     for (seed = 0; seed < most; seed++) bounds_hold(seed);
     streams_are_whole();
+    pieces_are_few();
     for (seed = 0; seed < 80; seed++) company_does_not_matter(seed);
     sizes_saturate();
     for (seed = 0; seed < 40; seed++) fingerprint_tells(seed);

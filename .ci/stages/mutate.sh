@@ -4,6 +4,7 @@
 need cc=gcc python3=python3
 what="--sample ${MUTATE_SAMPLE:-24} --seed $(git rev-parse HEAD)" gpu=
 if full; then
+    flock build/ci/gpu.lock true # its kernels are made
     what="--all --results tools/mutate/results.md"
     [ ! -e build/ci/gpu/build/libcdna_hip.so ] || gpu="--gpu build/ci/gpu/build" # of the stage gpu
 fi

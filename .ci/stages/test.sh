@@ -1,7 +1,7 @@
 # test: the command of the README.
 . .ci/lib.sh
 need cc=gcc cmake=cmake make=make
-cmake --workflow --preset test 2>&1
+flock build/ci/test.lock cmake --workflow --preset test 2>&1
 rc=$?
 log=build/test/Testing/Temporary/LastTest.log
 read -r total_passed total_failed < <(counts_in "$log")

@@ -1,12 +1,6 @@
 # zig: the targets of build.zig, and the declarations as Zig sees them.
 . .ci/lib.sh
 need_zig
-# Beside libc6-dev-i386, Zig takes /usr/include for the folder of this machine's own headers.
-own=/usr/include/$(gcc -print-multiarch)
-if [ -d "$own/asm" ]; then
-    "$zig" libc | sed "s|^sys_include_dir=.*|sys_include_dir=$own|" >"$dir/libc"
-    export ZIG_LIBC=$PWD/$dir/libc
-fi
 job "check, bench, examples" "$zig build check bench examples"
 job "translate-c" "$zig translate-c aiter_attn.h >$dir/aiter_attn.zig &&
     grep -q 'pub extern fn aiter_flash_attn_fwd(' $dir/aiter_attn.zig"

@@ -12,10 +12,17 @@ typedef struct aiteri_check {
 } aiteri_check;
 
 /* Reports "op.field: ..." unless something was reported before. */
-#define AITERI_REJECT(c, code, ...)                                                          \
-    do {                                                                                     \
-        if ((c)->status == AITER_OK) (c)->status = aiteri_fail((c)->ctx, code, __VA_ARGS__); \
-    } while (0)
+static void aiteri_reject(aiteri_check *c, aiter_status code, const char *format, ...)
+    AITERI_PRINTF(3, 4);
+static void aiteri_reject(aiteri_check *c, aiter_status code, const char *format, ...)
+{
+    va_list list;
+    if (c->status != AITER_OK) return;
+    c->status = code;
+    va_start(list, format);
+    aiteri_keep_text(c->ctx, format, list);
+    va_end(list);
+}
 
 #define AITERI_TYPE_BIT(dtype) (1u << (dtype))
 
@@ -28,7 +35,7 @@ enum {
 
 static void aiteri_check_true(aiteri_check *c, int ok, const char *field, const char *expected)
 {
-    if (!ok) AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: expected %s", c->op, field, expected);
+    if (!ok) aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: expected %s", c->op, field, expected);
 }
 
 /* "3 to 8", or "3 or more" of a value below a bound that nobody meets. */
@@ -50,7 +57,7 @@ static void aiteri_check_range(aiteri_check *c, const char *field, int64_t got, 
                                int64_t high)
 {
     if (got < low || got > high)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is %lld, expected %s", c->op, field,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: is %lld, expected %s", c->op, field,
                       (long long)got, aiteri_range_of(got, low, high).text);
 }
 
@@ -59,14 +66,14 @@ static void aiteri_check_enum(aiteri_check *c, const char *field, int got, int c
                               const char *type)
 {
     if (got < 0 || got >= count)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: %d is no %s", c->op, field, got, type);
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: %d is no %s", c->op, field, got, type);
 }
 
 /* x >= 0 and finite; x is looked at by its bits, so that no compiler flag can wave NaN through. */
 static void aiteri_check_scale(aiteri_check *c, const char *field, float x)
 {
     if (aiteri_bits_of_f32(x) >= 0x7f800000u && aiteri_bits_of_f32(x) != 0x80000000u)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: is %g, expected a finite value of 0 or more", c->op, field,
                       (double)x);
 }
@@ -119,14 +126,14 @@ static int aiteri_check_kind(aiteri_check *c, const char *field, const aiter_ten
         char range[32];
         snprintf(range, sizeof range, ndim_low == ndim_high ? "%d" : "%d to %d", (int)ndim_low,
                  (int)ndim_high);
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %s: %s", c->op, field,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %s: %s", c->op, field,
                       (int)t->ndim, range, layout);
         return 0;
     }
     if ((int)t->dtype <= 0 || t->dtype >= AITER_DTYPE_COUNT || !(dtypes >> t->dtype & 1)) {
         char names[96];
         aiteri_name_types(dtypes, names, sizeof names);
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s%s", c->op, field,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s%s", c->op, field,
                       aiter_dtype_name(t->dtype), names, aiteri_type_advice(t->dtype, dtypes));
         return 0;
     }
@@ -145,7 +152,7 @@ static void aiteri_check_view(aiteri_check *c, const char *field, aiter_tensor *
 {
     for (int32_t i = 0; i < t->ndim; i++)
         if (t->shape[i] < 0) {
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected 0 or more",
+            aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected 0 or more",
                           c->op, field, (int)i, (long long)t->shape[i]);
             return;
         }
@@ -154,19 +161,19 @@ static void aiteri_check_view(aiteri_check *c, const char *field, aiter_tensor *
     const int64_t span = aiteri_tensor_span(t);
     for (int32_t i = 0; i < t->ndim && !aiteri_tensor_is_compact(&compact); i++)
         if (t->stride[i] < 0 && span != 0)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.%s: stride[%d] is %lld, expected 0 or more", c->op, field, (int)i,
                           (long long)t->stride[i]);
     const size_t align = aiteri_dtype_align(t->dtype);
     if (span < 0 || aiteri_tensor_wraps(t, span))
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: its extents exceed the address space",
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: its extents exceed the address space",
                       c->op, field);
     else if (t->data == NULL && span != 0)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: data is NULL, expected %lld elements or more", c->op, field,
                       (long long)span);
     else if (span != 0 && (uintptr_t)t->data % align != 0)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: data is not aligned to %d bytes, as its elements (%s) are", c->op,
                       field, (int)align, aiter_dtype_name(t->dtype));
     for (int32_t i = 0; i < t->ndim; i++) /* strides that are never taken may be anything */
@@ -184,7 +191,7 @@ static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor 
     if (c->status != AITER_OK) return 0; /* the ranks expected here may come from what failed */
     if (t->ndim == 0) {
         if (required)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is absent (ndim 0), expected %s",
+            aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: is absent (ndim 0), expected %s",
                           c->op, field, layout);
         return 0;
     }
@@ -199,7 +206,7 @@ static void aiteri_check_axis(aiteri_check *c, const char *field, const aiter_te
 {
     const int64_t got = t->shape[dim];
     if (got < low || got > high)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d], the %s, is %lld, expected %s",
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d], the %s, is %lld, expected %s",
                       c->op, field, (int)dim, what, (long long)got,
                       aiteri_range_of(got, low, high).text);
 }
@@ -224,7 +231,7 @@ static void aiteri_check_extent(aiteri_check *c, const char *field, const aiter_
         snprintf(advice, sizeof advice,
                  "; are two axes exchanged? aiter_tensor_transpose(%s, %d, %d)", field,
                  (int)aiteri_min(dim, with), (int)aiteri_max(dim, with));
-    AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected %lld (= %s)%s",
+    aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected %lld (= %s)%s",
                   c->op, field, (int)dim, (long long)t->shape[dim], (long long)expected, other,
                   advice);
 }
@@ -340,11 +347,11 @@ static void aiteri_check_overlap(aiteri_check *c, const aiteri_operand *operand,
         if (bytes == 0) continue;
         const aiteri_extent a = aiteri_extent_of(t);
         if (!aiteri_extent_is_injective(&a, (aiter_dtype_bits(t->dtype) + 7) / 8))
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: several of its elements share memory",
+            aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: several of its elements share memory",
                           c->op, operand[i].field);
         for (int32_t j = i + 1; j < count; j++)
             if (aiteri_operands_meet(t, bytes, operand[j].tensor))
-                AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shares memory with %s", c->op,
+                aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: shares memory with %s", c->op,
                               operand[i].field, operand[j].field);
     }
 }

@@ -18,16 +18,24 @@ static void aiteri_context_failed(aiter_context *ctx, const char *text);
 #define AITERI_PRINTF(a, b)
 #endif
 
-/* Records "op.field: ..." for the thread and the context, and hands the status back. */
+/* Records "op.field: ..." for the thread and the context. */
+static void aiteri_keep_text(aiter_context *ctx, const char *format, va_list list)
+    AITERI_PRINTF(2, 0);
+static void aiteri_keep_text(aiter_context *ctx, const char *format, va_list list)
+{
+    vsnprintf(aiteri_error_text, sizeof aiteri_error_text, format, list);
+    aiteri_context_failed(ctx, aiteri_error_text);
+}
+
+/* The same, and hands the status back. */
 static aiter_status aiteri_fail(aiter_context *ctx, aiter_status status, const char *format, ...)
     AITERI_PRINTF(3, 4);
 static aiter_status aiteri_fail(aiter_context *ctx, aiter_status status, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
-    vsnprintf(aiteri_error_text, sizeof aiteri_error_text, format, list);
+    aiteri_keep_text(ctx, format, list);
     va_end(list);
-    aiteri_context_failed(ctx, aiteri_error_text);
     return status;
 }
 

@@ -82,14 +82,14 @@ static void aiteri_stream_begin(aiteri_stream *x)
 /* Row pointers of keys [first, end) that the kernels of `*type` can read: the source's own rows, or
  * widened ones. The pointer list is padded with its last entry. */
 static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_source *source,
-                                      int has_loop, int32_t h, int32_t first, int32_t end,
-                                      const void **rows, float *scratch)
+                                      int32_t h, int32_t first, int32_t end, const void **rows,
+                                      float *scratch)
 {
     const int32_t n = end - first;
     aiter_dtype type = source->dtype;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
     aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows);
-    if (source->stride_dim != 1 || !has_loop) {
+    if (source->stride_dim != 1) {
         const int32_t stride = aiteri_padded(source->dim);
         for (int32_t i = 0; i < n; i++) {
             float *row = scratch + (int64_t)i * stride;
@@ -112,8 +112,8 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     aiteri_stream_scratch *t = x->t;
     if (first >= end) return;
     AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
-    const aiter_dtype type = aiteri_stream_rows(x, &p->k, kernels->stream_dot[p->k.dtype] != NULL,
-                                                x->kv_start + h, first, end, t->k_rows, t->k);
+    const aiter_dtype type =
+        aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, t->k_rows, t->k);
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
                               t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
                               aiteri_padded(p->k.dim), x->rows, p->k.dim, t->k_rows, end - first,
@@ -190,8 +190,8 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     aiteri_stream_scratch *t = x->t;
     if (first >= end) return;
     const int32_t stride = aiteri_padded(p->v.dim);
-    const aiter_dtype type = aiteri_stream_rows(x, &p->v, kernels->stream_axpy[p->v.dtype] != NULL,
-                                                x->kv_start + h, first, end, t->v_rows, t->v);
+    const aiter_dtype type =
+        aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, t->v_rows, t->v);
     const aiteri_axpy_fn axpy = kernels->stream_axpy[type];
     float *o = t->o + (int64_t)h * x->rows * stride;
     const uint32_t run = aiteri_bits_between(first - block, end - block);

@@ -63,7 +63,7 @@ static void aiteri_check_heads(aiteri_check *c, const aiteri_attention *x)
     const int64_t heads_q = a->q.shape[qd - 1], heads_k = a->k.shape[kd - 1];
     aiteri_check_axis(c, x->names.q, &a->q, qd - 1, "heads", 1, 65535);
     if (c->status == AITER_OK && (heads_k < 1 || heads_q % heads_k != 0))
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: has %lld heads, expected a divisor of %lld (= heads of q)%s", c->op,
                       x->names.k, (long long)heads_k, (long long)heads_q,
                       aiteri_head_major_advice(&a->q, &a->k, x->paged));
@@ -91,7 +91,7 @@ static void aiteri_check_qkv(aiteri_check *c, aiteri_attention *x)
     if (c->status != AITER_OK) return;
     const int32_t qd = q_ndim - 1, kd = k_ndim - 1;
     if (a->k.dtype != a->v.dtype)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s (= %s.dtype)",
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s (= %s.dtype)",
                       c->op, x->names.v, aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype),
                       x->names.k);
     for (int32_t i = 0; i < qd; i++) aiteri_check_extent(c, "out", &a->out, i, a->q.shape[i], "q");
@@ -147,11 +147,11 @@ static void aiteri_check_window(aiteri_check *c, const char *field, aiter_mask m
 {
     if (mask == AITER_MASK_WINDOW) {
         if (side < -1)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.%s: is %d, expected 0 or more keys, or -1 (open)", c->op, field,
                           (int)side);
     } else if (side != 0 && side != -1) {
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: is %d, expected 0 or -1 without a window: set mask = "
                       "AITER_MASK_WINDOW (of a causal one window_right is 0)",
                       c->op, field, (int)side);
@@ -226,7 +226,7 @@ static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
     aiter_tensor *t = &x->a.bias;
     aiteri_problem *p = &x->problem;
     if (t->ndim != 0 && t->dtype == AITER_U8)
-        AITERI_REJECT(
+        aiteri_reject(
             c, AITER_INVALID_ARGUMENT,
             "%s.bias: dtype is u8, expected f32, f16, bf16; of a boolean mask make 0 where "
             "a key shows and -infinity where it is hidden",
@@ -244,7 +244,7 @@ static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
     for (int32_t i = 0; i < n; i++) {
         const int64_t want = expected[4 - n + i];
         if (t->shape[i] != 1 && t->shape[i] != want)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.bias: shape[%d] is %lld, expected 1 or %lld (= %s)%s", c->op, (int)i,
                           (long long)t->shape[i], (long long)want, what[4 - n + i],
                           x->packed ? "" : aiteri_bias_advice(t, i, p->batch, want));
@@ -268,7 +268,7 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
                                              : "[B, Hq, Sq]"))
         return;
     if (!packed && aiteri_lse_is_exchanged(t, &x->a.q))
-        AITERI_REJECT(
+        aiteri_reject(
             c, AITER_INVALID_ARGUMENT,
             "%s.lse: has %lld heads and %lld rows, but %s has %lld and %lld; either lse, or "
             "q, k, v and out have their axes exchanged: aiter_tensor_transpose(t, 1, 2)",
@@ -308,7 +308,7 @@ static void aiteri_lower_scales(aiteri_check *c, aiteri_attention *x, const char
     source->scales.data = (const float *)t->data;
     if (kind == AITER_SCALE_TOKEN_HEAD) {
         if (t->ndim != rank) {
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.%s: ndim is %d, expected %d: the data's shape without D", c->op,
                           field, (int)t->ndim, (int)rank);
             return;
@@ -321,7 +321,7 @@ static void aiteri_lower_scales(aiteri_check *c, aiteri_attention *x, const char
         return;
     }
     if (t->ndim != 1)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: ndim is %d, expected 1 for this scale_kind", c->op, field,
                       (int)t->ndim);
     aiteri_check_extent(c, field, t, 0, kind == AITER_SCALE_TENSOR ? 1 : data->shape[rank - 1],
@@ -412,7 +412,7 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
     if (c->status == AITER_OK) {
         const aiteri_schedule_bounds n = aiteri_schedule_bounds_of(&x->problem, 1);
         if (n.works > INT32_MAX || n.partial_rows > INT32_MAX)
-            AITERI_REJECT(c, AITER_UNSUPPORTED,
+            aiteri_reject(c, AITER_UNSUPPORTED,
                           "%s: the shapes could need more than 2^31 works; pass max_seqlen_q and "
                           "max_seqlen_k, or cut the batch",
                           c->op);

@@ -28,24 +28,24 @@ static void aiteri_check_cu_seqlens(aiteri_check *c, const char *field, const in
 {
     if (!cu || c->status != AITER_OK) return;
     if (cu[0] != 0)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: [0] is %d, expected 0: B + 1 running sums of the lengths", c->op,
                       field, (int)cu[0]);
     for (int32_t b = 0; b < batch && c->status == AITER_OK; b++) {
         const int64_t length = (int64_t)cu[(b + 1) * stride] - cu[b * stride];
         if (length < 0)
-            AITERI_REJECT(
+            aiteri_reject(
                 c, AITER_INVALID_ARGUMENT,
                 "%s.%s: falls from %d to %d at [%d], expected running sums of the lengths", c->op,
                 field, (int)cu[b * stride], (int)cu[(b + 1) * stride], (int)(b + 1));
         if (length > bound.most)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.%s: [%d] gives a length of %lld, expected 0 to %lld (= %s)", c->op,
                           field, (int)(b + 1), (long long)length, (long long)bound.most,
                           bound.name);
     }
     if (cu[batch * stride] > total)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected at most %lld tokens",
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected at most %lld tokens",
                       c->op, field, (int)batch, (int)cu[batch * stride], (long long)total);
 }
 
@@ -54,7 +54,7 @@ static void aiteri_check_used(aiteri_check *c, const char *field, const int32_t 
 {
     for (int32_t b = 0; used && b < batch && c->status == AITER_OK; b++)
         if (used[b * stride] < 0 || used[b * stride] > bound.most)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected 0 to %lld (= %s)",
+            aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected 0 to %lld (= %s)",
                           c->op, field, (int)b, (int)used[b * stride], (long long)bound.most,
                           bound.name);
 }
@@ -64,11 +64,11 @@ static void aiteri_reject_block(aiteri_check *c, const aiteri_problem *p, const 
                                 int32_t b, int32_t entry, int32_t id)
 {
     if (p->num_blocks == 0)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.block_table: [%d][%d] is %d, but %s has no blocks: its shape[0] is 0",
                       c->op, (int)b, (int)entry, (int)id, pages);
     else
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.block_table: [%d][%d] is %d, expected 0 to %d (the blocks of %s)", c->op,
                       (int)b, (int)entry, (int)id, (int)p->num_blocks - 1, pages);
 }
@@ -116,7 +116,7 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
         const int64_t keys = a->bias.shape[a->bias.ndim - 1],
                       longest = aiteri_sequence_of(p, b).seqlen_k;
         if (keys != 1 && keys < longest)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.bias: has %lld keys, expected %lld or more for row %d of the batch",
                           c->op, (long long)keys, (long long)longest, (int)b);
     }
@@ -128,7 +128,7 @@ static void aiteri_check_dense_bound(aiteri_check *c, const char *field, int32_t
                                      int32_t length, const char *tensor)
 {
     if (most < length)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: is %d, expected 0 or at least %d, the length that %s has", c->op,
                       field, (int)most, (int)length, tensor);
 }
@@ -170,7 +170,7 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
     if (a->bias.ndim && aiteri_context_on_device(ctx)) {
         const int64_t keys = a->bias.shape[a->bias.ndim - 1];
         if (keys != 1 && keys < p->max_seqlen_k)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.bias: has %lld keys, expected %d or more (the bound of the lengths; "
                           "max_seqlen_k lowers it)",
                           c->op, (long long)keys, (int)p->max_seqlen_k);

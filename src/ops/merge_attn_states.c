@@ -12,12 +12,12 @@
 #include "../gpu/merge.c"
 #endif
 
-/* out may be exactly out_a (lse exactly lse_a): same data, strides and dtype. */
+/* out may be exactly out_a (lse exactly lse_a): same data, strides and dtype; of equal extents. */
 static int aiteri_same_view(const aiter_tensor *a, const aiter_tensor *b)
 {
     if (a->data != b->data || a->dtype != b->dtype || a->ndim != b->ndim) return 0;
     for (int32_t i = 0; i < a->ndim; i++)
-        if (a->shape[i] != b->shape[i] || a->stride[i] != b->stride[i]) return 0;
+        if (a->stride[i] != b->stride[i]) return 0;
     return 1;
 }
 
@@ -38,13 +38,13 @@ static void aiteri_merge_check(aiteri_check *c, aiter_merge_attn_states_args *a)
     const int32_t n = a->out_a.ndim; /* [.., tokens, H, D] beside [.., H, tokens] */
     for (int i = 0; i < 3; i++) {
         if (outs[i]->ndim != n)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d (= out_a)",
+            aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d (= out_a)",
                           c->op, out_names[i], (int)outs[i]->ndim, (int)n);
         for (int32_t d = 0; d < n; d++)
             aiteri_check_extent(c, out_names[i], outs[i], d, a->out_a.shape[d], "out_a");
         if (lses[i]->ndim == 0) continue;
         if (lses[i]->ndim != n - 1) {
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d: %s", c->op,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d: %s", c->op,
                           lse_names[i], (int)lses[i]->ndim, (int)n - 1,
                           n == 4 ? "[B, H, S] beside [B, S, H, D]"
                                  : "[H, tokens] beside [tokens, H, D]");

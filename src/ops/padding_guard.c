@@ -21,18 +21,18 @@ AITER_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args,
     aiteri_check_range(&c, "seqlen", args->seqlen, 1, INT64_MAX);
     aiteri_check_range(&c, "tile", tile, 1, INT64_MAX);
     if ((int)args->mask < 0 || args->mask > AITER_MASK_CAUSAL)
-        AITERI_REJECT(&c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(&c, AITER_INVALID_ARGUMENT,
                       "%s.mask: is %d, expected AITER_MASK_DEFAULT, AITER_MASK_NONE or "
                       "AITER_MASK_CAUSAL",
                       c.op, (int)args->mask);
     if (!in_range)
-        AITERI_REJECT(&c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(&c, AITER_INVALID_ARGUMENT,
                       "%s.threshold: is %g, expected 0 (for 0.005) or a share between 0 and 1",
                       c.op, threshold);
     if (c.status != AITER_OK) return c.status;
     const int64_t padding = (tile - args->seqlen % tile) % tile;
     if (padding > INT64_MAX - args->seqlen)
-        AITERI_REJECT(&c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(&c, AITER_INVALID_ARGUMENT,
                       "%s.seqlen: is %lld, which padded to tiles of %lld exceeds 2^63 - 1", c.op,
                       (long long)args->seqlen, (long long)tile);
     if (c.status != AITER_OK) return c.status;

@@ -34,12 +34,12 @@ static void aiteri_check_cache_type(aiteri_check *c, const char *field, const ai
                                     int quantised)
 {
     if (t->ndim == 4 && t->dtype == AITER_I8 && !quantised)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: dtype is i8, but quant is AITER_QUANT_CONVERT; set quant = "
                       "AITER_QUANT_STATIC or AITER_QUANT_PER_TOKEN_HEAD",
                       c->op, field);
     if (t->ndim == 4 && aiter_dtype_bits(t->dtype) > 8 && quantised)
-        AITERI_REJECT(
+        aiteri_reject(
             c, AITER_INVALID_ARGUMENT,
             "%s.%s: dtype is %s, expected i8 as quant asks; AITER_QUANT_CONVERT stores floats",
             c->op, field, aiter_dtype_name(t->dtype));
@@ -95,10 +95,10 @@ static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
     aiteri_check_cache_side(c, a, 1);
     if (c->status != AITER_OK) return;
     if (a->k.dtype != a->v.dtype)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.v: dtype is %s, expected %s (= k.dtype)",
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.v: dtype is %s, expected %s (= k.dtype)",
                       c->op, aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype));
     if (a->k_cache.dtype != a->v_cache.dtype)
-        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.v_cache: dtype is %s, expected %s (= k_cache.dtype)", c->op,
                       aiter_dtype_name(a->v_cache.dtype), aiter_dtype_name(a->k_cache.dtype));
     if (aiteri_check_tensor(c, "slot_mapping", &a->slot_mapping, 1, 1,
@@ -132,7 +132,7 @@ static void aiteri_check_static_scales(aiteri_check *c, const char *field, const
         const float x = ((const float *)t->data)[h * t->stride[0]];
         const uint32_t bits = aiteri_bits_of_f32(x);
         if (bits == 0 || bits >= 0x7f800000u)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.%s: [%lld] is %g, expected a positive finite scale", c->op, field,
                           (long long)h, (double)x);
     }
@@ -147,13 +147,13 @@ static void aiteri_check_slots(aiteri_check *c, const aiter_reshape_and_cache_ar
     for (int64_t n = 0; n < a->k.shape[0] && c->status == AITER_OK; n++) {
         const int64_t slot = aiteri_slot_of(&a->slot_mapping, n);
         if (slot < -1 || slot >= slots)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.slot_mapping: [%lld] is %lld, expected -1 (skip) or one of the %lld "
                           "slots (num_blocks * P) of k_cache, from 0 on",
                           c->op, (long long)n, (long long)slot, (long long)slots);
         if (c->status != AITER_OK || slot < 0) continue;
         if (seen[slot / 8] >> (slot % 8) & 1)
-            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.slot_mapping: [%lld] is %lld, a slot that an earlier token has",
                           c->op, (long long)n, (long long)slot);
         seen[slot / 8] |= (uint8_t)(1u << (slot % 8));

@@ -62,14 +62,13 @@ static int64_t aiteri_split_keys(const aiteri_problem *p, int64_t seqlen_q, int6
 {
     const int stream = seqlen_q * p->group <= AITERI_STREAM_ROWS;
     const int64_t unit = stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS;
+    const int64_t most = stream ? AITERI_STREAM_SPLITS : AITERI_TILE_SPLITS;
+    int64_t keys = stream ? AITERI_STREAM_SPLIT : AITERI_TILE_SPLIT;
     if (p->num_splits > 0)
         return aiteri_round_up(aiteri_max(1, aiteri_ceil_div(seqlen_k, p->num_splits)), unit);
-    if (!stream &&
-        (seqlen_q * p->group > AITERI_TILE_SPLIT_ROWS || seqlen_k <= 2 * AITERI_TILE_SPLIT))
+    if (!stream && (seqlen_q * p->group > AITERI_TILE_SPLIT_ROWS || seqlen_k <= 2 * keys))
         return aiteri_round_up(aiteri_max(1, seqlen_k), unit);
-    int64_t keys = stream ? AITERI_STREAM_SPLIT : AITERI_TILE_SPLIT;
-    while (aiteri_ceil_div(seqlen_k, keys) > (stream ? AITERI_STREAM_SPLITS : AITERI_TILE_SPLITS))
-        keys *= 2;
+    while (aiteri_ceil_div(seqlen_k, keys) > most) keys *= 2;
     return keys;
 }
 
