@@ -957,7 +957,8 @@ AITER_CXX_WORKSPACE(aiter_decode_attention_gqa)
 #define AITERI_THREAD_LOCAL __thread
 #define AITERI_UNUSED       __attribute__((unused))
 #if defined(__clang__)
-#define AITERI_UNROLL(n) _Pragma(AITERI_STR(clang loop unroll_count(n)))
+/* "full" and not a count: clang unrolls those before it looks for arrays that fit in registers. */
+#define AITERI_UNROLL(n) _Pragma(AITERI_STR(clang loop unroll(full)))
 #else
 #define AITERI_UNROLL(n) _Pragma(AITERI_STR(GCC unroll n))
 #endif
@@ -1060,6 +1061,22 @@ AITER_CXX_WORKSPACE(aiter_decode_attention_gqa)
 #define AITERI_IN_REGISTER(x) __asm__("" : "+v"(x))
 #else
 #define AITERI_IN_REGISTER(x) ((void)0)
+#endif
+
+/* What is read at `place` (an index, a pointer) from here on is not read before the vectors x[0],
+ * .. are known. Where accumulators fill the register file, clang on x86 and gcc on Arm would put
+ * some on the stack to load the next operand early. */
+#if AITERI_X86 && defined(__clang__) && !AITERI_MSVC
+#define AITERI_NOT_BEFORE_3(place, x) \
+    __asm__("" : "+r"(place) : "v"((x)[0]), "v"((x)[1]), "v"((x)[2]))
+#else
+#define AITERI_NOT_BEFORE_3(place, x) ((void)0)
+#endif
+#if AITERI_NEON && defined(__GNUC__) && !defined(__clang__)
+#define AITERI_NOT_BEFORE_4(place, x) \
+    __asm__("" : "+r"(place) : "w"((x)[0]), "w"((x)[1]), "w"((x)[2]), "w"((x)[3]))
+#else
+#define AITERI_NOT_BEFORE_4(place, x) ((void)0)
 #endif
 
 /* Whether a float expression may keep more than a float holds until it is stored: x87 (-m32,
@@ -3359,13 +3376,14 @@ AITERI_UNUSED static aiter_isa aiteri_cpu_best_isa(void)
 
 
 /* One K row at a time: with two, gcc 12.2 vectorises across them and reads past the last row. */
-#define AITERI_K(name)      AITERI_CAT(aiteri_scalar, name)
-#define AITERI_K_NAME       "scalar"
-#define AITERI_K_ISA        AITER_ISA_SCALAR
-#define AITERI_TILE_VECTORS 16
-#define AITERI_TILE_ROWS    1
-#define AITERI_DOT_KEYS     2
-#define AITERI_AXPY_VECTORS 2
+#define AITERI_K(name)             AITERI_CAT(aiteri_scalar, name)
+#define AITERI_K_NAME              "scalar"
+#define AITERI_K_ISA               AITER_ISA_SCALAR
+#define AITERI_TILE_VECTORS        16
+#define AITERI_TILE_NEXT(place, x) ((void)0)
+#define AITERI_TILE_ROWS           1
+#define AITERI_DOT_KEYS            2
+#define AITERI_AXPY_VECTORS        2
 
 // >>simd_scalar    (src/cpu/simd_scalar.h)
 /* simd_scalar.h -- the vector layer on any CPU: one lane. The reference for the other layers.
@@ -4005,17 +4023,18 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
-    for (int32_t d = 0; d < dim; d++) {
+    for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            q[c] = AITERI_K(load)(qt + d * AITERI_TILE_LANES + c * AITERI_LANES);
+            q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
+            AITERI_TILE_NEXT(d, acc[i]);
         }
     }
     AITERI_UNROLL(16)
@@ -4174,6 +4193,7 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
+            AITERI_TILE_NEXT(v, acc[i]);
         }
     }
     AITERI_UNROLL(16)
@@ -4978,6 +4998,7 @@ static const aiteri_kernels AITERI_K(kernels) = {
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
+#undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_RESCALE_AT
@@ -4988,6 +5009,7 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 #define AITERI_K_NAME       "avx2"
 #define AITERI_K_ISA        AITER_ISA_AVX2
 #define AITERI_TILE_VECTORS 3
+#define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_3
 #define AITERI_TILE_ROWS    4
 #define AITERI_DOT_KEYS     2
 #define AITERI_AXPY_VECTORS 2
@@ -5637,17 +5659,18 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
-    for (int32_t d = 0; d < dim; d++) {
+    for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            q[c] = AITERI_K(load)(qt + d * AITERI_TILE_LANES + c * AITERI_LANES);
+            q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
+            AITERI_TILE_NEXT(d, acc[i]);
         }
     }
     AITERI_UNROLL(16)
@@ -5806,6 +5829,7 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
+            AITERI_TILE_NEXT(v, acc[i]);
         }
     }
     AITERI_UNROLL(16)
@@ -6610,19 +6634,21 @@ static const aiteri_kernels AITERI_K(kernels) = {
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
+#undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_RESCALE_AT
 AITERI_TARGET_END
 
 AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
-#define AITERI_K(name)      AITERI_CAT(aiteri_avx512, name)
-#define AITERI_K_NAME       "avx512"
-#define AITERI_K_ISA        AITER_ISA_AVX512
-#define AITERI_TILE_VECTORS 3
-#define AITERI_TILE_ROWS    8
-#define AITERI_DOT_KEYS     4
-#define AITERI_AXPY_VECTORS 4
+#define AITERI_K(name)             AITERI_CAT(aiteri_avx512, name)
+#define AITERI_K_NAME              "avx512"
+#define AITERI_K_ISA               AITER_ISA_AVX512
+#define AITERI_TILE_VECTORS        3
+#define AITERI_TILE_NEXT(place, x) ((void)0)
+#define AITERI_TILE_ROWS           8
+#define AITERI_DOT_KEYS            4
+#define AITERI_AXPY_VECTORS        4
 
 // >>simd_avx512    (src/cpu/simd_avx512.h)
 /* simd_avx512.h -- the vector layer on AVX-512 F, BW, DQ, VL and CD: sixteen lanes, partial loads
@@ -7269,17 +7295,18 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
-    for (int32_t d = 0; d < dim; d++) {
+    for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            q[c] = AITERI_K(load)(qt + d * AITERI_TILE_LANES + c * AITERI_LANES);
+            q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
+            AITERI_TILE_NEXT(d, acc[i]);
         }
     }
     AITERI_UNROLL(16)
@@ -7438,6 +7465,7 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
+            AITERI_TILE_NEXT(v, acc[i]);
         }
     }
     AITERI_UNROLL(16)
@@ -8242,6 +8270,7 @@ static const aiteri_kernels AITERI_K(kernels) = {
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
+#undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_RESCALE_AT
@@ -8253,6 +8282,7 @@ AITERI_TARGET_END
 #define AITERI_K_NAME       "neon"
 #define AITERI_K_ISA        AITER_ISA_NEON
 #define AITERI_TILE_VECTORS 4
+#define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_4
 #define AITERI_TILE_ROWS    6
 #define AITERI_DOT_KEYS     4
 #define AITERI_AXPY_VECTORS 4
@@ -8410,6 +8440,7 @@ AITERI_FORCE_INLINE void AITERI_K(hsum4)(float32x4_t a, float32x4_t b, float32x4
 }
 AITERI_FORCE_INLINE void AITERI_K(hsum16)(const float32x4_t *v, float *out)
 {
+    AITERI_UNROLL(4)
     for (int i = 0; i < 16; i += 4) AITERI_K(hsum4)(v[i], v[i + 1], v[i + 2], v[i + 3], out + i);
 }
 AITERI_FORCE_INLINE float AITERI_K(hsum)(float32x4_t a)
@@ -8890,17 +8921,18 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
-    for (int32_t d = 0; d < dim; d++) {
+    for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            q[c] = AITERI_K(load)(qt + d * AITERI_TILE_LANES + c * AITERI_LANES);
+            q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
+            AITERI_TILE_NEXT(d, acc[i]);
         }
     }
     AITERI_UNROLL(16)
@@ -9059,6 +9091,7 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
+            AITERI_TILE_NEXT(v, acc[i]);
         }
     }
     AITERI_UNROLL(16)
@@ -9863,6 +9896,7 @@ static const aiteri_kernels AITERI_K(kernels) = {
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
+#undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_RESCALE_AT

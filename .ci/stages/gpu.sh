@@ -20,12 +20,23 @@ emulator="AITER_ATTN_HIP_LIBRARY=$build/libcdna_hip.so"
 code() { echo "CDNA_CODE_OBJECTS=$(printf ":$build/kernels/aiter_%s.co" "$@" | cut -c2-)"; }
 job_counted "cdna_test_opcodes" "$(code gfx90a gfx942 gfx950) CDNA_OPCODES=$dir/opcodes $build/cdna_test_opcodes"
 # Each program on each chip, with each seed (the order of waves) once; full: with both on both.
-emulated() {
-    job_counted "$1, emulated $2, seed $3" "CDNA_CHIP=$2 CDNA_SEED=$3 $emulator \
-        CDNA_EXECUTED=$dir/executed_$1_$2_$3 $build/$1 hip $build/kernels"
+emulated() { # PROGRAM CHIP SEED [GROUPS of cases]
+    job_counted "$1, emulated $2, seed $3${4:+, ${4%% *}}" "CDNA_CHIP=$2 CDNA_SEED=$3 $emulator \
+        ${4:+AITER_TEST_ONLY='$4'} CDNA_EXECUTED=$dir/executed_$1_$2_$3${4:+_${4%% *}} \
+        $build/$1 hip $build/kernels"
 }
-for program in run_attention run_large run_graph run_plan; do
-    case $program in run_attention | run_plan) first=0 ;; *) first=1 ;; esac
+emulated run_attention gfx942 0
+if full; then
+    emulated run_attention gfx942 1
+    emulated run_attention gfx950 0
+    emulated run_attention gfx950 1
+else # f16 differs in its conversions: its own loops are enough on the second chip
+    emulated run_attention gfx950 1 "bf16 alone head_sizes masks whole_rows plain options sources \
+decodes int8 replay wild extremes values warm cache merge"
+    emulated run_attention gfx950 1 "f16 alone whole_rows plain decodes values"
+fi
+for program in run_large run_graph run_plan; do
+    case $program in run_plan) first=0 ;; *) first=1 ;; esac
     emulated $program gfx942 $first
     emulated $program gfx950 $((1 - first))
     if full; then

@@ -117,12 +117,14 @@ job "macros of the declarations" "bash .ci/macros.sh '^AITER_' $dir/system.h ''"
 job "macros of the implementation" "bash .ci/macros.sh '^AITERI?_' $dir/system.h \
     -DAITER_ATTN_IMPLEMENTATION"
 
-# -- AVX instructions only in the functions stamped for AVX, no intrinsic left as a call
+# -- AVX instructions only in the functions stamped for AVX, no intrinsic left as a call; hot loops
+# without accesses to the stack
 if [ "$(uname -m)" = x86_64 ]; then
     for name in $compilers; do
         for opt in -O0 -O2; do
             job "$name $opt: AVX stays in its functions" "bash .ci/avx_audit.sh $dir/unit_$name$opt.o"
         done
+        job_counted "$name: hot loops" "python3 tests/isa/check_loops.py $dir/unit_$name-O2.o"
     done
 fi
 

@@ -111,7 +111,8 @@
 #define AITERI_THREAD_LOCAL __thread
 #define AITERI_UNUSED       __attribute__((unused))
 #if defined(__clang__)
-#define AITERI_UNROLL(n) _Pragma(AITERI_STR(clang loop unroll_count(n)))
+/* "full" and not a count: clang unrolls those before it looks for arrays that fit in registers. */
+#define AITERI_UNROLL(n) _Pragma(AITERI_STR(clang loop unroll(full)))
 #else
 #define AITERI_UNROLL(n) _Pragma(AITERI_STR(GCC unroll n))
 #endif
@@ -214,6 +215,22 @@
 #define AITERI_IN_REGISTER(x) __asm__("" : "+v"(x))
 #else
 #define AITERI_IN_REGISTER(x) ((void)0)
+#endif
+
+/* What is read at `place` (an index, a pointer) from here on is not read before the vectors x[0],
+ * .. are known. Where accumulators fill the register file, clang on x86 and gcc on Arm would put
+ * some on the stack to load the next operand early. */
+#if AITERI_X86 && defined(__clang__) && !AITERI_MSVC
+#define AITERI_NOT_BEFORE_3(place, x) \
+    __asm__("" : "+r"(place) : "v"((x)[0]), "v"((x)[1]), "v"((x)[2]))
+#else
+#define AITERI_NOT_BEFORE_3(place, x) ((void)0)
+#endif
+#if AITERI_NEON && defined(__GNUC__) && !defined(__clang__)
+#define AITERI_NOT_BEFORE_4(place, x) \
+    __asm__("" : "+r"(place) : "w"((x)[0]), "w"((x)[1]), "w"((x)[2]), "w"((x)[3]))
+#else
+#define AITERI_NOT_BEFORE_4(place, x) ((void)0)
 #endif
 
 /* Whether a float expression may keep more than a float holds until it is stored: x87 (-m32,

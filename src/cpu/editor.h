@@ -10,6 +10,7 @@
 #define AITERI_K_ISA        AITER_ISA_AVX2
 #define AITERI_TILE_VECTORS 3
 #define AITERI_TILE_ROWS    4
+#define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_3
 #define AITERI_DOT_KEYS     2
 #define AITERI_AXPY_VECTORS 2
 #include "simd_avx2.h"

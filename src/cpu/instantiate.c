@@ -8,13 +8,14 @@
 #include "../base/dtype.c"
 
 /* One K row at a time: with two, gcc 12.2 vectorises across them and reads past the last row. */
-#define AITERI_K(name)      AITERI_CAT(aiteri_scalar, name)
-#define AITERI_K_NAME       "scalar"
-#define AITERI_K_ISA        AITER_ISA_SCALAR
-#define AITERI_TILE_VECTORS 16
-#define AITERI_TILE_ROWS    1
-#define AITERI_DOT_KEYS     2
-#define AITERI_AXPY_VECTORS 2
+#define AITERI_K(name)             AITERI_CAT(aiteri_scalar, name)
+#define AITERI_K_NAME              "scalar"
+#define AITERI_K_ISA               AITER_ISA_SCALAR
+#define AITERI_TILE_VECTORS        16
+#define AITERI_TILE_NEXT(place, x) ((void)0)
+#define AITERI_TILE_ROWS           1
+#define AITERI_DOT_KEYS            2
+#define AITERI_AXPY_VECTORS        2
 #include "simd_scalar.h"
 #include "k_all.inl.h"
 
@@ -24,6 +25,7 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 #define AITERI_K_NAME       "avx2"
 #define AITERI_K_ISA        AITER_ISA_AVX2
 #define AITERI_TILE_VECTORS 3
+#define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_3
 #define AITERI_TILE_ROWS    4
 #define AITERI_DOT_KEYS     2
 #define AITERI_AXPY_VECTORS 2
@@ -32,13 +34,14 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 AITERI_TARGET_END
 
 AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
-#define AITERI_K(name)      AITERI_CAT(aiteri_avx512, name)
-#define AITERI_K_NAME       "avx512"
-#define AITERI_K_ISA        AITER_ISA_AVX512
-#define AITERI_TILE_VECTORS 3
-#define AITERI_TILE_ROWS    8
-#define AITERI_DOT_KEYS     4
-#define AITERI_AXPY_VECTORS 4
+#define AITERI_K(name)             AITERI_CAT(aiteri_avx512, name)
+#define AITERI_K_NAME              "avx512"
+#define AITERI_K_ISA               AITER_ISA_AVX512
+#define AITERI_TILE_VECTORS        3
+#define AITERI_TILE_NEXT(place, x) ((void)0)
+#define AITERI_TILE_ROWS           8
+#define AITERI_DOT_KEYS            4
+#define AITERI_AXPY_VECTORS        4
 #include "simd_avx512.h"
 #include "k_all.inl.h"
 AITERI_TARGET_END
@@ -49,6 +52,7 @@ AITERI_TARGET_END
 #define AITERI_K_NAME       "neon"
 #define AITERI_K_ISA        AITER_ISA_NEON
 #define AITERI_TILE_VECTORS 4
+#define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_4
 #define AITERI_TILE_ROWS    6
 #define AITERI_DOT_KEYS     4
 #define AITERI_AXPY_VECTORS 4

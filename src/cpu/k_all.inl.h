@@ -40,6 +40,7 @@ static const aiteri_kernels AITERI_K(kernels) = {
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
+#undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_RESCALE_AT

@@ -48,17 +48,18 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
-    for (int32_t d = 0; d < dim; d++) {
+    for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            q[c] = AITERI_K(load)(qt + d * AITERI_TILE_LANES + c * AITERI_LANES);
+            q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
+            AITERI_TILE_NEXT(d, acc[i]);
         }
     }
     AITERI_UNROLL(16)
@@ -217,6 +218,7 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
+            AITERI_TILE_NEXT(v, acc[i]);
         }
     }
     AITERI_UNROLL(16)

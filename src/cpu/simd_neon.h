@@ -150,6 +150,7 @@ AITERI_FORCE_INLINE void AITERI_K(hsum4)(float32x4_t a, float32x4_t b, float32x4
 }
 AITERI_FORCE_INLINE void AITERI_K(hsum16)(const float32x4_t *v, float *out)
 {
+    AITERI_UNROLL(4)
     for (int i = 0; i < 16; i += 4) AITERI_K(hsum4)(v[i], v[i + 1], v[i + 2], v[i + 3], out + i);
 }
 AITERI_FORCE_INLINE float AITERI_K(hsum)(float32x4_t a)
