@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""The same rows by several compilers, interleaved: each compiler's share of the best one's speed.
+"""Rows of the benches by several compilers, interleaved: how fast is each one's library?
 
-    bench/compilers.py [--rounds 15] [--isa avx2,avx512] [--seconds 0.25] NAME=COMPILER...
+    bench/compilers.py [--rounds 15] [--isa avx2,avx512] [--root FOLDER] NAME=COMPILER...
     bench/compilers.py gcc=gcc-12 clang14=clang-14 "zig=python3 -m ziglang cc -target x86_64-linux-gnu"
 
-A share is the median over rounds of (this compiler's rate / the best compiler's in that round)."""
+A cell is the median share of the peak that was probed beside each sample, and that share over the
+best compiler's. One thread; --root measures another checkout."""
 
 import argparse
 import os
@@ -13,45 +14,46 @@ import statistics
 import subprocess
 import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROWS = (("flash_attn_fwd", "full/D128/Hk32/S2048/f32"),
+        ("flash_attn_fwd", "full/D128/Hk8/S2048/f16"),
+        ("paged_attn_decode", "page16/ctx16384/B1/f16"))
 
 
-def build(compiler, out):
-    flags = ["-O3", "-std=gnu11", "-I", ROOT, f"{ROOT}/bench/compilers.c", "-o", out, "-lm", "-lpthread"]
-    subprocess.run([*shlex.split(compiler), *flags], check=True)
-
-
-def run(program, isa, seconds):
-    env = dict(os.environ, AITER_ISA=isa)
-    text = subprocess.run([program, str(seconds)], env=env, check=True, text=True,
-                          capture_output=True).stdout
-    return {name: float(rate) for name, rate in (line.split() for line in text.splitlines())}
+def sample(program, isa, row):
+    """Share of the peak, and the probe."""
+    text = subprocess.run([program, "-r", "1", "-o", "csv", "--isa", isa, "--threads", "1",
+                           "--filter", row], check=True, text=True, capture_output=True).stdout
+    fields = text.splitlines()[-1].split(",")
+    return float(fields[5]), float(fields[7])
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--isa", default="avx2,avx512")
-    parser.add_argument("--seconds", type=float, default=0.25)
+    parser.add_argument("--root", default=os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     parser.add_argument("compilers", nargs="+")
     args = parser.parse_args()
     compilers = dict(pair.split("=", 1) for pair in args.compilers)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, open("/proc/cpuinfo", encoding="utf-8") as cpu:
         for name, compiler in compilers.items():
-            build(compiler, f"{folder}/{name}")
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
-            print(next(line for line in file if "model name" in line).split(":")[1].strip())
-        print(f"{args.rounds} rounds; GFLOP/s or GB/s, one thread: median (share of the best)")
-        print("isa row".ljust(22) + "".join(name.rjust(18) for name in compilers))
+            for bench in {bench for bench, _ in ROWS}:
+                subprocess.run([*shlex.split(compiler), "-O3", "-std=gnu11", "-I", args.root,
+                                f"{args.root}/bench/bench_{bench}.c", "-o", f"{folder}/{name}_{bench}",
+                                "-lm", "-lpthread"], check=True)
+        print(next(line for line in cpu if "model name" in line).split(":")[1].strip() +
+              f", one thread, {args.rounds} interleaved rounds")
+        print("| set, row | " + " | ".join(compilers) + " |")
+        print("|---|" + "---|" * len(compilers))
         for isa in args.isa.split(","):
-            rounds = [{name: run(f"{folder}/{name}", isa, args.seconds) for name in compilers}
-                      for _ in range(args.rounds)]
-            for row in next(iter(rounds[0].values())):
-                rates = {n: statistics.median(r[n][row] for r in rounds) for n in compilers}
-                shares = {n: statistics.median(r[n][row] / max(x[row] for x in r.values())
-                                               for r in rounds) for n in compilers}
-                print(f"{isa} {row}".ljust(22) +
-                      "".join(f"{rates[n]:.1f} ({shares[n]:.2f})".rjust(18) for n in compilers))
+            for bench, row in ROWS:
+                rounds = [{name: sample(f"{folder}/{name}_{bench}", isa, row) for name in compilers}
+                          for _ in range(args.rounds)]
+                share = {n: statistics.median(r[n][0] for r in rounds) for n in compilers}
+                best = max(share.values())
+                print(f"| {isa}, {row} | " + " | ".join(
+                    f"{100 * share[n]:.1f} % ({share[n] / best:.2f})" for n in compilers) + " |",
+                    flush=True)
 
 
 if __name__ == "__main__":
