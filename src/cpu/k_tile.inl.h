@@ -51,8 +51,7 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
     for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
