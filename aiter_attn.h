@@ -30,10 +30,10 @@
             static float k[B * Sk * Hk * D], v[B * Sk * Hk * D];
             aiter_flash_attn_fwd_args a = {
                 .q = aiter_tensor_4d(q, AITER_F32, B, Sq, Hq, D),
-                .k = aiter_tensor_4d(k, AITER_F32, B, Sk, Hk, D),
-                .v = aiter_tensor_4d(v, AITER_F32, B, Sk, Hk, D),
+                .kv.k = aiter_tensor_4d(k, AITER_F32, B, Sk, Hk, D),
+                .kv.v = aiter_tensor_4d(v, AITER_F32, B, Sk, Hk, D),
                 .out = aiter_tensor_4d(o, AITER_F32, B, Sq, Hq, D),
-                .mask = AITER_MASK_CAUSAL,
+                .score.mask = AITER_MASK_CAUSAL,
             };
             if (aiter_flash_attn_fwd(&a, NULL) != AITER_OK) puts(aiter_last_error());
             return 0;
@@ -52,10 +52,10 @@
             static float k[B * Sk * Hk * D], v[B * Sk * Hk * D];
             aiter_flash_attn_fwd_args a{};
             a.q = aiter_tensor_4d(q, AITER_F32, B, Sq, Hq, D);
-            a.k = aiter_tensor_4d(k, AITER_F32, B, Sk, Hk, D);
-            a.v = aiter_tensor_4d(v, AITER_F32, B, Sk, Hk, D);
+            a.kv.k = aiter_tensor_4d(k, AITER_F32, B, Sk, Hk, D);
+            a.kv.v = aiter_tensor_4d(v, AITER_F32, B, Sk, Hk, D);
             a.out = aiter_tensor_4d(o, AITER_F32, B, Sq, Hq, D);
-            a.mask = AITER_MASK_CAUSAL;
+            a.score.mask = AITER_MASK_CAUSAL;
             if (aiter_flash_attn_fwd(a) != AITER_OK) std::puts(aiter_last_error());
         }
 
@@ -67,7 +67,7 @@
       expected. Arguments are checked in release builds too; a call that fails has written nothing.
     * Nothing is printed, nothing aborts. A NULL context works on the calling thread with malloc'd
       scratch; an aiter_context brings threads (its own small pool, or yours through parallel_for)
-      and memory that is kept; `workspace` takes yours.
+      and memory that is kept; call.workspace takes yours.
     * Inputs may be f32, f16 or bf16, keys and values int8 too; arithmetic is f32. A row without a
       visible key gives 0 and LSE -infinity.
     * Within one kernel set the bits of a query row depend on its own q and keys only: not on the
@@ -79,17 +79,22 @@
         aiter_paged_attn_decode          new tokens against a paged cache
         aiter_reshape_and_cache          new K and V rows into the pages, converted or int8
         aiter_merge_attn_states          two results over disjoint keys become one
-        aiter_grouped_query_attention, aiter_multi_query_attention, aiter_variable_length_attention,
-        aiter_decode_attention, aiter_decode_attention_gqa      short forms
+        aiter_grouped_query_attention, aiter_multi_query_attention, aiter_variable_length_attention
+                                         the first, by names that its forms have elsewhere
+        aiter_decode_attention, aiter_decode_attention_gqa      one token, transposed layouts
         aiter_padding_guard              would zero padding spoil a softmax?
+
+    Each but the last has a _workspace (the scratch bytes), a _supported (would it run?), an
+    _explain (what would run, as text), most a _plan. They share their arguments' parts: aiter_kv
+    (keys and values as they lie), aiter_score (from q . k to the softmax), aiter_call (memory).
 
     OPTIONS, defined before the include
 
         AITER_ATTN_IMPLEMENTATION   create the implementation here
         AITER_ATTN_STATIC           every function static: private to this file
         AITER_ATTN_PREFIX           another prefix for external names, e.g. mylib_
-        AITER_NO_SIMD               the scalar kernel set only
-        AITER_NO_THREADS            no pool (parallel_for still works)
+        AITER_ATTN_NO_SIMD               the scalar kernel set only
+        AITER_ATTN_NO_THREADS            no pool (parallel_for still works)
         AITER_ATTN_HIP              contexts on AMD GPUs (gfx90a, gfx942, gfx950)
         AITER_ATTN_CUDA             contexts on NVIDIA GPUs (sm_80 and later)
         AITER_ATTN_EMBEDDED_KERNELS the GPU kernels are linked in (library aiter_attn_kernels)
@@ -110,99 +115,103 @@
 */
 #ifndef AITER_ATTN_H
 #define AITER_ATTN_H
-
-// >>api_names    (src/api_names.h)
-/* api_names.h -- another prefix for every external name: #define AITER_ATTN_PREFIX mylib_ makes
- * mylib_flash_attn_fwd of aiter_flash_attn_fwd. Callers keep writing the plain names, and
- * define the prefix wherever they include the header. */
-#ifndef AITER_ATTN_NAMES
-#define AITER_ATTN_NAMES
-
 #ifdef AITER_ATTN_PREFIX
-#define AITER_PREFIXED_(prefix, name) prefix##name
-#define AITER_PREFIXED(prefix, name)  AITER_PREFIXED_(prefix, name)
-#define aiter_context_create          AITER_PREFIXED(AITER_ATTN_PREFIX, context_create)
-#define aiter_context_destroy         AITER_PREFIXED(AITER_ATTN_PREFIX, context_destroy)
-#define aiter_context_error           AITER_PREFIXED(AITER_ATTN_PREFIX, context_error)
-#define aiter_context_info            AITER_PREFIXED(AITER_ATTN_PREFIX, context_info)
-#define aiter_context_synchronize     AITER_PREFIXED(AITER_ATTN_PREFIX, context_synchronize)
-#define aiter_memory_alloc            AITER_PREFIXED(AITER_ATTN_PREFIX, memory_alloc)
-#define aiter_memory_copy             AITER_PREFIXED(AITER_ATTN_PREFIX, memory_copy)
-#define aiter_memory_free             AITER_PREFIXED(AITER_ATTN_PREFIX, memory_free)
-#define aiter_decode_attention        AITER_PREFIXED(AITER_ATTN_PREFIX, decode_attention)
-#define aiter_decode_attention_gqa    AITER_PREFIXED(AITER_ATTN_PREFIX, decode_attention_gqa)
-#define aiter_decode_attention_gqa_workspace \
-    AITER_PREFIXED(AITER_ATTN_PREFIX, decode_attention_gqa_workspace)
-#define aiter_decode_attention_workspace \
-    AITER_PREFIXED(AITER_ATTN_PREFIX, decode_attention_workspace)
-#define aiter_dtype_bits               AITER_PREFIXED(AITER_ATTN_PREFIX, dtype_bits)
-#define aiter_dtype_name               AITER_PREFIXED(AITER_ATTN_PREFIX, dtype_name)
-#define aiter_flash_attn_fwd           AITER_PREFIXED(AITER_ATTN_PREFIX, flash_attn_fwd)
-#define aiter_flash_attn_fwd_plan      AITER_PREFIXED(AITER_ATTN_PREFIX, flash_attn_fwd_plan)
-#define aiter_flash_attn_fwd_workspace AITER_PREFIXED(AITER_ATTN_PREFIX, flash_attn_fwd_workspace)
-#define aiter_grouped_query_attention  AITER_PREFIXED(AITER_ATTN_PREFIX, grouped_query_attention)
-#define aiter_grouped_query_attention_workspace \
-    AITER_PREFIXED(AITER_ATTN_PREFIX, grouped_query_attention_workspace)
-#define aiter_isa_name          AITER_PREFIXED(AITER_ATTN_PREFIX, isa_name)
-#define aiter_last_error        AITER_PREFIXED(AITER_ATTN_PREFIX, last_error)
-#define aiter_load_element      AITER_PREFIXED(AITER_ATTN_PREFIX, load_element)
-#define aiter_merge_attn_states AITER_PREFIXED(AITER_ATTN_PREFIX, merge_attn_states)
-#define aiter_merge_attn_states_workspace \
-    AITER_PREFIXED(AITER_ATTN_PREFIX, merge_attn_states_workspace)
-#define aiter_multi_query_attention AITER_PREFIXED(AITER_ATTN_PREFIX, multi_query_attention)
-#define aiter_multi_query_attention_workspace \
-    AITER_PREFIXED(AITER_ATTN_PREFIX, multi_query_attention_workspace)
-#define aiter_padding_guard          AITER_PREFIXED(AITER_ATTN_PREFIX, padding_guard)
-#define aiter_paged_attn_decode      AITER_PREFIXED(AITER_ATTN_PREFIX, paged_attn_decode)
-#define aiter_paged_attn_decode_plan AITER_PREFIXED(AITER_ATTN_PREFIX, paged_attn_decode_plan)
-#define aiter_paged_attn_decode_workspace \
-    AITER_PREFIXED(AITER_ATTN_PREFIX, paged_attn_decode_workspace)
-#define aiter_reshape_and_cache AITER_PREFIXED(AITER_ATTN_PREFIX, reshape_and_cache)
-#define aiter_reshape_and_cache_workspace \
-    AITER_PREFIXED(AITER_ATTN_PREFIX, reshape_and_cache_workspace)
-#define aiter_status_name               AITER_PREFIXED(AITER_ATTN_PREFIX, status_name)
-#define aiter_store_element             AITER_PREFIXED(AITER_ATTN_PREFIX, store_element)
-#define aiter_tensor_1d                 AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_1d)
-#define aiter_tensor_2d                 AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_2d)
-#define aiter_tensor_3d                 AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_3d)
-#define aiter_tensor_4d                 AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_4d)
-#define aiter_tensor_5d                 AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_5d)
-#define aiter_tensor_from_dlpack        AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_from_dlpack)
-#define aiter_tensor_slice              AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_slice)
-#define aiter_tensor_to_dlpack          AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_to_dlpack)
-#define aiter_tensor_transpose          AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_transpose)
-#define aiter_variable_length_attention AITER_PREFIXED(AITER_ATTN_PREFIX, variable_length_attention)
-#define aiter_variable_length_attention_workspace \
-    AITER_PREFIXED(AITER_ATTN_PREFIX, variable_length_attention_workspace)
-#define aiter_version AITER_PREFIXED(AITER_ATTN_PREFIX, version)
-#endif /* AITER_ATTN_PREFIX */
-
-#endif /* AITER_ATTN_NAMES */
+#define AITER_PREFIXED_(prefix, name)   prefix##name
+#define AITER_PREFIXED_OF(prefix, name) AITER_PREFIXED_(prefix, name)
+#define AITER_PREFIXED(name)            AITER_PREFIXED_OF(AITER_ATTN_PREFIX, name)
+#define aiter_tensor_1d AITER_PREFIXED(tensor_1d)
+#define aiter_tensor_2d AITER_PREFIXED(tensor_2d)
+#define aiter_tensor_3d AITER_PREFIXED(tensor_3d)
+#define aiter_tensor_4d AITER_PREFIXED(tensor_4d)
+#define aiter_tensor_5d AITER_PREFIXED(tensor_5d)
+#define aiter_tensor_transpose AITER_PREFIXED(tensor_transpose)
+#define aiter_tensor_slice AITER_PREFIXED(tensor_slice)
+#define aiter_dtype_bits AITER_PREFIXED(dtype_bits)
+#define aiter_dtype_name AITER_PREFIXED(dtype_name)
+#define aiter_isa_name AITER_PREFIXED(isa_name)
+#define aiter_status_name AITER_PREFIXED(status_name)
+#define aiter_last_error AITER_PREFIXED(last_error)
+#define aiter_version AITER_PREFIXED(version)
+#define aiter_load_element AITER_PREFIXED(load_element)
+#define aiter_store_element AITER_PREFIXED(store_element)
+#define aiter_context_create AITER_PREFIXED(context_create)
+#define aiter_context_destroy AITER_PREFIXED(context_destroy)
+#define aiter_context_info AITER_PREFIXED(context_info)
+#define aiter_context_error AITER_PREFIXED(context_error)
+#define aiter_memory_alloc AITER_PREFIXED(memory_alloc)
+#define aiter_memory_free AITER_PREFIXED(memory_free)
+#define aiter_memory_copy AITER_PREFIXED(memory_copy)
+#define aiter_context_synchronize AITER_PREFIXED(context_synchronize)
+#define aiter_tensor_from_dlpack AITER_PREFIXED(tensor_from_dlpack)
+#define aiter_tensor_to_dlpack AITER_PREFIXED(tensor_to_dlpack)
+#define aiter_flash_attn_fwd AITER_PREFIXED(flash_attn_fwd)
+#define aiter_paged_attn_decode AITER_PREFIXED(paged_attn_decode)
+#define aiter_reshape_and_cache AITER_PREFIXED(reshape_and_cache)
+#define aiter_merge_attn_states AITER_PREFIXED(merge_attn_states)
+#define aiter_grouped_query_attention AITER_PREFIXED(grouped_query_attention)
+#define aiter_multi_query_attention AITER_PREFIXED(multi_query_attention)
+#define aiter_variable_length_attention AITER_PREFIXED(variable_length_attention)
+#define aiter_decode_attention AITER_PREFIXED(decode_attention)
+#define aiter_decode_attention_gqa AITER_PREFIXED(decode_attention_gqa)
+#define aiter_padding_guard AITER_PREFIXED(padding_guard)
+#define aiter_flash_attn_fwd_workspace AITER_PREFIXED(flash_attn_fwd_workspace)
+#define aiter_flash_attn_fwd_supported AITER_PREFIXED(flash_attn_fwd_supported)
+#define aiter_flash_attn_fwd_explain AITER_PREFIXED(flash_attn_fwd_explain)
+#define aiter_flash_attn_fwd_plan AITER_PREFIXED(flash_attn_fwd_plan)
+#define aiter_paged_attn_decode_workspace AITER_PREFIXED(paged_attn_decode_workspace)
+#define aiter_paged_attn_decode_supported AITER_PREFIXED(paged_attn_decode_supported)
+#define aiter_paged_attn_decode_explain AITER_PREFIXED(paged_attn_decode_explain)
+#define aiter_paged_attn_decode_plan AITER_PREFIXED(paged_attn_decode_plan)
+#define aiter_grouped_query_attention_workspace AITER_PREFIXED(grouped_query_attention_workspace)
+#define aiter_grouped_query_attention_supported AITER_PREFIXED(grouped_query_attention_supported)
+#define aiter_grouped_query_attention_explain AITER_PREFIXED(grouped_query_attention_explain)
+#define aiter_grouped_query_attention_plan AITER_PREFIXED(grouped_query_attention_plan)
+#define aiter_multi_query_attention_workspace AITER_PREFIXED(multi_query_attention_workspace)
+#define aiter_multi_query_attention_supported AITER_PREFIXED(multi_query_attention_supported)
+#define aiter_multi_query_attention_explain AITER_PREFIXED(multi_query_attention_explain)
+#define aiter_multi_query_attention_plan AITER_PREFIXED(multi_query_attention_plan)
+#define aiter_variable_length_attention_workspace AITER_PREFIXED(variable_length_attention_workspace)
+#define aiter_variable_length_attention_supported AITER_PREFIXED(variable_length_attention_supported)
+#define aiter_variable_length_attention_explain AITER_PREFIXED(variable_length_attention_explain)
+#define aiter_variable_length_attention_plan AITER_PREFIXED(variable_length_attention_plan)
+#define aiter_decode_attention_workspace AITER_PREFIXED(decode_attention_workspace)
+#define aiter_decode_attention_supported AITER_PREFIXED(decode_attention_supported)
+#define aiter_decode_attention_explain AITER_PREFIXED(decode_attention_explain)
+#define aiter_decode_attention_gqa_workspace AITER_PREFIXED(decode_attention_gqa_workspace)
+#define aiter_decode_attention_gqa_supported AITER_PREFIXED(decode_attention_gqa_supported)
+#define aiter_decode_attention_gqa_explain AITER_PREFIXED(decode_attention_gqa_explain)
+#define aiter_reshape_and_cache_workspace AITER_PREFIXED(reshape_and_cache_workspace)
+#define aiter_reshape_and_cache_supported AITER_PREFIXED(reshape_and_cache_supported)
+#define aiter_reshape_and_cache_explain AITER_PREFIXED(reshape_and_cache_explain)
+#define aiter_merge_attn_states_workspace AITER_PREFIXED(merge_attn_states_workspace)
+#define aiter_merge_attn_states_supported AITER_PREFIXED(merge_attn_states_supported)
+#define aiter_merge_attn_states_explain AITER_PREFIXED(merge_attn_states_explain)
+#endif
 
 // >>api_types    (src/api_types.h)
 /* api_types.h -- status, dtypes, tensor views, masks, context: the words every op speaks. */
-#ifndef AITER_ATTN_TYPES
-#define AITER_ATTN_TYPES
+#ifndef AITER_API_TYPES_H
+#define AITER_API_TYPES_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 /* major * 10000 + minor * 100 + patch. */
-#define AITER_ATTN_VERSION        100
-#define AITER_ATTN_VERSION_STRING "0.1.0"
+#define AITER_ATTN_VERSION        200
+#define AITER_ATTN_VERSION_STRING "0.2.0"
 
 /* AITER_ATTN_STATIC makes every function private to the file that holds the implementation, so
  * that several copies can live in one program. AITER_ATTN_PREFIX gives the external names another
  * prefix instead (#define AITER_ATTN_PREFIX mylib_). */
-#ifndef AITER_API
+#ifndef AITER_ATTN_API
 #ifdef AITER_ATTN_STATIC
 #if defined(__GNUC__) || defined(__clang__)
-#define AITER_API static __attribute__((unused))
+#define AITER_ATTN_API static __attribute__((unused))
 #else
-#define AITER_API static
+#define AITER_ATTN_API static
 #endif
 #else
-#define AITER_API extern
+#define AITER_ATTN_API extern
 #endif
 #endif
 
@@ -300,14 +309,18 @@ typedef enum aiter_mask {
     AITER_MASK_COUNT
 } aiter_mask;
 
-/* How k_scale and v_scale are laid out. 0: by their shape, [1] one scale, [Hk] one per kv head, or
- * the data's index order without D (one per token and head). */
+/* How finely data is scaled. 0: as the shape of its scales says, [1] one scale, [Hk] one per kv
+ * head, or the data's index order without D, one per token and head. The last three are the names
+ * that AITER's guide gives its methods for a cache. */
 typedef enum aiter_scale_kind {
     AITER_SCALE_BY_SHAPE = 0,
-    AITER_SCALE_TENSOR,
-    AITER_SCALE_HEAD,
-    AITER_SCALE_TOKEN_HEAD,
-    AITER_SCALE_COUNT
+    AITER_SCALE_PER_TENSOR,
+    AITER_SCALE_PER_HEAD,
+    AITER_SCALE_PER_TOKEN_HEAD,
+    AITER_SCALE_COUNT,
+    AITER_KV_8BIT_PER_TENSOR = AITER_SCALE_PER_TENSOR,
+    AITER_KV_8BIT_PER_HEAD = AITER_SCALE_PER_HEAD,
+    AITER_KV_8BIT_PER_TOKEN = AITER_SCALE_PER_TOKEN_HEAD
 } aiter_scale_kind;
 
 /* A borrowed view of strided memory. Strides count elements, as in DLPack. ndim 0: the argument is
@@ -324,46 +337,47 @@ typedef struct aiter_tensor {
 
 /* Compact views. The data is const here and non-const in the struct: inputs are never written.
  * Example: aiter_tensor_4d(q, AITER_BF16, B, Sq, Hq, D). */
-AITER_API aiter_tensor aiter_tensor_1d(const void *data, aiter_dtype dtype, int64_t n0);
+AITER_ATTN_API aiter_tensor aiter_tensor_1d(const void *data, aiter_dtype dtype, int64_t n0);
 /* As aiter_tensor_1d, shape [n0, n1]. */
-AITER_API aiter_tensor aiter_tensor_2d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1);
+AITER_ATTN_API aiter_tensor aiter_tensor_2d(const void *data, aiter_dtype dtype, int64_t n0,
+                                            int64_t n1);
 /* As aiter_tensor_1d, shape [n0, n1, n2]. */
-AITER_API aiter_tensor aiter_tensor_3d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
-                                       int64_t n2);
+AITER_ATTN_API aiter_tensor aiter_tensor_3d(const void *data, aiter_dtype dtype, int64_t n0,
+                                            int64_t n1, int64_t n2);
 /* As aiter_tensor_1d, shape [n0, n1, n2, n3]. */
-AITER_API aiter_tensor aiter_tensor_4d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
-                                       int64_t n2, int64_t n3);
+AITER_ATTN_API aiter_tensor aiter_tensor_4d(const void *data, aiter_dtype dtype, int64_t n0,
+                                            int64_t n1, int64_t n2, int64_t n3);
 /* As aiter_tensor_1d, shape [n0, n1, n2, n3, n4]. */
-AITER_API aiter_tensor aiter_tensor_5d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
-                                       int64_t n2, int64_t n3, int64_t n4);
+AITER_ATTN_API aiter_tensor aiter_tensor_5d(const void *data, aiter_dtype dtype, int64_t n0,
+                                            int64_t n1, int64_t n2, int64_t n3, int64_t n4);
 /* The same view with dimensions a and b exchanged: [B, H, S, D] data seen as [B, S, H, D] is
  * aiter_tensor_transpose(t, 1, 2). Strides are made explicit. */
-AITER_API aiter_tensor aiter_tensor_transpose(aiter_tensor t, int32_t a, int32_t b);
+AITER_ATTN_API aiter_tensor aiter_tensor_transpose(aiter_tensor t, int32_t a, int32_t b);
 /* Elements [start, start + count) of one dimension, without copying; out of range gives ndim 0. */
-AITER_API aiter_tensor aiter_tensor_slice(aiter_tensor t, int32_t dim, int64_t start,
-                                          int64_t count);
+AITER_ATTN_API aiter_tensor aiter_tensor_slice(aiter_tensor t, int32_t dim, int64_t start,
+                                               int64_t count);
 
 /* Bits of one element: 32, 16, 8, 4 or 64; 0 for an unknown dtype. */
-AITER_API int32_t aiter_dtype_bits(aiter_dtype dtype);
+AITER_ATTN_API int32_t aiter_dtype_bits(aiter_dtype dtype);
 /* "f32", "bf16", ...; "unset" for 0, "unknown" out of range. */
-AITER_API const char *aiter_dtype_name(aiter_dtype dtype);
+AITER_ATTN_API const char *aiter_dtype_name(aiter_dtype dtype);
 /* "scalar", "avx2", "avx512", "neon"; "auto" for 0, "unknown" out of range. */
-AITER_API const char *aiter_isa_name(aiter_isa isa);
+AITER_ATTN_API const char *aiter_isa_name(aiter_isa isa);
 /* "ok", "invalid argument", ...; "unknown" out of range. */
-AITER_API const char *aiter_status_name(aiter_status status);
+AITER_ATTN_API const char *aiter_status_name(aiter_status status);
 /* The text of this thread's last failure, or unsafe verdict of aiter_padding_guard; "" after none.
  * Valid until the next of either on this thread. */
-AITER_API const char *aiter_last_error(void);
+AITER_ATTN_API const char *aiter_last_error(void);
 /* AITER_ATTN_VERSION of the implementation that is linked. */
-AITER_API int32_t aiter_version(void);
+AITER_ATTN_API int32_t aiter_version(void);
 
 /* One element converted exactly (to f32), or rounded to nearest even (from f32). dtype is F32, F16,
  * BF16, an fp8 type, I8 or I4 (index counts elements). NaN stays NaN. f16 and bf16
  * overflow to infinity as IEEE does; the fp8 types saturate to their maximum, so do I8 (to +-127)
  * and I4 (to +-7). An unknown dtype loads 0 and stores nothing. */
-AITER_API float aiter_load_element(aiter_dtype dtype, const void *data, int64_t index);
+AITER_ATTN_API float aiter_load_element(aiter_dtype dtype, const void *data, int64_t index);
 /* See aiter_load_element. */
-AITER_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t index, float value);
+AITER_ATTN_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t index, float value);
 
 /* What a context is made from. Zero everywhere is a good default. */
 typedef struct aiter_context_desc {
@@ -410,7 +424,7 @@ typedef struct aiter_context_desc {
 typedef struct aiter_context aiter_context;
 
 /* What a context turned out to be. */
-typedef struct aiter_context_info_t {
+typedef struct aiter_context_details {
     aiter_isa isa;
     const char *isa_name;
     aiter_device device;
@@ -420,39 +434,41 @@ typedef struct aiter_context_info_t {
     size_t arena_bytes;       /* scratch memory held now */
     size_t arena_high_water;  /* the most that any call needed */
     const char *architecture; /* "gfx942", "sm_90"; of the CPU its isa_name */
-} aiter_context_info_t;
+} aiter_context_details;
 
 /* Creates a context. desc NULL: all defaults. INVALID_ARGUMENT: half a pair of hooks, negative
  * counts, parallel_for without num_threads, unknown enum. UNSUPPORTED: isa_max of another
  * architecture. OUT_OF_MEMORY: memory or threads. NO_DEVICE: a device that is not compiled in, no
  * driver, an incomplete one, no such device. NO_KERNEL: a device of an architecture without
  * kernels. DEVICE: any other failure of the driver. */
-AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aiter_context **out);
+AITER_ATTN_API aiter_status aiter_context_create(const aiter_context_desc *desc,
+                                                 aiter_context **out);
 /* Stops its threads and frees its memory. NULL is allowed. */
-AITER_API void aiter_context_destroy(aiter_context *ctx);
+AITER_ATTN_API void aiter_context_destroy(aiter_context *ctx);
 /* Describes a context; ctx NULL describes what calls without one use. */
-AITER_API aiter_context_info_t aiter_context_info(const aiter_context *ctx);
+AITER_ATTN_API aiter_context_details aiter_context_info(const aiter_context *ctx);
 /* The text of this context's last call, "" if it succeeded. NULL: aiter_last_error(). */
-AITER_API const char *aiter_context_error(const aiter_context *ctx);
+AITER_ATTN_API const char *aiter_context_error(const aiter_context *ctx);
 
 /* Memory where a context computes, for programs that bring no driver of their own; one program then
  * serves the CPU and the devices. On a device DEVICE is its memory and PINNED host memory that it
  * copies without a stop; with a CPU context (or NULL) every kind is host memory, and HOST is so
  * everywhere. The desc's alloc and free hooks serve, where given. INVALID_ARGUMENT: out NULL, bytes
  * 0, unknown kind. OUT_OF_MEMORY. DEVICE: the driver's text. */
-AITER_API aiter_status aiter_memory_alloc(aiter_context *ctx, aiter_memory kind, size_t bytes,
-                                          void **out);
+AITER_ATTN_API aiter_status aiter_memory_alloc(aiter_context *ctx, aiter_memory kind, size_t bytes,
+                                               void **out);
 /* Gives back what aiter_memory_alloc gave, with the same kind and bytes. data NULL is allowed. Work
  * that uses it must be over. */
-AITER_API aiter_status aiter_memory_free(aiter_context *ctx, aiter_memory kind, void *data,
-                                         size_t bytes);
+AITER_ATTN_API aiter_status aiter_memory_free(aiter_context *ctx, aiter_memory kind, void *data,
+                                              size_t bytes);
 /* Copies bytes between memories of the kinds named, in the order of the context's stream; `from`
  * and `to` stay valid and untouched until aiter_context_synchronize. On the CPU it is done on
  * return. INVALID_ARGUMENT: NULL, unknown kind. DEVICE: the driver's text, also of earlier work. */
-AITER_API aiter_status aiter_memory_copy(aiter_context *ctx, void *to, aiter_memory to_kind,
-                                         const void *from, aiter_memory from_kind, size_t bytes);
+AITER_ATTN_API aiter_status aiter_memory_copy(aiter_context *ctx, void *to, aiter_memory to_kind,
+                                              const void *from, aiter_memory from_kind,
+                                              size_t bytes);
 /* Waits for everything that was queued on the context's stream. DEVICE: that work failed. */
-AITER_API aiter_status aiter_context_synchronize(aiter_context *ctx);
+AITER_ATTN_API aiter_status aiter_context_synchronize(aiter_context *ctx);
 
 /* A schedule made once and used by many calls: the caller owns the buffer. First call a _plan
  * function with data NULL: bytes is set to the size needed. Then with a buffer of at least that
@@ -485,40 +501,144 @@ typedef struct aiter_plan {
  * all 0, memory of another device than the CPU, lanes other than 1. UNSUPPORTED: a type without a
  * counterpart here. shape and strides of `out` point into `t`, which must outlive it. */
 #if defined(DLPACK_VERSION) || defined(DLPACK_MAJOR_VERSION)
-AITER_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor *out);
+AITER_ATTN_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor *out);
 /* See aiter_tensor_from_dlpack. Needs explicit strides in `t`: they are filled here. */
-AITER_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *out);
+AITER_ATTN_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *out);
 #endif
 
 #ifdef __cplusplus
 } /* extern "C" */
 #endif
 
-#endif /* AITER_ATTN_TYPES */
+#endif /* AITER_API_TYPES_H */
+
+// >>api_parts    (src/api_parts.h)
+/* api_parts.h -- what the argument structs share: keys and values as they lie, what happens from
+ * q . k to the softmax, how a cache is quantised, a call's own memory. One thing is said in one
+ * way, whatever the op; zero is the default of every field, and where a field means nothing to an
+ * op, setting it is an error that says so. C calls stay flat: .kv.k = ..., .score.softcap = 30. */
+#ifndef AITER_API_PARTS_H
+#define AITER_API_PARTS_H
+
+
+/* Keys and values, described once and handed to every op that reads or writes them. Where key j of
+ * batch row b stands:
+ *   dense    k[b, j]: nothing but k and v; or, with seq_lens, the first seq_lens[b] of Sk
+ *   packed   k[cu_seqlens[b] + j]
+ *   paged    k[block_table[b, j / P], j % P], of seq_lens[b] keys
+ * Other orders of memory are strides: pages [num_blocks, Hk, P, D] are a transpose of dimensions 1
+ * and 2, K and V interleaved as [num_blocks, 2, P, Hk, D] two slices. */
+typedef struct aiter_kv {
+    aiter_tensor k; /* [B, Sk, Hk, Dq]; packed [total_k, Hk, Dq]; pages [num_blocks, P, Hk, Dq];
+                       F32, F16, BF16, I8 */
+    aiter_tensor v; /* as k with Dv, its dtype may differ. Absent: V is the first dim_v columns of k
+                       (latent rows), which are not loaded a second time */
+    int32_t dim_v;  /* of an absent v; 0: the last extent of out. With a v: 0 or its last extent */
+    aiter_tensor seq_lens;    /* I32 [B]: keys in use, new tokens included; needed with pages */
+    aiter_tensor cu_seqlens;  /* I32 [B + 1], non-decreasing from 0 */
+    aiter_tensor block_table; /* I32 [B, max_blocks]: the page of keys [n * P, (n + 1) * P) */
+    int32_t max_seqlen;   /* bound of the lengths: for the workspace, and on a device for the number
+                             of workgroups and splits; 0: the largest that the shapes allow */
+    aiter_tensor k_scale; /* F32, needed for I8: real = stored * scale. [1], [Hk], or the index */
+    aiter_tensor v_scale; /* order of the data without D. An absent v has the scales of k */
+    aiter_scale_kind k_scale_kind, v_scale_kind; /* 0: by shape */
+} aiter_kv;
+
+/* From q . k to the softmax, in this order; the formula is at aiter_flash_attn_fwd. */
+typedef struct aiter_score {
+    float softmax_scale; /* 0: 1 / sqrt(Dq) */
+    float softcap;       /* 0: off */
+    aiter_tensor bias;   /* optional F32, F16, BF16: [Sq, Sk], [Hq, Sq, Sk] or [B, Hq, Sq, Sk],
+                            any extent 1; with cu_seqlens_q rows are packed: [total_q, keys] or
+                            [Hq, total_q, keys], keys at least the longest sequence's */
+    aiter_tensor alibi_slopes;         /* optional F32 [Hq] or [B, Hq] */
+    aiter_mask mask;                   /* DEFAULT: what the op says, NONE or CAUSAL */
+    int32_t window_left, window_right; /* of AITER_MASK_WINDOW, -1: open; else 0 or -1 */
+    int32_t sink_tokens;               /* keys [0, sink_tokens) stay visible left of a window */
+    aiter_tensor sinks;                /* optional F32 [Hq], logits in the scaled domain */
+} aiter_score;
+
+/* How rows are stored in a cache. All 0: rounded to the destination's dtype. With `to` = I8:
+ *   scale_given 1   stored = x / scale, by scales that are read: PER_TENSOR or PER_HEAD
+ *   scale_given 0   PER_TOKEN_HEAD: scale = max |x| / 127 over the D values of each token and head
+ *                   is written, x / scale rounded to nearest even, clamped to +-127; a row of zeros
+ *                   has scale 0
+ * `per` 0 takes the granularity that the shape of the scales has. */
+typedef struct aiter_quantisation {
+    aiter_dtype to; /* 0: what the destination is; else its dtype */
+    aiter_scale_kind per;
+    int32_t scale_given; /* 1: scales are read, 0: computed and written */
+} aiter_quantisation;
+
+/* A call's own memory; all of it optional. */
+typedef struct aiter_call {
+    const aiter_plan *plan; /* from the op's _plan with the same lengths */
+    void *workspace;        /* NULL: scratch from the context. All of it counts as an output */
+    size_t workspace_bytes; /* at least what _workspace says */
+} aiter_call;
+
+#endif /* AITER_API_PARTS_H */
 
 // >>api_ops    (src/api_ops.h)
-/* api_ops.h -- one argument struct and its calls per op. Zero means default in every field.
+/* api_ops.h -- the ops: one argument struct and its calls each. Zero means default in every field.
  *
  * Letters: B batch, Hq query heads, Hk kv heads (Hq % Hk == 0; query head h reads kv head
  * h / (Hq / Hk)), Sq and Sk lengths, Dq = D of q and k, Dv of v and out, P page size.
- * Every op comes as
+ * Every op of AITER_OP_LIST comes as
  *     aiter_<op>            runs it
  *     aiter_<op>_workspace  the scratch bytes it needs: reads no tensor data, monotone in every
- *                           extent and in max_seqlen_q/k (0: the largest the shapes allow), so one
- *                           query with the maxima serves all smaller calls of the same context
+ *                           extent and in max_seqlen_q and kv.max_seqlen (0: the largest the shapes
+ *                           allow), so one query with the maxima serves all smaller calls of the
+ *                           same context
+ *     aiter_<op>_supported  would it run? The same code without the run: it reads no tensor data,
+ *                           so that lengths, tables and slots are still to be checked
+ *     aiter_<op>_explain    the same answer as text: what would run, cut how, at what cost, or why
+ *                           nothing would. Writes at most `bytes` with the closing 0 and returns
+ *                           the status that _supported returns
  *     aiter_<op>_plan       where lengths decide the work: schedules once for many calls
- * `workspace` and `workspace_bytes` in the args are optional: NULL takes scratch from the context.
- * Common statuses: INVALID_ARGUMENT (a field's shape, dtype, value or overlap; the text names it),
- * UNSUPPORTED (a valid combination without a kernel), WORKSPACE_TOO_SMALL, OUT_OF_MEMORY. A call
- * that fails has written nothing. Outputs share no element with inputs or each other; the whole
- * workspace is an output, and so is the memory of a plan while it is made. */
-#ifndef AITER_ATTN_OPS
-#define AITER_ATTN_OPS
+ * Statuses of all: INVALID_ARGUMENT (a field's shape, dtype, value or overlap; the text names it),
+ * UNSUPPORTED (a valid combination without a kernel), WORKSPACE_TOO_SMALL, OUT_OF_MEMORY; with a
+ * device NO_KERNEL and DEVICE. A call that fails has written nothing. Outputs share no element with
+ * inputs or each other; the whole workspace is an output, and so is the memory of a plan while it
+ * is made. struct_bytes begins each struct: 0, or its sizeof where the caller was compiled, so that
+ * a binding of another version is refused and not misread. */
+#ifndef AITER_API_OPS_H
+#define AITER_API_OPS_H
 
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Every op: OP(name, HAS_PLAN or NO_PLAN). */
+#define AITER_OP_LIST(OP)                   \
+    OP(flash_attn_fwd, HAS_PLAN)            \
+    OP(paged_attn_decode, HAS_PLAN)         \
+    OP(grouped_query_attention, HAS_PLAN)   \
+    OP(multi_query_attention, HAS_PLAN)     \
+    OP(variable_length_attention, HAS_PLAN) \
+    OP(decode_attention, NO_PLAN)           \
+    OP(decode_attention_gqa, NO_PLAN)       \
+    OP(reshape_and_cache, NO_PLAN)          \
+    OP(merge_attn_states, NO_PLAN)
+
+/* What every softmax attention takes: the query rows, the keys, the score, the call. An op says
+ * which shapes it gives q and which fields mean nothing to it. */
+typedef struct aiter_attention_args {
+    uint32_t struct_bytes;
+    aiter_tensor q;   /* [B, Sq, Hq, Dq], or [total_q, Hq, Dq] with cu_seqlens_q; F32, F16, BF16 */
+    aiter_tensor out; /* as q with Dv; F32, F16, BF16 */
+    aiter_tensor lse; /* optional F32 [B, Hq, Sq], or [Hq, total_q] with cu_seqlens_q */
+    aiter_tensor
+        cu_seqlens_q;       /* optional I32 [B + 1], non-decreasing from 0; packed or paged keys */
+    aiter_tensor seqused_q; /* optional I32 [B], dense q: rows past it are neither read nor
+                               written */
+    int32_t max_seqlen_q;   /* bound of the query lengths, as kv.max_seqlen */
+    int32_t num_splits;     /* 0: from Sq and Sk; 1: never split the keys; n: at most n pieces */
+    aiter_kv kv;
+    aiter_score score;
+    aiter_call call;
+} aiter_attention_args;
 
 /* Softmax attention, dense, padded, varlen or paged:
  *     t(i,j) = softmax_scale * q_i . k_j          then softcap * tanh(t / softcap) if softcap > 0
@@ -533,136 +653,46 @@ extern "C" {
  * gives, within the bounds of docs/guide.md. ALiBi: a slope beyond 1.7e38 / (Sq + Sk) counts as
  * that. Values are not looked at: outside, a row may be NaN or infinite.
  * Follows FlashAttention-2 (Dao 2023) and the AITER flash_attn / mha_batch_prefill semantics. */
-typedef struct aiter_flash_attn_fwd_args {
-    aiter_tensor q;   /* [B, Sq, Hq, Dq], or [total_q, Hq, Dq] with cu_seqlens_q; F32, F16, BF16 */
-    aiter_tensor k;   /* [B, Sk, Hk, Dq], or [total_k, Hk, Dq] with cu_seqlens_k, or pages
-                         [num_blocks, P, Hk, Dq] with block_table; F32, F16, BF16, I8 */
-    aiter_tensor v;   /* as k with Dv; same dtype as k */
-    aiter_tensor out; /* as q with Dv; F32, F16, BF16 */
-    aiter_tensor lse; /* optional F32 [B, Hq, Sq], or [Hq, total_q] with cu_seqlens_q */
+typedef aiter_attention_args aiter_flash_attn_fwd_args;
 
-    aiter_mask mask;                   /* DEFAULT: NONE */
-    int32_t window_left, window_right; /* of AITER_MASK_WINDOW, -1: open; else 0 or -1 */
-    int32_t sink_tokens;               /* keys [0, sink_tokens) stay visible left of a window */
+/* Runs it; score.mask DEFAULT is NONE. Errors as at the top of this file, and: a length outside its
+ * tensor, a block id outside [0, num_blocks) in an entry that holds a visible key, a plan of other
+ * lengths, shapes, kernel set or threads. Example: aiter_flash_attn_fwd(
+ * &(aiter_flash_attn_fwd_args){.q = q, .kv.k = k, .kv.v = v, .out = o}, NULL). */
+AITER_ATTN_API aiter_status aiter_flash_attn_fwd(const aiter_flash_attn_fwd_args *args,
+                                                 aiter_context *ctx);
 
-    float softmax_scale; /* 0: 1 / sqrt(Dq) */
-    float softcap;       /* 0: off */
+/* Decode over a paged cache: the q_len new tokens of a sequence are the last of its kv.seq_lens
+ * keys, already in the cache. q is [B, Hq, Dq] with lse [Hq, B], or [B, q_len, Hq, Dq] with lse
+ * [B, Hq, q_len]. AITER's paged_attention_v1 / v2 and their reductions in one call; the split over
+ * the keys depends on the sequence's own length only. A sequence of length 0 gives rows of 0. */
+typedef aiter_attention_args aiter_paged_attn_decode_args;
 
-    aiter_tensor alibi_slopes; /* optional F32 [Hq] or [B, Hq] */
-    aiter_tensor bias;  /* optional F32, F16, BF16: [Sq, Sk], [Hq, Sq, Sk] or [B, Hq, Sq, Sk],
-                           any extent 1; with cu_seqlens_q rows are packed: [total_q, max_seqlen_k]
-                           or [Hq, total_q, max_seqlen_k] */
-    aiter_tensor sinks; /* optional F32 [Hq], logits in the scaled domain */
+/* Runs it: the formula of aiter_flash_attn_fwd, score.mask DEFAULT is CAUSAL. INVALID_ARGUMENT
+ * also: no kv.block_table, no kv.seq_lens, a cu_seqlens_q or seqused_q.
+ * aiter_paged_attn_decode_plan with a device context reads kv.seq_lens in host memory and answers
+ * UNSUPPORTED where another kernel than paged_decode would run. */
+AITER_ATTN_API aiter_status aiter_paged_attn_decode(const aiter_paged_attn_decode_args *args,
+                                                    aiter_context *ctx);
 
-    int32_t num_splits; /* 0: from Sq and Sk; 1: never split the keys; n: at most n pieces */
-
-    aiter_tensor
-        seqused_q; /* optional I32 [B], dense q: rows past it are neither read nor written */
-    aiter_tensor seqused_k; /* optional I32 [B], dense k; needed with block_table */
-    aiter_tensor cu_seqlens_q, cu_seqlens_k; /* optional I32 [B + 1], non-decreasing from 0 */
-    int32_t max_seqlen_q,
-        max_seqlen_k; /* bounds of the lengths: for the workspace, and on a device for the number
-                         of workgroups and splits; 0: the largest the shapes allow */
-    aiter_tensor
-        block_table; /* optional I32 [B, max_blocks]: page of keys [n*P, (n+1)*P) of a sequence */
-
-    aiter_tensor k_scale, v_scale; /* F32, needed for I8: real = stored * scale. [1], [Hk], or k's
-                                      shape without D */
-    aiter_scale_kind scale_kind;   /* 0: by shape */
-
-    const aiter_plan *plan; /* optional, from aiter_flash_attn_fwd_plan with the same lengths */
-    void *workspace;
-    size_t workspace_bytes;
-} aiter_flash_attn_fwd_args;
-
-/* Runs it. Errors as at the top of this file, and: a length outside its tensor, a block id outside
- * [0, num_blocks) in an entry that holds a visible key, a plan of other lengths, shapes, kernel set
- * or threads. Example: aiter_flash_attn_fwd(&(aiter_flash_attn_fwd_args){.q = q, .k = k, .v = v,
- * .out = o}, NULL). */
-AITER_API aiter_status aiter_flash_attn_fwd(const aiter_flash_attn_fwd_args *args,
-                                            aiter_context *ctx);
-/* Scratch bytes of aiter_flash_attn_fwd. */
-AITER_API aiter_status aiter_flash_attn_fwd_workspace(const aiter_flash_attn_fwd_args *args,
-                                                      aiter_context *ctx, size_t *bytes);
-/* Schedules aiter_flash_attn_fwd for the lengths in args. Same results as without a plan. With a
- * device context as aiter_paged_attn_decode_plan. */
-AITER_API aiter_status aiter_flash_attn_fwd_plan(const aiter_flash_attn_fwd_args *args,
-                                                 aiter_context *ctx, aiter_plan *plan);
-
-/* Decode over a paged cache: the q_len new tokens of a sequence are the last of its seq_lens keys,
- * already in the cache. Same formula as aiter_flash_attn_fwd, mask DEFAULT = CAUSAL among them.
- * AITER's paged_attention_v1 / v2 and their reductions in one call; the split over the keys depends
- * on the sequence's own length only. A sequence of length 0 gives rows of 0. */
-typedef struct aiter_paged_attn_decode_args {
-    aiter_tensor q;           /* [B, Hq, Dq] or [B, q_len, Hq, Dq]; F32, F16, BF16 */
-    aiter_tensor k_cache;     /* [num_blocks, P, Hk, Dq]; F32, F16, BF16, I8 */
-    aiter_tensor v_cache;     /* [num_blocks, P, Hk, Dv]; same dtype */
-    aiter_tensor block_table; /* I32 [B, max_blocks] */
-    aiter_tensor seq_lens;    /* I32 [B], the new tokens included */
-    aiter_tensor out;         /* as q with Dv; F32, F16, BF16 */
-    aiter_tensor lse;         /* optional F32 [Hq, B], or [B, Hq, q_len] */
-
-    aiter_mask mask; /* DEFAULT: CAUSAL */
-    int32_t window_left, window_right;
-    int32_t sink_tokens;
-    float softmax_scale; /* 0: 1 / sqrt(Dq) */
-    float softcap;
-    aiter_tensor alibi_slopes; /* optional F32 [Hq] or [B, Hq] */
-    aiter_tensor sinks;        /* optional F32 [Hq] */
-    int32_t num_splits;
-    int32_t max_seqlen_k;          /* bound of seq_lens, as for flash; 0: max_blocks * P */
-    aiter_tensor k_scale, v_scale; /* needed for I8: [1], [Hk] or [num_blocks, P, Hk] */
-    aiter_scale_kind scale_kind;
-
-    const aiter_plan *plan;
-    void *workspace;
-    size_t workspace_bytes;
-} aiter_paged_attn_decode_args;
-
-/* Runs it; errors as aiter_flash_attn_fwd. */
-AITER_API aiter_status aiter_paged_attn_decode(const aiter_paged_attn_decode_args *args,
-                                               aiter_context *ctx);
-/* Scratch bytes of aiter_paged_attn_decode. */
-AITER_API aiter_status aiter_paged_attn_decode_workspace(const aiter_paged_attn_decode_args *args,
-                                                         aiter_context *ctx, size_t *bytes);
-/* Schedules aiter_paged_attn_decode for the seq_lens in args, which are host memory even with a
- * device context. There UNSUPPORTED where another kernel than paged_decode would run. */
-AITER_API aiter_status aiter_paged_attn_decode_plan(const aiter_paged_attn_decode_args *args,
-                                                    aiter_context *ctx, aiter_plan *plan);
-
-/* How aiter_reshape_and_cache stores. CONVERT rounds to the cache's dtype. STATIC divides by the
- * given scales and rounds to int8. PER_TOKEN_HEAD computes scale = max |x| / 127 over the D values
- * of each token and head, writes it, and rounds x / scale to nearest even, clamped to +-127; an
- * all-zero row has scale 0. */
-typedef enum aiter_quant {
-    AITER_QUANT_CONVERT = 0,
-    AITER_QUANT_STATIC,
-    AITER_QUANT_PER_TOKEN_HEAD,
-    AITER_QUANT_COUNT
-} aiter_quant;
-
-/* Writes new tokens into the pages: token n goes to slot s = slot_mapping[n], row s % P of block
- * s / P. Slot -1 skips the token. vLLM's reshape_and_cache_flash. */
+/* Writes new tokens into the pages of a cache: token n goes to slot s = slot_mapping[n], row s % P
+ * of block s / P. Slot -1 skips the token. vLLM's reshape_and_cache_flash. */
 typedef struct aiter_reshape_and_cache_args {
-    aiter_tensor k;            /* [tokens, Hk, Dq]; F32, F16, BF16 */
-    aiter_tensor v;            /* [tokens, Hk, Dv]; same dtype */
-    aiter_tensor k_cache;      /* [num_blocks, P, Hk, Dq]; F32, F16, BF16; I8 when quantising */
-    aiter_tensor v_cache;      /* [num_blocks, P, Hk, Dv]; same dtype */
+    uint32_t struct_bytes;
+    aiter_tensor k; /* [tokens, Hk, Dq]; F32, F16, BF16 */
+    aiter_tensor v; /* [tokens, Hk, Dv]; same dtype */
+    aiter_kv kv;    /* the cache: k and v are pages, F32, F16, BF16, or I8 when quantising;
+                       k_scale and v_scale are read as [1] or [Hk], or written as
+                       [num_blocks, P, Hk]. No other field */
     aiter_tensor slot_mapping; /* I32 or I64 [tokens] */
-    aiter_quant quant;
-    aiter_tensor k_scale, v_scale; /* F32: STATIC reads [1] or [Hk]; PER_TOKEN_HEAD writes
-                                      [num_blocks, P, Hk] */
-    void *workspace;
-    size_t workspace_bytes;
+    aiter_quantisation quantisation;
+    aiter_call call; /* no plan; the workspace has a bit per slot, to find one given twice */
 } aiter_reshape_and_cache_args;
 
-/* Runs it. INVALID_ARGUMENT also: a slot below -1 or past the cache, the same slot twice, a STATIC
+/* Runs it. INVALID_ARGUMENT also: a slot below -1 or past the cache, the same slot twice, a given
  * scale that is not positive and finite. */
-AITER_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_args *args,
-                                               aiter_context *ctx);
-/* Scratch bytes of aiter_reshape_and_cache (one bit per slot, to find a slot given twice). */
-AITER_API aiter_status aiter_reshape_and_cache_workspace(const aiter_reshape_and_cache_args *args,
-                                                         aiter_context *ctx, size_t *bytes);
+AITER_ATTN_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_args *args,
+                                                    aiter_context *ctx);
 
 /* Joins two attention results over disjoint keys:
  *     m = max(lse_a, lse_b), w_x = exp(lse_x - m)
@@ -672,6 +702,7 @@ AITER_API aiter_status aiter_reshape_and_cache_workspace(const aiter_reshape_and
  * learned sink must have been given to one side only. out and lse may be exactly out_a and lse_a.
  */
 typedef struct aiter_merge_attn_states_args {
+    uint32_t struct_bytes;
     aiter_tensor out_a, out_b; /* [tokens, H, D] or [B, S, H, D]; F32, F16, BF16 */
     aiter_tensor lse_a, lse_b; /* F32 [H, tokens], or [B, H, S] */
     aiter_tensor out;          /* as out_a; F32, F16, BF16 */
@@ -679,105 +710,71 @@ typedef struct aiter_merge_attn_states_args {
 } aiter_merge_attn_states_args;
 
 /* Runs it. Needs no workspace. */
-AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_args *args,
-                                               aiter_context *ctx);
-/* Always 0 bytes. */
-AITER_API aiter_status aiter_merge_attn_states_workspace(const aiter_merge_attn_states_args *args,
-                                                         aiter_context *ctx, size_t *bytes);
+AITER_ATTN_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_args *args,
+                                                    aiter_context *ctx);
 
-/* Dense attention with Hk kv heads shared by groups of query heads, the short form of
- * aiter_flash_attn_fwd. Ainslie et al. 2023. */
-typedef struct aiter_grouped_query_attention_args {
-    aiter_tensor q;   /* [B, Sq, Hq, Dq]; F32, F16, BF16 */
-    aiter_tensor k;   /* [B, Sk, Hk, Dq]; F32, F16, BF16 */
-    aiter_tensor v;   /* [B, Sk, Hk, Dv] */
-    aiter_tensor out; /* [B, Sq, Hq, Dv] */
-    aiter_tensor lse; /* optional F32 [B, Hq, Sq] */
-    aiter_mask mask;  /* DEFAULT: NONE */
-    int32_t window_left, window_right;
-    float softmax_scale; /* 0: 1 / sqrt(Dq) */
-    void *workspace;
-    size_t workspace_bytes;
-} aiter_grouped_query_attention_args;
+/* aiter_flash_attn_fwd by the name that groups of query heads sharing a kv head have elsewhere.
+ * Ainslie et al. 2023. */
+typedef aiter_attention_args aiter_grouped_query_attention_args;
 
 /* Runs it; errors as aiter_flash_attn_fwd. */
-AITER_API aiter_status aiter_grouped_query_attention(const aiter_grouped_query_attention_args *args,
-                                                     aiter_context *ctx);
-/* Scratch bytes of aiter_grouped_query_attention. */
-AITER_API aiter_status aiter_grouped_query_attention_workspace(
-    const aiter_grouped_query_attention_args *args, aiter_context *ctx, size_t *bytes);
+AITER_ATTN_API aiter_status
+aiter_grouped_query_attention(const aiter_grouped_query_attention_args *args, aiter_context *ctx);
 
-/* aiter_grouped_query_attention whose k and v have exactly one head. Shazeer 2019. */
-typedef aiter_grouped_query_attention_args aiter_multi_query_attention_args;
+/* The same, and kv has exactly one head. Shazeer 2019. */
+typedef aiter_attention_args aiter_multi_query_attention_args;
 
 /* Runs it. INVALID_ARGUMENT also: Hk is not 1. */
-AITER_API aiter_status aiter_multi_query_attention(const aiter_multi_query_attention_args *args,
-                                                   aiter_context *ctx);
-/* Scratch bytes of aiter_multi_query_attention. */
-AITER_API aiter_status aiter_multi_query_attention_workspace(
-    const aiter_multi_query_attention_args *args, aiter_context *ctx, size_t *bytes);
+AITER_ATTN_API aiter_status
+aiter_multi_query_attention(const aiter_multi_query_attention_args *args, aiter_context *ctx);
 
-/* Packed sequences of different lengths, the short form of aiter_flash_attn_fwd with cu_seqlens. */
-typedef struct aiter_variable_length_attention_args {
-    aiter_tensor q;                          /* [total_q, Hq, Dq]; F32, F16, BF16 */
-    aiter_tensor k;                          /* [total_k, Hk, Dq] */
-    aiter_tensor v;                          /* [total_k, Hk, Dv] */
-    aiter_tensor out;                        /* [total_q, Hq, Dv] */
-    aiter_tensor lse;                        /* optional F32 [Hq, total_q] */
-    aiter_tensor cu_seqlens_q, cu_seqlens_k; /* I32 [B + 1] */
-    int32_t max_seqlen_q, max_seqlen_k;      /* as in aiter_flash_attn_fwd_args */
-    aiter_mask mask;                         /* DEFAULT: NONE */
-    int32_t window_left, window_right;
-    float softmax_scale; /* 0: 1 / sqrt(Dq) */
-    void *workspace;
-    size_t workspace_bytes;
-} aiter_variable_length_attention_args;
+/* The same over packed sequences of different lengths: cu_seqlens_q is needed, and kv.cu_seqlens or
+ * pages. */
+typedef aiter_attention_args aiter_variable_length_attention_args;
 
-/* Runs it; errors as aiter_flash_attn_fwd. */
-AITER_API aiter_status aiter_variable_length_attention(
+/* Runs it. INVALID_ARGUMENT also: no cu_seqlens_q, neither kv.cu_seqlens nor kv.block_table. */
+AITER_ATTN_API aiter_status aiter_variable_length_attention(
     const aiter_variable_length_attention_args *args, aiter_context *ctx);
-/* Scratch bytes of aiter_variable_length_attention. */
-AITER_API aiter_status aiter_variable_length_attention_workspace(
-    const aiter_variable_length_attention_args *args, aiter_context *ctx, size_t *bytes);
 
-/* One query of one head in the transposed layout of tile accelerators: out = softmax(scale q^T k)
- * v^T. */
-typedef struct aiter_decode_attention_args {
-    aiter_tensor q;      /* [D, 1]; F32, F16, BF16 */
-    aiter_tensor k, v;   /* [D, Sk] */
-    aiter_tensor out;    /* [1, D] */
-    float softmax_scale; /* 0: 1 / sqrt(D) */
-    void *workspace;
-    size_t workspace_bytes;
-} aiter_decode_attention_args;
+/* One query of one head in the transposed layout of tile accelerators, out = softmax(scale q^T k)
+ * v^T: q [D, 1], kv.k and kv.v [D, Sk], out [1, D]; F32, F16, BF16. */
+typedef aiter_attention_args aiter_decode_attention_args;
 
-/* Runs it; errors as aiter_flash_attn_fwd. */
-AITER_API aiter_status aiter_decode_attention(const aiter_decode_attention_args *args,
-                                              aiter_context *ctx);
-/* Scratch bytes of aiter_decode_attention. */
-AITER_API aiter_status aiter_decode_attention_workspace(const aiter_decode_attention_args *args,
-                                                        aiter_context *ctx, size_t *bytes);
+/* Runs it. Of kv the lengths and tables and of the rest cu_seqlens_q, seqused_q and lse mean
+ * nothing here. */
+AITER_ATTN_API aiter_status aiter_decode_attention(const aiter_decode_attention_args *args,
+                                                   aiter_context *ctx);
 
-/* One token of Hq query heads over Hk kv heads, transposed layouts. */
-typedef struct aiter_decode_attention_gqa_args {
-    aiter_tensor q;      /* [D, Hq]; F32, F16, BF16 */
-    aiter_tensor k, v;   /* [Hk, D, Sk] */
-    aiter_tensor out;    /* [Hq, D] */
-    float softmax_scale; /* 0: 1 / sqrt(D) */
-    void *workspace;
-    size_t workspace_bytes;
-} aiter_decode_attention_gqa_args;
+/* One token of Hq query heads over Hk kv heads: q [D, Hq], kv.k and kv.v [Hk, D, Sk], out [Hq, D].
+ */
+typedef aiter_attention_args aiter_decode_attention_gqa_args;
 
-/* Runs it; errors as aiter_flash_attn_fwd. */
-AITER_API aiter_status aiter_decode_attention_gqa(const aiter_decode_attention_gqa_args *args,
-                                                  aiter_context *ctx);
-/* Scratch bytes of aiter_decode_attention_gqa. */
-AITER_API aiter_status aiter_decode_attention_gqa_workspace(
-    const aiter_decode_attention_gqa_args *args, aiter_context *ctx, size_t *bytes);
+/* Runs it; fields as aiter_decode_attention. */
+AITER_ATTN_API aiter_status aiter_decode_attention_gqa(const aiter_decode_attention_gqa_args *args,
+                                                       aiter_context *ctx);
+
+/* The companions of every op, see the top of this file. */
+#define AITER_DECLARE_HAS_PLAN(op)                                               \
+    AITER_ATTN_API aiter_status aiter_##op##_plan(const aiter_##op##_args *args, \
+                                                  aiter_context *ctx, aiter_plan *plan);
+#define AITER_DECLARE_NO_PLAN(op)
+#define AITER_DECLARE(op, plan)                                                            \
+    AITER_ATTN_API aiter_status aiter_##op##_workspace(const aiter_##op##_args *args,      \
+                                                       aiter_context *ctx, size_t *bytes); \
+    AITER_ATTN_API aiter_status aiter_##op##_supported(const aiter_##op##_args *args,      \
+                                                       aiter_context *ctx);                \
+    AITER_ATTN_API aiter_status aiter_##op##_explain(                                      \
+        const aiter_##op##_args *args, aiter_context *ctx, char *text, size_t bytes);      \
+    AITER_DECLARE_##plan(op)
+AITER_OP_LIST(AITER_DECLARE)
+#undef AITER_DECLARE
+#undef AITER_DECLARE_HAS_PLAN
+#undef AITER_DECLARE_NO_PLAN
 
 /* Would padding a sequence with zero keys up to a multiple of a tile spoil a softmax without mask?
  * For kernels of others that do so; the ops here mask their tails and need no guard. */
 typedef struct aiter_padding_guard_args {
+    uint32_t struct_bytes; /* as above */
     int64_t seqlen;
     int64_t tile;     /* 0: 128 */
     aiter_mask mask;  /* CAUSAL hides the padding: always safe. DEFAULT: NONE */
@@ -788,55 +785,44 @@ typedef struct aiter_padding_guard_args {
  * too, and leaves words in aiter_last_error(): the limit and what to do instead. INVALID_ARGUMENT:
  * seqlen or tile not positive, a padded length beyond 2^63, a threshold outside [0, 1), a mask
  * other than NONE and CAUSAL. */
-AITER_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args, double *ratio,
-                                           int32_t *safe);
+AITER_ATTN_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args, double *ratio,
+                                                int32_t *safe);
 
 #ifdef __cplusplus
 } /* extern "C" */
 
 /* C++17 spells a call with a reference: aiter_flash_attn_fwd(args, ctx),
- * aiter_flash_attn_fwd(args). */
-#define AITER_CXX_RUN(op)                                                       \
-    inline aiter_status op(const op##_args &args, aiter_context *ctx = nullptr) \
-    {                                                                           \
-        return op(&args, ctx);                                                  \
+ * aiter_flash_attn_fwd(args). Ops that share a struct differ in name. */
+#define AITER_CXX_HAS_PLAN(op)                                                               \
+    inline aiter_status aiter_##op##_plan(const aiter_##op##_args &args, aiter_context *ctx, \
+                                          aiter_plan &plan)                                  \
+    {                                                                                        \
+        return aiter_##op##_plan(&args, ctx, &plan);                                         \
     }
-#define AITER_CXX_WORKSPACE(op)                                                                  \
-    inline aiter_status op##_workspace(const op##_args &args, aiter_context *ctx, size_t &bytes) \
-    {                                                                                            \
-        return op##_workspace(&args, ctx, &bytes);                                               \
-    }
-#define AITER_CXX_PLAN(op)                                                                     \
-    inline aiter_status op##_plan(const op##_args &args, aiter_context *ctx, aiter_plan &plan) \
-    {                                                                                          \
-        return op##_plan(&args, ctx, &plan);                                                   \
-    }
-AITER_CXX_RUN(aiter_flash_attn_fwd)
-AITER_CXX_WORKSPACE(aiter_flash_attn_fwd)
-AITER_CXX_PLAN(aiter_flash_attn_fwd)
-AITER_CXX_RUN(aiter_paged_attn_decode)
-AITER_CXX_WORKSPACE(aiter_paged_attn_decode)
-AITER_CXX_PLAN(aiter_paged_attn_decode)
-AITER_CXX_RUN(aiter_reshape_and_cache)
-AITER_CXX_WORKSPACE(aiter_reshape_and_cache)
-AITER_CXX_RUN(aiter_merge_attn_states)
-AITER_CXX_WORKSPACE(aiter_merge_attn_states)
-AITER_CXX_RUN(aiter_grouped_query_attention)
-AITER_CXX_WORKSPACE(aiter_grouped_query_attention)
-AITER_CXX_RUN(aiter_multi_query_attention)
-AITER_CXX_WORKSPACE(aiter_multi_query_attention)
-AITER_CXX_RUN(aiter_variable_length_attention)
-AITER_CXX_WORKSPACE(aiter_variable_length_attention)
-AITER_CXX_RUN(aiter_decode_attention)
-AITER_CXX_WORKSPACE(aiter_decode_attention)
-AITER_CXX_RUN(aiter_decode_attention_gqa)
-AITER_CXX_WORKSPACE(aiter_decode_attention_gqa)
-#undef AITER_CXX_RUN
-#undef AITER_CXX_WORKSPACE
-#undef AITER_CXX_PLAN
+#define AITER_CXX_NO_PLAN(op)
+#define AITER_CXX(op, plan)                                                                       \
+    inline aiter_status aiter_##op(const aiter_##op##_args &args, aiter_context *ctx = nullptr)   \
+    {                                                                                             \
+        return aiter_##op(&args, ctx);                                                            \
+    }                                                                                             \
+    inline aiter_status aiter_##op##_supported(const aiter_##op##_args &args,                     \
+                                               aiter_context *ctx = nullptr)                      \
+    {                                                                                             \
+        return aiter_##op##_supported(&args, ctx);                                                \
+    }                                                                                             \
+    inline aiter_status aiter_##op##_workspace(const aiter_##op##_args &args, aiter_context *ctx, \
+                                               size_t &bytes)                                     \
+    {                                                                                             \
+        return aiter_##op##_workspace(&args, ctx, &bytes);                                        \
+    }                                                                                             \
+    AITER_CXX_##plan(op)
+AITER_OP_LIST(AITER_CXX)
+#undef AITER_CXX
+#undef AITER_CXX_HAS_PLAN
+#undef AITER_CXX_NO_PLAN
 #endif /* __cplusplus */
 
-#endif /* AITER_ATTN_OPS */
+#endif /* AITER_API_OPS_H */
 #endif /* AITER_ATTN_H */
 
 #ifdef AITER_ATTN_IMPLEMENTATION
@@ -867,7 +853,7 @@ AITER_CXX_WORKSPACE(aiter_decode_attention_gqa)
 #define AITERI_CLANG_FAST_MATH 0
 #endif
 
-#if (defined(__x86_64__) || defined(_M_X64)) && !defined(AITER_NO_SIMD)
+#if (defined(__x86_64__) || defined(_M_X64)) && !defined(AITER_ATTN_NO_SIMD)
 #define AITERI_X86 1
 #include <immintrin.h>
 #else
@@ -875,7 +861,7 @@ AITER_CXX_WORKSPACE(aiter_decode_attention_gqa)
 #endif
 
 #if (defined(__aarch64__) || defined(_M_ARM64)) && !defined(__AARCH64EB__) && \
-    !defined(AITER_NO_SIMD)
+    !defined(AITER_ATTN_NO_SIMD)
 #define AITERI_NEON 1
 #include <arm_neon.h>
 #else
@@ -896,7 +882,7 @@ AITER_CXX_WORKSPACE(aiter_decode_attention_gqa)
 #include <string.h>
 
 /* Threads exist unless the user or the target says otherwise. */
-#if defined(AITER_NO_THREADS) || defined(__wasm__)
+#if defined(AITER_ATTN_NO_THREADS) || defined(__wasm__)
 #define AITERI_THREADS_NONE 1
 #elif defined(_WIN32)
 #define AITERI_THREADS_WINDOWS 1
@@ -1504,20 +1490,20 @@ AITERI_UNUSED static const char *aiteri_dtype_name(aiter_dtype dtype)
 #define AITERI_NAMES_C
 
 
-AITER_API int32_t aiter_dtype_bits(aiter_dtype dtype) { return aiteri_dtype_bits(dtype); }
+AITER_ATTN_API int32_t aiter_dtype_bits(aiter_dtype dtype) { return aiteri_dtype_bits(dtype); }
 
-AITER_API const char *aiter_dtype_name(aiter_dtype dtype)
+AITER_ATTN_API const char *aiter_dtype_name(aiter_dtype dtype)
 {
     return dtype == AITER_DTYPE_UNSET ? "unset" : aiteri_dtype_name(dtype);
 }
 
-AITER_API const char *aiter_isa_name(aiter_isa isa)
+AITER_ATTN_API const char *aiter_isa_name(aiter_isa isa)
 {
     static const char *const names[AITER_ISA_COUNT] = {"auto", "scalar", "avx2", "avx512", "neon"};
     return (int)isa >= 0 && isa < AITER_ISA_COUNT ? names[isa] : "unknown";
 }
 
-AITER_API const char *aiter_status_name(aiter_status status)
+AITER_ATTN_API const char *aiter_status_name(aiter_status status)
 {
     switch ((int)status) {
 #define AITERI_STATUS_CASE(name, value, text) \
@@ -1528,14 +1514,14 @@ AITER_API const char *aiter_status_name(aiter_status status)
     }
 }
 
-AITER_API int32_t aiter_version(void) { return AITER_ATTN_VERSION; }
+AITER_ATTN_API int32_t aiter_version(void) { return AITER_ATTN_VERSION; }
 
-AITER_API float aiter_load_element(aiter_dtype dtype, const void *data, int64_t index)
+AITER_ATTN_API float aiter_load_element(aiter_dtype dtype, const void *data, int64_t index)
 {
     return aiteri_load_f32(dtype, data, index);
 }
 
-AITER_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t index, float value)
+AITER_ATTN_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t index, float value)
 {
     aiteri_store_f32(dtype, data, index, value);
 }
@@ -1561,30 +1547,31 @@ static aiter_tensor aiteri_tensor_make(const void *data, aiter_dtype dtype, int3
     return t;
 }
 
-AITER_API aiter_tensor aiter_tensor_1d(const void *data, aiter_dtype dtype, int64_t n0)
+AITER_ATTN_API aiter_tensor aiter_tensor_1d(const void *data, aiter_dtype dtype, int64_t n0)
 {
     return aiteri_tensor_make(data, dtype, 1, n0, 0, 0, 0, 0);
 }
 
-AITER_API aiter_tensor aiter_tensor_2d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1)
+AITER_ATTN_API aiter_tensor aiter_tensor_2d(const void *data, aiter_dtype dtype, int64_t n0,
+                                            int64_t n1)
 {
     return aiteri_tensor_make(data, dtype, 2, n0, n1, 0, 0, 0);
 }
 
-AITER_API aiter_tensor aiter_tensor_3d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
-                                       int64_t n2)
+AITER_ATTN_API aiter_tensor aiter_tensor_3d(const void *data, aiter_dtype dtype, int64_t n0,
+                                            int64_t n1, int64_t n2)
 {
     return aiteri_tensor_make(data, dtype, 3, n0, n1, n2, 0, 0);
 }
 
-AITER_API aiter_tensor aiter_tensor_4d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
-                                       int64_t n2, int64_t n3)
+AITER_ATTN_API aiter_tensor aiter_tensor_4d(const void *data, aiter_dtype dtype, int64_t n0,
+                                            int64_t n1, int64_t n2, int64_t n3)
 {
     return aiteri_tensor_make(data, dtype, 4, n0, n1, n2, n3, 0);
 }
 
-AITER_API aiter_tensor aiter_tensor_5d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
-                                       int64_t n2, int64_t n3, int64_t n4)
+AITER_ATTN_API aiter_tensor aiter_tensor_5d(const void *data, aiter_dtype dtype, int64_t n0,
+                                            int64_t n1, int64_t n2, int64_t n3, int64_t n4)
 {
     return aiteri_tensor_make(data, dtype, 5, n0, n1, n2, n3, n4);
 }
@@ -1611,7 +1598,7 @@ static void aiteri_tensor_fill_strides(aiter_tensor *t)
     }
 }
 
-AITER_API aiter_tensor aiter_tensor_transpose(aiter_tensor t, int32_t a, int32_t b)
+AITER_ATTN_API aiter_tensor aiter_tensor_transpose(aiter_tensor t, int32_t a, int32_t b)
 {
     if (t.ndim < 1 || t.ndim > 5 || a < 0 || b < 0 || a >= t.ndim || b >= t.ndim) {
         t.ndim = 0;
@@ -1626,7 +1613,8 @@ AITER_API aiter_tensor aiter_tensor_transpose(aiter_tensor t, int32_t a, int32_t
     return t;
 }
 
-AITER_API aiter_tensor aiter_tensor_slice(aiter_tensor t, int32_t dim, int64_t start, int64_t count)
+AITER_ATTN_API aiter_tensor aiter_tensor_slice(aiter_tensor t, int32_t dim, int64_t start,
+                                               int64_t count)
 {
     const int ok = t.ndim >= 1 && t.ndim <= 5 && dim >= 0 && dim < t.ndim && start >= 0 &&
                    count >= 0 && start <= t.shape[dim] && count <= t.shape[dim] - start;
@@ -1675,7 +1663,7 @@ static const aiteri_dlpack_row aiteri_dlpack_rows[] = {
     {AITER_I8, 0, 8},         {AITER_I32, 0, 32},         {AITER_I64, 0, 64},
     {AITER_U8, 1, 8}};
 
-AITER_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor *out)
+AITER_ATTN_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor *out)
 {
     if (!in || !out)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "aiter_tensor_from_dlpack.%s: is NULL",
@@ -1720,7 +1708,7 @@ AITER_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor
     return AITER_OK;
 }
 
-AITER_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *out)
+AITER_ATTN_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *out)
 {
     if (!t || !out)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "aiter_tensor_to_dlpack.%s: is NULL",
@@ -1950,6 +1938,14 @@ static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor 
     if (aiteri_check_kind(c, field, t, ndim_low, ndim_high, dtypes, layout))
         aiteri_check_view(c, field, t);
     return c->status == AITER_OK;
+}
+
+/* A tensor that means nothing to an op. */
+static void aiteri_check_absent(aiteri_check *c, const char *field, const aiter_tensor *t,
+                                const char *why)
+{
+    if (t->ndim != 0)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: expected none: %s", c->op, field, why);
 }
 
 /* One extent of a tensor, and what it counts. */
@@ -3253,7 +3249,7 @@ static aiter_status aiteri_plan_take(const char *op, const aiteri_problem *p, ai
     aiteri_plan_head head;
     if (plan->data == NULL || plan->bytes < sizeof head || (uintptr_t)plan->data % 8 != 0)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "%s.plan: data %s, expected the buffer that %s_plan filled", op,
+                           "%s.call.plan: data %s, expected the buffer that %s_plan filled", op,
                            plan->data ? "is too small or not aligned to 8" : "is NULL", op);
     memcpy(&head, plan->data, sizeof head);
     const size_t most = INT32_MAX;
@@ -3262,10 +3258,11 @@ static aiter_status aiteri_plan_take(const char *op, const aiteri_problem *p, ai
         head.partials < 0 || (uint64_t)head.partials > most ||
         plan->bytes < aiteri_plan_bytes(head.workers, (size_t)head.works, (size_t)head.reduces,
                                         (size_t)head.partials))
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "%s.plan: made for other lengths, shapes, mask, kernel set or threads; "
-                           "make it again by %s_plan",
-                           op, op);
+        return aiteri_fail(
+            ctx, AITER_INVALID_ARGUMENT,
+            "%s.call.plan: made for other lengths, shapes, mask, kernel set or threads; "
+            "make it again by %s_plan",
+            op, op);
     s->works = head.works;
     s->reduces = head.reduces;
     s->partial_rows = head.partial_rows;
@@ -11129,7 +11126,7 @@ typedef struct aiteri_gpu_cache_side {
     int32_t dim, unused;
 } aiteri_gpu_cache_side;
 
-/* slot_bits: 32 or 64. quant: an aiter_quant. A slot outside [0, slots) is skipped. */
+/* slot_bits: 32 or 64. quant: an aiteri_cache_mode. A slot outside [0, slots) is skipped. */
 typedef struct aiteri_gpu_reshape_and_cache {
     aiteri_gpu_cache_side k, v;
     uint64_t slot_mapping;
@@ -11265,7 +11262,7 @@ static aiter_status aiteri_gpu_scratch(const aiteri_gpu_call *c, void *workspace
                            "%s: the shapes need more memory than can be addressed", c->op);
     if (workspace && workspace_bytes < bytes)
         return aiteri_fail(c->ctx, AITER_WORKSPACE_TOO_SMALL,
-                           "%s.workspace_bytes: is %zu, expected at least %zu", c->op,
+                           "%s.call.workspace_bytes: is %zu, expected at least %zu", c->op,
                            workspace_bytes, bytes);
     if (!workspace && bytes > held && c->desc->arena_bytes > 0)
         return aiteri_fail(c->ctx, AITER_WORKSPACE_TOO_SMALL,
@@ -11331,7 +11328,7 @@ static aiter_status aiteri_gpu_launch(const aiteri_gpu_call *c, int32_t row, int
     if (groups > INT32_MAX || groups * r->threads > (int64_t)UINT32_MAX)
         return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
                            "%s: needs %lld workgroups of %d threads, more than a launch takes: cut "
-                           "the batch, or pass smaller max_seqlen_q and max_seqlen_k",
+                           "the batch, or pass smaller max_seqlen_q and kv.max_seqlen",
                            c->op, (long long)groups, (int)r->threads);
     AITERI_TRY(aiteri_gpu_function_of(c, row, &function));
     parameters[0] = args;
@@ -11680,7 +11677,8 @@ static aiter_status aiteri_context_start(aiter_context *ctx)
     return AITER_OK;
 }
 
-AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aiter_context **out)
+AITER_ATTN_API aiter_status aiter_context_create(const aiter_context_desc *desc,
+                                                 aiter_context **out)
 {
     if (!out) return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "aiter_context_create.out: is NULL");
     *out = NULL;
@@ -11713,14 +11711,14 @@ AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aite
     if (cap && !aiteri_kernels_of(aiteri_isa_from_environment()))
         aiteri_log(&ctx->desc, AITER_LOG_WARNING,
                    "the environment's AITER_ISA is ignored: no kernel set %s", cap);
-    const aiter_context_info_t info = aiter_context_info(ctx);
+    const aiter_context_details info = aiter_context_info(ctx);
     aiteri_log(&ctx->desc, AITER_LOG_INFO, "aiter_attn %s: %s, kernels %s, up to %d threads",
                AITER_ATTN_VERSION_STRING, info.device_name, info.architecture, (int)d.num_threads);
     *out = ctx;
     return AITER_OK;
 }
 
-AITER_API void aiter_context_destroy(aiter_context *ctx)
+AITER_ATTN_API void aiter_context_destroy(aiter_context *ctx)
 {
     if (!ctx) return;
     const aiter_context_desc d = ctx->desc;
@@ -11748,9 +11746,9 @@ static int32_t aiteri_context_workers(const aiter_context *ctx)
     return ctx ? ctx->desc.num_threads : 1;
 }
 
-AITER_API aiter_context_info_t aiter_context_info(const aiter_context *ctx)
+AITER_ATTN_API aiter_context_details aiter_context_info(const aiter_context *ctx)
 {
-    aiter_context_info_t info;
+    aiter_context_details info;
     memset(&info, 0, sizeof info);
     info.isa = aiteri_context_kernels(ctx)->isa;
     info.isa_name = aiteri_context_kernels(ctx)->name;
@@ -11775,9 +11773,9 @@ AITER_API aiter_context_info_t aiter_context_info(const aiter_context *ctx)
     return info;
 }
 
-AITER_API const char *aiter_last_error(void) { return aiteri_error_text; }
+AITER_ATTN_API const char *aiter_last_error(void) { return aiteri_error_text; }
 
-AITER_API const char *aiter_context_error(const aiter_context *ctx)
+AITER_ATTN_API const char *aiter_context_error(const aiter_context *ctx)
 {
     return ctx ? ctx->text : aiteri_error_text;
 }
@@ -11849,8 +11847,8 @@ static aiter_status aiteri_scratch_take(const char *op, aiter_context *ctx, void
     s->owned = NULL;
     if (workspace && workspace_bytes < bytes)
         return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL,
-                           "%s.workspace_bytes: is %zu, expected at least %zu", op, workspace_bytes,
-                           bytes);
+                           "%s.call.workspace_bytes: is %zu, expected at least %zu", op,
+                           workspace_bytes, bytes);
     if (bytes > SIZE_MAX / 2)
         return aiteri_fail(ctx, AITER_OUT_OF_MEMORY,
                            "%s: the shapes need more memory than can be addressed", op);
@@ -11904,8 +11902,8 @@ static int aiteri_memory_is_drivers(const aiter_context *ctx, aiter_memory kind)
 }
 #endif
 
-AITER_API aiter_status aiter_memory_alloc(aiter_context *ctx, aiter_memory kind, size_t bytes,
-                                          void **out)
+AITER_ATTN_API aiter_status aiter_memory_alloc(aiter_context *ctx, aiter_memory kind, size_t bytes,
+                                               void **out)
 {
     const char *op = "aiter_memory_alloc";
     if (!out) return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.out: is NULL", op);
@@ -11924,8 +11922,8 @@ AITER_API aiter_status aiter_memory_alloc(aiter_context *ctx, aiter_memory kind,
     return AITER_OK;
 }
 
-AITER_API aiter_status aiter_memory_free(aiter_context *ctx, aiter_memory kind, void *data,
-                                         size_t bytes)
+AITER_ATTN_API aiter_status aiter_memory_free(aiter_context *ctx, aiter_memory kind, void *data,
+                                              size_t bytes)
 {
     const char *op = "aiter_memory_free";
     if (!data) return AITER_OK;
@@ -11943,8 +11941,9 @@ AITER_API aiter_status aiter_memory_free(aiter_context *ctx, aiter_memory kind, 
     return AITER_OK;
 }
 
-AITER_API aiter_status aiter_memory_copy(aiter_context *ctx, void *to, aiter_memory to_kind,
-                                         const void *from, aiter_memory from_kind, size_t bytes)
+AITER_ATTN_API aiter_status aiter_memory_copy(aiter_context *ctx, void *to, aiter_memory to_kind,
+                                              const void *from, aiter_memory from_kind,
+                                              size_t bytes)
 {
     const char *op = "aiter_memory_copy";
     aiteri_context_begin(ctx);
@@ -11964,7 +11963,7 @@ AITER_API aiter_status aiter_memory_copy(aiter_context *ctx, void *to, aiter_mem
     return AITER_OK;
 }
 
-AITER_API aiter_status aiter_context_synchronize(aiter_context *ctx)
+AITER_ATTN_API aiter_status aiter_context_synchronize(aiter_context *ctx)
 {
     aiteri_context_begin(ctx);
 #if AITERI_GPU
@@ -13323,7 +13322,7 @@ static aiter_status aiteri_gpu_take_plan(const aiteri_gpu_call *c, const aiteri_
     const aiteri_geometry g = aiteri_gpu_geometry(s);
     const size_t work_bytes = AITERI_WORK_INTS * sizeof(int32_t);
     aiteri_schedule made;
-    AITERI_TRY(aiteri_gpu_check_plan(c, "", s, plan));
+    AITERI_TRY(aiteri_gpu_check_plan(c, ".call", s, plan));
     AITERI_TRY(aiteri_plan_take(c->op, p, c->ctx, &g, plan, &made));
     *list = (uint64_t)(uintptr_t)plan->device + sizeof(aiteri_plan_head);
     *groups = aiteri_min(*groups, (int64_t)(plan->bytes / work_bytes));
@@ -13412,6 +13411,21 @@ static aiter_status aiteri_gpu_attention_workspace(const aiteri_gpu_call *c,
     return AITER_OK;
 }
 
+/* The kernel of a problem that is supported, in words. */
+static aiter_status aiteri_gpu_attention_name(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                              char *text, size_t bytes)
+{
+    aiteri_gpu_shape s;
+    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
+    aiteri_gpu_cut(c->gpu, p, &s);
+    const aiteri_gpu_row *r = &aiteri_gpu_rows_table[s.row];
+    snprintf(text, bytes,
+             "%s, tiles of %d rows x %d keys by %d threads, %lld workgroups x %lld splits",
+             r->symbol, (int)r->rows, (int)r->keys, (int)r->threads, (long long)s.units,
+             (long long)s.splits);
+    return AITER_OK;
+}
+
 #endif /* AITERI_GPU_ATTENTION_C */
 
 // >>cache    (src/gpu/cache.c)
@@ -13443,42 +13457,48 @@ static void aiteri_gpu_fill_cache_side(aiteri_gpu_cache_side *s, const aiter_ten
 static aiter_status aiteri_gpu_check_cache_strides(const aiteri_gpu_call *c,
                                                    const aiter_reshape_and_cache_args *a)
 {
-    static const char *const name[4] = {"k", "v", "k_cache", "v_cache"};
-    const aiter_tensor *const tensor[4] = {&a->k, &a->v, &a->k_cache, &a->v_cache};
+    static const char *const name[4] = {"k", "v", "kv.k", "kv.v"};
+    const aiter_tensor *const tensor[4] = {&a->k, &a->v, &a->kv.k, &a->kv.v};
     for (int i = 0; i < 4; i++) AITERI_TRY(aiteri_gpu_check_dense(c, name[i], tensor[i]));
     return AITER_OK;
 }
 
-/* Shapes were checked. */
-static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
-                                         const aiter_reshape_and_cache_args *a)
+/* The row of the registry that serves it; shapes were checked. */
+static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
+                                            const aiter_reshape_and_cache_args *a, int32_t *row)
 {
-    aiteri_gpu_reshape_and_cache x;
     aiteri_gpu_want want;
-    aiteri_current was;
-    int32_t row;
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_reshape_and_cache;
     want.arch = c->gpu->device->arch_bits;
     want.source = AITERI_GPU_SOURCE_paged;
     want.q = a->k.dtype;
-    want.kv = a->k_cache.dtype;
+    want.kv = a->kv.k.dtype;
     want.dq = (int32_t)a->k.shape[2];
     want.dv = (int32_t)a->v.shape[2];
-    want.scales = a->quant != AITER_QUANT_CONVERT;
+    want.scales = a->kv.k_scale.ndim != 0;
     AITERI_TRY(aiteri_gpu_check_cache_strides(c, a));
-    AITERI_TRY(aiteri_gpu_need_row(c, &want, &row));
+    return aiteri_gpu_need_row(c, &want, row);
+}
+
+static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
+                                         const aiter_reshape_and_cache_args *a, int32_t mode)
+{
+    aiteri_gpu_reshape_and_cache x;
+    aiteri_current was;
+    int32_t row;
+    AITERI_TRY(aiteri_gpu_cache_choose(c, a, &row));
     memset(&x, 0, sizeof x);
-    aiteri_gpu_fill_cache_side(&x.k, &a->k, &a->k_cache, &a->k_scale);
-    aiteri_gpu_fill_cache_side(&x.v, &a->v, &a->v_cache, &a->v_scale);
+    aiteri_gpu_fill_cache_side(&x.k, &a->k, &a->kv.k, &a->kv.k_scale);
+    aiteri_gpu_fill_cache_side(&x.v, &a->v, &a->kv.v, &a->kv.v_scale);
     x.slot_mapping = (uint64_t)(uintptr_t)a->slot_mapping.data;
     x.slot_stride = a->slot_mapping.stride[0];
     x.tokens = a->k.shape[0];
-    x.slots = a->k_cache.shape[0] * a->k_cache.shape[1];
+    x.slots = a->kv.k.shape[0] * a->kv.k.shape[1];
     x.heads = (int32_t)a->k.shape[1];
-    x.page_size = (int32_t)a->k_cache.shape[1];
+    x.page_size = (int32_t)a->kv.k.shape[1];
     x.slot_bits = aiter_dtype_bits(a->slot_mapping.dtype);
-    x.quant = (int32_t)a->quant;
+    x.quant = mode;
     if (x.tokens == 0) return AITER_OK;
     AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
     const aiter_status status =
@@ -13551,16 +13571,11 @@ static aiter_status aiteri_gpu_check_merge(const aiteri_gpu_call *c,
     return AITER_OK;
 }
 
-/* Shapes were checked. */
-static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
-                                         const aiter_merge_attn_states_args *a)
+/* The row of the registry that serves it; shapes were checked. */
+static aiter_status aiteri_gpu_merge_choose(const aiteri_gpu_call *c,
+                                            const aiter_merge_attn_states_args *a, int32_t *row)
 {
-    const int32_t n = a->out.ndim;
-    const int64_t batch = n == 4 ? a->out.shape[0] : 1;
     aiteri_gpu_want want;
-    aiteri_current was;
-    aiter_status status = AITER_OK;
-    int32_t row;
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_merge_attn_states;
     want.arch = c->gpu->device->arch_bits;
@@ -13569,7 +13584,18 @@ static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
     want.kv = a->out_b.dtype;
     want.out = a->out.dtype;
     AITERI_TRY(aiteri_gpu_check_merge(c, a));
-    AITERI_TRY(aiteri_gpu_need_row(c, &want, &row));
+    return aiteri_gpu_need_row(c, &want, row);
+}
+
+static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
+                                         const aiter_merge_attn_states_args *a)
+{
+    const int32_t n = a->out.ndim;
+    const int64_t batch = n == 4 ? a->out.shape[0] : 1;
+    aiteri_current was;
+    aiter_status status = AITER_OK;
+    int32_t row;
+    AITERI_TRY(aiteri_gpu_merge_choose(c, a, &row));
     if (a->out.shape[n - 3] == 0 || a->out.shape[n - 2] == 0) return AITER_OK;
     AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
     for (int64_t b = 0; b < batch && status == AITER_OK; b++)
@@ -13588,28 +13614,27 @@ static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
 #define AITERI_ATTENTION_ADVICE_C
 
 
-/* Field names as the calling op spells them, and which optional forms it has. */
-typedef struct aiteri_field_names {
-    const char *op, *q, *k, *v, *seqused_k;
-    int has_packed, has_paged, has_scales; /* cu_seqlens_q and _k; block_table; k_scale, v_scale */
-} aiteri_field_names;
+/* What tells the softmax attentions apart. */
+typedef struct aiteri_attention_op {
+    const char *name;
+    aiter_mask mask; /* what AITER_MASK_DEFAULT means */
+    int decodes;     /* q is a few new tokens of every sequence, its token axis may be left out */
+} aiteri_attention_op;
 
 /* The axes of q and out. */
-static const char *aiteri_rows_layout(const aiteri_field_names *names, int packed)
+static const char *aiteri_rows_layout(const aiteri_attention_op *op, int packed)
 {
     if (packed) return "[total_q, Hq, D], packed, as cu_seqlens_q is given";
-    if (names->has_packed && names->has_paged)
-        return "[B, Sq, Hq, D], or packed [total_q, Hq, D] with cu_seqlens_q";
-    return names->has_paged ? "[B, Hq, D] or [B, q_len, Hq, D]" : "[B, Sq, Hq, D]";
+    return op->decodes ? "[B, Hq, D] or [B, q_len, Hq, D]"
+                       : "[B, Sq, Hq, D], or packed [total_q, Hq, D] with cu_seqlens_q";
 }
 
 /* The axes of k and v. */
-static const char *aiteri_keys_layout(const aiteri_field_names *names, int packed, int paged)
+static const char *aiteri_keys_layout(int packed, int paged)
 {
-    if (packed) return "[total_k, Hk, D], packed, as cu_seqlens_k is given";
+    if (packed) return "[total_k, Hk, D], packed, as kv.cu_seqlens is given";
     if (paged) return "pages [num_blocks, P, Hk, D]";
-    return names->has_packed ? "[B, Sk, Hk, D], or packed [total_k, Hk, D] with cu_seqlens_k"
-                             : "[B, Sk, Hk, D]";
+    return "[B, Sk, Hk, D], or packed [total_k, Hk, D] with kv.cu_seqlens";
 }
 
 /* Heads before tokens: with these two axes of k, of q or of all exchanged the heads divide. */
@@ -13655,30 +13680,201 @@ static const char *aiteri_head_dim_of(const aiter_tensor *q, const aiter_tensor 
                : "the head_dim of q";
 }
 
-/* Whose extent the outer axis of dense keys must be. */
-static const char *aiteri_batch_of_keys(const aiteri_field_names *names)
-{
-    return names->has_paged ? "the batch of q; pages of keys need a block_table" : "the batch of q";
-}
-
 #endif /* AITERI_ATTENTION_ADVICE_C */
 
 // >>attention_check    (src/ops/attention_check.c)
-/* attention_check.c -- what every softmax attention checks, and how its arguments become a problem.
- *
- * Ops fill an aiter_flash_attn_fwd_args with their own field names beside it; this file alone knows
- * which combinations are legal. It sees shapes only: workspace queries must not read data. */
+/* attention_check.c -- what every softmax attention checks of its arguments: which combinations are
+ * legal, and that extents agree. It sees shapes only: workspace queries must not read data. */
 #ifndef AITERI_ATTENTION_CHECK_C
 #define AITERI_ATTENTION_CHECK_C
 
 
 /* The arguments with strides filled, and what they mean. */
 typedef struct aiteri_attention {
-    aiter_flash_attn_fwd_args a;
-    aiteri_field_names names;
+    const aiteri_attention_op *op;
+    aiter_attention_args a;
     aiteri_problem problem;
     int packed, paged, lse_packed;
 } aiteri_attention;
+
+/* Which of the optional forms it is: what must come together, and what must not. */
+static void aiteri_check_form(aiteri_check *c, const aiteri_attention *x)
+{
+    const aiter_attention_args *a = &x->a;
+    const int keys_packed = a->kv.cu_seqlens.ndim != 0;
+    aiteri_check_true(c, !(x->paged && keys_packed), "kv.cu_seqlens",
+                      "none beside kv.block_table, which takes kv.seq_lens");
+    aiteri_check_true(c, x->packed || !keys_packed, "cu_seqlens_q",
+                      "I32 [B + 1], it is absent: kv.cu_seqlens is given, and they come together");
+    aiteri_check_true(c, !x->packed || x->paged || keys_packed, "kv.cu_seqlens",
+                      "I32 [B + 1], it is absent: cu_seqlens_q is given, and they come together "
+                      "unless keys are pages with a kv.block_table");
+    aiteri_check_true(c, !x->packed || a->seqused_q.ndim == 0, "seqused_q",
+                      "none beside cu_seqlens_q");
+    aiteri_check_true(c, !keys_packed || a->kv.seq_lens.ndim == 0, "kv.seq_lens",
+                      "none beside kv.cu_seqlens");
+    aiteri_check_true(c, !x->paged || a->kv.seq_lens.ndim != 0, "kv.seq_lens",
+                      "I32 [B], it is absent: kv.block_table is given, whose keys it counts");
+}
+
+static void aiteri_check_heads(aiteri_check *c, const aiteri_attention *x)
+{
+    const aiter_attention_args *a = &x->a;
+    const int32_t qd = a->q.ndim - 1, kd = a->kv.k.ndim - 1;
+    const int64_t heads_q = a->q.shape[qd - 1], heads_k = a->kv.k.shape[kd - 1];
+    aiteri_check_axis(c, "q", &a->q, qd - 1, "heads", 1, 65535);
+    if (c->status == AITER_OK && (heads_k < 1 || heads_q % heads_k != 0))
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.kv.k: has %lld heads, expected a divisor of %lld (= heads of q)%s", c->op,
+                      (long long)heads_k, (long long)heads_q,
+                      aiteri_head_major_advice(&a->q, &a->kv.k, x->paged));
+    aiteri_check_axis(c, "q", &a->q, qd, "head_dim", 1, AITERI_MAX_HEAD_DIM);
+    aiteri_check_axis(c, "kv.v", &a->kv.v, kd, "head_dim", 1, AITERI_MAX_HEAD_DIM);
+    if (x->paged) aiteri_check_axis(c, "kv.k", &a->kv.k, 1, "page size", 1, INT32_MAX - 1);
+    for (int32_t i = 0; i < qd - 1; i++)
+        aiteri_check_axis(c, "q", &a->q, i, "batch or rows", 0, INT32_MAX - 1);
+    for (int32_t i = 0; i < kd - 1; i++)
+        aiteri_check_axis(c, "kv.k", &a->kv.k, i, "batch, blocks or keys", 0, INT32_MAX - 1);
+}
+
+/* V as the first columns of the latent rows in k: the same view and scales, fewer columns. */
+static void aiteri_check_latent(aiteri_check *c, aiter_kv *kv)
+{
+    if (c->status != AITER_OK) return;
+    const int32_t kd = kv->k.ndim - 1;
+    if (kv->dim_v < 1 || kv->dim_v > kv->k.shape[kd])
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.kv.dim_v: is %d, expected 1 to %lld (= the head_dim of kv.k): kv.v is "
+                      "absent, and V its first columns",
+                      c->op, (int)kv->dim_v, (long long)kv->k.shape[kd]);
+    aiteri_check_true(c, kv->v_scale.ndim == 0, "kv.v_scale",
+                      "none: kv.v is absent, and V has the scales of kv.k");
+    if (c->status != AITER_OK) return;
+    kv->v = kv->k;
+    kv->v.shape[kd] = kv->dim_v;
+    kv->v_scale = kv->k_scale;
+    kv->v_scale_kind = kv->k_scale_kind;
+}
+
+/* Each alone; how they fit is for later. */
+static void aiteri_check_operands(aiteri_check *c, aiteri_attention *x)
+{
+    aiter_attention_args *a = &x->a;
+    const int keys_packed = a->kv.cu_seqlens.ndim != 0;
+    const int32_t q_ndim = x->packed ? 3 : 4, k_ndim = keys_packed ? 3 : 4;
+    const char *rows = aiteri_rows_layout(x->op, x->packed);
+    const char *keys = aiteri_keys_layout(keys_packed, x->paged);
+    aiteri_check_tensor(c, "q", &a->q, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
+    aiteri_check_tensor(c, "kv.k", &a->kv.k, k_ndim, k_ndim, AITERI_FLOATS_OR_I8, 1, keys);
+    if (a->kv.v.ndim == 0 && a->kv.dim_v == 0)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.kv.v: is absent (ndim 0), expected %s; kv.dim_v alone where V is the "
+                      "first columns of kv.k",
+                      c->op, keys);
+    else if (a->kv.v.ndim == 0)
+        aiteri_check_latent(c, &a->kv);
+    else
+        aiteri_check_tensor(c, "kv.v", &a->kv.v, k_ndim, k_ndim, AITERI_FLOATS_OR_I8, 1, keys);
+    aiteri_check_tensor(c, "out", &a->out, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
+}
+
+static void aiteri_check_qkv(aiteri_check *c, aiteri_attention *x)
+{
+    const aiter_attention_args *a = &x->a;
+    aiteri_check_operands(c, x);
+    if (c->status != AITER_OK) return;
+    const int32_t qd = a->q.ndim - 1, kd = a->kv.k.ndim - 1;
+    for (int32_t i = 0; i < qd; i++) aiteri_check_extent(c, "out", &a->out, i, a->q.shape[i], "q");
+    if (!x->packed && !x->paged)
+        aiteri_check_extent(c, "kv.k", &a->kv.k, 0, a->q.shape[0],
+                            "the batch of q; pages of keys need a kv.block_table");
+    for (int32_t i = 0; i < kd; i++)
+        aiteri_check_extent(c, "kv.v", &a->kv.v, i, a->kv.k.shape[i], "kv.k");
+    aiteri_check_extent(c, "kv.k", &a->kv.k, kd, a->q.shape[qd],
+                        aiteri_head_dim_of(&a->q, &a->kv.v));
+    aiteri_check_extent(c, "out", &a->out, qd, a->kv.v.shape[kd], "the head_dim of v");
+    if (a->kv.dim_v != 0 && a->kv.dim_v != a->kv.v.shape[kd])
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.kv.dim_v: is %d, expected 0 or %lld (= the head_dim of kv.v)", c->op,
+                      (int)a->kv.dim_v, (long long)a->kv.v.shape[kd]);
+    aiteri_check_heads(c, x);
+}
+
+/* An optional I32 vector of n elements. */
+static void aiteri_check_lengths(aiteri_check *c, const char *field, aiter_tensor *t, int64_t n)
+{
+    if (!aiteri_check_tensor(c, field, t, 1, 1, AITERI_ONLY_I32, 0, "[B]")) return;
+    aiteri_check_extent(c, field, t, 0, n,
+                        t->shape[0] == n + 1 ? "the batch: lengths, not their running sum"
+                                             : "the batch");
+}
+
+static void aiteri_check_lengths_shapes(aiteri_check *c, aiteri_attention *x)
+{
+    aiter_attention_args *a = &x->a;
+    if (c->status != AITER_OK) return;
+    int64_t batch = a->q.shape[0];
+    if (x->packed) {
+        aiteri_check_tensor(c, "cu_seqlens_q", &a->cu_seqlens_q, 1, 1, AITERI_ONLY_I32, 1,
+                            "[B + 1]");
+        aiteri_check_axis(c, "cu_seqlens_q", &a->cu_seqlens_q, 0, "batch + 1", 1, INT32_MAX - 1);
+        if (c->status != AITER_OK) return; /* nothing is known of the batch */
+        batch = a->cu_seqlens_q.shape[0] - 1;
+    }
+    x->problem.batch = (int32_t)batch;
+    if (aiteri_check_tensor(c, "kv.cu_seqlens", &a->kv.cu_seqlens, 1, 1, AITERI_ONLY_I32, 0,
+                            "[B + 1]"))
+        aiteri_check_extent(c, "kv.cu_seqlens", &a->kv.cu_seqlens, 0, batch + 1,
+                            "batch + 1, the extent of cu_seqlens_q");
+    aiteri_check_lengths(c, "seqused_q", &a->seqused_q, batch);
+    aiteri_check_lengths(c, "kv.seq_lens", &a->kv.seq_lens, batch);
+    if (aiteri_check_tensor(c, "kv.block_table", &a->kv.block_table, 2, 2, AITERI_ONLY_I32, 0,
+                            "[B, max_blocks]")) {
+        aiteri_check_extent(c, "kv.block_table", &a->kv.block_table, 0, batch, "the batch");
+        aiteri_check_axis(c, "kv.block_table", &a->kv.block_table, 1, "max_blocks", 0,
+                          INT32_MAX - 1);
+    }
+    aiteri_check_range(c, "max_seqlen_q", a->max_seqlen_q, 0, INT32_MAX - 1);
+    aiteri_check_range(c, "kv.max_seqlen", a->kv.max_seqlen, 0, INT32_MAX - 1);
+}
+
+/* One side of a window; of another mask it must be 0 or -1, which people write for none. */
+static void aiteri_check_window(aiteri_check *c, const char *field, aiter_mask mask, int32_t side)
+{
+    if (mask == AITER_MASK_WINDOW) {
+        if (side < -1)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: is %d, expected 0 or more keys, or -1 (open)", c->op, field,
+                          (int)side);
+    } else if (side != 0 && side != -1) {
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: is %d, expected 0 or -1 without a window: set score.mask = "
+                      "AITER_MASK_WINDOW (of a causal one window_right is 0)",
+                      c->op, field, (int)side);
+    }
+}
+
+static void aiteri_check_score(aiteri_check *c, aiteri_attention *x)
+{
+    aiter_attention_args *a = &x->a;
+    aiteri_check_enum(c, "score.mask", (int)a->score.mask, AITER_MASK_COUNT, "aiter_mask");
+    aiteri_check_window(c, "score.window_left", a->score.mask, a->score.window_left);
+    aiteri_check_window(c, "score.window_right", a->score.mask, a->score.window_right);
+    aiteri_check_range(c, "score.sink_tokens", a->score.sink_tokens, 0, INT32_MAX);
+    aiteri_check_range(c, "num_splits", a->num_splits, 0, INT32_MAX);
+    aiteri_check_scale(c, "score.softmax_scale", a->score.softmax_scale);
+    aiteri_check_scale(c, "score.softcap", a->score.softcap);
+}
+
+#endif /* AITERI_ATTENTION_CHECK_C */
+
+// >>attention_lower    (src/ops/attention_lower.c)
+/* attention_lower.c -- checked arguments become a problem: rows, sources, lengths, score, outputs.
+ * What only lowering can tell, the shapes of scales, bias, slopes and lse, is checked on the way.
+ */
+#ifndef AITERI_ATTENTION_LOWER_C
+#define AITERI_ATTENTION_LOWER_C
+
 
 static aiteri_rows aiteri_rows_of(const aiter_tensor *t, int packed)
 {
@@ -13699,140 +13895,6 @@ static int64_t aiteri_broadcast_stride(const aiter_tensor *t, int32_t dim)
     return t->shape[dim] == 1 ? 0 : t->stride[dim];
 }
 
-/* Which of the optional forms it is: what must come together, and what must not. */
-static void aiteri_check_form(aiteri_check *c, const aiteri_attention *x)
-{
-    const aiter_flash_attn_fwd_args *a = &x->a;
-    const int keys_packed = a->cu_seqlens_k.ndim != 0;
-    aiteri_check_true(c, !(x->paged && keys_packed), "cu_seqlens_k",
-                      "none beside block_table, which takes seqused_k");
-    aiteri_check_true(c, x->packed || !keys_packed, "cu_seqlens_q",
-                      "I32 [B + 1], it is absent: cu_seqlens_k is given, and they come together");
-    aiteri_check_true(c, !x->packed || x->paged || keys_packed, "cu_seqlens_k",
-                      "I32 [B + 1], it is absent: cu_seqlens_q is given, and they come together "
-                      "unless keys are pages with a block_table");
-    aiteri_check_true(c, !x->packed || a->seqused_q.ndim == 0, "seqused_q",
-                      "none beside cu_seqlens_q");
-    aiteri_check_true(c, !keys_packed || a->seqused_k.ndim == 0, x->names.seqused_k,
-                      "none beside cu_seqlens_k");
-    aiteri_check_true(c, !x->paged || a->seqused_k.ndim != 0, x->names.seqused_k,
-                      "I32 [B], it is absent: block_table is given, whose keys it counts");
-}
-
-static void aiteri_check_heads(aiteri_check *c, const aiteri_attention *x)
-{
-    const aiter_flash_attn_fwd_args *a = &x->a;
-    const int32_t qd = a->q.ndim - 1, kd = a->k.ndim - 1;
-    const int64_t heads_q = a->q.shape[qd - 1], heads_k = a->k.shape[kd - 1];
-    aiteri_check_axis(c, x->names.q, &a->q, qd - 1, "heads", 1, 65535);
-    if (c->status == AITER_OK && (heads_k < 1 || heads_q % heads_k != 0))
-        aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: has %lld heads, expected a divisor of %lld (= heads of q)%s", c->op,
-                      x->names.k, (long long)heads_k, (long long)heads_q,
-                      aiteri_head_major_advice(&a->q, &a->k, x->paged));
-    aiteri_check_axis(c, x->names.q, &a->q, qd, "head_dim", 1, AITERI_MAX_HEAD_DIM);
-    aiteri_check_axis(c, x->names.v, &a->v, kd, "head_dim", 1, AITERI_MAX_HEAD_DIM);
-    if (x->paged) aiteri_check_axis(c, x->names.k, &a->k, 1, "page size", 1, INT32_MAX - 1);
-    for (int32_t i = 0; i < qd - 1; i++)
-        aiteri_check_axis(c, x->names.q, &a->q, i, "batch or rows", 0, INT32_MAX - 1);
-    for (int32_t i = 0; i < kd - 1; i++)
-        aiteri_check_axis(c, x->names.k, &a->k, i, "batch, blocks or keys", 0, INT32_MAX - 1);
-}
-
-static void aiteri_check_qkv(aiteri_check *c, aiteri_attention *x)
-{
-    aiter_flash_attn_fwd_args *a = &x->a;
-    const int keys_packed = a->cu_seqlens_k.ndim != 0;
-    const int32_t q_ndim = x->packed ? 3 : 4, k_ndim = keys_packed ? 3 : 4;
-    const char *rows = aiteri_rows_layout(&x->names, x->packed);
-    const char *keys = aiteri_keys_layout(&x->names, keys_packed, x->paged);
-    const unsigned types = x->names.has_scales ? AITERI_FLOATS_OR_I8 : AITERI_FLOATS;
-    aiteri_check_tensor(c, x->names.q, &a->q, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
-    aiteri_check_tensor(c, x->names.k, &a->k, k_ndim, k_ndim, types, 1, keys);
-    aiteri_check_tensor(c, x->names.v, &a->v, k_ndim, k_ndim, types, 1, keys);
-    aiteri_check_tensor(c, "out", &a->out, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
-    if (c->status != AITER_OK) return;
-    const int32_t qd = q_ndim - 1, kd = k_ndim - 1;
-    if (a->k.dtype != a->v.dtype)
-        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s (= %s.dtype)",
-                      c->op, x->names.v, aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype),
-                      x->names.k);
-    for (int32_t i = 0; i < qd; i++) aiteri_check_extent(c, "out", &a->out, i, a->q.shape[i], "q");
-    if (!x->packed && !x->paged)
-        aiteri_check_extent(c, x->names.k, &a->k, 0, a->q.shape[0],
-                            aiteri_batch_of_keys(&x->names));
-    for (int32_t i = 0; i < kd; i++)
-        aiteri_check_extent(c, x->names.v, &a->v, i, a->k.shape[i], x->names.k);
-    aiteri_check_extent(c, x->names.k, &a->k, kd, a->q.shape[qd], aiteri_head_dim_of(&a->q, &a->v));
-    aiteri_check_extent(c, "out", &a->out, qd, a->v.shape[kd], "the head_dim of v");
-    aiteri_check_heads(c, x);
-}
-
-/* An optional I32 vector of n elements. */
-static void aiteri_check_lengths(aiteri_check *c, const char *field, aiter_tensor *t, int64_t n)
-{
-    if (!aiteri_check_tensor(c, field, t, 1, 1, AITERI_ONLY_I32, 0, "[B]")) return;
-    aiteri_check_extent(c, field, t, 0, n,
-                        t->shape[0] == n + 1 ? "the batch: lengths, not their running sum"
-                                             : "the batch");
-}
-
-static void aiteri_check_lengths_shapes(aiteri_check *c, aiteri_attention *x)
-{
-    aiter_flash_attn_fwd_args *a = &x->a;
-    if (c->status != AITER_OK) return;
-    int64_t batch = a->q.shape[0];
-    if (x->packed) {
-        aiteri_check_tensor(c, "cu_seqlens_q", &a->cu_seqlens_q, 1, 1, AITERI_ONLY_I32, 1,
-                            "[B + 1]");
-        aiteri_check_axis(c, "cu_seqlens_q", &a->cu_seqlens_q, 0, "batch + 1", 1, INT32_MAX - 1);
-        if (c->status != AITER_OK) return; /* nothing is known of the batch */
-        batch = a->cu_seqlens_q.shape[0] - 1;
-    }
-    x->problem.batch = (int32_t)batch;
-    if (aiteri_check_tensor(c, "cu_seqlens_k", &a->cu_seqlens_k, 1, 1, AITERI_ONLY_I32, 0,
-                            "[B + 1]"))
-        aiteri_check_extent(c, "cu_seqlens_k", &a->cu_seqlens_k, 0, batch + 1,
-                            "batch + 1, the extent of cu_seqlens_q");
-    aiteri_check_lengths(c, "seqused_q", &a->seqused_q, batch);
-    aiteri_check_lengths(c, x->names.seqused_k, &a->seqused_k, batch);
-    if (aiteri_check_tensor(c, "block_table", &a->block_table, 2, 2, AITERI_ONLY_I32, 0,
-                            "[B, max_blocks]")) {
-        aiteri_check_extent(c, "block_table", &a->block_table, 0, batch, "the batch");
-        aiteri_check_axis(c, "block_table", &a->block_table, 1, "max_blocks", 0, INT32_MAX - 1);
-    }
-    aiteri_check_range(c, "max_seqlen_q", a->max_seqlen_q, 0, INT32_MAX - 1);
-    aiteri_check_range(c, "max_seqlen_k", a->max_seqlen_k, 0, INT32_MAX - 1);
-}
-
-/* One side of a window; of another mask it must be 0 or -1, which people write for none. */
-static void aiteri_check_window(aiteri_check *c, const char *field, aiter_mask mask, int32_t side)
-{
-    if (mask == AITER_MASK_WINDOW) {
-        if (side < -1)
-            aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.%s: is %d, expected 0 or more keys, or -1 (open)", c->op, field,
-                          (int)side);
-    } else if (side != 0 && side != -1) {
-        aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: is %d, expected 0 or -1 without a window: set mask = "
-                      "AITER_MASK_WINDOW (of a causal one window_right is 0)",
-                      c->op, field, (int)side);
-    }
-}
-
-static void aiteri_check_score(aiteri_check *c, aiteri_attention *x)
-{
-    aiter_flash_attn_fwd_args *a = &x->a;
-    aiteri_check_enum(c, "mask", (int)a->mask, AITER_MASK_COUNT, "aiter_mask");
-    aiteri_check_window(c, "window_left", a->mask, a->window_left);
-    aiteri_check_window(c, "window_right", a->mask, a->window_right);
-    aiteri_check_range(c, "sink_tokens", a->sink_tokens, 0, INT32_MAX);
-    aiteri_check_range(c, "num_splits", a->num_splits, 0, INT32_MAX);
-    aiteri_check_scale(c, "softmax_scale", a->softmax_scale);
-    aiteri_check_scale(c, "softcap", a->softcap);
-}
-
 /* 1 / sqrt(dim) to nearest even, whatever rounding the caller has set: checks run in its mode. */
 static float aiteri_default_scale(int32_t dim)
 {
@@ -13846,55 +13908,56 @@ static float aiteri_default_scale(int32_t dim)
 
 static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
 {
-    const aiter_flash_attn_fwd_args *a = &x->a;
+    const aiter_attention_args *a = &x->a;
     aiteri_problem *p = &x->problem;
     if (c->status != AITER_OK) return;
-    p->mask = a->mask == AITER_MASK_DEFAULT ? AITER_MASK_NONE : a->mask;
-    p->window_left = a->window_left;
-    p->window_right = a->window_right;
-    p->sink_tokens = a->sink_tokens;
+    p->mask = a->score.mask;
+    p->window_left = a->score.window_left;
+    p->window_right = a->score.window_right;
+    p->sink_tokens = a->score.sink_tokens;
     p->num_splits = a->num_splits;
     /* By bits: a subnormal is not 0, whatever the caller's flags. No softmax can tell a score of
      * 2^-40 from one of 0, so that a smaller softcap may be that. */
-    const uint32_t least_cap = (127u - 40) << 23, cap = aiteri_bits_of_f32(a->softcap) << 1 >> 1;
+    const uint32_t least_cap = (127u - 40) << 23,
+                   cap = aiteri_bits_of_f32(a->score.softcap) << 1 >> 1;
     p->softcap = aiteri_f32_of_bits(cap == 0 || cap > least_cap ? cap : least_cap);
-    p->softmax_scale = aiteri_bits_of_f32(a->softmax_scale) << 1 != 0
-                           ? a->softmax_scale
+    p->softmax_scale = aiteri_bits_of_f32(a->score.softmax_scale) << 1 != 0
+                           ? a->score.softmax_scale
                            : aiteri_default_scale(p->k.dim);
 }
 
 static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)
 {
-    aiter_flash_attn_fwd_args *a = &x->a;
+    aiter_attention_args *a = &x->a;
     aiteri_problem *p = &x->problem;
-    if (aiteri_check_tensor(c, "alibi_slopes", &a->alibi_slopes, 1, 2, AITERI_ONLY_F32, 0,
-                            "[Hq] or [B, Hq]")) {
-        const aiter_tensor *t = &a->alibi_slopes;
-        if (t->ndim == 2) aiteri_check_extent(c, "alibi_slopes", t, 0, p->batch, "the batch");
-        aiteri_check_extent(c, "alibi_slopes", t, t->ndim - 1, p->heads_q, "heads of q");
+    if (aiteri_check_tensor(c, "score.alibi_slopes", &a->score.alibi_slopes, 1, 2, AITERI_ONLY_F32,
+                            0, "[Hq] or [B, Hq]")) {
+        const aiter_tensor *t = &a->score.alibi_slopes;
+        if (t->ndim == 2) aiteri_check_extent(c, "score.alibi_slopes", t, 0, p->batch, "the batch");
+        aiteri_check_extent(c, "score.alibi_slopes", t, t->ndim - 1, p->heads_q, "heads of q");
         p->alibi_slopes = (const float *)t->data;
         p->alibi_stride_batch = t->ndim == 2 ? t->stride[0] : 0;
         p->alibi_stride_head = t->stride[t->ndim - 1];
     }
-    if (aiteri_check_tensor(c, "sinks", &a->sinks, 1, 1, AITERI_ONLY_F32, 0, "[Hq]")) {
-        aiteri_check_extent(c, "sinks", &a->sinks, 0, p->heads_q, "heads of q");
-        p->sinks = (const float *)a->sinks.data;
-        p->sinks_stride = a->sinks.stride[0];
+    if (aiteri_check_tensor(c, "score.sinks", &a->score.sinks, 1, 1, AITERI_ONLY_F32, 0, "[Hq]")) {
+        aiteri_check_extent(c, "score.sinks", &a->score.sinks, 0, p->heads_q, "heads of q");
+        p->sinks = (const float *)a->score.sinks.data;
+        p->sinks_stride = a->score.sinks.stride[0];
     }
 }
 
 /* bias [(B,) (Hq,) rows, keys], extents of 1 broadcast. Packed rows have no batch dimension. */
 static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
 {
-    aiter_tensor *t = &x->a.bias;
+    aiter_tensor *t = &x->a.score.bias;
     aiteri_problem *p = &x->problem;
     if (t->ndim != 0 && t->dtype == AITER_U8)
         aiteri_reject(
             c, AITER_INVALID_ARGUMENT,
-            "%s.bias: dtype is u8, expected f32, f16, bf16; of a boolean mask make 0 where "
+            "%s.score.bias: dtype is u8, expected f32, f16, bf16; of a boolean mask make 0 where "
             "a key shows and -infinity where it is hidden",
             c->op);
-    if (!aiteri_check_tensor(c, "bias", t, 2, x->packed ? 3 : 4, AITERI_FLOATS, 0,
+    if (!aiteri_check_tensor(c, "score.bias", t, 2, x->packed ? 3 : 4, AITERI_FLOATS, 0,
                              x->packed ? "[total_q, keys] or [Hq, total_q, keys]"
                                        : "[Sq, Sk], [Hq, Sq, Sk] or [B, Hq, Sq, Sk]"))
         return;
@@ -13908,8 +13971,8 @@ static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
         const int64_t want = expected[4 - n + i];
         if (t->shape[i] != 1 && t->shape[i] != want)
             aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.bias: shape[%d] is %lld, expected 1 or %lld (= %s)%s", c->op, (int)i,
-                          (long long)t->shape[i], (long long)want, what[4 - n + i],
+                          "%s.score.bias: shape[%d] is %lld, expected 1 or %lld (= %s)%s", c->op,
+                          (int)i, (long long)t->shape[i], (long long)want, what[4 - n + i],
                           x->packed ? "" : aiteri_bias_advice(t, i, p->batch, want));
     }
     p->bias.data = (char *)t->data;
@@ -13933,10 +13996,10 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
     if (!packed && aiteri_lse_is_exchanged(t, &x->a.q))
         aiteri_reject(
             c, AITER_INVALID_ARGUMENT,
-            "%s.lse: has %lld heads and %lld rows, but %s has %lld and %lld; either lse, or "
+            "%s.lse: has %lld heads and %lld rows, but q has %lld and %lld; either lse, or "
             "q, k, v and out have their axes exchanged: aiter_tensor_transpose(t, 1, 2)",
-            c->op, (long long)t->shape[1], (long long)t->shape[2], x->names.q,
-            (long long)t->shape[2], (long long)t->shape[1]);
+            c->op, (long long)t->shape[1], (long long)t->shape[2], (long long)t->shape[2],
+            (long long)t->shape[1]);
     const int32_t at = packed ? 0 : 1;
     if (!packed) aiteri_check_extent(c, "lse", t, 0, p->batch, "the batch");
     aiteri_check_extent(c, "lse", t, at, p->heads_q, "heads of q");
@@ -13952,8 +14015,9 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
 }
 
 /* Scales of one int8 source, [1], [Hk] or the source's shape without D. */
-static void aiteri_lower_scales(aiteri_check *c, aiteri_attention *x, const char *field,
-                                aiter_tensor *t, const aiter_tensor *data, aiteri_source *source)
+static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor *t,
+                                aiter_scale_kind kind, const aiter_tensor *data,
+                                aiteri_source *source)
 {
     const int32_t rank = data->ndim - 1;
     if (!aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32, data->dtype == AITER_I8,
@@ -13963,13 +14027,12 @@ static void aiteri_lower_scales(aiteri_check *c, aiteri_attention *x, const char
         aiteri_check_true(c, 0, field, "none: only I8 keys and values have scales");
         return;
     }
-    aiter_scale_kind kind = x->a.scale_kind;
     if (kind == AITER_SCALE_BY_SHAPE)
-        kind = t->ndim > 1                                      ? AITER_SCALE_TOKEN_HEAD
-               : t->shape[0] == 1 && data->shape[rank - 1] != 1 ? AITER_SCALE_TENSOR
-                                                                : AITER_SCALE_HEAD;
+        kind = t->ndim > 1                                      ? AITER_SCALE_PER_TOKEN_HEAD
+               : t->shape[0] == 1 && data->shape[rank - 1] != 1 ? AITER_SCALE_PER_TENSOR
+                                                                : AITER_SCALE_PER_HEAD;
     source->scales.data = (const float *)t->data;
-    if (kind == AITER_SCALE_TOKEN_HEAD) {
+    if (kind == AITER_SCALE_PER_TOKEN_HEAD) {
         if (t->ndim != rank) {
             aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.%s: ndim is %d, expected %d: the data's shape without D", c->op,
@@ -13985,11 +14048,23 @@ static void aiteri_lower_scales(aiteri_check *c, aiteri_attention *x, const char
     }
     if (t->ndim != 1)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: ndim is %d, expected 1 for this scale_kind", c->op, field,
+                      "%s.%s: ndim is %d, expected 1 for this kind of scales", c->op, field,
                       (int)t->ndim);
-    aiteri_check_extent(c, field, t, 0, kind == AITER_SCALE_TENSOR ? 1 : data->shape[rank - 1],
-                        kind == AITER_SCALE_TENSOR ? "one scale" : "kv heads; or 1 for one scale");
-    source->scales.stride_head = kind == AITER_SCALE_TENSOR ? 0 : t->stride[0];
+    aiteri_check_extent(c, field, t, 0, kind == AITER_SCALE_PER_TENSOR ? 1 : data->shape[rank - 1],
+                        kind == AITER_SCALE_PER_TENSOR ? "one scale"
+                                                       : "kv heads; or 1 for one scale");
+    source->scales.stride_head = kind == AITER_SCALE_PER_TENSOR ? 0 : t->stride[0];
+}
+
+static void aiteri_lower_kv_scales(aiteri_check *c, aiteri_attention *x)
+{
+    aiter_kv *kv = &x->a.kv;
+    aiteri_check_enum(c, "kv.k_scale_kind", (int)kv->k_scale_kind, AITER_SCALE_COUNT,
+                      "aiter_scale_kind");
+    aiteri_check_enum(c, "kv.v_scale_kind", (int)kv->v_scale_kind, AITER_SCALE_COUNT,
+                      "aiter_scale_kind");
+    aiteri_lower_scales(c, "kv.k_scale", &kv->k_scale, kv->k_scale_kind, &kv->k, &x->problem.k);
+    aiteri_lower_scales(c, "kv.v_scale", &kv->v_scale, kv->v_scale_kind, &kv->v, &x->problem.v);
 }
 
 static aiteri_source aiteri_source_of(const aiter_tensor *t)
@@ -14010,53 +14085,53 @@ static aiteri_source aiteri_source_of(const aiter_tensor *t)
 /* Rows, sources, lengths: everything that needs no further check than those above. */
 static void aiteri_lower_shapes(aiteri_check *c, aiteri_attention *x)
 {
-    const aiter_flash_attn_fwd_args *a = &x->a;
+    const aiter_attention_args *a = &x->a;
     aiteri_problem *p = &x->problem;
     if (c->status != AITER_OK) return;
     const int32_t qd = a->q.ndim - 1;
     p->heads_q = (int32_t)a->q.shape[qd - 1];
-    p->heads_k = (int32_t)a->k.shape[a->k.ndim - 2];
+    p->heads_k = (int32_t)a->kv.k.shape[a->kv.k.ndim - 2];
     p->group = p->heads_q / p->heads_k;
     p->q = aiteri_rows_of(&a->q, x->packed);
     p->out = aiteri_rows_of(&a->out, x->packed);
     if (a->q.shape[qd] == 1) p->q.stride_dim = 1;
     if (a->out.shape[qd] == 1) p->out.stride_dim = 1;
-    p->k = aiteri_source_of(&a->k);
-    p->v = aiteri_source_of(&a->v);
+    p->k = aiteri_source_of(&a->kv.k);
+    p->v = aiteri_source_of(&a->kv.v);
     p->seqlen_q = (int32_t)(x->packed ? 0 : a->q.shape[1]);
-    p->seqlen_k = (int32_t)(x->paged || a->k.ndim == 3 ? 0 : a->k.shape[1]);
+    p->seqlen_k = (int32_t)(x->paged || a->kv.k.ndim == 3 ? 0 : a->kv.k.shape[1]);
     p->total_q = x->packed ? a->q.shape[0] : a->q.shape[0] * a->q.shape[1];
     p->cu_seqlens_q = (const int32_t *)(a->cu_seqlens_q.ndim ? a->cu_seqlens_q.data : NULL);
-    p->cu_seqlens_k = (const int32_t *)(a->cu_seqlens_k.ndim ? a->cu_seqlens_k.data : NULL);
+    p->cu_seqlens_k = (const int32_t *)(a->kv.cu_seqlens.ndim ? a->kv.cu_seqlens.data : NULL);
     p->seqused_q = (const int32_t *)(a->seqused_q.ndim ? a->seqused_q.data : NULL);
-    p->seqused_k = (const int32_t *)(a->seqused_k.ndim ? a->seqused_k.data : NULL);
+    p->seqused_k = (const int32_t *)(a->kv.seq_lens.ndim ? a->kv.seq_lens.data : NULL);
     p->cu_stride_q = a->cu_seqlens_q.stride[0];
-    p->cu_stride_k = a->cu_seqlens_k.stride[0];
+    p->cu_stride_k = a->kv.cu_seqlens.stride[0];
     p->used_stride_q = a->seqused_q.stride[0];
-    p->used_stride_k = a->seqused_k.stride[0];
-    int64_t most_k = a->k.ndim == 3 ? a->k.shape[0] : a->k.shape[1];
+    p->used_stride_k = a->kv.seq_lens.stride[0];
+    int64_t most_k = a->kv.k.ndim == 3 ? a->kv.k.shape[0] : a->kv.k.shape[1];
     if (x->paged) {
-        p->page_size = (int32_t)a->k.shape[1];
-        p->num_blocks = (int32_t)a->k.shape[0];
-        p->block_table = (const int32_t *)a->block_table.data;
-        p->table_entries = (int32_t)a->block_table.shape[1];
-        p->table_stride_batch = a->block_table.stride[0];
-        p->table_stride_entry = a->block_table.stride[1];
+        p->page_size = (int32_t)a->kv.k.shape[1];
+        p->num_blocks = (int32_t)a->kv.k.shape[0];
+        p->block_table = (const int32_t *)a->kv.block_table.data;
+        p->table_entries = (int32_t)a->kv.block_table.shape[1];
+        p->table_stride_batch = a->kv.block_table.stride[0];
+        p->table_stride_entry = a->kv.block_table.stride[1];
         most_k = aiteri_min((int64_t)p->table_entries * p->page_size, INT32_MAX - 1);
     }
     const int64_t most_q = x->packed ? a->q.shape[0] : a->q.shape[1];
     p->max_seqlen_q = (int32_t)(a->max_seqlen_q ? aiteri_min(a->max_seqlen_q, most_q) : most_q);
-    p->max_seqlen_k = (int32_t)(a->max_seqlen_k ? aiteri_min(a->max_seqlen_k, most_k) : most_k);
+    p->max_seqlen_k = (int32_t)(a->kv.max_seqlen ? aiteri_min(a->kv.max_seqlen, most_k) : most_k);
 }
 
 /* Shapes only: what a workspace query may look at. */
 static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *ctx)
 {
-    aiteri_check check = {x->names.op, ctx, AITER_OK};
+    aiteri_check check = {x->op->name, ctx, AITER_OK};
     aiteri_check *c = &check;
     memset(&x->problem, 0, sizeof x->problem);
     x->packed = x->a.cu_seqlens_q.ndim != 0;
-    x->paged = x->a.block_table.ndim != 0;
+    x->paged = x->a.kv.block_table.ndim != 0;
     aiteri_check_form(c, x);
     aiteri_check_qkv(c, x);
     aiteri_check_lengths_shapes(c, x);
@@ -14064,10 +14139,7 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
     aiteri_lower_shapes(c, x);
     aiteri_lower_score(c, x);
     if (c->status == AITER_OK) {
-        aiteri_check_enum(c, "scale_kind", (int)x->a.scale_kind, AITER_SCALE_COUNT,
-                          "aiter_scale_kind");
-        aiteri_lower_scales(c, x, "k_scale", &x->a.k_scale, &x->a.k, &x->problem.k);
-        aiteri_lower_scales(c, x, "v_scale", &x->a.v_scale, &x->a.v, &x->problem.v);
+        aiteri_lower_kv_scales(c, x);
         aiteri_lower_alibi_and_sinks(c, x);
         aiteri_lower_bias(c, x);
         aiteri_lower_lse(c, x);
@@ -14077,13 +14149,192 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
         if (n.works > INT32_MAX || n.partial_rows > INT32_MAX)
             aiteri_reject(c, AITER_UNSUPPORTED,
                           "%s: the shapes could need more than 2^31 works; pass max_seqlen_q and "
-                          "max_seqlen_k, or cut the batch",
+                          "kv.max_seqlen, or cut the batch",
                           c->op);
     }
     return c->status;
 }
 
-#endif /* AITERI_ATTENTION_CHECK_C */
+#endif /* AITERI_ATTENTION_LOWER_C */
+
+// >>call_begin    (src/ops/call_begin.c)
+/* call_begin.c -- what is the same of all args structs: they are there, and of this header; and how
+ * an _explain writes its text. */
+#ifndef AITERI_CALL_BEGIN_C
+#define AITERI_CALL_BEGIN_C
+
+
+/* `call` is "" or what follows the op's name: "_plan". */
+static aiter_status aiteri_call_begin(const char *op, const char *call, aiter_context *ctx,
+                                      const void *args, size_t bytes)
+{
+    uint32_t given;
+    aiteri_context_begin(ctx);
+    if (!args)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s%s.args: is NULL, expected a pointer",
+                           op, call);
+    memcpy(&given, args, sizeof given); /* struct_bytes is the first field of each */
+    if (given != 0 && given != bytes)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s.struct_bytes: is %lu, expected 0 or %lu; was the caller compiled "
+                           "with the header of another version than " AITER_ATTN_VERSION_STRING "?",
+                           op, (unsigned long)given, (unsigned long)bytes);
+    return AITER_OK;
+}
+
+/* A text in the caller's memory; what does not fit is left out. */
+typedef struct aiteri_text {
+    char *at;
+    size_t left; /* the closing 0 included */
+} aiteri_text;
+
+static void aiteri_say(aiteri_text *t, const char *format, ...) AITERI_PRINTF(2, 3);
+static void aiteri_say(aiteri_text *t, const char *format, ...)
+{
+    va_list list;
+    if (t->left == 0) return;
+    va_start(list, format);
+    const int n = vsnprintf(t->at, t->left, format, list);
+    va_end(list);
+    const size_t used = (size_t)n < t->left ? (size_t)n : t->left - 1;
+    t->at += used;
+    t->left -= used;
+}
+
+/* Begins the text of `op` with its verdict, `status`; *t has no room where there is none. */
+static aiter_status aiteri_explain_begin(const char *op, aiter_context *ctx, aiter_status status,
+                                         char *text, size_t bytes, aiteri_text *t)
+{
+    t->at = text;
+    t->left = text ? bytes : 0;
+    if (t->left == 0)
+        return status != AITER_OK ? status
+                                  : aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                                                "%s_explain.%s, expected room for the text", op,
+                                                text ? "bytes: is 0" : "text: is NULL");
+    if (status == AITER_OK)
+        aiteri_say(t, "%s: runs\n", op);
+    else
+        aiteri_say(t, "%s: %s\n%s\n", op, aiter_status_name(status), aiteri_error_text);
+    return status;
+}
+
+#endif /* AITERI_CALL_BEGIN_C */
+
+// >>attention_explain    (src/ops/attention_explain.c)
+/* attention_explain.c -- the long answer of an _explain: what would run a problem, cut how, at what
+ * cost, how exactly. Everything follows from shapes and bounds; no tensor is read. */
+#ifndef AITERI_ATTENTION_EXPLAIN_C
+#define AITERI_ATTENTION_EXPLAIN_C
+
+#if AITERI_GPU
+#endif
+
+static void aiteri_explain_engine(aiteri_text *t, aiter_context *ctx)
+{
+    const aiter_context_details d = aiter_context_info(ctx);
+    if (d.device == AITER_DEVICE_CPU)
+        aiteri_say(t, "engine: cpu, kernel set %s, %d thread%s\n", d.isa_name, (int)d.num_threads,
+                   d.num_threads == 1 ? "" : "s");
+    else
+        aiteri_say(t, "engine: %s, %s, %d compute units\n", d.device_name, d.architecture,
+                   (int)d.compute_units);
+}
+
+/* Where the keys lie, and of what types everything is. */
+static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
+{
+    const char *keys = p->block_table    ? "paged"
+                       : p->cu_seqlens_k ? "packed"
+                       : p->seqused_k    ? "padded"
+                                         : "dense";
+    aiteri_say(t, "problem: batch %d, heads %d/%d, up to %d queries and %d keys, D %d/%d\n",
+               (int)p->batch, (int)p->heads_q, (int)p->heads_k, (int)p->max_seqlen_q,
+               (int)p->max_seqlen_k, (int)p->k.dim, (int)p->v.dim);
+    aiteri_say(t, "types: q %s, k %s, v %s, out %s; keys %s", aiter_dtype_name(p->q.dtype),
+               aiter_dtype_name(p->k.dtype), aiter_dtype_name(p->v.dtype),
+               aiter_dtype_name(p->out.dtype), keys);
+    if (p->block_table) aiteri_say(t, ", page size %d", (int)p->page_size);
+    aiteri_say(t, "\n");
+}
+
+/* The loops of the CPU that sequences of these lengths may take, and their pieces. */
+static void aiteri_explain_loops(aiteri_text *t, const aiteri_problem *p,
+                                 const aiteri_kernels *kernels)
+{
+    const int32_t stream_rows = AITERI_STREAM_ROWS / p->group;
+    const int64_t stream = aiteri_most_splits(p, 1, p->max_seqlen_k);
+    const int64_t tile = aiteri_most_splits(p, 0, p->max_seqlen_k);
+    if (stream_rows > 0)
+        aiteri_say(t, "loop: sequences of up to %d queries stream their keys, in %lld piece%s\n",
+                   (int)stream_rows, (long long)stream, stream == 1 ? "" : "s");
+    if (p->max_seqlen_q > stream_rows)
+        aiteri_say(t,
+                   "loop: longer ones take tiles of %d rows x %d keys, up to %d a work, keys in up "
+                   "to %lld piece%s\n",
+                   (int)kernels->tile_lanes, (int)AITERI_TILE_KEYS,
+                   (int)aiteri_most_tiles(p, kernels->tile_lanes), (long long)tile,
+                   tile == 1 ? "" : "s");
+}
+
+/* Upper bounds: every row sees every key, and no operand is read twice. */
+static void aiteri_explain_cost(aiteri_text *t, const aiteri_problem *p)
+{
+    const double rows = (double)p->batch * (double)p->max_seqlen_q;
+    const double queries =
+        (rows < (double)p->total_q ? rows : (double)p->total_q) * (double)p->heads_q;
+    const double keys = (double)p->batch * (double)p->max_seqlen_k * (double)p->heads_k;
+    const double row_bytes = (double)p->k.dim * aiter_dtype_bits(p->q.dtype) / 8 +
+                             (double)p->v.dim * aiter_dtype_bits(p->out.dtype) / 8;
+    const double key_bytes = (double)p->k.dim * aiter_dtype_bits(p->k.dtype) / 8 +
+                             (double)p->v.dim * aiter_dtype_bits(p->v.dtype) / 8;
+    aiteri_say(t, "flops: at most %.3g (without what the mask hides)\n",
+               2.0 * queries * (double)p->max_seqlen_k * ((double)p->k.dim + (double)p->v.dim));
+    aiteri_say(t, "bytes: at most %.3g of q and out, %.3g of k and v\n", queries * row_bytes,
+               keys * key_bytes);
+}
+
+/* gamma(n) of docs/guide.md, section 5. */
+static double aiteri_rounding_of(double n)
+{
+    const double root = 8.0 * sqrt(n);
+    return (n < root ? n : root) / 16777216.0;
+}
+
+static aiter_status aiteri_attention_explain(aiteri_attention *x, aiter_context *ctx,
+                                             aiter_status status, char *text, size_t bytes)
+{
+    const aiteri_problem *p = &x->problem;
+    aiteri_text t;
+    status = aiteri_explain_begin(x->op->name, ctx, status, text, bytes, &t);
+    if (status != AITER_OK) return status;
+    aiteri_explain_engine(&t, ctx);
+    aiteri_explain_operands(&t, p);
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
+        char kernel[256];
+        AITERI_TRY(aiteri_gpu_attention_name(&call, p, kernel, sizeof kernel));
+        aiteri_say(&t, "kernel: %s\n", kernel);
+    } else
+#endif
+    {
+        size_t need = 0;
+        AITERI_TRY(aiteri_engine_workspace(x->op->name, p, ctx, &need));
+        aiteri_explain_loops(&t, p, aiteri_context_kernels(ctx));
+        aiteri_say(&t, "workspace: %zu bytes\n", need);
+    }
+    aiteri_explain_cost(&t, p);
+    aiteri_say(
+        &t,
+        "error: a score %.2g of its largest scale * sum |q k|, a row %.2g of sum P |v|, half "
+        "a unit of %s (docs/guide.md, 5)\n",
+        aiteri_rounding_of(p->k.dim + 4.0), aiteri_rounding_of((double)p->max_seqlen_k),
+        aiter_dtype_name(p->out.dtype));
+    return AITER_OK;
+}
+
+#endif /* AITERI_ATTENTION_EXPLAIN_C */
 
 // >>attention_run    (src/ops/attention_run.c)
 /* attention_run.c -- the three calls of every softmax attention: what data and addresses tell
@@ -14151,12 +14402,12 @@ static void aiteri_reject_block(aiteri_check *c, const aiteri_problem *p, const 
 {
     if (p->num_blocks == 0)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.block_table: [%d][%d] is %d, but %s has no blocks: its shape[0] is 0",
+                      "%s.kv.block_table: [%d][%d] is %d, but %s has no blocks: its shape[0] is 0",
                       c->op, (int)b, (int)entry, (int)id, pages);
     else
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.block_table: [%d][%d] is %d, expected 0 to %d (the blocks of %s)", c->op,
-                      (int)b, (int)entry, (int)id, (int)p->num_blocks - 1, pages);
+                      "%s.kv.block_table: [%d][%d] is %d, expected 0 to %d (the blocks of %s)",
+                      c->op, (int)b, (int)entry, (int)id, (int)p->num_blocks - 1, pages);
 }
 
 /* Block ids of entries that hold a visible key. */
@@ -14181,30 +14432,30 @@ static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p, const 
 /* What only data can tell; of a device's plan the lengths alone are host memory. */
 static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_context *ctx)
 {
-    aiteri_check check = {x->names.op, ctx, AITER_OK};
+    aiteri_check check = {x->op->name, ctx, AITER_OK};
     aiteri_check *c = &check;
-    const aiter_flash_attn_fwd_args *a = &x->a;
+    const aiter_attention_args *a = &x->a;
     const aiteri_problem *p = &x->problem;
     const aiteri_length_bound most_q =
         aiteri_bound_of(p->max_seqlen_q, a->max_seqlen_q, "max_seqlen_q", "rows of q");
     const aiteri_length_bound most_k =
-        aiteri_bound_of(p->max_seqlen_k, a->max_seqlen_k, "max_seqlen_k",
+        aiteri_bound_of(p->max_seqlen_k, a->kv.max_seqlen, "kv.max_seqlen",
                         x->paged ? "max_blocks * page size" : "keys of k");
     aiteri_check_cu_seqlens(c, "cu_seqlens_q", p->cu_seqlens_q, p->cu_stride_q, p->batch,
                             p->total_q, most_q);
-    aiteri_check_cu_seqlens(c, "cu_seqlens_k", p->cu_seqlens_k, p->cu_stride_k, p->batch,
-                            a->k.shape[0], most_k);
+    aiteri_check_cu_seqlens(c, "kv.cu_seqlens", p->cu_seqlens_k, p->cu_stride_k, p->batch,
+                            a->kv.k.shape[0], most_k);
     aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, most_q);
-    aiteri_check_used(c, x->names.seqused_k, p->seqused_k, p->used_stride_k, p->batch, most_k);
-    if (!aiteri_context_on_device(ctx))
-        aiteri_check_blocks(c, p, x->names.k); /* the table is there */
-    for (int32_t b = 0; a->bias.ndim && b < p->batch && c->status == AITER_OK; b++) {
-        const int64_t keys = a->bias.shape[a->bias.ndim - 1],
+    aiteri_check_used(c, "kv.seq_lens", p->seqused_k, p->used_stride_k, p->batch, most_k);
+    if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p, "kv.k"); /* the table is there */
+    for (int32_t b = 0; a->score.bias.ndim && b < p->batch && c->status == AITER_OK; b++) {
+        const int64_t keys = a->score.bias.shape[a->score.bias.ndim - 1],
                       longest = aiteri_sequence_of(p, b).seqlen_k;
         if (keys != 1 && keys < longest)
-            aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.bias: has %lld keys, expected %lld or more for row %d of the batch",
-                          c->op, (long long)keys, (long long)longest, (int)b);
+            aiteri_reject(
+                c, AITER_INVALID_ARGUMENT,
+                "%s.score.bias: has %lld keys, expected %lld or more for row %d of the batch",
+                c->op, (long long)keys, (long long)longest, (int)b);
     }
     return c->status;
 }
@@ -14225,13 +14476,13 @@ typedef struct aiteri_call_memory {
     int plan_is_written;
 } aiteri_call_memory;
 
-static aiteri_call_memory aiteri_call_memory_of(const aiter_flash_attn_fwd_args *a,
+static aiteri_call_memory aiteri_call_memory_of(const aiter_attention_args *a,
                                                 const aiter_plan *made, int on_device)
 {
-    const aiter_plan *plan = made ? made : a->plan;
+    const aiter_plan *plan = made ? made : a->call.plan;
     aiteri_call_memory m;
     memset(&m, 0, sizeof m);
-    m.workspace = aiteri_memory_operand(a->workspace, a->workspace_bytes);
+    m.workspace = aiteri_memory_operand(a->call.workspace, a->call.workspace_bytes);
     m.plan_is_written = made != NULL;
     if (plan) m.plan_struct = aiteri_memory_operand(plan, sizeof *plan);
     if (!plan || !plan->data) return m; /* without data its bytes are still to be asked for */
@@ -14245,42 +14496,43 @@ static aiteri_call_memory aiteri_call_memory_of(const aiter_flash_attn_fwd_args 
 static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_context *ctx,
                                                   const aiter_plan *made)
 {
-    aiteri_check check = {x->names.op, ctx, AITER_OK};
+    aiteri_check check = {x->op->name, ctx, AITER_OK};
     aiteri_check *c = &check;
-    const aiter_flash_attn_fwd_args *a = &x->a;
+    const aiter_attention_args *a = &x->a;
     const aiteri_problem *p = &x->problem;
     aiteri_check_dense_bound(c, "max_seqlen_q", p->max_seqlen_q,
-                             p->cu_seqlens_q || p->seqused_q ? 0 : p->seqlen_q, x->names.q);
-    aiteri_check_dense_bound(c, "max_seqlen_k", p->max_seqlen_k,
-                             p->cu_seqlens_k || p->seqused_k ? 0 : p->seqlen_k, x->names.k);
-    if (a->bias.ndim && aiteri_context_on_device(ctx)) {
-        const int64_t keys = a->bias.shape[a->bias.ndim - 1];
+                             p->cu_seqlens_q || p->seqused_q ? 0 : p->seqlen_q, "q");
+    aiteri_check_dense_bound(c, "kv.max_seqlen", p->max_seqlen_k,
+                             p->cu_seqlens_k || p->seqused_k ? 0 : p->seqlen_k, "kv.k");
+    if (a->score.bias.ndim && aiteri_context_on_device(ctx)) {
+        const int64_t keys = a->score.bias.shape[a->score.bias.ndim - 1];
         if (keys != 1 && keys < p->max_seqlen_k)
-            aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.bias: has %lld keys, expected %d or more (the bound of the lengths; "
-                          "max_seqlen_k lowers it)",
-                          c->op, (long long)keys, (int)p->max_seqlen_k);
+            aiteri_reject(
+                c, AITER_INVALID_ARGUMENT,
+                "%s.score.bias: has %lld keys, expected %d or more (the bound of the lengths; "
+                "kv.max_seqlen lowers it)",
+                c->op, (long long)keys, (int)p->max_seqlen_k);
     }
     const aiteri_call_memory m = aiteri_call_memory_of(a, made, aiteri_context_on_device(ctx));
     const aiteri_operand operand[] = {{"out", &a->out},
                                       {"lse", &a->lse},
-                                      {"workspace", &m.workspace},
-                                      {"plan", &m.plan},
-                                      {"plan.device", &m.plan_device},
-                                      {x->names.q, &a->q},
-                                      {x->names.k, &a->k},
-                                      {x->names.v, &a->v},
-                                      {"bias", &a->bias},
-                                      {"alibi_slopes", &a->alibi_slopes},
-                                      {"sinks", &a->sinks},
-                                      {"block_table", &a->block_table},
+                                      {"call.workspace", &m.workspace},
+                                      {"call.plan", &m.plan},
+                                      {"call.plan.device", &m.plan_device},
+                                      {"q", &a->q},
+                                      {"kv.k", &a->kv.k},
+                                      {"kv.v", &a->kv.v},
+                                      {"score.bias", &a->score.bias},
+                                      {"score.alibi_slopes", &a->score.alibi_slopes},
+                                      {"score.sinks", &a->score.sinks},
+                                      {"kv.block_table", &a->kv.block_table},
                                       {"cu_seqlens_q", &a->cu_seqlens_q},
-                                      {"cu_seqlens_k", &a->cu_seqlens_k},
+                                      {"kv.cu_seqlens", &a->kv.cu_seqlens},
                                       {"seqused_q", &a->seqused_q},
-                                      {x->names.seqused_k, &a->seqused_k},
-                                      {"k_scale", &a->k_scale},
-                                      {"v_scale", &a->v_scale},
-                                      {"plan", &m.plan_struct}};
+                                      {"kv.seq_lens", &a->kv.seq_lens},
+                                      {"kv.k_scale", &a->kv.k_scale},
+                                      {"kv.v_scale", &a->kv.v_scale},
+                                      {"call.plan", &m.plan_struct}};
     aiteri_check_overlap(c, operand, (int32_t)(sizeof operand / sizeof operand[0]),
                          m.plan_is_written ? 5 : 3);
     return c->status;
@@ -14289,102 +14541,197 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
 /* The three calls of every softmax attention op, given its arguments as flash arguments. */
 static aiter_status aiteri_attention_run(aiteri_attention *x, aiter_context *ctx)
 {
-    const aiter_flash_attn_fwd_args *a = &x->a;
-    aiteri_context_begin(ctx);
+    const aiter_attention_args *a = &x->a;
     AITERI_TRY(aiteri_attention_lower(x, ctx));
     AITERI_TRY(aiteri_attention_check_bounds(x, ctx, NULL));
     if (!aiteri_context_on_device(ctx)) AITERI_TRY(aiteri_attention_check_data(x, ctx));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
-        return aiteri_gpu_attention_run(&call, &x->problem, a->plan, a->workspace,
-                                        a->workspace_bytes);
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
+        return aiteri_gpu_attention_run(&call, &x->problem, a->call.plan, a->call.workspace,
+                                        a->call.workspace_bytes);
     }
 #endif
-    return aiteri_engine_execute(x->names.op, &x->problem, ctx, a->plan, a->workspace,
-                                 a->workspace_bytes);
+    return aiteri_engine_execute(x->op->name, &x->problem, ctx, a->call.plan, a->call.workspace,
+                                 a->call.workspace_bytes);
 }
 
 static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_context *ctx,
                                                size_t *bytes)
 {
-    aiteri_context_begin(ctx);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
         return aiteri_gpu_attention_workspace(&call, &x->problem, bytes);
     }
 #endif
-    return aiteri_engine_workspace(x->names.op, &x->problem, ctx, bytes);
+    return aiteri_engine_workspace(x->op->name, &x->problem, ctx, bytes);
+}
+
+/* The same as a run up to where it would read a tensor. */
+static aiter_status aiteri_attention_supported(aiteri_attention *x, aiter_context *ctx)
+{
+    AITERI_TRY(aiteri_attention_lower(x, ctx));
+    AITERI_TRY(aiteri_attention_check_bounds(x, ctx, NULL));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
+        size_t bytes;
+        return aiteri_gpu_attention_workspace(&call, &x->problem, &bytes);
+    }
+#endif
+    return AITER_OK;
 }
 
 static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ctx, aiter_plan *plan)
 {
-    aiteri_context_begin(ctx);
     if (!plan)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_plan.plan: is NULL, expected a pointer",
-                           x->names.op);
+                           x->op->name);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
     AITERI_TRY(aiteri_attention_check_bounds(x, ctx, plan));
     AITERI_TRY(aiteri_attention_check_data(x, ctx));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
         return aiteri_gpu_attention_plan(&call, &x->problem, plan);
     }
 #endif
-    return aiteri_engine_plan(x->names.op, &x->problem, ctx, plan);
-}
-
-/* args == NULL, said in the op's name. */
-static aiter_status aiteri_no_args(const char *op, aiter_context *ctx)
-{
-    aiteri_context_begin(ctx);
-    return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.args: is NULL, expected a pointer", op);
+    return aiteri_engine_plan(x->op->name, &x->problem, ctx, plan);
 }
 
 #endif /* AITERI_ATTENTION_RUN_C */
 
+// >>attention_calls    (src/ops/attention_calls.c)
+/* attention_calls.c -- how every softmax attention begins, and the five calls that each op has. */
+#ifndef AITERI_ATTENTION_CALLS_C
+#define AITERI_ATTENTION_CALLS_C
+
+
+/* The arguments of an op as the family takes them. */
+static aiter_status aiteri_attention_begin(const aiteri_attention_op *op, const char *call,
+                                           const aiter_attention_args *args, aiter_context *ctx,
+                                           aiteri_attention *x)
+{
+    memset(x, 0, sizeof *x);
+    x->op = op; /* first: an explanation names it, whatever fails */
+    AITERI_TRY(aiteri_call_begin(op->name, call, ctx, args, sizeof *args));
+    x->a = *args;
+    if (x->a.score.mask == AITER_MASK_DEFAULT) x->a.score.mask = op->mask;
+    return AITER_OK;
+}
+
+/* The calls of an op whose arguments `op` and aiteri_<name>_begin(x, ctx) complete. */
+#define AITERI_ATTENTION_CALL(name, call, list, answer)                                \
+    AITER_ATTN_API aiter_status aiter_##name##call list                                \
+    {                                                                                  \
+        aiteri_attention x;                                                            \
+        AITERI_TRY(aiteri_attention_begin(&aiteri_##name##_op, #call, args, ctx, &x)); \
+        AITERI_TRY(aiteri_##name##_begin(&x, ctx));                                    \
+        return answer;                                                                 \
+    }
+#define AITERI_ATTENTION_CALLS(name)                                                             \
+    AITERI_ATTENTION_CALL(name, , (const aiter_attention_args *args, aiter_context *ctx),        \
+                          aiteri_attention_run(&x, ctx))                                         \
+    AITERI_ATTENTION_CALL(name, _workspace,                                                      \
+                          (const aiter_attention_args *args, aiter_context *ctx, size_t *bytes), \
+                          aiteri_attention_workspace(&x, ctx, bytes))                            \
+    AITERI_ATTENTION_CALL(name, _supported,                                                      \
+                          (const aiter_attention_args *args, aiter_context *ctx),                \
+                          aiteri_attention_supported(&x, ctx))                                   \
+    AITER_ATTN_API aiter_status aiter_##name##_explain(                                          \
+        const aiter_attention_args *args, aiter_context *ctx, char *text, size_t bytes)          \
+    {                                                                                            \
+        aiteri_attention x;                                                                      \
+        aiter_status status =                                                                    \
+            aiteri_attention_begin(&aiteri_##name##_op, "_explain", args, ctx, &x);              \
+        if (status == AITER_OK) status = aiteri_##name##_begin(&x, ctx);                         \
+        if (status == AITER_OK) status = aiteri_attention_supported(&x, ctx);                    \
+        return aiteri_attention_explain(&x, ctx, status, text, bytes);                           \
+    }
+#define AITERI_ATTENTION_PLAN(name)                                                            \
+    AITERI_ATTENTION_CALL(                                                                     \
+        name, _plan, (const aiter_attention_args *args, aiter_context *ctx, aiter_plan *plan), \
+        aiteri_attention_plan(&x, ctx, plan))
+
+#endif /* AITERI_ATTENTION_CALLS_C */
+
 // >>flash_attn_fwd    (src/ops/flash_attn_fwd.c)
-/* flash_attn_fwd.c -- the general softmax attention: its arguments are the shared ones. */
+/* flash_attn_fwd.c -- the general softmax attention, and the names that some of its forms have
+ * elsewhere. */
 #ifndef AITERI_FLASH_ATTN_FWD_C
 #define AITERI_FLASH_ATTN_FWD_C
 
 
-static aiteri_attention aiteri_flash_attention(const aiter_flash_attn_fwd_args *args)
+static const aiteri_attention_op aiteri_flash_attn_fwd_op = {"aiter_flash_attn_fwd",
+                                                             AITER_MASK_NONE, 0};
+
+static aiter_status aiteri_flash_attn_fwd_begin(aiteri_attention *x, aiter_context *ctx)
 {
-    const aiteri_field_names names = {"aiter_flash_attn_fwd", "q", "k", "v", "seqused_k", 1, 1, 1};
-    aiteri_attention x;
-    memset(&x, 0, sizeof x);
-    x.a = *args;
-    x.names = names;
-    return x;
+    (void)x;
+    (void)ctx;
+    return AITER_OK;
 }
 
-AITER_API aiter_status aiter_flash_attn_fwd(const aiter_flash_attn_fwd_args *args,
-                                            aiter_context *ctx)
+AITERI_ATTENTION_CALLS(flash_attn_fwd)
+AITERI_ATTENTION_PLAN(flash_attn_fwd)
+
+/* ---- aiter_grouped_query_attention ---- */
+
+static const aiteri_attention_op aiteri_grouped_query_attention_op = {
+    "aiter_grouped_query_attention", AITER_MASK_NONE, 0};
+
+static aiter_status aiteri_grouped_query_attention_begin(aiteri_attention *x, aiter_context *ctx)
 {
-    if (!args) return aiteri_no_args("aiter_flash_attn_fwd", ctx);
-    aiteri_attention x = aiteri_flash_attention(args);
-    return aiteri_attention_run(&x, ctx);
+    return aiteri_flash_attn_fwd_begin(x, ctx);
 }
 
-AITER_API aiter_status aiter_flash_attn_fwd_workspace(const aiter_flash_attn_fwd_args *args,
-                                                      aiter_context *ctx, size_t *bytes)
+AITERI_ATTENTION_CALLS(grouped_query_attention)
+AITERI_ATTENTION_PLAN(grouped_query_attention)
+
+/* ---- aiter_multi_query_attention ---- */
+
+static const aiteri_attention_op aiteri_multi_query_attention_op = {"aiter_multi_query_attention",
+                                                                    AITER_MASK_NONE, 0};
+
+static aiter_status aiteri_multi_query_attention_begin(aiteri_attention *x, aiter_context *ctx)
 {
-    if (!args) return aiteri_no_args("aiter_flash_attn_fwd_workspace", ctx);
-    aiteri_attention x = aiteri_flash_attention(args);
-    return aiteri_attention_workspace(&x, ctx, bytes);
+    const aiter_tensor *k = &x->a.kv.k;
+    const int32_t axis = k->ndim - 2;
+    if ((k->ndim == 3 || k->ndim == 4) && k->shape[axis] != 1)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "aiter_multi_query_attention.kv.k: shape[%d] is %lld, expected 1 kv "
+                           "head (%s)",
+                           (int)axis, (long long)k->shape[axis],
+                           k->ndim == 4 && k->shape[1] == 1
+                               ? "of tensors whose axes are [B, H, S, D] pass "
+                                 "aiter_tensor_transpose(t, 1, 2)"
+                               : "aiter_grouped_query_attention takes more");
+    return AITER_OK;
 }
 
-AITER_API aiter_status aiter_flash_attn_fwd_plan(const aiter_flash_attn_fwd_args *args,
-                                                 aiter_context *ctx, aiter_plan *plan)
+AITERI_ATTENTION_CALLS(multi_query_attention)
+AITERI_ATTENTION_PLAN(multi_query_attention)
+
+/* ---- aiter_variable_length_attention ---- */
+
+static const aiteri_attention_op aiteri_variable_length_attention_op = {
+    "aiter_variable_length_attention", AITER_MASK_NONE, 0};
+
+static aiter_status aiteri_variable_length_attention_begin(aiteri_attention *x, aiter_context *ctx)
 {
-    if (!args) return aiteri_no_args("aiter_flash_attn_fwd_plan", ctx);
-    aiteri_attention x = aiteri_flash_attention(args);
-    return aiteri_attention_plan(&x, ctx, plan);
+    const int keys = x->a.kv.cu_seqlens.ndim != 0 || x->a.kv.block_table.ndim != 0;
+    if (x->a.cu_seqlens_q.ndim == 0 || !keys)
+        return aiteri_fail(
+            ctx, AITER_INVALID_ARGUMENT,
+            "aiter_variable_length_attention.%s: is absent (ndim 0), expected I32 [B + 1]",
+            x->a.cu_seqlens_q.ndim == 0 ? "cu_seqlens_q" : "kv.cu_seqlens");
+    return AITER_OK;
 }
+
+AITERI_ATTENTION_CALLS(variable_length_attention)
+AITERI_ATTENTION_PLAN(variable_length_attention)
 
 #endif /* AITERI_FLASH_ATTN_FWD_C */
 
@@ -14394,11 +14741,12 @@ AITER_API aiter_status aiter_flash_attn_fwd_plan(const aiter_flash_attn_fwd_args
 #define AITERI_PAGED_ATTN_DECODE_C
 
 
-/* [B, Hq, D] seen as [B, 1, Hq, D]; other ranks as they are. */
+static const aiteri_attention_op aiteri_paged_attn_decode_op = {"aiter_paged_attn_decode",
+                                                                AITER_MASK_CAUSAL, 1};
+
+/* [B, Hq, D] seen as [B, 1, Hq, D]. */
 static aiter_tensor aiteri_with_token_dim(aiter_tensor t)
 {
-    if (t.ndim != 3) return t;
-    aiteri_tensor_fill_strides(&t);
     memmove(t.shape + 2, t.shape + 1, 2 * sizeof t.shape[0]);
     memmove(t.stride + 2, t.stride + 1, 2 * sizeof t.stride[0]);
     t.ndim = 4;
@@ -14406,236 +14754,61 @@ static aiter_tensor aiteri_with_token_dim(aiter_tensor t)
     return t;
 }
 
-static aiteri_attention aiteri_paged_attention(const aiter_paged_attn_decode_args *args)
+/* q and out as the caller wrote them, of one token each perhaps: a text names the caller's indices.
+ */
+static aiter_status aiteri_paged_check_rows(aiteri_attention *x, aiter_context *ctx)
 {
-    const aiteri_field_names names = {
-        "aiter_paged_attn_decode", "q", "k_cache", "v_cache", "seq_lens", 0, 1, 1};
-    aiteri_attention x;
-    memset(&x, 0, sizeof x);
-    x.names = names;
-    x.lse_packed = args->q.ndim == 3;
-    x.a.q = aiteri_with_token_dim(args->q);
-    x.a.out = args->q.ndim == 3 ? aiteri_with_token_dim(args->out) : args->out;
-    x.a.k = args->k_cache;
-    x.a.v = args->v_cache;
-    x.a.block_table = args->block_table;
-    x.a.seqused_k = args->seq_lens;
-    x.a.lse = args->lse;
-    x.a.mask = args->mask == AITER_MASK_DEFAULT ? AITER_MASK_CAUSAL : args->mask;
-    x.a.window_left = args->window_left;
-    x.a.window_right = args->window_right;
-    x.a.sink_tokens = args->sink_tokens;
-    x.a.softmax_scale = args->softmax_scale;
-    x.a.softcap = args->softcap;
-    x.a.alibi_slopes = args->alibi_slopes;
-    x.a.sinks = args->sinks;
-    x.a.num_splits = args->num_splits;
-    x.a.max_seqlen_k = args->max_seqlen_k;
-    x.a.k_scale = args->k_scale;
-    x.a.v_scale = args->v_scale;
-    x.a.scale_kind = args->scale_kind;
-    x.a.plan = args->plan;
-    x.a.workspace = args->workspace;
-    x.a.workspace_bytes = args->workspace_bytes;
-    return x;
-}
-
-/* q and out of one token each, as the caller wrote them: a text names the caller's indices. */
-static aiter_status aiteri_paged_check_rows(const aiter_paged_attn_decode_args *args,
-                                            aiter_context *ctx)
-{
-    const char *layout = "[B, Hq, D] or [B, q_len, Hq, D]";
-    aiter_tensor q = args->q, out = args->out;
-    aiteri_check check = {"aiter_paged_attn_decode", ctx, AITER_OK};
+    aiter_tensor *q = &x->a.q, *out = &x->a.out;
+    aiteri_check check = {x->op->name, ctx, AITER_OK};
     aiteri_check *c = &check;
-    aiteri_check_tensor(c, "q", &q, 3, 4, AITERI_FLOATS, 1, layout);
-    aiteri_check_tensor(c, "out", &out, q.ndim, q.ndim, AITERI_FLOATS, 1,
-                        q.ndim == 3 ? "[B, Hq, D], as q" : "[B, q_len, Hq, D], as q");
-    for (int32_t i = 0; c->status == AITER_OK && i < q.ndim - 1; i++)
-        aiteri_check_extent(c, "out", &out, i, q.shape[i], "q");
+    aiteri_check_tensor(c, "q", q, 3, 4, AITERI_FLOATS, 1, aiteri_rows_layout(x->op, 0));
+    aiteri_check_tensor(c, "out", out, q->ndim, q->ndim, AITERI_FLOATS, 1,
+                        q->ndim == 3 ? "[B, Hq, D], as q" : "[B, q_len, Hq, D], as q");
+    for (int32_t i = 0; c->status == AITER_OK && i < q->ndim - 1; i++)
+        aiteri_check_extent(c, "out", out, i, q->shape[i], "q");
     if (c->status != AITER_OK) return c->status;
-    aiteri_check_axis(c, "q", &q, q.ndim - 1, "head_dim", 1, AITERI_MAX_HEAD_DIM);
-    aiteri_check_axis(c, "q", &q, q.ndim - 2, "heads", 1, 65535);
+    aiteri_check_axis(c, "q", q, q->ndim - 1, "head_dim", 1, AITERI_MAX_HEAD_DIM);
+    aiteri_check_axis(c, "q", q, q->ndim - 2, "heads", 1, 65535);
     return c->status;
 }
 
-/* block_table and seq_lens choose the paged form inside; without them it would be another op. */
-static aiter_status aiteri_paged_check(const aiter_paged_attn_decode_args *args, aiter_context *ctx)
+/* The table and the lengths choose the paged form inside; without them it would be another op. */
+static aiter_status aiteri_paged_attn_decode_begin(aiteri_attention *x, aiter_context *ctx)
 {
-    aiteri_context_begin(ctx);
-    if (args->block_table.ndim == 0)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "aiter_paged_attn_decode.block_table: is absent (ndim 0), expected I32 "
-                           "[B, max_blocks]");
-    if (args->seq_lens.ndim == 0)
-        return aiteri_fail(
-            ctx, AITER_INVALID_ARGUMENT,
-            "aiter_paged_attn_decode.seq_lens: is absent (ndim 0), expected I32 [B]");
-    return aiteri_paged_check_rows(args, ctx);
+    aiteri_check check = {x->op->name, ctx, AITER_OK};
+    aiteri_check *c = &check;
+    if (x->a.kv.block_table.ndim == 0)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.kv.block_table: is absent (ndim 0), expected I32 [B, max_blocks]", c->op);
+    if (x->a.kv.seq_lens.ndim == 0)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.kv.seq_lens: is absent (ndim 0), expected I32 [B]", c->op);
+    aiteri_check_absent(c, "cu_seqlens_q", &x->a.cu_seqlens_q,
+                        "q has as many tokens of every sequence; aiter_flash_attn_fwd takes a "
+                        "mixed batch");
+    aiteri_check_absent(c, "seqused_q", &x->a.seqused_q,
+                        "q has as many tokens of every sequence; aiter_flash_attn_fwd takes a "
+                        "padded batch");
+    if (c->status != AITER_OK) return c->status;
+    AITERI_TRY(aiteri_paged_check_rows(x, ctx));
+    x->lse_packed = x->a.q.ndim == 3;
+    if (!x->lse_packed) return AITER_OK;
+    x->a.q = aiteri_with_token_dim(x->a.q);
+    x->a.out = aiteri_with_token_dim(x->a.out);
+    return AITER_OK;
 }
 
-AITER_API aiter_status aiter_paged_attn_decode(const aiter_paged_attn_decode_args *args,
-                                               aiter_context *ctx)
-{
-    if (!args) return aiteri_no_args("aiter_paged_attn_decode", ctx);
-    AITERI_TRY(aiteri_paged_check(args, ctx));
-    aiteri_attention x = aiteri_paged_attention(args);
-    return aiteri_attention_run(&x, ctx);
-}
-
-AITER_API aiter_status aiter_paged_attn_decode_workspace(const aiter_paged_attn_decode_args *args,
-                                                         aiter_context *ctx, size_t *bytes)
-{
-    if (!args) return aiteri_no_args("aiter_paged_attn_decode_workspace", ctx);
-    AITERI_TRY(aiteri_paged_check(args, ctx));
-    aiteri_attention x = aiteri_paged_attention(args);
-    return aiteri_attention_workspace(&x, ctx, bytes);
-}
-
-AITER_API aiter_status aiter_paged_attn_decode_plan(const aiter_paged_attn_decode_args *args,
-                                                    aiter_context *ctx, aiter_plan *plan)
-{
-    if (!args) return aiteri_no_args("aiter_paged_attn_decode_plan", ctx);
-    AITERI_TRY(aiteri_paged_check(args, ctx));
-    aiteri_attention x = aiteri_paged_attention(args);
-    return aiteri_attention_plan(&x, ctx, plan);
-}
+AITERI_ATTENTION_CALLS(paged_attn_decode)
+AITERI_ATTENTION_PLAN(paged_attn_decode)
 
 #endif /* AITERI_PAGED_ATTN_DECODE_C */
 
-// >>short_forms    (src/ops/short_forms.c)
-/* short_forms.c -- ops that are the general attention under another name or in another layout. */
-#ifndef AITERI_SHORT_FORMS_C
-#define AITERI_SHORT_FORMS_C
+// >>decode_attention    (src/ops/decode_attention.c)
+/* decode_attention.c -- one token in the transposed layouts of tile accelerators: q [D, Hq], k and
+ * v [Hk, D, Sk], out [Hq, D], as [B, S, H, D] with B = Sq = 1. */
+#ifndef AITERI_DECODE_ATTENTION_C
+#define AITERI_DECODE_ATTENTION_C
 
-
-static aiteri_attention aiteri_short_form(const char *op)
-{
-    const aiteri_field_names names = {op, "q", "k", "v", "seqused_k", 0, 0, 0};
-    aiteri_attention x;
-    memset(&x, 0, sizeof x);
-    x.names = names;
-    return x;
-}
-
-static aiteri_attention aiteri_grouped_attention(const char *op,
-                                                 const aiter_grouped_query_attention_args *args)
-{
-    aiteri_attention x = aiteri_short_form(op);
-    x.a.q = args->q;
-    x.a.k = args->k;
-    x.a.v = args->v;
-    x.a.out = args->out;
-    x.a.lse = args->lse;
-    x.a.mask = args->mask;
-    x.a.window_left = args->window_left;
-    x.a.window_right = args->window_right;
-    x.a.softmax_scale = args->softmax_scale;
-    x.a.workspace = args->workspace;
-    x.a.workspace_bytes = args->workspace_bytes;
-    return x;
-}
-
-AITER_API aiter_status aiter_grouped_query_attention(const aiter_grouped_query_attention_args *args,
-                                                     aiter_context *ctx)
-{
-    if (!args) return aiteri_no_args("aiter_grouped_query_attention", ctx);
-    aiteri_attention x = aiteri_grouped_attention("aiter_grouped_query_attention", args);
-    return aiteri_attention_run(&x, ctx);
-}
-
-AITER_API aiter_status aiter_grouped_query_attention_workspace(
-    const aiter_grouped_query_attention_args *args, aiter_context *ctx, size_t *bytes)
-{
-    if (!args) return aiteri_no_args("aiter_grouped_query_attention_workspace", ctx);
-    aiteri_attention x = aiteri_grouped_attention("aiter_grouped_query_attention", args);
-    return aiteri_attention_workspace(&x, ctx, bytes);
-}
-
-static aiter_status aiteri_check_one_kv_head(const aiter_multi_query_attention_args *args,
-                                             aiter_context *ctx)
-{
-    aiteri_context_begin(ctx);
-    if (args->k.ndim == 4 && args->k.shape[2] != 1)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "aiter_multi_query_attention.k: shape[2] is %lld, expected 1 kv head "
-                           "(%s)",
-                           (long long)args->k.shape[2],
-                           args->k.shape[1] == 1 ? "of tensors whose axes are [B, H, S, D] pass "
-                                                   "aiter_tensor_transpose(t, 1, 2)"
-                                                 : "aiter_grouped_query_attention takes more");
-    return AITER_OK;
-}
-
-AITER_API aiter_status aiter_multi_query_attention(const aiter_multi_query_attention_args *args,
-                                                   aiter_context *ctx)
-{
-    if (!args) return aiteri_no_args("aiter_multi_query_attention", ctx);
-    AITERI_TRY(aiteri_check_one_kv_head(args, ctx));
-    aiteri_attention x = aiteri_grouped_attention("aiter_multi_query_attention", args);
-    return aiteri_attention_run(&x, ctx);
-}
-
-AITER_API aiter_status aiter_multi_query_attention_workspace(
-    const aiter_multi_query_attention_args *args, aiter_context *ctx, size_t *bytes)
-{
-    if (!args) return aiteri_no_args("aiter_multi_query_attention_workspace", ctx);
-    AITERI_TRY(aiteri_check_one_kv_head(args, ctx));
-    aiteri_attention x = aiteri_grouped_attention("aiter_multi_query_attention", args);
-    return aiteri_attention_workspace(&x, ctx, bytes);
-}
-
-static aiteri_attention aiteri_packed_attention(const aiter_variable_length_attention_args *args)
-{
-    aiteri_attention x = aiteri_short_form("aiter_variable_length_attention");
-    x.names.has_packed = 1;
-    x.a.q = args->q;
-    x.a.k = args->k;
-    x.a.v = args->v;
-    x.a.out = args->out;
-    x.a.lse = args->lse;
-    x.a.cu_seqlens_q = args->cu_seqlens_q;
-    x.a.cu_seqlens_k = args->cu_seqlens_k;
-    x.a.max_seqlen_q = args->max_seqlen_q;
-    x.a.max_seqlen_k = args->max_seqlen_k;
-    x.a.mask = args->mask;
-    x.a.window_left = args->window_left;
-    x.a.window_right = args->window_right;
-    x.a.softmax_scale = args->softmax_scale;
-    x.a.workspace = args->workspace;
-    x.a.workspace_bytes = args->workspace_bytes;
-    return x;
-}
-
-static aiter_status aiteri_check_packed(const aiter_variable_length_attention_args *args,
-                                        aiter_context *ctx)
-{
-    aiteri_context_begin(ctx);
-    if (args->cu_seqlens_q.ndim == 0 || args->cu_seqlens_k.ndim == 0)
-        return aiteri_fail(
-            ctx, AITER_INVALID_ARGUMENT,
-            "aiter_variable_length_attention.%s: is absent (ndim 0), expected I32 [B + 1]",
-            args->cu_seqlens_q.ndim == 0 ? "cu_seqlens_q" : "cu_seqlens_k");
-    return AITER_OK;
-}
-
-AITER_API aiter_status aiter_variable_length_attention(
-    const aiter_variable_length_attention_args *args, aiter_context *ctx)
-{
-    if (!args) return aiteri_no_args("aiter_variable_length_attention", ctx);
-    AITERI_TRY(aiteri_check_packed(args, ctx));
-    aiteri_attention x = aiteri_packed_attention(args);
-    return aiteri_attention_run(&x, ctx);
-}
-
-AITER_API aiter_status aiter_variable_length_attention_workspace(
-    const aiter_variable_length_attention_args *args, aiter_context *ctx, size_t *bytes)
-{
-    if (!args) return aiteri_no_args("aiter_variable_length_attention_workspace", ctx);
-    AITERI_TRY(aiteri_check_packed(args, ctx));
-    aiteri_attention x = aiteri_packed_attention(args);
-    return aiteri_attention_workspace(&x, ctx, bytes);
-}
 
 /* An argument of which every index was checked seen as four dimensions: order[i] is the dimension
  * of `t` that becomes dimension i, or -1 for an extent of 1. */
@@ -14652,97 +14825,72 @@ static aiter_tensor aiteri_as_4d(const aiter_tensor *t, int32_t d0, int32_t d1, 
     return r;
 }
 
-/* Transposed layouts: q [D, Hq], k and v [Hk, D, Sk], out [Hq, D], as [B, S, H, D] with B = Sq = 1.
- * Checked as the caller wrote them, so that a text names the caller's indices. `one`: without the
- * head axes. */
-static aiter_status aiteri_transposed_attention(const char *op,
-                                                const aiter_decode_attention_gqa_args *args,
-                                                int one, aiter_context *ctx, aiteri_attention *x)
+/* What the layout has no place for. */
+static void aiteri_check_transposed_fields(aiteri_check *c, const aiter_attention_args *a)
 {
-    aiter_decode_attention_gqa_args a = *args;
-    aiteri_check check = {op, ctx, AITER_OK};
+    const char *why = "the layout has one sequence, whose keys are all of kv.k";
+    aiteri_check_true(c, a->call.plan == NULL, "call.plan", "none: this op has no plan");
+    aiteri_check_absent(c, "lse", &a->lse, "aiter_flash_attn_fwd gives it");
+    aiteri_check_absent(c, "cu_seqlens_q", &a->cu_seqlens_q, why);
+    aiteri_check_absent(c, "seqused_q", &a->seqused_q, why);
+    aiteri_check_absent(c, "kv.seq_lens", &a->kv.seq_lens, why);
+    aiteri_check_absent(c, "kv.cu_seqlens", &a->kv.cu_seqlens, why);
+    aiteri_check_absent(c, "kv.block_table", &a->kv.block_table, why);
+}
+
+/* Checked as the caller wrote them, so that a text names the caller's indices. `one`: without the
+ * head axes. */
+static aiter_status aiteri_transposed_begin(aiteri_attention *x, int one, aiter_context *ctx)
+{
+    aiter_tensor *q = &x->a.q, *k = &x->a.kv.k, *v = &x->a.kv.v, *out = &x->a.out;
+    aiteri_check check = {x->op->name, ctx, AITER_OK};
     aiteri_check *c = &check;
     const char *keys = one ? "[D, Sk]" : "[Hk, D, Sk]";
     const int32_t n = one ? 2 : 3;
-    aiteri_context_begin(ctx);
-    *x = aiteri_short_form(op);
-    aiteri_check_tensor(c, "q", &a.q, 2, 2, AITERI_FLOATS, 1, one ? "[D, 1]" : "[D, Hq]");
-    aiteri_check_tensor(c, "k", &a.k, n, n, AITERI_FLOATS, 1, keys);
-    aiteri_check_tensor(c, "v", &a.v, n, n, AITERI_FLOATS, 1, keys);
-    aiteri_check_tensor(c, "out", &a.out, 2, 2, AITERI_FLOATS, 1, one ? "[1, D]" : "[Hq, D]");
+    aiteri_check_transposed_fields(c, &x->a);
+    aiteri_check_tensor(c, "q", q, 2, 2, AITERI_FLOATS, 1, one ? "[D, 1]" : "[D, Hq]");
+    aiteri_check_tensor(c, "kv.k", k, n, n, AITERI_FLOATS, 1, keys);
+    aiteri_check_tensor(c, "kv.v", v, n, n, AITERI_FLOATS, 1, keys);
+    aiteri_check_tensor(c, "out", out, 2, 2, AITERI_FLOATS, 1, one ? "[1, D]" : "[Hq, D]");
     if (c->status != AITER_OK) return c->status;
-    if (one) aiteri_check_extent(c, "q", &a.q, 1, 1, "one query head: q is [D, 1]");
-    aiteri_check_extent(c, "k", &a.k, n - 2, a.q.shape[0],
+    if (one) aiteri_check_extent(c, "q", q, 1, 1, "one query head: q is [D, 1]");
+    aiteri_check_extent(c, "kv.k", k, n - 2, q->shape[0],
                         one ? "D of q, which is [D, 1]" : "D of q, which is [D, Hq]");
-    aiteri_check_axis(c, "q", &a.q, 0, "head_dim", 1, AITERI_MAX_HEAD_DIM);
-    aiteri_check_axis(c, "q", &a.q, 1, "heads", 1, 65535);
-    aiteri_check_axis(c, "k", &a.k, n - 1, "keys", 0, INT32_MAX - 1);
-    for (int32_t i = 0; i < n; i++) aiteri_check_extent(c, "v", &a.v, i, a.k.shape[i], "k");
-    aiteri_check_extent(c, "out", &a.out, 0, a.q.shape[1], "heads of q");
-    aiteri_check_extent(c, "out", &a.out, 1, a.q.shape[0], "D of q");
+    aiteri_check_axis(c, "q", q, 0, "head_dim", 1, AITERI_MAX_HEAD_DIM);
+    aiteri_check_axis(c, "q", q, 1, "heads", 1, 65535);
+    aiteri_check_axis(c, "kv.k", k, n - 1, "keys", 0, INT32_MAX - 1);
+    for (int32_t i = 0; i < n; i++) aiteri_check_extent(c, "kv.v", v, i, k->shape[i], "kv.k");
+    aiteri_check_extent(c, "out", out, 0, q->shape[1], "heads of q");
+    aiteri_check_extent(c, "out", out, 1, q->shape[0], "D of q");
     if (c->status != AITER_OK) return c->status;
-    x->a.q = aiteri_as_4d(&a.q, -1, -1, 1, 0);
-    x->a.k = aiteri_as_4d(&a.k, -1, n - 1, n - 3, n - 2);
-    x->a.v = aiteri_as_4d(&a.v, -1, n - 1, n - 3, n - 2);
-    x->a.out = aiteri_as_4d(&a.out, -1, -1, 0, 1);
-    x->a.softmax_scale = a.softmax_scale;
-    x->a.workspace = a.workspace;
-    x->a.workspace_bytes = a.workspace_bytes;
+    *q = aiteri_as_4d(q, -1, -1, 1, 0);
+    *k = aiteri_as_4d(k, -1, n - 1, n - 3, n - 2);
+    *v = aiteri_as_4d(v, -1, n - 1, n - 3, n - 2);
+    *out = aiteri_as_4d(out, -1, -1, 0, 1);
     return AITER_OK;
 }
 
-static aiter_status aiteri_single_attention(const aiter_decode_attention_args *args,
-                                            aiter_context *ctx, aiteri_attention *x)
+static const aiteri_attention_op aiteri_decode_attention_op = {"aiter_decode_attention",
+                                                               AITER_MASK_NONE, 0};
+
+static aiter_status aiteri_decode_attention_begin(aiteri_attention *x, aiter_context *ctx)
 {
-    aiter_decode_attention_gqa_args gqa;
-    memset(&gqa, 0, sizeof gqa);
-    gqa.q = args->q;
-    gqa.k = args->k;
-    gqa.v = args->v;
-    gqa.out = args->out;
-    gqa.softmax_scale = args->softmax_scale;
-    gqa.workspace = args->workspace;
-    gqa.workspace_bytes = args->workspace_bytes;
-    return aiteri_transposed_attention("aiter_decode_attention", &gqa, 1, ctx, x);
+    return aiteri_transposed_begin(x, 1, ctx);
 }
 
-AITER_API aiter_status aiter_decode_attention(const aiter_decode_attention_args *args,
-                                              aiter_context *ctx)
+AITERI_ATTENTION_CALLS(decode_attention)
+
+static const aiteri_attention_op aiteri_decode_attention_gqa_op = {"aiter_decode_attention_gqa",
+                                                                   AITER_MASK_NONE, 0};
+
+static aiter_status aiteri_decode_attention_gqa_begin(aiteri_attention *x, aiter_context *ctx)
 {
-    aiteri_attention x;
-    if (!args) return aiteri_no_args("aiter_decode_attention", ctx);
-    AITERI_TRY(aiteri_single_attention(args, ctx, &x));
-    return aiteri_attention_run(&x, ctx);
+    return aiteri_transposed_begin(x, 0, ctx);
 }
 
-AITER_API aiter_status aiter_decode_attention_workspace(const aiter_decode_attention_args *args,
-                                                        aiter_context *ctx, size_t *bytes)
-{
-    aiteri_attention x;
-    if (!args) return aiteri_no_args("aiter_decode_attention_workspace", ctx);
-    AITERI_TRY(aiteri_single_attention(args, ctx, &x));
-    return aiteri_attention_workspace(&x, ctx, bytes);
-}
+AITERI_ATTENTION_CALLS(decode_attention_gqa)
 
-AITER_API aiter_status aiter_decode_attention_gqa(const aiter_decode_attention_gqa_args *args,
-                                                  aiter_context *ctx)
-{
-    aiteri_attention x;
-    if (!args) return aiteri_no_args("aiter_decode_attention_gqa", ctx);
-    AITERI_TRY(aiteri_transposed_attention("aiter_decode_attention_gqa", args, 0, ctx, &x));
-    return aiteri_attention_run(&x, ctx);
-}
-
-AITER_API aiter_status aiter_decode_attention_gqa_workspace(
-    const aiter_decode_attention_gqa_args *args, aiter_context *ctx, size_t *bytes)
-{
-    aiteri_attention x;
-    if (!args) return aiteri_no_args("aiter_decode_attention_gqa_workspace", ctx);
-    AITERI_TRY(aiteri_transposed_attention("aiter_decode_attention_gqa", args, 0, ctx, &x));
-    return aiteri_attention_workspace(&x, ctx, bytes);
-}
-
-#endif /* AITERI_SHORT_FORMS_C */
+#endif /* AITERI_DECODE_ATTENTION_C */
 
 // >>reshape_and_cache    (src/ops/reshape_and_cache.c)
 /* reshape_and_cache.c -- new K and V rows into their slots of a paged cache, converted or
@@ -14753,6 +14901,13 @@ AITER_API aiter_status aiter_decode_attention_gqa_workspace(
 #if AITERI_GPU
 #endif
 
+/* What quantisation asks for; the kernels for devices know these numbers, too. */
+typedef enum aiteri_cache_mode {
+    AITERI_CACHE_CONVERTS = 0,
+    AITERI_CACHE_SCALE_GIVEN,
+    AITERI_CACHE_SCALE_PER_TOKEN_HEAD
+} aiteri_cache_mode;
+
 /* K or V: where it comes from, where it goes, and its scales. */
 typedef struct aiteri_cache_side {
     const aiter_tensor *src, *cache, *scale;
@@ -14761,6 +14916,7 @@ typedef struct aiteri_cache_side {
 typedef struct aiteri_cache_run {
     const aiter_reshape_and_cache_args *a;
     const aiteri_kernels *kernels;
+    aiteri_cache_mode mode;
     float *rows; /* one row of AITERI_MAX_HEAD_DIM per worker */
     int32_t workers;
 } aiteri_cache_run;
@@ -14771,31 +14927,64 @@ static int64_t aiteri_slot_of(const aiter_tensor *t, int64_t token)
     return t->dtype == AITER_I64 ? ((const int64_t *)t->data)[at] : ((const int32_t *)t->data)[at];
 }
 
-/* The type of a cache follows from quant. */
-static void aiteri_check_cache_type(aiteri_check *c, const char *field, const aiter_tensor *t,
-                                    int quantised)
+static aiteri_cache_mode aiteri_cache_mode_of(const aiter_quantisation *q)
 {
-    if (t->ndim == 4 && t->dtype == AITER_I8 && !quantised)
-        aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: dtype is i8, but quant is AITER_QUANT_CONVERT; set quant = "
-                      "AITER_QUANT_STATIC or AITER_QUANT_PER_TOKEN_HEAD",
-                      c->op, field);
-    if (t->ndim == 4 && aiter_dtype_bits(t->dtype) > 8 && quantised)
+    if (q->to != AITER_I8) return AITERI_CACHE_CONVERTS;
+    return q->scale_given ? AITERI_CACHE_SCALE_GIVEN : AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+}
+
+/* The combinations that there are. */
+static void aiteri_check_quantisation(aiteri_check *c, const aiter_quantisation *q)
+{
+    const int quantises = q->to == AITER_I8;
+    if ((int)q->to < 0 || q->to > AITER_DTYPE_COUNT ||
+        !((1u << q->to) & (1u | AITERI_FLOATS_OR_I8)))
         aiteri_reject(
             c, AITER_INVALID_ARGUMENT,
-            "%s.%s: dtype is %s, expected i8 as quant asks; AITER_QUANT_CONVERT stores floats",
-            c->op, field, aiter_dtype_name(t->dtype));
+            "%s.quantisation.to: is %s, expected unset (the type of the cache), f32, f16, "
+            "bf16 or i8",
+            c->op, aiter_dtype_name(q->to));
+    aiteri_check_enum(c, "quantisation.per", (int)q->per, AITER_SCALE_COUNT, "aiter_scale_kind");
+    aiteri_check_range(c, "quantisation.scale_given", q->scale_given, 0, 1);
+    if (!quantises && (q->per != AITER_SCALE_BY_SHAPE || q->scale_given))
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.quantisation.%s: is %d, expected 0 where rows are converted: scales go "
+                      "with quantisation.to = AITER_I8",
+                      c->op, q->scale_given ? "scale_given" : "per",
+                      (int)(q->scale_given ? q->scale_given : (int32_t)q->per));
+    if (quantises && q->per != AITER_SCALE_BY_SHAPE &&
+        (q->per == AITER_SCALE_PER_TOKEN_HEAD) == (q->scale_given != 0))
+        aiteri_reject(c, AITER_UNSUPPORTED,
+                      "%s.quantisation.per: scales that are given are AITER_SCALE_PER_TENSOR or "
+                      "AITER_SCALE_PER_HEAD, computed ones AITER_SCALE_PER_TOKEN_HEAD",
+                      c->op);
+}
+
+/* The type of a cache goes with the quantisation. */
+static void aiteri_check_cache_type(aiteri_check *c, const char *field, const aiter_tensor *t,
+                                    const aiter_quantisation *q)
+{
+    if (t->ndim == 4 && t->dtype == AITER_I8 && q->to == AITER_DTYPE_UNSET)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: dtype is i8, but quantisation.to is unset; set it to AITER_I8, and "
+                      "scale_given = 1 where k_scale and v_scale hold the scales already",
+                      c->op, field);
+    else if (t->ndim == 4 && q->to != AITER_DTYPE_UNSET && t->dtype != q->to)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: dtype is %s, expected %s as quantisation.to says", c->op, field,
+                      aiter_dtype_name(t->dtype), aiter_dtype_name(q->to));
 }
 
 static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_args *a, int value)
 {
-    aiter_tensor *src = value ? &a->v : &a->k, *cache = value ? &a->v_cache : &a->k_cache;
-    aiter_tensor *scale = value ? &a->v_scale : &a->k_scale;
-    const char *names[3] = {value ? "v" : "k", value ? "v_cache" : "k_cache",
-                            value ? "v_scale" : "k_scale"};
-    const int quantised = a->quant != AITER_QUANT_CONVERT;
+    aiter_tensor *src = value ? &a->v : &a->k, *cache = value ? &a->kv.v : &a->kv.k;
+    aiter_tensor *scale = value ? &a->kv.v_scale : &a->kv.k_scale;
+    const char *names[3] = {value ? "v" : "k", value ? "kv.v" : "kv.k",
+                            value ? "kv.v_scale" : "kv.k_scale"};
+    const aiteri_cache_mode mode = aiteri_cache_mode_of(&a->quantisation);
+    const int quantised = mode != AITERI_CACHE_CONVERTS;
     aiteri_check_tensor(c, names[0], src, 3, 3, AITERI_FLOATS, 1, "[tokens, Hk, D]");
-    aiteri_check_cache_type(c, names[1], cache, quantised);
+    aiteri_check_cache_type(c, names[1], cache, &a->quantisation);
     aiteri_check_tensor(c, names[1], cache, 4, 4,
                         quantised ? AITERI_TYPE_BIT(AITER_I8) : (unsigned)AITERI_FLOATS, 1,
                         "[num_blocks, P, Hk, D]");
@@ -14806,14 +14995,15 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
     aiteri_check_extent(c, names[1], cache, 3, src->shape[2], "the head_dim of the new rows");
     aiteri_check_axis(c, names[0], src, 2, "head_dim", 1, AITERI_MAX_HEAD_DIM);
     aiteri_check_axis(c, names[0], src, 1, "heads", 1, 65535);
-    aiteri_check_extent(c, names[1], cache, 0, a->k_cache.shape[0], "blocks of k_cache");
-    aiteri_check_extent(c, names[1], cache, 1, a->k_cache.shape[1], "page size of k_cache");
+    aiteri_check_extent(c, names[1], cache, 0, a->kv.k.shape[0], "blocks of kv.k");
+    aiteri_check_extent(c, names[1], cache, 1, a->kv.k.shape[1], "page size of kv.k");
     aiteri_check_axis(c, names[1], cache, 1, "page size", 1, INT32_MAX - 1);
     aiteri_check_axis(c, names[1], cache, 0, "blocks", 0, INT32_MAX - 1);
-    const int per_token = a->quant == AITER_QUANT_PER_TOKEN_HEAD;
+    const int per_token = mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
     if (!quantised) {
         aiteri_check_true(c, scale->ndim == 0, names[2],
-                          "none when converting: quant chooses what uses scales");
+                          "none where rows are converted: scales go with quantisation.to = "
+                          "AITER_I8");
         return;
     }
     if (!aiteri_check_tensor(c, names[2], scale, per_token ? 3 : 1, per_token ? 3 : 1,
@@ -14821,6 +15011,11 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
                              per_token ? "f32 [num_blocks, P, Hk] for the scales to be written"
                                        : "f32 [1] or [Hk], the scales of the cache"))
         return;
+    if (a->quantisation.per == AITER_SCALE_PER_TENSOR)
+        aiteri_check_extent(c, names[2], scale, 0, 1, "one scale, as quantisation.per says");
+    else if (a->quantisation.per == AITER_SCALE_PER_HEAD)
+        aiteri_check_extent(c, names[2], scale, 0, cache->shape[2],
+                            "kv heads, as quantisation.per says");
     if (per_token)
         for (int32_t i = 0; i < 3; i++)
             aiteri_check_extent(c, names[2], scale, i, cache->shape[i], "the cache");
@@ -14830,7 +15025,7 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
 
 static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
 {
-    aiteri_check_enum(c, "quant", (int)a->quant, AITER_QUANT_COUNT, "aiter_quant");
+    aiteri_check_quantisation(c, &a->quantisation);
     if (c->status != AITER_OK) return;
     aiteri_check_cache_side(c, a, 0);
     if (c->status != AITER_OK) return;
@@ -14839,10 +15034,9 @@ static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
     if (a->k.dtype != a->v.dtype)
         aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.v: dtype is %s, expected %s (= k.dtype)",
                       c->op, aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype));
-    if (a->k_cache.dtype != a->v_cache.dtype)
-        aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.v_cache: dtype is %s, expected %s (= k_cache.dtype)", c->op,
-                      aiter_dtype_name(a->v_cache.dtype), aiter_dtype_name(a->k_cache.dtype));
+    if (a->kv.k.dtype != a->kv.v.dtype)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.kv.v: dtype is %s, expected %s (= kv.k.dtype)",
+                      c->op, aiter_dtype_name(a->kv.v.dtype), aiter_dtype_name(a->kv.k.dtype));
     if (aiteri_check_tensor(c, "slot_mapping", &a->slot_mapping, 1, 1,
                             AITERI_TYPE_BIT(AITER_I32) | AITERI_TYPE_BIT(AITER_I64), 1, "[tokens]"))
         aiteri_check_extent(c, "slot_mapping", &a->slot_mapping, 0, a->k.shape[0], "tokens of k");
@@ -14852,18 +15046,20 @@ static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
 static void aiteri_check_cache_overlap(aiteri_check *c, const aiter_reshape_and_cache_args *a)
 {
     const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
-    const int writes_scales = a->quant == AITER_QUANT_PER_TOKEN_HEAD;
-    const aiter_tensor workspace = aiteri_memory_operand(a->workspace, a->workspace_bytes);
-    const aiteri_operand operand[] = {{"k_cache", &a->k_cache},
-                                      {"v_cache", &a->v_cache},
-                                      {"k_scale", writes_scales ? &a->k_scale : &none},
-                                      {"v_scale", writes_scales ? &a->v_scale : &none},
-                                      {"workspace", &workspace},
+    const int writes_scales =
+        aiteri_cache_mode_of(&a->quantisation) == AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+    const aiter_tensor workspace =
+        aiteri_memory_operand(a->call.workspace, a->call.workspace_bytes);
+    const aiteri_operand operand[] = {{"kv.k", &a->kv.k},
+                                      {"kv.v", &a->kv.v},
+                                      {"kv.k_scale", writes_scales ? &a->kv.k_scale : &none},
+                                      {"kv.v_scale", writes_scales ? &a->kv.v_scale : &none},
+                                      {"call.workspace", &workspace},
                                       {"k", &a->k},
                                       {"v", &a->v},
                                       {"slot_mapping", &a->slot_mapping},
-                                      {"k_scale", writes_scales ? &none : &a->k_scale},
-                                      {"v_scale", writes_scales ? &none : &a->v_scale}};
+                                      {"kv.k_scale", writes_scales ? &none : &a->kv.k_scale},
+                                      {"kv.v_scale", writes_scales ? &none : &a->kv.v_scale}};
     aiteri_check_overlap(c, operand, 10, 5);
 }
 
@@ -14884,14 +15080,14 @@ static void aiteri_check_static_scales(aiteri_check *c, const char *field, const
 static void aiteri_check_slots(aiteri_check *c, const aiter_reshape_and_cache_args *a,
                                uint8_t *seen)
 {
-    const int64_t slots = a->k_cache.shape[0] * a->k_cache.shape[1];
+    const int64_t slots = a->kv.k.shape[0] * a->kv.k.shape[1];
     memset(seen, 0, (size_t)((slots + 7) / 8));
     for (int64_t n = 0; n < a->k.shape[0] && c->status == AITER_OK; n++) {
         const int64_t slot = aiteri_slot_of(&a->slot_mapping, n);
         if (slot < -1 || slot >= slots)
             aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.slot_mapping: [%lld] is %lld, expected -1 (skip) or one of the %lld "
-                          "slots (num_blocks * P) of k_cache, from 0 on",
+                          "slots (num_blocks * P) of kv.k, from 0 on",
                           c->op, (long long)n, (long long)slot, (long long)slots);
         if (c->status != AITER_OK || slot < 0) continue;
         if (seen[slot / 8] >> (slot % 8) & 1)
@@ -14914,15 +15110,15 @@ static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_sid
                           aiteri_bytes_of(src->dtype, token * src->stride[0] + h * src->stride[1]),
                       src->dtype, src->stride[2], dim);
     float step = 1.0f;
-    if (run->a->quant == AITER_QUANT_STATIC) {
+    if (run->mode == AITERI_CACHE_SCALE_GIVEN) {
         step = ((const float *)scale->data)[scale->shape[0] == 1 ? 0 : h * scale->stride[0]];
-    } else if (run->a->quant == AITER_QUANT_PER_TOKEN_HEAD) {
+    } else if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD) {
         step = aiteri_rounded(run->kernels->row_amax(row, dim) / 127.0f);
         ((float *)
              scale->data)[block * scale->stride[0] + at * scale->stride[1] + h * scale->stride[2]] =
             step;
     }
-    if (run->a->quant != AITER_QUANT_CONVERT)
+    if (run->mode != AITERI_CACHE_CONVERTS)
         for (int32_t d = 0; d < dim; d++) row[d] = step != 0.0f ? row[d] / step : 0.0f;
     aiteri_scatter_row(run->kernels,
                        (char *)cache->data +
@@ -14936,8 +15132,8 @@ static void aiteri_cache_worker(void *arg, int32_t i)
 {
     const aiteri_cache_run *run = (const aiteri_cache_run *)arg;
     const aiter_reshape_and_cache_args *a = run->a;
-    const aiteri_cache_side side[2] = {{&a->k, &a->k_cache, &a->k_scale},
-                                       {&a->v, &a->v_cache, &a->v_scale}};
+    const aiteri_cache_side side[2] = {{&a->k, &a->kv.k, &a->kv.k_scale},
+                                       {&a->v, &a->kv.v, &a->kv.v_scale}};
     const int64_t tokens = a->k.shape[0];
     float *row = run->rows + (int64_t)i * AITERI_MAX_HEAD_DIM;
     const int64_t end = aiteri_share_of(tokens, i + 1, run->workers);
@@ -14952,49 +15148,49 @@ static void aiteri_cache_worker(void *arg, int32_t i)
 static uint8_t *aiteri_cache_layout(const aiter_reshape_and_cache_args *a, int32_t workers,
                                     aiteri_arena *arena, float **rows)
 {
-    const size_t slots = aiteri_mul_size((size_t)a->k_cache.shape[0], (size_t)a->k_cache.shape[1]);
+    const size_t slots = aiteri_mul_size((size_t)a->kv.k.shape[0], (size_t)a->kv.k.shape[1]);
     *rows = (float *)aiteri_carve(arena, (size_t)workers * AITERI_MAX_HEAD_DIM, sizeof(float));
     return (uint8_t *)aiteri_carve(arena, slots / 8 + 1, 1);
 }
 
-static aiter_status aiteri_cache_prepare(const aiter_reshape_and_cache_args *args,
-                                         aiter_context *ctx, aiter_reshape_and_cache_args *a)
+static aiter_status aiteri_cache_begin(const char *call, const aiter_reshape_and_cache_args *args,
+                                       aiter_context *ctx, aiter_reshape_and_cache_args *a)
 {
     aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
-    aiteri_context_begin(ctx);
-    if (!args)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.args: is NULL, expected a pointer",
-                           c.op);
+    AITERI_TRY(aiteri_call_begin(c.op, call, ctx, args, sizeof *args));
     *a = *args;
+    aiteri_check_true(&c, a->call.plan == NULL, "call.plan", "none: this op has no plan");
     aiteri_check_cache(&c, a);
     return c.status;
 }
 
-AITER_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_args *args,
-                                               aiter_context *ctx)
+AITER_ATTN_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_args *args,
+                                                    aiter_context *ctx)
 {
     aiter_reshape_and_cache_args a;
-    AITERI_TRY(aiteri_cache_prepare(args, ctx, &a));
+    AITERI_TRY(aiteri_cache_begin("", args, ctx, &a));
     aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
     aiteri_check_cache_overlap(&c, &a);
     if (c.status != AITER_OK) return c.status;
+    const aiteri_cache_mode mode = aiteri_cache_mode_of(&a.quantisation);
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
-        return aiteri_gpu_cache_run(&call, &a);
+        return aiteri_gpu_cache_run(&call, &a, (int32_t)mode);
     }
 #endif
-    if (a.quant == AITER_QUANT_STATIC) {
-        aiteri_check_static_scales(&c, "k_scale", &a.k_scale);
-        aiteri_check_static_scales(&c, "v_scale", &a.v_scale);
+    if (mode == AITERI_CACHE_SCALE_GIVEN) {
+        aiteri_check_static_scales(&c, "kv.k_scale", &a.kv.k_scale);
+        aiteri_check_static_scales(&c, "kv.v_scale", &a.kv.v_scale);
         if (c.status != AITER_OK) return c.status;
     }
-    aiteri_cache_run run = {&a, aiteri_context_kernels(ctx), NULL, aiteri_context_workers(ctx)};
+    aiteri_cache_run run = {&a, aiteri_context_kernels(ctx), mode, NULL,
+                            aiteri_context_workers(ctx)};
     aiteri_arena measure = {NULL, 0};
     aiteri_cache_layout(&a, run.workers, &measure, &run.rows);
     aiteri_scratch scratch;
-    AITERI_TRY(
-        aiteri_scratch_take(c.op, ctx, a.workspace, a.workspace_bytes, measure.used, &scratch));
+    AITERI_TRY(aiteri_scratch_take(c.op, ctx, a.call.workspace, a.call.workspace_bytes,
+                                   measure.used, &scratch));
     uint8_t *seen = aiteri_cache_layout(&a, run.workers, &scratch.arena, &run.rows);
     aiteri_check_slots(&c, &a, seen);
     if (c.status == AITER_OK && a.k.shape[0] > 0)
@@ -15004,16 +15200,44 @@ AITER_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_arg
     return c.status;
 }
 
-AITER_API aiter_status aiter_reshape_and_cache_workspace(const aiter_reshape_and_cache_args *args,
-                                                         aiter_context *ctx, size_t *bytes)
+AITER_ATTN_API aiter_status aiter_reshape_and_cache_workspace(
+    const aiter_reshape_and_cache_args *args, aiter_context *ctx, size_t *bytes)
 {
     aiter_reshape_and_cache_args a;
-    AITERI_TRY(aiteri_cache_prepare(args, ctx, &a));
+    AITERI_TRY(aiteri_cache_begin("_workspace", args, ctx, &a));
     aiteri_arena measure = {NULL, 0};
     float *rows;
     if (!aiteri_context_on_device(ctx)) /* where slots are not looked at */
         aiteri_cache_layout(&a, aiteri_context_workers(ctx), &measure, &rows);
     return aiteri_scratch_answer("aiter_reshape_and_cache", ctx, measure.used, bytes);
+}
+
+AITER_ATTN_API aiter_status
+aiter_reshape_and_cache_supported(const aiter_reshape_and_cache_args *args, aiter_context *ctx)
+{
+    aiter_reshape_and_cache_args a;
+    AITERI_TRY(aiteri_cache_begin("_supported", args, ctx, &a));
+    aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
+    aiteri_check_cache_overlap(&c, &a);
+#if AITERI_GPU
+    if (c.status == AITER_OK && aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        int32_t row;
+        return aiteri_gpu_cache_choose(&call, &a, &row);
+    }
+#endif
+    return c.status;
+}
+
+AITER_ATTN_API aiter_status aiter_reshape_and_cache_explain(
+    const aiter_reshape_and_cache_args *args, aiter_context *ctx, char *text, size_t bytes)
+{
+    aiteri_text t;
+    const aiter_status status =
+        aiteri_explain_begin("aiter_reshape_and_cache", ctx,
+                             aiter_reshape_and_cache_supported(args, ctx), text, bytes, &t);
+    if (status == AITER_OK) aiteri_explain_engine(&t, ctx);
+    return status;
 }
 
 #endif /* AITERI_RESHAPE_AND_CACHE_C */
@@ -15176,20 +15400,25 @@ static void aiteri_merge_worker(void *arg, int32_t i)
             aiteri_merge_state(run, r / run->tokens, r % run->tokens, h);
 }
 
-AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_args *args,
-                                               aiter_context *ctx)
+/* Checked arguments with strides filled. */
+static aiter_status aiteri_merge_begin(const char *call, const aiter_merge_attn_states_args *args,
+                                       aiter_context *ctx, aiter_merge_attn_states_args *a)
 {
     aiteri_check c = {"aiter_merge_attn_states", ctx, AITER_OK};
-    aiteri_context_begin(ctx);
-    if (!args)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.args: is NULL, expected a pointer",
-                           c.op);
-    aiter_merge_attn_states_args a = *args;
-    aiteri_merge_check(&c, &a);
-    if (c.status != AITER_OK) return c.status;
+    AITERI_TRY(aiteri_call_begin(c.op, call, ctx, args, sizeof *args));
+    *a = *args;
+    aiteri_merge_check(&c, a);
+    return c.status;
+}
+
+AITER_ATTN_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_args *args,
+                                                    aiter_context *ctx)
+{
+    aiter_merge_attn_states_args a;
+    AITERI_TRY(aiteri_merge_begin("", args, ctx, &a));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        const aiteri_gpu_call call = aiteri_gpu_call_of("aiter_merge_attn_states", ctx);
         return aiteri_gpu_merge_run(&call, &a);
     }
 #endif
@@ -15206,16 +15435,38 @@ AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_arg
     return AITER_OK;
 }
 
-AITER_API aiter_status aiter_merge_attn_states_workspace(const aiter_merge_attn_states_args *args,
-                                                         aiter_context *ctx, size_t *bytes)
+AITER_ATTN_API aiter_status aiter_merge_attn_states_workspace(
+    const aiter_merge_attn_states_args *args, aiter_context *ctx, size_t *bytes)
 {
-    aiteri_context_begin(ctx);
-    if (!args || !bytes)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "aiter_merge_attn_states_workspace.%s: is NULL, expected a pointer",
-                           args ? "bytes" : "args");
-    *bytes = 0;
+    const char *op = "aiter_merge_attn_states";
+    AITERI_TRY(aiteri_call_begin(op, "_workspace", ctx, args, sizeof *args));
+    return aiteri_scratch_answer(op, ctx, 0, bytes);
+}
+
+AITER_ATTN_API aiter_status
+aiter_merge_attn_states_supported(const aiter_merge_attn_states_args *args, aiter_context *ctx)
+{
+    aiter_merge_attn_states_args a;
+    AITERI_TRY(aiteri_merge_begin("_supported", args, ctx, &a));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of("aiter_merge_attn_states", ctx);
+        int32_t row;
+        return aiteri_gpu_merge_choose(&call, &a, &row);
+    }
+#endif
     return AITER_OK;
+}
+
+AITER_ATTN_API aiter_status aiter_merge_attn_states_explain(
+    const aiter_merge_attn_states_args *args, aiter_context *ctx, char *text, size_t bytes)
+{
+    const char *op = "aiter_merge_attn_states";
+    aiteri_text t;
+    const aiter_status status = aiteri_explain_begin(
+        op, ctx, aiter_merge_attn_states_supported(args, ctx), text, bytes, &t);
+    if (status == AITER_OK) aiteri_explain_engine(&t, ctx);
+    return status;
 }
 
 #endif /* AITERI_MERGE_ATTN_STATES_C */
@@ -15227,13 +15478,11 @@ AITER_API aiter_status aiter_merge_attn_states_workspace(const aiter_merge_attn_
 #define AITERI_PADDING_GUARD_C
 
 
-AITER_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args, double *ratio,
-                                           int32_t *safe)
+AITER_ATTN_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args, double *ratio,
+                                                int32_t *safe)
 {
     aiteri_check c = {"aiter_padding_guard", NULL, AITER_OK};
-    if (!args)
-        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.args: is NULL, expected a pointer",
-                           c.op);
+    AITERI_TRY(aiteri_call_begin(c.op, "", NULL, args, sizeof *args));
     const int64_t tile = args->tile ? args->tile : 128;
     uint64_t bits; /* judged by them, so that no compiler flag can wave NaN through */
     memcpy(&bits, &args->threshold, sizeof bits);

@@ -106,10 +106,10 @@ static void prefill(const char *filter, int s, int dim, int causal, copy_job *co
     aiter_flash_attn_fwd_args a;
     memset(&a, 0, sizeof a);
     a.q = aiter_tensor_4d(data[0], AITER_BF16, 1, s, HEADS, dim);
-    a.k = aiter_tensor_4d(data[1], AITER_BF16, 1, s, HEADS, dim);
-    a.v = aiter_tensor_4d(data[2], AITER_BF16, 1, s, HEADS, dim);
+    a.kv.k = aiter_tensor_4d(data[1], AITER_BF16, 1, s, HEADS, dim);
+    a.kv.v = aiter_tensor_4d(data[2], AITER_BF16, 1, s, HEADS, dim);
     a.out = aiter_tensor_4d(data[3], AITER_BF16, 1, s, HEADS, dim);
-    a.mask = causal ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+    a.score.mask = causal ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
     const result r = measure(prefill_call, &a, copy);
     const double pairs = (double)s * (causal ? (s + 1) / 2.0 : s);
     printf("| %s | %.1f us | %.1f TFLOP/s | |\n", name, r.seconds * 1e6,
@@ -129,8 +129,8 @@ typedef struct decode_job {
 static void decode_call(void *arg, int i)
 {
     decode_job *j = (decode_job *)arg;
-    j->a.k_cache.data = j->k[i % j->sets];
-    j->a.v_cache.data = j->v[i % j->sets];
+    j->a.kv.k.data = j->k[i % j->sets];
+    j->a.kv.v.data = j->v[i % j->sets];
     must(aiter_paged_attn_decode(&j->a, ctx));
 }
 
@@ -153,10 +153,11 @@ static void decode(const char *filter, int batch, int context, int page, copy_jo
     void *q = device_numbers((size_t)batch * HQ * D), *out = device_numbers((size_t)batch * HQ * D);
     j.a.q = aiter_tensor_4d(q, AITER_BF16, batch, 1, HQ, D);
     j.a.out = aiter_tensor_4d(out, AITER_BF16, batch, 1, HQ, D);
-    j.a.k_cache = aiter_tensor_4d(j.k[0], AITER_BF16, blocks, page, HK, D);
-    j.a.v_cache = aiter_tensor_4d(j.v[0], AITER_BF16, blocks, page, HK, D);
-    j.a.block_table = aiter_tensor_2d(device_ints(table, (size_t)blocks), AITER_I32, batch, pages);
-    j.a.seq_lens = aiter_tensor_1d(device_ints(lengths, (size_t)batch), AITER_I32, batch);
+    j.a.kv.k = aiter_tensor_4d(j.k[0], AITER_BF16, blocks, page, HK, D);
+    j.a.kv.v = aiter_tensor_4d(j.v[0], AITER_BF16, blocks, page, HK, D);
+    j.a.kv.block_table =
+        aiter_tensor_2d(device_ints(table, (size_t)blocks), AITER_I32, batch, pages);
+    j.a.kv.seq_lens = aiter_tensor_1d(device_ints(lengths, (size_t)batch), AITER_I32, batch);
     const result r = measure(decode_call, &j, copy);
     const double rate = 4.0 * (double)count / r.seconds;
     printf("| %s | %.1f us | %.0f GB/s | %.1f %% of the copy's %.0f GB/s |\n", name,
@@ -181,7 +182,7 @@ int main(int argc, char **argv)
     desc.device = strcmp(argv[1], "hip") == 0 ? AITER_DEVICE_HIP : AITER_DEVICE_CUDA;
     desc.kernel_path = argv[2];
     must(aiter_context_create(&desc, &ctx));
-    const aiter_context_info_t info = aiter_context_info(ctx);
+    const aiter_context_details info = aiter_context_info(ctx);
     printf("%s, %s, %d compute units; aiter_attn %s\n\n| row | median | rate | share |\n"
            "|---|---|---|---|\n",
            info.device_name, info.architecture, (int)info.compute_units, AITER_ATTN_VERSION_STRING);

@@ -27,7 +27,7 @@ static double visible_pairs(const flash_case *c)
     for (int64_t b = 0; b < c->batch; b++) {
         double rows = c->first_q[b + 1] - c->first_q[b], keys = c->len_k[b];
         pairs += rows * keys;
-        if (c->args.mask == AITER_MASK_CAUSAL) pairs -= rows * (rows - 1) / 2;
+        if (c->args.score.mask == AITER_MASK_CAUSAL) pairs -= rows * (rows - 1) / 2;
     }
     return pairs;
 }
@@ -42,7 +42,7 @@ static void run_case(flash_case *c, const char *name)
     c->q = (float *)bench_alloc(bytes);
     c->out = (float *)bench_alloc(bytes);
     bench_fill(c->q, AITER_F32, rows * HEADS_Q * dim, 3);
-    kv_tensors(&c->kv, 0, &c->args.k, &c->args.v, &c->args.k_scale, &c->args.v_scale);
+    kv_tensors(&c->kv, 0, &c->args.kv.k, &c->args.kv.v, &c->args.kv.k_scale, &c->args.kv.v_scale);
     if (packed) {
         c->args.q = aiter_tensor_3d(c->q, AITER_F32, rows, HEADS_Q, dim);
         c->args.out = aiter_tensor_3d(c->out, AITER_F32, rows, HEADS_Q, dim);
@@ -53,12 +53,12 @@ static void run_case(flash_case *c, const char *name)
     }
     if (packed && c->kv.layout == KV_PAGED) {
         int64_t blocks = c->kv.tokens / c->kv.page / c->batch;
-        c->args.block_table = aiter_tensor_2d(c->kv.table, AITER_I32, c->batch, blocks);
-        c->args.seqused_k = aiter_tensor_1d(c->len_k, AITER_I32, c->batch);
+        c->args.kv.block_table = aiter_tensor_2d(c->kv.table, AITER_I32, c->batch, blocks);
+        c->args.kv.seq_lens = aiter_tensor_1d(c->len_k, AITER_I32, c->batch);
     } else if (packed) {
-        c->args.k = aiter_tensor_3d(c->kv.k, c->kv.dtype, c->kv.tokens, c->kv.heads, dim);
-        c->args.v = aiter_tensor_3d(c->kv.v, c->kv.dtype, c->kv.tokens, c->kv.heads, dim);
-        c->args.cu_seqlens_k = aiter_tensor_1d(c->first_k, AITER_I32, c->batch + 1);
+        c->args.kv.k = aiter_tensor_3d(c->kv.k, c->kv.dtype, c->kv.tokens, c->kv.heads, dim);
+        c->args.kv.v = aiter_tensor_3d(c->kv.v, c->kv.dtype, c->kv.tokens, c->kv.heads, dim);
+        c->args.kv.cu_seqlens = aiter_tensor_1d(c->first_k, AITER_I32, c->batch + 1);
     }
     bench_case row = {name,
                       call_flash,
@@ -74,7 +74,7 @@ static void run_case(flash_case *c, const char *name)
                              c->first_q,
                              packed && c->kv.layout != KV_PAGED ? c->first_k : NULL,
                              c->len_k,
-                             c->args.mask == AITER_MASK_CAUSAL};
+                             c->args.score.mask == AITER_MASK_CAUSAL};
     if (call_flash(c, bench.contexts[0], 0) != AITER_OK) bench_fail(aiter_last_error());
     row.error = attention_error(&check);
     bench_row(&row);
@@ -96,7 +96,7 @@ static void run_dense(int causal, int64_t dim, int64_t heads_k, int32_t length, 
     c.batch = 1;
     c.first_q[1] = length;
     c.len_k[0] = length;
-    c.args.mask = causal ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+    c.args.score.mask = causal ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
     run_case(&c, name);
 }
 
@@ -117,7 +117,7 @@ static void run_varlen(aiter_dtype dtype)
     kv_store kv = {dtype, KV_TOKEN_MAJOR, 1, c.first_k[8], 8, 128, 0, 0, 0, 0, 0, 0, 0};
     c.kv = kv;
     c.args.q.ndim = 3;
-    c.args.mask = AITER_MASK_CAUSAL;
+    c.args.score.mask = AITER_MASK_CAUSAL;
     run_case(&c, name);
 }
 
@@ -137,7 +137,7 @@ static void run_mixed(aiter_dtype dtype)
     kv_store kv = {dtype, KV_PAGED, BATCH, BATCH * LENGTH, 8, 128, 16, 0, 0, 0, 0, 0, 0};
     c.kv = kv;
     c.args.q.ndim = 3;
-    c.args.mask = AITER_MASK_CAUSAL;
+    c.args.score.mask = AITER_MASK_CAUSAL;
     run_case(&c, name);
 }
 

@@ -110,13 +110,13 @@ static aiter_paged_attn_decode_args decode_step(aiter_context *ctx)
     void *zeros = calloc(1, cache);
     a.q = aiter_tensor_3d(device_memory(ctx, rows, zeros), AITER_BF16, BATCH_ROWS, HEADS, DIM);
     a.out = aiter_tensor_3d(device_memory(ctx, rows, NULL), AITER_BF16, BATCH_ROWS, HEADS, DIM);
-    a.k_cache =
+    a.kv.k =
         aiter_tensor_4d(device_memory(ctx, cache, zeros), AITER_BF16, PAGES, PAGE, KV_HEADS, DIM);
-    a.v_cache =
+    a.kv.v =
         aiter_tensor_4d(device_memory(ctx, cache, zeros), AITER_BF16, PAGES, PAGE, KV_HEADS, DIM);
-    a.block_table =
+    a.kv.block_table =
         aiter_tensor_2d(device_memory(ctx, sizeof table, table), AITER_I32, BATCH_ROWS, PAGES);
-    a.seq_lens =
+    a.kv.seq_lens =
         aiter_tensor_1d(device_memory(ctx, sizeof lengths, lengths), AITER_I32, BATCH_ROWS);
     aiter_context_synchronize(ctx);
     free(zeros);

@@ -15,10 +15,10 @@ static aiter_status call_dense(void *arg, aiter_context *ctx, int64_t turn)
 {
     decode_case *c = (decode_case *)arg;
     aiter_flash_attn_fwd_args a = {0};
-    kv_tensors(&c->kv, turn % c->kv.sets, &a.k, &a.v, &a.k_scale, &a.v_scale);
+    kv_tensors(&c->kv, turn % c->kv.sets, &a.kv.k, &a.kv.v, &a.kv.k_scale, &a.kv.v_scale);
     a.q = aiter_tensor_4d(c->q, AITER_F32, c->kv.batch, 1, HEADS_Q, DIM);
     a.out = aiter_tensor_4d(c->out, AITER_F32, c->kv.batch, 1, HEADS_Q, DIM);
-    a.mask = AITER_MASK_CAUSAL;
+    a.score.mask = AITER_MASK_CAUSAL;
     return aiter_flash_attn_fwd(&a, ctx);
 }
 
@@ -27,11 +27,11 @@ static aiter_status call_paged(void *arg, aiter_context *ctx, int64_t turn)
     decode_case *c = (decode_case *)arg;
     aiter_paged_attn_decode_args a = {0};
     int64_t blocks = c->kv.tokens / c->kv.page;
-    kv_tensors(&c->kv, turn % c->kv.sets, &a.k_cache, &a.v_cache, &a.k_scale, &a.v_scale);
+    kv_tensors(&c->kv, turn % c->kv.sets, &a.kv.k, &a.kv.v, &a.kv.k_scale, &a.kv.v_scale);
     a.q = aiter_tensor_3d(c->q, AITER_F32, c->kv.batch, HEADS_Q, DIM);
     a.out = aiter_tensor_3d(c->out, AITER_F32, c->kv.batch, HEADS_Q, DIM);
-    a.block_table = aiter_tensor_2d(c->kv.table, AITER_I32, c->kv.batch, blocks / c->kv.batch);
-    a.seq_lens = aiter_tensor_1d(c->lengths, AITER_I32, c->kv.batch);
+    a.kv.block_table = aiter_tensor_2d(c->kv.table, AITER_I32, c->kv.batch, blocks / c->kv.batch);
+    a.kv.seq_lens = aiter_tensor_1d(c->lengths, AITER_I32, c->kv.batch);
     return aiter_paged_attn_decode(&a, ctx);
 }
 

@@ -36,7 +36,7 @@ static void fill_slots(cache_case *c)
 static double cache_error(const cache_case *c)
 {
     double worst = 0;
-    const aiter_tensor *cache = &c->args.k_cache, *scale = &c->args.k_scale;
+    const aiter_tensor *cache = &c->args.kv.k, *scale = &c->args.kv.k_scale;
     for (int64_t n = 0; n < c->tokens; n += 1 + c->tokens / 64) {
         int64_t slot = ((const int32_t *)c->args.slot_mapping.data)[n];
         for (int64_t i = 0; i < HEADS * DIM; i++) {
@@ -73,13 +73,13 @@ static void run_case(int64_t tokens, aiter_dtype from, aiter_dtype to)
     int64_t pages = CACHE_TOKENS / PAGE;
     c.args.k = aiter_tensor_3d(c.k, from, tokens, HEADS, DIM);
     c.args.v = aiter_tensor_3d(c.v, from, tokens, HEADS, DIM);
-    c.args.k_cache = aiter_tensor_4d(caches[0], to, pages, PAGE, HEADS, DIM);
-    c.args.v_cache = aiter_tensor_4d(caches[1], to, pages, PAGE, HEADS, DIM);
+    c.args.kv.k = aiter_tensor_4d(caches[0], to, pages, PAGE, HEADS, DIM);
+    c.args.kv.v = aiter_tensor_4d(caches[1], to, pages, PAGE, HEADS, DIM);
     c.args.slot_mapping = aiter_tensor_1d(c.slots, AITER_I32, tokens);
     if (to == AITER_I8) {
-        c.args.quant = AITER_QUANT_PER_TOKEN_HEAD;
-        c.args.k_scale = aiter_tensor_3d(scales, AITER_F32, pages, PAGE, HEADS);
-        c.args.v_scale =
+        c.args.quantisation.to = AITER_I8;
+        c.args.kv.k_scale = aiter_tensor_3d(scales, AITER_F32, pages, PAGE, HEADS);
+        c.args.kv.v_scale =
             aiter_tensor_3d(scales + CACHE_TOKENS * HEADS, AITER_F32, pages, PAGE, HEADS);
     }
     bench_case row = {name, call_cache, &c, 0, 2.0 * (double)values * (width + stored), 0};

@@ -171,10 +171,10 @@ static aiter_flash_attn_fwd_args arguments(const backend *b, const problem *p)
     aiter_flash_attn_fwd_args a;
     memset(&a, 0, sizeof a);
     a.q = aiter_tensor_4d(b->data[Q], p->type, s->b, s->s, s->h, s->d);
-    a.k = aiter_tensor_4d(b->data[K], p->type, s->b, s->s, s->hk, s->d);
-    a.v = aiter_tensor_4d(b->data[V], p->type, s->b, s->s, s->hk, s->d);
+    a.kv.k = aiter_tensor_4d(b->data[K], p->type, s->b, s->s, s->hk, s->d);
+    a.kv.v = aiter_tensor_4d(b->data[V], p->type, s->b, s->s, s->hk, s->d);
     a.out = aiter_tensor_4d(b->data[OUT], p->type, s->b, s->s, s->h, s->d);
-    a.mask = p->causal ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+    a.score.mask = p->causal ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
     return a;
 }
 
@@ -410,7 +410,7 @@ static void open_backend(backend *b)
         printf("%s: %s\n", b->name, aiter_last_error());
         return;
     }
-    const aiter_context_info_t info = aiter_context_info(b->ctx);
+    const aiter_context_details info = aiter_context_info(b->ctx);
     printf("%s: %s, %s, %d %s\n", b->name, info.device_name, info.architecture,
            (int)(b->device == AITER_DEVICE_CPU ? info.num_threads : info.compute_units),
            b->device == AITER_DEVICE_CPU ? "threads" : "compute units");

@@ -56,11 +56,11 @@ int main(void)
 
     aiter_flash_attn_fwd_args a = {
         .q = aiter_tensor_4d(q, AITER_F32, B, S, HQ, D),
-        .k = aiter_tensor_4d(k, AITER_F32, B, S, HK, D),
-        .v = aiter_tensor_4d(v, AITER_F32, B, S, HK, D),
+        .kv.k = aiter_tensor_4d(k, AITER_F32, B, S, HK, D),
+        .kv.v = aiter_tensor_4d(v, AITER_F32, B, S, HK, D),
         .out = aiter_tensor_4d(out, AITER_F32, B, S, HQ, D),
         .lse = aiter_tensor_3d(lse, AITER_F32, B, HQ, S), /* optional: asked for by passing it */
-        .mask = AITER_MASK_CAUSAL,
+        .score.mask = AITER_MASK_CAUSAL,
     };
     if (aiter_flash_attn_fwd(&a, NULL) != AITER_OK) { /* NULL: this thread, nothing to set up */
         puts(aiter_last_error());
@@ -78,7 +78,7 @@ int main(void)
     printf("largest difference from the plain loop: %.1e\n", worst);
 
     /* Errors are values, with a text that names the field. */
-    a.k.shape[2] = 3;
+    a.kv.k.shape[2] = 3;
     if (aiter_flash_attn_fwd(&a, NULL) == AITER_OK) return 1;
     printf("8 query heads over 3 kv heads: %s\n", aiter_last_error());
     return worst < 2e-6 ? 0 : 1;

@@ -54,8 +54,8 @@ static double check(int step)
     aiter_tensor values = aiter_tensor_4d(v_all, AITER_F32, B, STEPS, HK, D);
     aiter_flash_attn_fwd_args a = {
         .q = aiter_tensor_4d(q, AITER_F32, B, 1, HQ, D),
-        .k = aiter_tensor_slice(keys, 1, 0, step + 1),
-        .v = aiter_tensor_slice(values, 1, 0, step + 1),
+        .kv.k = aiter_tensor_slice(keys, 1, 0, step + 1),
+        .kv.v = aiter_tensor_slice(values, 1, 0, step + 1),
         .out = aiter_tensor_4d(expected, AITER_F32, B, 1, HQ, D),
     };
     if (aiter_flash_attn_fwd(&a, NULL) != AITER_OK) return INFINITY;
@@ -74,16 +74,16 @@ int main(void)
     aiter_reshape_and_cache_args write = {
         .k = aiter_tensor_3d(k, AITER_F32, B, HK, D),
         .v = aiter_tensor_3d(v, AITER_F32, B, HK, D),
-        .k_cache = aiter_tensor_4d(k_cache, AITER_F16, NUM_BLOCKS, PAGE, HK, D),
-        .v_cache = aiter_tensor_4d(v_cache, AITER_F16, NUM_BLOCKS, PAGE, HK, D),
+        .kv.k = aiter_tensor_4d(k_cache, AITER_F16, NUM_BLOCKS, PAGE, HK, D),
+        .kv.v = aiter_tensor_4d(v_cache, AITER_F16, NUM_BLOCKS, PAGE, HK, D),
         .slot_mapping = aiter_tensor_1d(slots, AITER_I32, B),
     };
     aiter_paged_attn_decode_args attend = {
         .q = aiter_tensor_3d(q, AITER_F32, B, HQ, D),
-        .k_cache = write.k_cache,
-        .v_cache = write.v_cache,
-        .block_table = aiter_tensor_2d(block_table, AITER_I32, B, MAX_BLOCKS),
-        .seq_lens = aiter_tensor_1d(seq_lens, AITER_I32, B),
+        .kv.k = write.kv.k,
+        .kv.v = write.kv.v,
+        .kv.block_table = aiter_tensor_2d(block_table, AITER_I32, B, MAX_BLOCKS),
+        .kv.seq_lens = aiter_tensor_1d(seq_lens, AITER_I32, B),
         .out = aiter_tensor_3d(out, AITER_F32, B, HQ, D),
     };
     double worst = 0;

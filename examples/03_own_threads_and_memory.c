@@ -106,10 +106,10 @@ int main(void)
     };
     aiter_flash_attn_fwd_args a = {
         .q = aiter_tensor_4d(q, AITER_F32, 1, S, HQ, D),
-        .k = aiter_tensor_4d(k, AITER_F32, 1, S, HK, D),
-        .v = aiter_tensor_4d(v, AITER_F32, 1, S, HK, D),
+        .kv.k = aiter_tensor_4d(k, AITER_F32, 1, S, HK, D),
+        .kv.v = aiter_tensor_4d(v, AITER_F32, 1, S, HK, D),
         .out = aiter_tensor_4d(first, AITER_F32, 1, S, HQ, D),
-        .mask = AITER_MASK_CAUSAL,
+        .score.mask = AITER_MASK_CAUSAL,
     };
     aiter_context *ctx;
     fill(q, S * HQ * D, 1);
@@ -131,8 +131,8 @@ int main(void)
     /* A workspace of our own: the library says how many bytes, and takes no fewer. */
     size_t bytes = 0;
     good &= aiter_flash_attn_fwd_workspace(&a, ctx, &bytes) == AITER_OK;
-    a.workspace = malloc(bytes ? bytes : 1);
-    a.workspace_bytes = bytes;
+    a.call.workspace = malloc(bytes ? bytes : 1);
+    a.call.workspace_bytes = bytes;
     good &= same_bits(&a, ctx, "our workspace:");
 
     /* A plan: the schedule made once, for many calls with the same lengths. */
@@ -140,12 +140,12 @@ int main(void)
     good &= aiter_flash_attn_fwd_plan(&a, ctx, &plan) == AITER_OK; /* data NULL: asks the size */
     plan.data = malloc(plan.bytes ? plan.bytes : 1);
     good &= aiter_flash_attn_fwd_plan(&a, ctx, &plan) == AITER_OK;
-    a.plan = &plan;
+    a.call.plan = &plan;
     printf("plan: %d works for %d workers\n", plan.num_works, plan.num_workers);
     good &= same_bits(&a, ctx, "with the plan:");
 
     free(plan.data);
-    free(a.workspace);
+    free(a.call.workspace);
     aiter_context_destroy(ctx);
     printf("bytes not given back: %lu\n", (unsigned long)h.live);
     return good && h.live == 0 ? 0 : 1;

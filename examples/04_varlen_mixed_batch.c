@@ -39,13 +39,13 @@ int main(void)
 
     aiter_flash_attn_fwd_args a = {
         .q = aiter_tensor_3d(q, AITER_F32, TOTAL_Q, HQ, D),
-        .k = aiter_tensor_4d(k_cache, AITER_F32, NUM_BLOCKS, PAGE, HK, D),
-        .v = aiter_tensor_4d(v_cache, AITER_F32, NUM_BLOCKS, PAGE, HK, D),
+        .kv.k = aiter_tensor_4d(k_cache, AITER_F32, NUM_BLOCKS, PAGE, HK, D),
+        .kv.v = aiter_tensor_4d(v_cache, AITER_F32, NUM_BLOCKS, PAGE, HK, D),
         .out = aiter_tensor_3d(out, AITER_F32, TOTAL_Q, HQ, D),
-        .mask = AITER_MASK_CAUSAL,
+        .score.mask = AITER_MASK_CAUSAL,
         .cu_seqlens_q = aiter_tensor_1d(cu_seqlens_q, AITER_I32, B + 1),
-        .seqused_k = aiter_tensor_1d(seqused_k, AITER_I32, B),
-        .block_table = aiter_tensor_2d(block_table, AITER_I32, B, MAX_BLOCKS),
+        .kv.seq_lens = aiter_tensor_1d(seqused_k, AITER_I32, B),
+        .kv.block_table = aiter_tensor_2d(block_table, AITER_I32, B, MAX_BLOCKS),
     };
     if (aiter_flash_attn_fwd(&a, NULL) != AITER_OK) {
         puts(aiter_last_error());
@@ -57,12 +57,13 @@ int main(void)
         int32_t start = cu_seqlens_q[b], rows = cu_seqlens_q[b + 1] - start;
         aiter_flash_attn_fwd_args one = {
             .q = aiter_tensor_4d(q + start * HQ * D, AITER_F32, 1, rows, HQ, D),
-            .k = a.k,
-            .v = a.v,
+            .kv.k = a.kv.k,
+            .kv.v = a.kv.v,
             .out = aiter_tensor_4d(alone + start * HQ * D, AITER_F32, 1, rows, HQ, D),
-            .mask = AITER_MASK_CAUSAL,
-            .seqused_k = aiter_tensor_1d(seqused_k + b, AITER_I32, 1),
-            .block_table = aiter_tensor_2d(block_table + b * MAX_BLOCKS, AITER_I32, 1, MAX_BLOCKS),
+            .score.mask = AITER_MASK_CAUSAL,
+            .kv.seq_lens = aiter_tensor_1d(seqused_k + b, AITER_I32, 1),
+            .kv.block_table =
+                aiter_tensor_2d(block_table + b * MAX_BLOCKS, AITER_I32, 1, MAX_BLOCKS),
         };
         if (aiter_flash_attn_fwd(&one, NULL) != AITER_OK) {
             puts(aiter_last_error());

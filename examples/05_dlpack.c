@@ -103,10 +103,10 @@ int main(void)
     aiter_tensor out = aiter_tensor_4d(result, AITER_F32, B, H, S, D);
     aiter_flash_attn_fwd_args a = {
         .q = view[0],
-        .k = view[1],
-        .v = view[2],
+        .kv.k = view[1],
+        .kv.v = view[2],
         .out = aiter_tensor_transpose(out, 1, 2),
-        .mask = AITER_MASK_CAUSAL,
+        .score.mask = AITER_MASK_CAUSAL,
     };
     if (aiter_flash_attn_fwd(&a, NULL) != AITER_OK) {
         puts(aiter_last_error());

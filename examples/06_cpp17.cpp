@@ -43,17 +43,17 @@ int main()
 
     aiter_flash_attn_fwd_args a{}; // zero everywhere is the default everywhere
     a.q = aiter_tensor_4d(q.data(), AITER_F32, B, S, HQ, D);
-    a.k = aiter_tensor_4d(k.data(), AITER_F32, B, S, HK, D);
-    a.v = aiter_tensor_4d(v.data(), AITER_F32, B, S, HK, D);
+    a.kv.k = aiter_tensor_4d(k.data(), AITER_F32, B, S, HK, D);
+    a.kv.v = aiter_tensor_4d(v.data(), AITER_F32, B, S, HK, D);
     a.out = aiter_tensor_4d(whole.data(), AITER_F32, B, S, HQ, D);
-    a.mask = AITER_MASK_CAUSAL;
+    a.score.mask = AITER_MASK_CAUSAL;
     if (aiter_flash_attn_fwd(a, ctx.get()) != AITER_OK) return std::puts(aiter_last_error()), 1;
 
     // A window that reaches all the way back shows the same keys as the causal mask.
     a.out.data = window.data();
-    a.mask = AITER_MASK_WINDOW;
-    a.window_left = S;
-    a.window_right = 0;
+    a.score.mask = AITER_MASK_WINDOW;
+    a.score.window_left = S;
+    a.score.window_right = 0;
     if (aiter_flash_attn_fwd(a) != AITER_OK) return std::puts(aiter_last_error()), 1;
 
     float worst = 0;

@@ -296,7 +296,7 @@ static int run(const options *o, const char *program)
 
 static void print_version(void)
 {
-    aiter_context_info_t info = aiter_context_info(NULL);
+    aiter_context_details info = aiter_context_info(NULL);
 #if defined(__x86_64__)
     const char *machine = "x86_64";
 #elif defined(__aarch64__)

@@ -43,10 +43,10 @@ static aiter_flash_attn_fwd_args arguments(const void *query, const void *key, c
 {
     aiter_flash_attn_fwd_args a = {
         .q = aiter_tensor_4d(query, AITER_BF16, B, S, HQ, D),
-        .k = aiter_tensor_4d(key, AITER_BF16, B, S, HK, D),
-        .v = aiter_tensor_4d(value, AITER_BF16, B, S, HK, D),
+        .kv.k = aiter_tensor_4d(key, AITER_BF16, B, S, HK, D),
+        .kv.v = aiter_tensor_4d(value, AITER_BF16, B, S, HK, D),
         .out = aiter_tensor_4d(result, AITER_BF16, B, S, HQ, D),
-        .mask = AITER_MASK_CAUSAL,
+        .score.mask = AITER_MASK_CAUSAL,
     };
     return a;
 }

@@ -101,7 +101,7 @@ typedef struct aiteri_gpu_cache_side {
     int32_t dim, unused;
 } aiteri_gpu_cache_side;
 
-/* slot_bits: 32 or 64. quant: an aiter_quant. A slot outside [0, slots) is skipped. */
+/* slot_bits: 32 or 64. quant: an aiteri_cache_mode. A slot outside [0, slots) is skipped. */
 typedef struct aiteri_gpu_reshape_and_cache {
     aiteri_gpu_cache_side k, v;
     uint64_t slot_mapping;

@@ -11,7 +11,7 @@
 namespace aiteri
 {
 
-/* The enum aiter_quant of src/api_ops.h. */
+/* aiteri_cache_mode of src/ops/reshape_and_cache.c. */
 enum { QUANT_CONVERT, QUANT_STATIC, QUANT_PER_TOKEN_HEAD };
 
 AITERI_FN int64_t slot_of(const aiteri_gpu_reshape_and_cache &x, int64_t token)

@@ -1,26 +1,26 @@
 /* api_types.h -- status, dtypes, tensor views, masks, context: the words every op speaks. */
-#ifndef AITER_ATTN_TYPES
-#define AITER_ATTN_TYPES
+#ifndef AITER_API_TYPES_H
+#define AITER_API_TYPES_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 /* major * 10000 + minor * 100 + patch. */
-#define AITER_ATTN_VERSION        100
-#define AITER_ATTN_VERSION_STRING "0.1.0"
+#define AITER_ATTN_VERSION        200
+#define AITER_ATTN_VERSION_STRING "0.2.0"
 
 /* AITER_ATTN_STATIC makes every function private to the file that holds the implementation, so
  * that several copies can live in one program. AITER_ATTN_PREFIX gives the external names another
  * prefix instead (#define AITER_ATTN_PREFIX mylib_). */
-#ifndef AITER_API
+#ifndef AITER_ATTN_API
 #ifdef AITER_ATTN_STATIC
 #if defined(__GNUC__) || defined(__clang__)
-#define AITER_API static __attribute__((unused))
+#define AITER_ATTN_API static __attribute__((unused))
 #else
-#define AITER_API static
+#define AITER_ATTN_API static
 #endif
 #else
-#define AITER_API extern
+#define AITER_ATTN_API extern
 #endif
 #endif
 
@@ -118,14 +118,18 @@ typedef enum aiter_mask {
     AITER_MASK_COUNT
 } aiter_mask;
 
-/* How k_scale and v_scale are laid out. 0: by their shape, [1] one scale, [Hk] one per kv head, or
- * the data's index order without D (one per token and head). */
+/* How finely data is scaled. 0: as the shape of its scales says, [1] one scale, [Hk] one per kv
+ * head, or the data's index order without D, one per token and head. The last three are the names
+ * that AITER's guide gives its methods for a cache. */
 typedef enum aiter_scale_kind {
     AITER_SCALE_BY_SHAPE = 0,
-    AITER_SCALE_TENSOR,
-    AITER_SCALE_HEAD,
-    AITER_SCALE_TOKEN_HEAD,
-    AITER_SCALE_COUNT
+    AITER_SCALE_PER_TENSOR,
+    AITER_SCALE_PER_HEAD,
+    AITER_SCALE_PER_TOKEN_HEAD,
+    AITER_SCALE_COUNT,
+    AITER_KV_8BIT_PER_TENSOR = AITER_SCALE_PER_TENSOR,
+    AITER_KV_8BIT_PER_HEAD = AITER_SCALE_PER_HEAD,
+    AITER_KV_8BIT_PER_TOKEN = AITER_SCALE_PER_TOKEN_HEAD
 } aiter_scale_kind;
 
 /* A borrowed view of strided memory. Strides count elements, as in DLPack. ndim 0: the argument is
@@ -142,46 +146,47 @@ typedef struct aiter_tensor {
 
 /* Compact views. The data is const here and non-const in the struct: inputs are never written.
  * Example: aiter_tensor_4d(q, AITER_BF16, B, Sq, Hq, D). */
-AITER_API aiter_tensor aiter_tensor_1d(const void *data, aiter_dtype dtype, int64_t n0);
+AITER_ATTN_API aiter_tensor aiter_tensor_1d(const void *data, aiter_dtype dtype, int64_t n0);
 /* As aiter_tensor_1d, shape [n0, n1]. */
-AITER_API aiter_tensor aiter_tensor_2d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1);
+AITER_ATTN_API aiter_tensor aiter_tensor_2d(const void *data, aiter_dtype dtype, int64_t n0,
+                                            int64_t n1);
 /* As aiter_tensor_1d, shape [n0, n1, n2]. */
-AITER_API aiter_tensor aiter_tensor_3d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
-                                       int64_t n2);
+AITER_ATTN_API aiter_tensor aiter_tensor_3d(const void *data, aiter_dtype dtype, int64_t n0,
+                                            int64_t n1, int64_t n2);
 /* As aiter_tensor_1d, shape [n0, n1, n2, n3]. */
-AITER_API aiter_tensor aiter_tensor_4d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
-                                       int64_t n2, int64_t n3);
+AITER_ATTN_API aiter_tensor aiter_tensor_4d(const void *data, aiter_dtype dtype, int64_t n0,
+                                            int64_t n1, int64_t n2, int64_t n3);
 /* As aiter_tensor_1d, shape [n0, n1, n2, n3, n4]. */
-AITER_API aiter_tensor aiter_tensor_5d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
-                                       int64_t n2, int64_t n3, int64_t n4);
+AITER_ATTN_API aiter_tensor aiter_tensor_5d(const void *data, aiter_dtype dtype, int64_t n0,
+                                            int64_t n1, int64_t n2, int64_t n3, int64_t n4);
 /* The same view with dimensions a and b exchanged: [B, H, S, D] data seen as [B, S, H, D] is
  * aiter_tensor_transpose(t, 1, 2). Strides are made explicit. */
-AITER_API aiter_tensor aiter_tensor_transpose(aiter_tensor t, int32_t a, int32_t b);
+AITER_ATTN_API aiter_tensor aiter_tensor_transpose(aiter_tensor t, int32_t a, int32_t b);
 /* Elements [start, start + count) of one dimension, without copying; out of range gives ndim 0. */
-AITER_API aiter_tensor aiter_tensor_slice(aiter_tensor t, int32_t dim, int64_t start,
-                                          int64_t count);
+AITER_ATTN_API aiter_tensor aiter_tensor_slice(aiter_tensor t, int32_t dim, int64_t start,
+                                               int64_t count);
 
 /* Bits of one element: 32, 16, 8, 4 or 64; 0 for an unknown dtype. */
-AITER_API int32_t aiter_dtype_bits(aiter_dtype dtype);
+AITER_ATTN_API int32_t aiter_dtype_bits(aiter_dtype dtype);
 /* "f32", "bf16", ...; "unset" for 0, "unknown" out of range. */
-AITER_API const char *aiter_dtype_name(aiter_dtype dtype);
+AITER_ATTN_API const char *aiter_dtype_name(aiter_dtype dtype);
 /* "scalar", "avx2", "avx512", "neon"; "auto" for 0, "unknown" out of range. */
-AITER_API const char *aiter_isa_name(aiter_isa isa);
+AITER_ATTN_API const char *aiter_isa_name(aiter_isa isa);
 /* "ok", "invalid argument", ...; "unknown" out of range. */
-AITER_API const char *aiter_status_name(aiter_status status);
+AITER_ATTN_API const char *aiter_status_name(aiter_status status);
 /* The text of this thread's last failure, or unsafe verdict of aiter_padding_guard; "" after none.
  * Valid until the next of either on this thread. */
-AITER_API const char *aiter_last_error(void);
+AITER_ATTN_API const char *aiter_last_error(void);
 /* AITER_ATTN_VERSION of the implementation that is linked. */
-AITER_API int32_t aiter_version(void);
+AITER_ATTN_API int32_t aiter_version(void);
 
 /* One element converted exactly (to f32), or rounded to nearest even (from f32). dtype is F32, F16,
  * BF16, an fp8 type, I8 or I4 (index counts elements). NaN stays NaN. f16 and bf16
  * overflow to infinity as IEEE does; the fp8 types saturate to their maximum, so do I8 (to +-127)
  * and I4 (to +-7). An unknown dtype loads 0 and stores nothing. */
-AITER_API float aiter_load_element(aiter_dtype dtype, const void *data, int64_t index);
+AITER_ATTN_API float aiter_load_element(aiter_dtype dtype, const void *data, int64_t index);
 /* See aiter_load_element. */
-AITER_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t index, float value);
+AITER_ATTN_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t index, float value);
 
 /* What a context is made from. Zero everywhere is a good default. */
 typedef struct aiter_context_desc {
@@ -228,7 +233,7 @@ typedef struct aiter_context_desc {
 typedef struct aiter_context aiter_context;
 
 /* What a context turned out to be. */
-typedef struct aiter_context_info_t {
+typedef struct aiter_context_details {
     aiter_isa isa;
     const char *isa_name;
     aiter_device device;
@@ -238,39 +243,41 @@ typedef struct aiter_context_info_t {
     size_t arena_bytes;       /* scratch memory held now */
     size_t arena_high_water;  /* the most that any call needed */
     const char *architecture; /* "gfx942", "sm_90"; of the CPU its isa_name */
-} aiter_context_info_t;
+} aiter_context_details;
 
 /* Creates a context. desc NULL: all defaults. INVALID_ARGUMENT: half a pair of hooks, negative
  * counts, parallel_for without num_threads, unknown enum. UNSUPPORTED: isa_max of another
  * architecture. OUT_OF_MEMORY: memory or threads. NO_DEVICE: a device that is not compiled in, no
  * driver, an incomplete one, no such device. NO_KERNEL: a device of an architecture without
  * kernels. DEVICE: any other failure of the driver. */
-AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aiter_context **out);
+AITER_ATTN_API aiter_status aiter_context_create(const aiter_context_desc *desc,
+                                                 aiter_context **out);
 /* Stops its threads and frees its memory. NULL is allowed. */
-AITER_API void aiter_context_destroy(aiter_context *ctx);
+AITER_ATTN_API void aiter_context_destroy(aiter_context *ctx);
 /* Describes a context; ctx NULL describes what calls without one use. */
-AITER_API aiter_context_info_t aiter_context_info(const aiter_context *ctx);
+AITER_ATTN_API aiter_context_details aiter_context_info(const aiter_context *ctx);
 /* The text of this context's last call, "" if it succeeded. NULL: aiter_last_error(). */
-AITER_API const char *aiter_context_error(const aiter_context *ctx);
+AITER_ATTN_API const char *aiter_context_error(const aiter_context *ctx);
 
 /* Memory where a context computes, for programs that bring no driver of their own; one program then
  * serves the CPU and the devices. On a device DEVICE is its memory and PINNED host memory that it
  * copies without a stop; with a CPU context (or NULL) every kind is host memory, and HOST is so
  * everywhere. The desc's alloc and free hooks serve, where given. INVALID_ARGUMENT: out NULL, bytes
  * 0, unknown kind. OUT_OF_MEMORY. DEVICE: the driver's text. */
-AITER_API aiter_status aiter_memory_alloc(aiter_context *ctx, aiter_memory kind, size_t bytes,
-                                          void **out);
+AITER_ATTN_API aiter_status aiter_memory_alloc(aiter_context *ctx, aiter_memory kind, size_t bytes,
+                                               void **out);
 /* Gives back what aiter_memory_alloc gave, with the same kind and bytes. data NULL is allowed. Work
  * that uses it must be over. */
-AITER_API aiter_status aiter_memory_free(aiter_context *ctx, aiter_memory kind, void *data,
-                                         size_t bytes);
+AITER_ATTN_API aiter_status aiter_memory_free(aiter_context *ctx, aiter_memory kind, void *data,
+                                              size_t bytes);
 /* Copies bytes between memories of the kinds named, in the order of the context's stream; `from`
  * and `to` stay valid and untouched until aiter_context_synchronize. On the CPU it is done on
  * return. INVALID_ARGUMENT: NULL, unknown kind. DEVICE: the driver's text, also of earlier work. */
-AITER_API aiter_status aiter_memory_copy(aiter_context *ctx, void *to, aiter_memory to_kind,
-                                         const void *from, aiter_memory from_kind, size_t bytes);
+AITER_ATTN_API aiter_status aiter_memory_copy(aiter_context *ctx, void *to, aiter_memory to_kind,
+                                              const void *from, aiter_memory from_kind,
+                                              size_t bytes);
 /* Waits for everything that was queued on the context's stream. DEVICE: that work failed. */
-AITER_API aiter_status aiter_context_synchronize(aiter_context *ctx);
+AITER_ATTN_API aiter_status aiter_context_synchronize(aiter_context *ctx);
 
 /* A schedule made once and used by many calls: the caller owns the buffer. First call a _plan
  * function with data NULL: bytes is set to the size needed. Then with a buffer of at least that
@@ -303,13 +310,13 @@ typedef struct aiter_plan {
  * all 0, memory of another device than the CPU, lanes other than 1. UNSUPPORTED: a type without a
  * counterpart here. shape and strides of `out` point into `t`, which must outlive it. */
 #if defined(DLPACK_VERSION) || defined(DLPACK_MAJOR_VERSION)
-AITER_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor *out);
+AITER_ATTN_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor *out);
 /* See aiter_tensor_from_dlpack. Needs explicit strides in `t`: they are filled here. */
-AITER_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *out);
+AITER_ATTN_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *out);
 #endif
 
 #ifdef __cplusplus
 } /* extern "C" */
 #endif
 
-#endif /* AITER_ATTN_TYPES */
+#endif /* AITER_API_TYPES_H */

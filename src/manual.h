@@ -24,10 +24,10 @@
             static float k[B * Sk * Hk * D], v[B * Sk * Hk * D];
             aiter_flash_attn_fwd_args a = {
                 .q = aiter_tensor_4d(q, AITER_F32, B, Sq, Hq, D),
-                .k = aiter_tensor_4d(k, AITER_F32, B, Sk, Hk, D),
-                .v = aiter_tensor_4d(v, AITER_F32, B, Sk, Hk, D),
+                .kv.k = aiter_tensor_4d(k, AITER_F32, B, Sk, Hk, D),
+                .kv.v = aiter_tensor_4d(v, AITER_F32, B, Sk, Hk, D),
                 .out = aiter_tensor_4d(o, AITER_F32, B, Sq, Hq, D),
-                .mask = AITER_MASK_CAUSAL,
+                .score.mask = AITER_MASK_CAUSAL,
             };
             if (aiter_flash_attn_fwd(&a, NULL) != AITER_OK) puts(aiter_last_error());
             return 0;
@@ -46,10 +46,10 @@
             static float k[B * Sk * Hk * D], v[B * Sk * Hk * D];
             aiter_flash_attn_fwd_args a{};
             a.q = aiter_tensor_4d(q, AITER_F32, B, Sq, Hq, D);
-            a.k = aiter_tensor_4d(k, AITER_F32, B, Sk, Hk, D);
-            a.v = aiter_tensor_4d(v, AITER_F32, B, Sk, Hk, D);
+            a.kv.k = aiter_tensor_4d(k, AITER_F32, B, Sk, Hk, D);
+            a.kv.v = aiter_tensor_4d(v, AITER_F32, B, Sk, Hk, D);
             a.out = aiter_tensor_4d(o, AITER_F32, B, Sq, Hq, D);
-            a.mask = AITER_MASK_CAUSAL;
+            a.score.mask = AITER_MASK_CAUSAL;
             if (aiter_flash_attn_fwd(a) != AITER_OK) std::puts(aiter_last_error());
         }
 
@@ -61,7 +61,7 @@
       expected. Arguments are checked in release builds too; a call that fails has written nothing.
     * Nothing is printed, nothing aborts. A NULL context works on the calling thread with malloc'd
       scratch; an aiter_context brings threads (its own small pool, or yours through parallel_for)
-      and memory that is kept; `workspace` takes yours.
+      and memory that is kept; call.workspace takes yours.
     * Inputs may be f32, f16 or bf16, keys and values int8 too; arithmetic is f32. A row without a
       visible key gives 0 and LSE -infinity.
     * Within one kernel set the bits of a query row depend on its own q and keys only: not on the
@@ -73,17 +73,22 @@
         aiter_paged_attn_decode          new tokens against a paged cache
         aiter_reshape_and_cache          new K and V rows into the pages, converted or int8
         aiter_merge_attn_states          two results over disjoint keys become one
-        aiter_grouped_query_attention, aiter_multi_query_attention, aiter_variable_length_attention,
-        aiter_decode_attention, aiter_decode_attention_gqa      short forms
+        aiter_grouped_query_attention, aiter_multi_query_attention, aiter_variable_length_attention
+                                         the first, by names that its forms have elsewhere
+        aiter_decode_attention, aiter_decode_attention_gqa      one token, transposed layouts
         aiter_padding_guard              would zero padding spoil a softmax?
+
+    Each but the last has a _workspace (the scratch bytes), a _supported (would it run?), an
+    _explain (what would run, as text), most a _plan. They share their arguments' parts: aiter_kv
+    (keys and values as they lie), aiter_score (from q . k to the softmax), aiter_call (memory).
 
     OPTIONS, defined before the include
 
         AITER_ATTN_IMPLEMENTATION   create the implementation here
         AITER_ATTN_STATIC           every function static: private to this file
         AITER_ATTN_PREFIX           another prefix for external names, e.g. mylib_
-        AITER_NO_SIMD               the scalar kernel set only
-        AITER_NO_THREADS            no pool (parallel_for still works)
+        AITER_ATTN_NO_SIMD               the scalar kernel set only
+        AITER_ATTN_NO_THREADS            no pool (parallel_for still works)
         AITER_ATTN_HIP              contexts on AMD GPUs (gfx90a, gfx942, gfx950)
         AITER_ATTN_CUDA             contexts on NVIDIA GPUs (sm_80 and later)
         AITER_ATTN_EMBEDDED_KERNELS the GPU kernels are linked in (library aiter_attn_kernels)

@@ -2,8 +2,14 @@
 #include "manual.h"
 #ifndef AITER_ATTN_H
 #define AITER_ATTN_H
-#include "api_names.h"
+#ifdef AITER_ATTN_PREFIX
+#define AITER_PREFIXED_(prefix, name)   prefix##name
+#define AITER_PREFIXED_OF(prefix, name) AITER_PREFIXED_(prefix, name)
+#define AITER_PREFIXED(name)            AITER_PREFIXED_OF(AITER_ATTN_PREFIX, name)
+/* PREFIXED NAMES */
+#endif
 #include "api_types.h"
+#include "api_parts.h"
 #include "api_ops.h"
 #endif /* AITER_ATTN_H */
 
@@ -50,10 +56,14 @@ AITERI_NUMERICS_BEGIN
 #endif
 #include "ops/attention_advice.c"
 #include "ops/attention_check.c"
+#include "ops/attention_lower.c"
+#include "ops/call_begin.c"
+#include "ops/attention_explain.c"
 #include "ops/attention_run.c"
+#include "ops/attention_calls.c"
 #include "ops/flash_attn_fwd.c"
 #include "ops/paged_attn_decode.c"
-#include "ops/short_forms.c"
+#include "ops/decode_attention.c"
 #include "ops/reshape_and_cache.c"
 #include "ops/merge_attn_states.c"
 #include "ops/padding_guard.c"

@@ -98,7 +98,8 @@ static inline int problem_shares_one_buffer(const attn_problem *p)
 {
     const attn_case *c = &p->c;
     return c->layout == LAYOUT_QKV && !case_is_paged(c) && c->q_type == c->kv_type &&
-           c->q_type == c->out_type && p->pq.n[0] == p->pk.n[0] && p->pq.n[1] == p->pk.n[1];
+           c->v_type == c->kv_type && c->q_type == c->out_type && p->pq.n[0] == p->pk.n[0] &&
+           p->pq.n[1] == p->pk.n[1];
 }
 
 /* The tensor a place is in the eyes of the library: `dims` names its dimensions in the order of the
@@ -247,8 +248,8 @@ static inline aiter_tensor problem_store_scales(attn_problem *p, const float *sc
     const attn_case *c = &p->c;
     attn_place t;
     int b, h, j;
-    if (c->scale_kind != AITER_SCALE_TOKEN_HEAD) {
-        int n = c->scale_kind == AITER_SCALE_HEAD ? c->hk : 1;
+    if (c->scale_kind != AITER_SCALE_PER_TOKEN_HEAD) {
+        int n = c->scale_kind == AITER_SCALE_PER_HEAD ? c->hk : 1;
         test_buffer *buffer = problem_buffer(p, (size_t)n * 4, 0);
         memcpy(buffer->data, scales, (size_t)n * 4);
         return aiter_tensor_1d(buffer->data, AITER_F32, n);
@@ -342,8 +343,8 @@ static inline void problem_store_small(attn_problem *p, int slack)
         p->sinks_t = place_tensor(p, &t, "1");
     }
     if (c->bias) problem_store_bias(p, slack);
-    if (c->kv_type == AITER_I8) {
-        p->k_scale = problem_store_scales(p, p->k_scales, slack);
+    if (c->kv_type == AITER_I8) p->k_scale = problem_store_scales(p, p->k_scales, slack);
+    if (c->v_type == AITER_I8 && !c->latent) {
         p->v_scale = problem_store_scales(p, p->v_scales, slack);
     }
     if (case_is_packed(c)) p->cu_q = problem_starts(p, p->start_q);
@@ -370,6 +371,7 @@ static inline void problem_place_rows(attn_problem *p, int slack)
     }
     p->pv = p->pk;
     p->pv.n[3] = c->dv;
+    p->pv.dtype = c->v_type;
     if (transposed) {
         int pad = c->layout == LAYOUT_GAPS ? 2 : 0, step = c->layout == LAYOUT_STEP ? 2 : 1;
         place_alone(p, &p->pq, "0132", pad, step, slack);
@@ -446,7 +448,8 @@ static inline void problem_store(attn_problem *p, int slack)
     problem_place_lse(p, slack);
     problem_store_rows(p, &p->pq, c->hq, c->dq, p->len_q, p->start_q, p->q, NULL);
     problem_store_rows(p, &p->pk, c->hk, c->dq, p->len_k, p->start_k, p->k, p->k_scales);
-    problem_store_rows(p, &p->pv, c->hk, c->dv, p->len_k, p->start_k, p->v, p->v_scales);
+    problem_store_rows(p, &p->pv, c->hk, c->dv, p->len_k, p->start_k, p->v,
+                       c->latent ? p->k_scales : p->v_scales);
     problem_store_small(p, slack);
     if (c->form == FORM_VARLEN) kv_dims = "123";
     if (c->op == OP_DECODE && c->sq == 1) q_dims = "023";
@@ -456,5 +459,6 @@ static inline void problem_store(attn_problem *p, int slack)
     p->q_t = place_tensor(p, &p->pq, q_dims);
     p->k_t = place_tensor(p, &p->pk, kv_dims);
     p->v_t = place_tensor(p, &p->pv, kv_dims);
+    if (c->latent) memset(&p->v_t, 0, sizeof p->v_t);
     p->out_t = place_tensor(p, &p->po, out_dims);
 }

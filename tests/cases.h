@@ -55,6 +55,8 @@ typedef struct attn_case {
     int ragged;                            /* 1: lengths drawn from [0, sq] and [0, sk] */
     int first_seq;                         /* the values of sequence b are named by first_seq + b */
     aiter_dtype q_type, kv_type, out_type; /* 0: f32; kv and out as q */
+    aiter_dtype v_type;                    /* 0: as k */
+    int latent;                            /* V is the first dv columns of k, and absent */
     aiter_mask mask;
     int left, right, sink_tokens;
     double scale, softcap, q_size, k_size, v_size; /* sizes 0: 1 */
@@ -124,9 +126,13 @@ static inline attn_case case_complete(attn_case c)
     if (c.dv == 0) c.dv = c.dq;
     if (!c.q_type) c.q_type = AITER_F32;
     if (!c.kv_type) c.kv_type = c.q_type;
+    if (c.latent && c.dv > c.dq) c.dv = c.dq;
+    if (!c.v_type || c.latent) c.v_type = c.kv_type;
+    if (c.v_type != c.kv_type && c.layout >= LAYOUT_KV) c.layout = LAYOUT_GAPS;
     if (!c.out_type) c.out_type = c.q_type;
     if (!c.bias_type) c.bias_type = AITER_F32;
-    if (c.kv_type == AITER_I8 && !c.scale_kind) c.scale_kind = AITER_SCALE_TENSOR;
+    if ((c.kv_type == AITER_I8 || c.v_type == AITER_I8) && !c.scale_kind)
+        c.scale_kind = AITER_SCALE_PER_TENSOR;
     if (c.page == 0) c.page = 16;
     return c;
 }
@@ -154,16 +160,18 @@ static inline const char *case_text(const attn_case *c)
     static const char *const layouts[] = {"bshd", "bhsd", "sbhd", "gaps",
                                           "step", "bhds", "kv",   "qkv"};
     static const char *const masks[] = {"default", "none", "causal", "top-left", "window"};
-    snprintf(text, sizeof text,
-             "%s %s %s b%d hq%d hk%d sq%d sk%d d%d/%d %s/%s/%s %s(%d,%d,%d) scale %g cap %g alibi "
-             "%d bias %d%s holes %d sinks %d page %d splits %d scales %d values %d (%g %g %g) "
-             "ragged %d seq %d seed %" PRIu64,
-             op_words[c->op], forms[c->form], layouts[c->layout], c->b, c->hq, c->hk, c->sq, c->sk,
-             c->dq, c->dv, aiter_dtype_name(c->q_type), aiter_dtype_name(c->kv_type),
-             aiter_dtype_name(c->out_type), masks[c->mask], c->left, c->right, c->sink_tokens,
-             c->scale, c->softcap, c->alibi, (int)c->bias, aiter_dtype_name(c->bias_type),
-             c->bias_holes, c->sinks, c->page, c->splits, (int)c->scale_kind, (int)c->values,
-             c->q_size, c->k_size, c->v_size, c->ragged, c->first_seq, c->seed);
+    snprintf(
+        text, sizeof text,
+        "%s %s %s b%d hq%d hk%d sq%d sk%d d%d/%d%s %s/%s/%s/%s %s(%d,%d,%d) scale %g cap %g alibi "
+        "%d bias %d%s holes %d sinks %d page %d splits %d scales %d values %d (%g %g %g) "
+        "ragged %d seq %d seed %" PRIu64,
+        op_words[c->op], forms[c->form], layouts[c->layout], c->b, c->hq, c->hk, c->sq, c->sk,
+        c->dq, c->dv, c->latent ? " latent" : "", aiter_dtype_name(c->q_type),
+        aiter_dtype_name(c->kv_type), aiter_dtype_name(c->v_type), aiter_dtype_name(c->out_type),
+        masks[c->mask], c->left, c->right, c->sink_tokens, c->scale, c->softcap, c->alibi,
+        (int)c->bias, aiter_dtype_name(c->bias_type), c->bias_holes, c->sinks, c->page, c->splits,
+        (int)c->scale_kind, (int)c->values, c->q_size, c->k_size, c->v_size, c->ragged,
+        c->first_seq, c->seed);
     return text;
 }
 
@@ -199,10 +207,10 @@ static inline double nonzero(double x, double otherwise) { return x != 0 ? x : o
 static inline int64_t problem_scale_index(const attn_problem *p, int b, int h, int j)
 {
     const attn_case *c = &p->c;
-    if (c->scale_kind == AITER_SCALE_TOKEN_HEAD) {
+    if (c->scale_kind == AITER_SCALE_PER_TOKEN_HEAD) {
         return (p->start_k[b] * c->hk) + (int64_t)h * p->len_k[b] + j;
     }
-    return c->scale_kind == AITER_SCALE_HEAD ? h : 0;
+    return c->scale_kind == AITER_SCALE_PER_HEAD ? h : 0;
 }
 
 static inline void problem_lengths(attn_problem *p)
@@ -282,9 +290,9 @@ static inline void problem_scales(attn_problem *p)
         for (h = 0; h < c->hk; h++) {
             for (j = 0; j < p->len_k[b]; j++) {
                 int64_t at = problem_scale_index(p, b, h, j);
-                int64_t seq = c->scale_kind == AITER_SCALE_TOKEN_HEAD ? c->first_seq + b : 0;
-                int64_t token = c->scale_kind == AITER_SCALE_TOKEN_HEAD ? j : 0;
-                int head = c->scale_kind == AITER_SCALE_TENSOR ? 0 : h;
+                int64_t seq = c->scale_kind == AITER_SCALE_PER_TOKEN_HEAD ? c->first_seq + b : 0;
+                int64_t token = c->scale_kind == AITER_SCALE_PER_TOKEN_HEAD ? j : 0;
+                int head = c->scale_kind == AITER_SCALE_PER_TENSOR ? 0 : h;
                 double x = problem_value(c->seed, 7, seq, head, token, 0);
                 double y = problem_value(c->seed, 8, seq, head, token, 0);
                 p->k_scales[at] = (float)((1.5 + x) / 127);
@@ -313,6 +321,15 @@ static inline void problem_mark_seen(attn_problem *p)
 
 static inline double *doubles(int64_t n) { return (double *)calloc((size_t)n + 1, sizeof(double)); }
 
+/* V of latent rows. */
+static inline void problem_values_of_keys(attn_problem *p)
+{
+    int64_t n;
+    for (n = 0; n < p->start_k[p->c.b] * p->c.hk; n++) {
+        memcpy(p->v + n * p->c.dv, p->k + n * p->c.dq, (size_t)p->c.dv * sizeof p->v[0]);
+    }
+}
+
 /* Fills in the values of a case; storage and expectation come later. */
 static inline void problem_new(attn_problem *p, const attn_case *wanted)
 {
@@ -331,8 +348,9 @@ static inline void problem_new(attn_problem *p, const attn_case *wanted)
                  p->q);
     problem_rows(p, 2, c->hk, c->dq, p->len_k, p->start_k, c->kv_type, nonzero(c->k_size, 1),
                  p->k_scales, p->k);
-    problem_rows(p, 3, c->hk, c->dv, p->len_k, p->start_k, c->kv_type, nonzero(c->v_size, 1),
+    problem_rows(p, 3, c->hk, c->dv, p->len_k, p->start_k, c->v_type, nonzero(c->v_size, 1),
                  p->v_scales, p->v);
+    if (c->latent) problem_values_of_keys(p);
     for (h = 0; h < c->hq; h++) {
         p->sinks[h] = problem_round(AITER_F32, nonzero(c->sink_size, 2) *
                                                    problem_value(c->seed, 6, 0, h, 0, 0));

@@ -4,11 +4,12 @@
 #define AITER_TEST_EVERY_OP_H
 
 #include "case_run.h"
+#include "cache_mode.h"
 
 enum {
     EVERY_ATTENTION = FORM_COUNT + OP_DECODE_GQA, /* flash in every form, then the other ops */
     EVERY_CACHE = EVERY_ATTENTION,                /* reshape_and_cache: the three ways to store */
-    EVERY_MERGE = EVERY_CACHE + AITER_QUANT_COUNT,
+    EVERY_MERGE = EVERY_CACHE + CACHE_MODES,
     EVERY_OP
 };
 enum { EVERY_TOKENS = 5, EVERY_HEADS = 2, EVERY_DIM = 12, EVERY_SLOTS = 4 * 8 };
@@ -82,25 +83,25 @@ static inline void every_store(every_op *o)
 
 static inline aiter_status every_call_cache(every_op *o, aiter_context *ctx)
 {
-    const aiter_quant quant = (aiter_quant)(o->index - EVERY_CACHE);
-    const aiter_dtype type = quant == AITER_QUANT_CONVERT ? AITER_F32 : AITER_I8;
+    const cache_mode quant = (cache_mode)(o->index - EVERY_CACHE);
+    const aiter_dtype type = quant == CACHE_CONVERTS ? AITER_F32 : AITER_I8;
     aiter_reshape_and_cache_args a;
     aiter_tensor *cache[2], *scale[2];
     int i;
     memset(&a, 0, sizeof a);
-    cache[0] = &a.k_cache;
-    cache[1] = &a.v_cache;
-    scale[0] = &a.k_scale;
-    scale[1] = &a.v_scale;
-    a.quant = quant;
+    cache[0] = &a.kv.k;
+    cache[1] = &a.kv.v;
+    scale[0] = &a.kv.k_scale;
+    scale[1] = &a.kv.v_scale;
+    a.quantisation = cache_quantisation(quant);
     a.k = aiter_tensor_3d(o->in[0], AITER_F32, EVERY_TOKENS, EVERY_HEADS, EVERY_DIM);
     a.v = aiter_tensor_3d(o->in[1], AITER_F32, EVERY_TOKENS, EVERY_HEADS, EVERY_DIM);
     a.slot_mapping = aiter_tensor_1d(o->slots, AITER_I32, EVERY_TOKENS);
     for (i = 0; i < 2; i++) {
         *cache[i] =
             aiter_tensor_4d(o->out.rows[i], type, EVERY_SLOTS / 8, 8, EVERY_HEADS, EVERY_DIM);
-        if (quant == AITER_QUANT_STATIC) *scale[i] = aiter_tensor_1d(&o->given_scale, AITER_F32, 1);
-        if (quant == AITER_QUANT_PER_TOKEN_HEAD)
+        if (quant == CACHE_SCALE_GIVEN) *scale[i] = aiter_tensor_1d(&o->given_scale, AITER_F32, 1);
+        if (quant == CACHE_SCALE_COMPUTED)
             *scale[i] = aiter_tensor_3d(o->out.side[i], AITER_F32, EVERY_SLOTS / 8, 8, EVERY_HEADS);
     }
     return aiter_reshape_and_cache(&a, ctx);

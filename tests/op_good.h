@@ -4,6 +4,7 @@
 #define AITER_TEST_OP_GOOD_H
 
 #include "refusals.h"
+#include "cache_mode.h"
 
 typedef struct op_case {
     const op_entry *op;
@@ -49,19 +50,19 @@ static inline int op_good_attention(op_case *g, int op, int variant)
                 {OP_FLASH, FORM_VARLEN, 5, 2, AITER_MASK_CAUSAL, AITER_SCALE_BY_SHAPE},
                 {OP_FLASH, FORM_PAGED, 5, 2, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
                 {OP_FLASH, FORM_MIXED, 5, 2, AITER_MASK_CAUSAL, AITER_SCALE_BY_SHAPE},
-                {OP_FLASH, FORM_DENSE, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_TENSOR},
-                {OP_FLASH, FORM_DENSE, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_HEAD},
-                {OP_FLASH, FORM_DENSE, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_TOKEN_HEAD},
-                {OP_FLASH, FORM_VARLEN, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_TOKEN_HEAD},
-                {OP_FLASH, FORM_MIXED, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_TENSOR},
-                {OP_FLASH, FORM_MIXED, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_HEAD},
-                {OP_FLASH, FORM_MIXED, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_TOKEN_HEAD},
+                {OP_FLASH, FORM_DENSE, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_PER_TENSOR},
+                {OP_FLASH, FORM_DENSE, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_PER_HEAD},
+                {OP_FLASH, FORM_DENSE, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_PER_TOKEN_HEAD},
+                {OP_FLASH, FORM_VARLEN, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_PER_TOKEN_HEAD},
+                {OP_FLASH, FORM_MIXED, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_PER_TENSOR},
+                {OP_FLASH, FORM_MIXED, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_PER_HEAD},
+                {OP_FLASH, FORM_MIXED, 5, 4, AITER_MASK_DEFAULT, AITER_SCALE_PER_TOKEN_HEAD},
                 {OP_FLASH, FORM_DENSE, 1, 1, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
                 {OP_FLASH, FORM_VARLEN, 1, 1, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
-                {OP_FLASH, FORM_PAGED, 1, 1, AITER_MASK_DEFAULT, AITER_SCALE_TOKEN_HEAD},
+                {OP_FLASH, FORM_PAGED, 1, 1, AITER_MASK_DEFAULT, AITER_SCALE_PER_TOKEN_HEAD},
                 {OP_DECODE, FORM_PAGED, 1, 2, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
                 {OP_DECODE, FORM_PAGED, 3, 2, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
-                {OP_DECODE, FORM_PAGED, 3, 2, AITER_MASK_DEFAULT, AITER_SCALE_TOKEN_HEAD},
+                {OP_DECODE, FORM_PAGED, 3, 2, AITER_MASK_DEFAULT, AITER_SCALE_PER_TOKEN_HEAD},
                 {OP_GQA, FORM_DENSE, 5, 2, AITER_MASK_DEFAULT, AITER_SCALE_BY_SHAPE},
                 {OP_MQA, FORM_DENSE, 5, 1, AITER_MASK_CAUSAL, AITER_SCALE_BY_SHAPE},
                 {OP_VARLEN, FORM_VARLEN, 5, 2, AITER_MASK_CAUSAL, AITER_SCALE_BY_SHAPE},
@@ -107,24 +108,24 @@ static inline int op_good_cache(op_case *g, int op, int variant)
     aiter_dtype type = variant ? AITER_I8 : AITER_F16;
     float values[12 * 2 * 8];
     (void)op;
-    if (variant == AITER_QUANT_COUNT) return 0;
+    if (variant == CACHE_MODES) return 0;
     for (i = 0; i < 12; i++) slots[i] = (i * 5 + 3) % 12;
     for (i = 0; i < COUNT(values); i++) values[i] = (float)rng_unit((uint64_t)i);
-    a->quant = (aiter_quant)variant;
+    a->quantisation = cache_quantisation(variant);
     op_place(g, "k", aiter_tensor_3d(NULL, AITER_F32, 12, 2, 8), values);
     op_place(g, "v", aiter_tensor_3d(NULL, AITER_F32, 12, 2, 8), values);
-    op_place(g, "k_cache", aiter_tensor_4d(NULL, type, 3, 4, 2, 8), NULL);
-    op_place(g, "v_cache", aiter_tensor_4d(NULL, type, 3, 4, 2, 8), NULL);
+    op_place(g, "kv.k", aiter_tensor_4d(NULL, type, 3, 4, 2, 8), NULL);
+    op_place(g, "kv.v", aiter_tensor_4d(NULL, type, 3, 4, 2, 8), NULL);
     op_place(g, "slot_mapping", aiter_tensor_1d(NULL, AITER_I64, 12), slots);
     snprintf(g->text, sizeof g->text, "quant %d", variant);
-    if (variant == AITER_QUANT_STATIC) {
-        op_place(g, "k_scale", aiter_tensor_1d(NULL, AITER_F32, 2), one);
-        op_place(g, "v_scale", aiter_tensor_1d(NULL, AITER_F32, 2), one);
-    } else if (variant == AITER_QUANT_PER_TOKEN_HEAD) {
-        op_place(g, "k_scale", aiter_tensor_3d(NULL, AITER_F32, 3, 4, 2), NULL);
-        op_place(g, "v_scale", aiter_tensor_3d(NULL, AITER_F32, 3, 4, 2), NULL);
-        op_sets_role(g, "k_scale", ROLE_OUTPUT);
-        op_sets_role(g, "v_scale", ROLE_OUTPUT);
+    if (variant == CACHE_SCALE_GIVEN) {
+        op_place(g, "kv.k_scale", aiter_tensor_1d(NULL, AITER_F32, 2), one);
+        op_place(g, "kv.v_scale", aiter_tensor_1d(NULL, AITER_F32, 2), one);
+    } else if (variant == CACHE_SCALE_COMPUTED) {
+        op_place(g, "kv.k_scale", aiter_tensor_3d(NULL, AITER_F32, 3, 4, 2), NULL);
+        op_place(g, "kv.v_scale", aiter_tensor_3d(NULL, AITER_F32, 3, 4, 2), NULL);
+        op_sets_role(g, "kv.k_scale", ROLE_OUTPUT);
+        op_sets_role(g, "kv.v_scale", ROLE_OUTPUT);
     }
     return 1;
 }

@@ -19,80 +19,65 @@
 /* A packed bias has rows of this length. */
 #define CASE_MAX_SEQLEN_K(p, call) ((p)->c.bias ? (p)->c.sk : (call)->max_seqlen_k)
 
-#define FIELDS_ROWS(T, V, A)                    \
-    T(A, q, NEEDED, AITER_I8, p->q_t)           \
-    T(A, k, NEEDED, AITER_I32, p->k_t)          \
-    T(A, v, NEEDED, AITER_U8, p->v_t)           \
-    T(A, out, OUTPUT, AITER_I8, p->out_t)       \
-    V(A, softmax_scale, case_float(p->c.scale)) \
-    V(A, workspace, call->workspace)            \
-    V(A, workspace_bytes, call->workspace_bytes)
+/* Needed without a v; beside one it may be said. */
+#define CASE_DIM_V(p) ((p)->c.latent || (p)->c.seed & 4 ? (p)->c.dv : 0)
 
-#define FIELDS_MASK(T, V, A)                        \
-    T(A, lse, OPTIONAL_OUTPUT, AITER_F16, p->lse_t) \
-    V(A, mask, p->c.mask)                           \
-    V(A, window_left, CASE_LEFT(p))                 \
-    V(A, window_right, CASE_RIGHT(p))
+#define FIELDS_ROWS(T, V, A)                          \
+    T(A, q, NEEDED, AITER_I8, p->q_t)                 \
+    T(A, kv.k, NEEDED, AITER_I32, p->k_t)             \
+    T(A, kv.v, NEEDED, AITER_U8, p->v_t)              \
+    T(A, out, OUTPUT, AITER_I8, p->out_t)             \
+    V(A, score.softmax_scale, case_float(p->c.scale)) \
+    V(A, call.workspace, call->workspace)             \
+    V(A, call.workspace_bytes, call->workspace_bytes)
 
-/* What the general attention and the decoding of pages have beyond the above. */
-#define FIELDS_SCORE(T, V, A)                           \
-    T(A, alibi_slopes, FLEXIBLE, AITER_F16, p->alibi_t) \
-    T(A, sinks, OPTIONAL, AITER_BF16, p->sinks_t)       \
-    T(A, block_table, TABLE, AITER_I64, p->table)       \
-    T(A, k_scale, SCALE, AITER_F16, p->k_scale)         \
-    T(A, v_scale, SCALE, AITER_F16, p->v_scale)         \
-    V(A, scale_kind, CASE_SCALE_KIND(p))                \
-    V(A, sink_tokens, p->c.sink_tokens)                 \
-    V(A, softcap, case_float(p->c.softcap))             \
-    V(A, num_splits, p->c.splits)                       \
-    V(A, max_seqlen_k, CASE_MAX_SEQLEN_K(p, call))      \
-    V(A, plan, call->plan)
+/* What every form of the general attention has beyond the above. */
+#define FIELDS_SCORE(T, V, A)                                 \
+    T(A, lse, OPTIONAL_OUTPUT, AITER_F16, p->lse_t)           \
+    V(A, score.mask, p->c.mask)                               \
+    V(A, score.window_left, CASE_LEFT(p))                     \
+    V(A, score.window_right, CASE_RIGHT(p))                   \
+    T(A, score.alibi_slopes, FLEXIBLE, AITER_F16, p->alibi_t) \
+    T(A, score.sinks, OPTIONAL, AITER_BF16, p->sinks_t)       \
+    T(A, score.bias, FLEXIBLE, AITER_I8, p->bias_t)           \
+    T(A, kv.block_table, TABLE, AITER_I64, p->table)          \
+    T(A, kv.k_scale, SCALE, AITER_F16, p->k_scale)            \
+    T(A, kv.v_scale, SCALE, AITER_F16, p->v_scale)            \
+    V(A, kv.dim_v, CASE_DIM_V(p))                             \
+    V(A, kv.k_scale_kind, CASE_SCALE_KIND(p))                 \
+    V(A, kv.v_scale_kind, CASE_SCALE_KIND(p))                 \
+    V(A, kv.max_seqlen, CASE_MAX_SEQLEN_K(p, call))           \
+    V(A, score.sink_tokens, p->c.sink_tokens)                 \
+    V(A, score.softcap, case_float(p->c.softcap))             \
+    V(A, num_splits, p->c.splits)                             \
+    V(A, call.plan, call->plan)
 
-#define FIELDS_FLASH(T, V, A)                          \
-    FIELDS_ROWS(T, V, A)                               \
-    FIELDS_MASK(T, V, A)                               \
-    FIELDS_SCORE(T, V, A)                              \
-    T(A, bias, FLEXIBLE, AITER_I8, p->bias_t)          \
-    T(A, seqused_q, OPTIONAL, AITER_I64, p->seqused_q) \
-    T(A, seqused_k, OPTIONAL, AITER_F32, p->seqused_k) \
-    T(A, cu_seqlens_q, OPTIONAL, AITER_I64, p->cu_q)   \
-    T(A, cu_seqlens_k, OPTIONAL, AITER_I64, p->cu_k)   \
+#define FIELDS_FLASH(T, V, A)                            \
+    FIELDS_ROWS(T, V, A)                                 \
+    FIELDS_SCORE(T, V, A)                                \
+    T(A, seqused_q, OPTIONAL, AITER_I64, p->seqused_q)   \
+    T(A, kv.seq_lens, OPTIONAL, AITER_F32, p->seqused_k) \
+    T(A, cu_seqlens_q, OPTIONAL, AITER_I64, p->cu_q)     \
+    T(A, kv.cu_seqlens, OPTIONAL, AITER_I64, p->cu_k)    \
     V(A, max_seqlen_q, call->max_seqlen_q)
 
-#define FIELDS_DECODE(T, V, A)                   \
-    T(A, q, NEEDED, AITER_I8, p->q_t)            \
-    T(A, k_cache, NEEDED, AITER_I32, p->k_t)     \
-    T(A, v_cache, NEEDED, AITER_I32, p->v_t)     \
-    T(A, out, OUTPUT, AITER_I8, p->out_t)        \
-    V(A, softmax_scale, case_float(p->c.scale))  \
-    V(A, workspace, call->workspace)             \
-    V(A, workspace_bytes, call->workspace_bytes) \
-    FIELDS_MASK(T, V, A)                         \
-    FIELDS_SCORE(T, V, A)                        \
-    T(A, seq_lens, NEEDED, AITER_I64, p->seqused_k)
+#define FIELDS_DECODE(T, V, A) \
+    FIELDS_ROWS(T, V, A)       \
+    FIELDS_SCORE(T, V, A)      \
+    T(A, kv.seq_lens, NEEDED, AITER_I64, p->seqused_k)
 
-#define FIELDS_GROUPED(T, V, A) FIELDS_ROWS(T, V, A) FIELDS_MASK(T, V, A)
-
-#define FIELDS_VARLEN(T, V, A)                     \
-    FIELDS_ROWS(T, V, A)                           \
-    FIELDS_MASK(T, V, A)                           \
-    T(A, cu_seqlens_q, NEEDED, AITER_I64, p->cu_q) \
-    T(A, cu_seqlens_k, NEEDED, AITER_I64, p->cu_k) \
-    V(A, max_seqlen_q, call->max_seqlen_q)         \
-    V(A, max_seqlen_k, call->max_seqlen_k)
-
-/* Not softmax attentions: their tensors come from tests/op_good.h. k_scale and v_scale are written
- * where scales are computed; op_good says so. */
+/* Not softmax attentions: their tensors come from tests/op_good.h. Scales are written where they
+ * are computed; op_good says so. */
 #define FIELDS_CACHE(T, V, A)                      \
     T(A, k, NEEDED, AITER_I8, op_none)             \
     T(A, v, NEEDED, AITER_I8, op_none)             \
-    T(A, k_cache, OUTPUT, AITER_I32, op_none)      \
-    T(A, v_cache, OUTPUT, AITER_I32, op_none)      \
+    T(A, kv.k, OUTPUT, AITER_I32, op_none)         \
+    T(A, kv.v, OUTPUT, AITER_I32, op_none)         \
     T(A, slot_mapping, NEEDED, AITER_F32, op_none) \
-    T(A, k_scale, SCALE, AITER_F16, op_none)       \
-    T(A, v_scale, SCALE, AITER_F16, op_none)       \
-    V(A, workspace, call->workspace)               \
-    V(A, workspace_bytes, call->workspace_bytes)
+    T(A, kv.k_scale, SCALE, AITER_F16, op_none)    \
+    T(A, kv.v_scale, SCALE, AITER_F16, op_none)    \
+    V(A, call.workspace, call->workspace)          \
+    V(A, call.workspace_bytes, call->workspace_bytes)
 
 #define FIELDS_MERGE(T, V, A)               \
     T(A, out_a, NEEDED, AITER_I8, op_none)  \
@@ -106,9 +91,9 @@
 #define OP_LIST(OP)                                                                            \
     OP(FLASH, "flash", flash_attn_fwd, FIELDS_FLASH, HAS_WORKSPACE, HAS_PLAN, attention)       \
     OP(DECODE, "decode", paged_attn_decode, FIELDS_DECODE, HAS_WORKSPACE, HAS_PLAN, attention) \
-    OP(GQA, "gqa", grouped_query_attention, FIELDS_GROUPED, HAS_WORKSPACE, NO_PLAN, attention) \
-    OP(MQA, "mqa", multi_query_attention, FIELDS_GROUPED, HAS_WORKSPACE, NO_PLAN, attention)   \
-    OP(VARLEN, "varlen", variable_length_attention, FIELDS_VARLEN, HAS_WORKSPACE, NO_PLAN,     \
+    OP(GQA, "gqa", grouped_query_attention, FIELDS_FLASH, HAS_WORKSPACE, HAS_PLAN, attention)  \
+    OP(MQA, "mqa", multi_query_attention, FIELDS_FLASH, HAS_WORKSPACE, HAS_PLAN, attention)    \
+    OP(VARLEN, "varlen", variable_length_attention, FIELDS_FLASH, HAS_WORKSPACE, HAS_PLAN,     \
        attention)                                                                              \
     OP(DECODE_ONE, "one", decode_attention, FIELDS_ROWS, HAS_WORKSPACE, NO_PLAN, attention)    \
     OP(DECODE_GQA, "one_gqa", decode_attention_gqa, FIELDS_ROWS, HAS_WORKSPACE, NO_PLAN,       \

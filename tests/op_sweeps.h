@@ -200,12 +200,13 @@ static inline void sweep_plan(const op_case *g)
               "%s: written", why);
         if (g->roles[i] < ROLE_OUTPUT) continue;
         memcpy((char *)&bad + g->op->plan_at, &taken, sizeof taken);
-        refused(&s, &bad, AITER_INVALID_ARGUMENT, "shares memory with plan", why, SEEN_BY_CALL);
+        refused(&s, &bad, AITER_INVALID_ARGUMENT, "shares memory with call.plan", why,
+                SEEN_BY_CALL);
         bad = g->args; /* the struct itself is read, too */
         memcpy((char *)&bad + g->op->plan_at, &taken, sizeof taken);
         plan.data = NULL;
         op_set_workspace(g->op, &bad, (char *)&plan + sizeof plan - 1, 1);
-        refused(&s, &bad, AITER_INVALID_ARGUMENT, "workspace: shares memory with plan",
+        refused(&s, &bad, AITER_INVALID_ARGUMENT, "call.workspace: shares memory with call.plan",
                 "workspace over a plan", SEEN_BY_CALL);
     }
 }
@@ -227,6 +228,34 @@ static inline void sweep_unmapped(const op_case *g)
           "%s_workspace of unmapped data (%s): %zu bytes, not %zu: %s", g->op->name, g->text, bytes,
           expected, aiter_last_error());
     buffer_free(&b);
+}
+
+/* Good arguments are supported and explained, by a text that ends within any room for it. */
+static inline void sweep_words(const op_case *g)
+{
+    static const char *const lines[] = {": runs\n", "\nengine: cpu, "};
+    char whole[2048], part[2048];
+    size_t room, i;
+    CHECK(g->op->supported(&g->args, NULL) == AITER_OK, "%s: %s", g->text, aiter_last_error());
+    CHECK(g->op->explain(&g->args, NULL, whole, sizeof whole) == AITER_OK, "%s: %s", g->text,
+          aiter_last_error());
+    CHECK(strncmp(whole, g->op->name, strlen(g->op->name)) == 0 && strlen(whole) < sizeof whole - 1,
+          "%s: %s", g->op->name, whole);
+    for (i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        CHECK(strstr(whole, lines[i]) != NULL, "%s: %s", g->op->name, whole);
+    for (room = 1; room < strlen(whole) + 2; room += 1 + room / 16) {
+        const size_t written = room < strlen(whole) + 1 ? room - 1 : strlen(whole);
+        memset(part, 0x7F, sizeof part);
+        CHECK(g->op->explain(&g->args, NULL, part, room) == AITER_OK, "%s", aiter_last_error());
+        CHECK(memcmp(part, whole, written) == 0 && part[written] == 0 && part[written + 1] == 0x7F,
+              "%s_explain into %d bytes", g->op->name, (int)room);
+    }
+    CHECK(g->op->explain(&g->args, NULL, part, 0) == AITER_INVALID_ARGUMENT &&
+              strstr(aiter_last_error(), "_explain.bytes: is 0"),
+          "%s", aiter_last_error());
+    CHECK(g->op->explain(&g->args, NULL, NULL, 99) == AITER_INVALID_ARGUMENT &&
+              strstr(aiter_last_error(), "_explain.text: is NULL"),
+          "%s", aiter_last_error());
 }
 
 /* ---- poison ---- */
@@ -415,6 +444,7 @@ static inline void sweep_op(int op)
         sweep_neighbours(&g);
         sweep_plan(&g);
         sweep_unmapped(&g);
+        sweep_words(&g);
         before = elements_hash(&g, 0);
         CHECK(g.op->run(&g.args, NULL) == AITER_OK && before == elements_hash(&g, 0),
               "the good arguments of %s (%s): %s", g.op->name, g.text, aiter_last_error());

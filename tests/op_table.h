@@ -55,6 +55,8 @@ typedef struct op_entry {
     aiter_status (*run)(const void *args, aiter_context *ctx);
     aiter_status (*workspace)(const void *args, aiter_context *ctx, size_t *bytes);
     aiter_status (*plan)(const void *args, aiter_context *ctx, aiter_plan *plan); /* or NULL */
+    aiter_status (*supported)(const void *args, aiter_context *ctx);
+    aiter_status (*explain)(const void *args, aiter_context *ctx, char *text, size_t bytes);
     void (*fill)(void *args, const attn_problem *p, const attn_call *call);
 } op_entry;
 
@@ -91,6 +93,15 @@ static const aiter_tensor op_none; /* where a case keeps nothing */
     {                                                                                            \
         return aiter_##name##_workspace((const aiter_##name##_args *)args, ctx, bytes);          \
     }                                                                                            \
+    static aiter_status op_supported_##name(const void *args, aiter_context *ctx)                \
+    {                                                                                            \
+        return aiter_##name##_supported((const aiter_##name##_args *)args, ctx);                 \
+    }                                                                                            \
+    static aiter_status op_explain_##name(const void *args, aiter_context *ctx, char *text,      \
+                                          size_t bytes)                                          \
+    {                                                                                            \
+        return aiter_##name##_explain((const aiter_##name##_args *)args, ctx, text, bytes);      \
+    }                                                                                            \
     OP_PLAN_OF_##plan(name) static void op_fill_##name(void *args, const attn_problem *p,        \
                                                        const attn_call *call)                    \
     {                                                                                            \
@@ -108,19 +119,21 @@ OP_LIST(OP_DEFINE)
 #define OP_OFFSET_HAS_PLAN(A, field)      offsetof(A, field)
 #define OP_OFFSET_NO_PLAN(A, field)       OP_ABSENT
 
-#define OP_ENTRY(id, word, op, list, has_workspace, has_plan, good) \
-    {"aiter_" #op,                                                  \
-     sizeof(aiter_##op##_args),                                     \
-     op_fields_##op,                                                \
-     (int)(sizeof op_fields_##op / sizeof op_fields_##op[0]),       \
-     op_values_##op,                                                \
-     (int)(sizeof op_values_##op / sizeof op_values_##op[0]) - 1,   \
-     OP_OFFSET_##has_workspace(aiter_##op##_args, workspace),       \
-     OP_OFFSET_##has_workspace(aiter_##op##_args, workspace_bytes), \
-     OP_OFFSET_##has_plan(aiter_##op##_args, plan),                 \
-     op_run_##op,                                                   \
-     op_workspace_##op,                                             \
-     OP_PLAN_ENTRY_##has_plan(op),                                  \
+#define OP_ENTRY(id, word, op, list, has_workspace, has_plan, good)      \
+    {"aiter_" #op,                                                       \
+     sizeof(aiter_##op##_args),                                          \
+     op_fields_##op,                                                     \
+     (int)(sizeof op_fields_##op / sizeof op_fields_##op[0]),            \
+     op_values_##op,                                                     \
+     (int)(sizeof op_values_##op / sizeof op_values_##op[0]) - 1,        \
+     OP_OFFSET_##has_workspace(aiter_##op##_args, call.workspace),       \
+     OP_OFFSET_##has_workspace(aiter_##op##_args, call.workspace_bytes), \
+     OP_OFFSET_##has_plan(aiter_##op##_args, call.plan),                 \
+     op_run_##op,                                                        \
+     op_workspace_##op,                                                  \
+     OP_PLAN_ENTRY_##has_plan(op),                                       \
+     op_supported_##op,                                                  \
+     op_explain_##op,                                                    \
      op_fill_##op},
 static const op_entry op_table[] = {OP_LIST(OP_ENTRY)};
 

@@ -68,6 +68,24 @@ static inline int refused_ahead(const subject *s, const void *args, aiter_status
                         "%s_plan.%s (%s): a refused plan was written", op->name, field, why);
 }
 
+/* The question without a run: it refuses by shapes what the run refuses, never more, and says it in
+ * the run's words. */
+static inline int refused_in_words(const subject *s, const void *args, aiter_status want,
+                                   const char *field, const char *why, refusal_seen seen)
+{
+    const op_entry *op = s->op;
+    char text[1024] = "";
+    aiter_status status = op->supported(args, NULL);
+    int good;
+    if (status != AITER_OK) named(s, field, why);
+    good = CHECK(status == want || (seen != SEEN_BY_QUERY && status == AITER_OK),
+                 "%s_supported.%s (%s): %s", op->name, field, why, aiter_status_name(status));
+    good &= CHECK(op->explain(args, NULL, text, sizeof text) == status,
+                  "%s_explain.%s (%s): another status", op->name, field, why);
+    return good & CHECK(status == AITER_OK || strstr(text, aiter_last_error()),
+                        "%s_explain.%s (%s) says: %s", op->name, field, why, text);
+}
+
 /* Calls with wrong arguments; what a query or a plan took is not run. */
 static inline void refused(const subject *s, const void *args, aiter_status want, const char *field,
                            const char *why, refusal_seen seen)
@@ -76,6 +94,7 @@ static inline void refused(const subject *s, const void *args, aiter_status want
     uint64_t hash = problem_hash(s->problem);
     aiter_status status;
     if (!refused_ahead(s, args, want, field, why, seen)) return;
+    if (!refused_in_words(s, args, want, field, why, seen)) return;
     status = op->run(args, NULL);
     CHECK(status == want, "%s.%s (%s): %s instead of %s", op->name, field, why,
           aiter_status_name(status), aiter_status_name(want));

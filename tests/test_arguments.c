@@ -9,32 +9,34 @@ static void flash_numbers(attn_problem *p, aiter_flash_attn_fwd_args good)
     static const int negative[] = {-1, -2, -100, INT32_MIN + 1, INT32_MIN};
     float nan = float_of_bits(0x7FC00000u), inf = float_of_bits(0x7F800000u);
     int i;
-    INVALID("mask", a.mask = (aiter_mask)17);
-    INVALID("mask", a.mask = (aiter_mask)-1);
-    INVALID("window_left", (a.mask = AITER_MASK_WINDOW, a.window_left = -2));
-    INVALID("window_right", (a.mask = AITER_MASK_WINDOW, a.window_right = -7));
-    INVALID("AITER_MASK_WINDOW", (a.mask = AITER_MASK_NONE, a.window_left = 1));
-    INVALID("AITER_MASK_WINDOW", (a.mask = AITER_MASK_CAUSAL, a.window_left = 4096));
-    INVALID("AITER_MASK_WINDOW", (a.mask = AITER_MASK_CAUSAL_TOP_LEFT, a.window_right = 1));
-    INVALID("AITER_MASK_WINDOW", (a.mask = AITER_MASK_DEFAULT, a.window_right = INT32_MAX));
-    INVALID("AITER_MASK_WINDOW", (a.mask = AITER_MASK_CAUSAL, a.window_left = -2));
-    INVALID("AITER_MASK_WINDOW", (a.mask = AITER_MASK_NONE, a.window_left = INT32_MIN));
-    INVALID("sink_tokens", a.sink_tokens = -1);
-    INVALID("softmax_scale", a.softmax_scale = -1);
-    INVALID("softmax_scale", a.softmax_scale = nan);
-    INVALID("softmax_scale", a.softmax_scale = inf);
-    INVALID("softcap", a.softcap = -0.5f);
-    INVALID("softcap", a.softcap = nan);
-    INVALID("softcap", a.softcap = inf);
+    INVALID("mask", a.score.mask = (aiter_mask)17);
+    INVALID("mask", a.score.mask = (aiter_mask)-1);
+    INVALID("window_left", (a.score.mask = AITER_MASK_WINDOW, a.score.window_left = -2));
+    INVALID("window_right", (a.score.mask = AITER_MASK_WINDOW, a.score.window_right = -7));
+    INVALID("AITER_MASK_WINDOW", (a.score.mask = AITER_MASK_NONE, a.score.window_left = 1));
+    INVALID("AITER_MASK_WINDOW", (a.score.mask = AITER_MASK_CAUSAL, a.score.window_left = 4096));
+    INVALID("AITER_MASK_WINDOW",
+            (a.score.mask = AITER_MASK_CAUSAL_TOP_LEFT, a.score.window_right = 1));
+    INVALID("AITER_MASK_WINDOW",
+            (a.score.mask = AITER_MASK_DEFAULT, a.score.window_right = INT32_MAX));
+    INVALID("AITER_MASK_WINDOW", (a.score.mask = AITER_MASK_CAUSAL, a.score.window_left = -2));
+    INVALID("AITER_MASK_WINDOW", (a.score.mask = AITER_MASK_NONE, a.score.window_left = INT32_MIN));
+    INVALID("sink_tokens", a.score.sink_tokens = -1);
+    INVALID("softmax_scale", a.score.softmax_scale = -1);
+    INVALID("softmax_scale", a.score.softmax_scale = nan);
+    INVALID("softmax_scale", a.score.softmax_scale = inf);
+    INVALID("softcap", a.score.softcap = -0.5f);
+    INVALID("softcap", a.score.softcap = nan);
+    INVALID("softcap", a.score.softcap = inf);
     INVALID("num_splits", a.num_splits = -1);
     for (i = 0; i < COUNT(negative); i++) {
         INVALID("max_seqlen_q", a.max_seqlen_q = negative[i]);
-        INVALID("max_seqlen_k", a.max_seqlen_k = negative[i]);
+        INVALID("kv.max_seqlen", a.kv.max_seqlen = negative[i]);
         INVALID("num_splits", a.num_splits = negative[i]);
-        INVALID("sink_tokens", a.sink_tokens = negative[i]);
+        INVALID("sink_tokens", a.score.sink_tokens = negative[i]);
     }
-    INVALID("scale_kind", a.scale_kind = (aiter_scale_kind)9);
-    INVALID("scale_kind", a.scale_kind = (aiter_scale_kind)-1);
+    INVALID("k_scale_kind", a.kv.k_scale_kind = (aiter_scale_kind)9);
+    INVALID("v_scale_kind", a.kv.v_scale_kind = (aiter_scale_kind)-1);
 }
 
 /* Advice on exchanged axes is given where exchanging them helps, and nowhere else. */
@@ -47,11 +49,11 @@ static void flash_advice(attn_problem *p, aiter_flash_attn_fwd_args good)
         INVALID(what, statement);                                                         \
         CHECK(!strstr(aiter_last_error(), "transpose"), "%s", aiter_last_error());        \
     } while (0)
-    QUIET("heads", (a.k.shape[1] = a.v.shape[1] = 0, a.k.shape[2] = a.v.shape[2] = 3));
-    QUIET("heads", (a.q.shape[1] = a.out.shape[1] = 0, a.k.shape[2] = a.v.shape[2] = 3));
+    QUIET("heads", (a.kv.k.shape[1] = a.kv.v.shape[1] = 0, a.kv.k.shape[2] = a.kv.v.shape[2] = 3));
+    QUIET("heads", (a.q.shape[1] = a.out.shape[1] = 0, a.kv.k.shape[2] = a.kv.v.shape[2] = 3));
     QUIET("lse", a.lse.shape[2]--);
-    QUIET("lse",
-          (a.bias.ndim = 0, a.q.shape[1] = a.out.shape[1] = a.q.shape[2], a.lse.shape[2] = 3));
+    QUIET("lse", (a.score.bias.ndim = 0, a.q.shape[1] = a.out.shape[1] = a.q.shape[2],
+                  a.lse.shape[2] = 3));
     QUIET("lse", (a.lse.shape[1] = a.q.shape[1], a.lse.shape[2] = a.q.shape[2] + 1));
 #undef QUIET
 }
@@ -68,11 +70,11 @@ static void flash_unwanted(attn_problem *p, aiter_flash_attn_fwd_args good)
         const aiter_tensor scales[] = {aiter_tensor_1d(good.q.data, AITER_F32, n),
                                        aiter_tensor_2d(good.q.data, AITER_F32, n, 2)};
         if (packed) INVALID("seqused_q: expected none", a.seqused_q = ints);
-        if (good.cu_seqlens_k.ndim) INVALID("seqused_k: expected none", a.seqused_k = ints);
-        if (paged) INVALID("cu_seqlens_k: expected none", a.cu_seqlens_k = ints);
-        if (!packed && !paged) INVALID("cu_seqlens_q: expected I32", a.cu_seqlens_k = ints);
-        INVALID("k_scale: expected none", a.k_scale = scales[n % 2]);
-        INVALID("v_scale: expected none", a.v_scale = scales[n % 2]);
+        if (good.kv.cu_seqlens.ndim) INVALID("kv.seq_lens: expected none", a.kv.seq_lens = ints);
+        if (paged) INVALID("kv.cu_seqlens: expected none", a.kv.cu_seqlens = ints);
+        if (!packed && !paged) INVALID("cu_seqlens_q: expected I32", a.kv.cu_seqlens = ints);
+        INVALID("k_scale: expected none", a.kv.k_scale = scales[n % 2]);
+        INVALID("v_scale: expected none", a.kv.v_scale = scales[n % 2]);
     }
 }
 
@@ -84,9 +86,9 @@ static void flash_heads_and_batch(attn_problem *p, aiter_flash_attn_fwd_args goo
     int n;
     for (n = 1; n < 12; n += 2) {
         INVALID("heads, expected a divisor", a.q.shape[2] = a.out.shape[2] = n);
-        INVALID("k: shape[0]", a.k.shape[0] = a.v.shape[0] = n);
+        INVALID("k: shape[0]", a.kv.k.shape[0] = a.kv.v.shape[0] = n);
     }
-    INVALID("k: shape[0]", a.k.shape[0] = a.v.shape[0] = 0);
+    INVALID("k: shape[0]", a.kv.k.shape[0] = a.kv.v.shape[0] = 0);
 }
 
 /* Extents that no kernel has room for. Queries and plans alone: there is no such memory. */
@@ -95,19 +97,19 @@ static void flash_extents(attn_problem *p, aiter_flash_attn_fwd_args good)
     static const int64_t dims[] = {577, 578, 600, 640, 1024, 1152, 0};
     static const int64_t heads[] = {65536, 65538, 65600, 70000, 131072, 1 << 20, 0};
     subject s = SUBJECT(FLASH, p);
-    const int qd = good.q.ndim - 1, kd = good.k.ndim - 1;
+    const int qd = good.q.ndim - 1, kd = good.kv.k.ndim - 1;
     int i;
-    good.bias.ndim = good.lse.ndim = good.alibi_slopes.ndim = good.sinks.ndim = 0;
+    good.score.bias.ndim = good.lse.ndim = good.score.alibi_slopes.ndim = good.score.sinks.ndim = 0;
     for (i = 0; i < COUNT(dims); i++) {
         aiter_flash_attn_fwd_args a = good;
         char why[48];
         snprintf(why, sizeof why, "D = %d", (int)dims[i]);
-        a.q.shape[qd] = a.k.shape[kd] = dims[i];
+        a.q.shape[qd] = a.kv.k.shape[kd] = dims[i];
         refused_ahead(&s, &a, AITER_INVALID_ARGUMENT, "q: shape", why, SEEN_BY_QUERY);
         a = good;
-        a.v.shape[kd] = a.out.shape[qd] = dims[i];
+        a.kv.v.shape[kd] = a.out.shape[qd] = dims[i];
         refused_ahead(&s, &a, AITER_INVALID_ARGUMENT, "v: shape", why, SEEN_BY_QUERY);
-        if (dims[i] == 0) a.v.data = a.out.data = NULL;
+        if (dims[i] == 0) a.kv.v.data = a.out.data = NULL;
         refused_ahead(&s, &a, AITER_INVALID_ARGUMENT, "v: ", why, SEEN_BY_QUERY);
         a = good;
         snprintf(why, sizeof why, "%d heads", (int)heads[i]);
@@ -122,15 +124,15 @@ static void flash_works(attn_problem *p, aiter_flash_attn_fwd_args good)
     static const int64_t batches[] = {1 << 30, (1 << 30) + 1, 3 << 29, INT32_MAX - 1};
     subject s = SUBJECT(FLASH, p);
     int i, with_lengths;
-    good.bias.ndim = good.lse.ndim = good.alibi_slopes.ndim = 0;
+    good.score.bias.ndim = good.lse.ndim = good.score.alibi_slopes.ndim = 0;
     for (i = 0; i < COUNT(batches); i++) {
         for (with_lengths = 0; with_lengths < 4; with_lengths++) {
             aiter_flash_attn_fwd_args a = good;
             aiter_tensor lengths = aiter_tensor_1d(a.q.data, AITER_I32, batches[i]);
             size_t bytes = 1;
-            a.q.shape[0] = a.k.shape[0] = a.v.shape[0] = a.out.shape[0] = batches[i];
+            a.q.shape[0] = a.kv.k.shape[0] = a.kv.v.shape[0] = a.out.shape[0] = batches[i];
             if (with_lengths & 1) a.seqused_q = lengths;
-            if (with_lengths & 2) a.seqused_k = lengths;
+            if (with_lengths & 2) a.kv.seq_lens = lengths;
             CHECK(aiter_flash_attn_fwd_workspace(&a, NULL, &bytes) == AITER_UNSUPPORTED &&
                       bytes == 1,
                   "a batch of %d", (int)batches[i]);
@@ -155,22 +157,22 @@ static void broadcast_bias(void)
     for (ones = 0; ones < ALL; ones++) { /* bit i: dimension i has an extent of 1 */
         aiter_flash_attn_fwd_args a = problem_flash_args(&p, &call);
         output_bits full, some;
-        aiter_tensor part = a.bias;
+        aiter_tensor part = a.score.bias;
         memset(part.stride, 0, sizeof part.stride);
         part.data = values;
         part.dtype = AITER_F32;
-        for (i = 0; i < 4; i++) part.shape[i] = ones >> i & 1 ? 1 : a.bias.shape[i];
-        a.bias = aiter_tensor_transpose(part, 0, 0);
+        for (i = 0; i < 4; i++) part.shape[i] = ones >> i & 1 ? 1 : a.score.bias.shape[i];
+        a.score.bias = aiter_tensor_transpose(part, 0, 0);
         for (i = 0; i < 4; i++) {
-            if (a.bias.shape[i] == 1) a.bias.stride[i] = 0;
-            a.bias.shape[i] = problem_flash_args(&p, &call).bias.shape[i];
+            if (a.score.bias.shape[i] == 1) a.score.bias.stride[i] = 0;
+            a.score.bias.shape[i] = problem_flash_args(&p, &call).score.bias.shape[i];
         }
         CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
         full = problem_bits(&p);
         for (stride = 0; stride < 4; stride++) {
-            a.bias = stride ? aiter_tensor_transpose(part, 0, 0) : part;
+            a.score.bias = stride ? aiter_tensor_transpose(part, 0, 0) : part;
             for (i = 0; i < 4; i++) {
-                if (stride && part.shape[i] == 1) a.bias.stride[i] = 3 * stride - 2;
+                if (stride && part.shape[i] == 1) a.score.bias.stride[i] = 3 * stride - 2;
             }
             CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
             some = problem_bits(&p);
@@ -201,26 +203,57 @@ static void flash_dense(void)
     flash_unwanted(&p, good);
     flash_extents(&p, good);
     flash_works(&p, good);
-    INVALID("v", a.v.dtype = AITER_F16);
-    INVALID("k", a.k.shape[0] = 1);
-    INVALID("k", a.k.shape[3] = 7);
-    INVALID("heads", a.k.shape[2] = a.v.shape[2] = 3);
-    INVALID("heads", a.k.shape[2] = a.v.shape[2] = 0);
-    INVALID("head_dim", (a.q.shape[3] = a.k.shape[3] = 0));
+    for (n = -3; n < 20; n++) {
+        if (n != 0 && n != 8) INVALID("kv.dim_v: is", a.kv.dim_v = n);
+    }
+    INVALID("kv.v: is absent", (a.kv.v.ndim = 0, a.kv.dim_v = 0));
+    for (n = -1; n < 12; n++) {
+        if (n < 0 || n > 8)
+            INVALID("kv.dim_v: is", (a.kv.v.ndim = 0, a.kv.dim_v = n));
+        else if (n > 0 && n < 8)
+            INVALID("out: shape[3] is 8", (a.kv.v.ndim = 0, a.kv.dim_v = n));
+    }
+    for (n = 1; n < 7; n++)
+        INVALID("kv.v_scale: expected none",
+                (a.kv.v_scale = aiter_tensor_1d(a.q.data, AITER_F32, n), a.kv.v.ndim = 0,
+                 a.kv.dim_v = 8));
+    for (n = 1; n < 5000; n += 97) {
+        if (n != (int)sizeof a) INVALID("struct_bytes: is", a.struct_bytes = (uint32_t)n);
+    }
+    INVALID("k", a.kv.k.shape[0] = 1);
+    INVALID("k", a.kv.k.shape[3] = 7);
+    INVALID("heads", a.kv.k.shape[2] = a.kv.v.shape[2] = 3);
+    INVALID("heads", a.kv.k.shape[2] = a.kv.v.shape[2] = 0);
+    INVALID("head_dim", (a.q.shape[3] = a.kv.k.shape[3] = 0));
     INVALID("out", a.out.shape[3] = 7);
     INVALID("lse", a.lse.shape[1] = 2);
-    INVALID("bias", a.bias.shape[1] = 2);
-    INVALID("bias", a.bias.shape[3] = 20);
-    INVALID("alibi_slopes", a.alibi_slopes.shape[1] = 3);
-    INVALID("sinks", a.sinks.shape[0] = 2);
-    INVALID("cu_seqlens_k: expected", a.cu_seqlens_q = aiter_tensor_1d(a.q.data, AITER_I32, 3));
+    INVALID("bias", a.score.bias.shape[1] = 2);
+    INVALID("bias", a.score.bias.shape[3] = 20);
+    INVALID("alibi_slopes", a.score.alibi_slopes.shape[1] = 3);
+    INVALID("sinks", a.score.sinks.shape[0] = 2);
+    INVALID("kv.cu_seqlens: expected", a.cu_seqlens_q = aiter_tensor_1d(a.q.data, AITER_I32, 3));
     for (n = 1; n < 5; n++) INVALID_DATA("max_seqlen_q", a.max_seqlen_q = n);
-    for (n = 1; n < 21; n++) INVALID_DATA("max_seqlen_k", a.max_seqlen_k = n);
-    INVALID("k_scale", a.k_scale = aiter_tensor_1d(a.q.data, AITER_F32, 1));
-    INVALID("v_scale", a.v_scale = aiter_tensor_1d(a.q.data, AITER_F32, 1));
+    for (n = 1; n < 21; n++) INVALID_DATA("kv.max_seqlen", a.kv.max_seqlen = n);
+    INVALID("k_scale", a.kv.k_scale = aiter_tensor_1d(a.q.data, AITER_F32, 1));
+    INVALID("v_scale", a.kv.v_scale = aiter_tensor_1d(a.q.data, AITER_F32, 1));
     CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "the good arguments: %s",
           aiter_last_error());
     problem_free(&p);
+}
+
+/* A bias of fewer keys than the longest sequence has. */
+static void flash_short_bias(attn_problem *p, aiter_flash_attn_fwd_args good)
+{
+    subject s = SUBJECT(FLASH, p);
+    aiter_flash_attn_fwd_args a;
+    const int64_t rows = good.q.shape[case_is_packed(&p->c) ? 0 : 1];
+    int keys;
+    for (keys = 2; keys < 21; keys++) {
+        INVALID_DATA("bias", a.score.bias = aiter_tensor_2d(a.q.data, AITER_F32, rows, keys));
+        INVALID_DATA("bias", a.score.bias = aiter_tensor_2d(a.q.data, AITER_F32, 1, keys));
+        INVALID_DATA("bias", a.score.bias = aiter_tensor_3d(a.q.data, AITER_F32, 1, rows, keys));
+        INVALID_DATA("bias", a.score.bias = aiter_tensor_3d(a.q.data, AITER_F32, 4, rows, keys));
+    }
 }
 
 static void flash_lengths(attn_form form)
@@ -230,7 +263,7 @@ static void flash_lengths(attn_form form)
     attn_call call;
     aiter_flash_attn_fwd_args good, a;
     subject s = SUBJECT(FLASH, &p);
-    int paged = case_is_paged(&c), packed = case_is_packed(&c), keys, n;
+    int paged = case_is_paged(&c), packed = case_is_packed(&c), n;
     memset(&call, 0, sizeof call);
     if (form != FORM_PAGED) c.mask = AITER_MASK_CAUSAL;
     problem_new(&p, &c);
@@ -250,12 +283,12 @@ static void flash_lengths(attn_form form)
         INVALID("seqused_q", a.seqused_q = aiter_tensor_1d(a.q.data, AITER_I32, 2));
     }
     if (form == FORM_VARLEN) {
-        INVALID_DATA("cu_seqlens_k", a.cu_seqlens_k = with_entry(a.cu_seqlens_k, 0, 2));
-        INVALID_DATA("cu_seqlens_k", a.cu_seqlens_k = with_entry(a.cu_seqlens_k, 2, 20));
-        INVALID_DATA("cu_seqlens_k", a.cu_seqlens_k = with_entry(a.cu_seqlens_k, 2, 43));
-        INVALID_DATA("cu_seqlens_k", a.max_seqlen_k = 20);
-        INVALID("cu_seqlens_k", a.cu_seqlens_k.shape[0] = 2);
-        INVALID("cu_seqlens_k", a.cu_seqlens_k.ndim = 0);
+        INVALID_DATA("kv.cu_seqlens", a.kv.cu_seqlens = with_entry(a.kv.cu_seqlens, 0, 2));
+        INVALID_DATA("kv.cu_seqlens", a.kv.cu_seqlens = with_entry(a.kv.cu_seqlens, 2, 20));
+        INVALID_DATA("kv.cu_seqlens", a.kv.cu_seqlens = with_entry(a.kv.cu_seqlens, 2, 43));
+        INVALID_DATA("kv.cu_seqlens", a.kv.max_seqlen = 20);
+        INVALID("kv.cu_seqlens", a.kv.cu_seqlens.shape[0] = 2);
+        INVALID("kv.cu_seqlens", a.kv.cu_seqlens.ndim = 0);
         INVALID("cu_seqlens_q", a.cu_seqlens_q.ndim = 0);
     }
     if (form == FORM_PADDED) {
@@ -264,30 +297,25 @@ static void flash_lengths(attn_form form)
         INVALID_DATA("seqused_q", a.max_seqlen_q = 4);
     }
     if (form == FORM_PADDED || paged) {
-        INVALID_DATA("seqused_k", a.seqused_k = with_entry(a.seqused_k, 1, 1000));
-        INVALID_DATA("seqused_k", a.seqused_k = with_entry(a.seqused_k, 1, INT32_MAX));
-        INVALID_DATA("seqused_k", a.seqused_k = with_entry(a.seqused_k, 0, -1));
-        INVALID_DATA("seqused_k", a.max_seqlen_k = 20);
-        INVALID("seqused_k", a.seqused_k.shape[0] = 1);
+        INVALID_DATA("kv.seq_lens", a.kv.seq_lens = with_entry(a.kv.seq_lens, 1, 1000));
+        INVALID_DATA("kv.seq_lens", a.kv.seq_lens = with_entry(a.kv.seq_lens, 1, INT32_MAX));
+        INVALID_DATA("kv.seq_lens", a.kv.seq_lens = with_entry(a.kv.seq_lens, 0, -1));
+        INVALID_DATA("kv.seq_lens", a.kv.max_seqlen = 20);
+        INVALID("kv.seq_lens", a.kv.seq_lens.shape[0] = 1);
     }
-    for (keys = 2; keys < 21; keys++) { /* fewer than the longest sequence has */
-        int64_t rows = packed ? a.q.shape[0] : a.q.shape[1];
-        INVALID_DATA("bias", a.bias = aiter_tensor_2d(a.q.data, AITER_F32, rows, keys));
-        INVALID_DATA("bias", a.bias = aiter_tensor_2d(a.q.data, AITER_F32, 1, keys));
-        INVALID_DATA("bias", a.bias = aiter_tensor_3d(a.q.data, AITER_F32, 1, rows, keys));
-        INVALID_DATA("bias", a.bias = aiter_tensor_3d(a.q.data, AITER_F32, 4, rows, keys));
-    }
+    flash_short_bias(&p, good);
     if (paged) {
-        INVALID_DATA("block_table", a.block_table = with_entry(a.block_table, 0, -1));
-        INVALID_DATA("block_table", a.block_table = with_entry(a.block_table, 5, p.num_blocks));
+        INVALID_DATA("block_table", a.kv.block_table = with_entry(a.kv.block_table, 0, -1));
         INVALID_DATA("block_table",
-                     a.block_table = with_entry(a.block_table, p.max_blocks + 5, INT32_MIN));
-        INVALID("seqused_k", a.seqused_k.ndim = 0);
-        INVALID("block_table", a.block_table.shape[0] = 1);
+                     a.kv.block_table = with_entry(a.kv.block_table, 5, p.num_blocks));
+        INVALID_DATA("block_table",
+                     a.kv.block_table = with_entry(a.kv.block_table, p.max_blocks + 5, INT32_MIN));
+        INVALID("kv.seq_lens", a.kv.seq_lens.ndim = 0);
+        INVALID("block_table", a.kv.block_table.shape[0] = 1);
         for (n = 0; n < 6; n++)
             INVALID("page size",
-                    (a.k.shape[1] = a.v.shape[1] = 0, a.k.shape[0] = a.v.shape[0] = n));
-        INVALID("cu_seqlens_k", a.cu_seqlens_k = a.seqused_k);
+                    (a.kv.k.shape[1] = a.kv.v.shape[1] = 0, a.kv.k.shape[0] = a.kv.v.shape[0] = n));
+        INVALID("kv.cu_seqlens", a.kv.cu_seqlens = a.kv.seq_lens);
     }
     CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "the good arguments: %s",
           aiter_last_error());
@@ -310,12 +338,15 @@ static void flash_int8(attn_form form, aiter_scale_kind kind)
     problem_new(&p, &c);
     problem_store(&p, SLACK_NAN);
     good = problem_flash_args(&p, &call);
-    INVALID("k_scale", a.k_scale.ndim = 0);
-    INVALID("v_scale", a.v_scale.ndim = 0);
-    INVALID("k_scale", a.k_scale = aiter_tensor_1d(a.k_scale.data, AITER_F32, 3));
-    if (kind == AITER_SCALE_TENSOR) INVALID("scale", a.scale_kind = AITER_SCALE_TOKEN_HEAD);
-    if (kind == AITER_SCALE_HEAD) INVALID("scale", a.scale_kind = AITER_SCALE_TENSOR);
-    if (kind == AITER_SCALE_TOKEN_HEAD) INVALID("scale", a.scale_kind = AITER_SCALE_HEAD);
+    INVALID("k_scale", a.kv.k_scale.ndim = 0);
+    INVALID("v_scale", a.kv.v_scale.ndim = 0);
+    INVALID("k_scale", a.kv.k_scale = aiter_tensor_1d(a.kv.k_scale.data, AITER_F32, 3));
+    if (kind == AITER_SCALE_PER_TENSOR)
+        INVALID("k_scale", a.kv.k_scale_kind = AITER_SCALE_PER_TOKEN_HEAD);
+    if (kind == AITER_SCALE_PER_HEAD)
+        INVALID("k_scale", a.kv.k_scale_kind = AITER_SCALE_PER_TENSOR);
+    if (kind == AITER_SCALE_PER_TOKEN_HEAD)
+        INVALID("k_scale", a.kv.k_scale_kind = AITER_SCALE_PER_HEAD);
     CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "the good arguments: %s",
           aiter_last_error());
     problem_free(&p);
@@ -335,16 +366,16 @@ static void one_scale(attn_form form)
     c.bias = BIAS_NONE;
     c.kv_type = AITER_I8;
     c.q_type = AITER_F32;
-    c.scale_kind = AITER_SCALE_TENSOR;
+    c.scale_kind = AITER_SCALE_PER_TENSOR;
     problem_new(&p, &c);
     problem_store(&p, SLACK_NAN);
     a = problem_flash_args(&p, &call);
     for (i = 0; i < COUNT(same[0]); i++) {
-        same[0][i] = *(const float *)a.k_scale.data;
-        same[1][i] = *(const float *)a.v_scale.data;
+        same[0][i] = *(const float *)a.kv.k_scale.data;
+        same[1][i] = *(const float *)a.kv.v_scale.data;
     }
-    a.k_scale.data = same[0];
-    a.v_scale.data = same[1];
+    a.kv.k_scale.data = same[0];
+    a.kv.v_scale.data = same[1];
     good = a;
     CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
     own = problem_bits(&p);
@@ -352,8 +383,8 @@ static void one_scale(attn_form form)
     for (i = 0; i < 8; i++) {
         a = good;
         many[0] = same[i % 2][0];
-        *(i % 2 ? &a.v_scale : &a.k_scale) = aiter_tensor_1d(many, AITER_F32, 1);
-        *(i % 2 ? &a.v_scale.stride[0] : &a.k_scale.stride[0]) = i / 2 * 7;
+        *(i % 2 ? &a.kv.v_scale : &a.kv.k_scale) = aiter_tensor_1d(many, AITER_F32, 1);
+        *(i % 2 ? &a.kv.v_scale.stride[0] : &a.kv.k_scale.stride[0]) = i / 2 * 7;
         CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
         strided = problem_bits(&p);
         CHECK(bits_equal(&own, &strided), "one scale of stride %d has other bits", i / 2 * 7);
@@ -429,8 +460,8 @@ static void sinks_without_window(void)
         a = problem_flash_args(&p, &call);
         CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
         without = problem_bits(&p);
-        a.sink_tokens = 3;
-        a.window_left = a.window_right = -1;
+        a.score.sink_tokens = 3;
+        a.score.window_left = a.score.window_right = -1;
         CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
         with = problem_bits(&p);
         CHECK(bits_equal(&with, &without), "sink_tokens changed mask %d", (int)masks[i]);
@@ -461,10 +492,10 @@ static void sizes(void)
                 size_t bytes = 0;
                 aiter_status status;
                 a = good;
-                a.bias.ndim = a.lse.ndim = a.alibi_slopes.ndim = 0;
+                a.score.bias.ndim = a.lse.ndim = a.score.alibi_slopes.ndim = 0;
                 if (m & 1) a.q.shape[i] = large[n];
-                if (m & 2) a.k.shape[i] = large[n];
-                if (m & 4) a.v.shape[i] = large[n];
+                if (m & 2) a.kv.k.shape[i] = large[n];
+                if (m & 4) a.kv.v.shape[i] = large[n];
                 if (m & 8) a.out.shape[i] = large[n];
                 status = aiter_flash_attn_fwd_workspace(&a, NULL, &bytes);
                 CHECK(status != AITER_OK || (uint64_t)bytes < (uint64_t)1 << 50,
@@ -483,7 +514,7 @@ int main(void)
     flash_dense();
     for (form = FORM_PADDED; form < FORM_COUNT; form++) flash_lengths((attn_form)form);
     for (form = FORM_DENSE; form < FORM_COUNT; form++) one_scale((attn_form)form);
-    for (kind = AITER_SCALE_TENSOR; kind < AITER_SCALE_COUNT; kind++) {
+    for (kind = AITER_SCALE_PER_TENSOR; kind < AITER_SCALE_COUNT; kind++) {
         flash_int8(FORM_DENSE, (aiter_scale_kind)kind);
         flash_int8(FORM_MIXED, (aiter_scale_kind)kind);
     }

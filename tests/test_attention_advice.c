@@ -9,19 +9,15 @@ static aiter_tensor shaped(int ndim, int64_t a, int64_t b, int64_t c, int64_t d)
 
 static void rows_and_keys(void)
 {
-    aiteri_field_names names;
-    memset(&names, 0, sizeof names);
-    CHECK(strcmp(aiteri_rows_layout(&names, 0), "[B, Sq, Hq, D]") == 0, "dense");
-    names.has_packed = 1;
-    CHECK(strcmp(aiteri_rows_layout(&names, 0), "[B, Sq, Hq, D]") == 0, "packed is another op's");
-    CHECK(strstr(aiteri_keys_layout(&names, 0, 0), "cu_seqlens_k"), "keys may be packed");
-    names.has_paged = 1;
-    CHECK(strstr(aiteri_rows_layout(&names, 0), "cu_seqlens_q"), "rows may be packed");
-    CHECK(strstr(aiteri_rows_layout(&names, 1), "packed, as"), "rows are packed");
-    CHECK(strstr(aiteri_keys_layout(&names, 0, 1), "num_blocks"), "pages");
-    CHECK(strstr(aiteri_keys_layout(&names, 1, 0), "packed, as"), "keys are packed");
-    names.has_packed = 0;
-    CHECK(strstr(aiteri_rows_layout(&names, 0), "q_len"), "new tokens");
+    aiteri_attention_op op;
+    memset(&op, 0, sizeof op);
+    CHECK(strstr(aiteri_rows_layout(&op, 0), "cu_seqlens_q"), "rows may be packed");
+    CHECK(strstr(aiteri_rows_layout(&op, 1), "packed, as"), "rows are packed");
+    CHECK(strstr(aiteri_keys_layout(0, 0), "kv.cu_seqlens"), "keys may be packed");
+    CHECK(strstr(aiteri_keys_layout(0, 1), "num_blocks"), "pages");
+    CHECK(strstr(aiteri_keys_layout(1, 0), "packed, as"), "keys are packed");
+    op.decodes = 1;
+    CHECK(strstr(aiteri_rows_layout(&op, 0), "q_len"), "new tokens");
 }
 
 static void head_major(void)

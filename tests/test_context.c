@@ -102,7 +102,7 @@ static void bad_descriptions(void)
 
 static void reports(void)
 {
-    aiter_context_info_t info = aiter_context_info(NULL);
+    aiter_context_details info = aiter_context_info(NULL);
     aiter_context *ctx = test_context(AITER_ISA_AUTO, 3), *other = test_context(AITER_ISA_AUTO, 1);
     aiter_flash_attn_fwd_args a;
     int i;

@@ -31,8 +31,8 @@ static void attend(inputs *x, int sq, aiter_context *ctx)
     aiter_flash_attn_fwd_args a;
     memset(&a, 0, sizeof a);
     a.q = aiter_tensor_4d(x->q, AITER_F32, 1, sq, HEADS, DIM);
-    a.k = aiter_tensor_4d(x->k, AITER_F32, 1, ROWS, HEADS, DIM);
-    a.v = aiter_tensor_4d(x->v, AITER_F32, 1, ROWS, HEADS, DIM);
+    a.kv.k = aiter_tensor_4d(x->k, AITER_F32, 1, ROWS, HEADS, DIM);
+    a.kv.v = aiter_tensor_4d(x->v, AITER_F32, 1, ROWS, HEADS, DIM);
     a.out = aiter_tensor_4d(x->out, AITER_F32, 1, sq, HEADS, DIM);
     a.lse = aiter_tensor_3d(x->lse, AITER_F32, 1, HEADS, sq);
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_last_error());

@@ -27,7 +27,7 @@ static int cases_of(attn_case *list)
     c.sinks = 1;
     list[n++] = c;
     c.kv_type = AITER_I8;
-    c.scale_kind = AITER_SCALE_TOKEN_HEAD;
+    c.scale_kind = AITER_SCALE_PER_TOKEN_HEAD;
     c.mask = AITER_MASK_WINDOW;
     c.left = 50;
     c.right = 0;
@@ -201,7 +201,7 @@ static void pages(aiter_context *ctx)
         c.mask = AITER_MASK_CAUSAL;
         c.form = FORM_VARLEN;
         c.kv_type = types[t];
-        c.scale_kind = AITER_SCALE_TOKEN_HEAD;
+        c.scale_kind = AITER_SCALE_PER_TOKEN_HEAD;
         want = bits_of(&c, ctx, "dense");
         for (layout = 1; layout < LAYOUT_QKV; layout++) {
             c.layout = (attn_layout)layout;
@@ -314,9 +314,9 @@ static void any_bits(aiter_isa isa, aiter_context *one)
         for (i = 0; i < COUNT(k); i++) k[i] = (uint16_t)(rng_next(&rng) >> 16 | (n & 1) << 14);
         for (i = 0; i < COUNT(v); i++) v[i] = (uint16_t)rng_next(&rng) | (n & 2 ? 0x6000 : 0);
         a.q = aiter_tensor_4d(q, AITER_F16, B, SQ, HQ, D);
-        a.k = aiter_tensor_4d(k, AITER_F16, B, SK, 1, D);
-        a.v = aiter_tensor_4d(v, AITER_F16, B, SK, 1, D);
-        a.mask = AITER_MASK_CAUSAL;
+        a.kv.k = aiter_tensor_4d(k, AITER_F16, B, SK, 1, D);
+        a.kv.v = aiter_tensor_4d(v, AITER_F16, B, SK, 1, D);
+        a.score.mask = AITER_MASK_CAUSAL;
         for (c = 0; c < 2; c++) {
             a.out = aiter_tensor_4d(out[c], AITER_F16, B, SQ, HQ, D);
             CHECK(aiter_multi_query_attention(&a, both[c]) == AITER_OK, "%s", aiter_last_error());

@@ -268,12 +268,12 @@ static void named(const char *what, double q, double k, double scale, double sof
             for (i = 0; i < 40; i++) qs[i] = case_float(q);
             for (i = 0; i < 3; i++) ks[i] = case_float(k);
             a.q = aiter_tensor_4d(qs, AITER_F32, 1, rows, 1, 1);
-            a.k = aiter_tensor_4d(ks, AITER_F32, 1, 3, 1, 1);
-            a.v = aiter_tensor_4d(vs, AITER_F32, 1, 3, 1, 1);
+            a.kv.k = aiter_tensor_4d(ks, AITER_F32, 1, 3, 1, 1);
+            a.kv.v = aiter_tensor_4d(vs, AITER_F32, 1, 3, 1, 1);
             a.out = aiter_tensor_4d(out, AITER_F32, 1, rows, 1, 1);
             a.lse = aiter_tensor_3d(got, AITER_F32, 1, 1, rows);
-            a.softmax_scale = case_float(scale);
-            a.softcap = case_float(softcap);
+            a.score.softmax_scale = case_float(scale);
+            a.score.softcap = case_float(softcap);
             CHECK(aiter_flash_attn_fwd(&a, run_on.one[t]) == AITER_OK, "%s", aiter_last_error());
             for (i = 0; i < rows; i++)
                 CHECK(bits_of_float(out[i]) == 0x3f800000u &&
@@ -295,10 +295,10 @@ static void sums_hide(void)
             vs[1] = float_of_bits(0x7fc00000u);
             for (i = 0; i < 40; i++) qs[i] = 1;
             a.q = aiter_tensor_4d(qs, AITER_F32, 1, rows, 1, 1);
-            a.k = aiter_tensor_4d(ks, AITER_F32, 1, 2, 1, 1);
-            a.v = aiter_tensor_4d(vs, AITER_F32, 1, 2, 1, 1);
+            a.kv.k = aiter_tensor_4d(ks, AITER_F32, 1, 2, 1, 1);
+            a.kv.v = aiter_tensor_4d(vs, AITER_F32, 1, 2, 1, 1);
             a.out = aiter_tensor_4d(out, AITER_F32, 1, rows, 1, 1);
-            a.bias = aiter_tensor_2d(bias, AITER_F32, 1, 2);
+            a.score.bias = aiter_tensor_2d(bias, AITER_F32, 1, 2);
             CHECK(aiter_flash_attn_fwd(&a, run_on.one[t]) == AITER_OK, "%s", aiter_last_error());
             for (i = 0; i < rows; i++)
                 CHECK(bits_of_float(out[i]) == 0x3f800000u, "%s, row %d of %d: not hidden",

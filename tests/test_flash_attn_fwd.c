@@ -187,7 +187,7 @@ static void types(void)
                         c.q_type = (aiter_dtype)q;
                         c.kv_type = kv[k];
                         c.out_type = (aiter_dtype)o;
-                        c.scale_kind = (aiter_scale_kind)(AITER_SCALE_TENSOR + n);
+                        c.scale_kind = (aiter_scale_kind)(AITER_SCALE_PER_TENSOR + n);
                         c.form = (attn_form)((q + k + o + n + form) % FORM_COUNT);
                         c.b = 2;
                         c.ragged = 1;
@@ -197,6 +197,31 @@ static void types(void)
                         case_run(&c);
                     }
                 }
+            }
+        }
+    }
+}
+
+/* V of its own type beside K, and V as the first columns of K, in both loops. */
+static void values_of_keys(void)
+{
+    static const aiter_dtype kv[] = {AITER_F32, AITER_F16, AITER_BF16, AITER_I8};
+    static const int dims[] = {1, 15, 16, 64, 71, 72};
+    int k, v, rows;
+    for (k = 0; k < COUNT(kv); k++) {
+        for (rows = 2; rows <= 27; rows += 25) {
+            for (v = 0; v < COUNT(kv) + COUNT(dims); v++) {
+                attn_case c = plain(rows, 130, 72);
+                c.latent = v >= COUNT(kv);
+                c.kv_type = kv[k];
+                c.v_type = c.latent ? AITER_DTYPE_UNSET : kv[v];
+                if (c.latent) c.dv = dims[v - COUNT(kv)];
+                c.form = (attn_form)((k + v) % FORM_COUNT);
+                c.scale_kind = (aiter_scale_kind)(AITER_SCALE_PER_TENSOR + (v + rows) % 3);
+                c.layout = (attn_layout)((2 * k + v) % LAYOUT_COUNT);
+                c.b = c.ragged = 1 + v % 2;
+                c.mask = AITER_MASK_CAUSAL;
+                case_run(&c);
             }
         }
     }
@@ -340,8 +365,11 @@ static void random_sweep(uint64_t seed)
         c.ragged = rng_int(&r, 0, 3) != 0;
         c.q_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);
         c.kv_type = kv[rng_int(&r, 0, 3)];
+        if (rng_int(&r, 0, 3) == 0) c.v_type = kv[rng_int(&r, 0, 3)];
+        c.latent = rng_int(&r, 0, 7) == 0;
         c.out_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);
-        c.scale_kind = (aiter_scale_kind)rng_int(&r, AITER_SCALE_TENSOR, AITER_SCALE_TOKEN_HEAD);
+        c.scale_kind =
+            (aiter_scale_kind)rng_int(&r, AITER_SCALE_PER_TENSOR, AITER_SCALE_PER_TOKEN_HEAD);
         c.mask = (aiter_mask)rng_int(&r, 0, AITER_MASK_COUNT - 1);
         c.left = rng_int(&r, -1, 1 + c.sk / 2);
         c.right = rng_int(&r, -1, 1 + c.sk / 2);
@@ -387,6 +415,7 @@ int main(void)
     dims();
     options();
     types();
+    values_of_keys();
     forms();
     extremes();
     if (!test_is_slow()) flushing();

@@ -27,7 +27,7 @@ static const aiter_dtype types[2] = {AITER_BF16, AITER_F16};
 
 static aiter_flash_attn_fwd_args typed(aiter_flash_attn_fwd_args a, aiter_dtype type)
 {
-    a.q.dtype = a.k.dtype = a.v.dtype = a.out.dtype = type;
+    a.q.dtype = a.kv.k.dtype = a.kv.v.dtype = a.out.dtype = type;
     return a;
 }
 
@@ -44,10 +44,10 @@ static void takes(const aiter_flash_attn_fwd_args *a, aiter_context *ctx, const 
 /* Change n of a call that a plain kernel takes; NULL: there is no such change. */
 static const char *unplain(int n, aiter_flash_attn_fwd_args *a, int d)
 {
-    aiter_tensor *const t[4] = {&a->q, &a->k, &a->v, &a->out};
+    aiter_tensor *const t[4] = {&a->q, &a->kv.k, &a->kv.v, &a->out};
     aiter_tensor *const rows = t[n % 4];
     const int64_t token = rows->shape[2] * d;
-    a->softcap = n == 12 ? 5.0f : 0.0f;
+    a->score.softcap = n == 12 ? 5.0f : 0.0f;
     if (n < 4) rows->data = (char *)rows->data + 2 * (n + 1);
     if (n >= 4 && n < 12) { /* of tokens, then of the batch */
         const int64_t odd = n < 8 ? 4 : 0;
@@ -57,14 +57,16 @@ static const char *unplain(int n, aiter_flash_attn_fwd_args *a, int d)
         rows->stride[3] = 1;
     }
     switch (n) {
-    case 13: a->alibi_slopes = aiter_tensor_1d(AT(5), AITER_F32, a->q.shape[2]); break;
-    case 14: a->bias = aiter_tensor_2d(AT(6), AITER_F32, a->q.shape[1], a->k.shape[1]); break;
-    case 15: a->sinks = aiter_tensor_1d(AT(7), AITER_F32, a->q.shape[2]); break;
-    case 16:
-        a->mask = AITER_MASK_WINDOW;
-        a->window_left = 20;
+    case 13: a->score.alibi_slopes = aiter_tensor_1d(AT(5), AITER_F32, a->q.shape[2]); break;
+    case 14:
+        a->score.bias = aiter_tensor_2d(AT(6), AITER_F32, a->q.shape[1], a->kv.k.shape[1]);
         break;
-    case 17: a->mask = AITER_MASK_CAUSAL_TOP_LEFT; break;
+    case 15: a->score.sinks = aiter_tensor_1d(AT(7), AITER_F32, a->q.shape[2]); break;
+    case 16:
+        a->score.mask = AITER_MASK_WINDOW;
+        a->score.window_left = 20;
+        break;
+    case 17: a->score.mask = AITER_MASK_CAUSAL_TOP_LEFT; break;
     case 18:
     case 19: /* rows too far apart for 32-bit offsets */
         t[n - 17]->stride[0] = (int64_t)1 << 33;
@@ -84,7 +86,7 @@ static void plain_or_general(aiter_device device)
     for (int i = 0; i < 8; i++) {
         const int d = i & 4 && device == AITER_DEVICE_HIP ? 64 : 128;
         aiter_flash_attn_fwd_args base = typed(dense(2, 300, 500, 8, 2, d), types[i & 1]), a;
-        base.mask = i & 2 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+        base.score.mask = i & 2 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
         takes(&base, ctx, "_plain", "full or causal");
         for (int n = 0; n < UNPLAIN; n++) {
             a = base;
@@ -94,16 +96,16 @@ static void plain_or_general(aiter_device device)
         a = base; /* packed: a plain kernel knows dense rows alone */
         a.q = a.out = aiter_tensor_3d(AT(1), types[i & 1], 600, 8, d);
         a.out.data = AT(4);
-        a.k = a.v = aiter_tensor_3d(AT(2), types[i & 1], 900, 2, d);
-        a.v.data = AT(3);
+        a.kv.k = a.kv.v = aiter_tensor_3d(AT(2), types[i & 1], 900, 2, d);
+        a.kv.v.data = AT(3);
         a.cu_seqlens_q = aiter_tensor_1d(AT(8), AITER_I32, 3);
-        a.cu_seqlens_k = aiter_tensor_1d(AT(9), AITER_I32, 3);
+        a.kv.cu_seqlens = aiter_tensor_1d(AT(9), AITER_I32, 3);
         takes(&a, ctx, "_general", "packed");
         a = base; /* paged */
-        a.k = a.v = aiter_tensor_4d(AT(2), types[i & 1], 100, 16, 2, d);
-        a.v.data = AT(3);
-        a.block_table = aiter_tensor_2d(AT(8), AITER_I32, 2, 40);
-        a.seqused_k = aiter_tensor_1d(AT(9), AITER_I32, 2);
+        a.kv.k = a.kv.v = aiter_tensor_4d(AT(2), types[i & 1], 100, 16, 2, d);
+        a.kv.v.data = AT(3);
+        a.kv.block_table = aiter_tensor_2d(AT(8), AITER_I32, 2, 40);
+        a.kv.seq_lens = aiter_tensor_1d(AT(9), AITER_I32, 2);
         takes(&a, ctx, "_general", "paged");
         for (int size = 72; size < 128; size += 8) { /* a plain kernel does not pad heads */
             a = typed(dense(2, 300, 500, 8, 2, size), types[i & 1]);
@@ -123,16 +125,16 @@ static void far_scales(aiter_device device)
     aiteri_gpu_attention x;
     for (int i = 0; i < (int)(sizeof scales / sizeof scales[0]); i++) {
         aiter_flash_attn_fwd_args a = typed(dense(1, 300, 300, 4, 4, 128), types[i & 1]);
-        a.softmax_scale = 0.5f;
+        a.score.softmax_scale = 0.5f;
         takes(&a, ctx, "_plain", "a usual scale");
-        a.softmax_scale = scales[i];
+        a.score.softmax_scale = scales[i];
         takes(&a, ctx, "_general", "a far scale");
         memcpy(&x, last_launch(0)->args, sizeof x);
         CHECK(x.score.softmax_scale == scales[i], "scale %g", (double)x.score.softmax_scale);
     }
     for (int i = 0; i < (int)(sizeof caps / sizeof caps[0]); i++) {
         aiter_flash_attn_fwd_args a = typed(dense(1, 300, 300, 4, 4, 128), types[i & 1]);
-        a.softcap = caps[i];
+        a.score.softcap = caps[i];
         takes(&a, ctx, "_general", "a cap");
         memcpy(&x, last_launch(0)->args, sizeof x);
         CHECK(x.score.softcap == (caps[i] < 0x1p100f ? caps[i] : 0x1p100f), "cap %g for %g",
@@ -147,18 +149,18 @@ static void other_choices(aiter_device device)
     aiter_context *ctx = device_context(device);
     for (int i = 0; i < 12; i++) {
         aiter_flash_attn_fwd_args a = typed(dense(2, 1 + i % 3, 500, 8, 2, 128), types[i & 1]);
-        a.k = a.v = aiter_tensor_4d(AT(2), types[i & 1], 100, 16, 2, 128);
-        a.v.data = AT(3);
-        a.block_table = aiter_tensor_2d(AT(8), AITER_I32, 2, 40);
-        a.seqused_k = aiter_tensor_1d(AT(9), AITER_I32, 2);
+        a.kv.k = a.kv.v = aiter_tensor_4d(AT(2), types[i & 1], 100, 16, 2, 128);
+        a.kv.v.data = AT(3);
+        a.kv.block_table = aiter_tensor_2d(AT(8), AITER_I32, 2, 40);
+        a.kv.seq_lens = aiter_tensor_1d(AT(9), AITER_I32, 2);
         takes(&a, ctx, "paged_decode", "few rows over pages");
-        a.bias = aiter_tensor_2d(AT(6), AITER_F32, 1 + i % 3, 640 + i);
+        a.score.bias = aiter_tensor_2d(AT(6), AITER_F32, 1 + i % 3, 640 + i);
         takes(&a, ctx, "flash_fwd", "a bias over pages");
         a = typed(dense(2, 60 + i, 500, 8, 2, 128), types[i & 1]);
-        a.k = a.v = aiter_tensor_4d(AT(2), types[i & 1], 100, 16, 2, 128);
-        a.v.data = AT(3);
-        a.block_table = aiter_tensor_2d(AT(8), AITER_I32, 2, 40);
-        a.seqused_k = aiter_tensor_1d(AT(9), AITER_I32, 2);
+        a.kv.k = a.kv.v = aiter_tensor_4d(AT(2), types[i & 1], 100, 16, 2, 128);
+        a.kv.v.data = AT(3);
+        a.kv.block_table = aiter_tensor_2d(AT(8), AITER_I32, 2, 40);
+        a.kv.seq_lens = aiter_tensor_1d(AT(9), AITER_I32, 2);
         takes(&a, ctx, "flash_fwd", "many rows over pages");
     }
     for (int i = 0; i < 12; i++) { /* only decoding reads int8 */
@@ -173,7 +175,7 @@ static void other_choices(aiter_device device)
         aiter_context_desc d = (fake_reset(), fake_desc(device));
         aiter_flash_attn_fwd_args a =
             typed(dense(1, 40, 40, 4, 4, 192 - 8 * (i / 2)), types[i & 1]);
-        a.v.shape[3] = a.out.shape[3] = 128;
+        a.kv.v.shape[3] = a.out.shape[3] = 128;
         fake.arch = i < 12 ? "gfx950" : "gfx942";
         CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
         takes(&a, ctx, "_192_128_", "gfx950");
@@ -191,22 +193,22 @@ static void strides_with_gaps(aiter_device device)
     for (int n = 1; n <= 12; n++) {
         aiter_flash_attn_fwd_args a = dense(2, 40, 48, 8, 2, 192);
         aiteri_gpu_attention x;
-        a.v.shape[3] = a.out.shape[3] = 64 + 8 * (n % 4);
-        a.k = aiter_tensor_4d(AT(2), AITER_BF16, 100, 16, 2, 192);
-        a.v = aiter_tensor_4d(AT(3), AITER_BF16, 100, 16, 2, a.out.shape[3]);
-        a.block_table = aiter_tensor_2d(AT(5), AITER_I32, 2, 3);
-        a.block_table.stride[0] = 20 + n, a.block_table.stride[1] = 1 + n;
+        a.kv.v.shape[3] = a.out.shape[3] = 64 + 8 * (n % 4);
+        a.kv.k = aiter_tensor_4d(AT(2), AITER_BF16, 100, 16, 2, 192);
+        a.kv.v = aiter_tensor_4d(AT(3), AITER_BF16, 100, 16, 2, a.out.shape[3]);
+        a.kv.block_table = aiter_tensor_2d(AT(5), AITER_I32, 2, 3);
+        a.kv.block_table.stride[0] = 20 + n, a.kv.block_table.stride[1] = 1 + n;
         a.seqused_q = aiter_tensor_1d(AT(6), AITER_I32, 2);
         a.seqused_q.stride[0] = 2 + n;
-        a.seqused_k = aiter_tensor_1d(AT(7), AITER_I32, 2);
-        a.seqused_k.stride[0] = 3 + n;
-        a.sinks = aiter_tensor_1d(AT(8), AITER_F32, 8);
-        a.sinks.stride[0] = 4 + n;
-        a.alibi_slopes = aiter_tensor_2d(AT(9), AITER_F32, 2, 8);
-        a.alibi_slopes.stride[0] = 100 + n, a.alibi_slopes.stride[1] = 5 + n;
-        a.bias = aiter_tensor_4d(AT(10), n % 2 ? AITER_BF16 : AITER_F32, 2, 8, 40, 48);
-        a.bias.stride[0] = 900000 + n, a.bias.stride[1] = 90000 + n;
-        a.bias.stride[2] = 2000 + n, a.bias.stride[3] = 6 + n;
+        a.kv.seq_lens = aiter_tensor_1d(AT(7), AITER_I32, 2);
+        a.kv.seq_lens.stride[0] = 3 + n;
+        a.score.sinks = aiter_tensor_1d(AT(8), AITER_F32, 8);
+        a.score.sinks.stride[0] = 4 + n;
+        a.score.alibi_slopes = aiter_tensor_2d(AT(9), AITER_F32, 2, 8);
+        a.score.alibi_slopes.stride[0] = 100 + n, a.score.alibi_slopes.stride[1] = 5 + n;
+        a.score.bias = aiter_tensor_4d(AT(10), n % 2 ? AITER_BF16 : AITER_F32, 2, 8, 40, 48);
+        a.score.bias.stride[0] = 900000 + n, a.score.bias.stride[1] = 90000 + n;
+        a.score.bias.stride[2] = 2000 + n, a.score.bias.stride[3] = 6 + n;
         a.lse = aiter_tensor_3d(AT(11), AITER_F32, 2, 8, 40);
         a.lse.stride[0] = 8000 + n, a.lse.stride[1] = 900 + n, a.lse.stride[2] = 7 + n;
         takes(&a, ctx, "flash_fwd", "gaps");
@@ -315,8 +317,8 @@ static void no_kernel(aiter_device device)
         CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_NO_KERNEL, "f32 runs");
         CHECK(aiter_flash_attn_fwd_workspace(&a, ctx, &bytes) == AITER_NO_KERNEL && bytes == 7,
               "f32 has a workspace of %zu bytes", bytes);
-        d.q.shape[3] = d.k_cache.shape[3] = d.v_cache.shape[3] = d.out.shape[3] = 257 + n;
-        d.seq_lens.data = lengths;
+        d.q.shape[3] = d.kv.k.shape[3] = d.kv.v.shape[3] = d.out.shape[3] = 257 + n;
+        d.kv.seq_lens.data = lengths;
         CHECK(aiter_paged_attn_decode_plan(&d, ctx, &plan) == AITER_NO_KERNEL && plan.bytes == 0,
               "heads of %d have a plan of %zu bytes", 257 + n, plan.bytes);
         CHECK(strstr(aiter_context_error(ctx), "it has: "), "%s", aiter_context_error(ctx));
@@ -403,13 +405,13 @@ static void plans(aiter_device device)
         memset(&a, 0, sizeof a);
         a.q = a.out = aiter_tensor_3d(AT(1), AITER_BF16, 3, 8, 128);
         a.out.data = AT(4);
-        a.k_cache = a.v_cache = aiter_tensor_4d(AT(2), AITER_BF16, 1000, 16, 2, 128);
-        a.v_cache.data = AT(3);
-        a.block_table = aiter_tensor_2d(AT(5), AITER_I32, 3, 64);
-        a.seq_lens = aiter_tensor_1d(AT(6), AITER_I32, 3);
+        a.kv.k = a.kv.v = aiter_tensor_4d(AT(2), AITER_BF16, 1000, 16, 2, 128);
+        a.kv.v.data = AT(3);
+        a.kv.block_table = aiter_tensor_2d(AT(5), AITER_I32, 3, 64);
+        a.kv.seq_lens = aiter_tensor_1d(AT(6), AITER_I32, 3);
         a.num_splits = 4;
         host = a;
-        host.seq_lens.data = lengths;
+        host.kv.seq_lens.data = lengths;
         CHECK(aiter_paged_attn_decode_plan(&host, ctx, &plan) == AITER_OK, "%s",
               aiter_context_error(ctx));
         CHECK(plan.bytes <= sizeof buffer, "%zu bytes", plan.bytes);
@@ -421,13 +423,13 @@ static void plans(aiter_device device)
             (size_t)((const char *)(plan.work_info + 8 * plan.num_works) - (const char *)plan.data);
         CHECK(fake.copied >= works && fake.copied <= plan.bytes, "%zu bytes of %zu are copied",
               fake.copied, works);
-        a.plan = &plan;
+        a.call.plan = &plan;
         CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
         CHECK(last_launch(1)->grid[0] <= plan.bytes / 32 &&
                   (int)last_launch(1)->grid[0] >= plan.num_works,
               "%u workgroups for %d works in %zu bytes", last_launch(1)->grid[0],
               (int)plan.num_works, plan.bytes);
-        a.max_seqlen_k = 500; /* other pieces: another plan */
+        a.kv.max_seqlen = 500; /* other pieces: another plan */
         a.num_splits = 4;
         CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_INVALID_ARGUMENT, "a plan of other pieces");
     }
@@ -454,7 +456,7 @@ static void modules(aiter_device device)
         aiter_context_desc d = (fake_reset(), fake_desc(device));
         aiter_flash_attn_fwd_args a = typed(dense(1, 4, 4000, 4, 4, 128), types[n & 1]);
         fake.major = 8 + n % 3;
-        a.mask = n < 6 ? AITER_MASK_NONE : AITER_MASK_CAUSAL;
+        a.score.mask = n < 6 ? AITER_MASK_NONE : AITER_MASK_CAUSAL;
         CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
         takes(&a, ctx, "_plain", "plain");
         CHECK(fake.dynamic_shared == (n % 3 == 1 ? 163872 : 98304), "%d bytes of shared memory",

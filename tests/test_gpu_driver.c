@@ -261,7 +261,7 @@ static void describes_itself(void)
         fake.properties = properties[i % 3];
         d.device_index = 1;
         CHECK(aiter_context_create(&d, &ctx) == AITER_OK, "%s", aiter_last_error());
-        const aiter_context_info_t info = aiter_context_info(ctx);
+        const aiter_context_details info = aiter_context_info(ctx);
         CHECK(info.device == AITER_DEVICE_HIP && info.compute_units == 304, "device, units");
         CHECK(strcmp(info.architecture, archs[i / 3]) == 0, "%s", info.architecture);
         CHECK(strcmp(info.device_name, "fake device 1") == 0, "%s", info.device_name);

@@ -145,7 +145,7 @@ static void one_bias(aiter_device device)
 {
     aiter_context *ctx = device_context(device);
     aiter_flash_attn_fwd_args a = dense(2, 8, 96, 8, 2, 128);
-    a.bias = aiter_tensor_2d(AT(6), AITER_F16, 8, 1);
+    a.score.bias = aiter_tensor_2d(AT(6), AITER_F16, 8, 1);
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     close_context(ctx);
 }
@@ -197,7 +197,7 @@ static void off_plain(aiter_device device)
     snprintf(plain, sizeof plain, "%s", flash_symbol(ctx, &a));
     for (int i = 0; i < 10; i++) {
         a = good;
-        aiter_tensor *const t = i < 4 ? &a.q : &a.k;
+        aiter_tensor *const t = i < 4 ? &a.q : &a.kv.k;
         const int64_t heads = i < 4 ? 8 : 2, tokens = i < 4 ? 320 : 512;
         const int64_t stride[4] = {tokens * heads * 128, heads * 128, 128, 1};
         memcpy(t->stride, stride, sizeof stride);
@@ -206,8 +206,8 @@ static void off_plain(aiter_device device)
         if (i % 4 == 2) t->stride[1] += 4;
         if (i % 4 == 3) t->stride[1] = heads * 132, t->stride[2] = 132;
         if (i % 4 == 3) t->stride[0] = tokens * heads * 132;
-        if (i == 8) a = good, a.softcap = 30;
-        if (i == 9) a = good, a.sinks = aiter_tensor_1d(AT(9), AITER_F32, 8);
+        if (i == 8) a = good, a.score.softcap = 30;
+        if (i == 9) a = good, a.score.sinks = aiter_tensor_1d(AT(9), AITER_F32, 8);
         CHECK(strstr(plain, "plain") == NULL || strcmp(flash_symbol(ctx, &a), plain) != 0,
               "%d: a plain kernel gets what it does not take", i);
         CHECK(strncmp(flash_symbol(ctx, &a), "aiteri_flash_fwd_", 17) == 0, "%d", i);
@@ -298,11 +298,11 @@ static aiter_paged_attn_decode_args on_cpu(void)
     aiter_paged_attn_decode_args a;
     memset(&a, 0, sizeof a);
     a.q = aiter_tensor_3d(numbers[0], AITER_F32, 1, 2, 8);
-    a.k_cache = aiter_tensor_4d(numbers[1], AITER_F32, 1, 4, 1, 8);
-    a.v_cache = aiter_tensor_4d(numbers[2], AITER_F32, 1, 4, 1, 8);
+    a.kv.k = aiter_tensor_4d(numbers[1], AITER_F32, 1, 4, 1, 8);
+    a.kv.v = aiter_tensor_4d(numbers[2], AITER_F32, 1, 4, 1, 8);
     a.out = aiter_tensor_3d(numbers[3], AITER_F32, 1, 2, 8);
-    a.block_table = aiter_tensor_2d(table, AITER_I32, 1, 1);
-    a.seq_lens = aiter_tensor_1d(lengths, AITER_I32, 1);
+    a.kv.block_table = aiter_tensor_2d(table, AITER_I32, 1, 1);
+    a.kv.seq_lens = aiter_tensor_1d(lengths, AITER_I32, 1);
     lengths[0] = 3;
     table[0] = 0;
     return a;
@@ -326,12 +326,12 @@ static void plans_on_cpu(aiter_context *ctx)
     a.out.dtype = AITER_I8;
     CHECK(aiter_paged_attn_decode_plan(&a, ctx, &plan) == AITER_INVALID_ARGUMENT, "a type");
     a = on_cpu();
-    a.seq_lens.ndim = 0;
+    a.kv.seq_lens.ndim = 0;
     CHECK(aiter_paged_attn_decode_plan(&a, ctx, &plan) == AITER_INVALID_ARGUMENT, "no lengths");
     a = on_cpu();
     CHECK(aiter_paged_attn_decode_workspace(&a, ctx, &bytes) == AITER_OK && bytes > 0, "workspace");
     CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
-    a.k_cache.shape[0] = a.v_cache.shape[0] = 0;
+    a.kv.k.shape[0] = a.kv.v.shape[0] = 0;
     CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_INVALID_ARGUMENT &&
               strstr(aiter_context_error(ctx), "block_table"),
           "%s", aiter_context_error(ctx));
@@ -381,8 +381,8 @@ static void cpu_beside_devices(void)
     memset(&c, 0, sizeof c);
     c.k = aiter_tensor_3d(numbers[0], AITER_F32, 1, 1, 8);
     c.v = aiter_tensor_3d(numbers[0] + 8, AITER_F32, 1, 1, 8);
-    c.k_cache = aiter_tensor_4d(numbers[1], AITER_F32, 1, 4, 1, 8);
-    c.v_cache = aiter_tensor_4d(numbers[2], AITER_F32, 1, 4, 1, 8);
+    c.kv.k = aiter_tensor_4d(numbers[1], AITER_F32, 1, 4, 1, 8);
+    c.kv.v = aiter_tensor_4d(numbers[2], AITER_F32, 1, 4, 1, 8);
     c.slot_mapping = aiter_tensor_1d(table, AITER_I32, 1);
     CHECK(aiter_reshape_and_cache(&c, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     aiter_context_destroy(ctx);

@@ -37,9 +37,9 @@ static void live_with_memory(aiter_context *ctx, outcome *o)
         plan.data = works;
         plan.bytes = sizeof works - 64;
         plan.device = there;
-        planned.seq_lens.data = lengths;
+        planned.kv.seq_lens.data = lengths;
         planned.num_splits = a.num_splits = 8;
-        a.plan = &plan;
+        a.call.plan = &plan;
         if (aiter_paged_attn_decode_plan(&planned, ctx, &plan) == AITER_OK)
             note(o, aiter_paged_attn_decode(&a, ctx), aiter_context_error(ctx));
         else
@@ -47,8 +47,8 @@ static void live_with_memory(aiter_context *ctx, outcome *o)
     }
     memset(&c, 0, sizeof c);
     c.k = c.v = aiter_tensor_3d(AT(1), AITER_BF16, 10, 2, 128);
-    c.k_cache = aiter_tensor_4d(AT(2), AITER_BF16, 9, 16, 2, 128);
-    c.v_cache = aiter_tensor_4d(AT(3), AITER_BF16, 9, 16, 2, 128);
+    c.kv.k = aiter_tensor_4d(AT(2), AITER_BF16, 9, 16, 2, 128);
+    c.kv.v = aiter_tensor_4d(AT(3), AITER_BF16, 9, 16, 2, 128);
     c.slot_mapping = aiter_tensor_1d(AT(4), AITER_I32, 10);
     note(o, aiter_reshape_and_cache(&c, ctx), aiter_context_error(ctx));
     note(o, aiter_context_synchronize(ctx), aiter_context_error(ctx));

@@ -10,7 +10,7 @@ static void dense_flash(aiter_device device, int n)
     const int sq = 300 + n, sk = 500 + 3 * n;
     aiter_flash_attn_fwd_args a = dense(1 + n, sq, sk, 8, 2, 128);
     aiteri_gpu_attention x;
-    a.mask = AITER_MASK_CAUSAL;
+    a.score.mask = AITER_MASK_CAUSAL;
     a.lse = aiter_tensor_3d(AT(5), AITER_F32, 1 + n, 8, sq);
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     CHECK(fake.launches == 1, "%d launches", fake.launches);
@@ -51,19 +51,19 @@ static void options_reach_the_kernel(aiter_device device, int n)
     aiter_context *ctx = device_context(device);
     aiter_flash_attn_fwd_args a = dense(2, 8, 96, 8, 2, 128);
     aiteri_gpu_attention x;
-    a.mask = AITER_MASK_WINDOW;
-    a.window_left = 7 + n;
-    a.window_right = n % 2 ? -1 : n;
-    a.sink_tokens = 3 * n;
-    a.softcap = 30.0f + (float)n;
-    a.softmax_scale = 0.5f * (float)n;
-    a.alibi_slopes = aiter_tensor_2d(AT(5), AITER_F32, 2, 8);
-    a.bias = aiter_tensor_4d(AT(6), AITER_F16, 2, 1, 8, 96);
-    a.sinks = aiter_tensor_1d(AT(7), AITER_F32, 8);
+    a.score.mask = AITER_MASK_WINDOW;
+    a.score.window_left = 7 + n;
+    a.score.window_right = n % 2 ? -1 : n;
+    a.score.sink_tokens = 3 * n;
+    a.score.softcap = 30.0f + (float)n;
+    a.score.softmax_scale = 0.5f * (float)n;
+    a.score.alibi_slopes = aiter_tensor_2d(AT(5), AITER_F32, 2, 8);
+    a.score.bias = aiter_tensor_4d(AT(6), AITER_F16, 2, 1, 8, 96);
+    a.score.sinks = aiter_tensor_1d(AT(7), AITER_F32, 8);
     a.seqused_q = aiter_tensor_1d(AT(8), AITER_I32, 2);
-    a.seqused_k = aiter_tensor_1d(AT(9), AITER_I32, 2);
+    a.kv.seq_lens = aiter_tensor_1d(AT(9), AITER_I32, 2);
     a.max_seqlen_q = 5;
-    a.max_seqlen_k = 90 - n;
+    a.kv.max_seqlen = 90 - n;
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     CHECK(strstr(last_launch(0)->symbol, "_general"), "%s", last_launch(0)->symbol);
     memcpy(&x, last_launch(0)->args, sizeof x);
@@ -82,7 +82,7 @@ static void options_reach_the_kernel(aiter_device device, int n)
     CHECK(x.q_lengths.used == (uintptr_t)AT(8) && x.q_lengths.most == 5 &&
               x.k_lengths.used == (uintptr_t)AT(9) && x.k_lengths.most == 90 - n,
           "lengths");
-    a.bias = aiter_tensor_2d(AT(6), AITER_F16, 8, 89 - n);
+    a.score.bias = aiter_tensor_2d(AT(6), AITER_F16, 8, 89 - n);
     a.seqused_q.ndim = 0;
     a.max_seqlen_q = 0;
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_INVALID_ARGUMENT &&
@@ -96,8 +96,8 @@ static void paged_and_packed(aiter_device device, int n)
     aiter_context *ctx = device_context(device);
     aiter_flash_attn_fwd_args a = mixed();
     aiteri_gpu_attention x;
-    a.k.shape[0] = a.v.shape[0] = 100 + n;
-    a.block_table.shape[1] = 3 + n;
+    a.kv.k.shape[0] = a.kv.v.shape[0] = 100 + n;
+    a.kv.block_table.shape[1] = 3 + n;
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     CHECK(strstr(last_launch(0)->symbol, "flash_fwd"), "%s", last_launch(0)->symbol);
     memcpy(&x, last_launch(0)->args, sizeof x);
@@ -150,18 +150,18 @@ static void splits(aiter_device device, int n)
 
     /* The caller's workspace, and one that is too small. */
     char *block = (char *)AT(10) + 8 * n;
-    a.workspace = block;
-    a.workspace_bytes = need;
+    a.call.workspace = block;
+    a.call.workspace_bytes = need;
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     memcpy(&x, last_launch(0)->args, sizeof x);
     CHECK(x.split.o >= (uintptr_t)block && x.split.o % 256 == 0 &&
               x.split.o + (uint64_t)used <= (uintptr_t)block + need,
           "not in the workspace");
-    a.workspace_bytes = (size_t)used;
+    a.call.workspace_bytes = (size_t)used;
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_WORKSPACE_TOO_SMALL, "%s",
           aiter_context_error(ctx));
     a.num_splits = 2 + n;
-    a.workspace = NULL;
+    a.call.workspace = NULL;
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     memcpy(&x, last_launch(0)->args, sizeof x);
     CHECK(x.split.count == 2 + n, "%d splits, expected %d", x.split.count, 2 + n);
@@ -184,8 +184,8 @@ static void workspace_is_monotone(aiter_device device)
                     size_t bytes = 0;
                     a = dense(b, sq, sk, 16, 4, 128);
                     a.num_splits = num_splits;
-                    a.workspace = AT(10);
-                    a.workspace_bytes = most;
+                    a.call.workspace = AT(10);
+                    a.call.workspace_bytes = most;
                     CHECK(aiter_flash_attn_fwd_workspace(&a, ctx, &bytes) == AITER_OK &&
                               bytes <= most,
                           "%d %d %d: %zu, %zu for the largest", b, sq, sk, bytes, most);
@@ -260,20 +260,20 @@ static void refusals(aiter_device device, int n)
     aiter_plan plan;
     aiter_flash_attn_fwd_args a = dense(1, 4, 4, 4, 4, 128);
     memset(&plan, 0, sizeof plan);
-    a.q.dtype = a.k.dtype = a.v.dtype = a.out.dtype = AITER_F32;
+    a.q.dtype = a.kv.k.dtype = a.kv.v.dtype = a.out.dtype = AITER_F32;
     refused(&a, ctx, AITER_NO_KERNEL, "f32 f32 f32 128/128", "bf16 bf16 bf16 128/128");
     a = dense(1, 4, 4, 4, 4, 512);
     refused(&a, ctx, AITER_NO_KERNEL, "512/512", device == AITER_DEVICE_HIP ? "gfx942" : "sm_90");
     a = dense(1, 4, 4, 4, 4, 128);
-    a.k.stride[0] = 2048, a.k.stride[1] = 512, a.k.stride[2] = 1, a.k.stride[3] = 4;
+    a.kv.k.stride[0] = 2048, a.kv.k.stride[1] = 512, a.kv.k.stride[2] = 1, a.kv.k.stride[3] = 4;
     refused(&a, ctx, AITER_UNSUPPORTED, ".k", "last stride");
     a = dense(1, 4, 4, 4, 4, 128);
-    a.plan = &plan;
+    a.call.plan = &plan;
     refused(&a, ctx, AITER_UNSUPPORTED, "plan", "device");
     CHECK(aiter_flash_attn_fwd_plan(&a, ctx, &plan) == AITER_UNSUPPORTED, "a plan");
     a = dense(1, 4, 4, 4, 4, 128);
-    a.max_seqlen_k = 3;
-    refused(&a, ctx, AITER_INVALID_ARGUMENT, "max_seqlen_k", "4");
+    a.kv.max_seqlen = 3;
+    refused(&a, ctx, AITER_INVALID_ARGUMENT, "kv.max_seqlen", "4");
     a = dense(1, 4, 4, 4, 4, 128);
     a.out.data = a.q.data;
     refused(&a, ctx, AITER_INVALID_ARGUMENT, "out", "shares memory");

@@ -36,14 +36,14 @@ static aiter_status in_pieces(void)
 static aiter_status in_f32(void)
 {
     aiter_flash_attn_fwd_args a = dense(1, 4, 4, 4, 4, 128);
-    a.q.dtype = a.k.dtype = a.v.dtype = a.out.dtype = AITER_F32;
+    a.q.dtype = a.kv.k.dtype = a.kv.v.dtype = a.out.dtype = AITER_F32;
     return flash(a);
 }
 static aiter_status wide_head(void) { return flash(dense(1, 4, 4, 4, 4, 512)); }
 static aiter_status general_head(void)
 {
     aiter_flash_attn_fwd_args a = dense(1, 4, 4, 4, 4, 512);
-    a.softcap = 30;
+    a.score.softcap = 30;
     return flash(a);
 }
 static aiter_status decode_f32(void)
@@ -57,9 +57,9 @@ static aiter_status cache_f16_to_bf16(void)
     aiter_reshape_and_cache_args a;
     memset(&a, 0, sizeof a);
     a.k = a.v = aiter_tensor_3d(AT(1), AITER_F16, 10, 2, 128);
-    a.k_cache = a.v_cache = aiter_tensor_4d(AT(2), AITER_BF16, 9, 16, 2, 128);
+    a.kv.k = a.kv.v = aiter_tensor_4d(AT(2), AITER_BF16, 9, 16, 2, 128);
     a.v.data = AT(3);
-    a.v_cache.data = AT(4);
+    a.kv.v.data = AT(4);
     a.slot_mapping = aiter_tensor_1d(AT(5), AITER_I32, 10);
     return aiter_reshape_and_cache(&a, ctx);
 }
@@ -104,7 +104,7 @@ static void kernels(void)
 static aiter_status keys_in_columns(void)
 {
     aiter_flash_attn_fwd_args a = dense(1, 4, 4, 4, 4, 128);
-    a.k.stride[0] = 2048, a.k.stride[1] = 512, a.k.stride[2] = 1, a.k.stride[3] = 4;
+    a.kv.k.stride[0] = 2048, a.kv.k.stride[1] = 512, a.kv.k.stride[2] = 1, a.kv.k.stride[3] = 4;
     return flash(a);
 }
 static aiter_status a_plan(void)
@@ -112,39 +112,39 @@ static aiter_status a_plan(void)
     aiter_flash_attn_fwd_args a = dense(1, 4, 4, 4, 4, 128);
     aiter_plan plan;
     memset(&plan, 0, sizeof plan);
-    a.plan = &plan;
+    a.call.plan = &plan;
     return flash(a);
 }
 static aiter_status short_bias(void)
 {
     aiter_flash_attn_fwd_args a = dense(2, 8, 96, 8, 2, 128);
-    a.k = a.v = aiter_tensor_4d(AT(2), AITER_BF16, 100, 16, 2, 128);
-    a.v.data = AT(3);
-    a.block_table = aiter_tensor_2d(AT(5), AITER_I32, 2, 6);
-    a.seqused_k = aiter_tensor_1d(AT(9), AITER_I32, 2);
-    a.bias = aiter_tensor_2d(AT(6), AITER_F16, 8, 89);
+    a.kv.k = a.kv.v = aiter_tensor_4d(AT(2), AITER_BF16, 100, 16, 2, 128);
+    a.kv.v.data = AT(3);
+    a.kv.block_table = aiter_tensor_2d(AT(5), AITER_I32, 2, 6);
+    a.kv.seq_lens = aiter_tensor_1d(AT(9), AITER_I32, 2);
+    a.score.bias = aiter_tensor_2d(AT(6), AITER_F16, 8, 89);
     return flash(a);
 }
 static aiter_status small_workspace(void)
 {
     aiter_flash_attn_fwd_args a = dense(1, 1, 4096, 4, 4, 128);
     a.num_splits = 8;
-    a.workspace = AT(9);
-    a.workspace_bytes = 1;
+    a.call.workspace = AT(9);
+    a.call.workspace_bytes = 1;
     return flash(a);
 }
 static aiter_status workspace_over_q(void)
 {
     aiter_flash_attn_fwd_args a = dense(1, 1, 4096, 4, 4, 128);
-    a.workspace = a.q.data;
-    a.workspace_bytes = 4096;
+    a.call.workspace = a.q.data;
+    a.call.workspace_bytes = 4096;
     return flash(a);
 }
 static aiter_status far_too_many(void)
 {
     aiter_flash_attn_fwd_args a = dense(1 << 20, 1 << 20, 4, 4, 4, 128);
-    a.k.data = (char *)AT(1) + ((int64_t)1 << 60);
-    a.v.data = (char *)AT(1) + ((int64_t)2 << 60);
+    a.kv.k.data = (char *)AT(1) + ((int64_t)1 << 60);
+    a.kv.v.data = (char *)AT(1) + ((int64_t)2 << 60);
     a.out.data = (char *)AT(1) + ((int64_t)4 << 60);
     return flash(a);
 }
@@ -170,12 +170,12 @@ static aiter_status other_splits(void)
     memset(&plan, 0, sizeof plan);
     a.num_splits = 8;
     host = a;
-    host.seq_lens.data = lengths;
+    host.kv.seq_lens.data = lengths;
     plan.data = buffer;
     plan.device = AT(9);
     plan.bytes = sizeof buffer;
     CHECK(aiter_paged_attn_decode_plan(&host, ctx, &plan) == AITER_OK, "%s", aiter_last_error());
-    a.plan = &plan;
+    a.call.plan = &plan;
     a.num_splits = 4;
     return aiter_paged_attn_decode(&a, ctx);
 }
@@ -186,7 +186,7 @@ static aiter_status plan_without_device(void)
     aiter_paged_attn_decode_args a = decode(2, 1, 32, 8, AITER_BF16);
     aiter_plan plan;
     memset(&plan, 0, sizeof plan);
-    a.seq_lens.data = lengths;
+    a.kv.seq_lens.data = lengths;
     plan.data = buffer;
     plan.bytes = sizeof buffer;
     return aiter_paged_attn_decode_plan(&a, ctx, &plan);
@@ -197,7 +197,7 @@ static aiter_status plan_of_many_rows(void)
     aiter_paged_attn_decode_args a = decode(2, 5, 32, 8, AITER_BF16);
     aiter_plan plan;
     memset(&plan, 0, sizeof plan);
-    a.seq_lens.data = lengths;
+    a.kv.seq_lens.data = lengths;
     return aiter_paged_attn_decode_plan(&a, ctx, &plan);
 }
 

@@ -1,6 +1,7 @@
 /* test_gpu_ops.c -- what paged decode, reshape_and_cache, merge and the short forms launch on a
  * device. The driver is gpu/fake_driver.h, nothing is computed. */
 #include "gpu/device_calls.h"
+#include "cache_mode.h"
 
 /* Rows of up to 16 (heads of a group x tokens) have their own kernel, more are flash. */
 static void decode_or_flash(aiter_device device, int batch)
@@ -80,7 +81,7 @@ static void decode_plan(aiter_device device, int n)
     memset(&plan, 0, sizeof plan);
     a.num_splits = 8;
     host = a;
-    host.seq_lens.data = lengths;
+    host.kv.seq_lens.data = lengths;
     CHECK(aiter_paged_attn_decode_plan(&host, ctx, &plan) == AITER_OK, "%s",
           aiter_context_error(ctx));
     CHECK(plan.bytes > 0 && plan.bytes + 64 < sizeof buffer, "%zu bytes", plan.bytes);
@@ -98,7 +99,7 @@ static void decode_plan(aiter_device device, int n)
     /* 1000 and some of at most 1024 keys in 8 pieces for each kv head; the empty sequence's rows
      * once. */
     CHECK(plan.num_workers == 1 && plan.num_works == 8 * 8 + 8, "%d works", (int)plan.num_works);
-    a.plan = &plan;
+    a.call.plan = &plan;
     CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     const fake_launch_record *r = last_launch(1);
     memcpy(&x, r->args, sizeof x);
@@ -111,7 +112,7 @@ static void decode_plan(aiter_device device, int n)
     CHECK(aiter_paged_attn_decode_plan(&host, ctx, &plan) == AITER_UNSUPPORTED, "captured");
     fake.capturing = 0;
     host = decode(2, 4 + n, 32, 8, AITER_BF16);
-    host.seq_lens.data = lengths;
+    host.kv.seq_lens.data = lengths;
     CHECK(aiter_paged_attn_decode_plan(&host, ctx, &plan) == AITER_UNSUPPORTED &&
               strstr(aiter_context_error(ctx), "flash_fwd"),
           "%s", aiter_context_error(ctx));
@@ -120,23 +121,22 @@ static void decode_plan(aiter_device device, int n)
 
 /* ---- reshape_and_cache ---- */
 
-static aiter_reshape_and_cache_args cache(aiter_dtype src, aiter_dtype dst, aiter_quant quant,
-                                          int n)
+static aiter_reshape_and_cache_args cache(aiter_dtype src, aiter_dtype dst, cache_mode quant, int n)
 {
     aiter_reshape_and_cache_args a;
     memset(&a, 0, sizeof a);
     a.k = aiter_tensor_3d(AT(1), src, 6 + n, 4, 128);
     a.v = aiter_tensor_3d(AT(2), src, 6 + n, 4, 8 * n);
-    a.k_cache = aiter_tensor_4d(AT(3), dst, 50 * n, 16, 4, 128);
-    a.v_cache = aiter_tensor_4d(AT(4), dst, 50 * n, 16, 4, 8 * n);
+    a.kv.k = aiter_tensor_4d(AT(3), dst, 50 * n, 16, 4, 128);
+    a.kv.v = aiter_tensor_4d(AT(4), dst, 50 * n, 16, 4, 8 * n);
     a.slot_mapping = aiter_tensor_1d(AT(5), n % 2 ? AITER_I64 : AITER_I32, 6 + n);
-    a.quant = quant;
-    if (quant == AITER_QUANT_STATIC) {
-        a.k_scale = aiter_tensor_1d(AT(6), AITER_F32, 1);
-        a.v_scale = aiter_tensor_1d(AT(7), AITER_F32, 4);
-    } else if (quant == AITER_QUANT_PER_TOKEN_HEAD) {
-        a.k_scale = aiter_tensor_3d(AT(6), AITER_F32, 50 * n, 16, 4);
-        a.v_scale = aiter_tensor_3d(AT(7), AITER_F32, 50 * n, 16, 4);
+    a.quantisation = cache_quantisation(quant);
+    if (quant == CACHE_SCALE_GIVEN) {
+        a.kv.k_scale = aiter_tensor_1d(AT(6), AITER_F32, 1);
+        a.kv.v_scale = aiter_tensor_1d(AT(7), AITER_F32, 4);
+    } else if (quant == CACHE_SCALE_COMPUTED) {
+        a.kv.k_scale = aiter_tensor_3d(AT(6), AITER_F32, 50 * n, 16, 4);
+        a.kv.v_scale = aiter_tensor_3d(AT(7), AITER_F32, 50 * n, 16, 4);
     }
     return a;
 }
@@ -146,7 +146,7 @@ static void reshape_and_cache(aiter_device device, int n)
     aiter_context *ctx = device_context(device);
     aiteri_gpu_reshape_and_cache x;
     size_t bytes = 1;
-    aiter_reshape_and_cache_args a = cache(AITER_BF16, AITER_BF16, AITER_QUANT_CONVERT, n);
+    aiter_reshape_and_cache_args a = cache(AITER_BF16, AITER_BF16, CACHE_CONVERTS, n);
     CHECK(aiter_reshape_and_cache_workspace(&a, ctx, &bytes) == AITER_OK && bytes == 0,
           "workspace %zu", bytes);
     CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
@@ -162,29 +162,29 @@ static void reshape_and_cache(aiter_device device, int n)
     CHECK(x.v.src == (uintptr_t)AT(2) && x.v.dim == 8 * n && x.v.src_stride_token == 32 * n, "v");
     CHECK(x.slot_mapping == (uintptr_t)AT(5) && x.slot_stride == 1 && x.tokens == 6 + n &&
               x.slots == 800 * n && x.heads == 4 && x.page_size == 16 &&
-              x.slot_bits == (n % 2 ? 64 : 32) && x.quant == AITER_QUANT_CONVERT,
+              x.slot_bits == (n % 2 ? 64 : 32) && x.quant == CACHE_CONVERTS,
           "slots");
-    a = cache(AITER_F16, AITER_I8, AITER_QUANT_STATIC, n);
+    a = cache(AITER_F16, AITER_I8, CACHE_SCALE_GIVEN, n);
     CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     memcpy(&x, last_launch(0)->args, sizeof x);
     CHECK(x.k.scale == (uintptr_t)AT(6) && x.k.scale_stride_head == 0 &&
               x.v.scale_stride_head == 1 && x.v.scale_stride_block == 0 && x.quant == 1,
           "given scales");
-    a = cache(AITER_F32, AITER_I8, AITER_QUANT_PER_TOKEN_HEAD, n);
+    a = cache(AITER_F32, AITER_I8, CACHE_SCALE_COMPUTED, n);
     CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     memcpy(&x, last_launch(0)->args, sizeof x);
     CHECK(x.k.scale_stride_block == 64 && x.k.scale_stride_token == 4 &&
               x.k.scale_stride_head == 1 && x.quant == 2,
           "computed scales");
-    a = cache(AITER_F16, AITER_BF16, AITER_QUANT_CONVERT, n);
+    a = cache(AITER_F16, AITER_BF16, CACHE_CONVERTS, n);
     CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_NO_KERNEL &&
               strstr(aiter_context_error(ctx), "f16 bf16 any"),
           "%s", aiter_context_error(ctx));
-    a = cache(AITER_BF16, AITER_BF16, AITER_QUANT_CONVERT, n);
+    a = cache(AITER_BF16, AITER_BF16, CACHE_CONVERTS, n);
     a.k.stride[0] = 1024, a.k.stride[1] = 256, a.k.stride[2] = 2;
     CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_UNSUPPORTED, "%s", aiter_context_error(ctx));
     const int launches = fake.launches;
-    a = cache(AITER_BF16, AITER_BF16, AITER_QUANT_CONVERT, n);
+    a = cache(AITER_BF16, AITER_BF16, CACHE_CONVERTS, n);
     a.k.shape[0] = a.v.shape[0] = a.slot_mapping.shape[0] = 0;
     CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_OK && fake.launches == launches, "no tokens");
     close_context(ctx);
@@ -247,21 +247,21 @@ static void short_forms(aiter_device device)
     memset(&g, 0, sizeof g);
     g.q = g.out = aiter_tensor_4d(AT(1), AITER_BF16, 2, 5, 8, 128);
     g.out.data = AT(2);
-    g.k = g.v = aiter_tensor_4d(AT(3), AITER_BF16, 2, 9, 2, 128);
-    g.v.data = AT(4);
+    g.kv.k = g.kv.v = aiter_tensor_4d(AT(3), AITER_BF16, 2, 9, 2, 128);
+    g.kv.v.data = AT(4);
     CHECK(aiter_grouped_query_attention(&g, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     memset(&v, 0, sizeof v);
     v.q = v.out = aiter_tensor_3d(AT(1), AITER_BF16, 20, 8, 128);
     v.out.data = AT(2);
-    v.k = v.v = aiter_tensor_3d(AT(3), AITER_BF16, 30, 8, 128);
-    v.v.data = AT(4);
-    v.cu_seqlens_q = v.cu_seqlens_k = aiter_tensor_1d(AT(5), AITER_I32, 4);
+    v.kv.k = v.kv.v = aiter_tensor_3d(AT(3), AITER_BF16, 30, 8, 128);
+    v.kv.v.data = AT(4);
+    v.cu_seqlens_q = v.kv.cu_seqlens = aiter_tensor_1d(AT(5), AITER_I32, 4);
     CHECK(aiter_variable_length_attention(&v, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     CHECK(fake.launches >= 2, "%d launches", fake.launches);
     memset(&d, 0, sizeof d);
     d.q = aiter_tensor_2d(AT(1), AITER_BF16, 128, 1);
-    d.k = d.v = aiter_tensor_2d(AT(2), AITER_BF16, 128, 64);
-    d.v.data = AT(3);
+    d.kv.k = d.kv.v = aiter_tensor_2d(AT(2), AITER_BF16, 128, 64);
+    d.kv.v.data = AT(3);
     d.out = aiter_tensor_2d(AT(4), AITER_BF16, 1, 128);
     CHECK(aiter_decode_attention(&d, ctx) == AITER_UNSUPPORTED, "keys in columns: %s",
           aiter_context_error(ctx));
@@ -273,16 +273,16 @@ static void overlaps(aiter_device device)
 {
     aiter_context *ctx = device_context(device);
     aiter_flash_attn_fwd_args a = dense(2, 8, 96, 8, 2, 128);
-    void *const over[] = {a.q.data, a.k.data, a.v.data, a.out.data};
+    void *const over[] = {a.q.data, a.kv.k.data, a.kv.v.data, a.out.data};
     const int launches = fake.launches;
     for (size_t i = 0; i < sizeof over / sizeof over[0]; i++) {
-        a.workspace = over[i];
-        a.workspace_bytes = 1 << 16;
+        a.call.workspace = over[i];
+        a.call.workspace_bytes = 1 << 16;
         CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_INVALID_ARGUMENT &&
                   strstr(aiter_context_error(ctx), "workspace"),
               "a workspace over operand %d: %s", (int)i, aiter_context_error(ctx));
     }
-    a.workspace = NULL;
+    a.call.workspace = NULL;
     a.out.data = a.q.data;
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_INVALID_ARGUMENT, "out over q");
     CHECK(fake.launches == launches, "a refused call was launched");

@@ -88,17 +88,18 @@ static void guide_add_all(guide_set *set, const char *text)
 /* ---- what the headers declare ---- */
 
 typedef struct guide_library {
-    guide_set code;      /* identifiers of the public headers, comments left out */
-    guide_set words;     /* the same with comments: the letters of the shapes */
-    guide_set functions; /* behind AITER_API */
-    guide_set constants; /* of the enums that a user sets or reads */
+    guide_set code;       /* identifiers of the public headers, comments left out */
+    guide_set words;      /* the same with comments: the letters of the shapes */
+    guide_set functions;  /* behind AITER_ATTN_API */
+    guide_set companions; /* made by AITER_OP_LIST: _workspace, _plan and so on */
+    guide_set constants;  /* of the enums that a user sets or reads */
 } guide_library;
 
 static void guide_find_functions(guide_set *functions, const char *text)
 {
-    for (const char *p = strstr(text, "AITER_API "); p; p = strstr(p, "AITER_API ")) {
+    for (const char *p = strstr(text, "AITER_ATTN_API "); p; p = strstr(p, "AITER_ATTN_API ")) {
         char name[GUIDE_NAME_BYTES] = "";
-        p += strlen("AITER_API ");
+        p += strlen("AITER_ATTN_API ");
         while (*p && *p != ';' && *p != '\n' && *p != '(') {
             if (!guide_identifier(&p, name)) p++;
         }
@@ -109,7 +110,7 @@ static void guide_find_functions(guide_set *functions, const char *text)
 static void guide_find_constants(guide_set *constants, const char *text)
 {
     static const char *const kinds[] = {
-        "AITER_MASK_",   "AITER_QUANT_",      "AITER_SCALE_", "AITER_ISA_", "AITER_DEVICE",
+        "AITER_MASK_",   "AITER_KV_",         "AITER_SCALE_", "AITER_ISA_", "AITER_DEVICE",
         "AITER_MEMORY_", "AITER_LOG_",        "AITER_F",      "AITER_I",    "AITER_BF16",
         "AITER_OK",      "AITER_UNSUPPORTED", "AITER_NO_",    "AITER_OUT_", "AITER_WORKSPACE_"};
     guide_set *all = (guide_set *)calloc(1, sizeof *all);
@@ -128,19 +129,25 @@ static void guide_find_constants(guide_set *constants, const char *text)
 
 static void guide_load(guide_library *library)
 {
-    static const char *const headers[] = {"src/api_types.h", "src/api_ops.h",
-                                          "src/api_names.h", "src/manual.h",
+    static const char *const headers[] = {"src/api_types.h", "src/api_parts.h",
+                                          "src/api_ops.h",   "src/manual.h",
                                           "src/spine.h",     "src/base/platform.h"};
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         char *text = guide_read(headers[i]);
         if (!CHECK(text != NULL, "%s cannot be read", headers[i])) continue;
         guide_add_all(&library->words, text);
         guide_strip_comments(text);
         guide_add_all(&library->code, text);
-        if (i < 2) guide_find_functions(&library->functions, text);
-        if (i < 2) guide_find_constants(&library->constants, text);
+        if (i < 3) guide_find_functions(&library->functions, text);
+        if (i < 3) guide_find_constants(&library->constants, text);
         free(text);
     }
+#define GUIDE_ADD_COMPANIONS(op, plan)                          \
+    guide_add(&library->companions, "aiter_" #op "_workspace"); \
+    guide_add(&library->companions, "aiter_" #op "_supported"); \
+    guide_add(&library->companions, "aiter_" #op "_explain");   \
+    if (!strcmp(#plan, "HAS_PLAN")) guide_add(&library->companions, "aiter_" #op "_plan");
+    AITER_OP_LIST(GUIDE_ADD_COMPANIONS)
     CHECK(library->functions.count > 30, "only %d functions found", library->functions.count);
     CHECK(library->constants.count > 30, "only %d constants found", library->constants.count);
 }
@@ -156,8 +163,11 @@ static int guide_is_ours(const char *name)
 static int guide_is_path(const char *span)
 {
     const char *dot = strrchr(span, '.');
-    return (strchr(span, '/') || dot) && dot &&
-           strspn(span, "abcdefghijklmnopqrstuvwxyz0123456789_./") == strlen(span);
+    static const char *const parts[] = {"kv.", "score.", "call.", "quantisation."};
+    for (int i = 0; i < 4; i++) { /* a field of a part */
+        if (!strncmp(span, parts[i], strlen(parts[i]))) return 0;
+    }
+    return dot && strspn(span, "abcdefghijklmnopqrstuvwxyz0123456789_./") == strlen(span);
 }
 
 /* An inline span: a file that exists, or names that the headers declare. A lone suffix such as
@@ -180,8 +190,9 @@ static void guide_check_span(const guide_library *library, guide_set *named, con
         if (!known && (strlen(name) <= 2 || !strcmp(name, "NULL") || !strcmp(name, "AITER_ISA"))) {
             known = guide_has(&library->words, name);
         }
-        for (int i = 0; !known && name[0] == '_' && i < library->functions.count; i++) {
-            const char *function = library->functions.names[i];
+        known |= guide_has(&library->companions, name);
+        for (int i = 0; !known && name[0] == '_' && i < library->companions.count; i++) {
+            const char *function = library->companions.names[i];
             size_t length = strlen(function), tail = strlen(name);
             known = length > tail && !strcmp(function + length - tail, name);
         }
@@ -204,8 +215,8 @@ static void guide_check_code(const guide_library *library, guide_set *named, con
         }
         int field = before > start && before[-1] == '.';
         if (!guide_is_ours(name) && !field) continue;
-        CHECK(guide_has(&library->code, name), "the guide's example uses %s, which does not exist",
-              name);
+        CHECK(guide_has(&library->code, name) || guide_has(&library->companions, name),
+              "the guide's example uses %s, which does not exist", name);
         guide_add(named, name);
     }
 }
@@ -292,14 +303,14 @@ static void guide_compare_picture(const guide_picture *picture, aiter_context *c
     aiter_flash_attn_fwd_args a;
     memset(&a, 0, sizeof a);
     a.q = aiter_tensor_4d(zero, AITER_F32, 1, queries, 1, 1);
-    a.k = aiter_tensor_4d(zero, AITER_F32, 1, keys, 1, 1);
-    a.v = aiter_tensor_4d(v, AITER_F32, 1, keys, 1, keys);
+    a.kv.k = aiter_tensor_4d(zero, AITER_F32, 1, keys, 1, 1);
+    a.kv.v = aiter_tensor_4d(v, AITER_F32, 1, keys, 1, keys);
     a.out = aiter_tensor_4d(out, AITER_F32, 1, queries, 1, keys);
     a.lse = aiter_tensor_3d(lse, AITER_F32, 1, 1, queries);
-    a.mask = picture->mask;
-    a.window_left = picture->window_left;
-    a.window_right = picture->window_right;
-    a.sink_tokens = picture->sink_tokens;
+    a.score.mask = picture->mask;
+    a.score.window_left = picture->window_left;
+    a.score.window_right = picture->window_right;
+    a.score.sink_tokens = picture->sink_tokens;
     aiter_status status = aiter_flash_attn_fwd(&a, ctx);
     if (!CHECK(status == AITER_OK, "picture: %s", aiter_last_error())) return;
     for (int i = 0; i < queries; i++) {

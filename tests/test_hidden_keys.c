@@ -63,20 +63,20 @@ static void bench_run(bench *x, const shape *s, int int8, aiter_context *ctx)
     aiter_flash_attn_fwd_args a;
     memset(&a, 0, sizeof a);
     a.q = aiter_tensor_4d(x->q, AITER_F32, 1, s->sq, HEADS_Q, x->dim);
-    a.k = aiter_tensor_4d(int8 ? (void *)x->ki : (void *)x->k, int8 ? AITER_I8 : AITER_F32, 1,
-                          s->sk, HEADS_K, x->dim);
-    a.v = aiter_tensor_4d(int8 ? (void *)x->vi : (void *)x->v, int8 ? AITER_I8 : AITER_F32, 1,
-                          s->sk, HEADS_K, x->dim);
+    a.kv.k = aiter_tensor_4d(int8 ? (void *)x->ki : (void *)x->k, int8 ? AITER_I8 : AITER_F32, 1,
+                             s->sk, HEADS_K, x->dim);
+    a.kv.v = aiter_tensor_4d(int8 ? (void *)x->vi : (void *)x->v, int8 ? AITER_I8 : AITER_F32, 1,
+                             s->sk, HEADS_K, x->dim);
     if (int8) {
-        a.k_scale = aiter_tensor_3d(x->k_scale, AITER_F32, 1, s->sk, HEADS_K);
-        a.v_scale = aiter_tensor_3d(x->v_scale, AITER_F32, 1, s->sk, HEADS_K);
+        a.kv.k_scale = aiter_tensor_3d(x->k_scale, AITER_F32, 1, s->sk, HEADS_K);
+        a.kv.v_scale = aiter_tensor_3d(x->v_scale, AITER_F32, 1, s->sk, HEADS_K);
     }
     a.out = aiter_tensor_4d(x->out, AITER_F32, 1, s->sq, HEADS_Q, x->dim);
     a.lse = aiter_tensor_3d(x->lse, AITER_F32, 1, HEADS_Q, s->sq);
-    a.mask = s->mask;
-    a.window_left = s->mask == AITER_MASK_WINDOW ? s->left : 0;
-    a.window_right = s->mask == AITER_MASK_WINDOW ? s->right : 0;
-    a.sink_tokens = s->mask == AITER_MASK_WINDOW ? s->sinks : 0;
+    a.score.mask = s->mask;
+    a.score.window_left = s->mask == AITER_MASK_WINDOW ? s->left : 0;
+    a.score.window_right = s->mask == AITER_MASK_WINDOW ? s->right : 0;
+    a.score.sink_tokens = s->mask == AITER_MASK_WINDOW ? s->sinks : 0;
     a.num_splits = s->splits;
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_last_error());
 }
@@ -218,7 +218,7 @@ static void clipped_scales(aiter_context *ctx)
             c.sink_tokens = rows[n][3];
             c.layout = head_major ? LAYOUT_BHSD : LAYOUT_BSHD;
             c.kv_type = AITER_I8;
-            c.scale_kind = AITER_SCALE_TOKEN_HEAD;
+            c.scale_kind = AITER_SCALE_PER_TOKEN_HEAD;
             c.seed = (uint64_t)n + 400;
             problem_new(&p, &c);
             problem_expect(&p, 1e9);

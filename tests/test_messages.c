@@ -47,8 +47,8 @@ static aiter_flash_attn_fwd_args dense(void)
     memset(memory, 0, sizeof memory);
     memory_used = 0;
     a.q = f32_4(2, 6, 8, 16);
-    a.k = f32_4(2, 10, 2, 16);
-    a.v = f32_4(2, 10, 2, 16);
+    a.kv.k = f32_4(2, 10, 2, 16);
+    a.kv.v = f32_4(2, 10, 2, 16);
     a.out = f32_4(2, 6, 8, 16);
     a.lse = f32_3(2, 8, 6);
     return a;
@@ -58,31 +58,31 @@ static aiter_flash_attn_fwd_args packed(void)
 {
     aiter_flash_attn_fwd_args a = dense();
     a.q = f32_3(9, 8, 16);
-    a.k = f32_3(12, 2, 16);
-    a.v = f32_3(12, 2, 16);
+    a.kv.k = f32_3(12, 2, 16);
+    a.kv.v = f32_3(12, 2, 16);
     a.out = f32_3(9, 8, 16);
     a.lse = f32_2(8, 9);
     a.cu_seqlens_q = ints(3, 0, 4, 9);
-    a.cu_seqlens_k = ints(3, 0, 5, 12);
+    a.kv.cu_seqlens = ints(3, 0, 5, 12);
     return a;
 }
 
 static aiter_flash_attn_fwd_args paged(void)
 {
     aiter_flash_attn_fwd_args a = dense();
-    a.k = f32_4(8, 4, 2, 16);
-    a.v = f32_4(8, 4, 2, 16);
-    a.block_table = fresh(aiter_tensor_2d(NULL, AITER_I32, 2, 3));
-    a.seqused_k = ints(2, 10, 7, 0);
+    a.kv.k = f32_4(8, 4, 2, 16);
+    a.kv.v = f32_4(8, 4, 2, 16);
+    a.kv.block_table = fresh(aiter_tensor_2d(NULL, AITER_I32, 2, 3));
+    a.kv.seq_lens = ints(2, 10, 7, 0);
     return a;
 }
 
 static aiter_flash_attn_fwd_args int8(void)
 {
     aiter_flash_attn_fwd_args a = paged();
-    a.k.dtype = a.v.dtype = AITER_I8;
-    a.k_scale = fresh(aiter_tensor_1d(NULL, AITER_F32, 2));
-    a.v_scale = fresh(aiter_tensor_1d(NULL, AITER_F32, 2));
+    a.kv.k.dtype = a.kv.v.dtype = AITER_I8;
+    a.kv.k_scale = fresh(aiter_tensor_1d(NULL, AITER_F32, 2));
+    a.kv.v_scale = fresh(aiter_tensor_1d(NULL, AITER_F32, 2));
     return a;
 }
 
@@ -97,113 +97,123 @@ static void layouts(void)
 {
     say_heading("flash_attn_fwd: layouts that people bring");
     FLASH(dense, "q, k, v, out are [B, H, S, D]",
-          (a.q = a.out = f32_4(2, 8, 10, 16), a.k = a.v = f32_4(2, 2, 12, 16)));
-    FLASH(dense, "k and v alone are [B, H, S, D]", (a.k = a.v = f32_4(2, 2, 10, 16)));
+          (a.q = a.out = f32_4(2, 8, 10, 16), a.kv.k = a.kv.v = f32_4(2, 2, 12, 16)));
+    FLASH(dense, "k and v alone are [B, H, S, D]", (a.kv.k = a.kv.v = f32_4(2, 2, 10, 16)));
     FLASH(dense, "out alone is [B, H, S, D]", a.out = f32_4(2, 8, 6, 16));
-    FLASH(dense, "v alone is [B, H, S, D]", a.v = f32_4(2, 2, 10, 16));
+    FLASH(dense, "v alone is [B, H, S, D]", a.kv.v = f32_4(2, 2, 10, 16));
     FLASH(dense, "all are [B, H, S, D] and Sq = Sk; lse shows it",
-          (a.q = f32_4(2, 8, 6, 16), a.out = f32_4(2, 8, 6, 16), a.k = a.v = f32_4(2, 8, 6, 16)));
+          (a.q = f32_4(2, 8, 6, 16), a.out = f32_4(2, 8, 6, 16),
+           a.kv.k = a.kv.v = f32_4(2, 8, 6, 16)));
     FLASH(packed, "all are [H, total, D]",
-          (a.q = a.out = f32_3(8, 9, 16), a.k = a.v = f32_3(2, 12, 16)));
-    FLASH(paged, "pages are [num_blocks, H, P, D]", (a.k = a.v = f32_4(8, 2, 3, 16)));
-    FLASH(dense, "k and v exchanged", (a.k = f32_4(2, 10, 2, 24), a.v = f32_4(2, 10, 2, 16)));
-    FLASH(dense, "out has the head_dim of q, not of v", a.v = f32_4(2, 10, 2, 24));
+          (a.q = a.out = f32_3(8, 9, 16), a.kv.k = a.kv.v = f32_3(2, 12, 16)));
+    FLASH(paged, "pages are [num_blocks, H, P, D]", (a.kv.k = a.kv.v = f32_4(8, 2, 3, 16)));
+    FLASH(dense, "k and v exchanged", (a.kv.k = f32_4(2, 10, 2, 24), a.kv.v = f32_4(2, 10, 2, 16)));
+    FLASH(dense, "out has the head_dim of q, not of v", a.kv.v = f32_4(2, 10, 2, 24));
     FLASH(dense, "lse is [B, Sq, Hq]", a.lse = f32_3(2, 6, 8));
     FLASH(dense, "lse is [B, Hq, Sq, 1]", a.lse = f32_4(2, 8, 6, 1));
     FLASH(dense, "lse is [Hq, B * Sq]", a.lse = f32_2(8, 12));
     FLASH(packed, "lse is [total_q, Hq]", a.lse = f32_2(9, 8));
     FLASH(dense, "lse in f16", a.lse.dtype = AITER_F16);
-    FLASH(dense, "a flipped view", (a.k = aiter_tensor_transpose(a.k, 0, 0), a.k.stride[1] = -32));
+    FLASH(dense, "a flipped view",
+          (a.kv.k = aiter_tensor_transpose(a.kv.k, 0, 0), a.kv.k.stride[1] = -32));
     FLASH(dense, "an expanded output",
           (a.out = aiter_tensor_transpose(a.out, 0, 0), a.out.stride[0] = 0));
-    FLASH(dense, "k of another batch", a.k = f32_4(3, 10, 2, 16));
-    FLASH(dense, "v shorter than k", a.v = f32_4(2, 9, 2, 16));
-    FLASH(dense, "heads that do not divide", (a.k = a.v = f32_4(2, 10, 3, 16)));
+    FLASH(dense, "k of another batch", a.kv.k = f32_4(3, 10, 2, 16));
+    FLASH(dense, "v shorter than k", a.kv.v = f32_4(2, 9, 2, 16));
+    FLASH(dense, "heads that do not divide", (a.kv.k = a.kv.v = f32_4(2, 10, 3, 16)));
     FLASH(dense, "head_dim 577",
-          (a.q = a.k = f32_4(1, 1, 1, 577), a.v = f32_4(1, 1, 1, 16), a.out = f32_4(1, 1, 1, 16)));
+          (a.q = a.kv.k = f32_4(1, 1, 1, 577), a.kv.v = f32_4(1, 1, 1, 16),
+           a.out = f32_4(1, 1, 1, 16)));
     FLASH(dense, "q without heads", (a.q = f32_4(2, 6, 0, 16), a.out = f32_4(2, 6, 0, 16)));
 }
 
 static void lengths(void)
 {
     say_heading("flash_attn_fwd: lengths and tables");
-    FLASH(packed, "no cu_seqlens", a.cu_seqlens_q.ndim = a.cu_seqlens_k.ndim = 0);
-    FLASH(packed, "no cu_seqlens_k", a.cu_seqlens_k.ndim = 0);
+    FLASH(packed, "no cu_seqlens", a.cu_seqlens_q.ndim = a.kv.cu_seqlens.ndim = 0);
+    FLASH(packed, "no cu_seqlens_k", a.kv.cu_seqlens.ndim = 0);
     FLASH(packed, "no cu_seqlens_q", a.cu_seqlens_q.ndim = 0);
     FLASH(dense, "cu_seqlens with dense tensors",
-          (a.cu_seqlens_q = ints(3, 0, 4, 9), a.cu_seqlens_k = ints(3, 0, 5, 12)));
-    FLASH(packed, "cu_seqlens_k without its last number", a.cu_seqlens_k.shape[0] = 2);
+          (a.cu_seqlens_q = ints(3, 0, 4, 9), a.kv.cu_seqlens = ints(3, 0, 5, 12)));
+    FLASH(packed, "cu_seqlens_k without its last number", a.kv.cu_seqlens.shape[0] = 2);
     FLASH(packed, "lengths in place of cu_seqlens_q", a.cu_seqlens_q = ints(3, 4, 5, 0));
     FLASH(packed, "cu_seqlens_q falls", a.cu_seqlens_q = ints(3, 0, 6, 5));
-    FLASH(packed, "cu_seqlens_k ends past the tokens", a.cu_seqlens_k = ints(3, 0, 5, 13));
+    FLASH(packed, "cu_seqlens_k ends past the tokens", a.kv.cu_seqlens = ints(3, 0, 5, 13));
     FLASH(packed, "cu_seqlens in 64 bits", a.cu_seqlens_q.dtype = AITER_I64);
     FLASH(packed, "an empty cu_seqlens_q", a.cu_seqlens_q.shape[0] = 0);
     FLASH(packed, "max_seqlen_q too small", a.max_seqlen_q = 4);
-    FLASH(packed, "max_seqlen_k too small", a.max_seqlen_k = 6);
+    FLASH(packed, "max_seqlen_k too small", a.kv.max_seqlen = 6);
     FLASH(packed, "seqused_q beside cu_seqlens_q", a.seqused_q = ints(2, 1, 1, 0));
-    FLASH(packed, "seqused_k beside cu_seqlens_k", a.seqused_k = ints(2, 1, 1, 0));
+    FLASH(packed, "seqused_k beside cu_seqlens_k", a.kv.seq_lens = ints(2, 1, 1, 0));
     FLASH(dense, "max_seqlen_q below Sq", a.max_seqlen_q = 5);
-    FLASH(dense, "max_seqlen_k below Sk", a.max_seqlen_k = 9);
-    FLASH(dense, "max_seqlen_k negative", a.max_seqlen_k = -1);
-    FLASH(dense, "seqused_k past Sk", a.seqused_k = ints(2, 10, 11, 0));
-    FLASH(dense, "seqused_k negative", a.seqused_k = ints(2, 10, -1, 0));
-    FLASH(dense, "running sums in place of seqused_k", a.seqused_k = ints(3, 0, 5, 10));
-    FLASH(dense, "seqused_k in floats", a.seqused_k = as_type(ints(2, 0, 0, 0), AITER_F32));
-    FLASH(paged, "block_table forgotten", a.block_table.ndim = 0);
-    FLASH(paged, "seqused_k forgotten", a.seqused_k.ndim = 0);
+    FLASH(dense, "max_seqlen_k below Sk", a.kv.max_seqlen = 9);
+    FLASH(dense, "max_seqlen_k negative", a.kv.max_seqlen = -1);
+    FLASH(dense, "seqused_k past Sk", a.kv.seq_lens = ints(2, 10, 11, 0));
+    FLASH(dense, "seqused_k negative", a.kv.seq_lens = ints(2, 10, -1, 0));
+    FLASH(dense, "running sums in place of seqused_k", a.kv.seq_lens = ints(3, 0, 5, 10));
+    FLASH(dense, "seqused_k in floats", a.kv.seq_lens = as_type(ints(2, 0, 0, 0), AITER_F32));
+    FLASH(paged, "block_table forgotten", a.kv.block_table.ndim = 0);
+    FLASH(paged, "seqused_k forgotten", a.kv.seq_lens.ndim = 0);
     FLASH(paged, "block_table is [max_blocks, B]",
-          a.block_table = fresh(aiter_tensor_2d(NULL, AITER_I32, 3, 2)));
-    FLASH(paged, "block_table in 64 bits", a.block_table.dtype = AITER_I64);
-    FLASH(paged, "block_table is one row", a.block_table = ints(3, 0, 1, 2));
-    FLASH(paged, "seqused_k past the table", a.seqused_k = ints(2, 13, 7, 0));
-    FLASH(paged, "a block that is not there", ((int32_t *)a.block_table.data)[4] = 8);
-    FLASH(paged, "a block of -1", ((int32_t *)a.block_table.data)[0] = -1);
-    FLASH(paged, "no blocks", a.k.shape[0] = a.v.shape[0] = 0);
-    FLASH(paged, "a page size of 0", a.k.shape[1] = a.v.shape[1] = 0);
-    FLASH(paged, "cu_seqlens_k beside block_table", a.cu_seqlens_k = ints(3, 0, 5, 12));
+          a.kv.block_table = fresh(aiter_tensor_2d(NULL, AITER_I32, 3, 2)));
+    FLASH(paged, "block_table in 64 bits", a.kv.block_table.dtype = AITER_I64);
+    FLASH(paged, "block_table is one row", a.kv.block_table = ints(3, 0, 1, 2));
+    FLASH(paged, "seqused_k past the table", a.kv.seq_lens = ints(2, 13, 7, 0));
+    FLASH(paged, "a block that is not there", ((int32_t *)a.kv.block_table.data)[4] = 8);
+    FLASH(paged, "a block of -1", ((int32_t *)a.kv.block_table.data)[0] = -1);
+    FLASH(paged, "no blocks", a.kv.k.shape[0] = a.kv.v.shape[0] = 0);
+    FLASH(paged, "a page size of 0", a.kv.k.shape[1] = a.kv.v.shape[1] = 0);
+    FLASH(paged, "cu_seqlens_k beside block_table", a.kv.cu_seqlens = ints(3, 0, 5, 12));
 }
 
 static void types(void)
 {
     float nan = float_of_bits(0x7FC00000u), inf = float_of_bits(0x7F800000u);
     say_heading("flash_attn_fwd: types, scales, values");
-    FLASH(dense, "k in fp8", a.k.dtype = AITER_F8_E4M3FN);
+    FLASH(dense, "k in fp8", a.kv.k.dtype = AITER_F8_E4M3FN);
     FLASH(dense, "q in fp8", a.q.dtype = AITER_F8_E5M2);
     FLASH(dense, "q in int8", a.q.dtype = AITER_I8);
-    FLASH(dense, "k in i4", a.k.dtype = AITER_I4);
-    FLASH(dense, "v in another type than k", a.v.dtype = AITER_BF16);
+    FLASH(dense, "k in i4", a.kv.k.dtype = AITER_I4);
+    FLASH(dense, "v in another type than any", a.kv.v.dtype = AITER_I32);
+    FLASH(dense, "no v", a.kv.v.ndim = 0);
+    FLASH(dense, "more columns of V than k has", (a.kv.v.ndim = 0, a.kv.dim_v = 17));
+    FLASH(dense, "V of latent rows with scales",
+          (a.kv.v.ndim = 0, a.kv.dim_v = 16, a.kv.v_scale = f32_2(1, 1)));
+    FLASH(dense, "dim_v beside another v", a.kv.dim_v = 8);
+    FLASH(dense, "a struct of another header", a.struct_bytes = 16);
     FLASH(dense, "a dtype that was not set", a.q.dtype = AITER_DTYPE_UNSET);
     FLASH(dense, "a dtype that there is not", a.out.dtype = (aiter_dtype)99);
-    FLASH(dense, "a boolean mask as bias", a.bias = fresh(aiter_tensor_2d(NULL, AITER_U8, 6, 10)));
-    FLASH(dense, "bias is [B, Sk]", a.bias = f32_2(2, 10));
-    FLASH(dense, "bias is [B, Sq, Sk]", a.bias = f32_3(2, 6, 10));
-    FLASH(dense, "bias is [Hq, Sk, Sq]", a.bias = f32_3(8, 10, 6));
-    FLASH(dense, "bias a key short", a.bias = f32_2(6, 9));
-    FLASH(paged, "bias a key short", a.bias = f32_2(6, 9));
-    FLASH(packed, "bias is [B, Hq, Sq, Sk]", a.bias = f32_4(2, 8, 6, 10));
-    FLASH(packed, "bias of other rows", a.bias = f32_2(5, 10));
+    FLASH(dense, "a boolean mask as bias",
+          a.score.bias = fresh(aiter_tensor_2d(NULL, AITER_U8, 6, 10)));
+    FLASH(dense, "bias is [B, Sk]", a.score.bias = f32_2(2, 10));
+    FLASH(dense, "bias is [B, Sq, Sk]", a.score.bias = f32_3(2, 6, 10));
+    FLASH(dense, "bias is [Hq, Sk, Sq]", a.score.bias = f32_3(8, 10, 6));
+    FLASH(dense, "bias a key short", a.score.bias = f32_2(6, 9));
+    FLASH(paged, "bias a key short", a.score.bias = f32_2(6, 9));
+    FLASH(packed, "bias is [B, Hq, Sq, Sk]", a.score.bias = f32_4(2, 8, 6, 10));
+    FLASH(packed, "bias of other rows", a.score.bias = f32_2(5, 10));
     FLASH(dense, "alibi_slopes of the kv heads",
-          a.alibi_slopes = fresh(aiter_tensor_1d(NULL, AITER_F32, 2)));
-    FLASH(dense, "sinks in bf16", a.sinks = fresh(aiter_tensor_1d(NULL, AITER_BF16, 8)));
-    FLASH(int8, "no k_scale", a.k_scale.ndim = 0);
-    FLASH(int8, "no v_scale", a.v_scale.ndim = 0);
-    FLASH(int8, "scales of the query heads", a.k_scale = f32_2(1, 8));
-    FLASH(int8, "3 scales", a.k_scale = fresh(aiter_tensor_1d(NULL, AITER_F32, 3)));
-    FLASH(int8, "scales are [num_blocks, Hk, P]", a.k_scale = f32_3(8, 2, 4));
-    FLASH(int8, "scales in f16", a.v_scale.dtype = AITER_F16);
-    FLASH(int8, "scale_kind of another shape", a.scale_kind = AITER_SCALE_TENSOR);
-    FLASH(int8, "scale_kind of another rank", a.scale_kind = AITER_SCALE_TOKEN_HEAD);
-    FLASH(int8, "a scale_kind that there is not", a.scale_kind = AITER_SCALE_COUNT);
-    FLASH(dense, "scales of f32 keys", a.k_scale = fresh(aiter_tensor_1d(NULL, AITER_F32, 1)));
+          a.score.alibi_slopes = fresh(aiter_tensor_1d(NULL, AITER_F32, 2)));
+    FLASH(dense, "sinks in bf16", a.score.sinks = fresh(aiter_tensor_1d(NULL, AITER_BF16, 8)));
+    FLASH(int8, "no k_scale", a.kv.k_scale.ndim = 0);
+    FLASH(int8, "no v_scale", a.kv.v_scale.ndim = 0);
+    FLASH(int8, "scales of the query heads", a.kv.k_scale = f32_2(1, 8));
+    FLASH(int8, "3 scales", a.kv.k_scale = fresh(aiter_tensor_1d(NULL, AITER_F32, 3)));
+    FLASH(int8, "scales are [num_blocks, Hk, P]", a.kv.k_scale = f32_3(8, 2, 4));
+    FLASH(int8, "scales in f16", a.kv.v_scale.dtype = AITER_F16);
+    FLASH(int8, "scale_kind of another shape", a.kv.k_scale_kind = AITER_SCALE_PER_TENSOR);
+    FLASH(int8, "scale_kind of another rank", a.kv.v_scale_kind = AITER_SCALE_PER_TOKEN_HEAD);
+    FLASH(int8, "a scale_kind that there is not", a.kv.k_scale_kind = AITER_SCALE_COUNT);
+    FLASH(dense, "scales of f32 keys", a.kv.k_scale = fresh(aiter_tensor_1d(NULL, AITER_F32, 1)));
     FLASH(dense, "window_size (4096, 0) without its mask",
-          (a.mask = AITER_MASK_CAUSAL, a.window_left = 4096));
-    FLASH(dense, "window_right without its mask", a.window_right = 3);
-    FLASH(dense, "window_left -2", (a.mask = AITER_MASK_WINDOW, a.window_left = -2));
-    FLASH(dense, "a mask that there is not", a.mask = (aiter_mask)17);
-    FLASH(dense, "sink_tokens negative", a.sink_tokens = -1);
-    FLASH(dense, "softmax_scale NaN", a.softmax_scale = nan);
-    FLASH(dense, "softmax_scale negative", a.softmax_scale = -0.125f);
-    FLASH(dense, "softcap infinite", a.softcap = inf);
+          (a.score.mask = AITER_MASK_CAUSAL, a.score.window_left = 4096));
+    FLASH(dense, "window_right without its mask", a.score.window_right = 3);
+    FLASH(dense, "window_left -2", (a.score.mask = AITER_MASK_WINDOW, a.score.window_left = -2));
+    FLASH(dense, "a mask that there is not", a.score.mask = (aiter_mask)17);
+    FLASH(dense, "sink_tokens negative", a.score.sink_tokens = -1);
+    FLASH(dense, "softmax_scale NaN", a.score.softmax_scale = nan);
+    FLASH(dense, "softmax_scale negative", a.score.softmax_scale = -0.125f);
+    FLASH(dense, "softcap infinite", a.score.softcap = inf);
     FLASH(dense, "num_splits negative", a.num_splits = -1);
 }
 
@@ -248,16 +258,17 @@ static void call_memory(void)
     say_heading("flash_attn_fwd: memory, workspace, plan");
     FLASH(dense, "data NULL", a.q.data = NULL);
     FLASH(dense, "data not aligned", a.q.data = (char *)a.q.data + 2);
-    FLASH(paged, "table not aligned", a.block_table.data = (char *)a.block_table.data + 1);
-    FLASH(dense, "a negative extent", a.k.shape[1] = -10);
-    FLASH(dense, "extents without end", a.k.shape[1] = INT64_MAX);
+    FLASH(paged, "table not aligned", a.kv.block_table.data = (char *)a.kv.block_table.data + 1);
+    FLASH(dense, "a negative extent", a.kv.k.shape[1] = -10);
+    FLASH(dense, "extents without end", a.kv.k.shape[1] = INT64_MAX);
     FLASH(dense, "out over q", a.out.data = a.q.data);
-    FLASH(dense, "out an element before the end of k", a.out.data = (char *)a.k.data + 2556);
+    FLASH(dense, "out an element before the end of k", a.out.data = (char *)a.kv.k.data + 2556);
     FLASH(dense, "lse over out", a.lse.data = a.out.data);
     FLASH(paged, "workspace over block_table",
-          (a.workspace = a.block_table.data, a.workspace_bytes = 100000));
-    FLASH(dense, "workspace over out", (a.workspace = a.out.data, a.workspace_bytes = 100000));
-    FLASH(dense, "a workspace of 1 byte", (a.workspace = buffer, a.workspace_bytes = 1));
+          (a.call.workspace = a.kv.block_table.data, a.call.workspace_bytes = 100000));
+    FLASH(dense, "workspace over out",
+          (a.call.workspace = a.out.data, a.call.workspace_bytes = 100000));
+    FLASH(dense, "a workspace of 1 byte", (a.call.workspace = buffer, a.call.workspace_bytes = 1));
     say("NULL args", aiter_flash_attn_fwd(NULL, NULL));
     say("workspace of NULL args", aiter_flash_attn_fwd_workspace(NULL, NULL, &bytes));
     say("workspace into NULL", aiter_flash_attn_fwd_workspace(&a, NULL, NULL));
@@ -266,18 +277,18 @@ static void call_memory(void)
     say("plan into 8 bytes", aiter_flash_attn_fwd_plan(&a, NULL, &bad));
     bad = plan, bad.data = (char *)buffer + 4;
     say("plan not aligned", aiter_flash_attn_fwd_plan(&a, NULL, &bad));
-    a.plan = &bad;
+    a.call.plan = &bad;
     say("run by a plan that is not aligned", aiter_flash_attn_fwd(&a, NULL));
     bad = plan, bad.data = NULL;
     say("run by a plan without data", aiter_flash_attn_fwd(&a, NULL));
-    bad = plan, bad.data = a.seqused_k.data;
+    bad = plan, bad.data = a.kv.seq_lens.data;
     say("plan over seqused_k", aiter_flash_attn_fwd_plan(&a, NULL, &bad));
     bad.data = a.out.data;
     say("run by a plan over out", aiter_flash_attn_fwd(&a, NULL));
-    a.plan = &plan;
-    ((int32_t *)a.seqused_k.data)[0] = 9;
+    a.call.plan = &plan;
+    ((int32_t *)a.kv.seq_lens.data)[0] = 9;
     say("run by a plan of other lengths", aiter_flash_attn_fwd(&a, NULL));
-    a.plan = NULL;
+    a.call.plan = NULL;
     memset(&desc, 0, sizeof desc);
     desc.num_threads = 1;
     desc.arena_bytes = 64;
@@ -293,8 +304,8 @@ static void call_memory(void)
     a = dense();
     a.lse.ndim = 0;
     a.q = wide_batch(a.q);
-    a.k = wide_batch(a.k);
-    a.v = wide_batch(a.v);
+    a.kv.k = wide_batch(a.kv.k);
+    a.kv.v = wide_batch(a.kv.v);
     a.out = wide_batch(a.out);
     say("a batch of 2^30", aiter_flash_attn_fwd_workspace(&a, NULL, &bytes));
 }
@@ -326,27 +337,29 @@ static void decode(void)
     DECODE(0, "q and out are [B, Hq, 1, D]",
            (a.q = aiter_tensor_4d(a.q.data, AITER_F32, 2, 4, 1, 8),
             a.out = aiter_tensor_4d(a.out.data, AITER_F32, 2, 4, 1, 8), a.lse.ndim = 0));
-    DECODE(0, "no block_table", a.block_table.ndim = 0);
-    DECODE(0, "no seq_lens", a.seq_lens.ndim = 0);
+    DECODE(0, "no block_table", a.kv.block_table.ndim = 0);
+    DECODE(0, "no seq_lens", a.kv.seq_lens.ndim = 0);
     DECODE(0, "q is [B * Hq, D]", (a.q = aiter_tensor_2d(a.q.data, AITER_F32, 8, 8)));
     DECODE(0, "out with a token axis, q without",
            a.out = aiter_tensor_4d(a.out.data, AITER_F32, 2, 1, 4, 8));
     DECODE(0, "out of another batch", a.out.shape[0] = 1);
-    DECODE(0, "a page size of 0", a.k_cache.shape[1] = a.v_cache.shape[1] = 0);
-    DECODE(0, "no blocks", a.k_cache.shape[0] = a.v_cache.shape[0] = 0);
+    DECODE(0, "a page size of 0", a.kv.k.shape[1] = a.kv.v.shape[1] = 0);
+    DECODE(0, "no blocks", a.kv.k.shape[0] = a.kv.v.shape[0] = 0);
     DECODE(0, "caches are [num_blocks, Hk, P, D]",
-           (a.k_cache = aiter_tensor_transpose(a.k_cache, 1, 2),
-            a.v_cache = aiter_tensor_transpose(a.v_cache, 1, 2), a.k_cache.shape[2] = 3,
-            a.v_cache.shape[2] = 3));
-    DECODE(0, "seq_lens in 64 bits", a.seq_lens.dtype = AITER_I64);
-    DECODE(0, "seq_lens past the table", ((int32_t *)a.seq_lens.data)[1] = 1000);
-    DECODE(0, "max_seqlen_k too small", a.max_seqlen_k = 20);
-    DECODE(0, "a block that is not there", ((int32_t *)a.block_table.data)[0] = 1000);
+           (a.kv.k = aiter_tensor_transpose(a.kv.k, 1, 2),
+            a.kv.v = aiter_tensor_transpose(a.kv.v, 1, 2), a.kv.k.shape[2] = 3,
+            a.kv.v.shape[2] = 3));
+    DECODE(0, "seq_lens in 64 bits", a.kv.seq_lens.dtype = AITER_I64);
+    DECODE(0, "seq_lens past the table", ((int32_t *)a.kv.seq_lens.data)[1] = 1000);
+    DECODE(0, "max_seqlen_k too small", a.kv.max_seqlen = 20);
+    DECODE(0, "a block that is not there", ((int32_t *)a.kv.block_table.data)[0] = 1000);
     DECODE(0, "lse is [B, Hq]", a.lse = aiter_tensor_2d(a.lse.data, AITER_F32, 2, 4));
-    DECODE(2, "no k_scale", a.k_scale.ndim = 0);
-    DECODE(0, "window_left without its mask", a.window_left = 4095);
-    DECODE(0, "out over k_cache", a.out.data = a.k_cache.data);
-    DECODE(0, "v_cache of other pages", a.v_cache.shape[1] = 3);
+    DECODE(2, "no k_scale", a.kv.k_scale.ndim = 0);
+    DECODE(0, "window_left without its mask", a.score.window_left = 4095);
+    DECODE(0, "out over k_cache", a.out.data = a.kv.k.data);
+    DECODE(0, "v_cache of other pages", a.kv.v.shape[1] = 3);
+    DECODE(0, "packed q", a.cu_seqlens_q = ints(3, 0, 1, 2));
+    DECODE(0, "lengths of q", a.seqused_q = ints(2, 1, 1, 0));
 }
 
 static void short_forms(void)
@@ -354,13 +367,14 @@ static void short_forms(void)
     say_heading("grouped_query_attention, multi_query_attention");
     SHORT_FORM(GQA, grouped_query_attention, "packed q",
                a.q = aiter_tensor_3d(a.q.data, AITER_F32, 10, 4, 8));
-    SHORT_FORM(GQA, grouped_query_attention, "int8 keys", a.k.dtype = a.v.dtype = AITER_I8);
-    SHORT_FORM(GQA, grouped_query_attention, "window_left without its mask", a.window_left = 7);
-    SHORT_FORM(MQA, multi_query_attention, "two kv heads", a.k.shape[2] = a.v.shape[2] = 2);
+    SHORT_FORM(GQA, grouped_query_attention, "int8 keys", a.kv.k.dtype = a.kv.v.dtype = AITER_I8);
+    SHORT_FORM(GQA, grouped_query_attention, "window_left without its mask",
+               a.score.window_left = 7);
+    SHORT_FORM(MQA, multi_query_attention, "two kv heads", a.kv.k.shape[2] = a.kv.v.shape[2] = 2);
     SHORT_FORM(MQA, multi_query_attention, "k is [B, 1, Sk, D]",
-               (a.k.shape[2] = a.k.shape[1], a.k.shape[1] = 1));
+               (a.kv.k.shape[2] = a.kv.k.shape[1], a.kv.k.shape[1] = 1));
     say_heading("variable_length_attention");
-    SHORT_FORM(VARLEN, variable_length_attention, "no cu_seqlens_k", a.cu_seqlens_k.ndim = 0);
+    SHORT_FORM(VARLEN, variable_length_attention, "no cu_seqlens_k", a.kv.cu_seqlens.ndim = 0);
     SHORT_FORM(VARLEN, variable_length_attention, "no cu_seqlens_q", a.cu_seqlens_q.ndim = 0);
     SHORT_FORM(VARLEN, variable_length_attention, "dense q",
                a.q = aiter_tensor_4d(a.q.data, AITER_F32, 2, 5, 4, 8));
@@ -369,43 +383,57 @@ static void short_forms(void)
     SHORT_FORM(DECODE_ONE, decode_attention, "q is [D]",
                a.q = aiter_tensor_1d(a.q.data, AITER_F32, 8));
     SHORT_FORM(DECODE_ONE, decode_attention, "k is [Sk, D]",
-               a.k = aiter_tensor_2d(a.k.data, AITER_F32, 21, 8));
+               a.kv.k = aiter_tensor_2d(a.kv.k.data, AITER_F32, 21, 8));
     SHORT_FORM(DECODE_ONE, decode_attention, "several query heads", a.q.shape[1] = 2);
     SHORT_FORM(DECODE_ONE, decode_attention, "out is [D, 1]",
                a.out = aiter_tensor_2d(a.out.data, AITER_F32, 8, 1));
     SHORT_FORM(DECODE_GQA, decode_attention_gqa, "q is [Hq, D]",
                a.q = aiter_tensor_2d(a.q.data, AITER_F32, 4, 8));
-    SHORT_FORM(DECODE_GQA, decode_attention_gqa, "k and v are [D, Sk]", a.k.ndim = a.v.ndim = 2);
-    SHORT_FORM(DECODE_GQA, decode_attention_gqa, "v a key short", a.v.shape[2] = 20);
+    SHORT_FORM(DECODE_GQA, decode_attention_gqa, "k and v are [D, Sk]",
+               a.kv.k.ndim = a.kv.v.ndim = 2);
+    SHORT_FORM(DECODE_GQA, decode_attention_gqa, "v a key short", a.kv.v.shape[2] = 20);
+    SHORT_FORM(DECODE_GQA, decode_attention_gqa, "an lse", a.lse = f32_2(4, 1));
+    SHORT_FORM(DECODE_GQA, decode_attention_gqa, "lengths", a.kv.seq_lens = ints(1, 21, 0, 0));
+    SHORT_FORM(DECODE_GQA, decode_attention_gqa, "a table", a.kv.block_table = ints(1, 0, 0, 0));
+    SHORT_FORM(DECODE_GQA, decode_attention_gqa, "a plan",
+               a.call.plan = (const aiter_plan *)memory);
     SHORT_FORM(DECODE_GQA, decode_attention_gqa, "heads that do not divide",
-               a.k.shape[0] = a.v.shape[0] = 3);
+               a.kv.k.shape[0] = a.kv.v.shape[0] = 3);
 }
 
 static void cache_and_merge(void)
 {
     say_heading("reshape_and_cache");
-    CACHE(0, "an int8 cache without quant", a.k_cache.dtype = a.v_cache.dtype = AITER_I8);
-    CACHE(1, "an f16 cache with quant", a.k_cache.dtype = a.v_cache.dtype = AITER_F16);
-    CACHE(0, "a quant that there is not", a.quant = AITER_QUANT_COUNT);
-    CACHE(0, "scales when converting", a.k_scale = aiter_tensor_1d(a.k.data, AITER_F32, 1));
-    CACHE(1, "no scales", a.k_scale.ndim = 0);
-    CACHE(1, "a scale of 0", ((float *)a.k_scale.data)[1] = 0);
-    CACHE(1, "3 scales", a.v_scale.shape[0] = 3);
-    CACHE(2, "scales of one per head", a.k_scale = aiter_tensor_1d(a.k_scale.data, AITER_F32, 2));
+    CACHE(0, "an int8 cache without quant", a.kv.k.dtype = a.kv.v.dtype = AITER_I8);
+    CACHE(1, "an f16 cache with quant", a.kv.k.dtype = a.kv.v.dtype = AITER_F16);
+    CACHE(0, "a granularity that there is not", a.quantisation.per = AITER_SCALE_COUNT);
+    CACHE(0, "a granularity when converting", a.quantisation.per = AITER_KV_8BIT_PER_TOKEN);
+    CACHE(0, "given scales when converting", a.quantisation.scale_given = 1);
+    CACHE(1, "given scales per token", a.quantisation.per = AITER_KV_8BIT_PER_TOKEN);
+    CACHE(2, "computed scales per head", a.quantisation.per = AITER_KV_8BIT_PER_HEAD);
+    CACHE(1, "quantised to f16", a.quantisation.to = AITER_F16);
+    CACHE(1, "quantised to int4", a.quantisation.to = AITER_I4);
+    CACHE(0, "a plan", a.call.plan = (const aiter_plan *)memory);
+    CACHE(0, "scales when converting", a.kv.k_scale = aiter_tensor_1d(a.k.data, AITER_F32, 1));
+    CACHE(1, "no scales", a.kv.k_scale.ndim = 0);
+    CACHE(1, "a scale of 0", ((float *)a.kv.k_scale.data)[1] = 0);
+    CACHE(1, "3 scales", a.kv.v_scale.shape[0] = 3);
+    CACHE(2, "scales of one per head",
+          a.kv.k_scale = aiter_tensor_1d(a.kv.k_scale.data, AITER_F32, 2));
     CACHE(0, "k is [B, S, H, D]", a.k = aiter_tensor_4d(a.k.data, AITER_F32, 3, 4, 2, 8));
     CACHE(0, "caches are [num_blocks, Hk, P, D]",
-          (a.k_cache = aiter_tensor_4d(a.k_cache.data, AITER_F16, 3, 2, 4, 8)));
-    CACHE(0, "a page size of 0", a.k_cache.shape[1] = a.v_cache.shape[1] = 0);
+          (a.kv.k = aiter_tensor_4d(a.kv.k.data, AITER_F16, 3, 2, 4, 8)));
+    CACHE(0, "a page size of 0", a.kv.k.shape[1] = a.kv.v.shape[1] = 0);
     CACHE(0, "a slot past the cache", ((int64_t *)a.slot_mapping.data)[3] = 12);
     CACHE(0, "a slot of -2", ((int64_t *)a.slot_mapping.data)[3] = -2);
     CACHE(0, "a slot twice",
           ((int64_t *)a.slot_mapping.data)[3] = ((int64_t *)a.slot_mapping.data)[1]);
     CACHE(0, "slots in floats", a.slot_mapping.dtype = AITER_F32);
     CACHE(0, "slots of other tokens", a.slot_mapping.shape[0] = 11);
-    CACHE(0, "k over its cache", a.k_cache.data = a.k.data);
-    CACHE(0, "a workspace of 1 byte", (a.workspace = memory, a.workspace_bytes = 1));
+    CACHE(0, "k over its cache", a.kv.k.data = a.k.data);
+    CACHE(0, "a workspace of 1 byte", (a.call.workspace = memory, a.call.workspace_bytes = 1));
     CACHE(0, "a workspace over slot_mapping",
-          (a.workspace = a.slot_mapping.data, a.workspace_bytes = 65536));
+          (a.call.workspace = a.slot_mapping.data, a.call.workspace_bytes = 65536));
     say_heading("merge_attn_states");
     MERGE(0, "lse is [B, S, H]", a.lse_a = aiter_tensor_transpose(a.lse_a, 1, 2));
     MERGE(1, "lse is [tokens, H]", a.lse_b = aiter_tensor_transpose(a.lse_b, 0, 1));

@@ -168,20 +168,20 @@ static void cache_and_merge(aiter_context *ctx)
     memset(&a, 0, sizeof a);
     memset(&m, 0, sizeof m);
     a.k = a.v = aiter_tensor_3d(rows, AITER_F32, 2, 1, 4);
-    a.k_cache = aiter_tensor_4d(k, AITER_F16, 3, 4, 1, 4);
-    a.k_cache.stride[0] = step;
-    a.k_cache.stride[1] = 4;
-    a.k_cache.stride[2] = 4;
-    a.k_cache.stride[3] = 1;
-    a.v_cache = a.k_cache;
-    a.v_cache.data = v;
+    a.kv.k = aiter_tensor_4d(k, AITER_F16, 3, 4, 1, 4);
+    a.kv.k.stride[0] = step;
+    a.kv.k.stride[1] = 4;
+    a.kv.k.stride[2] = 4;
+    a.kv.k.stride[3] = 1;
+    a.kv.v = a.kv.k;
+    a.kv.v.data = v;
     a.slot_mapping = aiter_tensor_1d(slots, AITER_I32, 2);
     CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_OK, "%s", aiter_last_error());
     for (i = 0; i < 4; i++) {
         CHECK(ref_load(AITER_F16, k, 2 * step + 12 + i) == (double)(i + 1), "k of slot 11");
         CHECK(ref_load(AITER_F16, v, step + i) == (double)(i + 5), "v of slot 4");
     }
-    m.out_a = a.k_cache;
+    m.out_a = a.kv.k;
     m.out_a.data = k + step;
     m.out_a.ndim = 3;
     m.out_a.shape[0] = 2;

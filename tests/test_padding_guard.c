@@ -96,8 +96,8 @@ static nearness padding_tried(int seqlen, int padded)
     memset(out, 0, sizeof out);
     memset(&a, 0, sizeof a);
     a.q = aiter_tensor_4d(q, AITER_F32, 1, PADDED_ROWS, 1, PADDED_DIM);
-    a.k = aiter_tensor_4d(k, AITER_F32, 1, padded, 1, PADDED_DIM);
-    a.v = aiter_tensor_4d(v, AITER_F32, 1, padded, 1, PADDED_DIM);
+    a.kv.k = aiter_tensor_4d(k, AITER_F32, 1, padded, 1, PADDED_DIM);
+    a.kv.v = aiter_tensor_4d(v, AITER_F32, 1, padded, 1, PADDED_DIM);
     a.out = aiter_tensor_4d(out, AITER_F32, 1, PADDED_ROWS, 1, PADDED_DIM);
     CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
     for (r = 0; r < PADDED_ROWS; r++) {

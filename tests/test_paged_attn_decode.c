@@ -223,7 +223,7 @@ static void spec(void)
             c.b = contexts[i] > 3000 ? 1 : 3;
             c.q_type = h % 2 ? AITER_BF16 : AITER_F16;
             c.kv_type = kv[(i + h) % 4];
-            c.scale_kind = (aiter_scale_kind)(AITER_SCALE_TENSOR + (i + h) % 3);
+            c.scale_kind = (aiter_scale_kind)(AITER_SCALE_PER_TENSOR + (i + h) % 3);
             c.softcap = (i + h) % 8 == 3 ? 30 : 0;
             c.mask = (i + h) % 5 == 4 ? AITER_MASK_WINDOW : AITER_MASK_DEFAULT;
             c.left = 127;
@@ -250,8 +250,11 @@ static void random_sweep(uint64_t seed)
         while ((double)c.b * c.hq * c.sq * c.sk * (c.dq + c.dv) > 3e6) c.sk /= 2;
         c.q_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);
         c.kv_type = kv[rng_int(&r, 0, 3)];
+        if (rng_int(&r, 0, 3) == 0) c.v_type = kv[rng_int(&r, 0, 3)];
+        c.latent = rng_int(&r, 0, 7) == 0;
         c.out_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);
-        c.scale_kind = (aiter_scale_kind)rng_int(&r, AITER_SCALE_TENSOR, AITER_SCALE_TOKEN_HEAD);
+        c.scale_kind =
+            (aiter_scale_kind)rng_int(&r, AITER_SCALE_PER_TENSOR, AITER_SCALE_PER_TOKEN_HEAD);
         c.mask = (aiter_mask)rng_int(&r, 0, AITER_MASK_COUNT - 1);
         c.left = rng_int(&r, -1, 100);
         c.right = rng_int(&r, -1, 3);

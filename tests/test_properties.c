@@ -83,8 +83,10 @@ static void split_and_merged(aiter_context *ctx)
         lse = buffer_new(p.pl.buffer->bytes);
         for (part = 0; part < 2; part++) {
             a[part] = problem_flash_args(&p, &call);
-            a[part].k = aiter_tensor_slice(a[part].k, 1, part ? cut : 0, part ? c.sk - cut : cut);
-            a[part].v = aiter_tensor_slice(a[part].v, 1, part ? cut : 0, part ? c.sk - cut : cut);
+            a[part].kv.k =
+                aiter_tensor_slice(a[part].kv.k, 1, part ? cut : 0, part ? c.sk - cut : cut);
+            a[part].kv.v =
+                aiter_tensor_slice(a[part].kv.v, 1, part ? cut : 0, part ? c.sk - cut : cut);
             if (part) a[part].out.data = out.data;
             if (part) a[part].lse.data = lse.data;
             CHECK(aiter_flash_attn_fwd(&a[part], ctx) == AITER_OK, "%s", aiter_last_error());
@@ -118,11 +120,11 @@ static void repeated_heads(aiter_context *ctx)
         problem_expect(&p, 1e9);
         problem_store(&p, SLACK_NAN);
         a = problem_flash_args(&p, &call);
-        a.k.shape[2] = a.v.shape[2] = 4;
-        a.k.stride[0] = a.v.stride[0] = (int64_t)c.sk * c.dq;
-        a.k.stride[1] = a.v.stride[1] = c.dq;
-        a.k.stride[2] = a.v.stride[2] = 0;
-        a.k.stride[3] = a.v.stride[3] = 1;
+        a.kv.k.shape[2] = a.kv.v.shape[2] = 4;
+        a.kv.k.stride[0] = a.kv.v.stride[0] = (int64_t)c.sk * c.dq;
+        a.kv.k.stride[1] = a.kv.v.stride[1] = c.dq;
+        a.kv.k.stride[2] = a.kv.v.stride[2] = 0;
+        a.kv.k.stride[3] = a.kv.v.stride[3] = 1;
         CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_last_error());
         problem_compare(&p, "heads repeated by stride 0");
         problem_free(&p);

@@ -2,6 +2,7 @@
 #include "test.h"
 #include "reference.c"
 #include "case_run.h"
+#include "cache_mode.h"
 
 #define COUNT(list) ((int)(sizeof(list) / sizeof(list)[0]))
 
@@ -16,7 +17,7 @@ typedef enum slot_kind {
 typedef struct cache_case {
     int tokens, hk, dq, dv, blocks, page;
     aiter_dtype type, cache_type, slot_type;
-    aiter_quant quant;
+    cache_mode quant;
     int scale_per_head, special; /* special: zero rows, huge, tiny and non-finite values */
     int slot_step;               /* stride of the slot mapping */
     int gaps; /* 1: gaps, 2: k and v pages interleaved, 3: strides of the heads swapped */
@@ -56,7 +57,7 @@ static double token_value(const cache_case *c, int which, int token, int h, int 
     static const double specials[] = {0, 65504, 65520, 3.3e38, 1e-40, 6e-8, 5.96e-8, -1.5};
     double x = problem_value(c->seed, 20 + which, 0, h, token, d);
     if (c->special && token % 3 == 0) { /* a row whose step is 0 with and without elements */
-        const int tiny = c->quant == AITER_QUANT_PER_TOKEN_HEAD && c->type == AITER_F32 && h % 2;
+        const int tiny = c->quant == CACHE_SCALE_COMPUTED && c->type == AITER_F32 && h % 2;
         return tiny ? ldexp((token + d) % 60, -149) : 0;
     }
     if (c->special && c->quant &&
@@ -64,7 +65,7 @@ static double token_value(const cache_case *c, int which, int token, int h, int 
         x = d == 0 ? 127 : (d * 7 + token) % 250 - 125 + 0.5;
         return problem_round(c->type, x * static_scale(c, which, h));
     }
-    if (c->special && c->quant == AITER_QUANT_CONVERT && token % 3 == 1) {
+    if (c->special && c->quant == CACHE_CONVERTS && token % 3 == 1) {
         x = specials[(d + h) % COUNT(specials)];
         if (d % 11 == 10) x = double_of_bits(BITS_NAN);
         if (d % 11 == 9) x = double_of_bits(h % 2 ? BITS_INF : BITS_NEG_INF);
@@ -109,11 +110,11 @@ static cache_side side_new(attn_problem *p, const cache_case *c, int which, attn
         place_alone(p, &s.pages, c->gaps == 3 ? "0213" : "0123", c->gaps ? 1 : 0, 1, 0xC3);
     }
     s.pages_t = place_tensor(p, &s.pages, "0123");
-    if (c->quant == AITER_QUANT_PER_TOKEN_HEAD) {
+    if (c->quant == CACHE_SCALE_COMPUTED) {
         place_extent(&s.scale, AITER_F32, c->blocks, c->page, c->hk, 1);
         place_alone(p, &s.scale, c->gaps == 3 ? "0213" : "0123", c->gaps ? 1 : 0, 1, 0xC3);
         s.scale_t = place_tensor(p, &s.scale, "012");
-    } else if (c->quant == AITER_QUANT_STATIC) {
+    } else if (c->quant == CACHE_SCALE_GIVEN) {
         place_extent(&s.scale, AITER_F32, 1, 1, c->hk, 1);
         place_alone(p, &s.scale, "0123", c->gaps ? 2 : 0, c->gaps ? 3 : 1, 0xC3);
         if (!c->scale_per_head) s.scale.n[2] = 1; /* what lies behind it is not read */
@@ -132,7 +133,7 @@ static int value_is_right(const cache_case *c, double x, double scale, double go
 {
     double want;
     float step;
-    if (c->quant == AITER_QUANT_CONVERT) {
+    if (c->quant == CACHE_CONVERTS) {
         want = problem_round(c->cache_type, x);
         return is_nan(want) ? is_nan(got) : bits_of_double(want) == bits_of_double(got);
     }
@@ -161,8 +162,8 @@ static void side_check(const cache_case *c, cache_side *s, int which)
     for (t = 0; t < c->tokens; t++) {
         int64_t slot = slot_of(c, t);
         for (h = 0; h < c->hk && slot >= 0; h++) {
-            double scale = c->quant == AITER_QUANT_STATIC ? static_scale(c, which, h) : 1;
-            if (c->quant == AITER_QUANT_PER_TOKEN_HEAD) {
+            double scale = c->quant == CACHE_SCALE_GIVEN ? static_scale(c, which, h) : 1;
+            if (c->quant == CACHE_SCALE_COMPUTED) {
                 double want = largest_of_row(c, which, t, h, s->d) / 127;
                 int64_t at = place_at(&s->scale, slot / c->page, slot % c->page, h, 0);
                 scale = ref_load(AITER_F32, s->scale.buffer->data, at);
@@ -227,21 +228,21 @@ static void cache_run(const cache_case *c, aiter_context *ctx)
     }
     a.k = s[0].rows_t;
     a.v = s[1].rows_t;
-    a.k_cache = s[0].pages_t;
-    a.v_cache = s[1].pages_t;
-    a.k_scale = s[0].scale_t;
-    a.v_scale = s[1].scale_t;
+    a.kv.k = s[0].pages_t;
+    a.kv.v = s[1].pages_t;
+    a.kv.k_scale = s[0].scale_t;
+    a.kv.v_scale = s[1].scale_t;
     a.slot_mapping = aiter_tensor_1d(slots.data, c->slot_type, c->tokens);
     a.slot_mapping.stride[0] = c->slot_step;
-    a.quant = c->quant;
+    a.quantisation = cache_quantisation(c->quant);
     CHECK(aiter_reshape_and_cache_workspace(&a, ctx, &bytes) == AITER_OK, "workspace: %s",
           aiter_last_error());
     scratch = malloc(bytes + 1 + sizeof behind); /* not aligned to anything on purpose */
     memcpy(scratch + 1 + bytes, behind, sizeof behind);
-    a.workspace = scratch + 1;
-    a.workspace_bytes = bytes - 1;
+    a.call.workspace = scratch + 1;
+    a.call.workspace_bytes = bytes - 1;
     CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_WORKSPACE_TOO_SMALL, "a byte short");
-    a.workspace_bytes = bytes;
+    a.call.workspace_bytes = bytes;
     status = aiter_reshape_and_cache(&a, ctx);
     CHECK(status == AITER_OK, "%s", aiter_last_error());
     CHECK(memcmp(scratch + 1 + bytes, behind, sizeof behind) == 0, "written behind the workspace");
@@ -281,7 +282,7 @@ static void workers_rows(int32_t workers, int blocks)
     static int32_t slots[TOKENS];
     aiter_reshape_and_cache_args a;
     aiteri_kernels spy = *aiteri_context_kernels(NULL);
-    aiteri_cache_run run = {&a, &spy, NULL, workers};
+    aiteri_cache_run run = {&a, &spy, AITERI_CACHE_SCALE_PER_TOKEN_HEAD, NULL, workers};
     aiteri_arena measure = {NULL, 0}, arena = {NULL, 0};
     char *memory;
     uint8_t *seen;
@@ -290,13 +291,13 @@ static void workers_rows(int32_t workers, int blocks)
     spy.row_amax = row_amax_spy;
     for (i = 0; i < TOKENS; i++) slots[i] = i;
     a.k = a.v = aiter_tensor_transpose(aiter_tensor_3d(rows, AITER_F32, TOKENS, 1, D), 0, 0);
-    a.k_cache = aiter_tensor_4d(codes, AITER_I8, blocks, TOKENS, 1, D);
-    a.k_cache = a.v_cache = aiter_tensor_transpose(a.k_cache, 0, 0);
-    a.k_scale = aiter_tensor_3d(scales, AITER_F32, blocks, TOKENS, 1);
-    a.k_scale = a.v_scale = aiter_tensor_transpose(a.k_scale, 0, 0);
+    a.kv.k = aiter_tensor_4d(codes, AITER_I8, blocks, TOKENS, 1, D);
+    a.kv.k = a.kv.v = aiter_tensor_transpose(a.kv.k, 0, 0);
+    a.kv.k_scale = aiter_tensor_3d(scales, AITER_F32, blocks, TOKENS, 1);
+    a.kv.k_scale = a.kv.v_scale = aiter_tensor_transpose(a.kv.k_scale, 0, 0);
     a.slot_mapping = aiter_tensor_1d(slots, AITER_I32, TOKENS);
     a.slot_mapping.stride[0] = 1;
-    a.quant = AITER_QUANT_PER_TOKEN_HEAD;
+    a.quantisation = cache_quantisation(CACHE_SCALE_COMPUTED);
     aiteri_cache_layout(&a, workers, &measure, &run.rows);
     memory = (char *)malloc(measure.used + AITERI_LINE);
     arena = aiteri_arena_over(memory);
@@ -330,7 +331,7 @@ int main(void)
                              : t == run_on.tiers ? run_on.two
                                                  : NULL;
         for (i = 0; i < COUNT(shapes); i++) {
-            for (quant = 0; quant < AITER_QUANT_COUNT; quant++) {
+            for (quant = 0; quant < CACHE_MODES; quant++) {
                 for (type = 0; type < 9; type++, n++) {
                     cache_case c;
                     memset(&c, 0, sizeof c);
@@ -343,7 +344,7 @@ int main(void)
                     c.type = (aiter_dtype)(AITER_F32 + type % 3);
                     c.cache_type = quant ? AITER_I8 : (aiter_dtype)(AITER_F32 + type / 3);
                     c.slot_type = n % 2 ? AITER_I64 : AITER_I32;
-                    c.quant = (aiter_quant)quant;
+                    c.quant = (cache_mode)quant;
                     c.scale_per_head = n / 2 % 2;
                     c.special = n / 3 % 2;
                     c.gaps = n % 4;

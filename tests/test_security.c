@@ -48,6 +48,7 @@ static int defined_somewhere(const char *name)
                                         "src/base/context.c",
                                         "src/base/threads.c",
                                         "src/ops/attention_check.c",
+                                        "src/ops/attention_lower.c",
                                         "src/ops/attention_run.c",
                                         "src/ops/reshape_and_cache.c",
                                         "src/cpu/engine_tiles.c",

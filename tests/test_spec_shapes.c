@@ -147,7 +147,7 @@ static void spec_paged(void)
             c.hq = (i + n) % 4 == 0 ? 3 : 1;
             c.q_type = n % 2 ? AITER_BF16 : AITER_F16;
             c.kv_type = kv[(i + n) % 4];
-            c.scale_kind = (aiter_scale_kind)(AITER_SCALE_TENSOR + i % 3);
+            c.scale_kind = (aiter_scale_kind)(AITER_SCALE_PER_TENSOR + i % 3);
             c.mask = i % 2 ? AITER_MASK_WINDOW : AITER_MASK_CAUSAL;
             c.left = i % 4 == 1 ? 128 : 1000;
             c.sink_tokens = n % 2 ? 4 : 16;

@@ -123,18 +123,18 @@ static void attend(const cache *c, const shape *s, const float *q, float *out, a
     a.q = aiter_tensor_4d((void *)(uintptr_t)q, AITER_F32, 1, s->sq, HEADS_Q, DIM);
     a.out = aiter_tensor_4d(out, AITER_F32, 1, s->sq, HEADS_Q, DIM);
     for (side = 0; side < 2; side++) {
-        aiter_tensor *const t = side ? &a.v : &a.k;
+        aiter_tensor *const t = side ? &a.kv.v : &a.kv.k;
         *t = aiter_tensor_4d(c->data[side], AITER_F32, MOST_BLOCKS, c->page, 1, DIM);
         t->stride[0] = BLOCK_BYTES / 4;
         t->stride[1] = t->stride[2] = DIM;
         t->stride[3] = 1;
     }
-    a.block_table = aiter_tensor_2d((void *)(uintptr_t)c->table, AITER_I32, 1, c->blocks);
-    a.seqused_k = aiter_tensor_1d(&used, AITER_I32, 1);
-    a.mask = s->mask;
-    a.window_left = s->left;
-    a.window_right = s->right;
-    a.sink_tokens = s->sinks;
+    a.kv.block_table = aiter_tensor_2d((void *)(uintptr_t)c->table, AITER_I32, 1, c->blocks);
+    a.kv.seq_lens = aiter_tensor_1d(&used, AITER_I32, 1);
+    a.score.mask = s->mask;
+    a.score.window_left = s->left;
+    a.score.window_right = s->right;
+    a.score.sink_tokens = s->sinks;
     a.num_splits = s->splits;
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_last_error());
 }

@@ -11,6 +11,8 @@
       #include <x>        may stand in base/platform.h and api_types.h only. Elsewhere it is an
                           error: a system header first seen inside a target region would have its
                           inline functions compiled for that target.
+      PREFIXED NAMES      in a comment of its own line: a #define for each public function, those of
+                          AITER_OP_LIST and their companions included, for AITER_ATTN_PREFIX.
     Each file starts under a mark `// >>name`, to search for. Otherwise text is copied as it is,
     without CR and trailing blanks. No dates, no commit ids, no directory listing: the same sources
     give the same bytes on every machine.
@@ -180,6 +182,61 @@ static void emit_mark(const char *path)
           outside ? "" : "/", outside ? path + 3 : path);
 }
 
+/* ---- every public function by another prefix ---- */
+
+static void emit_prefixed(const char *name, size_t n, const char *suffix)
+{
+    emitf("#define aiter_%.*s%s AITER_PREFIXED(%.*s%s)\n", (int)n, name, suffix, (int)n, name,
+          suffix);
+}
+
+/* The functions declared behind AITER_ATTN_API; what macros make of the op list is no name yet. */
+static void emit_declared_names(const char *text)
+{
+    static const char mark[] = "AITER_ATTN_API ";
+    for (const char *at = strstr(text, mark); at; at = strstr(at, mark)) {
+        at += sizeof mark - 1;
+        const size_t head = strcspn(at, "(;\n\\");
+        const char *paren = at + strcspn(at, "(;\\");
+        size_t n = 0;
+        if (strncmp(at, "static", 6) == 0 || strncmp(at, "extern", 6) == 0) continue;
+        if (*paren != '(' || memchr(at, '#', head)) continue;
+        while (paren - n > at && !strchr(" \n*", paren[-1 - (long)n])) n++;
+        if (n > 6 && strncmp(paren - n, "aiter_", 6) == 0) emit_prefixed(paren - n + 6, n - 6, "");
+    }
+}
+
+/* OP(name, HAS_PLAN): the companions. */
+static void emit_companion_names(const char *text)
+{
+    static const char *const suffixes[] = {"_workspace", "_supported", "_explain", "_plan"};
+    const char *at = strstr(text, "#define AITER_OP_LIST(OP)");
+    const char *end = at ? strstr(at, "\n\n") : NULL;
+    if (!end) die("api_ops.h has no AITER_OP_LIST");
+    for (at = strstr(at, " OP("); at && at < end; at = strstr(at, " OP(")) {
+        at += 4;
+        const size_t n = strcspn(at, ",");
+        const int planned = strncmp(at + n, ", HAS_PLAN)", 11) == 0;
+        for (int i = 0; i < 3 + planned; i++) emit_prefixed(at, n, suffixes[i]);
+    }
+}
+
+static void emit_prefixed_names(void)
+{
+    static const char *const headers[] = {"api_types.h", "api_ops.h"};
+    for (int i = 0; i < 2; i++) {
+        char full[MAX_PATH * 2];
+        snprintf(full, sizeof full, "%s/%s", root, headers[i]);
+        char *text = read_file(full);
+        if (!text) die("cannot read %s", full);
+        emit_declared_names(text);
+        if (i == 1) emit_companion_names(text);
+        free(text);
+    }
+}
+
+/* ---- files ---- */
+
 static void expand(const char *path);
 
 /* An #include line of `path`: expands it, drops it, or refuses it. */
@@ -219,6 +276,8 @@ static void expand(const char *path)
         in_comment = comment_open_after(s, in_comment);
         if (kind) {
             expand_include(path, line_no, kind, name, s);
+        } else if (strcmp(s, "/* PREFIXED NAMES */") == 0) {
+            emit_prefixed_names();
         } else {
             emit(s, n);
             emit("\n", 1);

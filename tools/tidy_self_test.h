@@ -47,7 +47,7 @@ static const struct bad_case {
     {"src/x.h", "static void f(int a) { assert(a); }\n", "assert()"},
     {"src/x.h", "static void f(void) { abort (); }\n", "abort()"},
     {"src/x.h", "static void f(void) { printf(\"x\"); }\n", "printf()"},
-    {"src/api_x.h", "AITER_API int aiter_x(void);\n", "doc comment"},
+    {"src/api_x.h", "AITER_ATTN_API int aiter_x(void);\n", "doc comment"},
     {"src/api_x.h", "/* apart */\n\ntypedef struct aiter_x {\n    int a;\n} aiter_x;\n", "doc"},
 };
 

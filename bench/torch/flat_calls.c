@@ -25,10 +25,10 @@ int flat_flash(void *ctx, void *q, void *k, void *v, void *out, const int64_t *s
     aiter_flash_attn_fwd_args a;
     memset(&a, 0, sizeof a);
     a.q = aiter_tensor_4d(q, AITER_BF16, b, s, h, d);
-    a.k = aiter_tensor_4d(k, AITER_BF16, b, s, hk, d);
-    a.v = aiter_tensor_4d(v, AITER_BF16, b, s, hk, d);
+    a.kv.k = aiter_tensor_4d(k, AITER_BF16, b, s, hk, d);
+    a.kv.v = aiter_tensor_4d(v, AITER_BF16, b, s, hk, d);
     a.out = aiter_tensor_4d(out, AITER_BF16, b, s, h, d);
-    a.mask = causal ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+    a.score.mask = causal ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
     return aiter_flash_attn_fwd(&a, (aiter_context *)ctx);
 }
 
@@ -43,10 +43,10 @@ int flat_decode(void *ctx, void *q, void *k, void *v, void *out, void *table, vo
     memset(&a, 0, sizeof a);
     a.q = aiter_tensor_3d(q, AITER_BF16, b, h, d);
     a.out = aiter_tensor_3d(out, AITER_BF16, b, h, d);
-    a.k_cache = aiter_tensor_4d(k, AITER_BF16, blocks, page, hk, d);
-    a.v_cache = aiter_tensor_4d(v, AITER_BF16, blocks, page, hk, d);
-    a.block_table = aiter_tensor_2d(table, AITER_I32, b, width);
-    a.seq_lens = aiter_tensor_1d(lengths, AITER_I32, b);
+    a.kv.k = aiter_tensor_4d(k, AITER_BF16, blocks, page, hk, d);
+    a.kv.v = aiter_tensor_4d(v, AITER_BF16, blocks, page, hk, d);
+    a.kv.block_table = aiter_tensor_2d(table, AITER_I32, b, width);
+    a.kv.seq_lens = aiter_tensor_1d(lengths, AITER_I32, b);
     return aiter_paged_attn_decode(&a, (aiter_context *)ctx);
 }
 

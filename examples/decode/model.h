@@ -167,32 +167,32 @@ static aiter_status model_attend_rows(const model *m, const attention_rows *r,
     aiter_reshape_and_cache_args store = {
         .k = aiter_tensor_3d(r->k, AITER_F32, step->rows, s->kv_heads, s->k_dim),
         .v = aiter_tensor_3d(r->v, AITER_F32, step->rows, s->kv_heads, s->v_dim),
-        .k_cache = keys,
-        .v_cache = values,
+        .kv.k = keys,
+        .kv.v = values,
         .slot_mapping = aiter_tensor_1d(r->slots, AITER_I64, step->rows),
-        .quant = c->type == CACHE_INT8 ? AITER_QUANT_PER_TOKEN_HEAD : AITER_QUANT_CONVERT,
-        .k_scale = key_scales,
-        .v_scale = value_scales,
+        .quantisation.to = keys.dtype,
+        .kv.k_scale = key_scales,
+        .kv.v_scale = value_scales,
     };
     aiter_status status = aiter_reshape_and_cache(&store, r->ctx);
     if (status != AITER_OK) return status;
     aiter_flash_attn_fwd_args attend = {
         .q = aiter_tensor_3d(r->q, r->q_type, step->rows, s->heads, s->k_dim),
-        .k = keys,
-        .v = values,
+        .kv.k = keys,
+        .kv.v = values,
         .out = aiter_tensor_3d(r->out, r->q_type, step->rows, s->heads, s->v_dim),
-        .mask = AITER_MASK_CAUSAL,
+        .score.mask = AITER_MASK_CAUSAL,
         .cu_seqlens_q = aiter_tensor_1d(r->row_start, AITER_I32, step->sequences + 1),
-        .seqused_k = aiter_tensor_1d(r->lengths, AITER_I32, step->sequences),
-        .block_table =
+        .kv.seq_lens = aiter_tensor_1d(r->lengths, AITER_I32, step->sequences),
+        .kv.block_table =
             aiter_tensor_2d(r->block_table, AITER_I32, step->sequences, step->max_blocks),
-        .k_scale = key_scales,
-        .v_scale = value_scales,
+        .kv.k_scale = key_scales,
+        .kv.v_scale = value_scales,
     };
     for (int32_t b = 0; b < step->sequences; b++) { /* a device sees the lengths too late */
         const int32_t rows = step->row_start[b + 1] - step->row_start[b];
         if (rows > attend.max_seqlen_q) attend.max_seqlen_q = rows;
-        if (step->lengths[b] > attend.max_seqlen_k) attend.max_seqlen_k = step->lengths[b];
+        if (step->lengths[b] > attend.kv.max_seqlen) attend.kv.max_seqlen = step->lengths[b];
     }
     return aiter_flash_attn_fwd(&attend, r->ctx);
 }

@@ -171,7 +171,7 @@ static void session_close(session *s)
 static void session_print_timings(const session *s, const batch_timings *t)
 {
     const double mib = 1.0 / (1 << 20), total = t->prompt_seconds + t->eval_seconds;
-    const aiter_context_info_t info = aiter_context_info(s->m.ctx);
+    const aiter_context_details info = aiter_context_info(s->m.ctx);
     const struct {
         const char *name;
         int64_t tokens;

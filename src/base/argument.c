@@ -200,6 +200,14 @@ static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor 
     return c->status == AITER_OK;
 }
 
+/* A tensor that means nothing to an op. */
+static void aiteri_check_absent(aiteri_check *c, const char *field, const aiter_tensor *t,
+                                const char *why)
+{
+    if (t->ndim != 0)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: expected none: %s", c->op, field, why);
+}
+
 /* One extent of a tensor, and what it counts. */
 static void aiteri_check_axis(aiteri_check *c, const char *field, const aiter_tensor *t,
                               int32_t dim, const char *what, int64_t low, int64_t high)

@@ -196,7 +196,8 @@ static aiter_status aiteri_context_start(aiter_context *ctx)
     return AITER_OK;
 }
 
-AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aiter_context **out)
+AITER_ATTN_API aiter_status aiter_context_create(const aiter_context_desc *desc,
+                                                 aiter_context **out)
 {
     if (!out) return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "aiter_context_create.out: is NULL");
     *out = NULL;
@@ -229,14 +230,14 @@ AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aite
     if (cap && !aiteri_kernels_of(aiteri_isa_from_environment()))
         aiteri_log(&ctx->desc, AITER_LOG_WARNING,
                    "the environment's AITER_ISA is ignored: no kernel set %s", cap);
-    const aiter_context_info_t info = aiter_context_info(ctx);
+    const aiter_context_details info = aiter_context_info(ctx);
     aiteri_log(&ctx->desc, AITER_LOG_INFO, "aiter_attn %s: %s, kernels %s, up to %d threads",
                AITER_ATTN_VERSION_STRING, info.device_name, info.architecture, (int)d.num_threads);
     *out = ctx;
     return AITER_OK;
 }
 
-AITER_API void aiter_context_destroy(aiter_context *ctx)
+AITER_ATTN_API void aiter_context_destroy(aiter_context *ctx)
 {
     if (!ctx) return;
     const aiter_context_desc d = ctx->desc;
@@ -264,9 +265,9 @@ static int32_t aiteri_context_workers(const aiter_context *ctx)
     return ctx ? ctx->desc.num_threads : 1;
 }
 
-AITER_API aiter_context_info_t aiter_context_info(const aiter_context *ctx)
+AITER_ATTN_API aiter_context_details aiter_context_info(const aiter_context *ctx)
 {
-    aiter_context_info_t info;
+    aiter_context_details info;
     memset(&info, 0, sizeof info);
     info.isa = aiteri_context_kernels(ctx)->isa;
     info.isa_name = aiteri_context_kernels(ctx)->name;
@@ -291,9 +292,9 @@ AITER_API aiter_context_info_t aiter_context_info(const aiter_context *ctx)
     return info;
 }
 
-AITER_API const char *aiter_last_error(void) { return aiteri_error_text; }
+AITER_ATTN_API const char *aiter_last_error(void) { return aiteri_error_text; }
 
-AITER_API const char *aiter_context_error(const aiter_context *ctx)
+AITER_ATTN_API const char *aiter_context_error(const aiter_context *ctx)
 {
     return ctx ? ctx->text : aiteri_error_text;
 }
@@ -365,8 +366,8 @@ static aiter_status aiteri_scratch_take(const char *op, aiter_context *ctx, void
     s->owned = NULL;
     if (workspace && workspace_bytes < bytes)
         return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL,
-                           "%s.workspace_bytes: is %zu, expected at least %zu", op, workspace_bytes,
-                           bytes);
+                           "%s.call.workspace_bytes: is %zu, expected at least %zu", op,
+                           workspace_bytes, bytes);
     if (bytes > SIZE_MAX / 2)
         return aiteri_fail(ctx, AITER_OUT_OF_MEMORY,
                            "%s: the shapes need more memory than can be addressed", op);

@@ -24,8 +24,8 @@ static int aiteri_memory_is_drivers(const aiter_context *ctx, aiter_memory kind)
 }
 #endif
 
-AITER_API aiter_status aiter_memory_alloc(aiter_context *ctx, aiter_memory kind, size_t bytes,
-                                          void **out)
+AITER_ATTN_API aiter_status aiter_memory_alloc(aiter_context *ctx, aiter_memory kind, size_t bytes,
+                                               void **out)
 {
     const char *op = "aiter_memory_alloc";
     if (!out) return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.out: is NULL", op);
@@ -44,8 +44,8 @@ AITER_API aiter_status aiter_memory_alloc(aiter_context *ctx, aiter_memory kind,
     return AITER_OK;
 }
 
-AITER_API aiter_status aiter_memory_free(aiter_context *ctx, aiter_memory kind, void *data,
-                                         size_t bytes)
+AITER_ATTN_API aiter_status aiter_memory_free(aiter_context *ctx, aiter_memory kind, void *data,
+                                              size_t bytes)
 {
     const char *op = "aiter_memory_free";
     if (!data) return AITER_OK;
@@ -63,8 +63,9 @@ AITER_API aiter_status aiter_memory_free(aiter_context *ctx, aiter_memory kind, 
     return AITER_OK;
 }
 
-AITER_API aiter_status aiter_memory_copy(aiter_context *ctx, void *to, aiter_memory to_kind,
-                                         const void *from, aiter_memory from_kind, size_t bytes)
+AITER_ATTN_API aiter_status aiter_memory_copy(aiter_context *ctx, void *to, aiter_memory to_kind,
+                                              const void *from, aiter_memory from_kind,
+                                              size_t bytes)
 {
     const char *op = "aiter_memory_copy";
     aiteri_context_begin(ctx);
@@ -84,7 +85,7 @@ AITER_API aiter_status aiter_memory_copy(aiter_context *ctx, void *to, aiter_mem
     return AITER_OK;
 }
 
-AITER_API aiter_status aiter_context_synchronize(aiter_context *ctx)
+AITER_ATTN_API aiter_status aiter_context_synchronize(aiter_context *ctx)
 {
     aiteri_context_begin(ctx);
 #if AITERI_GPU

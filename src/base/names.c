@@ -4,20 +4,20 @@
 
 #include "dtype.c"
 
-AITER_API int32_t aiter_dtype_bits(aiter_dtype dtype) { return aiteri_dtype_bits(dtype); }
+AITER_ATTN_API int32_t aiter_dtype_bits(aiter_dtype dtype) { return aiteri_dtype_bits(dtype); }
 
-AITER_API const char *aiter_dtype_name(aiter_dtype dtype)
+AITER_ATTN_API const char *aiter_dtype_name(aiter_dtype dtype)
 {
     return dtype == AITER_DTYPE_UNSET ? "unset" : aiteri_dtype_name(dtype);
 }
 
-AITER_API const char *aiter_isa_name(aiter_isa isa)
+AITER_ATTN_API const char *aiter_isa_name(aiter_isa isa)
 {
     static const char *const names[AITER_ISA_COUNT] = {"auto", "scalar", "avx2", "avx512", "neon"};
     return (int)isa >= 0 && isa < AITER_ISA_COUNT ? names[isa] : "unknown";
 }
 
-AITER_API const char *aiter_status_name(aiter_status status)
+AITER_ATTN_API const char *aiter_status_name(aiter_status status)
 {
     switch ((int)status) {
 #define AITERI_STATUS_CASE(name, value, text) \
@@ -28,14 +28,14 @@ AITER_API const char *aiter_status_name(aiter_status status)
     }
 }
 
-AITER_API int32_t aiter_version(void) { return AITER_ATTN_VERSION; }
+AITER_ATTN_API int32_t aiter_version(void) { return AITER_ATTN_VERSION; }
 
-AITER_API float aiter_load_element(aiter_dtype dtype, const void *data, int64_t index)
+AITER_ATTN_API float aiter_load_element(aiter_dtype dtype, const void *data, int64_t index)
 {
     return aiteri_load_f32(dtype, data, index);
 }
 
-AITER_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t index, float value)
+AITER_ATTN_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t index, float value)
 {
     aiteri_store_f32(dtype, data, index, value);
 }

@@ -21,7 +21,7 @@
 #define AITERI_CLANG_FAST_MATH 0
 #endif
 
-#if (defined(__x86_64__) || defined(_M_X64)) && !defined(AITER_NO_SIMD)
+#if (defined(__x86_64__) || defined(_M_X64)) && !defined(AITER_ATTN_NO_SIMD)
 #define AITERI_X86 1
 #include <immintrin.h>
 #else
@@ -29,7 +29,7 @@
 #endif
 
 #if (defined(__aarch64__) || defined(_M_ARM64)) && !defined(__AARCH64EB__) && \
-    !defined(AITER_NO_SIMD)
+    !defined(AITER_ATTN_NO_SIMD)
 #define AITERI_NEON 1
 #include <arm_neon.h>
 #else
@@ -50,7 +50,7 @@
 #include <string.h>
 
 /* Threads exist unless the user or the target says otherwise. */
-#if defined(AITER_NO_THREADS) || defined(__wasm__)
+#if defined(AITER_ATTN_NO_THREADS) || defined(__wasm__)
 #define AITERI_THREADS_NONE 1
 #elif defined(_WIN32)
 #define AITERI_THREADS_WINDOWS 1

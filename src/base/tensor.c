@@ -18,30 +18,31 @@ static aiter_tensor aiteri_tensor_make(const void *data, aiter_dtype dtype, int3
     return t;
 }
 
-AITER_API aiter_tensor aiter_tensor_1d(const void *data, aiter_dtype dtype, int64_t n0)
+AITER_ATTN_API aiter_tensor aiter_tensor_1d(const void *data, aiter_dtype dtype, int64_t n0)
 {
     return aiteri_tensor_make(data, dtype, 1, n0, 0, 0, 0, 0);
 }
 
-AITER_API aiter_tensor aiter_tensor_2d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1)
+AITER_ATTN_API aiter_tensor aiter_tensor_2d(const void *data, aiter_dtype dtype, int64_t n0,
+                                            int64_t n1)
 {
     return aiteri_tensor_make(data, dtype, 2, n0, n1, 0, 0, 0);
 }
 
-AITER_API aiter_tensor aiter_tensor_3d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
-                                       int64_t n2)
+AITER_ATTN_API aiter_tensor aiter_tensor_3d(const void *data, aiter_dtype dtype, int64_t n0,
+                                            int64_t n1, int64_t n2)
 {
     return aiteri_tensor_make(data, dtype, 3, n0, n1, n2, 0, 0);
 }
 
-AITER_API aiter_tensor aiter_tensor_4d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
-                                       int64_t n2, int64_t n3)
+AITER_ATTN_API aiter_tensor aiter_tensor_4d(const void *data, aiter_dtype dtype, int64_t n0,
+                                            int64_t n1, int64_t n2, int64_t n3)
 {
     return aiteri_tensor_make(data, dtype, 4, n0, n1, n2, n3, 0);
 }
 
-AITER_API aiter_tensor aiter_tensor_5d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
-                                       int64_t n2, int64_t n3, int64_t n4)
+AITER_ATTN_API aiter_tensor aiter_tensor_5d(const void *data, aiter_dtype dtype, int64_t n0,
+                                            int64_t n1, int64_t n2, int64_t n3, int64_t n4)
 {
     return aiteri_tensor_make(data, dtype, 5, n0, n1, n2, n3, n4);
 }
@@ -68,7 +69,7 @@ static void aiteri_tensor_fill_strides(aiter_tensor *t)
     }
 }
 
-AITER_API aiter_tensor aiter_tensor_transpose(aiter_tensor t, int32_t a, int32_t b)
+AITER_ATTN_API aiter_tensor aiter_tensor_transpose(aiter_tensor t, int32_t a, int32_t b)
 {
     if (t.ndim < 1 || t.ndim > 5 || a < 0 || b < 0 || a >= t.ndim || b >= t.ndim) {
         t.ndim = 0;
@@ -83,7 +84,8 @@ AITER_API aiter_tensor aiter_tensor_transpose(aiter_tensor t, int32_t a, int32_t
     return t;
 }
 
-AITER_API aiter_tensor aiter_tensor_slice(aiter_tensor t, int32_t dim, int64_t start, int64_t count)
+AITER_ATTN_API aiter_tensor aiter_tensor_slice(aiter_tensor t, int32_t dim, int64_t start,
+                                               int64_t count)
 {
     const int ok = t.ndim >= 1 && t.ndim <= 5 && dim >= 0 && dim < t.ndim && start >= 0 &&
                    count >= 0 && start <= t.shape[dim] && count <= t.shape[dim] - start;
@@ -132,7 +134,7 @@ static const aiteri_dlpack_row aiteri_dlpack_rows[] = {
     {AITER_I8, 0, 8},         {AITER_I32, 0, 32},         {AITER_I64, 0, 64},
     {AITER_U8, 1, 8}};
 
-AITER_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor *out)
+AITER_ATTN_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor *out)
 {
     if (!in || !out)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "aiter_tensor_from_dlpack.%s: is NULL",
@@ -177,7 +179,7 @@ AITER_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor
     return AITER_OK;
 }
 
-AITER_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *out)
+AITER_ATTN_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *out)
 {
     if (!t || !out)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "aiter_tensor_to_dlpack.%s: is NULL",

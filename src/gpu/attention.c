@@ -299,7 +299,7 @@ static aiter_status aiteri_gpu_take_plan(const aiteri_gpu_call *c, const aiteri_
     const aiteri_geometry g = aiteri_gpu_geometry(s);
     const size_t work_bytes = AITERI_WORK_INTS * sizeof(int32_t);
     aiteri_schedule made;
-    AITERI_TRY(aiteri_gpu_check_plan(c, "", s, plan));
+    AITERI_TRY(aiteri_gpu_check_plan(c, ".call", s, plan));
     AITERI_TRY(aiteri_plan_take(c->op, p, c->ctx, &g, plan, &made));
     *list = (uint64_t)(uintptr_t)plan->device + sizeof(aiteri_plan_head);
     *groups = aiteri_min(*groups, (int64_t)(plan->bytes / work_bytes));
@@ -385,6 +385,21 @@ static aiter_status aiteri_gpu_attention_workspace(const aiteri_gpu_call *c,
                            "%s_workspace: the shapes need more memory than can be addressed",
                            c->op);
     *bytes = need;
+    return AITER_OK;
+}
+
+/* The kernel of a problem that is supported, in words. */
+static aiter_status aiteri_gpu_attention_name(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                              char *text, size_t bytes)
+{
+    aiteri_gpu_shape s;
+    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
+    aiteri_gpu_cut(c->gpu, p, &s);
+    const aiteri_gpu_row *r = &aiteri_gpu_rows_table[s.row];
+    snprintf(text, bytes,
+             "%s, tiles of %d rows x %d keys by %d threads, %lld workgroups x %lld splits",
+             r->symbol, (int)r->rows, (int)r->keys, (int)r->threads, (long long)s.units,
+             (long long)s.splits);
     return AITER_OK;
 }
 

@@ -28,42 +28,48 @@ static void aiteri_gpu_fill_cache_side(aiteri_gpu_cache_side *s, const aiter_ten
 static aiter_status aiteri_gpu_check_cache_strides(const aiteri_gpu_call *c,
                                                    const aiter_reshape_and_cache_args *a)
 {
-    static const char *const name[4] = {"k", "v", "k_cache", "v_cache"};
-    const aiter_tensor *const tensor[4] = {&a->k, &a->v, &a->k_cache, &a->v_cache};
+    static const char *const name[4] = {"k", "v", "kv.k", "kv.v"};
+    const aiter_tensor *const tensor[4] = {&a->k, &a->v, &a->kv.k, &a->kv.v};
     for (int i = 0; i < 4; i++) AITERI_TRY(aiteri_gpu_check_dense(c, name[i], tensor[i]));
     return AITER_OK;
 }
 
-/* Shapes were checked. */
-static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
-                                         const aiter_reshape_and_cache_args *a)
+/* The row of the registry that serves it; shapes were checked. */
+static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
+                                            const aiter_reshape_and_cache_args *a, int32_t *row)
 {
-    aiteri_gpu_reshape_and_cache x;
     aiteri_gpu_want want;
-    aiteri_current was;
-    int32_t row;
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_reshape_and_cache;
     want.arch = c->gpu->device->arch_bits;
     want.source = AITERI_GPU_SOURCE_paged;
     want.q = a->k.dtype;
-    want.kv = a->k_cache.dtype;
+    want.kv = a->kv.k.dtype;
     want.dq = (int32_t)a->k.shape[2];
     want.dv = (int32_t)a->v.shape[2];
-    want.scales = a->quant != AITER_QUANT_CONVERT;
+    want.scales = a->kv.k_scale.ndim != 0;
     AITERI_TRY(aiteri_gpu_check_cache_strides(c, a));
-    AITERI_TRY(aiteri_gpu_need_row(c, &want, &row));
+    return aiteri_gpu_need_row(c, &want, row);
+}
+
+static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
+                                         const aiter_reshape_and_cache_args *a, int32_t mode)
+{
+    aiteri_gpu_reshape_and_cache x;
+    aiteri_current was;
+    int32_t row;
+    AITERI_TRY(aiteri_gpu_cache_choose(c, a, &row));
     memset(&x, 0, sizeof x);
-    aiteri_gpu_fill_cache_side(&x.k, &a->k, &a->k_cache, &a->k_scale);
-    aiteri_gpu_fill_cache_side(&x.v, &a->v, &a->v_cache, &a->v_scale);
+    aiteri_gpu_fill_cache_side(&x.k, &a->k, &a->kv.k, &a->kv.k_scale);
+    aiteri_gpu_fill_cache_side(&x.v, &a->v, &a->kv.v, &a->kv.v_scale);
     x.slot_mapping = (uint64_t)(uintptr_t)a->slot_mapping.data;
     x.slot_stride = a->slot_mapping.stride[0];
     x.tokens = a->k.shape[0];
-    x.slots = a->k_cache.shape[0] * a->k_cache.shape[1];
+    x.slots = a->kv.k.shape[0] * a->kv.k.shape[1];
     x.heads = (int32_t)a->k.shape[1];
-    x.page_size = (int32_t)a->k_cache.shape[1];
+    x.page_size = (int32_t)a->kv.k.shape[1];
     x.slot_bits = aiter_dtype_bits(a->slot_mapping.dtype);
-    x.quant = (int32_t)a->quant;
+    x.quant = mode;
     if (x.tokens == 0) return AITER_OK;
     AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
     const aiter_status status =

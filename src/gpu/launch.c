@@ -121,7 +121,7 @@ static aiter_status aiteri_gpu_scratch(const aiteri_gpu_call *c, void *workspace
                            "%s: the shapes need more memory than can be addressed", c->op);
     if (workspace && workspace_bytes < bytes)
         return aiteri_fail(c->ctx, AITER_WORKSPACE_TOO_SMALL,
-                           "%s.workspace_bytes: is %zu, expected at least %zu", c->op,
+                           "%s.call.workspace_bytes: is %zu, expected at least %zu", c->op,
                            workspace_bytes, bytes);
     if (!workspace && bytes > held && c->desc->arena_bytes > 0)
         return aiteri_fail(c->ctx, AITER_WORKSPACE_TOO_SMALL,
@@ -187,7 +187,7 @@ static aiter_status aiteri_gpu_launch(const aiteri_gpu_call *c, int32_t row, int
     if (groups > INT32_MAX || groups * r->threads > (int64_t)UINT32_MAX)
         return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
                            "%s: needs %lld workgroups of %d threads, more than a launch takes: cut "
-                           "the batch, or pass smaller max_seqlen_q and max_seqlen_k",
+                           "the batch, or pass smaller max_seqlen_q and kv.max_seqlen",
                            c->op, (long long)groups, (int)r->threads);
     AITERI_TRY(aiteri_gpu_function_of(c, row, &function));
     parameters[0] = args;

@@ -61,16 +61,11 @@ static aiter_status aiteri_gpu_check_merge(const aiteri_gpu_call *c,
     return AITER_OK;
 }
 
-/* Shapes were checked. */
-static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
-                                         const aiter_merge_attn_states_args *a)
+/* The row of the registry that serves it; shapes were checked. */
+static aiter_status aiteri_gpu_merge_choose(const aiteri_gpu_call *c,
+                                            const aiter_merge_attn_states_args *a, int32_t *row)
 {
-    const int32_t n = a->out.ndim;
-    const int64_t batch = n == 4 ? a->out.shape[0] : 1;
     aiteri_gpu_want want;
-    aiteri_current was;
-    aiter_status status = AITER_OK;
-    int32_t row;
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_merge_attn_states;
     want.arch = c->gpu->device->arch_bits;
@@ -79,7 +74,18 @@ static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
     want.kv = a->out_b.dtype;
     want.out = a->out.dtype;
     AITERI_TRY(aiteri_gpu_check_merge(c, a));
-    AITERI_TRY(aiteri_gpu_need_row(c, &want, &row));
+    return aiteri_gpu_need_row(c, &want, row);
+}
+
+static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
+                                         const aiter_merge_attn_states_args *a)
+{
+    const int32_t n = a->out.ndim;
+    const int64_t batch = n == 4 ? a->out.shape[0] : 1;
+    aiteri_current was;
+    aiter_status status = AITER_OK;
+    int32_t row;
+    AITERI_TRY(aiteri_gpu_merge_choose(c, a, &row));
     if (a->out.shape[n - 3] == 0 || a->out.shape[n - 2] == 0) return AITER_OK;
     AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
     for (int64_t b = 0; b < batch && status == AITER_OK; b++)

@@ -6,28 +6,27 @@
 #include "../api_ops.h"
 #include "../base/argument.c"
 
-/* Field names as the calling op spells them, and which optional forms it has. */
-typedef struct aiteri_field_names {
-    const char *op, *q, *k, *v, *seqused_k;
-    int has_packed, has_paged, has_scales; /* cu_seqlens_q and _k; block_table; k_scale, v_scale */
-} aiteri_field_names;
+/* What tells the softmax attentions apart. */
+typedef struct aiteri_attention_op {
+    const char *name;
+    aiter_mask mask; /* what AITER_MASK_DEFAULT means */
+    int decodes;     /* q is a few new tokens of every sequence, its token axis may be left out */
+} aiteri_attention_op;
 
 /* The axes of q and out. */
-static const char *aiteri_rows_layout(const aiteri_field_names *names, int packed)
+static const char *aiteri_rows_layout(const aiteri_attention_op *op, int packed)
 {
     if (packed) return "[total_q, Hq, D], packed, as cu_seqlens_q is given";
-    if (names->has_packed && names->has_paged)
-        return "[B, Sq, Hq, D], or packed [total_q, Hq, D] with cu_seqlens_q";
-    return names->has_paged ? "[B, Hq, D] or [B, q_len, Hq, D]" : "[B, Sq, Hq, D]";
+    return op->decodes ? "[B, Hq, D] or [B, q_len, Hq, D]"
+                       : "[B, Sq, Hq, D], or packed [total_q, Hq, D] with cu_seqlens_q";
 }
 
 /* The axes of k and v. */
-static const char *aiteri_keys_layout(const aiteri_field_names *names, int packed, int paged)
+static const char *aiteri_keys_layout(int packed, int paged)
 {
-    if (packed) return "[total_k, Hk, D], packed, as cu_seqlens_k is given";
+    if (packed) return "[total_k, Hk, D], packed, as kv.cu_seqlens is given";
     if (paged) return "pages [num_blocks, P, Hk, D]";
-    return names->has_packed ? "[B, Sk, Hk, D], or packed [total_k, Hk, D] with cu_seqlens_k"
-                             : "[B, Sk, Hk, D]";
+    return "[B, Sk, Hk, D], or packed [total_k, Hk, D] with kv.cu_seqlens";
 }
 
 /* Heads before tokens: with these two axes of k, of q or of all exchanged the heads divide. */
@@ -71,12 +70,6 @@ static const char *aiteri_head_dim_of(const aiter_tensor *q, const aiter_tensor 
     return v->shape[v->ndim - 1] == q->shape[q->ndim - 1]
                ? "the head_dim of q, which v has: are k and v exchanged?"
                : "the head_dim of q";
-}
-
-/* Whose extent the outer axis of dense keys must be. */
-static const char *aiteri_batch_of_keys(const aiteri_field_names *names)
-{
-    return names->has_paged ? "the batch of q; pages of keys need a block_table" : "the batch of q";
 }
 
 #endif /* AITERI_ATTENTION_ADVICE_C */

@@ -3,7 +3,8 @@
 #ifndef AITERI_ATTENTION_RUN_C
 #define AITERI_ATTENTION_RUN_C
 
-#include "attention_check.c"
+#include "attention_lower.c"
+#include "../cpu/engine.c"
 #if AITERI_GPU
 #include "../gpu/attention.c"
 #endif
@@ -65,12 +66,12 @@ static void aiteri_reject_block(aiteri_check *c, const aiteri_problem *p, const 
 {
     if (p->num_blocks == 0)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.block_table: [%d][%d] is %d, but %s has no blocks: its shape[0] is 0",
+                      "%s.kv.block_table: [%d][%d] is %d, but %s has no blocks: its shape[0] is 0",
                       c->op, (int)b, (int)entry, (int)id, pages);
     else
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.block_table: [%d][%d] is %d, expected 0 to %d (the blocks of %s)", c->op,
-                      (int)b, (int)entry, (int)id, (int)p->num_blocks - 1, pages);
+                      "%s.kv.block_table: [%d][%d] is %d, expected 0 to %d (the blocks of %s)",
+                      c->op, (int)b, (int)entry, (int)id, (int)p->num_blocks - 1, pages);
 }
 
 /* Block ids of entries that hold a visible key. */
@@ -95,30 +96,30 @@ static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p, const 
 /* What only data can tell; of a device's plan the lengths alone are host memory. */
 static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_context *ctx)
 {
-    aiteri_check check = {x->names.op, ctx, AITER_OK};
+    aiteri_check check = {x->op->name, ctx, AITER_OK};
     aiteri_check *c = &check;
-    const aiter_flash_attn_fwd_args *a = &x->a;
+    const aiter_attention_args *a = &x->a;
     const aiteri_problem *p = &x->problem;
     const aiteri_length_bound most_q =
         aiteri_bound_of(p->max_seqlen_q, a->max_seqlen_q, "max_seqlen_q", "rows of q");
     const aiteri_length_bound most_k =
-        aiteri_bound_of(p->max_seqlen_k, a->max_seqlen_k, "max_seqlen_k",
+        aiteri_bound_of(p->max_seqlen_k, a->kv.max_seqlen, "kv.max_seqlen",
                         x->paged ? "max_blocks * page size" : "keys of k");
     aiteri_check_cu_seqlens(c, "cu_seqlens_q", p->cu_seqlens_q, p->cu_stride_q, p->batch,
                             p->total_q, most_q);
-    aiteri_check_cu_seqlens(c, "cu_seqlens_k", p->cu_seqlens_k, p->cu_stride_k, p->batch,
-                            a->k.shape[0], most_k);
+    aiteri_check_cu_seqlens(c, "kv.cu_seqlens", p->cu_seqlens_k, p->cu_stride_k, p->batch,
+                            a->kv.k.shape[0], most_k);
     aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, most_q);
-    aiteri_check_used(c, x->names.seqused_k, p->seqused_k, p->used_stride_k, p->batch, most_k);
-    if (!aiteri_context_on_device(ctx))
-        aiteri_check_blocks(c, p, x->names.k); /* the table is there */
-    for (int32_t b = 0; a->bias.ndim && b < p->batch && c->status == AITER_OK; b++) {
-        const int64_t keys = a->bias.shape[a->bias.ndim - 1],
+    aiteri_check_used(c, "kv.seq_lens", p->seqused_k, p->used_stride_k, p->batch, most_k);
+    if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p, "kv.k"); /* the table is there */
+    for (int32_t b = 0; a->score.bias.ndim && b < p->batch && c->status == AITER_OK; b++) {
+        const int64_t keys = a->score.bias.shape[a->score.bias.ndim - 1],
                       longest = aiteri_sequence_of(p, b).seqlen_k;
         if (keys != 1 && keys < longest)
-            aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.bias: has %lld keys, expected %lld or more for row %d of the batch",
-                          c->op, (long long)keys, (long long)longest, (int)b);
+            aiteri_reject(
+                c, AITER_INVALID_ARGUMENT,
+                "%s.score.bias: has %lld keys, expected %lld or more for row %d of the batch",
+                c->op, (long long)keys, (long long)longest, (int)b);
     }
     return c->status;
 }
@@ -139,13 +140,13 @@ typedef struct aiteri_call_memory {
     int plan_is_written;
 } aiteri_call_memory;
 
-static aiteri_call_memory aiteri_call_memory_of(const aiter_flash_attn_fwd_args *a,
+static aiteri_call_memory aiteri_call_memory_of(const aiter_attention_args *a,
                                                 const aiter_plan *made, int on_device)
 {
-    const aiter_plan *plan = made ? made : a->plan;
+    const aiter_plan *plan = made ? made : a->call.plan;
     aiteri_call_memory m;
     memset(&m, 0, sizeof m);
-    m.workspace = aiteri_memory_operand(a->workspace, a->workspace_bytes);
+    m.workspace = aiteri_memory_operand(a->call.workspace, a->call.workspace_bytes);
     m.plan_is_written = made != NULL;
     if (plan) m.plan_struct = aiteri_memory_operand(plan, sizeof *plan);
     if (!plan || !plan->data) return m; /* without data its bytes are still to be asked for */
@@ -159,42 +160,43 @@ static aiteri_call_memory aiteri_call_memory_of(const aiter_flash_attn_fwd_args 
 static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_context *ctx,
                                                   const aiter_plan *made)
 {
-    aiteri_check check = {x->names.op, ctx, AITER_OK};
+    aiteri_check check = {x->op->name, ctx, AITER_OK};
     aiteri_check *c = &check;
-    const aiter_flash_attn_fwd_args *a = &x->a;
+    const aiter_attention_args *a = &x->a;
     const aiteri_problem *p = &x->problem;
     aiteri_check_dense_bound(c, "max_seqlen_q", p->max_seqlen_q,
-                             p->cu_seqlens_q || p->seqused_q ? 0 : p->seqlen_q, x->names.q);
-    aiteri_check_dense_bound(c, "max_seqlen_k", p->max_seqlen_k,
-                             p->cu_seqlens_k || p->seqused_k ? 0 : p->seqlen_k, x->names.k);
-    if (a->bias.ndim && aiteri_context_on_device(ctx)) {
-        const int64_t keys = a->bias.shape[a->bias.ndim - 1];
+                             p->cu_seqlens_q || p->seqused_q ? 0 : p->seqlen_q, "q");
+    aiteri_check_dense_bound(c, "kv.max_seqlen", p->max_seqlen_k,
+                             p->cu_seqlens_k || p->seqused_k ? 0 : p->seqlen_k, "kv.k");
+    if (a->score.bias.ndim && aiteri_context_on_device(ctx)) {
+        const int64_t keys = a->score.bias.shape[a->score.bias.ndim - 1];
         if (keys != 1 && keys < p->max_seqlen_k)
-            aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.bias: has %lld keys, expected %d or more (the bound of the lengths; "
-                          "max_seqlen_k lowers it)",
-                          c->op, (long long)keys, (int)p->max_seqlen_k);
+            aiteri_reject(
+                c, AITER_INVALID_ARGUMENT,
+                "%s.score.bias: has %lld keys, expected %d or more (the bound of the lengths; "
+                "kv.max_seqlen lowers it)",
+                c->op, (long long)keys, (int)p->max_seqlen_k);
     }
     const aiteri_call_memory m = aiteri_call_memory_of(a, made, aiteri_context_on_device(ctx));
     const aiteri_operand operand[] = {{"out", &a->out},
                                       {"lse", &a->lse},
-                                      {"workspace", &m.workspace},
-                                      {"plan", &m.plan},
-                                      {"plan.device", &m.plan_device},
-                                      {x->names.q, &a->q},
-                                      {x->names.k, &a->k},
-                                      {x->names.v, &a->v},
-                                      {"bias", &a->bias},
-                                      {"alibi_slopes", &a->alibi_slopes},
-                                      {"sinks", &a->sinks},
-                                      {"block_table", &a->block_table},
+                                      {"call.workspace", &m.workspace},
+                                      {"call.plan", &m.plan},
+                                      {"call.plan.device", &m.plan_device},
+                                      {"q", &a->q},
+                                      {"kv.k", &a->kv.k},
+                                      {"kv.v", &a->kv.v},
+                                      {"score.bias", &a->score.bias},
+                                      {"score.alibi_slopes", &a->score.alibi_slopes},
+                                      {"score.sinks", &a->score.sinks},
+                                      {"kv.block_table", &a->kv.block_table},
                                       {"cu_seqlens_q", &a->cu_seqlens_q},
-                                      {"cu_seqlens_k", &a->cu_seqlens_k},
+                                      {"kv.cu_seqlens", &a->kv.cu_seqlens},
                                       {"seqused_q", &a->seqused_q},
-                                      {x->names.seqused_k, &a->seqused_k},
-                                      {"k_scale", &a->k_scale},
-                                      {"v_scale", &a->v_scale},
-                                      {"plan", &m.plan_struct}};
+                                      {"kv.seq_lens", &a->kv.seq_lens},
+                                      {"kv.k_scale", &a->kv.k_scale},
+                                      {"kv.v_scale", &a->kv.v_scale},
+                                      {"call.plan", &m.plan_struct}};
     aiteri_check_overlap(c, operand, (int32_t)(sizeof operand / sizeof operand[0]),
                          m.plan_is_written ? 5 : 3);
     return c->status;
@@ -203,59 +205,64 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
 /* The three calls of every softmax attention op, given its arguments as flash arguments. */
 static aiter_status aiteri_attention_run(aiteri_attention *x, aiter_context *ctx)
 {
-    const aiter_flash_attn_fwd_args *a = &x->a;
-    aiteri_context_begin(ctx);
+    const aiter_attention_args *a = &x->a;
     AITERI_TRY(aiteri_attention_lower(x, ctx));
     AITERI_TRY(aiteri_attention_check_bounds(x, ctx, NULL));
     if (!aiteri_context_on_device(ctx)) AITERI_TRY(aiteri_attention_check_data(x, ctx));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
-        return aiteri_gpu_attention_run(&call, &x->problem, a->plan, a->workspace,
-                                        a->workspace_bytes);
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
+        return aiteri_gpu_attention_run(&call, &x->problem, a->call.plan, a->call.workspace,
+                                        a->call.workspace_bytes);
     }
 #endif
-    return aiteri_engine_execute(x->names.op, &x->problem, ctx, a->plan, a->workspace,
-                                 a->workspace_bytes);
+    return aiteri_engine_execute(x->op->name, &x->problem, ctx, a->call.plan, a->call.workspace,
+                                 a->call.workspace_bytes);
 }
 
 static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_context *ctx,
                                                size_t *bytes)
 {
-    aiteri_context_begin(ctx);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
         return aiteri_gpu_attention_workspace(&call, &x->problem, bytes);
     }
 #endif
-    return aiteri_engine_workspace(x->names.op, &x->problem, ctx, bytes);
+    return aiteri_engine_workspace(x->op->name, &x->problem, ctx, bytes);
+}
+
+/* The same as a run up to where it would read a tensor. */
+static aiter_status aiteri_attention_supported(aiteri_attention *x, aiter_context *ctx)
+{
+    AITERI_TRY(aiteri_attention_lower(x, ctx));
+    AITERI_TRY(aiteri_attention_check_bounds(x, ctx, NULL));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
+        size_t bytes;
+        return aiteri_gpu_attention_workspace(&call, &x->problem, &bytes);
+    }
+#endif
+    return AITER_OK;
 }
 
 static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ctx, aiter_plan *plan)
 {
-    aiteri_context_begin(ctx);
     if (!plan)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_plan.plan: is NULL, expected a pointer",
-                           x->names.op);
+                           x->op->name);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
     AITERI_TRY(aiteri_attention_check_bounds(x, ctx, plan));
     AITERI_TRY(aiteri_attention_check_data(x, ctx));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
         return aiteri_gpu_attention_plan(&call, &x->problem, plan);
     }
 #endif
-    return aiteri_engine_plan(x->names.op, &x->problem, ctx, plan);
-}
-
-/* args == NULL, said in the op's name. */
-static aiter_status aiteri_no_args(const char *op, aiter_context *ctx)
-{
-    aiteri_context_begin(ctx);
-    return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.args: is NULL, expected a pointer", op);
+    return aiteri_engine_plan(x->op->name, &x->problem, ctx, plan);
 }
 
 #endif /* AITERI_ATTENTION_RUN_C */

@@ -7,7 +7,8 @@
 #include "../api_ops.h"
 #include "../base/argument.c"
 #include "../cpu/engine_rows.c"
-#include "../base/context.c"
+#include "attention_explain.c"
+#include "call_begin.c"
 #if AITERI_GPU
 #include "../gpu/merge.c"
 #endif
@@ -160,20 +161,25 @@ static void aiteri_merge_worker(void *arg, int32_t i)
             aiteri_merge_state(run, r / run->tokens, r % run->tokens, h);
 }
 
-AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_args *args,
-                                               aiter_context *ctx)
+/* Checked arguments with strides filled. */
+static aiter_status aiteri_merge_begin(const char *call, const aiter_merge_attn_states_args *args,
+                                       aiter_context *ctx, aiter_merge_attn_states_args *a)
 {
     aiteri_check c = {"aiter_merge_attn_states", ctx, AITER_OK};
-    aiteri_context_begin(ctx);
-    if (!args)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.args: is NULL, expected a pointer",
-                           c.op);
-    aiter_merge_attn_states_args a = *args;
-    aiteri_merge_check(&c, &a);
-    if (c.status != AITER_OK) return c.status;
+    AITERI_TRY(aiteri_call_begin(c.op, call, ctx, args, sizeof *args));
+    *a = *args;
+    aiteri_merge_check(&c, a);
+    return c.status;
+}
+
+AITER_ATTN_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_args *args,
+                                                    aiter_context *ctx)
+{
+    aiter_merge_attn_states_args a;
+    AITERI_TRY(aiteri_merge_begin("", args, ctx, &a));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        const aiteri_gpu_call call = aiteri_gpu_call_of("aiter_merge_attn_states", ctx);
         return aiteri_gpu_merge_run(&call, &a);
     }
 #endif
@@ -190,16 +196,38 @@ AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_arg
     return AITER_OK;
 }
 
-AITER_API aiter_status aiter_merge_attn_states_workspace(const aiter_merge_attn_states_args *args,
-                                                         aiter_context *ctx, size_t *bytes)
+AITER_ATTN_API aiter_status aiter_merge_attn_states_workspace(
+    const aiter_merge_attn_states_args *args, aiter_context *ctx, size_t *bytes)
 {
-    aiteri_context_begin(ctx);
-    if (!args || !bytes)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "aiter_merge_attn_states_workspace.%s: is NULL, expected a pointer",
-                           args ? "bytes" : "args");
-    *bytes = 0;
+    const char *op = "aiter_merge_attn_states";
+    AITERI_TRY(aiteri_call_begin(op, "_workspace", ctx, args, sizeof *args));
+    return aiteri_scratch_answer(op, ctx, 0, bytes);
+}
+
+AITER_ATTN_API aiter_status
+aiter_merge_attn_states_supported(const aiter_merge_attn_states_args *args, aiter_context *ctx)
+{
+    aiter_merge_attn_states_args a;
+    AITERI_TRY(aiteri_merge_begin("_supported", args, ctx, &a));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of("aiter_merge_attn_states", ctx);
+        int32_t row;
+        return aiteri_gpu_merge_choose(&call, &a, &row);
+    }
+#endif
     return AITER_OK;
+}
+
+AITER_ATTN_API aiter_status aiter_merge_attn_states_explain(
+    const aiter_merge_attn_states_args *args, aiter_context *ctx, char *text, size_t bytes)
+{
+    const char *op = "aiter_merge_attn_states";
+    aiteri_text t;
+    const aiter_status status = aiteri_explain_begin(
+        op, ctx, aiter_merge_attn_states_supported(args, ctx), text, bytes, &t);
+    if (status == AITER_OK) aiteri_explain_engine(&t, ctx);
+    return status;
 }
 
 #endif /* AITERI_MERGE_ATTN_STATES_C */

@@ -5,14 +5,13 @@
 
 #include "../api_ops.h"
 #include "../base/argument.c"
+#include "call_begin.c"
 
-AITER_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args, double *ratio,
-                                           int32_t *safe)
+AITER_ATTN_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args, double *ratio,
+                                                int32_t *safe)
 {
     aiteri_check c = {"aiter_padding_guard", NULL, AITER_OK};
-    if (!args)
-        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.args: is NULL, expected a pointer",
-                           c.op);
+    AITERI_TRY(aiteri_call_begin(c.op, "", NULL, args, sizeof *args));
     const int64_t tile = args->tile ? args->tile : 128;
     uint64_t bits; /* judged by them, so that no compiler flag can wave NaN through */
     memcpy(&bits, &args->threshold, sizeof bits);

@@ -6,10 +6,18 @@
 #include "../api_ops.h"
 #include "../base/argument.c"
 #include "../cpu/engine_rows.c"
-#include "../base/context.c"
+#include "attention_explain.c"
+#include "call_begin.c"
 #if AITERI_GPU
 #include "../gpu/cache.c"
 #endif
+
+/* What quantisation asks for; the kernels for devices know these numbers, too. */
+typedef enum aiteri_cache_mode {
+    AITERI_CACHE_CONVERTS = 0,
+    AITERI_CACHE_SCALE_GIVEN,
+    AITERI_CACHE_SCALE_PER_TOKEN_HEAD
+} aiteri_cache_mode;
 
 /* K or V: where it comes from, where it goes, and its scales. */
 typedef struct aiteri_cache_side {
@@ -19,6 +27,7 @@ typedef struct aiteri_cache_side {
 typedef struct aiteri_cache_run {
     const aiter_reshape_and_cache_args *a;
     const aiteri_kernels *kernels;
+    aiteri_cache_mode mode;
     float *rows; /* one row of AITERI_MAX_HEAD_DIM per worker */
     int32_t workers;
 } aiteri_cache_run;
@@ -29,31 +38,64 @@ static int64_t aiteri_slot_of(const aiter_tensor *t, int64_t token)
     return t->dtype == AITER_I64 ? ((const int64_t *)t->data)[at] : ((const int32_t *)t->data)[at];
 }
 
-/* The type of a cache follows from quant. */
-static void aiteri_check_cache_type(aiteri_check *c, const char *field, const aiter_tensor *t,
-                                    int quantised)
+static aiteri_cache_mode aiteri_cache_mode_of(const aiter_quantisation *q)
 {
-    if (t->ndim == 4 && t->dtype == AITER_I8 && !quantised)
-        aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: dtype is i8, but quant is AITER_QUANT_CONVERT; set quant = "
-                      "AITER_QUANT_STATIC or AITER_QUANT_PER_TOKEN_HEAD",
-                      c->op, field);
-    if (t->ndim == 4 && aiter_dtype_bits(t->dtype) > 8 && quantised)
+    if (q->to != AITER_I8) return AITERI_CACHE_CONVERTS;
+    return q->scale_given ? AITERI_CACHE_SCALE_GIVEN : AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+}
+
+/* The combinations that there are. */
+static void aiteri_check_quantisation(aiteri_check *c, const aiter_quantisation *q)
+{
+    const int quantises = q->to == AITER_I8;
+    if ((int)q->to < 0 || q->to > AITER_DTYPE_COUNT ||
+        !((1u << q->to) & (1u | AITERI_FLOATS_OR_I8)))
         aiteri_reject(
             c, AITER_INVALID_ARGUMENT,
-            "%s.%s: dtype is %s, expected i8 as quant asks; AITER_QUANT_CONVERT stores floats",
-            c->op, field, aiter_dtype_name(t->dtype));
+            "%s.quantisation.to: is %s, expected unset (the type of the cache), f32, f16, "
+            "bf16 or i8",
+            c->op, aiter_dtype_name(q->to));
+    aiteri_check_enum(c, "quantisation.per", (int)q->per, AITER_SCALE_COUNT, "aiter_scale_kind");
+    aiteri_check_range(c, "quantisation.scale_given", q->scale_given, 0, 1);
+    if (!quantises && (q->per != AITER_SCALE_BY_SHAPE || q->scale_given))
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.quantisation.%s: is %d, expected 0 where rows are converted: scales go "
+                      "with quantisation.to = AITER_I8",
+                      c->op, q->scale_given ? "scale_given" : "per",
+                      (int)(q->scale_given ? q->scale_given : (int32_t)q->per));
+    if (quantises && q->per != AITER_SCALE_BY_SHAPE &&
+        (q->per == AITER_SCALE_PER_TOKEN_HEAD) == (q->scale_given != 0))
+        aiteri_reject(c, AITER_UNSUPPORTED,
+                      "%s.quantisation.per: scales that are given are AITER_SCALE_PER_TENSOR or "
+                      "AITER_SCALE_PER_HEAD, computed ones AITER_SCALE_PER_TOKEN_HEAD",
+                      c->op);
+}
+
+/* The type of a cache goes with the quantisation. */
+static void aiteri_check_cache_type(aiteri_check *c, const char *field, const aiter_tensor *t,
+                                    const aiter_quantisation *q)
+{
+    if (t->ndim == 4 && t->dtype == AITER_I8 && q->to == AITER_DTYPE_UNSET)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: dtype is i8, but quantisation.to is unset; set it to AITER_I8, and "
+                      "scale_given = 1 where k_scale and v_scale hold the scales already",
+                      c->op, field);
+    else if (t->ndim == 4 && q->to != AITER_DTYPE_UNSET && t->dtype != q->to)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: dtype is %s, expected %s as quantisation.to says", c->op, field,
+                      aiter_dtype_name(t->dtype), aiter_dtype_name(q->to));
 }
 
 static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_args *a, int value)
 {
-    aiter_tensor *src = value ? &a->v : &a->k, *cache = value ? &a->v_cache : &a->k_cache;
-    aiter_tensor *scale = value ? &a->v_scale : &a->k_scale;
-    const char *names[3] = {value ? "v" : "k", value ? "v_cache" : "k_cache",
-                            value ? "v_scale" : "k_scale"};
-    const int quantised = a->quant != AITER_QUANT_CONVERT;
+    aiter_tensor *src = value ? &a->v : &a->k, *cache = value ? &a->kv.v : &a->kv.k;
+    aiter_tensor *scale = value ? &a->kv.v_scale : &a->kv.k_scale;
+    const char *names[3] = {value ? "v" : "k", value ? "kv.v" : "kv.k",
+                            value ? "kv.v_scale" : "kv.k_scale"};
+    const aiteri_cache_mode mode = aiteri_cache_mode_of(&a->quantisation);
+    const int quantised = mode != AITERI_CACHE_CONVERTS;
     aiteri_check_tensor(c, names[0], src, 3, 3, AITERI_FLOATS, 1, "[tokens, Hk, D]");
-    aiteri_check_cache_type(c, names[1], cache, quantised);
+    aiteri_check_cache_type(c, names[1], cache, &a->quantisation);
     aiteri_check_tensor(c, names[1], cache, 4, 4,
                         quantised ? AITERI_TYPE_BIT(AITER_I8) : (unsigned)AITERI_FLOATS, 1,
                         "[num_blocks, P, Hk, D]");
@@ -64,14 +106,15 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
     aiteri_check_extent(c, names[1], cache, 3, src->shape[2], "the head_dim of the new rows");
     aiteri_check_axis(c, names[0], src, 2, "head_dim", 1, AITERI_MAX_HEAD_DIM);
     aiteri_check_axis(c, names[0], src, 1, "heads", 1, 65535);
-    aiteri_check_extent(c, names[1], cache, 0, a->k_cache.shape[0], "blocks of k_cache");
-    aiteri_check_extent(c, names[1], cache, 1, a->k_cache.shape[1], "page size of k_cache");
+    aiteri_check_extent(c, names[1], cache, 0, a->kv.k.shape[0], "blocks of kv.k");
+    aiteri_check_extent(c, names[1], cache, 1, a->kv.k.shape[1], "page size of kv.k");
     aiteri_check_axis(c, names[1], cache, 1, "page size", 1, INT32_MAX - 1);
     aiteri_check_axis(c, names[1], cache, 0, "blocks", 0, INT32_MAX - 1);
-    const int per_token = a->quant == AITER_QUANT_PER_TOKEN_HEAD;
+    const int per_token = mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
     if (!quantised) {
         aiteri_check_true(c, scale->ndim == 0, names[2],
-                          "none when converting: quant chooses what uses scales");
+                          "none where rows are converted: scales go with quantisation.to = "
+                          "AITER_I8");
         return;
     }
     if (!aiteri_check_tensor(c, names[2], scale, per_token ? 3 : 1, per_token ? 3 : 1,
@@ -79,6 +122,11 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
                              per_token ? "f32 [num_blocks, P, Hk] for the scales to be written"
                                        : "f32 [1] or [Hk], the scales of the cache"))
         return;
+    if (a->quantisation.per == AITER_SCALE_PER_TENSOR)
+        aiteri_check_extent(c, names[2], scale, 0, 1, "one scale, as quantisation.per says");
+    else if (a->quantisation.per == AITER_SCALE_PER_HEAD)
+        aiteri_check_extent(c, names[2], scale, 0, cache->shape[2],
+                            "kv heads, as quantisation.per says");
     if (per_token)
         for (int32_t i = 0; i < 3; i++)
             aiteri_check_extent(c, names[2], scale, i, cache->shape[i], "the cache");
@@ -88,7 +136,7 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
 
 static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
 {
-    aiteri_check_enum(c, "quant", (int)a->quant, AITER_QUANT_COUNT, "aiter_quant");
+    aiteri_check_quantisation(c, &a->quantisation);
     if (c->status != AITER_OK) return;
     aiteri_check_cache_side(c, a, 0);
     if (c->status != AITER_OK) return;
@@ -97,10 +145,9 @@ static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
     if (a->k.dtype != a->v.dtype)
         aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.v: dtype is %s, expected %s (= k.dtype)",
                       c->op, aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype));
-    if (a->k_cache.dtype != a->v_cache.dtype)
-        aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.v_cache: dtype is %s, expected %s (= k_cache.dtype)", c->op,
-                      aiter_dtype_name(a->v_cache.dtype), aiter_dtype_name(a->k_cache.dtype));
+    if (a->kv.k.dtype != a->kv.v.dtype)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.kv.v: dtype is %s, expected %s (= kv.k.dtype)",
+                      c->op, aiter_dtype_name(a->kv.v.dtype), aiter_dtype_name(a->kv.k.dtype));
     if (aiteri_check_tensor(c, "slot_mapping", &a->slot_mapping, 1, 1,
                             AITERI_TYPE_BIT(AITER_I32) | AITERI_TYPE_BIT(AITER_I64), 1, "[tokens]"))
         aiteri_check_extent(c, "slot_mapping", &a->slot_mapping, 0, a->k.shape[0], "tokens of k");
@@ -110,18 +157,20 @@ static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
 static void aiteri_check_cache_overlap(aiteri_check *c, const aiter_reshape_and_cache_args *a)
 {
     const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
-    const int writes_scales = a->quant == AITER_QUANT_PER_TOKEN_HEAD;
-    const aiter_tensor workspace = aiteri_memory_operand(a->workspace, a->workspace_bytes);
-    const aiteri_operand operand[] = {{"k_cache", &a->k_cache},
-                                      {"v_cache", &a->v_cache},
-                                      {"k_scale", writes_scales ? &a->k_scale : &none},
-                                      {"v_scale", writes_scales ? &a->v_scale : &none},
-                                      {"workspace", &workspace},
+    const int writes_scales =
+        aiteri_cache_mode_of(&a->quantisation) == AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+    const aiter_tensor workspace =
+        aiteri_memory_operand(a->call.workspace, a->call.workspace_bytes);
+    const aiteri_operand operand[] = {{"kv.k", &a->kv.k},
+                                      {"kv.v", &a->kv.v},
+                                      {"kv.k_scale", writes_scales ? &a->kv.k_scale : &none},
+                                      {"kv.v_scale", writes_scales ? &a->kv.v_scale : &none},
+                                      {"call.workspace", &workspace},
                                       {"k", &a->k},
                                       {"v", &a->v},
                                       {"slot_mapping", &a->slot_mapping},
-                                      {"k_scale", writes_scales ? &none : &a->k_scale},
-                                      {"v_scale", writes_scales ? &none : &a->v_scale}};
+                                      {"kv.k_scale", writes_scales ? &none : &a->kv.k_scale},
+                                      {"kv.v_scale", writes_scales ? &none : &a->kv.v_scale}};
     aiteri_check_overlap(c, operand, 10, 5);
 }
 
@@ -142,14 +191,14 @@ static void aiteri_check_static_scales(aiteri_check *c, const char *field, const
 static void aiteri_check_slots(aiteri_check *c, const aiter_reshape_and_cache_args *a,
                                uint8_t *seen)
 {
-    const int64_t slots = a->k_cache.shape[0] * a->k_cache.shape[1];
+    const int64_t slots = a->kv.k.shape[0] * a->kv.k.shape[1];
     memset(seen, 0, (size_t)((slots + 7) / 8));
     for (int64_t n = 0; n < a->k.shape[0] && c->status == AITER_OK; n++) {
         const int64_t slot = aiteri_slot_of(&a->slot_mapping, n);
         if (slot < -1 || slot >= slots)
             aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.slot_mapping: [%lld] is %lld, expected -1 (skip) or one of the %lld "
-                          "slots (num_blocks * P) of k_cache, from 0 on",
+                          "slots (num_blocks * P) of kv.k, from 0 on",
                           c->op, (long long)n, (long long)slot, (long long)slots);
         if (c->status != AITER_OK || slot < 0) continue;
         if (seen[slot / 8] >> (slot % 8) & 1)
@@ -172,15 +221,15 @@ static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_sid
                           aiteri_bytes_of(src->dtype, token * src->stride[0] + h * src->stride[1]),
                       src->dtype, src->stride[2], dim);
     float step = 1.0f;
-    if (run->a->quant == AITER_QUANT_STATIC) {
+    if (run->mode == AITERI_CACHE_SCALE_GIVEN) {
         step = ((const float *)scale->data)[scale->shape[0] == 1 ? 0 : h * scale->stride[0]];
-    } else if (run->a->quant == AITER_QUANT_PER_TOKEN_HEAD) {
+    } else if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD) {
         step = aiteri_rounded(run->kernels->row_amax(row, dim) / 127.0f);
         ((float *)
              scale->data)[block * scale->stride[0] + at * scale->stride[1] + h * scale->stride[2]] =
             step;
     }
-    if (run->a->quant != AITER_QUANT_CONVERT)
+    if (run->mode != AITERI_CACHE_CONVERTS)
         for (int32_t d = 0; d < dim; d++) row[d] = step != 0.0f ? row[d] / step : 0.0f;
     aiteri_scatter_row(run->kernels,
                        (char *)cache->data +
@@ -194,8 +243,8 @@ static void aiteri_cache_worker(void *arg, int32_t i)
 {
     const aiteri_cache_run *run = (const aiteri_cache_run *)arg;
     const aiter_reshape_and_cache_args *a = run->a;
-    const aiteri_cache_side side[2] = {{&a->k, &a->k_cache, &a->k_scale},
-                                       {&a->v, &a->v_cache, &a->v_scale}};
+    const aiteri_cache_side side[2] = {{&a->k, &a->kv.k, &a->kv.k_scale},
+                                       {&a->v, &a->kv.v, &a->kv.v_scale}};
     const int64_t tokens = a->k.shape[0];
     float *row = run->rows + (int64_t)i * AITERI_MAX_HEAD_DIM;
     const int64_t end = aiteri_share_of(tokens, i + 1, run->workers);
@@ -210,49 +259,49 @@ static void aiteri_cache_worker(void *arg, int32_t i)
 static uint8_t *aiteri_cache_layout(const aiter_reshape_and_cache_args *a, int32_t workers,
                                     aiteri_arena *arena, float **rows)
 {
-    const size_t slots = aiteri_mul_size((size_t)a->k_cache.shape[0], (size_t)a->k_cache.shape[1]);
+    const size_t slots = aiteri_mul_size((size_t)a->kv.k.shape[0], (size_t)a->kv.k.shape[1]);
     *rows = (float *)aiteri_carve(arena, (size_t)workers * AITERI_MAX_HEAD_DIM, sizeof(float));
     return (uint8_t *)aiteri_carve(arena, slots / 8 + 1, 1);
 }
 
-static aiter_status aiteri_cache_prepare(const aiter_reshape_and_cache_args *args,
-                                         aiter_context *ctx, aiter_reshape_and_cache_args *a)
+static aiter_status aiteri_cache_begin(const char *call, const aiter_reshape_and_cache_args *args,
+                                       aiter_context *ctx, aiter_reshape_and_cache_args *a)
 {
     aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
-    aiteri_context_begin(ctx);
-    if (!args)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.args: is NULL, expected a pointer",
-                           c.op);
+    AITERI_TRY(aiteri_call_begin(c.op, call, ctx, args, sizeof *args));
     *a = *args;
+    aiteri_check_true(&c, a->call.plan == NULL, "call.plan", "none: this op has no plan");
     aiteri_check_cache(&c, a);
     return c.status;
 }
 
-AITER_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_args *args,
-                                               aiter_context *ctx)
+AITER_ATTN_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_args *args,
+                                                    aiter_context *ctx)
 {
     aiter_reshape_and_cache_args a;
-    AITERI_TRY(aiteri_cache_prepare(args, ctx, &a));
+    AITERI_TRY(aiteri_cache_begin("", args, ctx, &a));
     aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
     aiteri_check_cache_overlap(&c, &a);
     if (c.status != AITER_OK) return c.status;
+    const aiteri_cache_mode mode = aiteri_cache_mode_of(&a.quantisation);
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
-        return aiteri_gpu_cache_run(&call, &a);
+        return aiteri_gpu_cache_run(&call, &a, (int32_t)mode);
     }
 #endif
-    if (a.quant == AITER_QUANT_STATIC) {
-        aiteri_check_static_scales(&c, "k_scale", &a.k_scale);
-        aiteri_check_static_scales(&c, "v_scale", &a.v_scale);
+    if (mode == AITERI_CACHE_SCALE_GIVEN) {
+        aiteri_check_static_scales(&c, "kv.k_scale", &a.kv.k_scale);
+        aiteri_check_static_scales(&c, "kv.v_scale", &a.kv.v_scale);
         if (c.status != AITER_OK) return c.status;
     }
-    aiteri_cache_run run = {&a, aiteri_context_kernels(ctx), NULL, aiteri_context_workers(ctx)};
+    aiteri_cache_run run = {&a, aiteri_context_kernels(ctx), mode, NULL,
+                            aiteri_context_workers(ctx)};
     aiteri_arena measure = {NULL, 0};
     aiteri_cache_layout(&a, run.workers, &measure, &run.rows);
     aiteri_scratch scratch;
-    AITERI_TRY(
-        aiteri_scratch_take(c.op, ctx, a.workspace, a.workspace_bytes, measure.used, &scratch));
+    AITERI_TRY(aiteri_scratch_take(c.op, ctx, a.call.workspace, a.call.workspace_bytes,
+                                   measure.used, &scratch));
     uint8_t *seen = aiteri_cache_layout(&a, run.workers, &scratch.arena, &run.rows);
     aiteri_check_slots(&c, &a, seen);
     if (c.status == AITER_OK && a.k.shape[0] > 0)
@@ -262,16 +311,44 @@ AITER_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_arg
     return c.status;
 }
 
-AITER_API aiter_status aiter_reshape_and_cache_workspace(const aiter_reshape_and_cache_args *args,
-                                                         aiter_context *ctx, size_t *bytes)
+AITER_ATTN_API aiter_status aiter_reshape_and_cache_workspace(
+    const aiter_reshape_and_cache_args *args, aiter_context *ctx, size_t *bytes)
 {
     aiter_reshape_and_cache_args a;
-    AITERI_TRY(aiteri_cache_prepare(args, ctx, &a));
+    AITERI_TRY(aiteri_cache_begin("_workspace", args, ctx, &a));
     aiteri_arena measure = {NULL, 0};
     float *rows;
     if (!aiteri_context_on_device(ctx)) /* where slots are not looked at */
         aiteri_cache_layout(&a, aiteri_context_workers(ctx), &measure, &rows);
     return aiteri_scratch_answer("aiter_reshape_and_cache", ctx, measure.used, bytes);
+}
+
+AITER_ATTN_API aiter_status
+aiter_reshape_and_cache_supported(const aiter_reshape_and_cache_args *args, aiter_context *ctx)
+{
+    aiter_reshape_and_cache_args a;
+    AITERI_TRY(aiteri_cache_begin("_supported", args, ctx, &a));
+    aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
+    aiteri_check_cache_overlap(&c, &a);
+#if AITERI_GPU
+    if (c.status == AITER_OK && aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        int32_t row;
+        return aiteri_gpu_cache_choose(&call, &a, &row);
+    }
+#endif
+    return c.status;
+}
+
+AITER_ATTN_API aiter_status aiter_reshape_and_cache_explain(
+    const aiter_reshape_and_cache_args *args, aiter_context *ctx, char *text, size_t bytes)
+{
+    aiteri_text t;
+    const aiter_status status =
+        aiteri_explain_begin("aiter_reshape_and_cache", ctx,
+                             aiter_reshape_and_cache_supported(args, ctx), text, bytes, &t);
+    if (status == AITER_OK) aiteri_explain_engine(&t, ctx);
+    return status;
 }
 
 #endif /* AITERI_RESHAPE_AND_CACHE_C */

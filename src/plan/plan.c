@@ -111,7 +111,7 @@ static aiter_status aiteri_plan_take(const char *op, const aiteri_problem *p, ai
     aiteri_plan_head head;
     if (plan->data == NULL || plan->bytes < sizeof head || (uintptr_t)plan->data % 8 != 0)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "%s.plan: data %s, expected the buffer that %s_plan filled", op,
+                           "%s.call.plan: data %s, expected the buffer that %s_plan filled", op,
                            plan->data ? "is too small or not aligned to 8" : "is NULL", op);
     memcpy(&head, plan->data, sizeof head);
     const size_t most = INT32_MAX;
@@ -120,10 +120,11 @@ static aiter_status aiteri_plan_take(const char *op, const aiteri_problem *p, ai
         head.partials < 0 || (uint64_t)head.partials > most ||
         plan->bytes < aiteri_plan_bytes(head.workers, (size_t)head.works, (size_t)head.reduces,
                                         (size_t)head.partials))
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "%s.plan: made for other lengths, shapes, mask, kernel set or threads; "
-                           "make it again by %s_plan",
-                           op, op);
+        return aiteri_fail(
+            ctx, AITER_INVALID_ARGUMENT,
+            "%s.call.plan: made for other lengths, shapes, mask, kernel set or threads; "
+            "make it again by %s_plan",
+            op, op);
     s->works = head.works;
     s->reduces = head.reduces;
     s->partial_rows = head.partial_rows;

@@ -195,7 +195,7 @@ static int make_good_call(fuzz_call *c, fuzz_input *in)
     }
     if (quantised) {
         aiter_reshape_and_cache_args *a = (aiter_reshape_and_cache_args *)(void *)c->args.bytes;
-        a->quant = AITER_QUANT_PER_TOKEN_HEAD;
+        a->quantisation.to = AITER_I8;
     }
     c->ctx = contexts[fuzz_below(in, CONTEXTS)];
     return 1;

@@ -101,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     c.q_type = (aiter_dtype)(AITER_F32 + fuzz_below(&in, 3));
     c.kv_type = kv[fuzz_below(&in, c.op == OP_FLASH || c.op == OP_DECODE ? 4 : 3)];
     c.out_type = (aiter_dtype)(AITER_F32 + fuzz_below(&in, 3));
-    c.scale_kind = (aiter_scale_kind)(AITER_SCALE_TENSOR + fuzz_below(&in, 3));
+    c.scale_kind = (aiter_scale_kind)(AITER_SCALE_PER_TENSOR + fuzz_below(&in, 3));
     c.values = (attn_values)(fuzz_below(&in, 6) / 4 * (1 + fuzz_below(&in, 2)));
     choose_score(&c, &in);
     c.page = 1 + fuzz_below(&in, 20);

@@ -86,91 +86,98 @@ RUN_AND_WORKSPACE(decode_attention_gqa)
 
 #define FLASH(name, kind, shape, type, holds, chance) \
     TENSOR(aiter_flash_attn_fwd_args, name, kind, shape, type, holds, chance)
-#define FLASH_SCORE                                                 \
-    FLASH(sinks, KIND_IN, "H", 'f', HOLDS_NUMBERS, 4),              \
-        FLASH(alibi_slopes, KIND_IN, "BH", 'f', HOLDS_NUMBERS, 4),  \
-        SCALAR(aiter_flash_attn_fwd_args, mask, KIND_I32),          \
-        SCALAR(aiter_flash_attn_fwd_args, window_left, KIND_I32),   \
-        SCALAR(aiter_flash_attn_fwd_args, window_right, KIND_I32),  \
-        SCALAR(aiter_flash_attn_fwd_args, sink_tokens, KIND_I32),   \
-        SCALAR(aiter_flash_attn_fwd_args, softmax_scale, KIND_F32), \
-        SCALAR(aiter_flash_attn_fwd_args, softcap, KIND_F32),       \
-        SCALAR(aiter_flash_attn_fwd_args, num_splits, KIND_I32),    \
-        SCALAR(aiter_flash_attn_fwd_args, max_seqlen_q, KIND_I32),  \
-        SCALAR(aiter_flash_attn_fwd_args, max_seqlen_k, KIND_I32),  \
-        SCALAR(aiter_flash_attn_fwd_args, scale_kind, KIND_I32)
+#define FLASH_SCORE                                                       \
+    FLASH(score.sinks, KIND_IN, "H", 'f', HOLDS_NUMBERS, 4),              \
+        FLASH(score.alibi_slopes, KIND_IN, "BH", 'f', HOLDS_NUMBERS, 4),  \
+        SCALAR(aiter_flash_attn_fwd_args, score.mask, KIND_I32),          \
+        SCALAR(aiter_flash_attn_fwd_args, score.window_left, KIND_I32),   \
+        SCALAR(aiter_flash_attn_fwd_args, score.window_right, KIND_I32),  \
+        SCALAR(aiter_flash_attn_fwd_args, score.sink_tokens, KIND_I32),   \
+        SCALAR(aiter_flash_attn_fwd_args, score.softmax_scale, KIND_F32), \
+        SCALAR(aiter_flash_attn_fwd_args, score.softcap, KIND_F32),       \
+        SCALAR(aiter_flash_attn_fwd_args, num_splits, KIND_I32),          \
+        SCALAR(aiter_flash_attn_fwd_args, max_seqlen_q, KIND_I32),        \
+        SCALAR(aiter_flash_attn_fwd_args, kv.max_seqlen, KIND_I32),       \
+        SCALAR(aiter_flash_attn_fwd_args, kv.k_scale_kind, KIND_I32),     \
+        SCALAR(aiter_flash_attn_fwd_args, kv.v_scale_kind, KIND_I32),     \
+        SCALAR(aiter_flash_attn_fwd_args, kv.dim_v, KIND_I32),            \
+        SCALAR(aiter_flash_attn_fwd_args, struct_bytes, KIND_I32)
 
 static const fuzz_field flash_dense[] = {FLASH(q, KIND_IN, "BSHD", 'q', HOLDS_NUMBERS, 16),
-                                         FLASH(k, KIND_IN, "BKGD", 'k', HOLDS_NUMBERS, 16),
-                                         FLASH(v, KIND_IN, "BKGV", 'k', HOLDS_NUMBERS, 16),
+                                         FLASH(kv.k, KIND_IN, "BKGD", 'k', HOLDS_NUMBERS, 16),
+                                         FLASH(kv.v, KIND_IN, "BKGV", 'k', HOLDS_NUMBERS, 16),
                                          FLASH(out, KIND_OUT, "BSHV", 'o', HOLDS_NUMBERS, 16),
                                          FLASH(lse, KIND_OUT, "BHS", 'f', HOLDS_NUMBERS, 8),
-                                         FLASH(bias, KIND_IN, "BHSK", 'q', HOLDS_NUMBERS, 4),
+                                         FLASH(score.bias, KIND_IN, "BHSK", 'q', HOLDS_NUMBERS, 4),
                                          FLASH(seqused_q, KIND_IN, "B", 'i', HOLDS_USED_Q, 4),
-                                         FLASH(seqused_k, KIND_IN, "B", 'i', HOLDS_USED_K, 4),
-                                         FLASH(k_scale, KIND_IN, "G", 'f', HOLDS_SCALES, 0),
-                                         FLASH(v_scale, KIND_IN, "BKG", 'f', HOLDS_SCALES, 0),
+                                         FLASH(kv.seq_lens, KIND_IN, "B", 'i', HOLDS_USED_K, 4),
+                                         FLASH(kv.k_scale, KIND_IN, "G", 'f', HOLDS_SCALES, 0),
+                                         FLASH(kv.v_scale, KIND_IN, "BKG", 'f', HOLDS_SCALES, 0),
                                          FLASH(cu_seqlens_q, KIND_IN, "1", 'i', HOLDS_STARTS_Q, 0),
-                                         FLASH(block_table, KIND_IN, "BM", 'i', HOLDS_BLOCKS, 0),
+                                         FLASH(kv.block_table, KIND_IN, "BM", 'i', HOLDS_BLOCKS, 0),
                                          FLASH_SCORE};
 static const fuzz_field flash_packed[] = {
     FLASH(q, KIND_IN, "THD", 'q', HOLDS_NUMBERS, 16),
-    FLASH(k, KIND_IN, "UGD", 'k', HOLDS_NUMBERS, 16),
-    FLASH(v, KIND_IN, "UGV", 'k', HOLDS_NUMBERS, 16),
+    FLASH(kv.k, KIND_IN, "UGD", 'k', HOLDS_NUMBERS, 16),
+    FLASH(kv.v, KIND_IN, "UGV", 'k', HOLDS_NUMBERS, 16),
     FLASH(out, KIND_OUT, "THV", 'o', HOLDS_NUMBERS, 16),
     FLASH(lse, KIND_OUT, "HT", 'f', HOLDS_NUMBERS, 8),
-    FLASH(bias, KIND_IN, "HTK", 'f', HOLDS_NUMBERS, 4),
+    FLASH(score.bias, KIND_IN, "HTK", 'f', HOLDS_NUMBERS, 4),
     FLASH(cu_seqlens_q, KIND_IN, "1", 'i', HOLDS_STARTS_Q, 16),
-    FLASH(cu_seqlens_k, KIND_IN, "1", 'i', HOLDS_STARTS_K, 16),
-    FLASH(k_scale, KIND_IN, "o", 'f', HOLDS_SCALES, 0),
-    FLASH(v_scale, KIND_IN, "UG", 'f', HOLDS_SCALES, 0),
+    FLASH(kv.cu_seqlens, KIND_IN, "1", 'i', HOLDS_STARTS_K, 16),
+    FLASH(kv.k_scale, KIND_IN, "o", 'f', HOLDS_SCALES, 0),
+    FLASH(kv.v_scale, KIND_IN, "UG", 'f', HOLDS_SCALES, 0),
     FLASH_SCORE};
-static const fuzz_field flash_mixed[] = {FLASH(q, KIND_IN, "THD", 'q', HOLDS_NUMBERS, 16),
-                                         FLASH(k, KIND_IN, "NPGD", 'k', HOLDS_NUMBERS, 16),
-                                         FLASH(v, KIND_IN, "NPGV", 'k', HOLDS_NUMBERS, 16),
-                                         FLASH(out, KIND_OUT, "THV", 'o', HOLDS_NUMBERS, 16),
-                                         FLASH(lse, KIND_OUT, "HT", 'f', HOLDS_NUMBERS, 8),
-                                         FLASH(cu_seqlens_q, KIND_IN, "1", 'i', HOLDS_STARTS_Q, 16),
-                                         FLASH(block_table, KIND_IN, "BM", 'i', HOLDS_BLOCKS, 16),
-                                         FLASH(seqused_k, KIND_IN, "B", 'i', HOLDS_USED_K, 16),
-                                         FLASH(k_scale, KIND_IN, "NPG", 'f', HOLDS_SCALES, 0),
-                                         FLASH(v_scale, KIND_IN, "G", 'f', HOLDS_SCALES, 0),
-                                         FLASH_SCORE};
+static const fuzz_field flash_mixed[] = {
+    FLASH(q, KIND_IN, "THD", 'q', HOLDS_NUMBERS, 16),
+    FLASH(kv.k, KIND_IN, "NPGD", 'k', HOLDS_NUMBERS, 16),
+    FLASH(kv.v, KIND_IN, "NPGV", 'k', HOLDS_NUMBERS, 16),
+    FLASH(out, KIND_OUT, "THV", 'o', HOLDS_NUMBERS, 16),
+    FLASH(lse, KIND_OUT, "HT", 'f', HOLDS_NUMBERS, 8),
+    FLASH(cu_seqlens_q, KIND_IN, "1", 'i', HOLDS_STARTS_Q, 16),
+    FLASH(kv.block_table, KIND_IN, "BM", 'i', HOLDS_BLOCKS, 16),
+    FLASH(kv.seq_lens, KIND_IN, "B", 'i', HOLDS_USED_K, 16),
+    FLASH(kv.k_scale, KIND_IN, "NPG", 'f', HOLDS_SCALES, 0),
+    FLASH(kv.v_scale, KIND_IN, "G", 'f', HOLDS_SCALES, 0),
+    FLASH_SCORE};
 
 #define DECODE(name, kind, shape, type, holds, chance) \
     TENSOR(aiter_paged_attn_decode_args, name, kind, shape, type, holds, chance)
 static const fuzz_field paged_decode[] = {
     DECODE(q, KIND_IN, "BSHD", 'q', HOLDS_NUMBERS, 16),
-    DECODE(k_cache, KIND_IN, "NPGD", 'k', HOLDS_NUMBERS, 16),
-    DECODE(v_cache, KIND_IN, "NPGV", 'k', HOLDS_NUMBERS, 16),
+    DECODE(kv.k, KIND_IN, "NPGD", 'k', HOLDS_NUMBERS, 16),
+    DECODE(kv.v, KIND_IN, "NPGV", 'k', HOLDS_NUMBERS, 16),
     DECODE(out, KIND_OUT, "BSHV", 'o', HOLDS_NUMBERS, 16),
     DECODE(lse, KIND_OUT, "BHS", 'f', HOLDS_NUMBERS, 8),
-    DECODE(block_table, KIND_IN, "BM", 'i', HOLDS_BLOCKS, 16),
-    DECODE(seq_lens, KIND_IN, "B", 'i', HOLDS_USED_K, 16),
-    DECODE(k_scale, KIND_IN, "NPG", 'f', HOLDS_SCALES, 0),
-    DECODE(v_scale, KIND_IN, "NPG", 'f', HOLDS_SCALES, 0),
-    DECODE(alibi_slopes, KIND_IN, "H", 'f', HOLDS_NUMBERS, 4),
-    DECODE(sinks, KIND_IN, "H", 'f', HOLDS_NUMBERS, 4),
-    SCALAR(aiter_paged_attn_decode_args, mask, KIND_I32),
-    SCALAR(aiter_paged_attn_decode_args, window_left, KIND_I32),
-    SCALAR(aiter_paged_attn_decode_args, window_right, KIND_I32),
-    SCALAR(aiter_paged_attn_decode_args, sink_tokens, KIND_I32),
-    SCALAR(aiter_paged_attn_decode_args, softmax_scale, KIND_F32),
-    SCALAR(aiter_paged_attn_decode_args, softcap, KIND_F32),
+    DECODE(kv.block_table, KIND_IN, "BM", 'i', HOLDS_BLOCKS, 16),
+    DECODE(kv.seq_lens, KIND_IN, "B", 'i', HOLDS_USED_K, 16),
+    DECODE(kv.k_scale, KIND_IN, "NPG", 'f', HOLDS_SCALES, 0),
+    DECODE(kv.v_scale, KIND_IN, "NPG", 'f', HOLDS_SCALES, 0),
+    DECODE(score.alibi_slopes, KIND_IN, "H", 'f', HOLDS_NUMBERS, 4),
+    DECODE(score.sinks, KIND_IN, "H", 'f', HOLDS_NUMBERS, 4),
+    SCALAR(aiter_paged_attn_decode_args, score.mask, KIND_I32),
+    SCALAR(aiter_paged_attn_decode_args, score.window_left, KIND_I32),
+    SCALAR(aiter_paged_attn_decode_args, score.window_right, KIND_I32),
+    SCALAR(aiter_paged_attn_decode_args, score.sink_tokens, KIND_I32),
+    SCALAR(aiter_paged_attn_decode_args, score.softmax_scale, KIND_F32),
+    SCALAR(aiter_paged_attn_decode_args, score.softcap, KIND_F32),
     SCALAR(aiter_paged_attn_decode_args, num_splits, KIND_I32),
-    SCALAR(aiter_paged_attn_decode_args, max_seqlen_k, KIND_I32),
-    SCALAR(aiter_paged_attn_decode_args, scale_kind, KIND_I32)};
+    SCALAR(aiter_paged_attn_decode_args, kv.max_seqlen, KIND_I32),
+    SCALAR(aiter_paged_attn_decode_args, kv.k_scale_kind, KIND_I32)};
 
 #define CACHE(name, kind, shape, type, holds, chance) \
     TENSOR(aiter_reshape_and_cache_args, name, kind, shape, type, holds, chance)
-static const fuzz_field cache[] = {CACHE(k, KIND_IN, "tGD", 'q', HOLDS_NUMBERS, 16),
-                                   CACHE(v, KIND_IN, "tGV", 'q', HOLDS_NUMBERS, 16),
-                                   CACHE(k_cache, KIND_OUT, "NPGD", 'c', HOLDS_NUMBERS, 16),
-                                   CACHE(v_cache, KIND_OUT, "NPGV", 'c', HOLDS_NUMBERS, 16),
-                                   CACHE(slot_mapping, KIND_IN, "t", 's', HOLDS_SLOTS, 16),
-                                   CACHE(k_scale, KIND_OUT, "NPG", 'f', HOLDS_SCALES, 0),
-                                   CACHE(v_scale, KIND_OUT, "NPG", 'f', HOLDS_SCALES, 0),
-                                   SCALAR(aiter_reshape_and_cache_args, quant, KIND_I32)};
+static const fuzz_field cache[] = {
+    CACHE(k, KIND_IN, "tGD", 'q', HOLDS_NUMBERS, 16),
+    CACHE(v, KIND_IN, "tGV", 'q', HOLDS_NUMBERS, 16),
+    CACHE(kv.k, KIND_OUT, "NPGD", 'c', HOLDS_NUMBERS, 16),
+    CACHE(kv.v, KIND_OUT, "NPGV", 'c', HOLDS_NUMBERS, 16),
+    CACHE(slot_mapping, KIND_IN, "t", 's', HOLDS_SLOTS, 16),
+    CACHE(kv.k_scale, KIND_OUT, "NPG", 'f', HOLDS_SCALES, 0),
+    CACHE(kv.v_scale, KIND_OUT, "NPG", 'f', HOLDS_SCALES, 0),
+    SCALAR(aiter_reshape_and_cache_args, quantisation.to, KIND_I32),
+    SCALAR(aiter_reshape_and_cache_args, quantisation.per, KIND_I32),
+    SCALAR(aiter_reshape_and_cache_args, quantisation.scale_given, KIND_I32)};
 
 #define MERGE(name, kind, shape, type, holds, chance) \
     TENSOR(aiter_merge_attn_states_args, name, kind, shape, type, holds, chance)
@@ -183,14 +190,14 @@ static const fuzz_field merge[] = {MERGE(out_a, KIND_IN, "BSHV", 'q', HOLDS_NUMB
 
 #define GROUPED(name, kind, shape, type) \
     TENSOR(aiter_grouped_query_attention_args, name, kind, shape, type, HOLDS_NUMBERS, 16)
-#define GROUPED_FIELDS(heads)                                                          \
-    GROUPED(q, KIND_IN, "BSHD", 'q'), GROUPED(k, KIND_IN, "BK" heads "D", 'k'),        \
-        GROUPED(v, KIND_IN, "BK" heads "V", 'k'), GROUPED(out, KIND_OUT, "BSHV", 'o'), \
-        GROUPED(lse, KIND_OUT, "BHS", 'f'),                                            \
-        SCALAR(aiter_grouped_query_attention_args, mask, KIND_I32),                    \
-        SCALAR(aiter_grouped_query_attention_args, window_left, KIND_I32),             \
-        SCALAR(aiter_grouped_query_attention_args, window_right, KIND_I32),            \
-        SCALAR(aiter_grouped_query_attention_args, softmax_scale, KIND_F32)
+#define GROUPED_FIELDS(heads)                                                             \
+    GROUPED(q, KIND_IN, "BSHD", 'q'), GROUPED(kv.k, KIND_IN, "BK" heads "D", 'k'),        \
+        GROUPED(kv.v, KIND_IN, "BK" heads "V", 'k'), GROUPED(out, KIND_OUT, "BSHV", 'o'), \
+        GROUPED(lse, KIND_OUT, "BHS", 'f'),                                               \
+        SCALAR(aiter_grouped_query_attention_args, score.mask, KIND_I32),                 \
+        SCALAR(aiter_grouped_query_attention_args, score.window_left, KIND_I32),          \
+        SCALAR(aiter_grouped_query_attention_args, score.window_right, KIND_I32),         \
+        SCALAR(aiter_grouped_query_attention_args, score.softmax_scale, KIND_F32)
 static const fuzz_field grouped[] = {GROUPED_FIELDS("G")};
 static const fuzz_field multi[] = {GROUPED_FIELDS("o")};
 
@@ -198,41 +205,41 @@ static const fuzz_field multi[] = {GROUPED_FIELDS("o")};
     TENSOR(aiter_variable_length_attention_args, name, kind, shape, type, holds, 16)
 static const fuzz_field varlen[] = {
     VARLEN(q, KIND_IN, "THD", 'q', HOLDS_NUMBERS),
-    VARLEN(k, KIND_IN, "UGD", 'k', HOLDS_NUMBERS),
-    VARLEN(v, KIND_IN, "UGV", 'k', HOLDS_NUMBERS),
+    VARLEN(kv.k, KIND_IN, "UGD", 'k', HOLDS_NUMBERS),
+    VARLEN(kv.v, KIND_IN, "UGV", 'k', HOLDS_NUMBERS),
     VARLEN(out, KIND_OUT, "THV", 'o', HOLDS_NUMBERS),
     VARLEN(lse, KIND_OUT, "HT", 'f', HOLDS_NUMBERS),
     VARLEN(cu_seqlens_q, KIND_IN, "1", 'i', HOLDS_STARTS_Q),
-    VARLEN(cu_seqlens_k, KIND_IN, "1", 'i', HOLDS_STARTS_K),
-    SCALAR(aiter_variable_length_attention_args, mask, KIND_I32),
-    SCALAR(aiter_variable_length_attention_args, window_left, KIND_I32),
-    SCALAR(aiter_variable_length_attention_args, window_right, KIND_I32),
+    VARLEN(kv.cu_seqlens, KIND_IN, "1", 'i', HOLDS_STARTS_K),
+    SCALAR(aiter_variable_length_attention_args, score.mask, KIND_I32),
+    SCALAR(aiter_variable_length_attention_args, score.window_left, KIND_I32),
+    SCALAR(aiter_variable_length_attention_args, score.window_right, KIND_I32),
     SCALAR(aiter_variable_length_attention_args, max_seqlen_q, KIND_I32),
-    SCALAR(aiter_variable_length_attention_args, max_seqlen_k, KIND_I32),
-    SCALAR(aiter_variable_length_attention_args, softmax_scale, KIND_F32)};
+    SCALAR(aiter_variable_length_attention_args, kv.max_seqlen, KIND_I32),
+    SCALAR(aiter_variable_length_attention_args, score.softmax_scale, KIND_F32)};
 
 #define ONE(args, name, kind, shape, type) TENSOR(args, name, kind, shape, type, HOLDS_NUMBERS, 16)
-static const fuzz_field one[] = {ONE(aiter_decode_attention_args, q, KIND_IN, "Do", 'q'),
-                                 ONE(aiter_decode_attention_args, k, KIND_IN, "DK", 'k'),
-                                 ONE(aiter_decode_attention_args, v, KIND_IN, "DK", 'k'),
-                                 ONE(aiter_decode_attention_args, out, KIND_OUT, "oD", 'o'),
-                                 SCALAR(aiter_decode_attention_args, softmax_scale, KIND_F32)};
+static const fuzz_field one[] = {
+    ONE(aiter_decode_attention_args, q, KIND_IN, "Do", 'q'),
+    ONE(aiter_decode_attention_args, kv.k, KIND_IN, "DK", 'k'),
+    ONE(aiter_decode_attention_args, kv.v, KIND_IN, "DK", 'k'),
+    ONE(aiter_decode_attention_args, out, KIND_OUT, "oD", 'o'),
+    SCALAR(aiter_decode_attention_args, score.softmax_scale, KIND_F32)};
 static const fuzz_field one_gqa[] = {
     ONE(aiter_decode_attention_gqa_args, q, KIND_IN, "DH", 'q'),
-    ONE(aiter_decode_attention_gqa_args, k, KIND_IN, "GDK", 'k'),
-    ONE(aiter_decode_attention_gqa_args, v, KIND_IN, "GDK", 'k'),
+    ONE(aiter_decode_attention_gqa_args, kv.k, KIND_IN, "GDK", 'k'),
+    ONE(aiter_decode_attention_gqa_args, kv.v, KIND_IN, "GDK", 'k'),
     ONE(aiter_decode_attention_gqa_args, out, KIND_OUT, "HD", 'o'),
-    SCALAR(aiter_decode_attention_gqa_args, softmax_scale, KIND_F32)};
+    SCALAR(aiter_decode_attention_gqa_args, score.softmax_scale, KIND_F32)};
 
 #define FIELDS(list) list, (int)(sizeof(list) / sizeof(list)[0])
-#define WITH_WORKSPACE(op)                                             \
-    sizeof(aiter_##op##_args), offsetof(aiter_##op##_args, workspace), \
-        offsetof(aiter_##op##_args, workspace_bytes)
-#define PLANNED(op, list)                                                    \
-    {                                                                        \
-        "aiter_" #op, WITH_WORKSPACE(op), offsetof(aiter_##op##_args, plan), \
-        run_##op,     workspace_##op,     plan_##op,                         \
-        FIELDS(list)}
+#define WITH_WORKSPACE(op)                                                  \
+    sizeof(aiter_##op##_args), offsetof(aiter_##op##_args, call.workspace), \
+        offsetof(aiter_##op##_args, call.workspace_bytes)
+#define PLANNED(op, list)                                                      \
+    {"aiter_" #op, WITH_WORKSPACE(op), offsetof(aiter_##op##_args, call.plan), \
+     run_##op,     workspace_##op,     plan_##op,                              \
+     FIELDS(list)}
 #define UNPLANNED(op, list) \
     {"aiter_" #op, WITH_WORKSPACE(op), FUZZ_NONE, run_##op, workspace_##op, NULL, FIELDS(list)}
 

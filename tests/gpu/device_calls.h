@@ -32,8 +32,8 @@ static inline aiter_flash_attn_fwd_args dense(int b, int sq, int sk, int hq, int
     aiter_flash_attn_fwd_args a;
     memset(&a, 0, sizeof a);
     a.q = aiter_tensor_4d(AT(1), AITER_BF16, b, sq, hq, d);
-    a.k = aiter_tensor_4d(AT(2), AITER_BF16, b, sk, hk, d);
-    a.v = aiter_tensor_4d(AT(3), AITER_BF16, b, sk, hk, d);
+    a.kv.k = aiter_tensor_4d(AT(2), AITER_BF16, b, sk, hk, d);
+    a.kv.v = aiter_tensor_4d(AT(3), AITER_BF16, b, sk, hk, d);
     a.out = aiter_tensor_4d(AT(4), AITER_BF16, b, sq, hq, d);
     a.num_splits = 1;
     return a;
@@ -44,14 +44,14 @@ static inline aiter_paged_attn_decode_args decode(int b, int q_len, int hq, int 
     aiter_paged_attn_decode_args a;
     memset(&a, 0, sizeof a);
     a.q = aiter_tensor_4d(AT(1), AITER_BF16, b, q_len, hq, 128);
-    a.k_cache = aiter_tensor_4d(AT(2), kv, 1000, 16, hk, 128);
-    a.v_cache = aiter_tensor_4d(AT(3), kv, 1000, 16, hk, 128);
+    a.kv.k = aiter_tensor_4d(AT(2), kv, 1000, 16, hk, 128);
+    a.kv.v = aiter_tensor_4d(AT(3), kv, 1000, 16, hk, 128);
     a.out = aiter_tensor_4d(AT(4), AITER_BF16, b, q_len, hq, 128);
-    a.block_table = aiter_tensor_2d(AT(5), AITER_I32, b, 64);
-    a.seq_lens = aiter_tensor_1d(AT(6), AITER_I32, b);
+    a.kv.block_table = aiter_tensor_2d(AT(5), AITER_I32, b, 64);
+    a.kv.seq_lens = aiter_tensor_1d(AT(6), AITER_I32, b);
     if (kv == AITER_I8) {
-        a.k_scale = aiter_tensor_3d(AT(7), AITER_F32, 1000, 16, hk);
-        a.v_scale = aiter_tensor_1d(AT(8), AITER_F32, hk);
+        a.kv.k_scale = aiter_tensor_3d(AT(7), AITER_F32, 1000, 16, hk);
+        a.kv.v_scale = aiter_tensor_1d(AT(8), AITER_F32, hk);
     }
     a.num_splits = 1;
     return a;
@@ -63,14 +63,14 @@ static inline aiter_flash_attn_fwd_args mixed(void)
     aiter_flash_attn_fwd_args a;
     memset(&a, 0, sizeof a);
     a.q = aiter_tensor_3d(AT(1), AITER_BF16, 40, 8, 128);
-    a.k = aiter_tensor_4d(AT(2), AITER_BF16, 100, 16, 2, 128);
-    a.v = aiter_tensor_4d(AT(3), AITER_BF16, 100, 16, 2, 128);
+    a.kv.k = aiter_tensor_4d(AT(2), AITER_BF16, 100, 16, 2, 128);
+    a.kv.v = aiter_tensor_4d(AT(3), AITER_BF16, 100, 16, 2, 128);
     a.out = aiter_tensor_3d(AT(4), AITER_BF16, 40, 8, 128);
     a.lse = aiter_tensor_2d(AT(5), AITER_F32, 8, 40);
     a.cu_seqlens_q = aiter_tensor_1d(AT(6), AITER_I32, 3);
-    a.seqused_k = aiter_tensor_1d(AT(7), AITER_I32, 2);
-    a.block_table = aiter_tensor_2d(AT(8), AITER_I32, 2, 3);
-    a.mask = AITER_MASK_CAUSAL;
+    a.kv.seq_lens = aiter_tensor_1d(AT(7), AITER_I32, 2);
+    a.kv.block_table = aiter_tensor_2d(AT(8), AITER_I32, 2, 3);
+    a.score.mask = AITER_MASK_CAUSAL;
     a.num_splits = 1;
     return a;
 }

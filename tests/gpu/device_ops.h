@@ -3,6 +3,7 @@
 #define AITER_TEST_DEVICE_OPS_H
 
 #include "device_run.h"
+#include "../cache_mode.h"
 
 /* n random elements of a type. */
 static inline void *random_elements(aiter_dtype dtype, int64_t n, uint64_t seed, double size)
@@ -24,7 +25,7 @@ enum { CACHE_TOKENS = 37, CACHE_BLOCKS = 9, CACHE_PAGE = 16 };
 
 typedef struct cache_case {
     aiter_dtype src, dst, slots;
-    aiter_quant quant;
+    cache_mode quant;
     int heads, dk, dv, one_scale;
 } cache_case;
 
@@ -32,9 +33,7 @@ typedef struct cache_case {
 static inline void cache_sizes(const cache_case *c, int64_t n[7], aiter_dtype type[7])
 {
     const int64_t rows = CACHE_BLOCKS * CACHE_PAGE * c->heads;
-    const int64_t scales = c->quant == AITER_QUANT_PER_TOKEN_HEAD ? rows
-                           : c->one_scale                         ? 1
-                                                                  : c->heads;
+    const int64_t scales = c->quant == CACHE_SCALE_COMPUTED ? rows : c->one_scale ? 1 : c->heads;
     const int64_t all[7] = {CACHE_TOKENS * c->heads * c->dk,
                             CACHE_TOKENS * c->heads * c->dv,
                             rows * c->dk,
@@ -53,16 +52,16 @@ static inline aiter_reshape_and_cache_args cache_args(const cache_case *c, void 
     memset(&a, 0, sizeof a);
     a.k = aiter_tensor_3d(at[0], c->src, CACHE_TOKENS, c->heads, c->dk);
     a.v = aiter_tensor_3d(at[1], c->src, CACHE_TOKENS, c->heads, c->dv);
-    a.k_cache = aiter_tensor_4d(at[2], c->dst, CACHE_BLOCKS, CACHE_PAGE, c->heads, c->dk);
-    a.v_cache = aiter_tensor_4d(at[3], c->dst, CACHE_BLOCKS, CACHE_PAGE, c->heads, c->dv);
+    a.kv.k = aiter_tensor_4d(at[2], c->dst, CACHE_BLOCKS, CACHE_PAGE, c->heads, c->dk);
+    a.kv.v = aiter_tensor_4d(at[3], c->dst, CACHE_BLOCKS, CACHE_PAGE, c->heads, c->dv);
     a.slot_mapping = aiter_tensor_1d(at[4], c->slots, CACHE_TOKENS);
-    a.quant = c->quant;
-    if (c->quant == AITER_QUANT_STATIC) {
-        a.k_scale = aiter_tensor_1d(at[5], AITER_F32, c->one_scale ? 1 : c->heads);
-        a.v_scale = aiter_tensor_1d(at[6], AITER_F32, c->one_scale ? 1 : c->heads);
-    } else if (c->quant == AITER_QUANT_PER_TOKEN_HEAD) {
-        a.k_scale = aiter_tensor_3d(at[5], AITER_F32, CACHE_BLOCKS, CACHE_PAGE, c->heads);
-        a.v_scale = aiter_tensor_3d(at[6], AITER_F32, CACHE_BLOCKS, CACHE_PAGE, c->heads);
+    a.quantisation = cache_quantisation(c->quant);
+    if (c->quant == CACHE_SCALE_GIVEN) {
+        a.kv.k_scale = aiter_tensor_1d(at[5], AITER_F32, c->one_scale ? 1 : c->heads);
+        a.kv.v_scale = aiter_tensor_1d(at[6], AITER_F32, c->one_scale ? 1 : c->heads);
+    } else if (c->quant == CACHE_SCALE_COMPUTED) {
+        a.kv.k_scale = aiter_tensor_3d(at[5], AITER_F32, CACHE_BLOCKS, CACHE_PAGE, c->heads);
+        a.kv.v_scale = aiter_tensor_3d(at[6], AITER_F32, CACHE_BLOCKS, CACHE_PAGE, c->heads);
     }
     return a;
 }
@@ -87,7 +86,7 @@ static inline void cache_values(const cache_case *c, const int64_t n[7], const a
         store_slot(host[4], c->slots, i, i % 7 == 3 ? -1 : (i * 31) % (CACHE_BLOCKS * CACHE_PAGE));
     for (b = 5; b < 7; b++)
         for (i = 0; i < n[b]; i++) ((float *)host[b])[i] = 0.01f + 0.001f * (float)i;
-    if (c->quant == AITER_QUANT_STATIC && c->src == AITER_F32) /* halves of steps, as they divide */
+    if (c->quant == CACHE_SCALE_GIVEN && c->src == AITER_F32) /* halves of steps, as they divide */
         for (i = 0; i < n[0]; i += 2)
             ((float *)host[0])[i] = ((float)(i % 254 - 127) + 0.5f) *
                                     ((float *)host[5])[c->one_scale ? 0 : i / c->dk % c->heads];
@@ -136,11 +135,11 @@ static inline void device_cache_cases(void)
     static const aiter_dtype floats[3] = {AITER_F32, AITER_F16, AITER_BF16};
     int s, q;
     for (s = 0; s < 3; s++) {
-        cache_case c = {floats[s], floats[s], AITER_I32, AITER_QUANT_CONVERT, 3, 128, 40, 0};
+        cache_case c = {floats[s], floats[s], AITER_I32, CACHE_CONVERTS, 3, 128, 40, 0};
         device_cache_case(&c);
         c.dst = AITER_I8;
         for (q = 0; q < 4; q++) {
-            c.quant = q < 2 ? AITER_QUANT_STATIC : AITER_QUANT_PER_TOKEN_HEAD;
+            c.quant = q < 2 ? CACHE_SCALE_GIVEN : CACHE_SCALE_COMPUTED;
             c.one_scale = q == 1;
             c.slots = q % 2 ? AITER_I64 : AITER_I32;
             for (c.heads = 1; c.heads <= 6; c.heads++) {

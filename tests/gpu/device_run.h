@@ -84,7 +84,7 @@ static inline int device_begin(aiter_device kind, const char *folder)
     CHECK(aiter_context_create(&d, &device.ctx) == AITER_OK, "%s", aiter_last_error());
     aiter_context_destroy(first);
     if (device.ctx) {
-        const aiter_context_info_t info = aiter_context_info(device.ctx);
+        const aiter_context_details info = aiter_context_info(device.ctx);
         test_say("device: %s, %s, %d compute units\n", info.device_name, info.architecture,
                  (int)info.compute_units);
     }

@@ -45,7 +45,7 @@ static inline void device_values_decode(aiter_dtype type, aiter_dtype kv)
         c.op = OP_DECODE;
         c.form = FORM_PAGED;
         c.kv_type = kv;
-        c.scale_kind = AITER_SCALE_TOKEN_HEAD;
+        c.scale_kind = AITER_SCALE_PER_TOKEN_HEAD;
         c.hq = 8;
         c.hk = 2;
         c.mask = AITER_MASK_CAUSAL;

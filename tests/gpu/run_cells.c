@@ -206,12 +206,12 @@ static void cache_cells(void)
 {
     static const struct {
         const char *name;
-        aiter_quant quant;
+        cache_mode quant;
         int one_scale;
-    } modes[] = {{"converts", AITER_QUANT_CONVERT, 0},
-                 {"one scale", AITER_QUANT_STATIC, 1},
-                 {"a scale per head", AITER_QUANT_STATIC, 0},
-                 {"a scale per token and head", AITER_QUANT_PER_TOKEN_HEAD, 0}};
+    } modes[] = {{"converts", CACHE_CONVERTS, 0},
+                 {"one scale", CACHE_SCALE_GIVEN, 1},
+                 {"a scale per head", CACHE_SCALE_GIVEN, 0},
+                 {"a scale per token and head", CACHE_SCALE_COMPUTED, 0}};
     static const int sizes[] = {1, 40, 64, 80, 96, 128, 192, 256, 320};
     static const aiter_dtype to[4] = {AITER_F32, AITER_F16, AITER_BF16, AITER_I8};
     size_t m, s;

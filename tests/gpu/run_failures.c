@@ -43,8 +43,8 @@ static aiter_status attend(aiter_context *ctx, void *data, void *out)
     aiter_flash_attn_fwd_args a;
     memset(&a, 0, sizeof a);
     a.q = aiter_tensor_4d(data, AITER_BF16, 1, 1, 1, DIM);
-    a.k = aiter_tensor_4d(data, AITER_BF16, 1, KEYS, 1, DIM);
-    a.v = aiter_tensor_4d(data, AITER_BF16, 1, KEYS, 1, DIM);
+    a.kv.k = aiter_tensor_4d(data, AITER_BF16, 1, KEYS, 1, DIM);
+    a.kv.v = aiter_tensor_4d(data, AITER_BF16, 1, KEYS, 1, DIM);
     a.out = aiter_tensor_4d(out, AITER_BF16, 1, 1, 1, DIM);
     a.num_splits = 2;
     return aiter_flash_attn_fwd(&a, ctx);

@@ -6,6 +6,7 @@
  *
  * And what a capture refuses, and what a warm step costs. */
 #include "device_run.h"
+#include "../cache_mode.h"
 
 enum { SEQUENCES = 4, VARIANTS = 5, PAGE = 16 };
 
@@ -56,7 +57,7 @@ static attn_case part_case(aiter_dtype type, aiter_dtype kv, int mixed)
     c.dv = 64;
     c.q_type = type;
     c.kv_type = kv;
-    c.scale_kind = AITER_SCALE_HEAD;
+    c.scale_kind = AITER_SCALE_PER_HEAD;
     c.page = PAGE;
     c.splits = mixed ? 2 : 4;
     c.no_lse = mixed; /* the rows of its heads would move when there are fewer tokens */
@@ -201,14 +202,14 @@ static void part_open(part *x, const attn_case *c, uint64_t seed)
     x->slots = device_new(none, sizeof none);
     a->k = aiter_tensor_3d(x->rows[0], x->row_type, SEQUENCES, hk, c->dq);
     a->v = aiter_tensor_3d(x->rows[1], x->row_type, SEQUENCES, hk, c->dv);
-    a->k_cache = x->there.k_t;
-    a->v_cache = x->there.v_t;
+    a->kv.k = x->there.k_t;
+    a->kv.v = x->there.v_t;
     a->slot_mapping =
         aiter_tensor_1d(x->slots, c->op == OP_DECODE ? AITER_I64 : AITER_I32, SEQUENCES);
     if (c->kv_type == AITER_I8) {
-        a->quant = AITER_QUANT_STATIC;
-        a->k_scale = x->there.k_scale;
-        a->v_scale = x->there.v_scale;
+        a->quantisation = cache_quantisation(CACHE_SCALE_GIVEN);
+        a->kv.k_scale = x->there.k_scale;
+        a->kv.v_scale = x->there.v_scale;
     }
     x->call.ctx = device.ctx;
     x->call.max_seqlen_q = c->op == OP_DECODE ? 0 : c->sq;

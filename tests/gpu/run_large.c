@@ -168,7 +168,7 @@ static void decode(aiter_dtype type, aiter_dtype kv, int64_t past)
     attn_case c = base_case(type, FORM_PAGED, 9);
     c.op = OP_DECODE;
     c.kv_type = kv;
-    c.scale_kind = AITER_SCALE_TOKEN_HEAD;
+    c.scale_kind = AITER_SCALE_PER_TOKEN_HEAD;
     c.b = 3;
     c.sq = 1;
     c.sk = 300;
@@ -188,7 +188,7 @@ static void decode(aiter_dtype type, aiter_dtype kv, int64_t past)
 /* ---- reshape_and_cache: the bits of the CPU ---- */
 
 /* New rows, slots, cache and scales: all of them far, the cache along block, token or head. */
-static void far_cache(aiter_dtype src, aiter_dtype dst, aiter_quant quant, int dim, int64_t past)
+static void far_cache(aiter_dtype src, aiter_dtype dst, cache_mode quant, int dim, int64_t past)
 {
     const cache_case c = {src, dst, dim ? AITER_I64 : AITER_I32, quant, 3, 40, 65, 0};
     void *host[7];
@@ -199,10 +199,10 @@ static void far_cache(aiter_dtype src, aiter_dtype dst, aiter_quant quant, int d
     cache_sizes(&c, n, type);
     cache_values(&c, n, type, host);
     aiter_reshape_and_cache_args a = cache_args(&c, host), d = a;
-    aiter_tensor *const here[7] = {&a.k,       &a.v,       &a.k_cache,     &a.v_cache,
-                                   &a.k_scale, &a.v_scale, &a.slot_mapping};
-    aiter_tensor *const there[7] = {&d.k,       &d.v,       &d.k_cache,     &d.v_cache,
-                                    &d.k_scale, &d.v_scale, &d.slot_mapping};
+    aiter_tensor *const here[7] = {&a.k,          &a.v,          &a.kv.k,        &a.kv.v,
+                                   &a.kv.k_scale, &a.kv.v_scale, &a.slot_mapping};
+    aiter_tensor *const there[7] = {&d.k,          &d.v,          &d.kv.k,        &d.kv.v,
+                                    &d.kv.k_scale, &d.kv.v_scale, &d.slot_mapping};
     for (i = 0; i < 7; i++) {
         if (!here[i]->ndim) continue;
         const int along = i > 1 && here[i]->ndim > 1 ? dim : 0;
@@ -267,14 +267,14 @@ static void far_slots(aiter_dtype dst)
         const int64_t blocks = i ? SLOT_BLOCKS : SLOT_TOKENS, page = i ? SLOT_PAGE : 1;
         a[i].k = aiter_tensor_3d(i ? at[0] : rows, AITER_F16, SLOT_TOKENS, 1, SLOT_DIM);
         a[i].v = a[i].k;
-        a[i].k_cache = aiter_tensor_4d(k, dst, blocks, page, 1, SLOT_DIM);
-        a[i].v_cache = aiter_tensor_4d(v, dst, blocks, page, 1, SLOT_DIM);
+        a[i].kv.k = aiter_tensor_4d(k, dst, blocks, page, 1, SLOT_DIM);
+        a[i].kv.v = aiter_tensor_4d(v, dst, blocks, page, 1, SLOT_DIM);
         a[i].slot_mapping = i ? aiter_tensor_1d(at[1], AITER_I64, SLOT_TOKENS)
                               : aiter_tensor_1d(small, AITER_I32, SLOT_TOKENS);
         if (!quantised) continue;
-        a[i].quant = AITER_QUANT_PER_TOKEN_HEAD;
-        a[i].k_scale = aiter_tensor_3d(ks, AITER_F32, blocks, page, 1);
-        a[i].v_scale = aiter_tensor_3d(vs, AITER_F32, blocks, page, 1);
+        a[i].quantisation = cache_quantisation(CACHE_SCALE_COMPUTED);
+        a[i].kv.k_scale = aiter_tensor_3d(ks, AITER_F32, blocks, page, 1);
+        a[i].kv.v_scale = aiter_tensor_3d(vs, AITER_F32, blocks, page, 1);
     }
     CHECK(aiter_reshape_and_cache(&a[0], NULL) == AITER_OK, "%s", aiter_last_error());
     device_note(aiter_reshape_and_cache(&a[1], device.ctx), "reshape_and_cache");
@@ -356,10 +356,10 @@ int main(int argc, char **argv)
         }
         for (i = 0; i < PASTS; i++) {
             for (t = 0; t < 3; t++) {
-                far_cache(AITER_BF16, AITER_BF16, AITER_QUANT_CONVERT, t, pasts[i]);
-                far_cache(AITER_F32, AITER_I8, AITER_QUANT_PER_TOKEN_HEAD, t, pasts[i]);
+                far_cache(AITER_BF16, AITER_BF16, CACHE_CONVERTS, t, pasts[i]);
+                far_cache(AITER_F32, AITER_I8, CACHE_SCALE_COMPUTED, t, pasts[i]);
             }
-            far_cache(AITER_F16, AITER_I8, AITER_QUANT_STATIC, 0, pasts[i]);
+            far_cache(AITER_F16, AITER_I8, CACHE_SCALE_GIVEN, 0, pasts[i]);
             far_merge(AITER_BF16, 0, pasts[i]);
             far_merge(AITER_F16, 1, pasts[i]);
         }

@@ -15,8 +15,8 @@ static void attend(void)
     memset(&a, 0, sizeof a);
     for (int i = 0; i < 24; i++) v[i] = 1.0f;
     a.q = aiter_tensor_4d(q, AITER_F32, 1, 2, 1, 8);
-    a.k = aiter_tensor_4d(k, AITER_F32, 1, 3, 1, 8);
-    a.v = aiter_tensor_4d(v, AITER_F32, 1, 3, 1, 8);
+    a.kv.k = aiter_tensor_4d(k, AITER_F32, 1, 3, 1, 8);
+    a.kv.v = aiter_tensor_4d(v, AITER_F32, 1, 3, 1, 8);
     a.out = aiter_tensor_4d(out, AITER_F32, 1, 2, 1, 8);
     CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK && out[15] > 0.999f, "the CPU: %s",
           aiter_last_error());

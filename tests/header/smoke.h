@@ -13,10 +13,10 @@ static int smoke_with(aiter_context *ctx)
     aiter_flash_attn_fwd_args args;
     memset(&args, 0, sizeof args);
     args.q = aiter_tensor_4d(q, AITER_F32, 1, 2, 1, 1);
-    args.k = aiter_tensor_4d(k, AITER_F32, 1, 3, 1, 1);
-    args.v = aiter_tensor_4d(v, AITER_F32, 1, 3, 1, 1);
+    args.kv.k = aiter_tensor_4d(k, AITER_F32, 1, 3, 1, 1);
+    args.kv.v = aiter_tensor_4d(v, AITER_F32, 1, 3, 1, 1);
     args.out = aiter_tensor_4d(out, AITER_F32, 1, 2, 1, 1);
-    args.mask = AITER_MASK_CAUSAL;
+    args.score.mask = AITER_MASK_CAUSAL;
     if (aiter_flash_attn_fwd(&args, ctx) != AITER_OK) {
         printf("smoke: %s\n", aiter_last_error());
         return 0;

@@ -13,8 +13,8 @@ static void two_keys(void)
     aiter_flash_attn_fwd_args a;
     memset(&a, 0, sizeof a);
     a.q = aiter_tensor_4d(q, AITER_F32, 1, 1, 1, 1);
-    a.k = aiter_tensor_4d(k, AITER_F32, 1, 2, 1, 1);
-    a.v = aiter_tensor_4d(v, AITER_F32, 1, 2, 1, 1);
+    a.kv.k = aiter_tensor_4d(k, AITER_F32, 1, 2, 1, 1);
+    a.kv.v = aiter_tensor_4d(v, AITER_F32, 1, 2, 1, 1);
     a.out = aiter_tensor_4d(out, AITER_F32, 1, 1, 1, 1);
     a.lse = aiter_tensor_3d(lse, AITER_F32, 1, 1, 1);
     CHECK(aiter_flash_attn_fwd(&a, NULL) == AITER_OK, "%s", aiter_last_error());
@@ -69,11 +69,11 @@ static void quiet_copies(void)
         a.k = a.v = aiter_tensor_3d(rows, AITER_F32, 1, 1, 4);
         a.k.stride[0] = a.v.stride[0] = a.k.stride[1] = a.v.stride[1] = 8;
         a.k.stride[2] = a.v.stride[2] = step;
-        a.k_cache = aiter_tensor_4d(cache[0], AITER_F32, 1, 2, 1, 4);
-        a.v_cache = aiter_tensor_4d(cache[1], AITER_F32, 1, 2, 1, 4);
-        a.v_cache.stride[0] = 16;
-        a.v_cache.stride[1] = a.v_cache.stride[2] = 8;
-        a.v_cache.stride[3] = step;
+        a.kv.k = aiter_tensor_4d(cache[0], AITER_F32, 1, 2, 1, 4);
+        a.kv.v = aiter_tensor_4d(cache[1], AITER_F32, 1, 2, 1, 4);
+        a.kv.v.stride[0] = 16;
+        a.kv.v.stride[1] = a.kv.v.stride[2] = 8;
+        a.kv.v.stride[3] = step;
         a.slot_mapping = aiter_tensor_1d(&slot, AITER_I32, 1);
         CHECK(aiter_reshape_and_cache(&a, NULL) == AITER_OK, "%s", aiter_last_error());
         for (i = 0; i < 4; i++) {

@@ -1,0 +1,66 @@
+/* api_parts.h -- what the argument structs share: keys and values as they lie, what happens from
+ * q . k to the softmax, how a cache is quantised, a call's own memory. One thing is said in one
+ * way, whatever the op; zero is the default of every field, and where a field means nothing to an
+ * op, setting it is an error that says so. C calls stay flat: .kv.k = ..., .score.softcap = 30. */
+#ifndef AITER_API_PARTS_H
+#define AITER_API_PARTS_H
+
+#include "api_types.h"
+
+/* Keys and values, described once and handed to every op that reads or writes them. Where key j of
+ * batch row b stands:
+ *   dense    k[b, j]: nothing but k and v; or, with seq_lens, the first seq_lens[b] of Sk
+ *   packed   k[cu_seqlens[b] + j]
+ *   paged    k[block_table[b, j / P], j % P], of seq_lens[b] keys
+ * Other orders of memory are strides: pages [num_blocks, Hk, P, D] are a transpose of dimensions 1
+ * and 2, K and V interleaved as [num_blocks, 2, P, Hk, D] two slices. */
+typedef struct aiter_kv {
+    aiter_tensor k; /* [B, Sk, Hk, Dq]; packed [total_k, Hk, Dq]; pages [num_blocks, P, Hk, Dq];
+                       F32, F16, BF16, I8 */
+    aiter_tensor v; /* as k with Dv, its dtype may differ. Absent: V is the first dim_v columns of k
+                       (latent rows), which are not loaded a second time */
+    int32_t dim_v;  /* of an absent v; 0: the last extent of out. With a v: 0 or its last extent */
+    aiter_tensor seq_lens;    /* I32 [B]: keys in use, new tokens included; needed with pages */
+    aiter_tensor cu_seqlens;  /* I32 [B + 1], non-decreasing from 0 */
+    aiter_tensor block_table; /* I32 [B, max_blocks]: the page of keys [n * P, (n + 1) * P) */
+    int32_t max_seqlen;   /* bound of the lengths: for the workspace, and on a device for the number
+                             of workgroups and splits; 0: the largest that the shapes allow */
+    aiter_tensor k_scale; /* F32, needed for I8: real = stored * scale. [1], [Hk], or the index */
+    aiter_tensor v_scale; /* order of the data without D. An absent v has the scales of k */
+    aiter_scale_kind k_scale_kind, v_scale_kind; /* 0: by shape */
+} aiter_kv;
+
+/* From q . k to the softmax, in this order; the formula is at aiter_flash_attn_fwd. */
+typedef struct aiter_score {
+    float softmax_scale; /* 0: 1 / sqrt(Dq) */
+    float softcap;       /* 0: off */
+    aiter_tensor bias;   /* optional F32, F16, BF16: [Sq, Sk], [Hq, Sq, Sk] or [B, Hq, Sq, Sk],
+                            any extent 1; with cu_seqlens_q rows are packed: [total_q, keys] or
+                            [Hq, total_q, keys], keys at least the longest sequence's */
+    aiter_tensor alibi_slopes;         /* optional F32 [Hq] or [B, Hq] */
+    aiter_mask mask;                   /* DEFAULT: what the op says, NONE or CAUSAL */
+    int32_t window_left, window_right; /* of AITER_MASK_WINDOW, -1: open; else 0 or -1 */
+    int32_t sink_tokens;               /* keys [0, sink_tokens) stay visible left of a window */
+    aiter_tensor sinks;                /* optional F32 [Hq], logits in the scaled domain */
+} aiter_score;
+
+/* How rows are stored in a cache. All 0: rounded to the destination's dtype. With `to` = I8:
+ *   scale_given 1   stored = x / scale, by scales that are read: PER_TENSOR or PER_HEAD
+ *   scale_given 0   PER_TOKEN_HEAD: scale = max |x| / 127 over the D values of each token and head
+ *                   is written, x / scale rounded to nearest even, clamped to +-127; a row of zeros
+ *                   has scale 0
+ * `per` 0 takes the granularity that the shape of the scales has. */
+typedef struct aiter_quantisation {
+    aiter_dtype to; /* 0: what the destination is; else its dtype */
+    aiter_scale_kind per;
+    int32_t scale_given; /* 1: scales are read, 0: computed and written */
+} aiter_quantisation;
+
+/* A call's own memory; all of it optional. */
+typedef struct aiter_call {
+    const aiter_plan *plan; /* from the op's _plan with the same lengths */
+    void *workspace;        /* NULL: scratch from the context. All of it counts as an output */
+    size_t workspace_bytes; /* at least what _workspace says */
+} aiter_call;
+
+#endif /* AITER_API_PARTS_H */

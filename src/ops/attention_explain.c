@@ -1,0 +1,117 @@
+/* attention_explain.c -- the long answer of an _explain: what would run a problem, cut how, at what
+ * cost, how exactly. Everything follows from shapes and bounds; no tensor is read. */
+#ifndef AITERI_ATTENTION_EXPLAIN_C
+#define AITERI_ATTENTION_EXPLAIN_C
+
+#include "attention_lower.c"
+#include "call_begin.c"
+#include "../cpu/engine.c"
+#if AITERI_GPU
+#include "../gpu/attention.c"
+#endif
+
+static void aiteri_explain_engine(aiteri_text *t, aiter_context *ctx)
+{
+    const aiter_context_details d = aiter_context_info(ctx);
+    if (d.device == AITER_DEVICE_CPU)
+        aiteri_say(t, "engine: cpu, kernel set %s, %d thread%s\n", d.isa_name, (int)d.num_threads,
+                   d.num_threads == 1 ? "" : "s");
+    else
+        aiteri_say(t, "engine: %s, %s, %d compute units\n", d.device_name, d.architecture,
+                   (int)d.compute_units);
+}
+
+/* Where the keys lie, and of what types everything is. */
+static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
+{
+    const char *keys = p->block_table    ? "paged"
+                       : p->cu_seqlens_k ? "packed"
+                       : p->seqused_k    ? "padded"
+                                         : "dense";
+    aiteri_say(t, "problem: batch %d, heads %d/%d, up to %d queries and %d keys, D %d/%d\n",
+               (int)p->batch, (int)p->heads_q, (int)p->heads_k, (int)p->max_seqlen_q,
+               (int)p->max_seqlen_k, (int)p->k.dim, (int)p->v.dim);
+    aiteri_say(t, "types: q %s, k %s, v %s, out %s; keys %s", aiter_dtype_name(p->q.dtype),
+               aiter_dtype_name(p->k.dtype), aiter_dtype_name(p->v.dtype),
+               aiter_dtype_name(p->out.dtype), keys);
+    if (p->block_table) aiteri_say(t, ", page size %d", (int)p->page_size);
+    aiteri_say(t, "\n");
+}
+
+/* The loops of the CPU that sequences of these lengths may take, and their pieces. */
+static void aiteri_explain_loops(aiteri_text *t, const aiteri_problem *p,
+                                 const aiteri_kernels *kernels)
+{
+    const int32_t stream_rows = AITERI_STREAM_ROWS / p->group;
+    const int64_t stream = aiteri_most_splits(p, 1, p->max_seqlen_k);
+    const int64_t tile = aiteri_most_splits(p, 0, p->max_seqlen_k);
+    if (stream_rows > 0)
+        aiteri_say(t, "loop: sequences of up to %d queries stream their keys, in %lld piece%s\n",
+                   (int)stream_rows, (long long)stream, stream == 1 ? "" : "s");
+    if (p->max_seqlen_q > stream_rows)
+        aiteri_say(t,
+                   "loop: longer ones take tiles of %d rows x %d keys, up to %d a work, keys in up "
+                   "to %lld piece%s\n",
+                   (int)kernels->tile_lanes, (int)AITERI_TILE_KEYS,
+                   (int)aiteri_most_tiles(p, kernels->tile_lanes), (long long)tile,
+                   tile == 1 ? "" : "s");
+}
+
+/* Upper bounds: every row sees every key, and no operand is read twice. */
+static void aiteri_explain_cost(aiteri_text *t, const aiteri_problem *p)
+{
+    const double rows = (double)p->batch * (double)p->max_seqlen_q;
+    const double queries =
+        (rows < (double)p->total_q ? rows : (double)p->total_q) * (double)p->heads_q;
+    const double keys = (double)p->batch * (double)p->max_seqlen_k * (double)p->heads_k;
+    const double row_bytes = (double)p->k.dim * aiter_dtype_bits(p->q.dtype) / 8 +
+                             (double)p->v.dim * aiter_dtype_bits(p->out.dtype) / 8;
+    const double key_bytes = (double)p->k.dim * aiter_dtype_bits(p->k.dtype) / 8 +
+                             (double)p->v.dim * aiter_dtype_bits(p->v.dtype) / 8;
+    aiteri_say(t, "flops: at most %.3g (without what the mask hides)\n",
+               2.0 * queries * (double)p->max_seqlen_k * ((double)p->k.dim + (double)p->v.dim));
+    aiteri_say(t, "bytes: at most %.3g of q and out, %.3g of k and v\n", queries * row_bytes,
+               keys * key_bytes);
+}
+
+/* gamma(n) of docs/guide.md, section 5. */
+static double aiteri_rounding_of(double n)
+{
+    const double root = 8.0 * sqrt(n);
+    return (n < root ? n : root) / 16777216.0;
+}
+
+static aiter_status aiteri_attention_explain(aiteri_attention *x, aiter_context *ctx,
+                                             aiter_status status, char *text, size_t bytes)
+{
+    const aiteri_problem *p = &x->problem;
+    aiteri_text t;
+    status = aiteri_explain_begin(x->op->name, ctx, status, text, bytes, &t);
+    if (status != AITER_OK) return status;
+    aiteri_explain_engine(&t, ctx);
+    aiteri_explain_operands(&t, p);
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
+        char kernel[256];
+        AITERI_TRY(aiteri_gpu_attention_name(&call, p, kernel, sizeof kernel));
+        aiteri_say(&t, "kernel: %s\n", kernel);
+    } else
+#endif
+    {
+        size_t need = 0;
+        AITERI_TRY(aiteri_engine_workspace(x->op->name, p, ctx, &need));
+        aiteri_explain_loops(&t, p, aiteri_context_kernels(ctx));
+        aiteri_say(&t, "workspace: %zu bytes\n", need);
+    }
+    aiteri_explain_cost(&t, p);
+    aiteri_say(
+        &t,
+        "error: a score %.2g of its largest scale * sum |q k|, a row %.2g of sum P |v|, half "
+        "a unit of %s (docs/guide.md, 5)\n",
+        aiteri_rounding_of(p->k.dim + 4.0), aiteri_rounding_of((double)p->max_seqlen_k),
+        aiter_dtype_name(p->out.dtype));
+    return AITER_OK;
+}
+
+#endif /* AITERI_ATTENTION_EXPLAIN_C */

@@ -1,0 +1,289 @@
+/* attention_lower.c -- checked arguments become a problem: rows, sources, lengths, score, outputs.
+ * What only lowering can tell, the shapes of scales, bias, slopes and lse, is checked on the way.
+ */
+#ifndef AITERI_ATTENTION_LOWER_C
+#define AITERI_ATTENTION_LOWER_C
+
+#include "attention_check.c"
+#include "../plan/schedule.c"
+
+static aiteri_rows aiteri_rows_of(const aiter_tensor *t, int packed)
+{
+    aiteri_rows r;
+    const int32_t at = packed ? 0 : 1;
+    r.data = (char *)t->data;
+    r.dtype = t->dtype;
+    r.stride_batch = packed ? 0 : t->stride[0];
+    r.stride_token = t->stride[at];
+    r.stride_head = t->stride[at + 1];
+    r.stride_dim = t->stride[at + 2];
+    return r;
+}
+
+/* A stride that never moves where the extent is 1: such dimensions broadcast. */
+static int64_t aiteri_broadcast_stride(const aiter_tensor *t, int32_t dim)
+{
+    return t->shape[dim] == 1 ? 0 : t->stride[dim];
+}
+
+/* 1 / sqrt(dim) to nearest even, whatever rounding the caller has set: checks run in its mode. */
+static float aiteri_default_scale(int32_t dim)
+{
+    double scale = 1.0 / aiteri_rounded_f64(sqrt((double)dim));
+    uint64_t u;
+    memcpy(&u, &scale, sizeof u);
+    u = (u + 0x0fffffff + (u >> 29 & 1)) & ~(uint64_t)0x1fffffff; /* the 24 bits of a float */
+    memcpy(&scale, &u, sizeof scale);
+    return (float)scale;
+}
+
+static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
+{
+    const aiter_attention_args *a = &x->a;
+    aiteri_problem *p = &x->problem;
+    if (c->status != AITER_OK) return;
+    p->mask = a->score.mask;
+    p->window_left = a->score.window_left;
+    p->window_right = a->score.window_right;
+    p->sink_tokens = a->score.sink_tokens;
+    p->num_splits = a->num_splits;
+    /* By bits: a subnormal is not 0, whatever the caller's flags. No softmax can tell a score of
+     * 2^-40 from one of 0, so that a smaller softcap may be that. */
+    const uint32_t least_cap = (127u - 40) << 23,
+                   cap = aiteri_bits_of_f32(a->score.softcap) << 1 >> 1;
+    p->softcap = aiteri_f32_of_bits(cap == 0 || cap > least_cap ? cap : least_cap);
+    p->softmax_scale = aiteri_bits_of_f32(a->score.softmax_scale) << 1 != 0
+                           ? a->score.softmax_scale
+                           : aiteri_default_scale(p->k.dim);
+}
+
+static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)
+{
+    aiter_attention_args *a = &x->a;
+    aiteri_problem *p = &x->problem;
+    if (aiteri_check_tensor(c, "score.alibi_slopes", &a->score.alibi_slopes, 1, 2, AITERI_ONLY_F32,
+                            0, "[Hq] or [B, Hq]")) {
+        const aiter_tensor *t = &a->score.alibi_slopes;
+        if (t->ndim == 2) aiteri_check_extent(c, "score.alibi_slopes", t, 0, p->batch, "the batch");
+        aiteri_check_extent(c, "score.alibi_slopes", t, t->ndim - 1, p->heads_q, "heads of q");
+        p->alibi_slopes = (const float *)t->data;
+        p->alibi_stride_batch = t->ndim == 2 ? t->stride[0] : 0;
+        p->alibi_stride_head = t->stride[t->ndim - 1];
+    }
+    if (aiteri_check_tensor(c, "score.sinks", &a->score.sinks, 1, 1, AITERI_ONLY_F32, 0, "[Hq]")) {
+        aiteri_check_extent(c, "score.sinks", &a->score.sinks, 0, p->heads_q, "heads of q");
+        p->sinks = (const float *)a->score.sinks.data;
+        p->sinks_stride = a->score.sinks.stride[0];
+    }
+}
+
+/* bias [(B,) (Hq,) rows, keys], extents of 1 broadcast. Packed rows have no batch dimension. */
+static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
+{
+    aiter_tensor *t = &x->a.score.bias;
+    aiteri_problem *p = &x->problem;
+    if (t->ndim != 0 && t->dtype == AITER_U8)
+        aiteri_reject(
+            c, AITER_INVALID_ARGUMENT,
+            "%s.score.bias: dtype is u8, expected f32, f16, bf16; of a boolean mask make 0 where "
+            "a key shows and -infinity where it is hidden",
+            c->op);
+    if (!aiteri_check_tensor(c, "score.bias", t, 2, x->packed ? 3 : 4, AITERI_FLOATS, 0,
+                             x->packed ? "[total_q, keys] or [Hq, total_q, keys]"
+                                       : "[Sq, Sk], [Hq, Sq, Sk] or [B, Hq, Sq, Sk]"))
+        return;
+    const int32_t n = t->ndim;
+    const int64_t rows = x->packed ? p->total_q : p->seqlen_q;
+    const int any_keys = x->packed || x->paged; /* checked against the lengths */
+    static const char *const what[4] = {"the batch", "heads of q", "rows of q", "keys of k"};
+    const int64_t expected[4] = {p->batch, p->heads_q, rows,
+                                 any_keys ? t->shape[n - 1] : p->seqlen_k};
+    for (int32_t i = 0; i < n; i++) {
+        const int64_t want = expected[4 - n + i];
+        if (t->shape[i] != 1 && t->shape[i] != want)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.score.bias: shape[%d] is %lld, expected 1 or %lld (= %s)%s", c->op,
+                          (int)i, (long long)t->shape[i], (long long)want, what[4 - n + i],
+                          x->packed ? "" : aiteri_bias_advice(t, i, p->batch, want));
+    }
+    p->bias.data = (char *)t->data;
+    p->bias.dtype = t->dtype;
+    p->bias.stride_batch = n == 4 ? aiteri_broadcast_stride(t, 0) : 0;
+    p->bias.stride_head = n >= 3 ? aiteri_broadcast_stride(t, n - 3) : 0;
+    p->bias.stride_token = aiteri_broadcast_stride(t, n - 2);
+    p->bias.stride_dim = aiteri_broadcast_stride(t, n - 1);
+}
+
+static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
+{
+    aiter_tensor *t = &x->a.lse;
+    aiteri_problem *p = &x->problem;
+    const int packed = x->packed || x->lse_packed;
+    if (!aiteri_check_tensor(c, "lse", t, packed ? 2 : 3, packed ? 2 : 3, AITERI_ONLY_F32, 0,
+                             x->packed       ? "[Hq, total_q]"
+                             : x->lse_packed ? "[Hq, B]"
+                                             : "[B, Hq, Sq]"))
+        return;
+    if (!packed && aiteri_lse_is_exchanged(t, &x->a.q))
+        aiteri_reject(
+            c, AITER_INVALID_ARGUMENT,
+            "%s.lse: has %lld heads and %lld rows, but q has %lld and %lld; either lse, or "
+            "q, k, v and out have their axes exchanged: aiter_tensor_transpose(t, 1, 2)",
+            c->op, (long long)t->shape[1], (long long)t->shape[2], (long long)t->shape[2],
+            (long long)t->shape[1]);
+    const int32_t at = packed ? 0 : 1;
+    if (!packed) aiteri_check_extent(c, "lse", t, 0, p->batch, "the batch");
+    aiteri_check_extent(c, "lse", t, at, p->heads_q, "heads of q");
+    aiteri_check_extent(c, "lse", t, at + 1,
+                        x->packed       ? p->total_q
+                        : x->lse_packed ? p->batch
+                                        : p->seqlen_q,
+                        "rows of q");
+    p->lse = (float *)t->data;
+    p->lse_stride_batch = x->packed ? 0 : x->lse_packed ? t->stride[1] : t->stride[0];
+    p->lse_stride_head = t->stride[at];
+    p->lse_stride_token = x->lse_packed ? 0 : t->stride[at + 1];
+}
+
+/* Scales of one int8 source, [1], [Hk] or the source's shape without D. */
+static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor *t,
+                                aiter_scale_kind kind, const aiter_tensor *data,
+                                aiteri_source *source)
+{
+    const int32_t rank = data->ndim - 1;
+    if (!aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32, data->dtype == AITER_I8,
+                             "f32 scales of the i8 data: [1], [Hk], or its shape without D"))
+        return;
+    if (data->dtype != AITER_I8) {
+        aiteri_check_true(c, 0, field, "none: only I8 keys and values have scales");
+        return;
+    }
+    if (kind == AITER_SCALE_BY_SHAPE)
+        kind = t->ndim > 1                                      ? AITER_SCALE_PER_TOKEN_HEAD
+               : t->shape[0] == 1 && data->shape[rank - 1] != 1 ? AITER_SCALE_PER_TENSOR
+                                                                : AITER_SCALE_PER_HEAD;
+    source->scales.data = (const float *)t->data;
+    if (kind == AITER_SCALE_PER_TOKEN_HEAD) {
+        if (t->ndim != rank) {
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: ndim is %d, expected %d: the data's shape without D", c->op,
+                          field, (int)t->ndim, (int)rank);
+            return;
+        }
+        for (int32_t i = 0; i < rank; i++)
+            aiteri_check_extent(c, field, t, i, data->shape[i], "the data's shape");
+        source->scales.stride_outer = rank == 3 ? t->stride[0] : 0;
+        source->scales.stride_token = t->stride[rank - 2];
+        source->scales.stride_head = t->stride[rank - 1];
+        return;
+    }
+    if (t->ndim != 1)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: ndim is %d, expected 1 for this kind of scales", c->op, field,
+                      (int)t->ndim);
+    aiteri_check_extent(c, field, t, 0, kind == AITER_SCALE_PER_TENSOR ? 1 : data->shape[rank - 1],
+                        kind == AITER_SCALE_PER_TENSOR ? "one scale"
+                                                       : "kv heads; or 1 for one scale");
+    source->scales.stride_head = kind == AITER_SCALE_PER_TENSOR ? 0 : t->stride[0];
+}
+
+static void aiteri_lower_kv_scales(aiteri_check *c, aiteri_attention *x)
+{
+    aiter_kv *kv = &x->a.kv;
+    aiteri_check_enum(c, "kv.k_scale_kind", (int)kv->k_scale_kind, AITER_SCALE_COUNT,
+                      "aiter_scale_kind");
+    aiteri_check_enum(c, "kv.v_scale_kind", (int)kv->v_scale_kind, AITER_SCALE_COUNT,
+                      "aiter_scale_kind");
+    aiteri_lower_scales(c, "kv.k_scale", &kv->k_scale, kv->k_scale_kind, &kv->k, &x->problem.k);
+    aiteri_lower_scales(c, "kv.v_scale", &kv->v_scale, kv->v_scale_kind, &kv->v, &x->problem.v);
+}
+
+static aiteri_source aiteri_source_of(const aiter_tensor *t)
+{
+    aiteri_source s;
+    const int32_t n = t->ndim;
+    memset(&s, 0, sizeof s);
+    s.data = (const char *)t->data;
+    s.dtype = t->dtype;
+    s.dim = (int32_t)t->shape[n - 1];
+    s.stride_outer = n == 4 ? t->stride[0] : 0;
+    s.stride_token = t->stride[n - 3];
+    s.stride_head = t->stride[n - 2];
+    s.stride_dim = t->shape[n - 1] == 1 ? 1 : t->stride[n - 1];
+    return s;
+}
+
+/* Rows, sources, lengths: everything that needs no further check than those above. */
+static void aiteri_lower_shapes(aiteri_check *c, aiteri_attention *x)
+{
+    const aiter_attention_args *a = &x->a;
+    aiteri_problem *p = &x->problem;
+    if (c->status != AITER_OK) return;
+    const int32_t qd = a->q.ndim - 1;
+    p->heads_q = (int32_t)a->q.shape[qd - 1];
+    p->heads_k = (int32_t)a->kv.k.shape[a->kv.k.ndim - 2];
+    p->group = p->heads_q / p->heads_k;
+    p->q = aiteri_rows_of(&a->q, x->packed);
+    p->out = aiteri_rows_of(&a->out, x->packed);
+    if (a->q.shape[qd] == 1) p->q.stride_dim = 1;
+    if (a->out.shape[qd] == 1) p->out.stride_dim = 1;
+    p->k = aiteri_source_of(&a->kv.k);
+    p->v = aiteri_source_of(&a->kv.v);
+    p->seqlen_q = (int32_t)(x->packed ? 0 : a->q.shape[1]);
+    p->seqlen_k = (int32_t)(x->paged || a->kv.k.ndim == 3 ? 0 : a->kv.k.shape[1]);
+    p->total_q = x->packed ? a->q.shape[0] : a->q.shape[0] * a->q.shape[1];
+    p->cu_seqlens_q = (const int32_t *)(a->cu_seqlens_q.ndim ? a->cu_seqlens_q.data : NULL);
+    p->cu_seqlens_k = (const int32_t *)(a->kv.cu_seqlens.ndim ? a->kv.cu_seqlens.data : NULL);
+    p->seqused_q = (const int32_t *)(a->seqused_q.ndim ? a->seqused_q.data : NULL);
+    p->seqused_k = (const int32_t *)(a->kv.seq_lens.ndim ? a->kv.seq_lens.data : NULL);
+    p->cu_stride_q = a->cu_seqlens_q.stride[0];
+    p->cu_stride_k = a->kv.cu_seqlens.stride[0];
+    p->used_stride_q = a->seqused_q.stride[0];
+    p->used_stride_k = a->kv.seq_lens.stride[0];
+    int64_t most_k = a->kv.k.ndim == 3 ? a->kv.k.shape[0] : a->kv.k.shape[1];
+    if (x->paged) {
+        p->page_size = (int32_t)a->kv.k.shape[1];
+        p->num_blocks = (int32_t)a->kv.k.shape[0];
+        p->block_table = (const int32_t *)a->kv.block_table.data;
+        p->table_entries = (int32_t)a->kv.block_table.shape[1];
+        p->table_stride_batch = a->kv.block_table.stride[0];
+        p->table_stride_entry = a->kv.block_table.stride[1];
+        most_k = aiteri_min((int64_t)p->table_entries * p->page_size, INT32_MAX - 1);
+    }
+    const int64_t most_q = x->packed ? a->q.shape[0] : a->q.shape[1];
+    p->max_seqlen_q = (int32_t)(a->max_seqlen_q ? aiteri_min(a->max_seqlen_q, most_q) : most_q);
+    p->max_seqlen_k = (int32_t)(a->kv.max_seqlen ? aiteri_min(a->kv.max_seqlen, most_k) : most_k);
+}
+
+/* Shapes only: what a workspace query may look at. */
+static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *ctx)
+{
+    aiteri_check check = {x->op->name, ctx, AITER_OK};
+    aiteri_check *c = &check;
+    memset(&x->problem, 0, sizeof x->problem);
+    x->packed = x->a.cu_seqlens_q.ndim != 0;
+    x->paged = x->a.kv.block_table.ndim != 0;
+    aiteri_check_form(c, x);
+    aiteri_check_qkv(c, x);
+    aiteri_check_lengths_shapes(c, x);
+    aiteri_check_score(c, x);
+    aiteri_lower_shapes(c, x);
+    aiteri_lower_score(c, x);
+    if (c->status == AITER_OK) {
+        aiteri_lower_kv_scales(c, x);
+        aiteri_lower_alibi_and_sinks(c, x);
+        aiteri_lower_bias(c, x);
+        aiteri_lower_lse(c, x);
+    }
+    if (c->status == AITER_OK) {
+        const aiteri_schedule_bounds n = aiteri_schedule_bounds_of(&x->problem, 1);
+        if (n.works > INT32_MAX || n.partial_rows > INT32_MAX)
+            aiteri_reject(c, AITER_UNSUPPORTED,
+                          "%s: the shapes could need more than 2^31 works; pass max_seqlen_q and "
+                          "kv.max_seqlen, or cut the batch",
+                          c->op);
+    }
+    return c->status;
+}
+
+#endif /* AITERI_ATTENTION_LOWER_C */
