@@ -17,6 +17,7 @@ typedef struct kv_store {
     char *k, *v;
     float *k_scale, *v_scale; /* I8: one per token and head */
     int32_t *table;           /* KV_PAGED: the same shuffled blocks in every set */
+    int64_t dim_v;            /* latent rows: V is so many columns of K; 0: V of its own */
 } kv_store;
 
 static int64_t kv_row_count(const kv_store *s) { return s->tokens * s->heads; }
@@ -25,7 +26,7 @@ static int64_t kv_row_count(const kv_store *s) { return s->tokens * s->heads; }
 static double kv_bytes(const kv_store *s)
 {
     double width = (double)s->dim * aiter_dtype_bits(s->dtype) / 8 + (s->dtype == AITER_I8 ? 4 : 0);
-    return 2.0 * width * (double)kv_row_count(s);
+    return (s->dim_v ? 1.0 : 2.0) * width * (double)kv_row_count(s);
 }
 
 static void kv_fill_scales(float *scale, int64_t count, int32_t period)
@@ -54,9 +55,9 @@ static void kv_start(kv_store *s, double cold_bytes)
     int64_t rows = s->sets * kv_row_count(s), count = rows * s->dim;
     size_t bytes = (size_t)count * (size_t)aiter_dtype_bits(s->dtype) / 8;
     s->k = (char *)bench_alloc(bytes);
-    s->v = (char *)bench_alloc(bytes);
+    s->v = s->dim_v ? s->k : (char *)bench_alloc(bytes);
     bench_fill(s->k, s->dtype, count, 1);
-    bench_fill(s->v, s->dtype, count, 2);
+    if (!s->dim_v) bench_fill(s->v, s->dtype, count, 2);
     s->k_scale = s->v_scale = NULL;
     s->table = NULL;
     if (s->dtype == AITER_I8) {
@@ -74,7 +75,7 @@ static void kv_start(kv_store *s, double cold_bytes)
 static void kv_stop(kv_store *s)
 {
     free(s->k);
-    free(s->v);
+    if (!s->dim_v) free(s->v);
     free(s->k_scale);
     free(s->v_scale);
     free(s->table);
@@ -147,25 +148,25 @@ static double row_error(const attention_check *c, int64_t b, int64_t i, int64_t 
     const kv_store *s = c->kv;
     int64_t len_q = c->first_q[b + 1] - c->first_q[b], head = h / (c->heads_q / s->heads);
     int64_t keys = c->causal ? i + c->len_k[b] - len_q + 1 : c->len_k[b];
-    int64_t at = ((c->first_q[b] + i) * c->heads_q + h) * s->dim;
+    int64_t at = (c->first_q[b] + i) * c->heads_q + h, width = s->dim_v ? s->dim_v : s->dim;
     double *p = (double *)bench_alloc((size_t)keys * sizeof(double));
     double highest = -INFINITY, sum = 0, worst = 0;
     for (int64_t j = 0; j < keys; j++) {
         int64_t row = key_row(c, b, j, head);
         double dot = 0;
         for (int64_t d = 0; d < s->dim; d++) {
-            dot += c->q[at + d] * key_value(s, s->k, s->k_scale, row, d);
+            dot += c->q[at * s->dim + d] * key_value(s, s->k, s->k_scale, row, d);
         }
         p[j] = dot / sqrt((double)s->dim);
         highest = fmax(highest, p[j]);
     }
     for (int64_t j = 0; j < keys; j++) sum += p[j] = exp(p[j] - highest);
-    for (int64_t d = 0; d < s->dim; d++) {
+    for (int64_t d = 0; d < width; d++) {
         double expected = 0;
         for (int64_t j = 0; j < keys; j++) {
             expected += p[j] / sum * key_value(s, s->v, s->v_scale, key_row(c, b, j, head), d);
         }
-        worst = bench_worse(worst, fabs(expected - c->out[at + d]));
+        worst = bench_worse(worst, fabs(expected - c->out[at * width + d]));
     }
     free(p);
     return worst;

@@ -91,7 +91,7 @@ static void run_dense(int causal, int64_t dim, int64_t heads_k, int32_t length, 
     snprintf(name, sizeof name, "%s/D%d/Hk%d/S%d/%s", causal ? "causal" : "full", (int)dim,
              (int)heads_k, (int)length, aiter_dtype_name(dtype));
     if (!bench_wants(name)) return;
-    kv_store kv = {dtype, KV_TOKEN_MAJOR, 1, length, heads_k, dim, 0, 0, 0, 0, 0, 0, 0};
+    kv_store kv = {dtype, KV_TOKEN_MAJOR, 1, length, heads_k, dim, 0, 0, 0, 0, 0, 0, 0, 0};
     c.kv = kv;
     c.batch = 1;
     c.first_q[1] = length;
@@ -114,7 +114,7 @@ static void run_varlen(aiter_dtype dtype)
         c.first_q[c.batch + 1] = c.first_q[c.batch] + lengths[c.batch];
         c.first_k[c.batch + 1] = c.first_q[c.batch + 1];
     }
-    kv_store kv = {dtype, KV_TOKEN_MAJOR, 1, c.first_k[8], 8, 128, 0, 0, 0, 0, 0, 0, 0};
+    kv_store kv = {dtype, KV_TOKEN_MAJOR, 1, c.first_k[8], 8, 128, 0, 0, 0, 0, 0, 0, 0, 0};
     c.kv = kv;
     c.args.q.ndim = 3;
     c.args.score.mask = AITER_MASK_CAUSAL;
@@ -134,7 +134,7 @@ static void run_mixed(aiter_dtype dtype)
         c.len_k[c.batch] = LENGTH;
         c.first_q[c.batch + 1] = c.first_q[c.batch] + (c.batch == 0 ? 128 : 1);
     }
-    kv_store kv = {dtype, KV_PAGED, BATCH, BATCH * LENGTH, 8, 128, 16, 0, 0, 0, 0, 0, 0};
+    kv_store kv = {dtype, KV_PAGED, BATCH, BATCH * LENGTH, 8, 128, 16, 0, 0, 0, 0, 0, 0, 0};
     c.kv = kv;
     c.args.q.ndim = 3;
     c.args.score.mask = AITER_MASK_CAUSAL;

@@ -40,10 +40,11 @@ static void run_case(int64_t batch, int64_t length, aiter_dtype dtype, kv_layout
 {
     static const int32_t first_q[MAX_BATCH + 1] = {0, 1, 2, 3, 4, 5, 6, 7, 8};
     static const char *const layouts[] = {"head-major", "token-major", "page"};
-    decode_case c = {{dtype, layout, batch, batch * length, HEADS_K, DIM, page, 0, 0, 0, 0, 0, 0},
-                     NULL,
-                     NULL,
-                     {0}};
+    decode_case c = {
+        {dtype, layout, batch, batch * length, HEADS_K, DIM, page, 0, 0, 0, 0, 0, 0, 0},
+        NULL,
+        NULL,
+        {0}};
     char name[96];
     snprintf(name, sizeof name, "%s%.0d/ctx%d/B%d/%s", layouts[layout], (int)page, (int)length,
              (int)batch, aiter_dtype_name(dtype));
@@ -68,6 +69,64 @@ static void run_case(int64_t batch, int64_t length, aiter_dtype dtype, kv_layout
     free(c.out);
 }
 
+/* Latent rows, one kv head: MLA's shapes. `apart`: V is a view of its own, as before kv.dim_v. */
+enum { LATENT_DIM = 576, LATENT_DIM_V = 512, LATENT_PAGE = 64, LATENT_MOST_HEADS = 128 };
+
+typedef struct latent_case {
+    kv_store kv;
+    float *q, *out;
+    int32_t length;
+    int heads, apart;
+} latent_case;
+
+static aiter_status call_latent(void *arg, aiter_context *ctx, int64_t turn)
+{
+    latent_case *c = (latent_case *)arg;
+    aiter_paged_attn_decode_args a = {0};
+    aiter_tensor v;
+    kv_tensors(&c->kv, turn % c->kv.sets, &a.kv.k, &v, &a.kv.k_scale, &a.kv.v_scale);
+    a.kv.dim_v = LATENT_DIM_V;
+    if (c->apart) a.kv.v = aiter_tensor_slice(v, 3, 0, LATENT_DIM_V);
+    a.q = aiter_tensor_3d(c->q, AITER_F32, 1, c->heads, LATENT_DIM);
+    a.out = aiter_tensor_3d(c->out, AITER_F32, 1, c->heads, LATENT_DIM_V);
+    a.kv.block_table = aiter_tensor_2d(c->kv.table, AITER_I32, 1, c->length / LATENT_PAGE);
+    a.kv.seq_lens = aiter_tensor_1d(&c->length, AITER_I32, 1);
+    return aiter_paged_attn_decode(&a, ctx);
+}
+
+static void run_latent(int heads, int32_t length, aiter_dtype dtype, int apart)
+{
+    static const int32_t first_q[] = {0, 1};
+    latent_case c = {
+        {dtype, KV_PAGED, 1, length, 1, LATENT_DIM, LATENT_PAGE, 0, 0, 0, 0, 0, 0, LATENT_DIM_V},
+        NULL,
+        NULL,
+        length,
+        heads,
+        apart};
+    char name[96];
+    snprintf(name, sizeof name, "latent576-512/H%d/ctx%d/%s%s", heads, (int)length,
+             aiter_dtype_name(dtype), apart ? "/v-apart" : "");
+    if (!bench_wants(name)) return;
+    kv_start(&c.kv, 300e6);
+    c.q = (float *)bench_alloc(sizeof(float) * LATENT_MOST_HEADS * LATENT_DIM);
+    c.out = (float *)bench_alloc(sizeof(float) * LATENT_MOST_HEADS * LATENT_DIM_V);
+    bench_fill(c.q, AITER_F32, LATENT_MOST_HEADS * LATENT_DIM, 3);
+    bench_case row = {name,
+                      call_latent,
+                      &c,
+                      2.0 * heads * (LATENT_DIM + LATENT_DIM_V) * (double)length,
+                      kv_bytes(&c.kv),
+                      0};
+    attention_check check = {&c.kv, c.q, c.out, heads, 1, first_q, NULL, &c.length, 1};
+    if (call_latent(&c, bench.contexts[0], 0) != AITER_OK) bench_fail(aiter_last_error());
+    row.error = attention_error(&check);
+    bench_row(&row);
+    kv_stop(&c.kv);
+    free(c.q);
+    free(c.out);
+}
+
 int main(int argc, char **argv)
 {
     static const aiter_dtype dtypes[] = {AITER_F16, AITER_I8, AITER_BF16, AITER_F32};
@@ -85,6 +144,12 @@ int main(int argc, char **argv)
                 run_case(batch, lengths[n], dtypes[d], KV_PAGED, 256);
             }
         }
+    }
+    for (int apart = 0; apart < 2; apart++) {
+        run_latent(16, 4096, AITER_BF16, apart);
+        run_latent(128, 4096, AITER_BF16, apart);
+        run_latent(16, 4096, AITER_F32, apart);
+        run_latent(128, 4096, AITER_F32, apart);
     }
     bench_end();
 }
