@@ -109,9 +109,10 @@ static void guide_find_functions(guide_set *functions, const char *text)
 static void guide_find_constants(guide_set *constants, const char *text)
 {
     static const char *const kinds[] = {
-        "AITER_MASK_",   "AITER_QUANT_",      "AITER_SCALE_", "AITER_ISA_", "AITER_DEVICE",
-        "AITER_MEMORY_", "AITER_LOG_",        "AITER_F",      "AITER_I",    "AITER_BF16",
-        "AITER_OK",      "AITER_UNSUPPORTED", "AITER_NO_",    "AITER_OUT_", "AITER_WORKSPACE_"};
+        "AITER_MASK_",         "AITER_QUANT_",  "AITER_SCALE_",      "AITER_ISA_", "AITER_DEVICE",
+        "AITER_KERNEL_CLASS_", "AITER_MEMORY_", "AITER_LOG_",        "AITER_F",    "AITER_I",
+        "AITER_BF16",          "AITER_OK",      "AITER_UNSUPPORTED", "AITER_NO_",  "AITER_OUT_",
+        "AITER_WORKSPACE_"};
     guide_set *all = (guide_set *)calloc(1, sizeof *all);
     if (!CHECK(all != NULL, "memory")) return;
     guide_add_all(all, text);
@@ -177,7 +178,8 @@ static void guide_check_span(const guide_library *library, guide_set *named, con
             continue;
         }
         int known = guide_has(&library->code, name);
-        if (!known && (strlen(name) <= 2 || !strcmp(name, "NULL") || !strcmp(name, "AITER_ISA"))) {
+        if (!known && (strlen(name) <= 2 || !strcmp(name, "NULL") || !strcmp(name, "AITER_ISA") ||
+                       !strcmp(name, "AITER_KERNEL_CLASS"))) {
             known = guide_has(&library->words, name);
         }
         for (int i = 0; !known && name[0] == '_' && i < library->functions.count; i++) {

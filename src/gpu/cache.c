@@ -45,12 +45,12 @@ static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_reshape_and_cache;
     want.arch = c->gpu->device->arch_bits;
-    want.source = AITERI_GPU_SOURCE_paged;
     want.q = a->k.dtype;
     want.kv = a->k_cache.dtype;
     want.dq = (int32_t)a->k.shape[2];
     want.dv = (int32_t)a->v.shape[2];
-    want.scales = a->quant != AITER_QUANT_CONVERT;
+    want.features = AITERI_BIT(PAGED_KEYS);
+    if (a->quant != AITER_QUANT_CONVERT) want.features |= AITERI_BIT(SCALE_TOKEN);
     AITERI_TRY(aiteri_gpu_check_cache_strides(c, a));
     AITERI_TRY(aiteri_gpu_need_row(c, &want, &row));
     memset(&x, 0, sizeof x);

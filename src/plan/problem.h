@@ -59,6 +59,7 @@ typedef struct aiteri_problem {
     const float *sinks;
     int64_t sinks_stride;
     int32_t num_splits;
+    uint64_t features; /* aiteri_problem_features: what it asks of a kernel */
 } aiteri_problem;
 
 /* One sequence of the batch. Packed rows start at q_start; keys of a packed source at k_start. */

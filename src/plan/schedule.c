@@ -52,15 +52,15 @@ typedef struct aiteri_schedule_bounds {
     size_t works, reduces, partial_rows, partials;
 } aiteri_schedule_bounds;
 
-static int aiteri_takes_stream(const aiteri_problem *p, int32_t seqlen_q)
+static int aiteri_takes_stream(const aiteri_problem *p, int64_t seqlen_q)
 {
-    return (int64_t)seqlen_q * p->group <= AITERI_STREAM_ROWS;
+    return seqlen_q * p->group <= AITERI_STREAM_ROWS && (p->features & ~AITERI_STREAM_TAKES) == 0;
 }
 
 /* Keys per piece; at least seqlen_k when the keys are not split. */
 static int64_t aiteri_split_keys(const aiteri_problem *p, int64_t seqlen_q, int64_t seqlen_k)
 {
-    const int stream = seqlen_q * p->group <= AITERI_STREAM_ROWS;
+    const int stream = aiteri_takes_stream(p, seqlen_q);
     const int64_t unit = stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS;
     const int64_t most = stream ? AITERI_STREAM_SPLITS : AITERI_TILE_SPLITS;
     int64_t keys = stream ? AITERI_STREAM_SPLIT : AITERI_TILE_SPLIT;
