@@ -133,6 +133,13 @@ static aiteri_gpu_refusal aiteri_gpu_row_refuses(const aiteri_gpu_row *r, const 
     return (w->features & ~r->takes) == 0 ? AITERI_GPU_SERVES : AITERI_GPU_LACKS_FEATURES;
 }
 
+static int32_t aiteri_feature_count(uint64_t bits)
+{
+    int32_t n = 0;
+    for (; bits != 0; bits &= bits - 1) n++;
+    return n;
+}
+
 /* Smaller heads first, then the plainer kernel, then the one made for fewer chips. */
 static int aiteri_gpu_row_is_better(const aiteri_gpu_row *a, const aiteri_gpu_row *b)
 {

@@ -126,13 +126,6 @@ static const char *aiteri_feature_text(int32_t feature, int instead)
     return feature < AITERI_FEATURES ? text[feature][instead] : "an unknown option";
 }
 
-static int32_t aiteri_feature_count(uint64_t bits)
-{
-    int32_t n = 0;
-    for (; bits != 0; bits &= bits - 1) n++;
-    return n;
-}
-
 /* "a window, a bias": the words of the bits, as many as the text holds. */
 static void aiteri_describe_features(char *text, size_t bytes, uint64_t bits)
 {
