@@ -95,7 +95,7 @@ static void change_problem(aiteri_problem *p, int n)
     case 15: p->k.scales.data = floats, p->k.scales.stride_head = 1; break;
     case 16: p->v.scales.data = floats, p->v.scales.stride_token = 1; break;
     case 17: p->k.scales.data = floats, p->k.scales.stride_outer = 1; break;
-    case 18: p->v.dim = 136; break;
+    case 18: p->v.dim += 8; break;
     case 19: p->v.dtype = AITER_F16; break;
     case 20: p->softmax_scale = 0x0.ffffffp-100f; break;
     case 21: p->softmax_scale = 0x1.000002p100f; break;
@@ -110,9 +110,10 @@ static void change_problem(aiteri_problem *p, int n)
 
 static uint64_t bit_of(int feature) { return feature < 0 ? 0 : (uint64_t)1 << feature; }
 
-static void own_bits(void)
+static void own_bits(int dim)
 {
-    const aiteri_problem base = plain_problem();
+    aiteri_problem base = plain_problem();
+    base.k.dim = base.v.dim = dim;
     uint64_t all = base.features;
     CHECK(base.features == AITERI_BIT(DENSE_KEYS), "a plain problem asks for more");
     for (int n = 0; n < COUNT(changes); n++) {
@@ -372,7 +373,8 @@ static void pins(aiter_device device)
               {AITER_KERNEL_CLASS_GENERAL, "plain", AITER_KERNEL_CLASS_PLAIN},
               {AITER_KERNEL_CLASS_GENERAL, "auto", AITER_KERNEL_CLASS_AUTO},
               {AITER_KERNEL_CLASS_PLAIN, "", AITER_KERNEL_CLASS_PLAIN},
-              {AITER_KERNEL_CLASS_GENERAL, "fast", AITER_KERNEL_CLASS_GENERAL}};
+              {AITER_KERNEL_CLASS_GENERAL, "fast", AITER_KERNEL_CLASS_GENERAL},
+              {AITER_KERNEL_CLASS_PLAIN, "fast", AITER_KERNEL_CLASS_PLAIN}};
     for (int n = 0; n < COUNT(of); n++) {
         const int general = of[n].pin == AITER_KERNEL_CLASS_GENERAL;
         const int plain = of[n].pin == AITER_KERNEL_CLASS_PLAIN;
@@ -463,7 +465,7 @@ int main(void)
 {
     aiter_context *cpu;
     test_begin("features", 1);
-    own_bits();
+    for (int dim = 64; dim <= 192; dim += 8) own_bits(dim);
     chunks();
     table_of_takers();
     pairs();
