@@ -81,7 +81,7 @@ static void aiteri_tile_lanes_fill(const aiteri_engine *e, const aiteri_sequence
         tile->l[lane] = tile->slope[lane] = tile->position[lane] = 0.0f;
         if (lane >= tile->rows) continue;
         const aiteri_packed_row row = aiteri_packed_row_of(w, first + lane);
-        const aiteri_key_range r = aiteri_visible_keys(p, s->seqlen_q, s->seqlen_k, row.token);
+        const aiteri_key_range r = aiteri_visible_keys(p, s, row.token);
         tile->mask->lo[lane] = r.lo;
         tile->mask->hi[lane] = r.hi;
         if (r.sink > tile->mask->sink) tile->mask->sink = r.sink;
@@ -94,7 +94,7 @@ static void aiteri_tile_lanes_fill(const aiteri_engine *e, const aiteri_sequence
     }
     const aiteri_packed_row a = aiteri_packed_row_of(w, first);
     const aiteri_packed_row b = aiteri_packed_row_of(w, first + tile->rows - 1);
-    tile->seen = aiteri_visible_keys_of_span(p, s->seqlen_q, s->seqlen_k, a.token, b.token + 1);
+    tile->seen = aiteri_visible_keys_of_span(p, s, a.token, b.token + 1);
 }
 
 static void aiteri_tile_begin(const aiteri_engine *e, const aiteri_sequence *s,
@@ -286,8 +286,7 @@ static void aiteri_run_tile_work(const aiteri_engine *e, const aiteri_work *w,
     for (int32_t i = 0; i < tiles; i++)
         aiteri_tile_begin(e, &s, w, i * lanes, (int32_t)aiteri_min(lanes, rows - i * lanes),
                           &t->tile[i], t->rows);
-    const aiteri_key_range seen =
-        aiteri_visible_keys_of_span(p, s.seqlen_q, s.seqlen_k, w->q_start, w->q_end);
+    const aiteri_key_range seen = aiteri_visible_keys_of_span(p, &s, w->q_start, w->q_end);
     for (int32_t at = w->kv_start; at < w->kv_end; at += AITERI_TILE_KEYS) {
         const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_TILE_KEYS, w->kv_end);
         aiteri_key_block block = aiteri_key_block_clip(seen, at, end);

@@ -173,8 +173,7 @@ static int64_t aiteri_keys_in_range(aiteri_key_range r, int64_t first, int64_t e
 static void aiteri_schedule_span(aiteri_schedule *s, const aiteri_problem *p,
                                  const aiteri_geometry *g, const aiteri_sequence *q, aiteri_work w)
 {
-    const aiteri_key_range seen =
-        aiteri_visible_keys_of_span(p, q->seqlen_q, q->seqlen_k, w.q_start, w.q_end);
+    const aiteri_key_range seen = aiteri_visible_keys_of_span(p, q, w.q_start, w.q_end);
     const int64_t keys =
         g->split_keys ? g->split_keys : aiteri_split_keys(p, q->seqlen_q, q->seqlen_k);
     const int64_t rows = (int64_t)(w.q_end - w.q_start) * (w.head_end - w.head_start);
