@@ -74,9 +74,9 @@ static void aiteri_tile_lanes_fill(const aiteri_engine *e, const aiteri_sequence
     const int32_t lanes = e->kernels->tile_lanes;
     tile->lo_max = 0;
     tile->hi_min = s->seqlen_k;
-    tile->mask->sink = 0;
+    tile->mask->most_sink = 0;
     for (int32_t lane = 0; lane < lanes; lane++) {
-        tile->mask->lo[lane] = tile->mask->hi[lane] = 0;
+        tile->mask->lo[lane] = tile->mask->hi[lane] = tile->mask->sink[lane] = 0;
         tile->m[lane] = aiteri_minus_inf();
         tile->l[lane] = tile->slope[lane] = tile->position[lane] = 0.0f;
         if (lane >= tile->rows) continue;
@@ -84,7 +84,8 @@ static void aiteri_tile_lanes_fill(const aiteri_engine *e, const aiteri_sequence
         const aiteri_key_range r = aiteri_visible_keys(p, s, row.token);
         tile->mask->lo[lane] = r.lo;
         tile->mask->hi[lane] = r.hi;
-        if (r.sink > tile->mask->sink) tile->mask->sink = r.sink;
+        tile->mask->sink[lane] = r.sink;
+        tile->mask->most_sink = (int32_t)aiteri_max(tile->mask->most_sink, r.sink);
         tile->lo_max = (int32_t)aiteri_max(tile->lo_max, r.lo);
         tile->hi_min = (int32_t)aiteri_min(tile->hi_min, r.hi);
         if (p->alibi_slopes) {

@@ -45,10 +45,10 @@ enum {
 typedef void (*aiteri_widen_fn)(float *dst, const void *src, int64_t n);
 typedef void (*aiteri_narrow_fn)(void *dst, const float *src, int64_t n);
 
-/* Which keys the lanes of a tile see: lane i sees j if j < hi[i] and (j >= lo[i] or j < sink). */
+/* Which keys the lanes of a tile see: lane i sees j if j < sink[i] or lo[i] <= j < hi[i]. */
 typedef struct aiteri_lane_mask {
-    int32_t lo[AITERI_MAX_LANES], hi[AITERI_MAX_LANES];
-    int32_t sink;
+    int32_t lo[AITERI_MAX_LANES], hi[AITERI_MAX_LANES], sink[AITERI_MAX_LANES];
+    int32_t most_sink; /* of any lane */
 } aiteri_lane_mask;
 
 /* What happens to a block of scores before the softmax; all optional. */
