@@ -137,7 +137,7 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
     if (p->k.scales.data) x->e->kernels->stream_mul(s, x->t->k_scale);
     if (rule->score != 1.0f) x->e->kernels->row_scale(s, AITERI_STREAM_KEYS, rule->score);
     if (p->softcap > 0.0f) x->e->kernels->stream_softcap(s, &rule->softcap);
-    const int plain = !p->alibi_slopes && !p->bias.data;
+    const int pairs = aiteri_reads_pairs(p), plain = !p->alibi_slopes && !pairs;
     x->t->seen[r] = 0xffffffffu;
     if (plain && whole) return;
     uint32_t seen = 0;
@@ -149,13 +149,13 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
         const int loaded = (j >= b->first && j < b->gap) || (j >= b->resume && j < b->end);
         const int hidden = !loaded || !(j < own.sink || (j >= own.lo && j < own.hi));
         float bias = 0.0f;
-        if (!hidden && p->bias.data) bias = aiteri_bias_at(p, &x->s, token, head, j);
+        if (!hidden && pairs) bias = aiteri_bias_at(p, &x->s, token, head, j);
         if (hidden || aiteri_bits_of_f32(bias) == 0xff800000u) { /* whatever its score */
             s[i] = aiteri_minus_inf();
             continue;
         }
         if (!plain) {
-            if (p->bias.data) s[i] = aiteri_rounded(s[i] + bias);
+            if (pairs) s[i] = aiteri_rounded(s[i] + bias);
             const float distance = aiteri_rounded(position - aiteri_rounded((float)j));
             s[i] -= aiteri_rounded(slope * (distance < 0.0f ? -distance : distance));
         }

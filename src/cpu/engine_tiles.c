@@ -45,8 +45,8 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
         tile->mask = (aiteri_lane_mask *)aiteri_carve(arena, 1, sizeof(aiteri_lane_mask));
     }
     t->st = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
-    t->before =
-        (float *)aiteri_carve(arena, p->bias.data ? AITERI_TILE_KEYS * n : 0, sizeof(float));
+    t->before = (float *)aiteri_carve(arena, aiteri_reads_pairs(p) ? AITERI_TILE_KEYS * n : 0,
+                                      sizeof(float));
     t->k = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->k.dim),
                                  sizeof(float));
     t->v = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->v.dim),
@@ -199,9 +199,9 @@ static void aiteri_tile_adjust_scores(const aiteri_engine *e, const aiteri_seque
     const aiteri_problem *p = e->problem;
     const aiteri_tile *tile = &t->tile[index];
     aiteri_tile_adjust adjust = {e->rule.score, NULL, NULL, NULL, NULL, NULL};
-    if (!masked && p->softcap == 0.0f && !p->bias.data && !p->alibi_slopes) return;
+    if (!masked && p->softcap == 0.0f && !aiteri_reads_pairs(p) && !p->alibi_slopes) return;
     if (p->softcap > 0.0f) adjust.softcap = &e->rule.softcap;
-    if (p->bias.data) {
+    if (aiteri_reads_pairs(p)) {
         aiteri_tile_bias(e, s, w, tile, index * e->kernels->tile_lanes, first, end, t->before);
         adjust.bias = t->before;
     }
@@ -239,8 +239,9 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
     aiteri_tile_adjust_scores(e, s, w, t, index, own.first, own.end, masked);
     /* By the mask where it alone hides: a score of -infinity that a tile without hidden keys would
      * not look at must not hide here, or the cutting into tiles could be seen. */
-    const int guarded = (masked || p->bias.data) && !aiteri_key_block_finite(e, t, b);
-    if (guarded && p->bias.data)
+    const int pairs = aiteri_reads_pairs(p);
+    const int guarded = (masked || pairs) && !aiteri_key_block_finite(e, t, b);
+    if (guarded && pairs)
         memcpy(t->before, t->st, (size_t)(own.end - own.first) * (size_t)lanes * sizeof(float));
     kernels->tile_softmax(t->st, own.end - own.first, e->rule.softmax, tile->m, tile->l, tile->ot,
                           p->v.dim);
@@ -250,7 +251,7 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
         if (n == 0) continue;
         if (guarded)
             kernels->tile_value_guarded(tile->ot, v, v_stride, runs[i][0], n, p->v.dim, t->st + at,
-                                        tile->mask, p->bias.data ? t->before + at : NULL);
+                                        tile->mask, pairs ? t->before + at : NULL);
         else
             kernels->tile_value(tile->ot, v, v_stride, n, p->v.dim, t->st + at);
     }

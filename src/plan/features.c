@@ -16,6 +16,7 @@
     X(SOFTCAP, "a softcap", "")                                                             \
     X(ALIBI, "alibi_slopes", "")                                                            \
     X(BIAS, "a bias", "")                                                                   \
+    X(VISIBLE, "a mask of bytes (visible)", "pass a bias of 0 and -infinity")               \
     X(SINKS, "sinks", "")                                                                   \
     X(LSE, "lse", "")                                                                       \
     X(DENSE_KEYS, "dense keys", "")                                                         \
@@ -72,6 +73,7 @@ static uint64_t aiteri_score_features(const aiteri_problem *p)
     if (p->softcap != 0.0f) bits |= AITERI_BIT(SOFTCAP);
     if (p->alibi_slopes) bits |= AITERI_BIT(ALIBI);
     if (p->bias.data) bits |= AITERI_BIT(BIAS);
+    if (p->visible.data) bits |= AITERI_BIT(VISIBLE);
     if (p->sinks) bits |= AITERI_BIT(SINKS);
     if (p->lse) bits |= AITERI_BIT(LSE);
     if (scale < least || scale > most) bits |= AITERI_BIT(FAR_SCALE);
