@@ -99,7 +99,8 @@
         AITER_ATTN_CUDA             contexts on NVIDIA GPUs (sm_80 and later)
         AITER_ATTN_EMBEDDED_KERNELS the GPU kernels are linked in (library aiter_attn_kernels)
 
-    The environment variable AITER_ISA (scalar, avx2, avx512, neon) caps the kernel set;
+    The environment variable AITER_ISA (scalar, avx2, avx512, neon) caps the kernel set,
+    AITER_KERNEL_CLASS (general, plain) pins the class of a device's kernels;
     AITER_ATTN_HIP_LIBRARY and AITER_ATTN_CUDA_LIBRARY name other drivers (so do macros of these
     names).
 
@@ -269,6 +270,16 @@ typedef enum aiter_isa {
     AITER_ISA_COUNT
 } aiter_isa;
 
+/* What a device kernel of attention is made for. PLAIN: no mask or a causal one over dense, aligned
+ * rows, its head sizes, nothing else, and that fast. GENERAL: every mask, score option and layout.
+ * AUTO: the plainest that takes the call. */
+typedef enum aiter_kernel_class {
+    AITER_KERNEL_CLASS_AUTO = 0,
+    AITER_KERNEL_CLASS_GENERAL,
+    AITER_KERNEL_CLASS_PLAIN,
+    AITER_KERNEL_CLASS_COUNT
+} aiter_kernel_class;
+
 /* Where the tensors of a context live. */
 typedef enum aiter_device {
     AITER_DEVICE_CPU = 0,
@@ -414,6 +425,11 @@ typedef struct aiter_context_desc {
     void *stream;
     /* Folder of the GPU code objects; NULL: those that are linked in. */
     const char *kernel_path;
+    /* Of a device: attention runs on kernels of this class alone, to compare or to exclude one. So
+     * says the environment variable AITER_KERNEL_CLASS (general, plain), which goes before this
+     * field. What the class does not take is refused, and the text says why. A CPU has no classes.
+     */
+    aiter_kernel_class kernel_class;
 } aiter_context_desc;
 
 /* Threads, scratch memory and the choice of kernels. Used by one thread at a time; two contexts
@@ -2476,11 +2492,13 @@ typedef struct aiteri_problem {
     float softmax_scale, softcap;
     const float *alibi_slopes; /* NULL: none */
     int64_t alibi_stride_batch, alibi_stride_head;
-    aiteri_rows
-        bias; /* (b, i, h, j): stride_token per query, stride_dim per key; data NULL: none */
+    /* (b, i, h, j): stride_token per query, stride_dim per key; data NULL: none. `visible` is U8,
+     * 0 where the key is hidden, whatever its score, K and V. */
+    aiteri_rows bias, visible;
     const float *sinks;
     int64_t sinks_stride;
     int32_t num_splits;
+    uint64_t features; /* aiteri_problem_features: what it asks of a kernel */
 } aiteri_problem;
 
 /* One sequence of the batch. Packed rows start at q_start; keys of a packed source at k_start. */
@@ -2509,6 +2527,161 @@ static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
 }
 
 #endif /* AITERI_PROBLEM_H */
+
+// >>features    (src/plan/features.c)
+/* features.c -- what a problem asks of a kernel, as bits. A kernel states the bits that it takes
+ * and never sees a problem with another, so an option that is new is refused until a kernel knows
+ * it. */
+#ifndef AITERI_FEATURES_C
+#define AITERI_FEATURES_C
+
+
+/* X(name, its words in a text, what would do instead or ""). */
+#define AITERI_FEATURE_LIST(X)                                                              \
+    X(CAUSAL, "a causal mask", "")                                                          \
+    X(TOP_LEFT, "a causal mask from the top left", "")                                      \
+    X(WINDOW, "a window", "")                                                               \
+    X(WINDOW_SINKS, "sink_tokens", "")                                                      \
+    X(SOFTCAP, "a softcap", "")                                                             \
+    X(ALIBI, "alibi_slopes", "")                                                            \
+    X(BIAS, "a bias", "")                                                                   \
+    X(VISIBLE, "a mask of bytes (visible)", "pass a bias of 0 and -infinity")               \
+    X(SINKS, "sinks", "")                                                                   \
+    X(LSE, "lse", "")                                                                       \
+    X(DENSE_KEYS, "dense keys", "")                                                         \
+    X(PACKED_KEYS, "packed keys", "")                                                       \
+    X(PAGED_KEYS, "pages", "")                                                              \
+    X(PACKED_ROWS, "packed rows of q", "")                                                  \
+    X(USED_ROWS, "lengths of q", "")                                                        \
+    X(USED_KEYS, "lengths of keys", "")                                                     \
+    X(SCALE_TENSOR, "one scale for all keys", "")                                           \
+    X(SCALE_HEAD, "scales of heads", "")                                                    \
+    X(SCALE_TOKEN, "scales of tokens", "")                                                  \
+    X(STRIDED_DIM, "a last stride other than 1", "pass a copy that is dense there")         \
+    X(OFF_CHUNKS, "rows that do not start at multiples of 16 bytes", "pass aligned copies") \
+    X(FAR_TOKENS, "keys 2^23 elements apart", "pass copies whose tokens lie closer")        \
+    X(FAR_SCALE, "a softmax_scale below 2^-100 or above 2^100", "scale q")                  \
+    X(V_DIM, "a head_dim of v other than that of k", "")                                    \
+    X(KV_TYPES, "keys and values of two types", "pass both in one type")
+
+enum {
+#define AITERI_FEATURE_ENUM(name, words, instead) AITERI_FEATURE_##name,
+    AITERI_FEATURE_LIST(AITERI_FEATURE_ENUM)
+#undef AITERI_FEATURE_ENUM
+        AITERI_FEATURES
+};
+
+#define AITERI_BIT(name) ((uint64_t)1 << AITERI_FEATURE_##name)
+
+/* Whether rows start at multiples of 16 bytes. */
+static int aiteri_in_chunks(const void *data, aiter_dtype dtype, int64_t outer, int64_t token,
+                            int64_t head)
+{
+    const uint64_t bits = (uint64_t)aiter_dtype_bits(dtype);
+    return (uintptr_t)data % 16 == 0 && (uint64_t)outer * bits % 128 == 0 &&
+           (uint64_t)token * bits % 128 == 0 && (uint64_t)head * bits % 128 == 0;
+}
+
+static uint64_t aiteri_mask_features(const aiteri_problem *p)
+{
+    switch (p->mask) {
+    case AITER_MASK_CAUSAL: return AITERI_BIT(CAUSAL);
+    case AITER_MASK_CAUSAL_TOP_LEFT: return AITERI_BIT(TOP_LEFT);
+    case AITER_MASK_WINDOW:
+        return AITERI_BIT(WINDOW) | (p->sink_tokens > 0 ? AITERI_BIT(WINDOW_SINKS) : 0);
+    default: return 0;
+    }
+}
+
+static uint64_t aiteri_score_features(const aiteri_problem *p)
+{
+    /* The product with log2 e of one that is not far is a normal float. */
+    const uint32_t scale = aiteri_bits_of_f32(p->softmax_scale);
+    const uint32_t least = (127u - 100) << 23, most = (127u + 100) << 23;
+    uint64_t bits = aiteri_mask_features(p);
+    if (p->softcap != 0.0f) bits |= AITERI_BIT(SOFTCAP);
+    if (p->alibi_slopes) bits |= AITERI_BIT(ALIBI);
+    if (p->bias.data) bits |= AITERI_BIT(BIAS);
+    if (p->visible.data) bits |= AITERI_BIT(VISIBLE);
+    if (p->sinks) bits |= AITERI_BIT(SINKS);
+    if (p->lse) bits |= AITERI_BIT(LSE);
+    if (scale < least || scale > most) bits |= AITERI_BIT(FAR_SCALE);
+    return bits;
+}
+
+static uint64_t aiteri_rows_features(const aiteri_rows *r)
+{
+    uint64_t bits = r->stride_dim != 1 ? AITERI_BIT(STRIDED_DIM) : 0;
+    if (!aiteri_in_chunks(r->data, r->dtype, r->stride_batch, r->stride_token, r->stride_head))
+        bits |= AITERI_BIT(OFF_CHUNKS);
+    return bits;
+}
+
+static uint64_t aiteri_source_features(const aiteri_source *s)
+{
+    const aiteri_scales *scales = &s->scales;
+    uint64_t bits = s->stride_dim != 1 ? AITERI_BIT(STRIDED_DIM) : 0;
+    if (!aiteri_in_chunks(s->data, s->dtype, s->stride_outer, s->stride_token, s->stride_head))
+        bits |= AITERI_BIT(OFF_CHUNKS);
+    if (s->stride_token >= 1 << 23) bits |= AITERI_BIT(FAR_TOKENS);
+    if (!scales->data) return bits;
+    return bits | (scales->stride_outer || scales->stride_token ? AITERI_BIT(SCALE_TOKEN)
+                   : scales->stride_head                        ? AITERI_BIT(SCALE_HEAD)
+                                                                : AITERI_BIT(SCALE_TENSOR));
+}
+
+/* Everything that `p` asks for; lowering ends with it. */
+static uint64_t aiteri_problem_features(const aiteri_problem *p)
+{
+    uint64_t bits = aiteri_score_features(p);
+    bits |= aiteri_rows_features(&p->q) | aiteri_rows_features(&p->out);
+    bits |= aiteri_source_features(&p->k) | aiteri_source_features(&p->v);
+    bits |= p->block_table    ? AITERI_BIT(PAGED_KEYS)
+            : p->cu_seqlens_k ? AITERI_BIT(PACKED_KEYS)
+                              : AITERI_BIT(DENSE_KEYS);
+    if (p->cu_seqlens_q) bits |= AITERI_BIT(PACKED_ROWS);
+    if (p->seqused_q) bits |= AITERI_BIT(USED_ROWS);
+    if (p->seqused_k) bits |= AITERI_BIT(USED_KEYS);
+    if (p->v.dim != p->k.dim) bits |= AITERI_BIT(V_DIM);
+    if (p->v.dtype != p->k.dtype) bits |= AITERI_BIT(KV_TYPES);
+    return bits;
+}
+
+static const char *aiteri_feature_text(int32_t feature, int instead)
+{
+    static const char *const text[AITERI_FEATURES][2] = {
+#define AITERI_FEATURE_TEXT(name, words, instead) {words, instead},
+        AITERI_FEATURE_LIST(AITERI_FEATURE_TEXT)
+#undef AITERI_FEATURE_TEXT
+    };
+    return feature < AITERI_FEATURES ? text[feature][instead] : "an unknown option";
+}
+
+/* "a window, a bias": the words of the bits, as many as the text holds. */
+static void aiteri_describe_features(char *text, size_t bytes, uint64_t bits)
+{
+    size_t at = 0;
+    text[0] = 0;
+    for (int32_t i = 0; i < 64; i++) {
+        const char *words = aiteri_feature_text(i, 0);
+        if (!(bits >> i & 1)) continue;
+        if (at + strlen(words) + 8 > bytes) {
+            snprintf(text + at, bytes - at, ", ...");
+            return;
+        }
+        at += (size_t)snprintf(text + at, bytes - at, "%s%s", at ? ", " : "", words);
+    }
+}
+
+/* What would do instead of the first of the bits that has such an answer; NULL: of none. */
+static const char *aiteri_instead_of_features(uint64_t bits)
+{
+    for (int32_t i = 0; i < AITERI_FEATURES; i++)
+        if ((bits >> i & 1) && aiteri_feature_text(i, 1)[0]) return aiteri_feature_text(i, 1);
+    return NULL;
+}
+
+#endif /* AITERI_FEATURES_C */
 
 // >>score_rule    (src/cpu/score_rule.h)
 /* score_rule.h -- how softmax_scale and softcap reach the scores, for every finite value of both.
@@ -2612,21 +2785,32 @@ enum {
 #define AITERI_TILE_UNIT  0.125f
 #define AITERI_TILE_LEAST (-123.0f)
 
+/* The features that each family takes. */
+#define AITERI_TILE_TAKES                                                                        \
+    (AITERI_BIT(CAUSAL) | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) | AITERI_BIT(WINDOW_SINKS) | \
+     AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) | AITERI_BIT(VISIBLE) |          \
+     AITERI_BIT(SINKS) | AITERI_BIT(LSE) | AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) |    \
+     AITERI_BIT(PAGED_KEYS) | AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) |                  \
+     AITERI_BIT(USED_KEYS) | AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) |                 \
+     AITERI_BIT(SCALE_TOKEN) | AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) |                \
+     AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
+#define AITERI_STREAM_TAKES AITERI_TILE_TAKES
+
 /* n contiguous elements of a storage type to f32, and back with rounding to nearest even. */
 typedef void (*aiteri_widen_fn)(float *dst, const void *src, int64_t n);
 typedef void (*aiteri_narrow_fn)(void *dst, const float *src, int64_t n);
 
-/* Which keys the lanes of a tile see: lane i sees j if j < hi[i] and (j >= lo[i] or j < sink). */
+/* Which keys the lanes of a tile see: lane i sees j if j < sink[i] or lo[i] <= j < hi[i]. */
 typedef struct aiteri_lane_mask {
-    int32_t lo[AITERI_MAX_LANES], hi[AITERI_MAX_LANES];
-    int32_t sink;
+    int32_t lo[AITERI_MAX_LANES], hi[AITERI_MAX_LANES], sink[AITERI_MAX_LANES];
+    int32_t most_sink; /* of any lane */
 } aiteri_lane_mask;
 
 /* What happens to a block of scores before the softmax; all optional. */
 typedef struct aiteri_tile_adjust {
     float factor;                  /* of the scores as they come; a power of two */
     const aiteri_softcap *softcap; /* NULL: off */
-    const float *bias;             /* [keys][tile_lanes], or NULL */
+    const float *bias;             /* [keys][tile_lanes], or NULL; -infinity hides */
     const float *slope, *position; /* per lane: ALiBi slope and i + delta; NULL: off */
     const aiteri_lane_mask *mask;  /* NULL: every lane sees every key of the block */
 } aiteri_tile_adjust;
@@ -2703,8 +2887,8 @@ typedef struct aiteri_kernels {
 // >>mask    (src/plan/mask.c)
 /* mask.c -- which keys a query row sees: the one truth for the planner, the engine and the tests.
  *
- * Every mask here is, per row, [lo, hi) plus a prefix [0, sink): lo and hi never fall from a row to
- * the next, so a span of rows sees at most [lo(first), hi(last)) plus the prefix. */
+ * What a row sees is [lo, hi) plus a prefix [0, sink). Each kind of mask states, once, the least
+ * such range that holds all that a span of rows sees; a row is a span of one. */
 #ifndef AITERI_MASK_C
 #define AITERI_MASK_C
 
@@ -2728,18 +2912,21 @@ static aiteri_key_range aiteri_key_range_make(int64_t lo, int64_t hi, int64_t si
     return r;
 }
 
-/* The keys of query token i. */
-static aiteri_key_range aiteri_visible_keys(const aiteri_problem *p, int32_t seqlen_q,
-                                            int32_t seqlen_k, int32_t i)
+/* The keys that some token of [first, end) sees; end > first. */
+static aiteri_key_range aiteri_visible_keys_of_span(const aiteri_problem *p,
+                                                    const aiteri_sequence *s, int32_t first,
+                                                    int32_t end)
 {
-    const int64_t at = (int64_t)i + seqlen_k - seqlen_q;
-    int64_t lo = 0, hi = seqlen_k, sink = 0;
+    const int64_t keys = s->seqlen_k, at = (int64_t)first + keys - s->seqlen_q;
+    const int64_t last = (int64_t)end - 1, last_at = last + keys - s->seqlen_q;
+    int64_t lo = 0, hi = keys, sink = 0;
+    AITERI_ASSERT(0 <= first && first < end && end <= s->seqlen_q);
     switch (p->mask) {
-    case AITER_MASK_CAUSAL: hi = aiteri_clamp(at + 1, 0, seqlen_k); break;
-    case AITER_MASK_CAUSAL_TOP_LEFT: hi = aiteri_min((int64_t)i + 1, seqlen_k); break;
+    case AITER_MASK_CAUSAL: hi = aiteri_clamp(last_at + 1, 0, keys); break;
+    case AITER_MASK_CAUSAL_TOP_LEFT: hi = aiteri_min(last + 1, keys); break;
     case AITER_MASK_WINDOW:
-        if (p->window_left >= 0) lo = aiteri_clamp(at - p->window_left, 0, seqlen_k);
-        if (p->window_right >= 0) hi = aiteri_clamp(at + p->window_right + 1, 0, seqlen_k);
+        if (p->window_left >= 0) lo = aiteri_clamp(at - p->window_left, 0, keys);
+        if (p->window_right >= 0) hi = aiteri_clamp(last_at + p->window_right + 1, 0, keys);
         sink = p->sink_tokens;
         break;
     default: break;
@@ -2747,16 +2934,11 @@ static aiteri_key_range aiteri_visible_keys(const aiteri_problem *p, int32_t seq
     return aiteri_key_range_make(lo, hi, sink);
 }
 
-/* The keys that some token of [first, end) sees; end > first. */
-static aiteri_key_range aiteri_visible_keys_of_span(const aiteri_problem *p, int32_t seqlen_q,
-                                                    int32_t seqlen_k, int32_t first, int32_t end)
+/* The keys of query token i, as far as the mask's kind tells. */
+static aiteri_key_range aiteri_visible_keys(const aiteri_problem *p, const aiteri_sequence *s,
+                                            int32_t i)
 {
-    const aiteri_key_range a = aiteri_visible_keys(p, seqlen_q, seqlen_k, first);
-    const aiteri_key_range b = aiteri_visible_keys(p, seqlen_q, seqlen_k, end - 1);
-    AITERI_ASSERT(0 <= first && first < end && end <= seqlen_q);
-    AITERI_ASSERT(a.hi <= b.hi && (a.lo <= b.lo || a.lo == a.hi || b.lo == 0));
-    const int32_t sink = a.sink > b.sink ? a.sink : b.sink;
-    return aiteri_key_range_make(a.lo, b.hi, sink);
+    return aiteri_visible_keys_of_span(p, s, i, i + 1);
 }
 
 /* Does the range hold any of keys [first, end)? */
@@ -2893,15 +3075,15 @@ typedef struct aiteri_schedule_bounds {
     size_t works, reduces, partial_rows, partials;
 } aiteri_schedule_bounds;
 
-static int aiteri_takes_stream(const aiteri_problem *p, int32_t seqlen_q)
+static int aiteri_takes_stream(const aiteri_problem *p, int64_t seqlen_q)
 {
-    return (int64_t)seqlen_q * p->group <= AITERI_STREAM_ROWS;
+    return seqlen_q * p->group <= AITERI_STREAM_ROWS && (p->features & ~AITERI_STREAM_TAKES) == 0;
 }
 
 /* Keys per piece; at least seqlen_k when the keys are not split. */
 static int64_t aiteri_split_keys(const aiteri_problem *p, int64_t seqlen_q, int64_t seqlen_k)
 {
-    const int stream = seqlen_q * p->group <= AITERI_STREAM_ROWS;
+    const int stream = aiteri_takes_stream(p, seqlen_q);
     const int64_t unit = stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS;
     const int64_t most = stream ? AITERI_STREAM_SPLITS : AITERI_TILE_SPLITS;
     int64_t keys = stream ? AITERI_STREAM_SPLIT : AITERI_TILE_SPLIT;
@@ -3014,8 +3196,7 @@ static int64_t aiteri_keys_in_range(aiteri_key_range r, int64_t first, int64_t e
 static void aiteri_schedule_span(aiteri_schedule *s, const aiteri_problem *p,
                                  const aiteri_geometry *g, const aiteri_sequence *q, aiteri_work w)
 {
-    const aiteri_key_range seen =
-        aiteri_visible_keys_of_span(p, q->seqlen_q, q->seqlen_k, w.q_start, w.q_end);
+    const aiteri_key_range seen = aiteri_visible_keys_of_span(p, q, w.q_start, w.q_end);
     const int64_t keys =
         g->split_keys ? g->split_keys : aiteri_split_keys(p, q->seqlen_q, q->seqlen_k);
     const int64_t rows = (int64_t)(w.q_end - w.q_start) * (w.head_end - w.head_start);
@@ -3182,6 +3363,7 @@ static uint64_t aiteri_fingerprint(const aiteri_problem *p, const aiteri_geometr
                               p->mask == AITER_MASK_WINDOW ? p->window_right : 0,
                               p->mask == AITER_MASK_WINDOW ? p->sink_tokens : 0,
                               p->num_splits,
+                              aiteri_takes_stream(p, 0),
                               g->isa,
                               g->workers,
                               g->tiles,
@@ -4064,10 +4246,13 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask,
     const AITERI_K(vi) key = AITERI_K(set1_i)(j);
     const AITERI_K(vm) before_end =
         AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
-    if (j < mask->sink) return before_end;
     const AITERI_K(vm) before_start =
         AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
-    return AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
+    const AITERI_K(vm) inside = AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
+    if (j >= mask->most_sink) return inside;
+    const AITERI_K(vm) in_sink =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->sink + c * AITERI_LANES));
+    return AITERI_K(or_m)(inside, in_sink);
 }
 
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
@@ -5699,10 +5884,13 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask,
     const AITERI_K(vi) key = AITERI_K(set1_i)(j);
     const AITERI_K(vm) before_end =
         AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
-    if (j < mask->sink) return before_end;
     const AITERI_K(vm) before_start =
         AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
-    return AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
+    const AITERI_K(vm) inside = AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
+    if (j >= mask->most_sink) return inside;
+    const AITERI_K(vm) in_sink =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->sink + c * AITERI_LANES));
+    return AITERI_K(or_m)(inside, in_sink);
 }
 
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
@@ -7334,10 +7522,13 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask,
     const AITERI_K(vi) key = AITERI_K(set1_i)(j);
     const AITERI_K(vm) before_end =
         AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
-    if (j < mask->sink) return before_end;
     const AITERI_K(vm) before_start =
         AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
-    return AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
+    const AITERI_K(vm) inside = AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
+    if (j >= mask->most_sink) return inside;
+    const AITERI_K(vm) in_sink =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->sink + c * AITERI_LANES));
+    return AITERI_K(or_m)(inside, in_sink);
 }
 
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
@@ -8959,10 +9150,13 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask,
     const AITERI_K(vi) key = AITERI_K(set1_i)(j);
     const AITERI_K(vm) before_end =
         AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
-    if (j < mask->sink) return before_end;
     const AITERI_K(vm) before_start =
         AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
-    return AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
+    const AITERI_K(vm) inside = AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
+    if (j >= mask->most_sink) return inside;
+    const AITERI_K(vm) in_sink =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->sink + c * AITERI_LANES));
+    return AITERI_K(or_m)(inside, in_sink);
 }
 
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
@@ -10405,18 +10599,35 @@ enum {
     AITERI_GPU_TYPE_bf16 = AITER_BF16,
     AITERI_GPU_TYPE_i8 = AITER_I8,
 
-    AITERI_GPU_CLASS_plain = 0,
-    AITERI_GPU_CLASS_general = 1,
-    AITERI_GPU_SCALES_none = 0,
-    AITERI_GPU_SCALES_row = 1,
-    AITERI_GPU_SOURCE_any = 0, /* in a row: takes each; in a call: packed */
-    AITERI_GPU_SOURCE_dense = 1,
-    AITERI_GPU_SOURCE_paged = 2
+    AITERI_GPU_CLASS_plain = AITER_KERNEL_CLASS_PLAIN,
+    AITERI_GPU_CLASS_general = AITER_KERNEL_CLASS_GENERAL
 };
+
+/* The features that a row takes: those of its op and class, of its source and of its scales. */
+#define AITERI_GPU_TAKES_flash_fwd_plain \
+    (AITERI_BIT(CAUSAL) | AITERI_BIT(LSE) | AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS))
+#define AITERI_GPU_TAKES_paged_decode_general                                                 \
+    (AITERI_GPU_TAKES_flash_fwd_plain | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) |           \
+     AITERI_BIT(WINDOW_SINKS) | AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(SINKS) | \
+     AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM))
+#define AITERI_GPU_TAKES_flash_fwd_general \
+    (AITERI_GPU_TAKES_paged_decode_general | AITERI_BIT(BIAS))
+#define AITERI_GPU_TAKES_combine_general           0
+#define AITERI_GPU_TAKES_merge_attn_states_general 0
+#define AITERI_GPU_TAKES_reshape_and_cache_general 0
+
+#define AITERI_GPU_SOURCE_dense AITERI_BIT(DENSE_KEYS)
+#define AITERI_GPU_SOURCE_paged (AITERI_BIT(PAGED_KEYS) | AITERI_BIT(PACKED_ROWS))
+#define AITERI_GPU_SOURCE_any \
+    (AITERI_GPU_SOURCE_dense | AITERI_GPU_SOURCE_paged | AITERI_BIT(PACKED_KEYS))
+#define AITERI_GPU_SCALES_none 0
+#define AITERI_GPU_SCALES_row \
+    (AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) | AITERI_BIT(SCALE_TOKEN))
 
 typedef struct aiteri_gpu_row {
     const char *symbol, *unit, *op_name; /* unit: what is compiled together */
-    uint8_t op, archs, q, kv, out, scales, general, source;
+    uint64_t takes;                      /* features */
+    uint8_t op, archs, q, kv, out, kernel_class;
     int32_t dq, dv, threads, rows, keys, lds_bytes;
 } aiteri_gpu_row;
 
@@ -10425,14 +10636,13 @@ typedef struct aiteri_gpu_row {
     {"aiteri_" #op "_" #q "_" #kv "_" #out "_" #dq "_" #dv "_" #kind,                             \
      #op "_" #q "_" #kv "_" #dq "_" #dv AITERI_GPU_FILE_##arch,                                   \
      #op,                                                                                         \
+     AITERI_GPU_TAKES_##op##_##kind | AITERI_GPU_SOURCE_##source | AITERI_GPU_SCALES_##scales,    \
      AITERI_GPU_OP_##op,                                                                          \
      AITERI_GPU_ARCH_##arch,                                                                      \
      AITERI_GPU_TYPE_##q,                                                                         \
      AITERI_GPU_TYPE_##kv,                                                                        \
      AITERI_GPU_TYPE_##out,                                                                       \
-     AITERI_GPU_SCALES_##scales,                                                                  \
      AITERI_GPU_CLASS_##kind,                                                                     \
-     AITERI_GPU_SOURCE_##source,                                                                  \
      dq,                                                                                          \
      dv,                                                                                          \
      threads,                                                                                     \
@@ -10448,35 +10658,60 @@ enum {
 
 /* What a call needs of a kernel. */
 typedef struct aiteri_gpu_want {
+    uint64_t features;
     int32_t op, arch; /* arch: bits; PTX for sm_80 runs on later chips, too */
     int32_t q, kv, out, dq, dv;
-    int32_t scales, general, source;
+    int32_t kernel_class; /* the only one that may serve, or AUTO */
 } aiteri_gpu_want;
 
 /* A general row pads the head; a plain one is for its own size alone. 0: every size. */
 static int aiteri_gpu_dim_fits(const aiteri_gpu_row *r, int32_t row_dim, int32_t dim)
 {
-    return !row_dim || (r->general ? row_dim >= dim : row_dim == dim);
+    return !row_dim ||
+           (r->kernel_class == AITER_KERNEL_CLASS_PLAIN ? row_dim == dim : row_dim >= dim);
 }
 
+/* What keeps a row from a call, the first of these; then the features that it lacks. */
+typedef enum aiteri_gpu_refusal {
+    AITERI_GPU_SERVES = 0,
+    AITERI_GPU_OTHER_OP,
+    AITERI_GPU_OTHER_CHIP,
+    AITERI_GPU_OTHER_TYPES,
+    AITERI_GPU_OTHER_DIMS,
+    AITERI_GPU_OTHER_CLASS,
+    AITERI_GPU_LACKS_FEATURES
+} aiteri_gpu_refusal;
+
 /* In a row, type `any` takes everything. */
-static int aiteri_gpu_row_serves(const aiteri_gpu_row *r, const aiteri_gpu_want *w)
+static aiteri_gpu_refusal aiteri_gpu_row_refuses(const aiteri_gpu_row *r, const aiteri_gpu_want *w)
 {
-    return r->op == w->op && (r->archs & w->arch) && (!r->q || r->q == w->q) &&
-           (!r->kv || r->kv == w->kv) && (!r->out || r->out == w->out) &&
-           aiteri_gpu_dim_fits(r, r->dq, w->dq) && aiteri_gpu_dim_fits(r, r->dv, w->dv) &&
-           r->scales >= w->scales && r->general >= w->general &&
-           (!r->source || r->source == w->source);
+    if (r->op != w->op) return AITERI_GPU_OTHER_OP;
+    if (!(r->archs & w->arch)) return AITERI_GPU_OTHER_CHIP;
+    if ((r->q && r->q != w->q) || (r->kv && r->kv != w->kv) || (r->out && r->out != w->out))
+        return AITERI_GPU_OTHER_TYPES;
+    if (!aiteri_gpu_dim_fits(r, r->dq, w->dq) || !aiteri_gpu_dim_fits(r, r->dv, w->dv))
+        return AITERI_GPU_OTHER_DIMS;
+    if (w->kernel_class != AITER_KERNEL_CLASS_AUTO && r->kernel_class != w->kernel_class)
+        return AITERI_GPU_OTHER_CLASS;
+    return (w->features & ~r->takes) == 0 ? AITERI_GPU_SERVES : AITERI_GPU_LACKS_FEATURES;
+}
+
+static int32_t aiteri_feature_count(uint64_t bits)
+{
+    int32_t n = 0;
+    for (; bits != 0; bits &= bits - 1) n++;
+    return n;
 }
 
 /* Smaller heads first, then the plainer kernel, then the one made for fewer chips. */
 static int aiteri_gpu_row_is_better(const aiteri_gpu_row *a, const aiteri_gpu_row *b)
 {
     const int32_t size_a = a->dq + a->dv, size_b = b->dq + b->dv;
+    const int32_t takes_a = aiteri_feature_count(a->takes),
+                  takes_b = aiteri_feature_count(b->takes);
     if (size_a != size_b) return size_a < size_b;
-    if (a->general != b->general) return a->general < b->general;
-    if (a->source != b->source) return a->source > b->source;
-    if (a->scales != b->scales) return a->scales < b->scales;
+    if (a->kernel_class != b->kernel_class) return a->kernel_class == AITER_KERNEL_CLASS_PLAIN;
+    if (takes_a != takes_b) return takes_a < takes_b;
     const int one_a = (a->archs & (a->archs - 1)) == 0, one_b = (b->archs & (b->archs - 1)) == 0;
     return one_a != one_b ? one_a : one_a && a->archs > b->archs; /* SM90A before SM80 */
 }
@@ -10487,7 +10722,7 @@ static int32_t aiteri_gpu_find_row(const aiteri_gpu_want *w)
     int32_t best = -1;
     for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++) {
         const aiteri_gpu_row *r = &aiteri_gpu_rows_table[i];
-        if (!aiteri_gpu_row_serves(r, w)) continue;
+        if (aiteri_gpu_row_refuses(r, w) != AITERI_GPU_SERVES) continue;
         if (best < 0 || aiteri_gpu_row_is_better(r, &aiteri_gpu_rows_table[best])) best = i;
     }
     return best;
@@ -10515,6 +10750,17 @@ static void aiteri_gpu_describe(char *text, size_t bytes, int32_t q, int32_t kv,
              aiteri_gpu_type_name(out), sizes);
 }
 
+/* "plain ": the class that is pinned, or the only one that may be of use. */
+static const char *aiteri_gpu_class_wanted(const aiteri_gpu_want *w)
+{
+    const uint64_t score = w->features & ~(AITERI_GPU_SOURCE_any | AITERI_GPU_SCALES_row);
+    if (w->kernel_class == AITER_KERNEL_CLASS_PLAIN) return "plain ";
+    return w->kernel_class == AITER_KERNEL_CLASS_GENERAL ||
+                   (score & ~AITERI_GPU_TAKES_flash_fwd_plain) != 0
+               ? "general "
+               : "";
+}
+
 /* NO_KERNEL: what is missing, and as many of those that exist as the text holds. */
 static aiter_status aiteri_gpu_no_row(aiter_context *ctx, const char *op, const char *arch,
                                       const aiteri_gpu_want *w)
@@ -10525,6 +10771,8 @@ static aiter_status aiteri_gpu_no_row(aiter_context *ctx, const char *op, const 
         const aiteri_gpu_row *r = &aiteri_gpu_rows_table[i];
         const size_t at = strlen(have);
         if (r->op != w->op || !(r->archs & w->arch)) continue;
+        if (w->kernel_class != AITER_KERNEL_CLASS_AUTO && r->kernel_class != w->kernel_class)
+            continue;
         aiteri_gpu_describe(one, sizeof one, r->q, r->kv, r->out, r->dq, r->dv);
         if (strstr(have, one)) continue;
         if (at + strlen(one) + 8 > sizeof have) {
@@ -10533,10 +10781,53 @@ static aiter_status aiteri_gpu_no_row(aiter_context *ctx, const char *op, const 
         }
         snprintf(have + at, sizeof have - at, "%s%s", at ? ", " : "", one);
     }
-    return aiteri_fail(ctx, AITER_NO_KERNEL,
-                       "%s: no %s%s kernel %s for %s; it has: %s; a CPU computes it", op,
-                       w->general ? "general " : "", aiteri_gpu_op_name(w->op), wanted, arch,
-                       have[0] ? have : "none");
+    return aiteri_fail(ctx, AITER_NO_KERNEL, "%s: no %s%s kernel %s for %s; it has: %s; %s", op,
+                       aiteri_gpu_class_wanted(w), aiteri_gpu_op_name(w->op), wanted, arch,
+                       have[0] ? have : "none",
+                       w->kernel_class != AITER_KERNEL_CLASS_AUTO
+                           ? "kernel_class or AITER_KERNEL_CLASS pins it"
+                           : "a CPU computes it");
+}
+
+/* Of the rows that nothing but features keeps from the call the one that lacks fewest; -1: none. */
+static int32_t aiteri_gpu_nearest_row(const aiteri_gpu_want *w)
+{
+    int32_t best = -1, fewest = 65;
+    for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++) {
+        const aiteri_gpu_row *r = &aiteri_gpu_rows_table[i];
+        const int32_t lacks = aiteri_feature_count(w->features & ~r->takes);
+        if (aiteri_gpu_row_refuses(r, w) != AITERI_GPU_LACKS_FEATURES || lacks >= fewest) continue;
+        best = i;
+        fewest = lacks;
+    }
+    return best;
+}
+
+/* What to do where the nearest row of the wanted class lacks features. */
+static const char *aiteri_gpu_way_out(const aiteri_gpu_want *w, uint64_t lacks)
+{
+    const char *instead = aiteri_instead_of_features(lacks);
+    aiteri_gpu_want any = *w;
+    any.kernel_class = AITER_KERNEL_CLASS_AUTO;
+    if (w->kernel_class != AITER_KERNEL_CLASS_AUTO && aiteri_gpu_find_row(&any) >= 0)
+        return "kernel_class or AITER_KERNEL_CLASS pins it: AUTO has one that does";
+    return instead ? instead : "a CPU computes it";
+}
+
+/* UNSUPPORTED where a row would serve but for features, which the text names; else NO_KERNEL. */
+static aiter_status aiteri_gpu_refuse(aiter_context *ctx, const char *op, const char *arch,
+                                      const aiteri_gpu_want *w)
+{
+    const int32_t nearest = aiteri_gpu_nearest_row(w);
+    char wanted[64], words[96];
+    if (nearest < 0) return aiteri_gpu_no_row(ctx, op, arch, w);
+    const uint64_t lacks = w->features & ~aiteri_gpu_rows_table[nearest].takes;
+    aiteri_gpu_describe(wanted, sizeof wanted, w->q, w->kv, w->out, w->dq, w->dv);
+    aiteri_describe_features(words, sizeof words, lacks);
+    return aiteri_fail(ctx, AITER_UNSUPPORTED, "%s: no %s%s kernel %s for %s takes %s; %s", op,
+                       w->kernel_class != AITER_KERNEL_CLASS_AUTO ? aiteri_gpu_class_wanted(w) : "",
+                       aiteri_gpu_op_name(w->op), wanted, arch, words,
+                       aiteri_gpu_way_out(w, lacks));
 }
 
 #endif /* AITERI_GPU_REGISTRY_C */
@@ -11293,7 +11584,7 @@ static aiter_status aiteri_gpu_need_row(const aiteri_gpu_call *c, const aiteri_g
                                         int32_t *row)
 {
     *row = aiteri_gpu_row_of(c->gpu, want);
-    return *row >= 0 ? AITER_OK : aiteri_gpu_no_row(c->ctx, c->op, c->gpu->device->arch, want);
+    return *row >= 0 ? AITER_OK : aiteri_gpu_refuse(c->ctx, c->op, c->gpu->device->arch, want);
 }
 
 /* The row's function, loaded if this device has not had it yet. */
@@ -11584,6 +11875,18 @@ static const aiteri_kernels *aiteri_choose_kernels(aiter_isa isa_max)
     return aiteri_kernels_of(isa);
 }
 
+/* AITER_KERNEL_CLASS of the environment, else `given`; *ignored: it names no class. */
+static aiter_kernel_class aiteri_kernel_class_of(aiter_kernel_class given, const char **ignored)
+{
+    static const char *const name[AITER_KERNEL_CLASS_COUNT] = {"auto", "general", "plain"};
+    const char *text = getenv("AITER_KERNEL_CLASS");
+    *ignored = NULL;
+    for (int i = AITER_KERNEL_CLASS_AUTO; text && i < AITER_KERNEL_CLASS_COUNT; i++)
+        if (strcmp(text, name[i]) == 0) return (aiter_kernel_class)i;
+    *ignored = text;
+    return given;
+}
+
 static int aiteri_device_is_compiled_in(aiter_device device)
 {
 #if defined(AITER_ATTN_HIP)
@@ -11612,6 +11915,10 @@ static aiter_status aiteri_context_check(const aiter_context_desc *d)
     if ((int)d->isa_max < 0 || d->isa_max >= AITER_ISA_COUNT)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.isa_max: %d is no aiter_isa", op,
                            (int)d->isa_max);
+    if ((int)d->kernel_class < 0 || d->kernel_class >= AITER_KERNEL_CLASS_COUNT)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "%s.kernel_class: %d is no aiter_kernel_class", op,
+                           (int)d->kernel_class);
     if (d->exact_arithmetic != 0 && d->exact_arithmetic != 1)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
                            "%s.exact_arithmetic: is %d, expected 0 or 1", op,
@@ -11700,7 +12007,9 @@ AITER_ATTN_API aiter_status aiter_context_create(const aiter_context_desc *desc,
     if (!ctx)
         return aiteri_fail(NULL, AITER_OUT_OF_MEMORY, "aiter_context_create.alloc: gave NULL");
     memset(ctx, 0, sizeof *ctx);
+    const char *no_class;
     ctx->desc = d;
+    ctx->desc.kernel_class = aiteri_kernel_class_of(d.kernel_class, &no_class);
     ctx->kernels = aiteri_choose_kernels(d.isa_max);
     const aiter_status status = aiteri_context_start(ctx);
     if (status != AITER_OK) {
@@ -11711,6 +12020,9 @@ AITER_ATTN_API aiter_status aiter_context_create(const aiter_context_desc *desc,
     if (cap && !aiteri_kernels_of(aiteri_isa_from_environment()))
         aiteri_log(&ctx->desc, AITER_LOG_WARNING,
                    "the environment's AITER_ISA is ignored: no kernel set %s", cap);
+    if (no_class && no_class[0])
+        aiteri_log(&ctx->desc, AITER_LOG_WARNING,
+                   "the environment's AITER_KERNEL_CLASS is ignored: no class %s", no_class);
     const aiter_context_details info = aiter_context_info(ctx);
     aiteri_log(&ctx->desc, AITER_LOG_INFO, "aiter_attn %s: %s, kernels %s, up to %d threads",
                AITER_ATTN_VERSION_STRING, info.device_name, info.architecture, (int)d.num_threads);
@@ -12080,15 +12392,27 @@ static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s
     }
 }
 
-/* The score of query token i's bias at key j, and its ALiBi slope. */
+/* Whether something is read for every pair of a query and a key. */
+AITERI_FORCE_INLINE int aiteri_reads_pairs(const aiteri_problem *p)
+{
+    return p->bias.data != NULL || p->visible.data != NULL;
+}
+
+/* What is added to the score of query token i and key j: its bias, and -infinity if it is hidden.
+ */
 static float aiteri_bias_at(const aiteri_problem *p, const aiteri_sequence *s, int32_t token,
                             int32_t head, int32_t j)
 {
+    if (p->visible.data &&
+        aiteri_row_at(&p->visible, s, token, head)[j * p->visible.stride_dim] == 0)
+        return aiteri_minus_inf();
+    if (!p->bias.data) return 0.0f;
     const char *row = aiteri_row_at(&p->bias, s, token, head);
     return aiter_load_element(p->bias.dtype, row, j * p->bias.stride_dim);
 }
 
-/* No larger than leaves every distance of the sequence its own finite term. */
+/* A head's ALiBi slope, no larger than leaves every distance of the sequence its own finite term.
+ */
 static float aiteri_slope_of(const aiteri_problem *p, const aiteri_sequence *s, int32_t head)
 {
     const float slope =
@@ -12242,8 +12566,8 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
         tile->mask = (aiteri_lane_mask *)aiteri_carve(arena, 1, sizeof(aiteri_lane_mask));
     }
     t->st = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
-    t->before =
-        (float *)aiteri_carve(arena, p->bias.data ? AITERI_TILE_KEYS * n : 0, sizeof(float));
+    t->before = (float *)aiteri_carve(arena, aiteri_reads_pairs(p) ? AITERI_TILE_KEYS * n : 0,
+                                      sizeof(float));
     t->k = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->k.dim),
                                  sizeof(float));
     t->v = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->v.dim),
@@ -12271,17 +12595,18 @@ static void aiteri_tile_lanes_fill(const aiteri_engine *e, const aiteri_sequence
     const int32_t lanes = e->kernels->tile_lanes;
     tile->lo_max = 0;
     tile->hi_min = s->seqlen_k;
-    tile->mask->sink = 0;
+    tile->mask->most_sink = 0;
     for (int32_t lane = 0; lane < lanes; lane++) {
-        tile->mask->lo[lane] = tile->mask->hi[lane] = 0;
+        tile->mask->lo[lane] = tile->mask->hi[lane] = tile->mask->sink[lane] = 0;
         tile->m[lane] = aiteri_minus_inf();
         tile->l[lane] = tile->slope[lane] = tile->position[lane] = 0.0f;
         if (lane >= tile->rows) continue;
         const aiteri_packed_row row = aiteri_packed_row_of(w, first + lane);
-        const aiteri_key_range r = aiteri_visible_keys(p, s->seqlen_q, s->seqlen_k, row.token);
+        const aiteri_key_range r = aiteri_visible_keys(p, s, row.token);
         tile->mask->lo[lane] = r.lo;
         tile->mask->hi[lane] = r.hi;
-        if (r.sink > tile->mask->sink) tile->mask->sink = r.sink;
+        tile->mask->sink[lane] = r.sink;
+        tile->mask->most_sink = (int32_t)aiteri_max(tile->mask->most_sink, r.sink);
         tile->lo_max = (int32_t)aiteri_max(tile->lo_max, r.lo);
         tile->hi_min = (int32_t)aiteri_min(tile->hi_min, r.hi);
         if (p->alibi_slopes) {
@@ -12291,7 +12616,7 @@ static void aiteri_tile_lanes_fill(const aiteri_engine *e, const aiteri_sequence
     }
     const aiteri_packed_row a = aiteri_packed_row_of(w, first);
     const aiteri_packed_row b = aiteri_packed_row_of(w, first + tile->rows - 1);
-    tile->seen = aiteri_visible_keys_of_span(p, s->seqlen_q, s->seqlen_k, a.token, b.token + 1);
+    tile->seen = aiteri_visible_keys_of_span(p, s, a.token, b.token + 1);
 }
 
 static void aiteri_tile_begin(const aiteri_engine *e, const aiteri_sequence *s,
@@ -12395,9 +12720,9 @@ static void aiteri_tile_adjust_scores(const aiteri_engine *e, const aiteri_seque
     const aiteri_problem *p = e->problem;
     const aiteri_tile *tile = &t->tile[index];
     aiteri_tile_adjust adjust = {e->rule.score, NULL, NULL, NULL, NULL, NULL};
-    if (!masked && p->softcap == 0.0f && !p->bias.data && !p->alibi_slopes) return;
+    if (!masked && p->softcap == 0.0f && !aiteri_reads_pairs(p) && !p->alibi_slopes) return;
     if (p->softcap > 0.0f) adjust.softcap = &e->rule.softcap;
-    if (p->bias.data) {
+    if (aiteri_reads_pairs(p)) {
         aiteri_tile_bias(e, s, w, tile, index * e->kernels->tile_lanes, first, end, t->before);
         adjust.bias = t->before;
     }
@@ -12435,8 +12760,9 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
     aiteri_tile_adjust_scores(e, s, w, t, index, own.first, own.end, masked);
     /* By the mask where it alone hides: a score of -infinity that a tile without hidden keys would
      * not look at must not hide here, or the cutting into tiles could be seen. */
-    const int guarded = (masked || p->bias.data) && !aiteri_key_block_finite(e, t, b);
-    if (guarded && p->bias.data)
+    const int pairs = aiteri_reads_pairs(p);
+    const int guarded = (masked || pairs) && !aiteri_key_block_finite(e, t, b);
+    if (guarded && pairs)
         memcpy(t->before, t->st, (size_t)(own.end - own.first) * (size_t)lanes * sizeof(float));
     kernels->tile_softmax(t->st, own.end - own.first, e->rule.softmax, tile->m, tile->l, tile->ot,
                           p->v.dim);
@@ -12446,7 +12772,7 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
         if (n == 0) continue;
         if (guarded)
             kernels->tile_value_guarded(tile->ot, v, v_stride, runs[i][0], n, p->v.dim, t->st + at,
-                                        tile->mask, p->bias.data ? t->before + at : NULL);
+                                        tile->mask, pairs ? t->before + at : NULL);
         else
             kernels->tile_value(tile->ot, v, v_stride, n, p->v.dim, t->st + at);
     }
@@ -12483,8 +12809,7 @@ static void aiteri_run_tile_work(const aiteri_engine *e, const aiteri_work *w,
     for (int32_t i = 0; i < tiles; i++)
         aiteri_tile_begin(e, &s, w, i * lanes, (int32_t)aiteri_min(lanes, rows - i * lanes),
                           &t->tile[i], t->rows);
-    const aiteri_key_range seen =
-        aiteri_visible_keys_of_span(p, s.seqlen_q, s.seqlen_k, w->q_start, w->q_end);
+    const aiteri_key_range seen = aiteri_visible_keys_of_span(p, &s, w->q_start, w->q_end);
     for (int32_t at = w->kv_start; at < w->kv_end; at += AITERI_TILE_KEYS) {
         const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_TILE_KEYS, w->kv_end);
         aiteri_key_block block = aiteri_key_block_clip(seen, at, end);
@@ -12555,6 +12880,7 @@ typedef struct aiteri_stream {
     int32_t rows; /* query tokens * group: of one kv head */
     int32_t kv_start, kv_heads;
     aiteri_key_range seen;
+    int32_t lo_max, hi_min;   /* every row sees keys [lo_max, hi_min) */
     const aiteri_work *after; /* what this worker will probably run next, or NULL */
 } aiteri_stream;
 
@@ -12635,11 +12961,11 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
     if (p->k.scales.data) x->e->kernels->stream_mul(s, x->t->k_scale);
     if (rule->score != 1.0f) x->e->kernels->row_scale(s, AITERI_STREAM_KEYS, rule->score);
     if (p->softcap > 0.0f) x->e->kernels->stream_softcap(s, &rule->softcap);
-    const int plain = !p->alibi_slopes && !p->bias.data;
+    const int pairs = aiteri_reads_pairs(p), plain = !p->alibi_slopes && !pairs;
     x->t->seen[r] = 0xffffffffu;
     if (plain && whole) return;
     uint32_t seen = 0;
-    const aiteri_key_range own = aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, token);
+    const aiteri_key_range own = aiteri_visible_keys(p, &x->s, token);
     const float slope = p->alibi_slopes ? aiteri_slope_of(p, &x->s, head) : 0.0f;
     const float position = aiteri_rounded((float)((int64_t)token + x->s.seqlen_k - x->s.seqlen_q));
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i++) {
@@ -12647,13 +12973,13 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
         const int loaded = (j >= b->first && j < b->gap) || (j >= b->resume && j < b->end);
         const int hidden = !loaded || !(j < own.sink || (j >= own.lo && j < own.hi));
         float bias = 0.0f;
-        if (!hidden && p->bias.data) bias = aiteri_bias_at(p, &x->s, token, head, j);
+        if (!hidden && pairs) bias = aiteri_bias_at(p, &x->s, token, head, j);
         if (hidden || aiteri_bits_of_f32(bias) == 0xff800000u) { /* whatever its score */
             s[i] = aiteri_minus_inf();
             continue;
         }
         if (!plain) {
-            if (p->bias.data) s[i] = aiteri_rounded(s[i] + bias);
+            if (pairs) s[i] = aiteri_rounded(s[i] + bias);
             const float distance = aiteri_rounded(position - aiteri_rounded((float)j));
             s[i] -= aiteri_rounded(slope * (distance < 0.0f ? -distance : distance));
         }
@@ -12665,12 +12991,7 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
 /* Does every row of the work see all of the block's loaded keys? */
 static int aiteri_stream_sees_all(const aiteri_stream *x, const aiteri_key_block *b)
 {
-    const aiteri_problem *p = x->e->problem;
-    const aiteri_key_range first =
-        aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, x->w->q_start);
-    const aiteri_key_range last =
-        aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, x->w->q_end - 1);
-    return b->gap == b->resume && b->first >= last.lo && b->end <= first.hi;
+    return b->gap == b->resume && b->first >= x->lo_max && b->end <= x->hi_min;
 }
 
 /* Bits [first, end) of a word; end > first. */
@@ -12730,8 +13051,8 @@ static aiteri_next_block aiteri_stream_next(const aiteri_stream *x, int32_t end)
     if (first < stop || !x->after) return n;
     n.s = aiteri_sequence_of(p, x->after->batch);
     n.kv_start = x->after->head_start / p->group;
-    const aiteri_key_range seen = aiteri_visible_keys_of_span(p, n.s.seqlen_q, n.s.seqlen_k,
-                                                              x->after->q_start, x->after->q_end);
+    const aiteri_key_range seen =
+        aiteri_visible_keys_of_span(p, &n.s, x->after->q_start, x->after->q_end);
     n.first = (int32_t)aiteri_max(x->after->kv_start, seen.lo);
     n.end = (int32_t)aiteri_min(
         aiteri_min((int64_t)x->after->kv_start + AITERI_STREAM_KEYS, x->after->kv_end), seen.hi);
@@ -12829,7 +13150,13 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
     x.rows = (w->q_end - w->q_start) * p->group;
     x.kv_start = w->head_start / p->group;
     x.kv_heads = (w->head_end - w->head_start) / p->group;
-    x.seen = aiteri_visible_keys_of_span(p, x.s.seqlen_q, x.s.seqlen_k, w->q_start, w->q_end);
+    x.seen = aiteri_visible_keys_of_span(p, &x.s, w->q_start, w->q_end);
+    x.hi_min = x.s.seqlen_k;
+    for (int32_t i = w->q_start; i < w->q_end; i++) {
+        const aiteri_key_range own = aiteri_visible_keys(p, &x.s, i);
+        x.lo_max = (int32_t)aiteri_max(x.lo_max, own.lo);
+        x.hi_min = (int32_t)aiteri_min(x.hi_min, own.hi);
+    }
     AITERI_ASSERT(0 < x.rows && x.rows <= AITERI_STREAM_ROWS);
     AITERI_ASSERT(0 < x.kv_heads && x.kv_heads <= aiteri_most_stream_heads(p));
     AITERI_ASSERT(w->head_start % p->group == 0 && w->kv_start % AITERI_STREAM_KEYS == 0);
@@ -12958,6 +13285,19 @@ static void aiteri_worker(void *arg, int32_t i)
     }
 }
 
+/* The tile family serves every length, so what it does not take no CPU kernel does. */
+static aiter_status aiteri_engine_takes(const char *op, const aiteri_problem *p, aiter_context *ctx)
+{
+    const uint64_t lacks = p->features & ~AITERI_TILE_TAKES;
+    AITERI_ASSERT((aiteri_problem_features(p) & ~p->features) == 0);
+    if (lacks == 0) return AITER_OK;
+    const char *instead = aiteri_instead_of_features(lacks);
+    char words[128];
+    aiteri_describe_features(words, sizeof words, lacks);
+    return aiteri_fail(ctx, AITER_UNSUPPORTED, "%s: no CPU kernel takes %s%s%s", op, words,
+                       instead ? "; " : "", instead ? instead : "");
+}
+
 /* Workspace, schedule, workers. `op` names the caller in error texts. */
 static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *p,
                                           aiter_context *ctx, const aiter_plan *plan,
@@ -12965,6 +13305,7 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
 {
     aiteri_engine_run run;
     memset(&run, 0, sizeof run);
+    AITERI_TRY(aiteri_engine_takes(op, p, ctx));
     const int32_t workers = aiteri_context_workers(ctx);
     run.engine.problem = p;
     run.engine.kernels = aiteri_context_kernels(ctx);
@@ -13005,6 +13346,7 @@ static aiter_status aiteri_engine_workspace(const char *op, const aiteri_problem
                                             aiter_context *ctx, size_t *bytes)
 {
     aiteri_arena measure = {NULL, 0};
+    AITERI_TRY(aiteri_engine_takes(op, p, ctx));
     const size_t need = aiteri_workspace_of(p, aiteri_context_kernels(ctx)->tile_lanes,
                                             aiteri_context_workers(ctx), &measure)
                             .bytes;
@@ -13014,6 +13356,7 @@ static aiter_status aiteri_engine_workspace(const char *op, const aiteri_problem
 static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, aiter_context *ctx,
                                        aiter_plan *plan)
 {
+    AITERI_TRY(aiteri_engine_takes(op, p, ctx));
     const aiteri_geometry g =
         aiteri_geometry_of(p, aiteri_context_kernels(ctx), aiteri_context_workers(ctx));
     return aiteri_plan_fill(op, p, ctx, &g, plan);
@@ -13039,76 +13382,53 @@ enum {
 
 /* How a problem meets a row of the registry. */
 typedef struct aiteri_gpu_shape {
+    aiteri_gpu_want want; /* aiteri_gpu_row_refuses tells why it is no other row */
     int32_t row, decode;  /* decode: paged_decode, which packs the heads of a group */
     int64_t tiles, units; /* query tiles per head; workgroups without splits */
     int64_t rows;         /* of partial results, per split */
     int64_t splits, split_keys;
 } aiteri_gpu_shape;
 
-/* Rows at multiples of 16 bytes: 16-bit elements, which plain kernels alone take. */
-static int aiteri_gpu_in_chunks(const void *data, int64_t outer, int64_t token, int64_t head)
-{
-    return (uintptr_t)data % 16 == 0 && outer % 8 == 0 && token % 8 == 0 && head % 8 == 0;
-}
-
-/* Nothing but full or causal, over rows that a kernel loads and stores 16 bytes at a time, and keys
- * of which a kernel's tile is within reach of 32-bit offsets. */
-static int aiteri_gpu_is_plain(const aiteri_problem *p)
-{
-    const aiteri_rows *const rows[2] = {&p->q, &p->out};
-    const aiteri_source *const sources[2] = {&p->k, &p->v};
-    for (int i = 0; i < 2; i++) {
-        const aiteri_rows *const r = rows[i];
-        const aiteri_source *const s = sources[i];
-        if (!aiteri_gpu_in_chunks(r->data, r->stride_batch, r->stride_token, r->stride_head) ||
-            !aiteri_gpu_in_chunks(s->data, s->stride_outer, s->stride_token, s->stride_head) ||
-            s->stride_token >= 1 << 23)
-            return 0;
-    }
-    /* A scale whose product with log2 e is a normal float. */
-    const uint32_t scale = aiteri_bits_of_f32(p->softmax_scale);
-    return (p->mask == AITER_MASK_NONE || p->mask == AITER_MASK_CAUSAL) && p->softcap == 0.0f &&
-           !p->alibi_slopes && !p->bias.data && !p->sinks &&
-           scale >= aiteri_bits_of_f32(aiteri_power_of_two(-100)) &&
-           scale <= aiteri_bits_of_f32(aiteri_power_of_two(100));
-}
-
-static aiteri_gpu_want aiteri_gpu_want_of(const aiteri_gpu *g, const aiteri_problem *p, int32_t op)
+static aiteri_gpu_want aiteri_gpu_want_of(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                          int32_t op)
 {
     aiteri_gpu_want w;
     memset(&w, 0, sizeof w);
+    AITERI_ASSERT((aiteri_problem_features(p) & ~p->features) == 0);
+    w.features = p->features;
     w.op = op;
-    w.arch = g->device->arch_bits;
+    w.arch = c->gpu->device->arch_bits;
     w.q = p->q.dtype;
     w.kv = p->k.dtype;
     w.out = p->out.dtype;
     w.dq = p->k.dim;
     w.dv = p->v.dim;
-    w.scales = p->k.scales.data != NULL;
-    w.general = !aiteri_gpu_is_plain(p);
-    w.source = p->block_table    ? AITERI_GPU_SOURCE_paged
-               : p->cu_seqlens_q ? AITERI_GPU_SOURCE_any
-                                 : AITERI_GPU_SOURCE_dense;
+    w.kernel_class = c->desc->kernel_class;
     return w;
 }
 
 /* Rows of a few tokens over pages decode, and any number over pages that only decoding can read;
- * all else, what has a bias, and what has no decode kernel, is flash. */
+ * all else, and what no kernel of decoding takes, is flash. */
 static aiter_status aiteri_gpu_choose(const aiteri_gpu_call *c, const aiteri_problem *p,
                                       aiteri_gpu_shape *s)
 {
     const int64_t packed = (int64_t)p->group * p->max_seqlen_q;
     memset(s, 0, sizeof *s);
     s->row = -1;
-    if (p->block_table && !p->bias.data &&
-        (packed <= AITERI_GPU_DECODE_ROWS || p->k.dtype != p->q.dtype)) {
-        const aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_paged_decode);
-        s->row = aiteri_gpu_row_of(c->gpu, &want);
+    s->want = aiteri_gpu_want_of(c, p, AITERI_GPU_OP_paged_decode);
+    if (p->block_table && (packed <= AITERI_GPU_DECODE_ROWS || p->k.dtype != p->q.dtype)) {
+        s->row = aiteri_gpu_row_of(c->gpu, &s->want);
         s->decode = s->row >= 0;
     }
     if (!s->decode) {
-        const aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_flash_fwd);
-        AITERI_TRY(aiteri_gpu_need_row(c, &want, &s->row));
+        const aiteri_gpu_want decode = s->want;
+        s->want.op = AITERI_GPU_OP_flash_fwd;
+        s->row = aiteri_gpu_row_of(c->gpu, &s->want);
+        /* Of pages that flash does not read at all the reason is what decoding lacks. */
+        if (s->row < 0 && p->block_table && aiteri_gpu_nearest_row(&s->want) < 0 &&
+            aiteri_gpu_nearest_row(&decode) >= 0)
+            s->want = decode;
+        if (s->row < 0) return aiteri_gpu_refuse(c->ctx, c->op, c->gpu->device->arch, &s->want);
     }
     const aiteri_gpu_row *r = &aiteri_gpu_rows_table[s->row];
     s->tiles = s->decode ? aiteri_ceil_div(p->group, r->rows) *
@@ -13358,9 +13678,10 @@ static aiter_status aiteri_gpu_attention_launch(const aiteri_gpu_call *c, const 
     aiteri_gpu_fill(&x, c->gpu, p, s);
     if (s->splits > 1) {
         const int64_t rows = s->rows * s->splits;
-        aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_combine);
+        aiteri_gpu_want want = aiteri_gpu_want_of(c, p, AITERI_GPU_OP_combine);
         char *scratch;
-        want.general = want.scales = 0;
+        want.features = 0; /* what the pieces were made of does not matter */
+        want.kernel_class = AITER_KERNEL_CLASS_AUTO;
         AITERI_TRY(aiteri_gpu_need_row(c, &want, &combine));
         AITERI_TRY(aiteri_gpu_scratch(c, workspace, workspace_bytes,
                                       aiteri_gpu_partial_bytes(p, rows), &scratch));
@@ -13471,12 +13792,12 @@ static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_reshape_and_cache;
     want.arch = c->gpu->device->arch_bits;
-    want.source = AITERI_GPU_SOURCE_paged;
     want.q = a->k.dtype;
     want.kv = a->kv.k.dtype;
     want.dq = (int32_t)a->k.shape[2];
     want.dv = (int32_t)a->v.shape[2];
-    want.scales = a->kv.k_scale.ndim != 0;
+    want.features = AITERI_BIT(PAGED_KEYS);
+    if (a->kv.k_scale.ndim != 0) want.features |= AITERI_BIT(SCALE_TOKEN);
     AITERI_TRY(aiteri_gpu_check_cache_strides(c, a));
     return aiteri_gpu_need_row(c, &want, row);
 }
@@ -13579,7 +13900,7 @@ static aiter_status aiteri_gpu_merge_choose(const aiteri_gpu_call *c,
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_merge_attn_states;
     want.arch = c->gpu->device->arch_bits;
-    want.source = AITERI_GPU_SOURCE_dense;
+    want.features = AITERI_BIT(DENSE_KEYS);
     want.q = a->out_a.dtype;
     want.kv = a->out_b.dtype;
     want.out = a->out.dtype;
@@ -14144,6 +14465,7 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
         aiteri_lower_bias(c, x);
         aiteri_lower_lse(c, x);
     }
+    x->problem.features = aiteri_problem_features(&x->problem);
     if (c->status == AITER_OK) {
         const aiteri_schedule_bounds n = aiteri_schedule_bounds_of(&x->problem, 1);
         if (n.works > INT32_MAX || n.partial_rows > INT32_MAX)
@@ -14416,8 +14738,7 @@ static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p, const 
     for (int32_t b = 0; p->block_table && b < p->batch && c->status == AITER_OK; b++) {
         const aiteri_sequence s = aiteri_sequence_of(p, b);
         if (s.seqlen_q == 0 || s.seqlen_k == 0) continue;
-        const aiteri_key_range seen =
-            aiteri_visible_keys_of_span(p, s.seqlen_q, s.seqlen_k, 0, s.seqlen_q);
+        const aiteri_key_range seen = aiteri_visible_keys_of_span(p, &s, 0, s.seqlen_q);
         const int32_t entries = (int32_t)aiteri_ceil_div(s.seqlen_k, p->page_size);
         for (int32_t i = 0; i < entries; i++) {
             const int64_t first = (int64_t)i * p->page_size;

@@ -78,6 +78,16 @@ typedef enum aiter_isa {
     AITER_ISA_COUNT
 } aiter_isa;
 
+/* What a device kernel of attention is made for. PLAIN: no mask or a causal one over dense, aligned
+ * rows, its head sizes, nothing else, and that fast. GENERAL: every mask, score option and layout.
+ * AUTO: the plainest that takes the call. */
+typedef enum aiter_kernel_class {
+    AITER_KERNEL_CLASS_AUTO = 0,
+    AITER_KERNEL_CLASS_GENERAL,
+    AITER_KERNEL_CLASS_PLAIN,
+    AITER_KERNEL_CLASS_COUNT
+} aiter_kernel_class;
+
 /* Where the tensors of a context live. */
 typedef enum aiter_device {
     AITER_DEVICE_CPU = 0,
@@ -223,6 +233,11 @@ typedef struct aiter_context_desc {
     void *stream;
     /* Folder of the GPU code objects; NULL: those that are linked in. */
     const char *kernel_path;
+    /* Of a device: attention runs on kernels of this class alone, to compare or to exclude one. So
+     * says the environment variable AITER_KERNEL_CLASS (general, plain), which goes before this
+     * field. What the class does not take is refused, and the text says why. A CPU has no classes.
+     */
+    aiter_kernel_class kernel_class;
 } aiter_context_desc;
 
 /* Threads, scratch memory and the choice of kernels. Used by one thread at a time; two contexts

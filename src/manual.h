@@ -93,7 +93,8 @@
         AITER_ATTN_CUDA             contexts on NVIDIA GPUs (sm_80 and later)
         AITER_ATTN_EMBEDDED_KERNELS the GPU kernels are linked in (library aiter_attn_kernels)
 
-    The environment variable AITER_ISA (scalar, avx2, avx512, neon) caps the kernel set;
+    The environment variable AITER_ISA (scalar, avx2, avx512, neon) caps the kernel set,
+    AITER_KERNEL_CLASS (general, plain) pins the class of a device's kernels;
     AITER_ATTN_HIP_LIBRARY and AITER_ATTN_CUDA_LIBRARY name other drivers (so do macros of these
     names).
 

@@ -26,6 +26,7 @@ AITERI_NUMERICS_BEGIN
 #include "base/arena.c"
 #include "base/threads.c"
 #include "plan/problem.h"
+#include "plan/features.c"
 #include "cpu/score_rule.h"
 #include "cpu/kernel_table.h"
 #include "plan/mask.c"

@@ -5,9 +5,13 @@
 
 static aiteri_gpu_want want_of(const aiteri_gpu_row *r, int32_t arch)
 {
-    const aiteri_gpu_want w = {r->op, arch,  r->q,      r->kv,      r->out,
-                               r->dq, r->dv, r->scales, r->general, r->source};
+    const aiteri_gpu_want w = {r->takes, r->op, arch, r->q, r->kv, r->out, r->dq, r->dv, 0};
     return w;
+}
+
+static int serves(const aiteri_gpu_row *r, const aiteri_gpu_want *w)
+{
+    return aiteri_gpu_row_refuses(r, w) == AITERI_GPU_SERVES;
 }
 
 /* Every row, on every chip that it is for, is an answer to its own wish or has a better one. */
@@ -18,11 +22,10 @@ static void own_rows(void)
         for (int32_t arch = 1; arch <= r->archs; arch <<= 1) {
             if (!(r->archs & arch)) continue;
             const aiteri_gpu_want w = want_of(r, arch);
-            CHECK(aiteri_gpu_row_serves(r, &w), "%s does not serve itself", r->symbol);
+            CHECK(serves(r, &w), "%s does not serve itself", r->symbol);
             const int32_t found = aiteri_gpu_find_row(&w);
-            CHECK(found == i ||
-                      (found >= 0 && aiteri_gpu_row_serves(&aiteri_gpu_rows_table[found], &w) &&
-                       !aiteri_gpu_row_is_better(r, &aiteri_gpu_rows_table[found])),
+            CHECK(found == i || (found >= 0 && serves(&aiteri_gpu_rows_table[found], &w) &&
+                                 !aiteri_gpu_row_is_better(r, &aiteri_gpu_rows_table[found])),
                   "%s: row %d is taken", r->symbol, (int)found);
         }
     }
@@ -36,8 +39,8 @@ static aiteri_gpu_row made_row(int32_t dq)
     r.archs = AITERI_GPU_ARCH_GFX942 | AITERI_GPU_ARCH_GFX950;
     r.q = r.kv = r.out = AITER_BF16;
     r.dq = dq, r.dv = 128;
-    r.scales = r.general = 0;
-    r.source = AITERI_GPU_SOURCE_dense;
+    r.kernel_class = AITER_KERNEL_CLASS_PLAIN;
+    r.takes = AITERI_BIT(CAUSAL) | AITERI_BIT(DENSE_KEYS);
     return r;
 }
 
@@ -48,32 +51,39 @@ static void served(int32_t dq)
     int32_t *field;
     aiteri_gpu_want w;
     aiteri_gpu_row r = row;
-#define OTHER(name, value)                               \
+#define OTHER(name, value, why)                          \
     w = own, field = &w.name, *field = (int32_t)(value); \
-    CHECK(!aiteri_gpu_row_serves(&row, &w), "a row serves another " #name)
+    CHECK(aiteri_gpu_row_refuses(&row, &w) == AITERI_GPU_##why, "a row serves another " #name)
 #define ANY(name)        \
     r = row, r.name = 0; \
-    CHECK(aiteri_gpu_row_serves(&r, &w), "a row of any " #name " serves not all")
-    CHECK(aiteri_gpu_row_serves(&row, &own), "a row does not serve its own");
-    OTHER(op, AITERI_GPU_OP_paged_decode);
-    OTHER(arch, AITERI_GPU_ARCH_SM80);
-    OTHER(q, AITER_F16), ANY(q);
-    OTHER(kv, AITER_I8), ANY(kv);
-    OTHER(out, AITER_F32), ANY(out);
-    OTHER(dq, dq - 8), ANY(dq);
-    OTHER(dv, 120), ANY(dv);
-    OTHER(dv, 136);
-    OTHER(source, AITERI_GPU_SOURCE_paged), ANY(source);
-    OTHER(scales, 1), r = row, r.scales = 1;
-    CHECK(aiteri_gpu_row_serves(&r, &w) && aiteri_gpu_row_serves(&r, &own), "scales");
-    OTHER(general, 1), r = row, r.general = 1;
-    CHECK(aiteri_gpu_row_serves(&r, &w) && aiteri_gpu_row_serves(&r, &own), "general");
-    w.dq = 1, w.dv = 127; /* a general row pads */
-    CHECK(aiteri_gpu_row_serves(&r, &w), "a smaller head");
+    CHECK(serves(&r, &w), "a row of any " #name " serves not all")
+    CHECK(serves(&row, &own), "a row does not serve its own");
+    OTHER(op, AITERI_GPU_OP_paged_decode, OTHER_OP);
+    OTHER(arch, AITERI_GPU_ARCH_SM80, OTHER_CHIP);
+    OTHER(q, AITER_F16, OTHER_TYPES), ANY(q);
+    OTHER(kv, AITER_I8, OTHER_TYPES), ANY(kv);
+    OTHER(out, AITER_F32, OTHER_TYPES), ANY(out);
+    OTHER(dq, dq - 8, OTHER_DIMS), ANY(dq);
+    OTHER(dv, 120, OTHER_DIMS), ANY(dv);
+    OTHER(dv, 136, OTHER_DIMS);
+    OTHER(kernel_class, AITER_KERNEL_CLASS_GENERAL, OTHER_CLASS);
+    w.kernel_class = AITER_KERNEL_CLASS_PLAIN;
+    CHECK(serves(&row, &w), "a row does not serve where its class is pinned");
+    r = row, r.kernel_class = AITER_KERNEL_CLASS_GENERAL; /* pads */
+    w = own, w.dq = 1, w.dv = 127;
+    CHECK(serves(&r, &w), "a smaller head");
     w.dv = 129;
-    CHECK(!aiteri_gpu_row_serves(&r, &w), "a larger head");
+    CHECK(!serves(&r, &w), "a larger head");
 #undef OTHER
 #undef ANY
+    for (int bit = 0; bit < 64; bit++) {
+        w = own, w.features = (uint64_t)1 << bit;
+        CHECK(serves(&row, &w) == (int)(row.takes >> bit & 1), "feature %d", bit);
+        w.features |= row.takes; /* beside others */
+        CHECK(serves(&row, &w) == (int)(row.takes >> bit & 1), "feature %d beside others", bit);
+    }
+    w = own, w.features = 0;
+    CHECK(serves(&row, &w), "a row does not serve where nothing is asked for");
 }
 
 static void better(const aiteri_gpu_row *a, const aiteri_gpu_row *b, const char *why)
@@ -88,11 +98,13 @@ static void better_rows(int32_t dq)
     aiteri_gpu_row a = b, c = b;
     CHECK(!aiteri_gpu_row_is_better(&a, &b), "a row is better than itself");
     a.dq = dq - 8, better(&a, &b, "a smaller head");
-    a.general = 1, better(&a, &b, "a smaller head that is general");
-    a = b, c.general = 1, better(&a, &c, "a plain row");
+    a.kernel_class = AITER_KERNEL_CLASS_GENERAL;
+    better(&a, &b, "a smaller head that is general");
+    a = b, c.kernel_class = AITER_KERNEL_CLASS_GENERAL, better(&a, &c, "a plain row");
+    c.takes = 0, better(&a, &c, "a plain row that takes more");
     c.archs = AITERI_GPU_ARCH_GFX942, better(&a, &c, "a plain row for more chips");
-    c = b, c.source = 0, better(&a, &c, "a row for one source");
-    c = b, c.scales = 1, better(&a, &c, "a row without scales");
+    c = b, c.takes |= AITERI_BIT(PAGED_KEYS), better(&a, &c, "a row for one source");
+    c.archs = AITERI_GPU_ARCH_GFX942, better(&a, &c, "a row for one source and more chips");
     a.archs = AITERI_GPU_ARCH_GFX942, c = b, better(&a, &c, "a row for one chip");
     a.archs = AITERI_GPU_ARCH_SM90A, c.archs = AITERI_GPU_ARCH_SM80;
     better(&a, &c, "the later chip's");
@@ -102,11 +114,11 @@ static void refused(int32_t op, int32_t arch, int general, int32_t q, const char
 {
     aiteri_gpu_row r = made_row(64);
     r.op = op;
-    r.general = general;
+    if (general) r.takes |= AITERI_BIT(SOFTCAP);
     r.q = q;
     const aiteri_gpu_want w = want_of(&r, arch);
     CHECK(aiteri_gpu_find_row(&w) == -1, "%s: there is a kernel", text);
-    CHECK(aiteri_gpu_no_row(NULL, "op", "chip", &w) == AITER_NO_KERNEL, "%s", text);
+    CHECK(aiteri_gpu_refuse(NULL, "op", "chip", &w) == AITER_NO_KERNEL, "%s", text);
     CHECK(strstr(aiter_last_error(), text), "\"%s\" lacks \"%s\"", aiter_last_error(), text);
 }
 

@@ -20,14 +20,15 @@ static int in_range(aiteri_key_range r, int j) { return j < r.sink || (j >= r.lo
  */
 static int64_t shape(const aiteri_problem *p, const ref_mask *m, int sq, int sk)
 {
+    const aiteri_sequence s = {0, sq, sk, 0, 0};
     int64_t bad = 0;
     int i, j, end, last;
     for (i = 0; i < sq; i++) {
-        aiteri_key_range r = aiteri_visible_keys(p, sq, sk, i);
+        aiteri_key_range r = aiteri_visible_keys(p, &s, i);
         bad += r.sink < 0 || r.lo < 0 || r.hi > sk || r.lo > r.hi || (r.sink && r.sink >= r.lo);
         for (j = 0; j < sk; j++) bad += in_range(r, j) != ref_visible(m, i, j, sq, sk);
         for (end = i + 1; end <= sq; end++) {
-            aiteri_key_range span = aiteri_visible_keys_of_span(p, sq, sk, i, end);
+            aiteri_key_range span = aiteri_visible_keys_of_span(p, &s, i, end);
             for (j = 0; j < sk; j++) { /* a span may take more than its rows see, never less */
                 int seen = 0;
                 for (last = i; last < end && !seen; last++) seen = ref_visible(m, last, j, sq, sk);
@@ -77,8 +78,9 @@ static void large(void)
                     aiteri_problem p = masked((aiter_mask)kind, left, right, sink);
                     ref_mask m = {(aiter_mask)kind, left, right, sink};
                     int rows[2] = {0, n[a] - 1}, keys[3] = {0, n[b] / 2, n[b] - 1}, i, j;
+                    const aiteri_sequence s = {0, n[a], n[b], 0, 0};
                     for (i = 0; i < 2; i++) {
-                        aiteri_key_range r = aiteri_visible_keys(&p, n[a], n[b], rows[i]);
+                        aiteri_key_range r = aiteri_visible_keys(&p, &s, rows[i]);
                         for (j = 0; j < 3; j++) {
                             CHECK(in_range(r, keys[j]) ==
                                       ref_visible(&m, rows[i], keys[j], n[a], n[b]),

@@ -119,9 +119,8 @@ static void works_are_sound(const aiteri_problem *p, const aiteri_geometry *g,
         wide += !stream && x.head_start / p->group != (x.head_end - 1) / p->group;
         long_ones += x.kv_end - x.kv_start > keys;
         blind += x.reduce >= 0 &&
-                 !aiteri_range_meets(
-                     aiteri_visible_keys_of_span(p, q.seqlen_q, q.seqlen_k, x.q_start, x.q_end),
-                     x.kv_start, x.kv_end);
+                 !aiteri_range_meets(aiteri_visible_keys_of_span(p, &q, x.q_start, x.q_end),
+                                     x.kv_start, x.kv_end);
     }
     for (w = 0; w < g->workers; w++)
         most = aiteri_max(most, s->work_indptr[w + 1] - s->work_indptr[w]);

@@ -103,6 +103,18 @@ static const aiteri_kernels *aiteri_choose_kernels(aiter_isa isa_max)
     return aiteri_kernels_of(isa);
 }
 
+/* AITER_KERNEL_CLASS of the environment, else `given`; *ignored: it names no class. */
+static aiter_kernel_class aiteri_kernel_class_of(aiter_kernel_class given, const char **ignored)
+{
+    static const char *const name[AITER_KERNEL_CLASS_COUNT] = {"auto", "general", "plain"};
+    const char *text = getenv("AITER_KERNEL_CLASS");
+    *ignored = NULL;
+    for (int i = AITER_KERNEL_CLASS_AUTO; text && i < AITER_KERNEL_CLASS_COUNT; i++)
+        if (strcmp(text, name[i]) == 0) return (aiter_kernel_class)i;
+    *ignored = text;
+    return given;
+}
+
 static int aiteri_device_is_compiled_in(aiter_device device)
 {
 #if defined(AITER_ATTN_HIP)
@@ -131,6 +143,10 @@ static aiter_status aiteri_context_check(const aiter_context_desc *d)
     if ((int)d->isa_max < 0 || d->isa_max >= AITER_ISA_COUNT)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.isa_max: %d is no aiter_isa", op,
                            (int)d->isa_max);
+    if ((int)d->kernel_class < 0 || d->kernel_class >= AITER_KERNEL_CLASS_COUNT)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "%s.kernel_class: %d is no aiter_kernel_class", op,
+                           (int)d->kernel_class);
     if (d->exact_arithmetic != 0 && d->exact_arithmetic != 1)
         return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
                            "%s.exact_arithmetic: is %d, expected 0 or 1", op,
@@ -219,7 +235,9 @@ AITER_ATTN_API aiter_status aiter_context_create(const aiter_context_desc *desc,
     if (!ctx)
         return aiteri_fail(NULL, AITER_OUT_OF_MEMORY, "aiter_context_create.alloc: gave NULL");
     memset(ctx, 0, sizeof *ctx);
+    const char *no_class;
     ctx->desc = d;
+    ctx->desc.kernel_class = aiteri_kernel_class_of(d.kernel_class, &no_class);
     ctx->kernels = aiteri_choose_kernels(d.isa_max);
     const aiter_status status = aiteri_context_start(ctx);
     if (status != AITER_OK) {
@@ -230,6 +248,9 @@ AITER_ATTN_API aiter_status aiter_context_create(const aiter_context_desc *desc,
     if (cap && !aiteri_kernels_of(aiteri_isa_from_environment()))
         aiteri_log(&ctx->desc, AITER_LOG_WARNING,
                    "the environment's AITER_ISA is ignored: no kernel set %s", cap);
+    if (no_class && no_class[0])
+        aiteri_log(&ctx->desc, AITER_LOG_WARNING,
+                   "the environment's AITER_KERNEL_CLASS is ignored: no class %s", no_class);
     const aiter_context_details info = aiter_context_info(ctx);
     aiteri_log(&ctx->desc, AITER_LOG_INFO, "aiter_attn %s: %s, kernels %s, up to %d threads",
                AITER_ATTN_VERSION_STRING, info.device_name, info.architecture, (int)d.num_threads);

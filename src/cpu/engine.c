@@ -109,6 +109,19 @@ static void aiteri_worker(void *arg, int32_t i)
     }
 }
 
+/* The tile family serves every length, so what it does not take no CPU kernel does. */
+static aiter_status aiteri_engine_takes(const char *op, const aiteri_problem *p, aiter_context *ctx)
+{
+    const uint64_t lacks = p->features & ~AITERI_TILE_TAKES;
+    AITERI_ASSERT((aiteri_problem_features(p) & ~p->features) == 0);
+    if (lacks == 0) return AITER_OK;
+    const char *instead = aiteri_instead_of_features(lacks);
+    char words[128];
+    aiteri_describe_features(words, sizeof words, lacks);
+    return aiteri_fail(ctx, AITER_UNSUPPORTED, "%s: no CPU kernel takes %s%s%s", op, words,
+                       instead ? "; " : "", instead ? instead : "");
+}
+
 /* Workspace, schedule, workers. `op` names the caller in error texts. */
 static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *p,
                                           aiter_context *ctx, const aiter_plan *plan,
@@ -116,6 +129,7 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
 {
     aiteri_engine_run run;
     memset(&run, 0, sizeof run);
+    AITERI_TRY(aiteri_engine_takes(op, p, ctx));
     const int32_t workers = aiteri_context_workers(ctx);
     run.engine.problem = p;
     run.engine.kernels = aiteri_context_kernels(ctx);
@@ -156,6 +170,7 @@ static aiter_status aiteri_engine_workspace(const char *op, const aiteri_problem
                                             aiter_context *ctx, size_t *bytes)
 {
     aiteri_arena measure = {NULL, 0};
+    AITERI_TRY(aiteri_engine_takes(op, p, ctx));
     const size_t need = aiteri_workspace_of(p, aiteri_context_kernels(ctx)->tile_lanes,
                                             aiteri_context_workers(ctx), &measure)
                             .bytes;
@@ -165,6 +180,7 @@ static aiter_status aiteri_engine_workspace(const char *op, const aiteri_problem
 static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, aiter_context *ctx,
                                        aiter_plan *plan)
 {
+    AITERI_TRY(aiteri_engine_takes(op, p, ctx));
     const aiteri_geometry g =
         aiteri_geometry_of(p, aiteri_context_kernels(ctx), aiteri_context_workers(ctx));
     return aiteri_plan_fill(op, p, ctx, &g, plan);

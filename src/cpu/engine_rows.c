@@ -103,15 +103,27 @@ static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s
     }
 }
 
-/* The score of query token i's bias at key j, and its ALiBi slope. */
+/* Whether something is read for every pair of a query and a key. */
+AITERI_FORCE_INLINE int aiteri_reads_pairs(const aiteri_problem *p)
+{
+    return p->bias.data != NULL || p->visible.data != NULL;
+}
+
+/* What is added to the score of query token i and key j: its bias, and -infinity if it is hidden.
+ */
 static float aiteri_bias_at(const aiteri_problem *p, const aiteri_sequence *s, int32_t token,
                             int32_t head, int32_t j)
 {
+    if (p->visible.data &&
+        aiteri_row_at(&p->visible, s, token, head)[j * p->visible.stride_dim] == 0)
+        return aiteri_minus_inf();
+    if (!p->bias.data) return 0.0f;
     const char *row = aiteri_row_at(&p->bias, s, token, head);
     return aiter_load_element(p->bias.dtype, row, j * p->bias.stride_dim);
 }
 
-/* No larger than leaves every distance of the sequence its own finite term. */
+/* A head's ALiBi slope, no larger than leaves every distance of the sequence its own finite term.
+ */
 static float aiteri_slope_of(const aiteri_problem *p, const aiteri_sequence *s, int32_t head)
 {
     const float slope =

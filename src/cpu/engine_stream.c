@@ -56,6 +56,7 @@ typedef struct aiteri_stream {
     int32_t rows; /* query tokens * group: of one kv head */
     int32_t kv_start, kv_heads;
     aiteri_key_range seen;
+    int32_t lo_max, hi_min;   /* every row sees keys [lo_max, hi_min) */
     const aiteri_work *after; /* what this worker will probably run next, or NULL */
 } aiteri_stream;
 
@@ -136,11 +137,11 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
     if (p->k.scales.data) x->e->kernels->stream_mul(s, x->t->k_scale);
     if (rule->score != 1.0f) x->e->kernels->row_scale(s, AITERI_STREAM_KEYS, rule->score);
     if (p->softcap > 0.0f) x->e->kernels->stream_softcap(s, &rule->softcap);
-    const int plain = !p->alibi_slopes && !p->bias.data;
+    const int pairs = aiteri_reads_pairs(p), plain = !p->alibi_slopes && !pairs;
     x->t->seen[r] = 0xffffffffu;
     if (plain && whole) return;
     uint32_t seen = 0;
-    const aiteri_key_range own = aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, token);
+    const aiteri_key_range own = aiteri_visible_keys(p, &x->s, token);
     const float slope = p->alibi_slopes ? aiteri_slope_of(p, &x->s, head) : 0.0f;
     const float position = aiteri_rounded((float)((int64_t)token + x->s.seqlen_k - x->s.seqlen_q));
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i++) {
@@ -148,13 +149,13 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
         const int loaded = (j >= b->first && j < b->gap) || (j >= b->resume && j < b->end);
         const int hidden = !loaded || !(j < own.sink || (j >= own.lo && j < own.hi));
         float bias = 0.0f;
-        if (!hidden && p->bias.data) bias = aiteri_bias_at(p, &x->s, token, head, j);
+        if (!hidden && pairs) bias = aiteri_bias_at(p, &x->s, token, head, j);
         if (hidden || aiteri_bits_of_f32(bias) == 0xff800000u) { /* whatever its score */
             s[i] = aiteri_minus_inf();
             continue;
         }
         if (!plain) {
-            if (p->bias.data) s[i] = aiteri_rounded(s[i] + bias);
+            if (pairs) s[i] = aiteri_rounded(s[i] + bias);
             const float distance = aiteri_rounded(position - aiteri_rounded((float)j));
             s[i] -= aiteri_rounded(slope * (distance < 0.0f ? -distance : distance));
         }
@@ -166,12 +167,7 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
 /* Does every row of the work see all of the block's loaded keys? */
 static int aiteri_stream_sees_all(const aiteri_stream *x, const aiteri_key_block *b)
 {
-    const aiteri_problem *p = x->e->problem;
-    const aiteri_key_range first =
-        aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, x->w->q_start);
-    const aiteri_key_range last =
-        aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, x->w->q_end - 1);
-    return b->gap == b->resume && b->first >= last.lo && b->end <= first.hi;
+    return b->gap == b->resume && b->first >= x->lo_max && b->end <= x->hi_min;
 }
 
 /* Bits [first, end) of a word; end > first. */
@@ -231,8 +227,8 @@ static aiteri_next_block aiteri_stream_next(const aiteri_stream *x, int32_t end)
     if (first < stop || !x->after) return n;
     n.s = aiteri_sequence_of(p, x->after->batch);
     n.kv_start = x->after->head_start / p->group;
-    const aiteri_key_range seen = aiteri_visible_keys_of_span(p, n.s.seqlen_q, n.s.seqlen_k,
-                                                              x->after->q_start, x->after->q_end);
+    const aiteri_key_range seen =
+        aiteri_visible_keys_of_span(p, &n.s, x->after->q_start, x->after->q_end);
     n.first = (int32_t)aiteri_max(x->after->kv_start, seen.lo);
     n.end = (int32_t)aiteri_min(
         aiteri_min((int64_t)x->after->kv_start + AITERI_STREAM_KEYS, x->after->kv_end), seen.hi);
@@ -330,7 +326,13 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
     x.rows = (w->q_end - w->q_start) * p->group;
     x.kv_start = w->head_start / p->group;
     x.kv_heads = (w->head_end - w->head_start) / p->group;
-    x.seen = aiteri_visible_keys_of_span(p, x.s.seqlen_q, x.s.seqlen_k, w->q_start, w->q_end);
+    x.seen = aiteri_visible_keys_of_span(p, &x.s, w->q_start, w->q_end);
+    x.hi_min = x.s.seqlen_k;
+    for (int32_t i = w->q_start; i < w->q_end; i++) {
+        const aiteri_key_range own = aiteri_visible_keys(p, &x.s, i);
+        x.lo_max = (int32_t)aiteri_max(x.lo_max, own.lo);
+        x.hi_min = (int32_t)aiteri_min(x.hi_min, own.hi);
+    }
     AITERI_ASSERT(0 < x.rows && x.rows <= AITERI_STREAM_ROWS);
     AITERI_ASSERT(0 < x.kv_heads && x.kv_heads <= aiteri_most_stream_heads(p));
     AITERI_ASSERT(w->head_start % p->group == 0 && w->kv_start % AITERI_STREAM_KEYS == 0);

@@ -45,8 +45,8 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
         tile->mask = (aiteri_lane_mask *)aiteri_carve(arena, 1, sizeof(aiteri_lane_mask));
     }
     t->st = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
-    t->before =
-        (float *)aiteri_carve(arena, p->bias.data ? AITERI_TILE_KEYS * n : 0, sizeof(float));
+    t->before = (float *)aiteri_carve(arena, aiteri_reads_pairs(p) ? AITERI_TILE_KEYS * n : 0,
+                                      sizeof(float));
     t->k = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->k.dim),
                                  sizeof(float));
     t->v = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->v.dim),
@@ -74,17 +74,18 @@ static void aiteri_tile_lanes_fill(const aiteri_engine *e, const aiteri_sequence
     const int32_t lanes = e->kernels->tile_lanes;
     tile->lo_max = 0;
     tile->hi_min = s->seqlen_k;
-    tile->mask->sink = 0;
+    tile->mask->most_sink = 0;
     for (int32_t lane = 0; lane < lanes; lane++) {
-        tile->mask->lo[lane] = tile->mask->hi[lane] = 0;
+        tile->mask->lo[lane] = tile->mask->hi[lane] = tile->mask->sink[lane] = 0;
         tile->m[lane] = aiteri_minus_inf();
         tile->l[lane] = tile->slope[lane] = tile->position[lane] = 0.0f;
         if (lane >= tile->rows) continue;
         const aiteri_packed_row row = aiteri_packed_row_of(w, first + lane);
-        const aiteri_key_range r = aiteri_visible_keys(p, s->seqlen_q, s->seqlen_k, row.token);
+        const aiteri_key_range r = aiteri_visible_keys(p, s, row.token);
         tile->mask->lo[lane] = r.lo;
         tile->mask->hi[lane] = r.hi;
-        if (r.sink > tile->mask->sink) tile->mask->sink = r.sink;
+        tile->mask->sink[lane] = r.sink;
+        tile->mask->most_sink = (int32_t)aiteri_max(tile->mask->most_sink, r.sink);
         tile->lo_max = (int32_t)aiteri_max(tile->lo_max, r.lo);
         tile->hi_min = (int32_t)aiteri_min(tile->hi_min, r.hi);
         if (p->alibi_slopes) {
@@ -94,7 +95,7 @@ static void aiteri_tile_lanes_fill(const aiteri_engine *e, const aiteri_sequence
     }
     const aiteri_packed_row a = aiteri_packed_row_of(w, first);
     const aiteri_packed_row b = aiteri_packed_row_of(w, first + tile->rows - 1);
-    tile->seen = aiteri_visible_keys_of_span(p, s->seqlen_q, s->seqlen_k, a.token, b.token + 1);
+    tile->seen = aiteri_visible_keys_of_span(p, s, a.token, b.token + 1);
 }
 
 static void aiteri_tile_begin(const aiteri_engine *e, const aiteri_sequence *s,
@@ -198,9 +199,9 @@ static void aiteri_tile_adjust_scores(const aiteri_engine *e, const aiteri_seque
     const aiteri_problem *p = e->problem;
     const aiteri_tile *tile = &t->tile[index];
     aiteri_tile_adjust adjust = {e->rule.score, NULL, NULL, NULL, NULL, NULL};
-    if (!masked && p->softcap == 0.0f && !p->bias.data && !p->alibi_slopes) return;
+    if (!masked && p->softcap == 0.0f && !aiteri_reads_pairs(p) && !p->alibi_slopes) return;
     if (p->softcap > 0.0f) adjust.softcap = &e->rule.softcap;
-    if (p->bias.data) {
+    if (aiteri_reads_pairs(p)) {
         aiteri_tile_bias(e, s, w, tile, index * e->kernels->tile_lanes, first, end, t->before);
         adjust.bias = t->before;
     }
@@ -238,8 +239,9 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
     aiteri_tile_adjust_scores(e, s, w, t, index, own.first, own.end, masked);
     /* By the mask where it alone hides: a score of -infinity that a tile without hidden keys would
      * not look at must not hide here, or the cutting into tiles could be seen. */
-    const int guarded = (masked || p->bias.data) && !aiteri_key_block_finite(e, t, b);
-    if (guarded && p->bias.data)
+    const int pairs = aiteri_reads_pairs(p);
+    const int guarded = (masked || pairs) && !aiteri_key_block_finite(e, t, b);
+    if (guarded && pairs)
         memcpy(t->before, t->st, (size_t)(own.end - own.first) * (size_t)lanes * sizeof(float));
     kernels->tile_softmax(t->st, own.end - own.first, e->rule.softmax, tile->m, tile->l, tile->ot,
                           p->v.dim);
@@ -249,7 +251,7 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
         if (n == 0) continue;
         if (guarded)
             kernels->tile_value_guarded(tile->ot, v, v_stride, runs[i][0], n, p->v.dim, t->st + at,
-                                        tile->mask, p->bias.data ? t->before + at : NULL);
+                                        tile->mask, pairs ? t->before + at : NULL);
         else
             kernels->tile_value(tile->ot, v, v_stride, n, p->v.dim, t->st + at);
     }
@@ -286,8 +288,7 @@ static void aiteri_run_tile_work(const aiteri_engine *e, const aiteri_work *w,
     for (int32_t i = 0; i < tiles; i++)
         aiteri_tile_begin(e, &s, w, i * lanes, (int32_t)aiteri_min(lanes, rows - i * lanes),
                           &t->tile[i], t->rows);
-    const aiteri_key_range seen =
-        aiteri_visible_keys_of_span(p, s.seqlen_q, s.seqlen_k, w->q_start, w->q_end);
+    const aiteri_key_range seen = aiteri_visible_keys_of_span(p, &s, w->q_start, w->q_end);
     for (int32_t at = w->kv_start; at < w->kv_end; at += AITERI_TILE_KEYS) {
         const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_TILE_KEYS, w->kv_end);
         aiteri_key_block block = aiteri_key_block_clip(seen, at, end);

@@ -92,10 +92,13 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask,
     const AITERI_K(vi) key = AITERI_K(set1_i)(j);
     const AITERI_K(vm) before_end =
         AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
-    if (j < mask->sink) return before_end;
     const AITERI_K(vm) before_start =
         AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
-    return AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
+    const AITERI_K(vm) inside = AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
+    if (j >= mask->most_sink) return inside;
+    const AITERI_K(vm) in_sink =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->sink + c * AITERI_LANES));
+    return AITERI_K(or_m)(inside, in_sink);
 }
 
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,

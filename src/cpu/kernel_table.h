@@ -12,6 +12,7 @@
 
 #include "../api_types.h"
 #include "../base/arena.c"
+#include "../plan/features.c"
 #include "score_rule.h"
 
 enum {
@@ -29,21 +30,32 @@ enum {
 #define AITERI_TILE_UNIT  0.125f
 #define AITERI_TILE_LEAST (-123.0f)
 
+/* The features that each family takes. */
+#define AITERI_TILE_TAKES                                                                        \
+    (AITERI_BIT(CAUSAL) | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) | AITERI_BIT(WINDOW_SINKS) | \
+     AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) | AITERI_BIT(VISIBLE) |          \
+     AITERI_BIT(SINKS) | AITERI_BIT(LSE) | AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) |    \
+     AITERI_BIT(PAGED_KEYS) | AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) |                  \
+     AITERI_BIT(USED_KEYS) | AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) |                 \
+     AITERI_BIT(SCALE_TOKEN) | AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) |                \
+     AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
+#define AITERI_STREAM_TAKES AITERI_TILE_TAKES
+
 /* n contiguous elements of a storage type to f32, and back with rounding to nearest even. */
 typedef void (*aiteri_widen_fn)(float *dst, const void *src, int64_t n);
 typedef void (*aiteri_narrow_fn)(void *dst, const float *src, int64_t n);
 
-/* Which keys the lanes of a tile see: lane i sees j if j < hi[i] and (j >= lo[i] or j < sink). */
+/* Which keys the lanes of a tile see: lane i sees j if j < sink[i] or lo[i] <= j < hi[i]. */
 typedef struct aiteri_lane_mask {
-    int32_t lo[AITERI_MAX_LANES], hi[AITERI_MAX_LANES];
-    int32_t sink;
+    int32_t lo[AITERI_MAX_LANES], hi[AITERI_MAX_LANES], sink[AITERI_MAX_LANES];
+    int32_t most_sink; /* of any lane */
 } aiteri_lane_mask;
 
 /* What happens to a block of scores before the softmax; all optional. */
 typedef struct aiteri_tile_adjust {
     float factor;                  /* of the scores as they come; a power of two */
     const aiteri_softcap *softcap; /* NULL: off */
-    const float *bias;             /* [keys][tile_lanes], or NULL */
+    const float *bias;             /* [keys][tile_lanes], or NULL; -infinity hides */
     const float *slope, *position; /* per lane: ALiBi slope and i + delta; NULL: off */
     const aiteri_lane_mask *mask;  /* NULL: every lane sees every key of the block */
 } aiteri_tile_adjust;

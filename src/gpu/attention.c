@@ -16,76 +16,53 @@ enum {
 
 /* How a problem meets a row of the registry. */
 typedef struct aiteri_gpu_shape {
+    aiteri_gpu_want want; /* aiteri_gpu_row_refuses tells why it is no other row */
     int32_t row, decode;  /* decode: paged_decode, which packs the heads of a group */
     int64_t tiles, units; /* query tiles per head; workgroups without splits */
     int64_t rows;         /* of partial results, per split */
     int64_t splits, split_keys;
 } aiteri_gpu_shape;
 
-/* Rows at multiples of 16 bytes: 16-bit elements, which plain kernels alone take. */
-static int aiteri_gpu_in_chunks(const void *data, int64_t outer, int64_t token, int64_t head)
-{
-    return (uintptr_t)data % 16 == 0 && outer % 8 == 0 && token % 8 == 0 && head % 8 == 0;
-}
-
-/* Nothing but full or causal, over rows that a kernel loads and stores 16 bytes at a time, and keys
- * of which a kernel's tile is within reach of 32-bit offsets. */
-static int aiteri_gpu_is_plain(const aiteri_problem *p)
-{
-    const aiteri_rows *const rows[2] = {&p->q, &p->out};
-    const aiteri_source *const sources[2] = {&p->k, &p->v};
-    for (int i = 0; i < 2; i++) {
-        const aiteri_rows *const r = rows[i];
-        const aiteri_source *const s = sources[i];
-        if (!aiteri_gpu_in_chunks(r->data, r->stride_batch, r->stride_token, r->stride_head) ||
-            !aiteri_gpu_in_chunks(s->data, s->stride_outer, s->stride_token, s->stride_head) ||
-            s->stride_token >= 1 << 23)
-            return 0;
-    }
-    /* A scale whose product with log2 e is a normal float. */
-    const uint32_t scale = aiteri_bits_of_f32(p->softmax_scale);
-    return (p->mask == AITER_MASK_NONE || p->mask == AITER_MASK_CAUSAL) && p->softcap == 0.0f &&
-           !p->alibi_slopes && !p->bias.data && !p->sinks &&
-           scale >= aiteri_bits_of_f32(aiteri_power_of_two(-100)) &&
-           scale <= aiteri_bits_of_f32(aiteri_power_of_two(100));
-}
-
-static aiteri_gpu_want aiteri_gpu_want_of(const aiteri_gpu *g, const aiteri_problem *p, int32_t op)
+static aiteri_gpu_want aiteri_gpu_want_of(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                          int32_t op)
 {
     aiteri_gpu_want w;
     memset(&w, 0, sizeof w);
+    AITERI_ASSERT((aiteri_problem_features(p) & ~p->features) == 0);
+    w.features = p->features;
     w.op = op;
-    w.arch = g->device->arch_bits;
+    w.arch = c->gpu->device->arch_bits;
     w.q = p->q.dtype;
     w.kv = p->k.dtype;
     w.out = p->out.dtype;
     w.dq = p->k.dim;
     w.dv = p->v.dim;
-    w.scales = p->k.scales.data != NULL;
-    w.general = !aiteri_gpu_is_plain(p);
-    w.source = p->block_table    ? AITERI_GPU_SOURCE_paged
-               : p->cu_seqlens_q ? AITERI_GPU_SOURCE_any
-                                 : AITERI_GPU_SOURCE_dense;
+    w.kernel_class = c->desc->kernel_class;
     return w;
 }
 
 /* Rows of a few tokens over pages decode, and any number over pages that only decoding can read;
- * all else, what has a bias, and what has no decode kernel, is flash. */
+ * all else, and what no kernel of decoding takes, is flash. */
 static aiter_status aiteri_gpu_choose(const aiteri_gpu_call *c, const aiteri_problem *p,
                                       aiteri_gpu_shape *s)
 {
     const int64_t packed = (int64_t)p->group * p->max_seqlen_q;
     memset(s, 0, sizeof *s);
     s->row = -1;
-    if (p->block_table && !p->bias.data &&
-        (packed <= AITERI_GPU_DECODE_ROWS || p->k.dtype != p->q.dtype)) {
-        const aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_paged_decode);
-        s->row = aiteri_gpu_row_of(c->gpu, &want);
+    s->want = aiteri_gpu_want_of(c, p, AITERI_GPU_OP_paged_decode);
+    if (p->block_table && (packed <= AITERI_GPU_DECODE_ROWS || p->k.dtype != p->q.dtype)) {
+        s->row = aiteri_gpu_row_of(c->gpu, &s->want);
         s->decode = s->row >= 0;
     }
     if (!s->decode) {
-        const aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_flash_fwd);
-        AITERI_TRY(aiteri_gpu_need_row(c, &want, &s->row));
+        const aiteri_gpu_want decode = s->want;
+        s->want.op = AITERI_GPU_OP_flash_fwd;
+        s->row = aiteri_gpu_row_of(c->gpu, &s->want);
+        /* Of pages that flash does not read at all the reason is what decoding lacks. */
+        if (s->row < 0 && p->block_table && aiteri_gpu_nearest_row(&s->want) < 0 &&
+            aiteri_gpu_nearest_row(&decode) >= 0)
+            s->want = decode;
+        if (s->row < 0) return aiteri_gpu_refuse(c->ctx, c->op, c->gpu->device->arch, &s->want);
     }
     const aiteri_gpu_row *r = &aiteri_gpu_rows_table[s->row];
     s->tiles = s->decode ? aiteri_ceil_div(p->group, r->rows) *
@@ -335,9 +312,10 @@ static aiter_status aiteri_gpu_attention_launch(const aiteri_gpu_call *c, const 
     aiteri_gpu_fill(&x, c->gpu, p, s);
     if (s->splits > 1) {
         const int64_t rows = s->rows * s->splits;
-        aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_combine);
+        aiteri_gpu_want want = aiteri_gpu_want_of(c, p, AITERI_GPU_OP_combine);
         char *scratch;
-        want.general = want.scales = 0;
+        want.features = 0; /* what the pieces were made of does not matter */
+        want.kernel_class = AITER_KERNEL_CLASS_AUTO;
         AITERI_TRY(aiteri_gpu_need_row(c, &want, &combine));
         AITERI_TRY(aiteri_gpu_scratch(c, workspace, workspace_bytes,
                                       aiteri_gpu_partial_bytes(p, rows), &scratch));

@@ -42,12 +42,12 @@ static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_reshape_and_cache;
     want.arch = c->gpu->device->arch_bits;
-    want.source = AITERI_GPU_SOURCE_paged;
     want.q = a->k.dtype;
     want.kv = a->kv.k.dtype;
     want.dq = (int32_t)a->k.shape[2];
     want.dv = (int32_t)a->v.shape[2];
-    want.scales = a->kv.k_scale.ndim != 0;
+    want.features = AITERI_BIT(PAGED_KEYS);
+    if (a->kv.k_scale.ndim != 0) want.features |= AITERI_BIT(SCALE_TOKEN);
     AITERI_TRY(aiteri_gpu_check_cache_strides(c, a));
     return aiteri_gpu_need_row(c, &want, row);
 }

@@ -152,7 +152,7 @@ static aiter_status aiteri_gpu_need_row(const aiteri_gpu_call *c, const aiteri_g
                                         int32_t *row)
 {
     *row = aiteri_gpu_row_of(c->gpu, want);
-    return *row >= 0 ? AITER_OK : aiteri_gpu_no_row(c->ctx, c->op, c->gpu->device->arch, want);
+    return *row >= 0 ? AITER_OK : aiteri_gpu_refuse(c->ctx, c->op, c->gpu->device->arch, want);
 }
 
 /* The row's function, loaded if this device has not had it yet. */

@@ -69,7 +69,7 @@ static aiter_status aiteri_gpu_merge_choose(const aiteri_gpu_call *c,
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_merge_attn_states;
     want.arch = c->gpu->device->arch_bits;
-    want.source = AITERI_GPU_SOURCE_dense;
+    want.features = AITERI_BIT(DENSE_KEYS);
     want.q = a->out_a.dtype;
     want.kv = a->out_b.dtype;
     want.out = a->out.dtype;

@@ -5,6 +5,7 @@
 #define AITERI_ATTENTION_LOWER_C
 
 #include "attention_check.c"
+#include "../plan/features.c"
 #include "../plan/schedule.c"
 
 static aiteri_rows aiteri_rows_of(const aiter_tensor *t, int packed)
@@ -275,6 +276,7 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
         aiteri_lower_bias(c, x);
         aiteri_lower_lse(c, x);
     }
+    x->problem.features = aiteri_problem_features(&x->problem);
     if (c->status == AITER_OK) {
         const aiteri_schedule_bounds n = aiteri_schedule_bounds_of(&x->problem, 1);
         if (n.works > INT32_MAX || n.partial_rows > INT32_MAX)

@@ -80,8 +80,7 @@ static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p, const 
     for (int32_t b = 0; p->block_table && b < p->batch && c->status == AITER_OK; b++) {
         const aiteri_sequence s = aiteri_sequence_of(p, b);
         if (s.seqlen_q == 0 || s.seqlen_k == 0) continue;
-        const aiteri_key_range seen =
-            aiteri_visible_keys_of_span(p, s.seqlen_q, s.seqlen_k, 0, s.seqlen_q);
+        const aiteri_key_range seen = aiteri_visible_keys_of_span(p, &s, 0, s.seqlen_q);
         const int32_t entries = (int32_t)aiteri_ceil_div(s.seqlen_k, p->page_size);
         for (int32_t i = 0; i < entries; i++) {
             const int64_t first = (int64_t)i * p->page_size;

@@ -1,7 +1,7 @@
 /* mask.c -- which keys a query row sees: the one truth for the planner, the engine and the tests.
  *
- * Every mask here is, per row, [lo, hi) plus a prefix [0, sink): lo and hi never fall from a row to
- * the next, so a span of rows sees at most [lo(first), hi(last)) plus the prefix. */
+ * What a row sees is [lo, hi) plus a prefix [0, sink). Each kind of mask states, once, the least
+ * such range that holds all that a span of rows sees; a row is a span of one. */
 #ifndef AITERI_MASK_C
 #define AITERI_MASK_C
 
@@ -26,18 +26,21 @@ static aiteri_key_range aiteri_key_range_make(int64_t lo, int64_t hi, int64_t si
     return r;
 }
 
-/* The keys of query token i. */
-static aiteri_key_range aiteri_visible_keys(const aiteri_problem *p, int32_t seqlen_q,
-                                            int32_t seqlen_k, int32_t i)
+/* The keys that some token of [first, end) sees; end > first. */
+static aiteri_key_range aiteri_visible_keys_of_span(const aiteri_problem *p,
+                                                    const aiteri_sequence *s, int32_t first,
+                                                    int32_t end)
 {
-    const int64_t at = (int64_t)i + seqlen_k - seqlen_q;
-    int64_t lo = 0, hi = seqlen_k, sink = 0;
+    const int64_t keys = s->seqlen_k, at = (int64_t)first + keys - s->seqlen_q;
+    const int64_t last = (int64_t)end - 1, last_at = last + keys - s->seqlen_q;
+    int64_t lo = 0, hi = keys, sink = 0;
+    AITERI_ASSERT(0 <= first && first < end && end <= s->seqlen_q);
     switch (p->mask) {
-    case AITER_MASK_CAUSAL: hi = aiteri_clamp(at + 1, 0, seqlen_k); break;
-    case AITER_MASK_CAUSAL_TOP_LEFT: hi = aiteri_min((int64_t)i + 1, seqlen_k); break;
+    case AITER_MASK_CAUSAL: hi = aiteri_clamp(last_at + 1, 0, keys); break;
+    case AITER_MASK_CAUSAL_TOP_LEFT: hi = aiteri_min(last + 1, keys); break;
     case AITER_MASK_WINDOW:
-        if (p->window_left >= 0) lo = aiteri_clamp(at - p->window_left, 0, seqlen_k);
-        if (p->window_right >= 0) hi = aiteri_clamp(at + p->window_right + 1, 0, seqlen_k);
+        if (p->window_left >= 0) lo = aiteri_clamp(at - p->window_left, 0, keys);
+        if (p->window_right >= 0) hi = aiteri_clamp(last_at + p->window_right + 1, 0, keys);
         sink = p->sink_tokens;
         break;
     default: break;
@@ -45,16 +48,11 @@ static aiteri_key_range aiteri_visible_keys(const aiteri_problem *p, int32_t seq
     return aiteri_key_range_make(lo, hi, sink);
 }
 
-/* The keys that some token of [first, end) sees; end > first. */
-static aiteri_key_range aiteri_visible_keys_of_span(const aiteri_problem *p, int32_t seqlen_q,
-                                                    int32_t seqlen_k, int32_t first, int32_t end)
+/* The keys of query token i, as far as the mask's kind tells. */
+static aiteri_key_range aiteri_visible_keys(const aiteri_problem *p, const aiteri_sequence *s,
+                                            int32_t i)
 {
-    const aiteri_key_range a = aiteri_visible_keys(p, seqlen_q, seqlen_k, first);
-    const aiteri_key_range b = aiteri_visible_keys(p, seqlen_q, seqlen_k, end - 1);
-    AITERI_ASSERT(0 <= first && first < end && end <= seqlen_q);
-    AITERI_ASSERT(a.hi <= b.hi && (a.lo <= b.lo || a.lo == a.hi || b.lo == 0));
-    const int32_t sink = a.sink > b.sink ? a.sink : b.sink;
-    return aiteri_key_range_make(a.lo, b.hi, sink);
+    return aiteri_visible_keys_of_span(p, s, i, i + 1);
 }
 
 /* Does the range hold any of keys [first, end)? */

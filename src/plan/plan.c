@@ -44,6 +44,7 @@ static uint64_t aiteri_fingerprint(const aiteri_problem *p, const aiteri_geometr
                               p->mask == AITER_MASK_WINDOW ? p->window_right : 0,
                               p->mask == AITER_MASK_WINDOW ? p->sink_tokens : 0,
                               p->num_splits,
+                              aiteri_takes_stream(p, 0),
                               g->isa,
                               g->workers,
                               g->tiles,

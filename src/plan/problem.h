@@ -54,11 +54,13 @@ typedef struct aiteri_problem {
     float softmax_scale, softcap;
     const float *alibi_slopes; /* NULL: none */
     int64_t alibi_stride_batch, alibi_stride_head;
-    aiteri_rows
-        bias; /* (b, i, h, j): stride_token per query, stride_dim per key; data NULL: none */
+    /* (b, i, h, j): stride_token per query, stride_dim per key; data NULL: none. `visible` is U8,
+     * 0 where the key is hidden, whatever its score, K and V. */
+    aiteri_rows bias, visible;
     const float *sinks;
     int64_t sinks_stride;
     int32_t num_splits;
+    uint64_t features; /* aiteri_problem_features: what it asks of a kernel */
 } aiteri_problem;
 
 /* One sequence of the batch. Packed rows start at q_start; keys of a packed source at k_start. */

@@ -52,15 +52,15 @@ typedef struct aiteri_schedule_bounds {
     size_t works, reduces, partial_rows, partials;
 } aiteri_schedule_bounds;
 
-static int aiteri_takes_stream(const aiteri_problem *p, int32_t seqlen_q)
+static int aiteri_takes_stream(const aiteri_problem *p, int64_t seqlen_q)
 {
-    return (int64_t)seqlen_q * p->group <= AITERI_STREAM_ROWS;
+    return seqlen_q * p->group <= AITERI_STREAM_ROWS && (p->features & ~AITERI_STREAM_TAKES) == 0;
 }
 
 /* Keys per piece; at least seqlen_k when the keys are not split. */
 static int64_t aiteri_split_keys(const aiteri_problem *p, int64_t seqlen_q, int64_t seqlen_k)
 {
-    const int stream = seqlen_q * p->group <= AITERI_STREAM_ROWS;
+    const int stream = aiteri_takes_stream(p, seqlen_q);
     const int64_t unit = stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS;
     const int64_t most = stream ? AITERI_STREAM_SPLITS : AITERI_TILE_SPLITS;
     int64_t keys = stream ? AITERI_STREAM_SPLIT : AITERI_TILE_SPLIT;
@@ -173,8 +173,7 @@ static int64_t aiteri_keys_in_range(aiteri_key_range r, int64_t first, int64_t e
 static void aiteri_schedule_span(aiteri_schedule *s, const aiteri_problem *p,
                                  const aiteri_geometry *g, const aiteri_sequence *q, aiteri_work w)
 {
-    const aiteri_key_range seen =
-        aiteri_visible_keys_of_span(p, q->seqlen_q, q->seqlen_k, w.q_start, w.q_end);
+    const aiteri_key_range seen = aiteri_visible_keys_of_span(p, q, w.q_start, w.q_end);
     const int64_t keys =
         g->split_keys ? g->split_keys : aiteri_split_keys(p, q->seqlen_q, q->seqlen_k);
     const int64_t rows = (int64_t)(w.q_end - w.q_start) * (w.head_end - w.head_start);

@@ -94,7 +94,7 @@ static int make(const aiteri_problem *p, const aiteri_geometry *g, aiteri_schedu
 static int64_t keys_of_row(const aiteri_problem *p, const aiteri_sequence *s, int32_t row,
                            int64_t first, int64_t end)
 {
-    return aiteri_keys_in_range(aiteri_visible_keys(p, s->seqlen_q, s->seqlen_k, row), first, end);
+    return aiteri_keys_in_range(aiteri_visible_keys(p, s, row), first, end);
 }
 
 /* All pieces of one span follow each other: their keys are disjoint and hold what each row sees. */
