@@ -570,8 +570,11 @@ typedef struct aiter_score {
     aiter_tensor alibi_slopes;         /* optional F32 [Hq] or [B, Hq] */
     aiter_mask mask;                   /* DEFAULT: what the op says, NONE or CAUSAL */
     int32_t window_left, window_right; /* of AITER_MASK_WINDOW, -1: open; else 0 or -1 */
-    int32_t sink_tokens;               /* keys [0, sink_tokens) stay visible left of a window */
-    aiter_tensor sinks;                /* optional F32 [Hq], logits in the scaled domain */
+    aiter_tensor visible; /* optional U8, 1 where the key shows, 0 where it is hidden; shapes as of
+                             bias. With it DEFAULT is NONE; beside another mask a key shows where
+                             both show it */
+    int32_t sink_tokens;  /* keys [0, sink_tokens) stay visible left of a window */
+    aiter_tensor sinks;   /* optional F32 [Hq], logits in the scaled domain */
 } aiter_score;
 
 /* How rows are stored in a cache. All 0: rounded to the destination's dtype. With `to` = I8:
@@ -14267,18 +14270,13 @@ static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)
     }
 }
 
-/* bias [(B,) (Hq,) rows, keys], extents of 1 broadcast. Packed rows have no batch dimension. */
-static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
+/* A value for each pair of a row and a key, [(B,) (Hq,) rows, keys]: extents of 1 broadcast, packed
+ * rows have no batch dimension. */
+static void aiteri_lower_pairs(aiteri_check *c, aiteri_attention *x, const char *field,
+                               aiter_tensor *t, unsigned types, aiteri_rows *pairs)
 {
-    aiter_tensor *t = &x->a.score.bias;
-    aiteri_problem *p = &x->problem;
-    if (t->ndim != 0 && t->dtype == AITER_U8)
-        aiteri_reject(
-            c, AITER_INVALID_ARGUMENT,
-            "%s.score.bias: dtype is u8, expected f32, f16, bf16; of a boolean mask make 0 where "
-            "a key shows and -infinity where it is hidden",
-            c->op);
-    if (!aiteri_check_tensor(c, "score.bias", t, 2, x->packed ? 3 : 4, AITERI_FLOATS, 0,
+    const aiteri_problem *p = &x->problem;
+    if (!aiteri_check_tensor(c, field, t, 2, x->packed ? 3 : 4, types, 0,
                              x->packed ? "[total_q, keys] or [Hq, total_q, keys]"
                                        : "[Sq, Sk], [Hq, Sq, Sk] or [B, Hq, Sq, Sk]"))
         return;
@@ -14292,16 +14290,29 @@ static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
         const int64_t want = expected[4 - n + i];
         if (t->shape[i] != 1 && t->shape[i] != want)
             aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.score.bias: shape[%d] is %lld, expected 1 or %lld (= %s)%s", c->op,
+                          "%s.%s: shape[%d] is %lld, expected 1 or %lld (= %s)%s", c->op, field,
                           (int)i, (long long)t->shape[i], (long long)want, what[4 - n + i],
                           x->packed ? "" : aiteri_bias_advice(t, i, p->batch, want));
     }
-    p->bias.data = (char *)t->data;
-    p->bias.dtype = t->dtype;
-    p->bias.stride_batch = n == 4 ? aiteri_broadcast_stride(t, 0) : 0;
-    p->bias.stride_head = n >= 3 ? aiteri_broadcast_stride(t, n - 3) : 0;
-    p->bias.stride_token = aiteri_broadcast_stride(t, n - 2);
-    p->bias.stride_dim = aiteri_broadcast_stride(t, n - 1);
+    pairs->data = (char *)t->data;
+    pairs->dtype = t->dtype;
+    pairs->stride_batch = n == 4 ? aiteri_broadcast_stride(t, 0) : 0;
+    pairs->stride_head = n >= 3 ? aiteri_broadcast_stride(t, n - 3) : 0;
+    pairs->stride_token = aiteri_broadcast_stride(t, n - 2);
+    pairs->stride_dim = aiteri_broadcast_stride(t, n - 1);
+}
+
+static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
+{
+    aiter_score *s = &x->a.score;
+    if (s->bias.ndim != 0 && s->bias.dtype == AITER_U8)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.score.bias: dtype is u8, expected f32, f16, bf16; pass a boolean mask as "
+                      "score.visible, 1 where a key shows",
+                      c->op);
+    aiteri_lower_pairs(c, x, "score.bias", &s->bias, AITERI_FLOATS, &x->problem.bias);
+    aiteri_lower_pairs(c, x, "score.visible", &s->visible, AITERI_TYPE_BIT(AITER_U8),
+                       &x->problem.visible);
 }
 
 static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
@@ -14750,6 +14761,20 @@ static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p, const 
     }
 }
 
+/* A bias or a mask has a value for every key of the longest sequence. */
+static void aiteri_check_pairs(aiteri_check *c, const aiteri_attention *x, const char *field,
+                               const aiter_tensor *t)
+{
+    const int64_t keys = t->ndim ? t->shape[t->ndim - 1] : 1;
+    for (int32_t b = 0; keys != 1 && b < x->problem.batch && c->status == AITER_OK; b++) {
+        const int64_t longest = aiteri_sequence_of(&x->problem, b).seqlen_k;
+        if (keys < longest)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: has %lld keys, expected %lld or more for row %d of the batch",
+                          c->op, field, (long long)keys, (long long)longest, (int)b);
+    }
+}
+
 /* What only data can tell; of a device's plan the lengths alone are host memory. */
 static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_context *ctx)
 {
@@ -14769,15 +14794,8 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
     aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, most_q);
     aiteri_check_used(c, "kv.seq_lens", p->seqused_k, p->used_stride_k, p->batch, most_k);
     if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p, "kv.k"); /* the table is there */
-    for (int32_t b = 0; a->score.bias.ndim && b < p->batch && c->status == AITER_OK; b++) {
-        const int64_t keys = a->score.bias.shape[a->score.bias.ndim - 1],
-                      longest = aiteri_sequence_of(p, b).seqlen_k;
-        if (keys != 1 && keys < longest)
-            aiteri_reject(
-                c, AITER_INVALID_ARGUMENT,
-                "%s.score.bias: has %lld keys, expected %lld or more for row %d of the batch",
-                c->op, (long long)keys, (long long)longest, (int)b);
-    }
+    aiteri_check_pairs(c, x, "score.bias", &a->score.bias);
+    aiteri_check_pairs(c, x, "score.visible", &a->score.visible);
     return c->status;
 }
 
@@ -14789,6 +14807,18 @@ static void aiteri_check_dense_bound(aiteri_check *c, const char *field, int32_t
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: is %d, expected 0 or at least %d, the length that %s has", c->op,
                       field, (int)most, (int)length, tensor);
+}
+
+/* On a device the lengths cannot be looked at: their bound counts. */
+static void aiteri_check_pairs_bound(aiteri_check *c, const char *field, const aiter_tensor *t,
+                                     int32_t most)
+{
+    const int64_t keys = t->ndim ? t->shape[t->ndim - 1] : 1;
+    if (keys != 1 && keys < most)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: has %lld keys, expected %d or more (the bound of the lengths; "
+                      "kv.max_seqlen lowers it)",
+                      c->op, field, (long long)keys, (int)most);
 }
 
 /* Memory of the call itself: the workspace is written, the plan read; a new plan is written. */
@@ -14825,14 +14855,9 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
                              p->cu_seqlens_q || p->seqused_q ? 0 : p->seqlen_q, "q");
     aiteri_check_dense_bound(c, "kv.max_seqlen", p->max_seqlen_k,
                              p->cu_seqlens_k || p->seqused_k ? 0 : p->seqlen_k, "kv.k");
-    if (a->score.bias.ndim && aiteri_context_on_device(ctx)) {
-        const int64_t keys = a->score.bias.shape[a->score.bias.ndim - 1];
-        if (keys != 1 && keys < p->max_seqlen_k)
-            aiteri_reject(
-                c, AITER_INVALID_ARGUMENT,
-                "%s.score.bias: has %lld keys, expected %d or more (the bound of the lengths; "
-                "kv.max_seqlen lowers it)",
-                c->op, (long long)keys, (int)p->max_seqlen_k);
+    if (aiteri_context_on_device(ctx)) {
+        aiteri_check_pairs_bound(c, "score.bias", &a->score.bias, p->max_seqlen_k);
+        aiteri_check_pairs_bound(c, "score.visible", &a->score.visible, p->max_seqlen_k);
     }
     const aiteri_call_memory m = aiteri_call_memory_of(a, made, aiteri_context_on_device(ctx));
     const aiteri_operand operand[] = {{"out", &a->out},
@@ -14844,6 +14869,7 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
                                       {"kv.k", &a->kv.k},
                                       {"kv.v", &a->kv.v},
                                       {"score.bias", &a->score.bias},
+                                      {"score.visible", &a->score.visible},
                                       {"score.alibi_slopes", &a->score.alibi_slopes},
                                       {"score.sinks", &a->score.sinks},
                                       {"kv.block_table", &a->kv.block_table},
@@ -14939,7 +14965,8 @@ static aiter_status aiteri_attention_begin(const aiteri_attention_op *op, const 
     x->op = op; /* first: an explanation names it, whatever fails */
     AITERI_TRY(aiteri_call_begin(op->name, call, ctx, args, sizeof *args));
     x->a = *args;
-    if (x->a.score.mask == AITER_MASK_DEFAULT) x->a.score.mask = op->mask;
+    if (x->a.score.mask == AITER_MASK_DEFAULT)
+        x->a.score.mask = x->a.score.visible.ndim ? AITER_MASK_NONE : op->mask;
     return AITER_OK;
 }
 

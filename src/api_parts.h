@@ -40,8 +40,11 @@ typedef struct aiter_score {
     aiter_tensor alibi_slopes;         /* optional F32 [Hq] or [B, Hq] */
     aiter_mask mask;                   /* DEFAULT: what the op says, NONE or CAUSAL */
     int32_t window_left, window_right; /* of AITER_MASK_WINDOW, -1: open; else 0 or -1 */
-    int32_t sink_tokens;               /* keys [0, sink_tokens) stay visible left of a window */
-    aiter_tensor sinks;                /* optional F32 [Hq], logits in the scaled domain */
+    aiter_tensor visible; /* optional U8, 1 where the key shows, 0 where it is hidden; shapes as of
+                             bias. With it DEFAULT is NONE; beside another mask a key shows where
+                             both show it */
+    int32_t sink_tokens;  /* keys [0, sink_tokens) stay visible left of a window */
+    aiter_tensor sinks;   /* optional F32 [Hq], logits in the scaled domain */
 } aiter_score;
 
 /* How rows are stored in a cache. All 0: rounded to the destination's dtype. With `to` = I8:

@@ -269,22 +269,21 @@ static inline aiter_tensor problem_store_scales(attn_problem *p, const float *sc
     return place_tensor(p, &t, c->form == FORM_VARLEN ? "12" : "012");
 }
 
-/* Bias where it counts; entries of hidden keys keep the slack. */
-static inline void problem_store_bias(attn_problem *p, int slack)
+/* Bias, or with U8 the mask of bytes, where it counts; entries of hidden keys keep the slack. */
+static inline aiter_tensor problem_store_pairs(attn_problem *p, attn_place *t, attn_bias kind,
+                                               aiter_dtype dtype, int slack)
 {
     const attn_case *c = &p->c;
     ref_mask mask = case_ref_mask(c);
     int packed = case_is_packed(c), b, h, i, j;
-    int per_b = c->bias == BIAS_B_H_SQ_SK || c->bias == BIAS_B_KEY;
-    int per_h = c->bias == BIAS_B_H_SQ_SK || c->bias == BIAS_H_SQ_SK;
-    int per_i = c->bias != BIAS_ONE_KEY && c->bias != BIAS_B_KEY;
-    attn_place *t = &p->pb;
+    int per_b = kind == BIAS_B_H_SQ_SK || kind == BIAS_B_KEY;
+    int per_h = kind == BIAS_B_H_SQ_SK || kind == BIAS_H_SQ_SK;
+    int per_i = kind != BIAS_ONE_KEY && kind != BIAS_B_KEY;
+    aiter_tensor pairs;
     if (packed) {
-        place_extent(t, c->bias_type, 1, c->bias == BIAS_H_SQ_SK ? c->hq : 1, p->start_q[c->b],
-                     c->sk);
+        place_extent(t, dtype, 1, kind == BIAS_H_SQ_SK ? c->hq : 1, p->start_q[c->b], c->sk);
     } else {
-        place_extent(t, c->bias_type, per_b ? c->b : 1, per_h ? c->hq : 1, per_i ? c->sq : 1,
-                     c->sk);
+        place_extent(t, dtype, per_b ? c->b : 1, per_h ? c->hq : 1, per_i ? c->sq : 1, c->sk);
     }
     place_alone(p, t, "0123", c->layout == LAYOUT_GAPS ? 2 : 0, c->layout == LAYOUT_STEP ? 2 : 1,
                 slack);
@@ -297,25 +296,30 @@ static inline void problem_store_bias(attn_problem *p, int slack)
                 for (j = 0; j < p->len_k[b]; j++) {
                     int64_t row = packed ? p->start_q[b] + i : i;
                     if (!ref_visible(&mask, i, j, p->len_q[b], p->len_k[b])) continue;
-                    ref_store(c->bias_type, t->buffer->data, place_at(t, b, h, row, j),
-                              problem_bias(p, b, h, i, j));
+                    if (dtype == AITER_U8)
+                        t->buffer->data[place_at(t, b, h, row, j)] =
+                            (unsigned char)(problem_shows(p, b, h, i, j) ? 1 + (i + j) % 255 : 0);
+                    else
+                        ref_store(dtype, t->buffer->data, place_at(t, b, h, row, j),
+                                  problem_bias(p, b, h, i, j));
                 }
             }
         }
     }
-    if (c->bias == BIAS_STRIDE_0 && !packed) {
+    if (kind == BIAS_STRIDE_0 && !packed) {
         t->n[0] = c->b;
         t->n[1] = c->hq;
     }
-    p->bias_t = place_tensor(p, t,
-                             t->n[0] > 1 || c->bias == BIAS_B_KEY     ? "0123"
-                             : t->n[1] > 1 || c->bias == BIAS_H_SQ_SK ? "123"
-                                                                      : "23");
+    pairs = place_tensor(p, t,
+                         t->n[0] > 1 || kind == BIAS_B_KEY     ? "0123"
+                         : t->n[1] > 1 || kind == BIAS_H_SQ_SK ? "123"
+                                                               : "23");
     /* Strides of 0 mean "compact" only when all of them are 0: make them explicit here. */
-    if (c->bias == BIAS_STRIDE_0 && !packed) {
-        memcpy(p->bias_t.stride, p->bias_t.ndim == 4 ? t->stride : t->stride + 4 - p->bias_t.ndim,
-               (size_t)p->bias_t.ndim * sizeof(int64_t));
+    if (kind == BIAS_STRIDE_0 && !packed) {
+        memcpy(pairs.stride, pairs.ndim == 4 ? t->stride : t->stride + 4 - pairs.ndim,
+               (size_t)pairs.ndim * sizeof(int64_t));
     }
+    return pairs;
 }
 
 static inline void problem_store_small(attn_problem *p, int slack)
@@ -342,7 +346,8 @@ static inline void problem_store_small(attn_problem *p, int slack)
         }
         p->sinks_t = place_tensor(p, &t, "1");
     }
-    if (c->bias) problem_store_bias(p, slack);
+    if (c->bias) p->bias_t = problem_store_pairs(p, &p->pb, c->bias, c->bias_type, slack);
+    if (c->visible) p->visible_t = problem_store_pairs(p, &p->pm, c->visible, AITER_U8, slack);
     if (c->kv_type == AITER_I8) p->k_scale = problem_store_scales(p, p->k_scales, slack);
     if (c->v_type == AITER_I8 && !c->latent) {
         p->v_scale = problem_store_scales(p, p->v_scales, slack);

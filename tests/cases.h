@@ -63,8 +63,9 @@ typedef struct attn_case {
     int alibi;                                     /* 1: [Hq], 2: [B, Hq] */
     attn_bias bias;
     aiter_dtype bias_type;
-    double bias_size; /* 0: 1 */
-    int bias_holes;   /* n: every n-th entry is -infinity */
+    double bias_size;  /* 0: 1 */
+    int bias_holes;    /* n: every n-th entry is -infinity */
+    attn_bias visible; /* a mask of bytes, broadcast like a bias; hides about one key in four */
     int sinks;
     double sink_size; /* 0: 2 */
     int page, splits;
@@ -89,7 +90,7 @@ typedef struct attn_row {
     double *out, *abs_out; /* [dv] */
 } attn_row;
 
-enum { BUFFERS = 20, MAX_SEQUENCES = 130 };
+enum { BUFFERS = 24, MAX_SEQUENCES = 130 };
 
 typedef struct attn_problem {
     attn_case c;
@@ -103,8 +104,8 @@ typedef struct attn_problem {
 
     test_buffer buffer[BUFFERS], before;
     int buffers;
-    attn_place pq, pk, pv, po, pl, pb;
-    aiter_tensor q_t, k_t, v_t, out_t, lse_t, bias_t, alibi_t, sinks_t;
+    attn_place pq, pk, pv, po, pl, pb, pm;
+    aiter_tensor q_t, k_t, v_t, out_t, lse_t, bias_t, visible_t, alibi_t, sinks_t;
     aiter_tensor seqused_q, seqused_k, cu_q, cu_k, table, k_scale, v_scale;
     int32_t *blocks; /* the table that was stored, garbage included */
     int max_blocks, num_blocks;
@@ -140,7 +141,7 @@ static inline attn_case case_complete(attn_case c)
 static inline aiter_mask case_mask(const attn_case *c)
 {
     if (c->mask != AITER_MASK_DEFAULT) return c->mask;
-    return c->op == OP_DECODE ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+    return c->op == OP_DECODE && !c->visible ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
 }
 
 static inline ref_mask case_ref_mask(const attn_case *c)
@@ -163,15 +164,16 @@ static inline const char *case_text(const attn_case *c)
     snprintf(
         text, sizeof text,
         "%s %s %s b%d hq%d hk%d sq%d sk%d d%d/%d%s %s/%s/%s/%s %s(%d,%d,%d) scale %g cap %g alibi "
-        "%d bias %d%s holes %d sinks %d page %d splits %d scales %d values %d (%g %g %g) "
+        "%d bias %d%s holes %d visible %d sinks %d page %d splits %d scales %d values %d (%g %g "
+        "%g) "
         "ragged %d seq %d seed %" PRIu64,
         op_words[c->op], forms[c->form], layouts[c->layout], c->b, c->hq, c->hk, c->sq, c->sk,
         c->dq, c->dv, c->latent ? " latent" : "", aiter_dtype_name(c->q_type),
         aiter_dtype_name(c->kv_type), aiter_dtype_name(c->v_type), aiter_dtype_name(c->out_type),
         masks[c->mask], c->left, c->right, c->sink_tokens, c->scale, c->softcap, c->alibi,
-        (int)c->bias, aiter_dtype_name(c->bias_type), c->bias_holes, c->sinks, c->page, c->splits,
-        (int)c->scale_kind, (int)c->values, c->q_size, c->k_size, c->v_size, c->ragged,
-        c->first_seq, c->seed);
+        (int)c->bias, aiter_dtype_name(c->bias_type), c->bias_holes, (int)c->visible, c->sinks,
+        c->page, c->splits, (int)c->scale_kind, (int)c->values, c->q_size, c->k_size, c->v_size,
+        c->ragged, c->first_seq, c->seed);
     return text;
 }
 
@@ -232,20 +234,31 @@ static inline void problem_lengths(attn_problem *p)
     }
 }
 
-/* Bias of (b, h, i, j): the broadcast decides which of them count. */
-static inline double problem_bias(const attn_problem *p, int b, int h, int64_t i, int64_t j)
+/* A value of (b, h, i, j): the broadcast decides which of them count. */
+static inline double problem_pair(const attn_problem *p, attn_bias kind, int tensor, int b, int h,
+                                  int64_t i, int64_t j)
 {
     const attn_case *c = &p->c;
     int64_t seq = c->first_seq + b;
-    double x;
     if (case_is_packed(c)) {
-        if (c->bias != BIAS_H_SQ_SK) h = 0;
+        if (kind != BIAS_H_SQ_SK) h = 0;
     } else {
-        if (c->bias != BIAS_B_H_SQ_SK && c->bias != BIAS_B_KEY) seq = 0;
-        if (c->bias != BIAS_B_H_SQ_SK && c->bias != BIAS_H_SQ_SK) h = 0;
-        if (c->bias == BIAS_ONE_KEY || c->bias == BIAS_B_KEY) i = 0;
+        if (kind != BIAS_B_H_SQ_SK && kind != BIAS_B_KEY) seq = 0;
+        if (kind != BIAS_B_H_SQ_SK && kind != BIAS_H_SQ_SK) h = 0;
+        if (kind == BIAS_ONE_KEY || kind == BIAS_B_KEY) i = 0;
     }
-    x = problem_value(c->seed, 4, seq, h, i * 65536 + j, 0);
+    return problem_value(c->seed, tensor, seq, h, i * 65536 + j, 0);
+}
+
+static inline int problem_shows(const attn_problem *p, int b, int h, int64_t i, int64_t j)
+{
+    return !p->c.visible || problem_pair(p, p->c.visible, 11, b, h, i, j) > -0.5;
+}
+
+static inline double problem_bias(const attn_problem *p, int b, int h, int64_t i, int64_t j)
+{
+    const attn_case *c = &p->c;
+    const double x = problem_pair(p, c->bias, 4, b, h, i, j);
     if (c->bias_holes && (test_mix(bits_of_double(x)) >> 8) % (unsigned)c->bias_holes == 0) {
         return double_of_bits(BITS_NEG_INF);
     }
@@ -393,8 +406,9 @@ static inline void problem_answer(attn_problem *p, attn_row *row, double *scores
     r.alibi = c->alibi ? p->slopes[(int64_t)b * c->hq + row->h] : 0;
     r.has_sink = c->sinks;
     r.sink = p->sinks[row->h];
-    if (c->bias) {
-        for (j = 0; j < sk; j++) biases[j] = problem_bias(p, b, row->h, row->i, j);
+    for (j = 0; j < sk && (c->bias || c->visible); j++) {
+        biases[j] = c->bias ? problem_bias(p, b, row->h, row->i, j) : 0;
+        if (!problem_shows(p, b, row->h, row->i, j)) biases[j] = double_of_bits(BITS_NEG_INF);
         r.bias = biases;
     }
     row->out = doubles(2 * c->dv);

@@ -5,15 +5,19 @@
 
 #include "op_good.h"
 
-/* The tensor or value of a name, under any of two; NULL where the op has none. */
-static inline aiter_tensor *op_named(const op_case *g, any_args *a, const char *name,
-                                     const char *other)
+/* The tensor of a name; NULL where the op has none, or it is absent. */
+static inline aiter_tensor *op_named(const op_case *g, any_args *a, const char *name)
 {
-    int i;
+    int i, op, known = 0;
+    for (op = 0; op < OP_COUNT; op++) {
+        for (i = 0; i < op_table[op].num_fields; i++)
+            known |= strcmp(op_table[op].fields[i].name, name) == 0;
+    }
+    if (!known) exit(test_record(0, __FILE__, __LINE__, "no op has the field %s", name));
     for (i = 0; i < g->op->num_fields; i++) {
         const op_field *f = &g->op->fields[i];
         aiter_tensor *t = op_tensor(a, f);
-        if ((strcmp(f->name, name) == 0 || strcmp(f->name, other) == 0) && t->ndim) return t;
+        if (strcmp(f->name, name) == 0 && t->ndim) return t;
     }
     return NULL;
 }
@@ -36,9 +40,9 @@ static inline void bad_entry(const op_case *g, const char *field, int64_t at, in
 {
     subject s = {g->op, &g->p};
     any_args bad = g->args;
-    aiter_tensor *t = op_named(g, &bad, field, field);
+    aiter_tensor *t = op_named(g, &bad, field);
     int32_t *bound =
-        op_number(g, &bad, field[strlen(field) - 1] == 'q' ? "max_seqlen_q" : "max_seqlen_k");
+        op_number(g, &bad, field[strlen(field) - 1] == 'q' ? "max_seqlen_q" : "kv.max_seqlen");
     char why[96];
     if (bound) *bound = most;
     *t = with_entry(*t, at, (int32_t)value);
@@ -50,7 +54,7 @@ static inline void bad_entry(const op_case *g, const char *field, int64_t at, in
 static inline void sweep_sums(op_case *g, const char *field, int64_t total)
 {
     static const int32_t firsts[] = {1, 2, 3, 7, -1, -2, INT32_MAX, INT32_MIN};
-    const aiter_tensor *t = op_named(g, &g->args, field, field);
+    const aiter_tensor *t = op_named(g, &g->args, field);
     const int32_t *cu = t ? (const int32_t *)t->data : NULL;
     int64_t at, v;
     int i;
@@ -67,7 +71,7 @@ static inline void sweep_sums(op_case *g, const char *field, int64_t total)
 /* Lengths: 0 to `most`, also where max_seqlen says more. */
 static inline void sweep_lengths(op_case *g, const char *field, int64_t most)
 {
-    const aiter_tensor *t = op_named(g, &g->args, field, field);
+    const aiter_tensor *t = op_named(g, &g->args, field);
     const int64_t wrong[] = {-1, -2, -(most + 1), INT32_MIN, most + 1, most + 2, INT32_MAX};
     int64_t at;
     int i;
@@ -83,8 +87,8 @@ static inline void sweep_lengths(op_case *g, const char *field, int64_t most)
 /* Pages: one of the blocks. */
 static inline void sweep_pages(op_case *g)
 {
-    const aiter_tensor *t = op_named(g, &g->args, "block_table", "block_table");
-    const aiter_tensor *k = op_named(g, &g->args, "k", "k_cache");
+    const aiter_tensor *t = op_named(g, &g->args, "kv.block_table");
+    const aiter_tensor *k = op_named(g, &g->args, "kv.k");
     int64_t b, n;
     int i;
     for (b = 0; t && b < t->shape[0]; b++) {
@@ -92,7 +96,7 @@ static inline void sweep_pages(op_case *g)
         const int64_t wrong[] = {-1, -2, -blocks, INT32_MIN, blocks, blocks + 1, INT32_MAX};
         for (n = 0; n * page < g->p.len_k[b]; n++) {
             for (i = 0; i < COUNT(wrong); i++)
-                bad_entry(g, "block_table", b * t->shape[1] + n, wrong[i], 0);
+                bad_entry(g, "kv.block_table", b * t->shape[1] + n, wrong[i], 0);
         }
     }
 }
@@ -101,7 +105,7 @@ static inline void sweep_pages(op_case *g)
 static inline void sweep_slots(op_case *g)
 {
     subject s = {g->op, &g->p};
-    const aiter_tensor *t = op_named(g, &g->args, "slot_mapping", "slot_mapping");
+    const aiter_tensor *t = op_named(g, &g->args, "slot_mapping");
     const int64_t n = t ? t->shape[0] : 0;
     static int64_t slots[64];
     const int64_t wrong[] = {-2,       -3, -n, INT32_MIN, INT64_MIN, n, n + 1, INT64_C(1) << 32,
@@ -114,7 +118,7 @@ static inline void sweep_slots(op_case *g)
             if (other == at) continue;
             memcpy(slots, t->data, (size_t)n * sizeof slots[0]);
             slots[at] = other < n ? slots[other] : wrong[other - n];
-            op_named(g, &bad, "slot_mapping", "slot_mapping")->data = slots;
+            op_named(g, &bad, "slot_mapping")->data = slots;
             snprintf(why, sizeof why, "[%d] is %" PRId64 ", %s", (int)at, slots[at], g->text);
             refused(&s, &bad, AITER_INVALID_ARGUMENT, "slot_mapping", why, SEEN_BY_PLAN);
         }
@@ -123,16 +127,15 @@ static inline void sweep_slots(op_case *g)
 
 static inline void sweep_values(op_case *g)
 {
-    const aiter_tensor *q = op_named(g, &g->args, "q", "q");
-    const aiter_tensor *k = op_named(g, &g->args, "k", "k_cache");
-    const aiter_tensor *table = op_named(g, &g->args, "block_table", "block_table");
+    const aiter_tensor *q = op_named(g, &g->args, "q");
+    const aiter_tensor *k = op_named(g, &g->args, "kv.k");
+    const aiter_tensor *table = op_named(g, &g->args, "kv.block_table");
     sweep_slots(g);
     if (!q || !k) return;
     sweep_sums(g, "cu_seqlens_q", q->shape[0]);
-    sweep_sums(g, "cu_seqlens_k", k->shape[0]);
+    sweep_sums(g, "kv.cu_seqlens", k->shape[0]);
     sweep_lengths(g, "seqused_q", q->shape[1]);
-    sweep_lengths(g, "seqused_k", k->shape[1] * (table ? table->shape[1] : 1));
-    if (table) sweep_lengths(g, "seq_lens", k->shape[1] * table->shape[1]);
+    sweep_lengths(g, "kv.seq_lens", k->shape[1] * (table ? table->shape[1] : 1));
     sweep_pages(g);
 }
 
@@ -184,6 +187,8 @@ static inline void sweep_own_rank(const op_case *g)
             char why[96];
             if (t->ndim == 0 || t->ndim + (more[n] > 0) > 5) continue;
             if (more[n] < 0 && t->ndim == 1 && (optional || g->roles[i] == ROLE_FLEXIBLE)) continue;
+            if (g->roles[i] == ROLE_FLEXIBLE && g->p.c.form >= FORM_VARLEN && span_bytes(t) == 1)
+                continue; /* and have more keys than are looked at */
             if (more[n] < 2 && (g->roles[i] == ROLE_FLEXIBLE || g->roles[i] == ROLE_SCALE) &&
                 span_bytes(t) <= aiter_dtype_bits(t->dtype) / 8)
                 continue; /* one element may come in every rank */
@@ -199,7 +204,7 @@ static inline void sweep_own_rank(const op_case *g)
 /* What comes in pairs, in two types. */
 static inline void sweep_types(const op_case *g)
 {
-    static const char *const pairs[][2] = {{"k", "v"}, {"k_cache", "v_cache"}};
+    static const char *const pairs[][2] = {{"k", "v"}, {"kv.k", "kv.v"}};
     static const aiter_dtype types[] = {AITER_F32, AITER_F16, AITER_BF16};
     subject s = {g->op, &g->p};
     int pair, i, j;
@@ -208,9 +213,10 @@ static inline void sweep_types(const op_case *g)
             for (j = 0; j < COUNT(types); j++) {
                 any_args bad = g->args;
                 char why[96];
-                aiter_tensor *k = op_named(g, &bad, pairs[pair][0], pairs[pair][0]);
-                aiter_tensor *v = op_named(g, &bad, pairs[pair][1], pairs[pair][1]);
+                aiter_tensor *k = op_named(g, &bad, pairs[pair][0]);
+                aiter_tensor *v = op_named(g, &bad, pairs[pair][1]);
                 if (i == j || !k || !v) continue;
+                if (pair == 1 && op_named(g, &bad, "q")) continue; /* an attention */
                 k->dtype = types[i];
                 v->dtype = types[j];
                 snprintf(why, sizeof why, "%s beside %s, %s", aiter_dtype_name(types[i]),
@@ -225,7 +231,7 @@ static inline void sweep_data(op_case *g)
 {
     sweep_values(g);
     sweep_bound(g, "max_seqlen_q", g->p.len_q);
-    sweep_bound(g, "max_seqlen_k", g->p.len_k);
+    sweep_bound(g, "kv.max_seqlen", g->p.len_k);
     sweep_own_rank(g);
     sweep_types(g);
 }

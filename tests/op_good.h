@@ -82,7 +82,7 @@ static inline int op_good_attention(op_case *g, int op, int variant)
     c.hk = rows[i].hk;
     c.mask = rows[i].mask;
     if (op == OP_FLASH && c.sq == 1) c.b = c.hq = c.sk = c.page = 1; /* one of everything */
-    if (op > OP_DECODE) c.alibi = c.sinks = 0, c.bias = BIAS_NONE;
+    if (op > OP_DECODE) c.alibi = c.sinks = 0, c.bias = c.visible = BIAS_NONE;
     if (op == OP_DECODE_ONE || op == OP_DECODE_GQA) c.b = 1;
     if (op == OP_DECODE_ONE) c.hq = 1;
     if (rows[i].int8) {

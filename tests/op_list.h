@@ -17,7 +17,8 @@
     ((p)->c.mask == AITER_MASK_WINDOW ? (p)->c.right : -(int)((p)->c.seed >> 1 & 1))
 #define CASE_SCALE_KIND(p) ((p)->c.seed % 3 ? AITER_SCALE_BY_SHAPE : (p)->c.scale_kind)
 /* A packed bias has rows of this length. */
-#define CASE_MAX_SEQLEN_K(p, call) ((p)->c.bias ? (p)->c.sk : (call)->max_seqlen_k)
+#define CASE_MAX_SEQLEN_K(p, call) \
+    ((p)->c.bias || (p)->c.visible ? (p)->c.sk : (call)->max_seqlen_k)
 
 /* Needed without a v; beside one it may be said. */
 #define CASE_DIM_V(p) ((p)->c.latent || (p)->c.seed & 4 ? (p)->c.dv : 0)
@@ -40,6 +41,7 @@
     T(A, score.alibi_slopes, FLEXIBLE, AITER_F16, p->alibi_t) \
     T(A, score.sinks, OPTIONAL, AITER_BF16, p->sinks_t)       \
     T(A, score.bias, FLEXIBLE, AITER_I8, p->bias_t)           \
+    T(A, score.visible, FLEXIBLE, AITER_I8, p->visible_t)     \
     T(A, kv.block_table, TABLE, AITER_I64, p->table)          \
     T(A, kv.k_scale, SCALE, AITER_F16, p->k_scale)            \
     T(A, kv.v_scale, SCALE, AITER_F16, p->v_scale)            \

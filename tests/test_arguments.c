@@ -253,6 +253,8 @@ static void flash_short_bias(attn_problem *p, aiter_flash_attn_fwd_args good)
         INVALID_DATA("bias", a.score.bias = aiter_tensor_2d(a.q.data, AITER_F32, 1, keys));
         INVALID_DATA("bias", a.score.bias = aiter_tensor_3d(a.q.data, AITER_F32, 1, rows, keys));
         INVALID_DATA("bias", a.score.bias = aiter_tensor_3d(a.q.data, AITER_F32, 4, rows, keys));
+        INVALID_DATA("visible", a.score.visible = aiter_tensor_2d(a.q.data, AITER_U8, rows, keys));
+        INVALID_DATA("visible", a.score.visible = aiter_tensor_2d(a.q.data, AITER_U8, 1, keys));
     }
 }
 

@@ -163,6 +163,17 @@ static void options(void)
         c.layout = i % 2 ? LAYOUT_GAPS : LAYOUT_STEP;
         case_run(&c);
     }
+    for (i = 0; i < BIAS_COUNT * 4; i++) { /* a mask of bytes, alone and beside a bias */
+        c = plain(i / BIAS_COUNT % 2 ? 7 : 60, 130, 8);
+        c.b = 2;
+        c.visible = (attn_bias)(i % BIAS_COUNT);
+        c.form = (attn_form)(i % FORM_COUNT);
+        if (case_is_packed(&c)) c.visible = i % 2 ? BIAS_SQ_SK : BIAS_H_SQ_SK;
+        c.mask = i / BIAS_COUNT > 1 ? AITER_MASK_CAUSAL : AITER_MASK_DEFAULT;
+        c.bias = i % 3 == 0 && !case_is_packed(&c) ? BIAS_SQ_SK : BIAS_NONE;
+        c.layout = i % 2 ? LAYOUT_GAPS : LAYOUT_STEP;
+        case_run(&c);
+    }
     for (i = 0; i <= 10; i++) {
         c = plain(i % 2 ? 3 : 30, 1100, 4);
         c.splits = i < 10 ? i : INT32_MAX;
@@ -382,6 +393,10 @@ static void random_sweep(uint64_t seed)
             if (case_is_packed(&c)) c.bias = rng_int(&r, 0, 1) ? BIAS_SQ_SK : BIAS_H_SQ_SK;
             c.bias_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);
             c.bias_holes = rng_int(&r, 0, 3) ? 0 : 3;
+        }
+        if (!rng_int(&r, 0, 5)) {
+            c.visible = (attn_bias)rng_int(&r, 1, BIAS_COUNT - 1);
+            if (case_is_packed(&c)) c.visible = rng_int(&r, 0, 1) ? BIAS_SQ_SK : BIAS_H_SQ_SK;
         }
         c.sinks = !rng_int(&r, 0, 3);
         c.page = rng_int(&r, 0, 2) ? 1 << rng_int(&r, 0, 8) : rng_int(&r, 1, 100);

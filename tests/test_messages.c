@@ -176,6 +176,10 @@ static void types(void)
     FLASH(dense, "k in i4", a.kv.k.dtype = AITER_I4);
     FLASH(dense, "v in another type than any", a.kv.v.dtype = AITER_I32);
     FLASH(dense, "no v", a.kv.v.ndim = 0);
+    FLASH(dense, "a boolean mask in f32", a.score.visible = f32_2(6, 10));
+    FLASH(dense, "a boolean mask of other keys", a.score.visible = as_type(f32_2(6, 9), AITER_U8));
+    FLASH(dense, "a boolean mask [B, Sq, Sk]",
+          a.score.visible = as_type(f32_3(2, 6, 10), AITER_U8));
     FLASH(dense, "more columns of V than k has", (a.kv.v.ndim = 0, a.kv.dim_v = 17));
     FLASH(dense, "V of latent rows with scales",
           (a.kv.v.ndim = 0, a.kv.dim_v = 16, a.kv.v_scale = f32_2(1, 1)));

@@ -261,6 +261,8 @@ static void random_sweep(uint64_t seed)
         c.sink_tokens = rng_int(&r, 0, 3) ? 0 : rng_int(&r, 1, 30);
         c.alibi = rng_int(&r, 0, 3) ? 0 : rng_int(&r, 1, 2);
         c.softcap = rng_int(&r, 0, 4) ? 0 : 20;
+        if (!rng_int(&r, 0, 5)) c.bias = (attn_bias)rng_int(&r, 1, BIAS_COUNT - 1);
+        if (!rng_int(&r, 0, 5)) c.visible = (attn_bias)rng_int(&r, 1, BIAS_COUNT - 1);
         c.sinks = !rng_int(&r, 0, 3);
         c.splits = rng_int(&r, 0, 2) ? 0 : rng_int(&r, 1, 9);
         c.layout = (attn_layout)rng_int(&r, 0, LAYOUT_QKV - 1);

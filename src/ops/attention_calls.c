@@ -16,7 +16,8 @@ static aiter_status aiteri_attention_begin(const aiteri_attention_op *op, const 
     x->op = op; /* first: an explanation names it, whatever fails */
     AITERI_TRY(aiteri_call_begin(op->name, call, ctx, args, sizeof *args));
     x->a = *args;
-    if (x->a.score.mask == AITER_MASK_DEFAULT) x->a.score.mask = op->mask;
+    if (x->a.score.mask == AITER_MASK_DEFAULT)
+        x->a.score.mask = x->a.score.visible.ndim ? AITER_MASK_NONE : op->mask;
     return AITER_OK;
 }
 

@@ -78,18 +78,13 @@ static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)
     }
 }
 
-/* bias [(B,) (Hq,) rows, keys], extents of 1 broadcast. Packed rows have no batch dimension. */
-static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
+/* A value for each pair of a row and a key, [(B,) (Hq,) rows, keys]: extents of 1 broadcast, packed
+ * rows have no batch dimension. */
+static void aiteri_lower_pairs(aiteri_check *c, aiteri_attention *x, const char *field,
+                               aiter_tensor *t, unsigned types, aiteri_rows *pairs)
 {
-    aiter_tensor *t = &x->a.score.bias;
-    aiteri_problem *p = &x->problem;
-    if (t->ndim != 0 && t->dtype == AITER_U8)
-        aiteri_reject(
-            c, AITER_INVALID_ARGUMENT,
-            "%s.score.bias: dtype is u8, expected f32, f16, bf16; of a boolean mask make 0 where "
-            "a key shows and -infinity where it is hidden",
-            c->op);
-    if (!aiteri_check_tensor(c, "score.bias", t, 2, x->packed ? 3 : 4, AITERI_FLOATS, 0,
+    const aiteri_problem *p = &x->problem;
+    if (!aiteri_check_tensor(c, field, t, 2, x->packed ? 3 : 4, types, 0,
                              x->packed ? "[total_q, keys] or [Hq, total_q, keys]"
                                        : "[Sq, Sk], [Hq, Sq, Sk] or [B, Hq, Sq, Sk]"))
         return;
@@ -103,16 +98,29 @@ static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
         const int64_t want = expected[4 - n + i];
         if (t->shape[i] != 1 && t->shape[i] != want)
             aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.score.bias: shape[%d] is %lld, expected 1 or %lld (= %s)%s", c->op,
+                          "%s.%s: shape[%d] is %lld, expected 1 or %lld (= %s)%s", c->op, field,
                           (int)i, (long long)t->shape[i], (long long)want, what[4 - n + i],
                           x->packed ? "" : aiteri_bias_advice(t, i, p->batch, want));
     }
-    p->bias.data = (char *)t->data;
-    p->bias.dtype = t->dtype;
-    p->bias.stride_batch = n == 4 ? aiteri_broadcast_stride(t, 0) : 0;
-    p->bias.stride_head = n >= 3 ? aiteri_broadcast_stride(t, n - 3) : 0;
-    p->bias.stride_token = aiteri_broadcast_stride(t, n - 2);
-    p->bias.stride_dim = aiteri_broadcast_stride(t, n - 1);
+    pairs->data = (char *)t->data;
+    pairs->dtype = t->dtype;
+    pairs->stride_batch = n == 4 ? aiteri_broadcast_stride(t, 0) : 0;
+    pairs->stride_head = n >= 3 ? aiteri_broadcast_stride(t, n - 3) : 0;
+    pairs->stride_token = aiteri_broadcast_stride(t, n - 2);
+    pairs->stride_dim = aiteri_broadcast_stride(t, n - 1);
+}
+
+static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
+{
+    aiter_score *s = &x->a.score;
+    if (s->bias.ndim != 0 && s->bias.dtype == AITER_U8)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.score.bias: dtype is u8, expected f32, f16, bf16; pass a boolean mask as "
+                      "score.visible, 1 where a key shows",
+                      c->op);
+    aiteri_lower_pairs(c, x, "score.bias", &s->bias, AITERI_FLOATS, &x->problem.bias);
+    aiteri_lower_pairs(c, x, "score.visible", &s->visible, AITERI_TYPE_BIT(AITER_U8),
+                       &x->problem.visible);
 }
 
 static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)

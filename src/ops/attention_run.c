@@ -92,6 +92,20 @@ static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p, const 
     }
 }
 
+/* A bias or a mask has a value for every key of the longest sequence. */
+static void aiteri_check_pairs(aiteri_check *c, const aiteri_attention *x, const char *field,
+                               const aiter_tensor *t)
+{
+    const int64_t keys = t->ndim ? t->shape[t->ndim - 1] : 1;
+    for (int32_t b = 0; keys != 1 && b < x->problem.batch && c->status == AITER_OK; b++) {
+        const int64_t longest = aiteri_sequence_of(&x->problem, b).seqlen_k;
+        if (keys < longest)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: has %lld keys, expected %lld or more for row %d of the batch",
+                          c->op, field, (long long)keys, (long long)longest, (int)b);
+    }
+}
+
 /* What only data can tell; of a device's plan the lengths alone are host memory. */
 static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_context *ctx)
 {
@@ -111,15 +125,8 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
     aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, most_q);
     aiteri_check_used(c, "kv.seq_lens", p->seqused_k, p->used_stride_k, p->batch, most_k);
     if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p, "kv.k"); /* the table is there */
-    for (int32_t b = 0; a->score.bias.ndim && b < p->batch && c->status == AITER_OK; b++) {
-        const int64_t keys = a->score.bias.shape[a->score.bias.ndim - 1],
-                      longest = aiteri_sequence_of(p, b).seqlen_k;
-        if (keys != 1 && keys < longest)
-            aiteri_reject(
-                c, AITER_INVALID_ARGUMENT,
-                "%s.score.bias: has %lld keys, expected %lld or more for row %d of the batch",
-                c->op, (long long)keys, (long long)longest, (int)b);
-    }
+    aiteri_check_pairs(c, x, "score.bias", &a->score.bias);
+    aiteri_check_pairs(c, x, "score.visible", &a->score.visible);
     return c->status;
 }
 
@@ -131,6 +138,18 @@ static void aiteri_check_dense_bound(aiteri_check *c, const char *field, int32_t
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: is %d, expected 0 or at least %d, the length that %s has", c->op,
                       field, (int)most, (int)length, tensor);
+}
+
+/* On a device the lengths cannot be looked at: their bound counts. */
+static void aiteri_check_pairs_bound(aiteri_check *c, const char *field, const aiter_tensor *t,
+                                     int32_t most)
+{
+    const int64_t keys = t->ndim ? t->shape[t->ndim - 1] : 1;
+    if (keys != 1 && keys < most)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: has %lld keys, expected %d or more (the bound of the lengths; "
+                      "kv.max_seqlen lowers it)",
+                      c->op, field, (long long)keys, (int)most);
 }
 
 /* Memory of the call itself: the workspace is written, the plan read; a new plan is written. */
@@ -167,14 +186,9 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
                              p->cu_seqlens_q || p->seqused_q ? 0 : p->seqlen_q, "q");
     aiteri_check_dense_bound(c, "kv.max_seqlen", p->max_seqlen_k,
                              p->cu_seqlens_k || p->seqused_k ? 0 : p->seqlen_k, "kv.k");
-    if (a->score.bias.ndim && aiteri_context_on_device(ctx)) {
-        const int64_t keys = a->score.bias.shape[a->score.bias.ndim - 1];
-        if (keys != 1 && keys < p->max_seqlen_k)
-            aiteri_reject(
-                c, AITER_INVALID_ARGUMENT,
-                "%s.score.bias: has %lld keys, expected %d or more (the bound of the lengths; "
-                "kv.max_seqlen lowers it)",
-                c->op, (long long)keys, (int)p->max_seqlen_k);
+    if (aiteri_context_on_device(ctx)) {
+        aiteri_check_pairs_bound(c, "score.bias", &a->score.bias, p->max_seqlen_k);
+        aiteri_check_pairs_bound(c, "score.visible", &a->score.visible, p->max_seqlen_k);
     }
     const aiteri_call_memory m = aiteri_call_memory_of(a, made, aiteri_context_on_device(ctx));
     const aiteri_operand operand[] = {{"out", &a->out},
@@ -186,6 +200,7 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
                                       {"kv.k", &a->kv.k},
                                       {"kv.v", &a->kv.v},
                                       {"score.bias", &a->score.bias},
+                                      {"score.visible", &a->score.visible},
                                       {"score.alibi_slopes", &a->score.alibi_slopes},
                                       {"score.sinks", &a->score.sinks},
                                       {"kv.block_table", &a->kv.block_table},
