@@ -120,6 +120,58 @@ static inline int64_t inner_different(const inner_problem *a, const inner_proble
     return bad;
 }
 
+/* A copy of a finished run, to compare with. */
+static inline inner_problem inner_kept(const inner_problem *x)
+{
+    inner_problem y = *x;
+    y.out = (float *)malloc(x->out_floats * sizeof(float) + 1);
+    y.lse = (float *)malloc(x->lse_floats * sizeof(float) + 1);
+    if (!y.out || !y.lse) exit(3);
+    memcpy(y.out, x->out, x->out_floats * sizeof(float));
+    memcpy(y.lse, x->lse, x->lse_floats * sizeof(float));
+    return y;
+}
+static inline void inner_drop(inner_problem *y) { free(y->out), free(y->lse); }
+
+/* A finished row against the oracle; shown[j] 0 hides key j. */
+static inline void inner_expect_row(const inner_problem *x, const unsigned char *shown, int b,
+                                    int h, int i)
+{
+    const inner_shape *s = &x->s;
+    const int sk = s->sk[b], kv = h / (s->hq / s->hk);
+    double *v = (double *)malloc((size_t)(sk + 1) * (size_t)(s->d + s->dv + 2) * sizeof(double));
+    double q[64], out[64], abs_out[64], lse, *k, *bias, *work;
+    ref_facts facts;
+    ref_row row;
+    if (!v) exit(3);
+    k = v + (sk + 1) * s->dv, bias = k + (sk + 1) * s->d, work = bias + sk + 1;
+    memset(&row, 0, sizeof row);
+    for (int d = 0; d < s->d; d++) q[d] = x->q[(inner_row_of_q(x, b, i) * s->hq + h) * s->d + d];
+    for (int j = 0; j < sk; j++) {
+        const int64_t at = inner_row_of_k(x, b, j) * s->hk + kv;
+        for (int d = 0; d < s->d; d++) k[j * s->d + d] = x->k[at * s->d + d];
+        for (int d = 0; d < s->dv; d++) v[j * s->dv + d] = x->v[at * s->dv + d];
+        bias[j] = shown[j] ? 0 : double_of_bits(BITS_NEG_INF);
+    }
+    row.i = i, row.sq = s->sq[b], row.sk = sk, row.dq = s->d, row.dv = s->dv;
+    row.q = q, row.k = k, row.v = v, row.bias = bias;
+    row.mask.kind = s->mask, row.mask.left = s->left, row.mask.right = s->right;
+    row.mask.sink_tokens = s->sink_tokens;
+    row.scale = (double)0.4f;
+    ref_attention_row(&row, work, out, abs_out, &lse, &facts);
+    const int64_t at = inner_row_of_q(x, b, i) * s->hq + h;
+    int bad = 0;
+    for (int d = 0; d < s->dv; d++)
+        bad += fabs((double)x->out[at * s->dv + d] - out[d]) >
+               bound_out(&facts, s->d, 0, AITER_F32, out[d], abs_out[d]);
+    if (is_neg_inf(lse))
+        bad += bits_of_float(x->lse[at]) != 0xff800000;
+    else
+        bad += fabs((double)x->lse[at] - lse) > bound_lse(&facts, s->d, 0, lse);
+    CHECK(bad == 0, "row %d, head %d of sequence %d: %d numbers", i, h, b, bad);
+    free(v);
+}
+
 static inline void inner_free(inner_problem *x)
 {
     free(x->q), free(x->k), free(x->v), free(x->out), free(x->lse);

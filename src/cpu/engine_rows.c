@@ -82,31 +82,41 @@ AITERI_FORCE_INLINE int64_t aiteri_block_stride(int32_t dim)
     return (lines + (lines % 2 == 0)) * AITERI_PAD;
 }
 
-/* K or V rows [first, end) of a kv head as f32, scaled, at `block` with aiteri_block_stride. */
-static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
-                                const aiteri_source *source, int32_t h, int32_t first, int32_t end,
-                                const void **rows, float *block)
+/* n rows of a source as f32, scaled, at `block` with aiteri_block_stride; zeros for NULL. */
+static void aiteri_rows_to_block(const aiteri_engine *e, const aiteri_source *source,
+                                 const void *const *rows, const float *scale, int32_t n,
+                                 float *block)
 {
     const int64_t stride = aiteri_block_stride(source->dim);
-    float scale[AITERI_TILE_KEYS];
-    AITERI_ASSERT(first < end && end - first <= AITERI_TILE_KEYS && h < e->problem->heads_k);
-    aiteri_source_rows(e->problem, s, source, h, first, end, rows);
-    if (source->scales.data)
-        aiteri_source_scales(e->problem, s, &source->scales, h, first, end, scale);
-    for (int32_t i = 0; i < end - first; i++) {
+    for (int32_t i = 0; i < n; i++) {
         float *row = block + i * stride;
+        if (!rows[i]) {
+            memset(row, 0, (size_t)stride * sizeof(float));
+            continue;
+        }
         aiteri_gather_row(e->kernels, row, (const char *)rows[i], source->dtype, source->stride_dim,
                           source->dim);
-        if (!source->scales.data) continue;
+        if (!scale) continue;
         for (int32_t d = source->dim; d < stride; d++) row[d] = 0.0f;
         e->kernels->row_scale(row, aiteri_padded(source->dim), scale[i]);
     }
 }
 
+/* K or V rows [first, end) of a kv head: layout, then type and scale. */
+static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
+                                const aiteri_source *source, int32_t h, int32_t first, int32_t end,
+                                const void **rows, float *block)
+{
+    float scales[AITERI_TILE_KEYS], *scale = source->scales.data ? scales : NULL;
+    AITERI_ASSERT(first < end && end - first <= AITERI_TILE_KEYS && h < e->problem->heads_k);
+    aiteri_source_rows(e->problem, s, source, h, first, end, rows, scale);
+    aiteri_rows_to_block(e, source, rows, scale, end - first, block);
+}
+
 /* Whether something is read for every pair of a query and a key. */
 AITERI_FORCE_INLINE int aiteri_reads_pairs(const aiteri_problem *p)
 {
-    return p->bias.data != NULL || p->visible.data != NULL;
+    return p->bias.data != NULL || p->visible.data != NULL || p->has_holes;
 }
 
 /* What is added to the score of query token i and key j: its bias, and -infinity if it is hidden.
@@ -117,6 +127,7 @@ static float aiteri_bias_at(const aiteri_problem *p, const aiteri_sequence *s, i
     if (p->visible.data &&
         aiteri_row_at(&p->visible, s, token, head)[j * p->visible.stride_dim] == 0)
         return aiteri_minus_inf();
+    if (p->has_holes && !aiteri_place_of_key(p, s, j).present) return aiteri_minus_inf();
     if (!p->bias.data) return 0.0f;
     const char *row = aiteri_row_at(&p->bias, s, token, head);
     return aiter_load_element(p->bias.dtype, row, j * p->bias.stride_dim);

@@ -81,15 +81,15 @@ static void aiteri_stream_begin(aiteri_stream *x)
 }
 
 /* Row pointers of keys [first, end) that the kernels of `*type` can read: the source's own rows, or
- * widened ones. The pointer list is padded with its last entry. */
+ * widened ones; and their scales, if asked for. The pointer list is padded with its last entry. */
 static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_source *source,
                                       int32_t h, int32_t first, int32_t end, const void **rows,
-                                      float *scratch)
+                                      float *scratch, float *scale)
 {
     const int32_t n = end - first;
     aiter_dtype type = source->dtype;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
-    aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows);
+    aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows, scale);
     if (source->stride_dim != 1) {
         const int32_t stride = aiteri_padded(source->dim);
         for (int32_t i = 0; i < n; i++) {
@@ -113,15 +113,13 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     aiteri_stream_scratch *t = x->t;
     if (first >= end) return;
     AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
+    float *scale = p->k.scales.data ? t->k_scale + (first - block) : NULL;
     const aiter_dtype type =
-        aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, t->k_rows, t->k);
+        aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, t->k_rows, t->k, scale);
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
                               t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
                               aiteri_padded(p->k.dim), x->rows, p->k.dim, t->k_rows, end - first,
                               t->ahead[0] + (first - block));
-    if (p->k.scales.data)
-        aiteri_source_scales(p, &x->s, &p->k.scales, x->kv_start + h, first, end,
-                             t->k_scale + (first - block));
 }
 
 /* What one row does to its scores before the softmax; hidden places become -inf. A whole block has
@@ -187,7 +185,7 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     if (first >= end) return;
     const int32_t stride = aiteri_padded(p->v.dim);
     const aiter_dtype type =
-        aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, t->v_rows, t->v);
+        aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, t->v_rows, t->v, NULL);
     const aiteri_axpy_fn axpy = kernels->stream_axpy[type];
     float *o = t->o + (int64_t)h * x->rows * stride;
     const uint32_t run = aiteri_bits_between(first - block, end - block);
@@ -251,7 +249,7 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_blo
         const int32_t from = keys * share / heads, count = keys * (share + 1) / heads - from;
         const int64_t step = aiteri_bytes_of(src->dtype, src->stride_head);
         aiteri_source_rows(p, &n->s, src, joined ? n->kv_start : n->kv_start + h, n->first + from,
-                           n->first + from + count, ahead);
+                           n->first + from + count, ahead, NULL);
         /* Backwards, so that the tokens' rows spread out in place. */
         for (int32_t t = count - 1; heads > 1 && t >= 0; t--) {
             const char *row = (const char *)ahead[t];
@@ -277,8 +275,8 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
     for (int i = 0; i < 2; i++) {
         aiteri_stream_scores(x, h, block, runs[i][0], runs[i][1]);
         if (p->v.scales.data && runs[i][0] < runs[i][1])
-            aiteri_source_scales(p, &x->s, &p->v.scales, x->kv_start + h, runs[i][0], runs[i][1],
-                                 t->v_scale + (runs[i][0] - block));
+            aiteri_source_rows(p, &x->s, &p->v, x->kv_start + h, runs[i][0], runs[i][1], NULL,
+                               t->v_scale + (runs[i][0] - block));
     }
     const int whole =
         b->first == block && b->end == block + AITERI_STREAM_KEYS && aiteri_stream_sees_all(x, b);

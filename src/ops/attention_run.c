@@ -85,8 +85,7 @@ static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p, const 
         for (int32_t i = 0; i < entries; i++) {
             const int64_t first = (int64_t)i * p->page_size;
             if (!aiteri_range_meets(seen, first, first + p->page_size)) continue;
-            const int32_t id =
-                p->block_table[b * p->table_stride_batch + i * p->table_stride_entry];
+            const int32_t id = aiteri_page_of(p, &s, i);
             if (id < 0 || id >= p->num_blocks) aiteri_reject_block(c, p, pages, b, i, id);
         }
     }

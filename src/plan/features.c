@@ -22,6 +22,8 @@
     X(DENSE_KEYS, "dense keys", "")                                                         \
     X(PACKED_KEYS, "packed keys", "")                                                       \
     X(PAGED_KEYS, "pages", "")                                                              \
+    X(PAGE_LISTS, "lists of pages (indptr, indices)", "pass a block_table")                 \
+    X(HOLES, "pages of -1", "pass lengths that end before them")                            \
     X(PACKED_ROWS, "packed rows of q", "")                                                  \
     X(USED_ROWS, "lengths of q", "")                                                        \
     X(USED_KEYS, "lengths of keys", "")                                                     \
@@ -107,9 +109,11 @@ static uint64_t aiteri_problem_features(const aiteri_problem *p)
     uint64_t bits = aiteri_score_features(p);
     bits |= aiteri_rows_features(&p->q) | aiteri_rows_features(&p->out);
     bits |= aiteri_source_features(&p->k) | aiteri_source_features(&p->v);
-    bits |= p->block_table    ? AITERI_BIT(PAGED_KEYS)
+    bits |= p->page_indptr    ? AITERI_BIT(PAGE_LISTS)
+            : p->block_table  ? AITERI_BIT(PAGED_KEYS)
             : p->cu_seqlens_k ? AITERI_BIT(PACKED_KEYS)
                               : AITERI_BIT(DENSE_KEYS);
+    if (p->has_holes) bits |= AITERI_BIT(HOLES);
     if (p->cu_seqlens_q) bits |= AITERI_BIT(PACKED_ROWS);
     if (p->seqused_q) bits |= AITERI_BIT(USED_ROWS);
     if (p->seqused_k) bits |= AITERI_BIT(USED_KEYS);

@@ -44,10 +44,15 @@ typedef struct aiteri_problem {
     int64_t total_q; /* query tokens of all sequences, a bound */
     int32_t max_seqlen_q, max_seqlen_k;
 
-    /* Pages: key j of sequence b is token j % page_size of block block_table[b][j / page_size]. */
+    /* Pages: key j of sequence b is token j % page_size of page list_b[j / page_size], with list_b
+     * at block_table + b * table_stride_batch, or, ragged, at entry page_indptr[b] of block_table,
+     * up to page_indptr[b + 1], the last page holding last_page_lens[b] keys. With has_holes an id
+     * below 0 says that the page's keys are not there: they are hidden. */
     const int32_t *block_table; /* NULL: not paged */
     int64_t table_stride_batch, table_stride_entry;
-    int32_t page_size, num_blocks, table_entries;
+    const int32_t *page_indptr, *last_page_lens; /* NULL: a table, lengths by seqused_k */
+    int64_t page_indptr_stride, last_page_stride;
+    int32_t page_size, num_blocks, table_entries, has_holes;
 
     aiter_mask mask; /* never DEFAULT */
     int32_t window_left, window_right, sink_tokens;
@@ -63,7 +68,8 @@ typedef struct aiteri_problem {
     uint64_t features; /* aiteri_problem_features: what it asks of a kernel */
 } aiteri_problem;
 
-/* One sequence of the batch. Packed rows start at q_start; keys of a packed source at k_start. */
+/* One sequence of the batch. Packed rows start at token q_start; packed keys at token k_start, a
+ * list of pages at element k_start of block_table. */
 typedef struct aiteri_sequence {
     int32_t index;
     int32_t seqlen_q, seqlen_k;
@@ -84,6 +90,17 @@ static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
         s.seqlen_k = (int32_t)(p->cu_seqlens_k[(b + 1) * p->cu_stride_k] - s.k_start);
     } else if (p->seqused_k) {
         s.seqlen_k = p->seqused_k[b * p->used_stride_k];
+    }
+    if (p->page_indptr) {
+        const int32_t first = p->page_indptr[b * p->page_indptr_stride];
+        const int32_t pages = p->page_indptr[(b + 1) * p->page_indptr_stride] - first;
+        s.k_start = first * p->table_stride_entry;
+        if (p->last_page_lens)
+            s.seqlen_k =
+                pages > 0 ? (pages - 1) * p->page_size + p->last_page_lens[b * p->last_page_stride]
+                          : 0;
+    } else if (p->block_table) {
+        s.k_start = b * p->table_stride_batch;
     }
     return s;
 }

@@ -1,4 +1,6 @@
-/* source.c -- where keys and values lie: one cursor over dense, varlen and paged K and V. */
+/* source.c -- where keys and values lie: one cursor over every layout of K and V. Layout gives
+ * addresses of rows and their scales, and knows no type; types turn rows into blocks
+ * (cpu/engine_rows.c), and know no layout. */
 #ifndef AITERI_SOURCE_C
 #define AITERI_SOURCE_C
 
@@ -11,62 +13,88 @@ AITERI_FORCE_INLINE int64_t aiteri_bytes_of(aiter_dtype dtype, int64_t elements)
     return elements * aiter_dtype_bits(dtype) / 8;
 }
 
+/* The row of token `token` of batch row or page `outer`, kv head h. */
+AITERI_FORCE_INLINE const char *aiteri_source_at(const aiteri_source *source, int64_t outer,
+                                                 int64_t token, int64_t h)
+{
+    return source->data + aiteri_bytes_of(source->dtype, outer * source->stride_outer +
+                                                             token * source->stride_token +
+                                                             h * source->stride_head);
+}
+
+/* Its scale. */
+AITERI_FORCE_INLINE const float *aiteri_scale_at(const aiteri_scales *scales, int64_t outer,
+                                                 int64_t token, int64_t h)
+{
+    return scales->data + outer * scales->stride_outer + token * scales->stride_token +
+           h * scales->stride_head;
+}
+
+/* Entry `entry` of a sequence's list of pages. */
+AITERI_FORCE_INLINE int32_t aiteri_page_of(const aiteri_problem *p, const aiteri_sequence *s,
+                                           int32_t entry)
+{
+    return p->block_table[s->k_start + entry * p->table_stride_entry];
+}
+
 /* Where key j of a sequence stands: the outer index (batch row or page), the token inside it, and
- * how many keys from j on lie one token stride apart (to the end of the page, or for ever). */
+ * how many keys from j on lie one token stride apart (to the end of the page, or for ever). A key
+ * that is not present has no row. */
 typedef struct aiteri_key_place {
     int64_t outer, token;
-    int32_t run;
+    int32_t run, present, entry; /* entry: of the list of pages */
 } aiteri_key_place;
 
-static aiteri_key_place aiteri_place_of_key(const aiteri_problem *p, const aiteri_sequence *s,
-                                            int32_t j)
+/* The first key of an entry of the list of pages. */
+AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_page(const aiteri_problem *p,
+                                                          const aiteri_sequence *s, int32_t entry)
 {
-    AITERI_ASSERT(0 <= j && j < s->seqlen_k);
-    aiteri_key_place at = {s->index, j, INT32_MAX};
-    if (p->block_table) {
-        const int32_t entry = j / p->page_size;
-        at.outer = p->block_table[s->index * p->table_stride_batch + entry * p->table_stride_entry];
-        at.token = j - entry * p->page_size;
-        at.run = p->page_size - (int32_t)at.token;
-        AITERI_ASSERT(entry < p->table_entries);
-        AITERI_ASSERT(0 <= at.outer && at.outer < p->num_blocks);
-    } else if (p->cu_seqlens_k) {
-        at.outer = 0;
-        at.token = s->k_start + j;
-    }
+    const int32_t page = aiteri_page_of(p, s, entry);
+    const aiteri_key_place at = {page >= 0 ? page : 0, 0, p->page_size, page >= 0, entry};
+    AITERI_ASSERT(p->page_indptr || entry < p->table_entries);
+    AITERI_ASSERT(page < p->num_blocks && (at.present || p->has_holes));
     return at;
 }
 
-/* row[i] = key or value first + i of kv head h, for keys [first, end). */
-static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
-                               const aiteri_source *source, int32_t h, int32_t first, int32_t end,
-                               const void **row)
+AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_key(const aiteri_problem *p,
+                                                         const aiteri_sequence *s, int32_t j)
 {
-    const int64_t step = aiteri_bytes_of(source->dtype, source->stride_token);
-    for (int32_t j = first; j < end;) {
-        const aiteri_key_place at = aiteri_place_of_key(p, s, j);
-        const int32_t run = (int32_t)aiteri_min(end - j, at.run);
-        const char *data =
-            source->data + aiteri_bytes_of(source->dtype, at.outer * source->stride_outer +
-                                                              at.token * source->stride_token +
-                                                              h * source->stride_head);
-        for (int32_t i = 0; i < run; i++) row[j - first + i] = data + i * step;
-        j += run;
+    AITERI_ASSERT(0 <= j && j < s->seqlen_k);
+    if (p->block_table) {
+        const int32_t entry = j / p->page_size;
+        aiteri_key_place at = aiteri_place_of_page(p, s, entry);
+        at.token = j - entry * p->page_size;
+        at.run -= (int32_t)at.token;
+        return at;
     }
+    const aiteri_key_place dense = {s->index, j, INT32_MAX, 1, 0};
+    const aiteri_key_place packed = {0, s->k_start + j, INT32_MAX, 1, 0};
+    return p->cu_seqlens_k ? packed : dense;
 }
 
-/* scale[i] = the scale of key or value first + i of kv head h. */
-static void aiteri_source_scales(const aiteri_problem *p, const aiteri_sequence *s,
-                                 const aiteri_scales *scales, int32_t h, int32_t first, int32_t end,
-                                 float *scale)
+/* Keys or values [first, end) of kv head h: the address of each row, or NULL of one that is not
+ * present, and its scale. `row` and `scale` may be NULL. */
+static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
+                               const aiteri_source *source, int32_t h, int32_t first, int32_t end,
+                               const void **row, float *scale)
 {
-    for (int32_t j = first; j < end;) {
-        const aiteri_key_place at = aiteri_place_of_key(p, s, j);
-        const int32_t run = (int32_t)aiteri_min(end - j, at.run);
-        const float *data = scales->data + at.outer * scales->stride_outer +
-                            at.token * scales->stride_token + h * scales->stride_head;
-        for (int32_t i = 0; i < run; i++) scale[j - first + i] = data[i * scales->stride_token];
-        j += run;
+    if (first >= end) return;
+    const char *head = aiteri_source_at(source, 0, 0, h);
+    const float *head_scale = scale ? aiteri_scale_at(&source->scales, 0, 0, h) : NULL;
+    const int64_t outer = aiteri_bytes_of(source->dtype, source->stride_outer);
+    const int64_t token = aiteri_bytes_of(source->dtype, source->stride_token);
+    const int64_t scale_outer = source->scales.stride_outer;
+    const int64_t scale_token = source->scales.stride_token;
+    aiteri_key_place at = aiteri_place_of_key(p, s, first);
+    for (int32_t j = 0;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
+        const int32_t to = (int32_t)aiteri_min(end - first, (int64_t)j + at.run);
+        const char *data = head + at.outer * outer + at.token * token;
+        for (int32_t i = j; row && i < to; i++, data += token) row[i] = at.present ? data : NULL;
+        const int64_t place = at.outer * scale_outer + at.token * scale_token;
+        for (int32_t i = j; scale && i < to; i++)
+            scale[i] = at.present ? head_scale[place + (i - j) * scale_token] : 0.0f;
+        j = to;
+        if (j == end - first) return;
     }
 }
 

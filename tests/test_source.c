@@ -1,0 +1,310 @@
+/* test_source.c -- where keys and values lie: tables of pages, ragged lists of pages (page size 1
+ * too) and lists with holes give the bits of the same keys laid out densely; every key's place, row
+ * and scale. */
+#include "test.h"
+#include "reference.c"
+#include "inner_problem.h"
+
+#define COUNT(list) ((int)(sizeof(list) / sizeof(list)[0]))
+
+/* Both families, blocks of 32 and 96 keys crossed, pieces, a sequence without keys. */
+static const inner_shape shapes[] = {
+    {4, 2, 21, 21, {2, 1, 3}, {70, 33, 0}, 0, AITER_MASK_NONE, 0, 0, 0, 0},
+    {2, 2, 16, 24, {40, 17, 1}, {130, 97, 5}, 0, AITER_MASK_CAUSAL, 0, 0, 0, 0},
+    {4, 1, 8, 8, {30, 3, 60}, {200, 64, 96}, 1, AITER_MASK_CAUSAL_TOP_LEFT, 0, 0, 0, 3},
+    {2, 1, 32, 32, {4, 0, 7}, {300, 20, 129}, 0, AITER_MASK_WINDOW, 40, 3, 5, 2},
+    {4, 2, 24, 16, {20, 5, 8}, {0, 1, 250}, 1, AITER_MASK_WINDOW, 60, -1, 9, 0}};
+
+static const int pages[] = {1, 2, 7, 16, 64, 500};
+
+/* The keys of an inner_problem in pages, in an order of their own; NaN where there is no key. */
+typedef struct paged {
+    int page, blocks, entry_stride, table_width;
+    float *k, *v;
+    int32_t *list;
+    int32_t indptr[2 * INNER_BATCH + 2], last[3 * INNER_BATCH];
+    int first[INNER_BATCH]; /* entry of the list */
+} paged;
+
+static int pages_of(const inner_problem *x, int b, int page)
+{
+    return (x->s.sk[b] + page - 1) / page;
+}
+
+static void *paged_floats(size_t n, int nan)
+{
+    float *x = (float *)malloc((n + 1) * sizeof(float));
+    if (!x) exit(3);
+    for (size_t i = 0; i <= n; i++) x[i] = nan ? float_of_bits(0x7fc00000) : 0;
+    return x;
+}
+
+/* Ids of a permutation, by steps that share no factor with the number of blocks. */
+static void paged_new(paged *g, const inner_problem *x, int page, int ragged)
+{
+    int total = 0, used = 0;
+    memset(g, 0, sizeof *g);
+    g->page = page, g->entry_stride = ragged ? 1 + page % 3 : 1 + page % 2;
+    for (int b = 0; b < INNER_BATCH; b++) total += pages_of(x, b, page);
+    g->blocks = total + 4;
+    while (g->blocks % 7 == 0) g->blocks++;
+    g->table_width = pages_of(x, 0, page) + pages_of(x, 1, page) + pages_of(x, 2, page) + 1;
+    g->k = (float *)paged_floats((size_t)(g->blocks * page * x->s.hk * x->s.d), 1);
+    g->v = (float *)paged_floats((size_t)(g->blocks * page * x->s.hk * x->s.dv), 1);
+    g->list = (int32_t *)malloc(sizeof(int32_t) *
+                                (size_t)(INNER_BATCH * (g->table_width + 1) * g->entry_stride));
+    if (!g->list) exit(3);
+    for (int b = 0; b < INNER_BATCH; b++) {
+        const int count = pages_of(x, b, page);
+        g->first[b] = ragged ? used : b * g->table_width;
+        g->indptr[2 * b] = used;
+        g->last[3 * b] = x->s.sk[b] ? x->s.sk[b] - (count - 1) * page : 99; /* 99: not read */
+        for (int i = 0; i < count; i++)
+            g->list[(g->first[b] + i) * g->entry_stride] = (used + i + 3) * 7 % g->blocks;
+        used += count;
+    }
+    g->indptr[2 * INNER_BATCH] = used;
+}
+
+static void paged_free(paged *g) { free(g->k), free(g->v), free(g->list); }
+
+static int32_t *entry_of(const paged *g, int b, int j)
+{
+    return &g->list[(g->first[b] + j / g->page) * g->entry_stride];
+}
+
+/* Copies rows of `bytes` from dense places to their pages. */
+static void to_pages(const paged *g, const inner_problem *x, void *to, const void *from,
+                     size_t bytes)
+{
+    for (int b = 0; b < INNER_BATCH; b++)
+        for (int j = 0; j < x->s.sk[b]; j++) {
+            const int64_t at = (int64_t)*entry_of(g, b, j) * g->page + j % g->page;
+            memcpy((char *)to + (size_t)at * bytes,
+                   (const char *)from + (size_t)inner_row_of_k(x, b, j) * bytes, bytes);
+        }
+}
+
+static void use_pages(inner_problem *x, const paged *g, int ragged)
+{
+    aiteri_problem *p = &x->p;
+    to_pages(g, x, g->k, x->k, (size_t)(x->s.hk * x->s.d) * sizeof(float));
+    to_pages(g, x, g->v, x->v, (size_t)(x->s.hk * x->s.dv) * sizeof(float));
+    p->k.data = (const char *)g->k, p->v.data = (const char *)g->v;
+    p->k.stride_outer = g->page * p->k.stride_token;
+    p->v.stride_outer = g->page * p->v.stride_token;
+    p->cu_seqlens_k = NULL;
+    p->block_table = g->list;
+    p->table_stride_entry = g->entry_stride;
+    p->page_size = g->page, p->num_blocks = g->blocks;
+    p->seqused_k = x->len_k;
+    if (ragged) {
+        p->page_indptr = g->indptr, p->page_indptr_stride = 2;
+        p->table_stride_batch = INT64_MAX; /* not used */
+        if (ragged > 1) return;            /* lengths by seqused_k */
+        p->last_page_lens = g->last, p->last_page_stride = 3;
+        p->seqused_k = NULL;
+    } else {
+        p->table_entries = g->table_width;
+        p->table_stride_batch = (int64_t)g->table_width * g->entry_stride;
+    }
+}
+
+static void layouts(aiter_context *ctx, aiter_context *threads)
+{
+    for (int n = 0; n < COUNT(shapes) * COUNT(pages) * 3; n++) {
+        const int ragged = n / COUNT(shapes) % 3;
+        inner_problem x;
+        paged g;
+        inner_new(&x, &shapes[n % COUNT(shapes)], (uint64_t)n + 1);
+        CHECK(inner_run(&x, ctx) == AITER_OK, "%s", aiter_last_error());
+        inner_problem want = inner_kept(&x);
+        paged_new(&g, &x, pages[n / COUNT(shapes) / 3], ragged);
+        use_pages(&x, &g, ragged);
+        for (int t = 0; t < 2; t++) {
+            CHECK(inner_run(&x, t ? threads : ctx) == AITER_OK, "%s", aiter_last_error());
+            CHECK(inner_different(&x, &want) == 0, "shape %d, pages of %d, %s: other bits", n,
+                  g.page, ragged ? "ragged" : "a table");
+        }
+        CHECK(x.p.features & (ragged ? AITERI_BIT(PAGE_LISTS) : AITERI_BIT(PAGED_KEYS)), "bits");
+        test_global.cases++;
+        inner_drop(&want);
+        paged_free(&g);
+        inner_free(&x);
+    }
+}
+
+/* int8 with a scale for each token and head: both in pages. */
+static void scales(aiter_context *ctx)
+{
+    for (int n = 0; n < COUNT(shapes) * COUNT(pages) * 2; n++) {
+        const inner_shape *s = &shapes[n % COUNT(shapes)];
+        inner_problem x;
+        paged g;
+        inner_new(&x, s, (uint64_t)n + 100);
+        const size_t rows = x.k_floats / (size_t)s->d; /* of keys and heads */
+        int8_t *k = (int8_t *)calloc(x.k_floats + 1, 1), *v = (int8_t *)calloc(x.v_floats + 1, 1);
+        float *scale = inner_floats(rows, (uint64_t)n + 5);
+        if (!k || !v) exit(3);
+        for (size_t i = 0; i < x.k_floats; i++) k[i] = (int8_t)(127 * x.k[i]);
+        for (size_t i = 0; i < x.v_floats; i++) v[i] = (int8_t)(127 * x.v[i]);
+        x.p.k.dtype = x.p.v.dtype = AITER_I8;
+        x.p.k.data = (const char *)k, x.p.v.data = (const char *)v;
+        x.p.k.scales.data = x.p.v.scales.data = scale;
+        x.p.k.scales.stride_head = x.p.v.scales.stride_head = 1;
+        x.p.k.scales.stride_token = x.p.v.scales.stride_token = s->hk;
+        x.p.k.scales.stride_outer = x.p.v.scales.stride_outer =
+            s->packed ? 0 : (int64_t)x.most_k * s->hk;
+        CHECK(inner_run(&x, ctx) == AITER_OK, "%s", aiter_last_error());
+        inner_problem want = inner_kept(&x);
+        const int ragged = n / COUNT(shapes) % 2;
+        paged_new(&g, &x, pages[n / COUNT(shapes) / 2], ragged);
+        float *placed = (float *)paged_floats((size_t)(g.blocks * g.page * s->hk), 1);
+        use_pages(&x, &g, ragged);
+        to_pages(&g, &x, g.k, k, (size_t)(s->hk * s->d));
+        to_pages(&g, &x, g.v, v, (size_t)(s->hk * s->dv));
+        to_pages(&g, &x, placed, scale, (size_t)s->hk * sizeof(float));
+        x.p.k.scales.data = x.p.v.scales.data = placed;
+        x.p.k.scales.stride_outer = x.p.v.scales.stride_outer = (int64_t)g.page * s->hk;
+        CHECK(inner_run(&x, ctx) == AITER_OK, "%s", aiter_last_error());
+        CHECK(inner_different(&x, &want) == 0, "shape %d, int8 pages of %d: other bits", n, g.page);
+        test_global.cases++;
+        inner_drop(&want);
+        free(k), free(v), free(scale), free(placed);
+        paged_free(&g);
+        inner_free(&x);
+    }
+}
+
+/* Pages of -1: their keys are hidden, near the oracle; the others have their bits whoever is beside
+ * them. */
+static void holes(aiter_context *ctx)
+{
+    for (int n = 0; n < COUNT(shapes) * COUNT(pages) * 3; n++) {
+        const int ragged = n / COUNT(shapes) % 3;
+        inner_problem x;
+        paged g;
+        inner_new(&x, &shapes[n % COUNT(shapes)], (uint64_t)n + 300);
+        paged_new(&g, &x, pages[n / COUNT(shapes) / 3], ragged);
+        use_pages(&x, &g, ragged);
+        for (int b = 0; b < INNER_BATCH; b++)
+            for (int j = 0; j < x.s.sk[b]; j += g.page)
+                if ((j / g.page * 5 + n + b) % 3 == 0) *entry_of(&g, b, j) = n % 2 ? -1 : INT32_MIN;
+        x.p.has_holes = 1;
+        CHECK(inner_run(&x, ctx) == AITER_OK, "%s", aiter_last_error());
+        for (int b = 0; b < INNER_BATCH; b++) {
+            unsigned char shown[500];
+            for (int j = 0; j < x.s.sk[b]; j++) shown[j] = *entry_of(&g, b, j) >= 0;
+            for (int i = 0; i < x.s.sq[b]; i++)
+                for (int h = 0; h < x.s.hq; h++) inner_expect_row(&x, shown, b, h, i);
+        }
+        inner_problem want = inner_kept(&x);
+        if (n % 4 == 0) x.p.k.data = x.p.v.data = NULL, x.p.num_blocks = 0; /* nothing is there */
+        for (int b = 0; n % 4 == 0 && b < INNER_BATCH; b++)
+            for (int j = 0; j < x.s.sk[b]; j++) *entry_of(&g, b, j) = -1;
+        CHECK(inner_run(&x, ctx) == AITER_OK, "%s", aiter_last_error());
+        if (n % 4 == 0) {
+            int bad = 0;
+            for (int b = 0; b < INNER_BATCH; b++)
+                for (int i = 0; i < x.s.sq[b]; i++)
+                    for (int h = 0; h < x.s.hq; h++)
+                        bad += bits_of_float(x.lse[inner_row_of_q(&x, b, i) * x.s.hq + h]) !=
+                               0xff800000;
+            CHECK(bad == 0, "%d rows see keys that are not there", bad);
+        } else {
+            CHECK(inner_different(&x, &want) == 0, "shape %d: other bits", n);
+        }
+        test_global.cases++;
+        inner_drop(&want);
+        paged_free(&g);
+        inner_free(&x);
+    }
+}
+
+/* V of another type than K: bf16 values beside f32 keys, and the same values as f32. */
+static void two_types(aiter_context *ctx)
+{
+    for (int n = 0; n < COUNT(shapes) * 3; n++) {
+        inner_problem x;
+        inner_new(&x, &shapes[n % COUNT(shapes)], (uint64_t)n + 500);
+        uint16_t *v = (uint16_t *)malloc((x.v_floats + 1) * sizeof(uint16_t));
+        if (!v) exit(3);
+        for (size_t i = 0; i < x.v_floats; i++) {
+            ref_store(AITER_BF16, v, (int64_t)i, x.v[i]);
+            x.v[i] = (float)ref_load(AITER_BF16, v, (int64_t)i);
+        }
+        CHECK(inner_run(&x, ctx) == AITER_OK, "%s", aiter_last_error());
+        inner_problem want = inner_kept(&x);
+        x.p.v.data = (const char *)v;
+        x.p.v.dtype = AITER_BF16;
+        CHECK(inner_run(&x, ctx) == AITER_OK && (x.p.features & AITERI_BIT(KV_TYPES)), "%s",
+              aiter_last_error());
+        CHECK(inner_different(&x, &want) == 0, "shape %d: V as bf16 has other bits", n);
+        test_global.cases++;
+        inner_drop(&want);
+        free(v);
+        inner_free(&x);
+    }
+}
+
+/* Rows and scales of every run of keys, each by its place. */
+static void places(void)
+{
+    static const void *row[512];
+    static float scale[512];
+    for (int n = 0; n < COUNT(shapes) * COUNT(pages) * 3; n++) {
+        const int ragged = n / COUNT(shapes) % 3;
+        inner_problem x;
+        paged g;
+        int64_t bad = 0;
+        inner_new(&x, &shapes[n % COUNT(shapes)], (uint64_t)n + 700);
+        paged_new(&g, &x, pages[n / COUNT(shapes) / 3], ragged);
+        use_pages(&x, &g, ragged);
+        x.p.k.scales.data = g.k; /* any floats: a place is compared */
+        x.p.k.scales.stride_outer = 3, x.p.k.scales.stride_token = 2, x.p.k.scales.stride_head = 1;
+        for (int b = 0; b < INNER_BATCH; b++) {
+            const aiteri_sequence s = aiteri_sequence_of(&x.p, b);
+            bad += s.seqlen_k != x.s.sk[b] || s.index != b || s.seqlen_q != x.s.sq[b];
+            for (int first = 0; first < s.seqlen_k; first += 1 + first / 9) {
+                const int end = first + 1 + (first * 7 + n) % (s.seqlen_k - first);
+                const int h = first % x.s.hk, both = first % 3;
+                memset(row, 0xa5, sizeof row), memset(scale, 0xa5, sizeof scale);
+                aiteri_source_rows(&x.p, &s, &x.p.k, h, first, end, both != 1 ? row : NULL,
+                                   both != 2 ? scale : NULL);
+                for (int j = first; j < end; j++) {
+                    const int64_t id = *entry_of(&g, b, j), in = j % g.page;
+                    const float *at = g.k + ((id * g.page + in) * x.s.hk + h) * x.s.d;
+                    const aiteri_key_place place = aiteri_place_of_key(&x.p, &s, j);
+                    bad += place.outer != id || place.token != in || !place.present ||
+                           place.run != g.page - in;
+                    bad += both != 1 && row[j - first] != at;
+                    bad += both != 2 && memcmp(&scale[j - first], &g.k[id * 3 + in * 2 + h], 4);
+                    bad += aiteri_source_at(&x.p.k, id, in, h) != (const char *)at;
+                    bad += aiteri_scale_at(&x.p.k.scales, id, in, h) != g.k + id * 3 + in * 2 + h;
+                }
+            }
+        }
+        CHECK(bad == 0, "shape %d, pages of %d: %d places", n, g.page, (int)bad);
+        test_global.cases++;
+        paged_free(&g);
+        inner_free(&x);
+    }
+}
+
+int main(void)
+{
+    aiter_isa tiers[AITER_ISA_COUNT];
+    test_begin("source", 1);
+    const int count = test_tiers(tiers);
+    places();
+    for (int t = 0; t < count; t++) {
+        aiter_context *ctx = test_context(tiers[t], 1), *threads = test_context(tiers[t], 3);
+        layouts(ctx, threads);
+        scales(ctx);
+        holes(ctx);
+        two_types(ctx);
+        aiter_context_destroy(ctx);
+        aiter_context_destroy(threads);
+    }
+    return test_end();
+}
