@@ -542,6 +542,8 @@ AITER_ATTN_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *ou
  *   dense    k[b, j]: nothing but k and v; or, with seq_lens, the first seq_lens[b] of Sk
  *   packed   k[cu_seqlens[b] + j]
  *   paged    k[block_table[b, j / P], j % P], of seq_lens[b] keys
+ *   lists    k[indices[indptr[b] + j / P], j % P], of the pages up to indptr[b + 1], the last of
+ *            which holds last_page_lens[b] keys; or of seq_lens[b] keys
  * Other orders of memory are strides: pages [num_blocks, Hk, P, D] are a transpose of dimensions 1
  * and 2, K and V interleaved as [num_blocks, 2, P, Hk, D] two slices. */
 typedef struct aiter_kv {
@@ -549,10 +551,14 @@ typedef struct aiter_kv {
                        F32, F16, BF16, I8 */
     aiter_tensor v; /* as k with Dv, its dtype may differ. Absent: V is the first dim_v columns of k
                        (latent rows), which are not loaded a second time */
-    int32_t dim_v;  /* of an absent v; 0: the last extent of out. With a v: 0 or its last extent */
-    aiter_tensor seq_lens;    /* I32 [B]: keys in use, new tokens included; needed with pages */
-    aiter_tensor cu_seqlens;  /* I32 [B + 1], non-decreasing from 0 */
-    aiter_tensor block_table; /* I32 [B, max_blocks]: the page of keys [n * P, (n + 1) * P) */
+    int32_t dim_v;  /* needed without a v; with one 0 or its last extent */
+    aiter_tensor seq_lens;        /* I32 [B]: keys in use, new tokens included; needed with
+                                   block_table */
+    aiter_tensor cu_seqlens;      /* I32 [B + 1], non-decreasing from 0 */
+    aiter_tensor block_table;     /* I32 [B, max_blocks]: the page of keys [n * P, (n + 1) * P) */
+    aiter_tensor indptr, indices; /* I32 [B + 1], non-decreasing from 0, and I32 [pages]: lists of
+                                     pages in place of a table */
+    aiter_tensor last_page_lens;  /* I32 [B], 1 to P: with indptr, in place of seq_lens */
     int32_t max_seqlen;   /* bound of the lengths: for the workspace, and on a device for the number
                              of workgroups and splits; 0: the largest that the shapes allow */
     aiter_tensor k_scale; /* F32, needed for I8: real = stored * scale. [1], [Hk], or the index */
@@ -2485,10 +2491,15 @@ typedef struct aiteri_problem {
     int64_t total_q; /* query tokens of all sequences, a bound */
     int32_t max_seqlen_q, max_seqlen_k;
 
-    /* Pages: key j of sequence b is token j % page_size of block block_table[b][j / page_size]. */
+    /* Pages: key j of sequence b is token j % page_size of page list_b[j / page_size], with list_b
+     * at block_table + b * table_stride_batch, or, ragged, at entry page_indptr[b] of block_table,
+     * up to page_indptr[b + 1], the last page holding last_page_lens[b] keys. With has_holes an id
+     * below 0 says that the page's keys are not there: they are hidden. */
     const int32_t *block_table; /* NULL: not paged */
     int64_t table_stride_batch, table_stride_entry;
-    int32_t page_size, num_blocks, table_entries;
+    const int32_t *page_indptr, *last_page_lens; /* NULL: a table, lengths by seqused_k */
+    int64_t page_indptr_stride, last_page_stride;
+    int32_t page_size, num_blocks, table_entries, has_holes;
 
     aiter_mask mask; /* never DEFAULT */
     int32_t window_left, window_right, sink_tokens;
@@ -2504,7 +2515,8 @@ typedef struct aiteri_problem {
     uint64_t features; /* aiteri_problem_features: what it asks of a kernel */
 } aiteri_problem;
 
-/* One sequence of the batch. Packed rows start at q_start; keys of a packed source at k_start. */
+/* One sequence of the batch. Packed rows start at token q_start; packed keys at token k_start, a
+ * list of pages at element k_start of block_table. */
 typedef struct aiteri_sequence {
     int32_t index;
     int32_t seqlen_q, seqlen_k;
@@ -2525,6 +2537,17 @@ static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
         s.seqlen_k = (int32_t)(p->cu_seqlens_k[(b + 1) * p->cu_stride_k] - s.k_start);
     } else if (p->seqused_k) {
         s.seqlen_k = p->seqused_k[b * p->used_stride_k];
+    }
+    if (p->page_indptr) {
+        const int32_t first = p->page_indptr[b * p->page_indptr_stride];
+        const int32_t pages = p->page_indptr[(b + 1) * p->page_indptr_stride] - first;
+        s.k_start = first * p->table_stride_entry;
+        if (p->last_page_lens)
+            s.seqlen_k =
+                pages > 0 ? (pages - 1) * p->page_size + p->last_page_lens[b * p->last_page_stride]
+                          : 0;
+    } else if (p->block_table) {
+        s.k_start = b * p->table_stride_batch;
     }
     return s;
 }
@@ -2554,6 +2577,8 @@ static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
     X(DENSE_KEYS, "dense keys", "")                                                         \
     X(PACKED_KEYS, "packed keys", "")                                                       \
     X(PAGED_KEYS, "pages", "")                                                              \
+    X(PAGE_LISTS, "lists of pages (indptr, indices)", "pass a block_table")                 \
+    X(HOLES, "pages of -1", "pass lengths that end before them")                            \
     X(PACKED_ROWS, "packed rows of q", "")                                                  \
     X(USED_ROWS, "lengths of q", "")                                                        \
     X(USED_KEYS, "lengths of keys", "")                                                     \
@@ -2639,9 +2664,11 @@ static uint64_t aiteri_problem_features(const aiteri_problem *p)
     uint64_t bits = aiteri_score_features(p);
     bits |= aiteri_rows_features(&p->q) | aiteri_rows_features(&p->out);
     bits |= aiteri_source_features(&p->k) | aiteri_source_features(&p->v);
-    bits |= p->block_table    ? AITERI_BIT(PAGED_KEYS)
+    bits |= p->page_indptr    ? AITERI_BIT(PAGE_LISTS)
+            : p->block_table  ? AITERI_BIT(PAGED_KEYS)
             : p->cu_seqlens_k ? AITERI_BIT(PACKED_KEYS)
                               : AITERI_BIT(DENSE_KEYS);
+    if (p->has_holes) bits |= AITERI_BIT(HOLES);
     if (p->cu_seqlens_q) bits |= AITERI_BIT(PACKED_ROWS);
     if (p->seqused_q) bits |= AITERI_BIT(USED_ROWS);
     if (p->seqused_k) bits |= AITERI_BIT(USED_KEYS);
@@ -2793,11 +2820,13 @@ enum {
     (AITERI_BIT(CAUSAL) | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) | AITERI_BIT(WINDOW_SINKS) | \
      AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) | AITERI_BIT(VISIBLE) |          \
      AITERI_BIT(SINKS) | AITERI_BIT(LSE) | AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) |    \
-     AITERI_BIT(PAGED_KEYS) | AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) |                  \
-     AITERI_BIT(USED_KEYS) | AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) |                 \
-     AITERI_BIT(SCALE_TOKEN) | AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) |                \
-     AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
-#define AITERI_STREAM_TAKES AITERI_TILE_TAKES
+     AITERI_BIT(PAGED_KEYS) | AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) |                       \
+     AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS) |                   \
+     AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) | AITERI_BIT(SCALE_TOKEN) |               \
+     AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) |                 \
+     AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
+/* Streams read rows where they lie, so there must be one. */
+#define AITERI_STREAM_TAKES (AITERI_TILE_TAKES & ~AITERI_BIT(HOLES))
 
 /* n contiguous elements of a storage type to f32, and back with rounding to nearest even. */
 typedef void (*aiteri_widen_fn)(float *dst, const void *src, int64_t n);
@@ -2953,7 +2982,9 @@ static int aiteri_range_meets(aiteri_key_range r, int64_t first, int64_t end)
 #endif /* AITERI_MASK_C */
 
 // >>source    (src/plan/source.c)
-/* source.c -- where keys and values lie: one cursor over dense, varlen and paged K and V. */
+/* source.c -- where keys and values lie: one cursor over every layout of K and V. Layout gives
+ * addresses of rows and their scales, and knows no type; types turn rows into blocks
+ * (cpu/engine_rows.c), and know no layout. */
 #ifndef AITERI_SOURCE_C
 #define AITERI_SOURCE_C
 
@@ -2964,62 +2995,88 @@ AITERI_FORCE_INLINE int64_t aiteri_bytes_of(aiter_dtype dtype, int64_t elements)
     return elements * aiter_dtype_bits(dtype) / 8;
 }
 
+/* The row of token `token` of batch row or page `outer`, kv head h. */
+AITERI_FORCE_INLINE const char *aiteri_source_at(const aiteri_source *source, int64_t outer,
+                                                 int64_t token, int64_t h)
+{
+    return source->data + aiteri_bytes_of(source->dtype, outer * source->stride_outer +
+                                                             token * source->stride_token +
+                                                             h * source->stride_head);
+}
+
+/* Its scale. */
+AITERI_FORCE_INLINE const float *aiteri_scale_at(const aiteri_scales *scales, int64_t outer,
+                                                 int64_t token, int64_t h)
+{
+    return scales->data + outer * scales->stride_outer + token * scales->stride_token +
+           h * scales->stride_head;
+}
+
+/* Entry `entry` of a sequence's list of pages. */
+AITERI_FORCE_INLINE int32_t aiteri_page_of(const aiteri_problem *p, const aiteri_sequence *s,
+                                           int32_t entry)
+{
+    return p->block_table[s->k_start + entry * p->table_stride_entry];
+}
+
 /* Where key j of a sequence stands: the outer index (batch row or page), the token inside it, and
- * how many keys from j on lie one token stride apart (to the end of the page, or for ever). */
+ * how many keys from j on lie one token stride apart (to the end of the page, or for ever). A key
+ * that is not present has no row. */
 typedef struct aiteri_key_place {
     int64_t outer, token;
-    int32_t run;
+    int32_t run, present, entry; /* entry: of the list of pages */
 } aiteri_key_place;
 
-static aiteri_key_place aiteri_place_of_key(const aiteri_problem *p, const aiteri_sequence *s,
-                                            int32_t j)
+/* The first key of an entry of the list of pages. */
+AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_page(const aiteri_problem *p,
+                                                          const aiteri_sequence *s, int32_t entry)
 {
-    AITERI_ASSERT(0 <= j && j < s->seqlen_k);
-    aiteri_key_place at = {s->index, j, INT32_MAX};
-    if (p->block_table) {
-        const int32_t entry = j / p->page_size;
-        at.outer = p->block_table[s->index * p->table_stride_batch + entry * p->table_stride_entry];
-        at.token = j - entry * p->page_size;
-        at.run = p->page_size - (int32_t)at.token;
-        AITERI_ASSERT(entry < p->table_entries);
-        AITERI_ASSERT(0 <= at.outer && at.outer < p->num_blocks);
-    } else if (p->cu_seqlens_k) {
-        at.outer = 0;
-        at.token = s->k_start + j;
-    }
+    const int32_t page = aiteri_page_of(p, s, entry);
+    const aiteri_key_place at = {page >= 0 ? page : 0, 0, p->page_size, page >= 0, entry};
+    AITERI_ASSERT(p->page_indptr || entry < p->table_entries);
+    AITERI_ASSERT(page < p->num_blocks && (at.present || p->has_holes));
     return at;
 }
 
-/* row[i] = key or value first + i of kv head h, for keys [first, end). */
-static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
-                               const aiteri_source *source, int32_t h, int32_t first, int32_t end,
-                               const void **row)
+AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_key(const aiteri_problem *p,
+                                                         const aiteri_sequence *s, int32_t j)
 {
-    const int64_t step = aiteri_bytes_of(source->dtype, source->stride_token);
-    for (int32_t j = first; j < end;) {
-        const aiteri_key_place at = aiteri_place_of_key(p, s, j);
-        const int32_t run = (int32_t)aiteri_min(end - j, at.run);
-        const char *data =
-            source->data + aiteri_bytes_of(source->dtype, at.outer * source->stride_outer +
-                                                              at.token * source->stride_token +
-                                                              h * source->stride_head);
-        for (int32_t i = 0; i < run; i++) row[j - first + i] = data + i * step;
-        j += run;
+    AITERI_ASSERT(0 <= j && j < s->seqlen_k);
+    if (p->block_table) {
+        const int32_t entry = j / p->page_size;
+        aiteri_key_place at = aiteri_place_of_page(p, s, entry);
+        at.token = j - entry * p->page_size;
+        at.run -= (int32_t)at.token;
+        return at;
     }
+    const aiteri_key_place dense = {s->index, j, INT32_MAX, 1, 0};
+    const aiteri_key_place packed = {0, s->k_start + j, INT32_MAX, 1, 0};
+    return p->cu_seqlens_k ? packed : dense;
 }
 
-/* scale[i] = the scale of key or value first + i of kv head h. */
-static void aiteri_source_scales(const aiteri_problem *p, const aiteri_sequence *s,
-                                 const aiteri_scales *scales, int32_t h, int32_t first, int32_t end,
-                                 float *scale)
+/* Keys or values [first, end) of kv head h: the address of each row, or NULL of one that is not
+ * present, and its scale. `row` and `scale` may be NULL. */
+static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
+                               const aiteri_source *source, int32_t h, int32_t first, int32_t end,
+                               const void **row, float *scale)
 {
-    for (int32_t j = first; j < end;) {
-        const aiteri_key_place at = aiteri_place_of_key(p, s, j);
-        const int32_t run = (int32_t)aiteri_min(end - j, at.run);
-        const float *data = scales->data + at.outer * scales->stride_outer +
-                            at.token * scales->stride_token + h * scales->stride_head;
-        for (int32_t i = 0; i < run; i++) scale[j - first + i] = data[i * scales->stride_token];
-        j += run;
+    if (first >= end) return;
+    const char *head = aiteri_source_at(source, 0, 0, h);
+    const float *head_scale = scale ? aiteri_scale_at(&source->scales, 0, 0, h) : NULL;
+    const int64_t outer = aiteri_bytes_of(source->dtype, source->stride_outer);
+    const int64_t token = aiteri_bytes_of(source->dtype, source->stride_token);
+    const int64_t scale_outer = source->scales.stride_outer;
+    const int64_t scale_token = source->scales.stride_token;
+    aiteri_key_place at = aiteri_place_of_key(p, s, first);
+    for (int32_t j = 0;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
+        const int32_t to = (int32_t)aiteri_min(end - first, (int64_t)j + at.run);
+        const char *data = head + at.outer * outer + at.token * token;
+        for (int32_t i = j; row && i < to; i++, data += token) row[i] = at.present ? data : NULL;
+        const int64_t place = at.outer * scale_outer + at.token * scale_token;
+        for (int32_t i = j; scale && i < to; i++)
+            scale[i] = at.present ? head_scale[place + (i - j) * scale_token] : 0.0f;
+        j = to;
+        if (j == end - first) return;
     }
 }
 
@@ -12374,31 +12431,41 @@ AITERI_FORCE_INLINE int64_t aiteri_block_stride(int32_t dim)
     return (lines + (lines % 2 == 0)) * AITERI_PAD;
 }
 
-/* K or V rows [first, end) of a kv head as f32, scaled, at `block` with aiteri_block_stride. */
-static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
-                                const aiteri_source *source, int32_t h, int32_t first, int32_t end,
-                                const void **rows, float *block)
+/* n rows of a source as f32, scaled, at `block` with aiteri_block_stride; zeros for NULL. */
+static void aiteri_rows_to_block(const aiteri_engine *e, const aiteri_source *source,
+                                 const void *const *rows, const float *scale, int32_t n,
+                                 float *block)
 {
     const int64_t stride = aiteri_block_stride(source->dim);
-    float scale[AITERI_TILE_KEYS];
-    AITERI_ASSERT(first < end && end - first <= AITERI_TILE_KEYS && h < e->problem->heads_k);
-    aiteri_source_rows(e->problem, s, source, h, first, end, rows);
-    if (source->scales.data)
-        aiteri_source_scales(e->problem, s, &source->scales, h, first, end, scale);
-    for (int32_t i = 0; i < end - first; i++) {
+    for (int32_t i = 0; i < n; i++) {
         float *row = block + i * stride;
+        if (!rows[i]) {
+            memset(row, 0, (size_t)stride * sizeof(float));
+            continue;
+        }
         aiteri_gather_row(e->kernels, row, (const char *)rows[i], source->dtype, source->stride_dim,
                           source->dim);
-        if (!source->scales.data) continue;
+        if (!scale) continue;
         for (int32_t d = source->dim; d < stride; d++) row[d] = 0.0f;
         e->kernels->row_scale(row, aiteri_padded(source->dim), scale[i]);
     }
 }
 
+/* K or V rows [first, end) of a kv head: layout, then type and scale. */
+static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
+                                const aiteri_source *source, int32_t h, int32_t first, int32_t end,
+                                const void **rows, float *block)
+{
+    float scales[AITERI_TILE_KEYS], *scale = source->scales.data ? scales : NULL;
+    AITERI_ASSERT(first < end && end - first <= AITERI_TILE_KEYS && h < e->problem->heads_k);
+    aiteri_source_rows(e->problem, s, source, h, first, end, rows, scale);
+    aiteri_rows_to_block(e, source, rows, scale, end - first, block);
+}
+
 /* Whether something is read for every pair of a query and a key. */
 AITERI_FORCE_INLINE int aiteri_reads_pairs(const aiteri_problem *p)
 {
-    return p->bias.data != NULL || p->visible.data != NULL;
+    return p->bias.data != NULL || p->visible.data != NULL || p->has_holes;
 }
 
 /* What is added to the score of query token i and key j: its bias, and -infinity if it is hidden.
@@ -12409,6 +12476,7 @@ static float aiteri_bias_at(const aiteri_problem *p, const aiteri_sequence *s, i
     if (p->visible.data &&
         aiteri_row_at(&p->visible, s, token, head)[j * p->visible.stride_dim] == 0)
         return aiteri_minus_inf();
+    if (p->has_holes && !aiteri_place_of_key(p, s, j).present) return aiteri_minus_inf();
     if (!p->bias.data) return 0.0f;
     const char *row = aiteri_row_at(&p->bias, s, token, head);
     return aiter_load_element(p->bias.dtype, row, j * p->bias.stride_dim);
@@ -12908,15 +12976,15 @@ static void aiteri_stream_begin(aiteri_stream *x)
 }
 
 /* Row pointers of keys [first, end) that the kernels of `*type` can read: the source's own rows, or
- * widened ones. The pointer list is padded with its last entry. */
+ * widened ones; and their scales, if asked for. The pointer list is padded with its last entry. */
 static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_source *source,
                                       int32_t h, int32_t first, int32_t end, const void **rows,
-                                      float *scratch)
+                                      float *scratch, float *scale)
 {
     const int32_t n = end - first;
     aiter_dtype type = source->dtype;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
-    aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows);
+    aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows, scale);
     if (source->stride_dim != 1) {
         const int32_t stride = aiteri_padded(source->dim);
         for (int32_t i = 0; i < n; i++) {
@@ -12940,15 +13008,13 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     aiteri_stream_scratch *t = x->t;
     if (first >= end) return;
     AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
+    float *scale = p->k.scales.data ? t->k_scale + (first - block) : NULL;
     const aiter_dtype type =
-        aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, t->k_rows, t->k);
+        aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, t->k_rows, t->k, scale);
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
                               t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
                               aiteri_padded(p->k.dim), x->rows, p->k.dim, t->k_rows, end - first,
                               t->ahead[0] + (first - block));
-    if (p->k.scales.data)
-        aiteri_source_scales(p, &x->s, &p->k.scales, x->kv_start + h, first, end,
-                             t->k_scale + (first - block));
 }
 
 /* What one row does to its scores before the softmax; hidden places become -inf. A whole block has
@@ -13014,7 +13080,7 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     if (first >= end) return;
     const int32_t stride = aiteri_padded(p->v.dim);
     const aiter_dtype type =
-        aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, t->v_rows, t->v);
+        aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, t->v_rows, t->v, NULL);
     const aiteri_axpy_fn axpy = kernels->stream_axpy[type];
     float *o = t->o + (int64_t)h * x->rows * stride;
     const uint32_t run = aiteri_bits_between(first - block, end - block);
@@ -13078,7 +13144,7 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_blo
         const int32_t from = keys * share / heads, count = keys * (share + 1) / heads - from;
         const int64_t step = aiteri_bytes_of(src->dtype, src->stride_head);
         aiteri_source_rows(p, &n->s, src, joined ? n->kv_start : n->kv_start + h, n->first + from,
-                           n->first + from + count, ahead);
+                           n->first + from + count, ahead, NULL);
         /* Backwards, so that the tokens' rows spread out in place. */
         for (int32_t t = count - 1; heads > 1 && t >= 0; t--) {
             const char *row = (const char *)ahead[t];
@@ -13104,8 +13170,8 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
     for (int i = 0; i < 2; i++) {
         aiteri_stream_scores(x, h, block, runs[i][0], runs[i][1]);
         if (p->v.scales.data && runs[i][0] < runs[i][1])
-            aiteri_source_scales(p, &x->s, &p->v.scales, x->kv_start + h, runs[i][0], runs[i][1],
-                                 t->v_scale + (runs[i][0] - block));
+            aiteri_source_rows(p, &x->s, &p->v, x->kv_start + h, runs[i][0], runs[i][1], NULL,
+                               t->v_scale + (runs[i][0] - block));
     }
     const int whole =
         b->first == block && b->end == block + AITERI_STREAM_KEYS && aiteri_stream_sees_all(x, b);
@@ -14018,7 +14084,7 @@ typedef struct aiteri_attention {
     const aiteri_attention_op *op;
     aiter_attention_args a;
     aiteri_problem problem;
-    int packed, paged, lse_packed;
+    int packed, paged, listed, lse_packed; /* listed: pages by indptr, not by a table */
 } aiteri_attention;
 
 /* Which of the optional forms it is: what must come together, and what must not. */
@@ -14027,18 +14093,39 @@ static void aiteri_check_form(aiteri_check *c, const aiteri_attention *x)
     const aiter_attention_args *a = &x->a;
     const int keys_packed = a->kv.cu_seqlens.ndim != 0;
     aiteri_check_true(c, !(x->paged && keys_packed), "kv.cu_seqlens",
-                      "none beside kv.block_table, which takes kv.seq_lens");
+                      x->listed ? "none beside kv.indptr"
+                                : "none beside kv.block_table, which takes kv.seq_lens");
     aiteri_check_true(c, x->packed || !keys_packed, "cu_seqlens_q",
                       "I32 [B + 1], it is absent: kv.cu_seqlens is given, and they come together");
     aiteri_check_true(c, !x->packed || x->paged || keys_packed, "kv.cu_seqlens",
                       "I32 [B + 1], it is absent: cu_seqlens_q is given, and they come together "
-                      "unless keys are pages with a kv.block_table");
+                      "unless keys are pages with a kv.block_table or kv.indptr");
     aiteri_check_true(c, !x->packed || a->seqused_q.ndim == 0, "seqused_q",
                       "none beside cu_seqlens_q");
     aiteri_check_true(c, !keys_packed || a->kv.seq_lens.ndim == 0, "kv.seq_lens",
                       "none beside kv.cu_seqlens");
-    aiteri_check_true(c, !x->paged || a->kv.seq_lens.ndim != 0, "kv.seq_lens",
+    aiteri_check_true(c, !x->paged || x->listed || a->kv.seq_lens.ndim != 0, "kv.seq_lens",
                       "I32 [B], it is absent: kv.block_table is given, whose keys it counts");
+}
+
+/* Lists of pages: the table's place is theirs, and one field says how many keys they hold. */
+static void aiteri_check_lists_form(aiteri_check *c, const aiteri_attention *x)
+{
+    const aiter_kv *kv = &x->a.kv;
+    aiteri_check_true(c, !(x->listed && kv->block_table.ndim != 0), "kv.indptr",
+                      "none beside kv.block_table");
+    aiteri_check_true(c, x->listed || kv->indices.ndim == 0, "kv.indptr",
+                      "I32 [B + 1], it is absent: kv.indices is given, and they come together");
+    aiteri_check_true(c, !x->listed || kv->indices.ndim != 0, "kv.indices",
+                      "I32 [pages], it is absent: kv.indptr is given, and they come together");
+    aiteri_check_true(c, x->listed || kv->last_page_lens.ndim == 0, "kv.last_page_lens",
+                      "none without kv.indptr");
+    aiteri_check_true(c, kv->last_page_lens.ndim == 0 || kv->seq_lens.ndim == 0,
+                      "kv.last_page_lens", "none beside kv.seq_lens");
+    aiteri_check_true(c, !x->listed || kv->last_page_lens.ndim != 0 || kv->seq_lens.ndim != 0,
+                      "kv.last_page_lens",
+                      "I32 [B], it is absent: kv.indptr is given, whose last pages it counts; or "
+                      "kv.seq_lens");
 }
 
 static void aiteri_check_heads(aiteri_check *c, const aiteri_attention *x)
@@ -14158,6 +14245,11 @@ static void aiteri_check_lengths_shapes(aiteri_check *c, aiteri_attention *x)
         aiteri_check_axis(c, "kv.block_table", &a->kv.block_table, 1, "max_blocks", 0,
                           INT32_MAX - 1);
     }
+    if (aiteri_check_tensor(c, "kv.indptr", &a->kv.indptr, 1, 1, AITERI_ONLY_I32, 0, "[B + 1]"))
+        aiteri_check_extent(c, "kv.indptr", &a->kv.indptr, 0, batch + 1, "batch + 1");
+    if (aiteri_check_tensor(c, "kv.indices", &a->kv.indices, 1, 1, AITERI_ONLY_I32, 0, "[pages]"))
+        aiteri_check_axis(c, "kv.indices", &a->kv.indices, 0, "pages", 0, INT32_MAX - 1);
+    aiteri_check_lengths(c, "kv.last_page_lens", &a->kv.last_page_lens, batch);
     aiteri_check_range(c, "max_seqlen_q", a->max_seqlen_q, 0, INT32_MAX - 1);
     aiteri_check_range(c, "kv.max_seqlen", a->kv.max_seqlen, 0, INT32_MAX - 1);
 }
@@ -14414,6 +14506,21 @@ static aiteri_source aiteri_source_of(const aiter_tensor *t)
     return s;
 }
 
+/* A table of pages, or lists of them one after the other. */
+static void aiteri_lower_pages(aiteri_problem *p, const aiter_kv *kv, int listed)
+{
+    const aiter_tensor *table = listed ? &kv->indices : &kv->block_table;
+    p->block_table = (const int32_t *)table->data;
+    p->table_entries = (int32_t)table->shape[table->ndim - 1];
+    p->table_stride_entry = table->stride[table->ndim - 1];
+    p->table_stride_batch = listed ? 0 : table->stride[0];
+    if (!listed) return;
+    p->page_indptr = (const int32_t *)kv->indptr.data;
+    p->page_indptr_stride = kv->indptr.stride[0];
+    p->last_page_lens = (const int32_t *)(kv->last_page_lens.ndim ? kv->last_page_lens.data : NULL);
+    p->last_page_stride = kv->last_page_lens.stride[0];
+}
+
 /* Rows, sources, lengths: everything that needs no further check than those above. */
 static void aiteri_lower_shapes(aiteri_check *c, aiteri_attention *x)
 {
@@ -14445,10 +14552,7 @@ static void aiteri_lower_shapes(aiteri_check *c, aiteri_attention *x)
     if (x->paged) {
         p->page_size = (int32_t)a->kv.k.shape[1];
         p->num_blocks = (int32_t)a->kv.k.shape[0];
-        p->block_table = (const int32_t *)a->kv.block_table.data;
-        p->table_entries = (int32_t)a->kv.block_table.shape[1];
-        p->table_stride_batch = a->kv.block_table.stride[0];
-        p->table_stride_entry = a->kv.block_table.stride[1];
+        aiteri_lower_pages(p, &a->kv, x->listed);
         most_k = aiteri_min((int64_t)p->table_entries * p->page_size, INT32_MAX - 1);
     }
     const int64_t most_q = x->packed ? a->q.shape[0] : a->q.shape[1];
@@ -14463,8 +14567,10 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
     aiteri_check *c = &check;
     memset(&x->problem, 0, sizeof x->problem);
     x->packed = x->a.cu_seqlens_q.ndim != 0;
-    x->paged = x->a.kv.block_table.ndim != 0;
+    x->listed = x->a.kv.indptr.ndim != 0;
+    x->paged = x->listed || x->a.kv.block_table.ndim != 0;
     aiteri_check_form(c, x);
+    aiteri_check_lists_form(c, x);
     aiteri_check_qkv(c, x);
     aiteri_check_lengths_shapes(c, x);
     aiteri_check_score(c, x);
@@ -14577,7 +14683,8 @@ static void aiteri_explain_engine(aiteri_text *t, aiter_context *ctx)
 /* Where the keys lie, and of what types everything is. */
 static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
 {
-    const char *keys = p->block_table    ? "paged"
+    const char *keys = p->page_indptr    ? "lists of pages"
+                       : p->block_table  ? "paged"
                        : p->cu_seqlens_k ? "packed"
                        : p->seqused_k    ? "padded"
                                          : "dense";
@@ -14729,22 +14836,62 @@ static void aiteri_check_used(aiteri_check *c, const char *field, const int32_t 
                           bound.name);
 }
 
-/* A page that is none of the blocks. */
-static void aiteri_reject_block(aiteri_check *c, const aiteri_problem *p, const char *pages,
-                                int32_t b, int32_t entry, int32_t id)
+/* Lists of pages: running sums within kv.indices, lengths within the pages and the bound. */
+static void aiteri_check_lists(aiteri_check *c, const aiteri_problem *p, aiteri_length_bound most_k)
 {
+    const aiteri_length_bound all = {p->table_entries, "the pages of kv.indices"};
+    if (!p->page_indptr) return;
+    aiteri_check_cu_seqlens(c, "kv.indptr", p->page_indptr, p->page_indptr_stride, p->batch,
+                            p->table_entries, all);
+    for (int32_t b = 0; b < p->batch && c->status == AITER_OK; b++) {
+        const int64_t pages = (int64_t)p->page_indptr[(b + 1) * p->page_indptr_stride] -
+                              p->page_indptr[b * p->page_indptr_stride];
+        const int64_t keys = pages * p->page_size;
+        if (!p->last_page_lens) {
+            const int32_t length = p->seqused_k[b * p->used_stride_k];
+            if (length > keys)
+                aiteri_reject(
+                    c, AITER_INVALID_ARGUMENT,
+                    "%s.kv.seq_lens: [%d] is %d, expected 0 to %lld (= keys of its pages)", c->op,
+                    (int)b, (int)length, (long long)keys);
+            continue;
+        }
+        const int32_t last = p->last_page_lens[b * p->last_page_stride];
+        const int64_t length = pages > 0 ? keys - p->page_size + last : 0;
+        if (pages > 0 && (last < 1 || last > p->page_size))
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.kv.last_page_lens: [%d] is %d, expected 1 to %d (= page size)", c->op,
+                          (int)b, (int)last, (int)p->page_size);
+        if (length > most_k.most)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.kv.last_page_lens: [%d] gives a length of %lld, expected 0 to %lld "
+                          "(= %s)",
+                          c->op, (int)b, (long long)length, (long long)most_k.most, most_k.name);
+    }
+}
+
+/* A page that is none of the blocks: entry `entry` of sequence b. */
+static void aiteri_reject_block(aiteri_check *c, const aiteri_problem *p, int32_t b, int32_t entry,
+                                int32_t id)
+{
+    char place[64];
+    if (p->page_indptr)
+        snprintf(place, sizeof place, "indices: [%d]",
+                 (int)(p->page_indptr[b * p->page_indptr_stride] + entry));
+    else
+        snprintf(place, sizeof place, "block_table: [%d][%d]", (int)b, (int)entry);
     if (p->num_blocks == 0)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.kv.block_table: [%d][%d] is %d, but %s has no blocks: its shape[0] is 0",
-                      c->op, (int)b, (int)entry, (int)id, pages);
+                      "%s.kv.%s is %d, but kv.k has no blocks: its shape[0] is 0", c->op, place,
+                      (int)id);
     else
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.kv.block_table: [%d][%d] is %d, expected 0 to %d (the blocks of %s)",
-                      c->op, (int)b, (int)entry, (int)id, (int)p->num_blocks - 1, pages);
+                      "%s.kv.%s is %d, expected 0 to %d (the blocks of kv.k)", c->op, place,
+                      (int)id, (int)p->num_blocks - 1);
 }
 
 /* Block ids of entries that hold a visible key. */
-static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p, const char *pages)
+static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p)
 {
     for (int32_t b = 0; p->block_table && b < p->batch && c->status == AITER_OK; b++) {
         const aiteri_sequence s = aiteri_sequence_of(p, b);
@@ -14754,9 +14901,8 @@ static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p, const 
         for (int32_t i = 0; i < entries; i++) {
             const int64_t first = (int64_t)i * p->page_size;
             if (!aiteri_range_meets(seen, first, first + p->page_size)) continue;
-            const int32_t id =
-                p->block_table[b * p->table_stride_batch + i * p->table_stride_entry];
-            if (id < 0 || id >= p->num_blocks) aiteri_reject_block(c, p, pages, b, i, id);
+            const int32_t id = aiteri_page_of(p, &s, i);
+            if (id < 0 || id >= p->num_blocks) aiteri_reject_block(c, p, b, i, id);
         }
     }
 }
@@ -14786,14 +14932,17 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
         aiteri_bound_of(p->max_seqlen_q, a->max_seqlen_q, "max_seqlen_q", "rows of q");
     const aiteri_length_bound most_k =
         aiteri_bound_of(p->max_seqlen_k, a->kv.max_seqlen, "kv.max_seqlen",
-                        x->paged ? "max_blocks * page size" : "keys of k");
+                        x->listed  ? "pages * page size"
+                        : x->paged ? "max_blocks * page size"
+                                   : "keys of k");
     aiteri_check_cu_seqlens(c, "cu_seqlens_q", p->cu_seqlens_q, p->cu_stride_q, p->batch,
                             p->total_q, most_q);
     aiteri_check_cu_seqlens(c, "kv.cu_seqlens", p->cu_seqlens_k, p->cu_stride_k, p->batch,
                             a->kv.k.shape[0], most_k);
     aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, most_q);
     aiteri_check_used(c, "kv.seq_lens", p->seqused_k, p->used_stride_k, p->batch, most_k);
-    if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p, "kv.k"); /* the table is there */
+    aiteri_check_lists(c, p, most_k);
+    if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p); /* the table is there */
     aiteri_check_pairs(c, x, "score.bias", &a->score.bias);
     aiteri_check_pairs(c, x, "score.visible", &a->score.visible);
     return c->status;
@@ -14854,7 +15003,8 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
     aiteri_check_dense_bound(c, "max_seqlen_q", p->max_seqlen_q,
                              p->cu_seqlens_q || p->seqused_q ? 0 : p->seqlen_q, "q");
     aiteri_check_dense_bound(c, "kv.max_seqlen", p->max_seqlen_k,
-                             p->cu_seqlens_k || p->seqused_k ? 0 : p->seqlen_k, "kv.k");
+                             p->cu_seqlens_k || p->seqused_k || x->listed ? 0 : p->seqlen_k,
+                             "kv.k");
     if (aiteri_context_on_device(ctx)) {
         aiteri_check_pairs_bound(c, "score.bias", &a->score.bias, p->max_seqlen_k);
         aiteri_check_pairs_bound(c, "score.visible", &a->score.visible, p->max_seqlen_k);
@@ -14873,6 +15023,9 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
                                       {"score.alibi_slopes", &a->score.alibi_slopes},
                                       {"score.sinks", &a->score.sinks},
                                       {"kv.block_table", &a->kv.block_table},
+                                      {"kv.indptr", &a->kv.indptr},
+                                      {"kv.indices", &a->kv.indices},
+                                      {"kv.last_page_lens", &a->kv.last_page_lens},
                                       {"cu_seqlens_q", &a->cu_seqlens_q},
                                       {"kv.cu_seqlens", &a->kv.cu_seqlens},
                                       {"seqused_q", &a->seqused_q},
@@ -15069,7 +15222,8 @@ static const aiteri_attention_op aiteri_variable_length_attention_op = {
 
 static aiter_status aiteri_variable_length_attention_begin(aiteri_attention *x, aiter_context *ctx)
 {
-    const int keys = x->a.kv.cu_seqlens.ndim != 0 || x->a.kv.block_table.ndim != 0;
+    const int keys =
+        x->a.kv.cu_seqlens.ndim != 0 || x->a.kv.block_table.ndim != 0 || x->a.kv.indptr.ndim != 0;
     if (x->a.cu_seqlens_q.ndim == 0 || !keys)
         return aiteri_fail(
             ctx, AITER_INVALID_ARGUMENT,
@@ -15125,10 +15279,11 @@ static aiter_status aiteri_paged_attn_decode_begin(aiteri_attention *x, aiter_co
 {
     aiteri_check check = {x->op->name, ctx, AITER_OK};
     aiteri_check *c = &check;
-    if (x->a.kv.block_table.ndim == 0)
+    const int listed = x->a.kv.indptr.ndim != 0;
+    if (x->a.kv.block_table.ndim == 0 && !listed)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.kv.block_table: is absent (ndim 0), expected I32 [B, max_blocks]", c->op);
-    if (x->a.kv.seq_lens.ndim == 0)
+    if (x->a.kv.seq_lens.ndim == 0 && !listed)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.kv.seq_lens: is absent (ndim 0), expected I32 [B]", c->op);
     aiteri_check_absent(c, "cu_seqlens_q", &x->a.cu_seqlens_q,
@@ -15184,6 +15339,7 @@ static void aiteri_check_transposed_fields(aiteri_check *c, const aiter_attentio
     aiteri_check_absent(c, "kv.seq_lens", &a->kv.seq_lens, why);
     aiteri_check_absent(c, "kv.cu_seqlens", &a->kv.cu_seqlens, why);
     aiteri_check_absent(c, "kv.block_table", &a->kv.block_table, why);
+    aiteri_check_absent(c, "kv.indptr", &a->kv.indptr, why);
 }
 
 /* Checked as the caller wrote them, so that a text names the caller's indices. `one`: without the

@@ -12,6 +12,8 @@
  *   dense    k[b, j]: nothing but k and v; or, with seq_lens, the first seq_lens[b] of Sk
  *   packed   k[cu_seqlens[b] + j]
  *   paged    k[block_table[b, j / P], j % P], of seq_lens[b] keys
+ *   lists    k[indices[indptr[b] + j / P], j % P], of the pages up to indptr[b + 1], the last of
+ *            which holds last_page_lens[b] keys; or of seq_lens[b] keys
  * Other orders of memory are strides: pages [num_blocks, Hk, P, D] are a transpose of dimensions 1
  * and 2, K and V interleaved as [num_blocks, 2, P, Hk, D] two slices. */
 typedef struct aiter_kv {
@@ -19,10 +21,14 @@ typedef struct aiter_kv {
                        F32, F16, BF16, I8 */
     aiter_tensor v; /* as k with Dv, its dtype may differ. Absent: V is the first dim_v columns of k
                        (latent rows), which are not loaded a second time */
-    int32_t dim_v;  /* of an absent v; 0: the last extent of out. With a v: 0 or its last extent */
-    aiter_tensor seq_lens;    /* I32 [B]: keys in use, new tokens included; needed with pages */
-    aiter_tensor cu_seqlens;  /* I32 [B + 1], non-decreasing from 0 */
-    aiter_tensor block_table; /* I32 [B, max_blocks]: the page of keys [n * P, (n + 1) * P) */
+    int32_t dim_v;  /* needed without a v; with one 0 or its last extent */
+    aiter_tensor seq_lens;        /* I32 [B]: keys in use, new tokens included; needed with
+                                   block_table */
+    aiter_tensor cu_seqlens;      /* I32 [B + 1], non-decreasing from 0 */
+    aiter_tensor block_table;     /* I32 [B, max_blocks]: the page of keys [n * P, (n + 1) * P) */
+    aiter_tensor indptr, indices; /* I32 [B + 1], non-decreasing from 0, and I32 [pages]: lists of
+                                     pages in place of a table */
+    aiter_tensor last_page_lens;  /* I32 [B], 1 to P: with indptr, in place of seq_lens */
     int32_t max_seqlen;   /* bound of the lengths: for the workspace, and on a device for the number
                              of workgroups and splits; 0: the largest that the shapes allow */
     aiter_tensor k_scale; /* F32, needed for I8: real = stored * scale. [1], [Hk], or the index */

@@ -212,6 +212,31 @@ static inline aiter_tensor problem_ints(attn_problem *p, const int *values, int 
     return place_tensor(p, &t, "0");
 }
 
+/* The table that is stored, as lists one after the other. */
+static inline void problem_list_pages(attn_problem *p)
+{
+    static int starts[MAX_SEQUENCES + 1], last[MAX_SEQUENCES];
+    const attn_case *c = &p->c;
+    int *ids = (int *)malloc((size_t)(c->b * p->max_blocks + 1) * sizeof(int));
+    int b, n, pages, used = 0;
+    for (b = 0; b < c->b; b++) {
+        starts[b] = used;
+        pages = (p->len_k[b] + c->page - 1) / c->page;
+        last[b] = p->len_k[b] - (pages - 1) * c->page; /* of no page: anything */
+        for (n = 0; n < pages; n++) {
+            const int32_t id = p->blocks[(int64_t)b * p->max_blocks + n];
+            ids[used++] = id >= 0 ? id : n % 2 ? INT32_MAX : -1;
+        }
+    }
+    starts[c->b] = used;
+    ids[used] = INT32_MIN; /* an entry of nobody */
+    p->indices = problem_ints(p, ids, used + 1);
+    p->indptr = problem_ints(p, starts, c->b + 1);
+    if (c->lists == 1) p->last_pages = problem_ints(p, last, c->b);
+    memset(&p->table, 0, sizeof p->table);
+    free(ids);
+}
+
 static inline aiter_tensor problem_starts(attn_problem *p, const int64_t *starts)
 {
     int values[MAX_SEQUENCES + 1], i;
@@ -355,7 +380,8 @@ static inline void problem_store_small(attn_problem *p, int slack)
     if (case_is_packed(c)) p->cu_q = problem_starts(p, p->start_q);
     if (c->form == FORM_VARLEN) p->cu_k = problem_starts(p, p->start_k);
     if (c->form == FORM_PADDED) p->seqused_q = problem_ints(p, p->len_q, c->b);
-    if (c->form == FORM_PADDED || case_is_paged(c)) {
+    if (case_is_paged(c) && c->lists) problem_list_pages(p);
+    if (c->form == FORM_PADDED || (case_is_paged(c) && c->lists != 1)) {
         p->seqused_k = problem_ints(p, p->len_k, c->b);
     }
 }

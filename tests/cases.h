@@ -69,6 +69,7 @@ typedef struct attn_case {
     int sinks;
     double sink_size; /* 0: 2 */
     int page, splits;
+    int lists; /* pages by lists, their lengths by 1: the last page, 2: seq_lens */
     aiter_scale_kind scale_kind; /* int8 */
     int no_lse;
     uint64_t seed;
@@ -90,7 +91,7 @@ typedef struct attn_row {
     double *out, *abs_out; /* [dv] */
 } attn_row;
 
-enum { BUFFERS = 24, MAX_SEQUENCES = 130 };
+enum { BUFFERS = 28, MAX_SEQUENCES = 130 };
 
 typedef struct attn_problem {
     attn_case c;
@@ -106,7 +107,8 @@ typedef struct attn_problem {
     int buffers;
     attn_place pq, pk, pv, po, pl, pb, pm;
     aiter_tensor q_t, k_t, v_t, out_t, lse_t, bias_t, visible_t, alibi_t, sinks_t;
-    aiter_tensor seqused_q, seqused_k, cu_q, cu_k, table, k_scale, v_scale;
+    aiter_tensor seqused_q, seqused_k, cu_q, cu_k, table, indptr, indices, last_pages, k_scale,
+        v_scale;
     int32_t *blocks; /* the table that was stored, garbage included */
     int max_blocks, num_blocks;
 } attn_problem;
@@ -164,13 +166,14 @@ static inline const char *case_text(const attn_case *c)
     snprintf(
         text, sizeof text,
         "%s %s %s b%d hq%d hk%d sq%d sk%d d%d/%d%s %s/%s/%s/%s %s(%d,%d,%d) scale %g cap %g alibi "
-        "%d bias %d%s holes %d visible %d sinks %d page %d splits %d scales %d values %d (%g %g "
+        "%d lists %d bias %d%s holes %d visible %d sinks %d page %d splits %d scales %d values %d "
+        "(%g %g "
         "%g) "
         "ragged %d seq %d seed %" PRIu64,
         op_words[c->op], forms[c->form], layouts[c->layout], c->b, c->hq, c->hk, c->sq, c->sk,
         c->dq, c->dv, c->latent ? " latent" : "", aiter_dtype_name(c->q_type),
         aiter_dtype_name(c->kv_type), aiter_dtype_name(c->v_type), aiter_dtype_name(c->out_type),
-        masks[c->mask], c->left, c->right, c->sink_tokens, c->scale, c->softcap, c->alibi,
+        masks[c->mask], c->left, c->right, c->sink_tokens, c->scale, c->softcap, c->alibi, c->lists,
         (int)c->bias, aiter_dtype_name(c->bias_type), c->bias_holes, (int)c->visible, c->sinks,
         c->page, c->splits, (int)c->scale_kind, (int)c->values, c->q_size, c->k_size, c->v_size,
         c->ragged, c->first_seq, c->seed);

@@ -101,6 +101,22 @@ static inline void sweep_pages(op_case *g)
     }
 }
 
+/* The same in lists, one after the other. */
+static inline void sweep_listed_pages(op_case *g)
+{
+    const aiter_tensor *t = op_named(g, &g->args, "kv.indices");
+    const aiter_tensor *k = op_named(g, &g->args, "kv.k");
+    int64_t b, n, at = 0;
+    int i;
+    for (b = 0; t && b < g->p.c.b; b++) {
+        const int64_t blocks = k->shape[0], page = k->shape[1];
+        const int64_t wrong[] = {-1, -2, -blocks, INT32_MIN, blocks, blocks + 1, INT32_MAX};
+        for (n = 0; n * page < g->p.len_k[b]; n++, at++) {
+            for (i = 0; i < COUNT(wrong); i++) bad_entry(g, "kv.indices", at, wrong[i], 0);
+        }
+    }
+}
+
 /* Slots: -1 or one of the cache's, none twice. */
 static inline void sweep_slots(op_case *g)
 {
@@ -135,8 +151,16 @@ static inline void sweep_values(op_case *g)
     sweep_sums(g, "cu_seqlens_q", q->shape[0]);
     sweep_sums(g, "kv.cu_seqlens", k->shape[0]);
     sweep_lengths(g, "seqused_q", q->shape[1]);
-    sweep_lengths(g, "kv.seq_lens", k->shape[1] * (table ? table->shape[1] : 1));
+    if (g->p.c.lists) /* each list has as many pages as its keys need */
+        sweep_lengths(g, "kv.seq_lens",
+                      (g->p.len_k[0] + k->shape[1] - 1) / k->shape[1] * k->shape[1]);
+    else
+        sweep_lengths(g, "kv.seq_lens", k->shape[1] * (table ? table->shape[1] : 1));
+    if (op_named(g, &g->args, "kv.indices"))
+        sweep_sums(g, "kv.indptr", op_named(g, &g->args, "kv.indices")->shape[0]);
+    sweep_lengths(g, "kv.last_page_lens", k->shape[1]);
     sweep_pages(g);
+    sweep_listed_pages(g);
 }
 
 /* ---- bounds of the lengths ---- */

@@ -89,6 +89,7 @@ static inline int op_good_attention(op_case *g, int op, int variant)
         c.q_type = AITER_F32;
         c.kv_type = AITER_I8;
         c.scale_kind = rows[i].int8;
+        if (case_is_paged(&c)) c.lists = rows[i].int8 % 3;
     }
     memset(&call, 0, sizeof call);
     problem_new(&g->p, &c);

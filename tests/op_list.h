@@ -43,6 +43,9 @@
     T(A, score.bias, FLEXIBLE, AITER_I8, p->bias_t)           \
     T(A, score.visible, FLEXIBLE, AITER_I8, p->visible_t)     \
     T(A, kv.block_table, TABLE, AITER_I64, p->table)          \
+    T(A, kv.indptr, NEEDED, AITER_I64, p->indptr)             \
+    T(A, kv.indices, TABLE, AITER_I64, p->indices)            \
+    T(A, kv.last_page_lens, NEEDED, AITER_I64, p->last_pages) \
     T(A, kv.k_scale, SCALE, AITER_F16, p->k_scale)            \
     T(A, kv.v_scale, SCALE, AITER_F16, p->v_scale)            \
     V(A, kv.dim_v, CASE_DIM_V(p))                             \

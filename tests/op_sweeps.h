@@ -66,7 +66,7 @@ static inline void sweep_extents(const op_case *g)
                 aiter_tensor *t = op_tensor(&bad, f);
                 const op_role role = g->roles[i];
                 char why[96];
-                if (role == ROLE_TABLE && dim == 1) continue;
+                if (role == ROLE_TABLE && dim == ndim - 1) continue;
                 if (role == ROLE_FLEXIBLE && dim == ndim - 1 && g->p.c.form >= FORM_VARLEN)
                     continue;
                 if ((role == ROLE_SCALE || role == ROLE_FLEXIBLE) && t->shape[dim] == 1) continue;

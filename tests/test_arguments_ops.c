@@ -62,6 +62,46 @@ static void decode(int variant)
     good_again("decode");
 }
 
+/* Lists of pages in place of the table, with one thing wrong. */
+static void decode_lists(int lists)
+{
+    attn_case c = base(FORM_PAGED);
+    attn_call call;
+    aiter_paged_attn_decode_args good, a;
+    subject s = SUBJECT(DECODE, &g.p);
+    int i;
+    memset(&call, 0, sizeof call);
+    memset(&g, 0, sizeof g);
+    c.op = OP_DECODE;
+    c.lists = lists;
+    g.op = &op_table[OP_DECODE];
+    problem_new(&g.p, &c);
+    problem_store(&g.p, SLACK_NAN);
+    g.op->fill(&g.args, &g.p, &call);
+    good = g.args.paged_attn_decode;
+    for (i = 0; i < 2; i++) {
+        if (lists == 1) {
+            INVALID_DATA("kv.last_page_lens: [",
+                         a.kv.last_page_lens = with_entry(a.kv.last_page_lens, i, 0));
+            INVALID_DATA("kv.last_page_lens: [",
+                         a.kv.last_page_lens = with_entry(a.kv.last_page_lens, i, 5));
+        } else {
+            INVALID_DATA("kv.seq_lens: [", a.kv.seq_lens = with_entry(a.kv.seq_lens, i, 25));
+        }
+    }
+    for (i = 1; i < 6; i++) {
+        const aiter_tensor table = aiter_tensor_2d(good.kv.indices.data, AITER_I32, 2, i);
+        const aiter_tensor ints = aiter_tensor_1d(good.kv.indices.data, AITER_I32, i);
+        INVALID("kv.indptr: expected none", a.kv.block_table = table);
+        INVALID("kv.cu_seqlens: expected none", a.kv.cu_seqlens = ints);
+        if (lists == 1) INVALID("kv.last_page_lens: expected none", a.kv.seq_lens = ints);
+    }
+    INVALID("kv.indices", a.kv.indices.ndim = 0);
+    INVALID("kv.last_page_lens: expected I32", a.kv.last_page_lens.ndim = a.kv.seq_lens.ndim = 0);
+    if (lists == 1) INVALID("kv.", a.kv.indptr.ndim = 0);
+    good_again("decode over lists");
+}
+
 static void grouped(int op)
 {
     aiter_grouped_query_attention_args good, a;
@@ -409,6 +449,7 @@ int main(void)
     int i;
     test_begin("arguments_ops", 1);
     for (i = 0; i < 3; i++) decode(i);
+    for (i = 1; i < 3; i++) decode_lists(i);
     grouped(OP_GQA);
     grouped(OP_MQA);
     varlen();

@@ -163,7 +163,21 @@ static void options(void)
         c.layout = i % 2 ? LAYOUT_GAPS : LAYOUT_STEP;
         case_run(&c);
     }
-    for (i = 0; i < BIAS_COUNT * 4; i++) { /* a mask of bytes, alone and beside a bias */
+    for (i = 0; i <= 10; i++) {
+        c = plain(i % 2 ? 3 : 30, 1100, 4);
+        c.splits = i < 10 ? i : INT32_MAX;
+        c.mask = i % 3 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+        c.sinks = i % 2;
+        case_run(&c);
+    }
+}
+
+/* A mask of bytes, alone and beside a bias. */
+static void bytes(void)
+{
+    attn_case c;
+    int i;
+    for (i = 0; i < BIAS_COUNT * 4; i++) {
         c = plain(i / BIAS_COUNT % 2 ? 7 : 60, 130, 8);
         c.b = 2;
         c.visible = (attn_bias)(i % BIAS_COUNT);
@@ -172,13 +186,6 @@ static void options(void)
         c.mask = i / BIAS_COUNT > 1 ? AITER_MASK_CAUSAL : AITER_MASK_DEFAULT;
         c.bias = i % 3 == 0 && !case_is_packed(&c) ? BIAS_SQ_SK : BIAS_NONE;
         c.layout = i % 2 ? LAYOUT_GAPS : LAYOUT_STEP;
-        case_run(&c);
-    }
-    for (i = 0; i <= 10; i++) {
-        c = plain(i % 2 ? 3 : 30, 1100, 4);
-        c.splits = i < 10 ? i : INT32_MAX;
-        c.mask = i % 3 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
-        c.sinks = i % 2;
         case_run(&c);
     }
 }
@@ -263,6 +270,7 @@ static void forms(void)
                 c.len_k = lists[i].k;
                 c.page = 4;
                 c.seed += (uint64_t)mask;
+                if (case_is_paged(&c)) c.lists = (i + mask) % 3;
                 if (form >= FORM_VARLEN) c.bias = mask == 2 ? BIAS_H_SQ_SK : BIAS_SQ_SK;
                 if (form == FORM_DENSE || form == FORM_PAGED) c.sq = 9;
                 c.layout = (attn_layout)((i + form + mask) % LAYOUT_COUNT);
@@ -394,6 +402,7 @@ static void random_sweep(uint64_t seed)
             c.bias_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);
             c.bias_holes = rng_int(&r, 0, 3) ? 0 : 3;
         }
+        c.lists = rng_int(&r, 0, 3) % 3;
         if (!rng_int(&r, 0, 5)) {
             c.visible = (attn_bias)rng_int(&r, 1, BIAS_COUNT - 1);
             if (case_is_packed(&c)) c.visible = rng_int(&r, 0, 1) ? BIAS_SQ_SK : BIAS_H_SQ_SK;
@@ -429,6 +438,7 @@ int main(void)
     splits();
     dims();
     options();
+    bytes();
     types();
     values_of_keys();
     forms();

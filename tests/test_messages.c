@@ -362,6 +362,31 @@ static void decode(void)
     DECODE(0, "window_left without its mask", a.score.window_left = 4095);
     DECODE(0, "out over k_cache", a.out.data = a.kv.k.data);
     DECODE(0, "v_cache of other pages", a.kv.v.shape[1] = 3);
+    DECODE(0, "lists beside a table", a.kv.indptr = ints(3, 0, 1, 2));
+    DECODE(0, "indptr alone", (a.kv.block_table.ndim = 0, a.kv.indptr = ints(3, 0, 1, 2)));
+    DECODE(0, "indices alone", a.kv.indices = ints(3, 0, 1, 2));
+    DECODE(0, "last_page_lens alone", a.kv.last_page_lens = ints(2, 1, 1, 0));
+    DECODE(0, "lists without lengths",
+           (a.kv.block_table.ndim = 0, a.kv.indptr = ints(3, 0, 1, 2),
+            a.kv.indices = ints(2, 0, 1, 0), a.kv.seq_lens.ndim = 0));
+    DECODE(0, "lists of two lengths",
+           (a.kv.block_table.ndim = 0, a.kv.indptr = ints(3, 0, 1, 2),
+            a.kv.indices = ints(2, 0, 1, 0), a.kv.last_page_lens = ints(2, 1, 1, 0)));
+    DECODE(0, "seq_lens past the pages",
+           (a.kv.block_table.ndim = 0, a.kv.indptr = ints(3, 0, 1, 2), a.kv.max_seqlen = 0,
+            a.kv.indices = ints(2, 0, 1, 0), a.kv.seq_lens = ints(2, 5, 1, 0)));
+    DECODE(0, "a last page of no keys",
+           (a.kv.block_table.ndim = 0, a.kv.indptr = ints(3, 0, 1, 2), a.kv.max_seqlen = 0,
+            a.kv.indices = ints(2, 0, 1, 0), a.kv.seq_lens.ndim = 0,
+            a.kv.last_page_lens = ints(2, 0, 1, 0)));
+    DECODE(0, "a list past max_seqlen",
+           (a.kv.block_table.ndim = 0, a.kv.indptr = ints(3, 0, 2, 2), a.kv.max_seqlen = 4,
+            a.kv.indices = ints(2, 0, 1, 0), a.kv.seq_lens.ndim = 0,
+            a.kv.last_page_lens = ints(2, 1, 1, 0)));
+    DECODE(0, "a listed block that is not there",
+           (a.kv.block_table.ndim = 0, a.kv.indptr = ints(3, 0, 1, 2), a.kv.max_seqlen = 0,
+            a.kv.indices = ints(2, 0, 99, 0), a.kv.seq_lens.ndim = 0,
+            a.kv.last_page_lens = ints(2, 1, 1, 0)));
     DECODE(0, "packed q", a.cu_seqlens_q = ints(3, 0, 1, 2));
     DECODE(0, "lengths of q", a.seqused_q = ints(2, 1, 1, 0));
 }

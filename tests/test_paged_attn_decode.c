@@ -183,6 +183,25 @@ static void options(void)
     case_run(&c);
 }
 
+/* A mask of bytes says all: without another mask the new tokens see each other, too. */
+static void bytes(void)
+{
+    int i;
+    for (i = 0; i < 3 * BIAS_COUNT; i++) {
+        attn_case c = decode(4, 2, 1 + 2 * (i / BIAS_COUNT), 70, 16, 8);
+        c.visible = (attn_bias)(i % BIAS_COUNT);
+        c.mask = i % 2 ? AITER_MASK_DEFAULT : AITER_MASK_CAUSAL;
+        c.bias = i % 3 ? BIAS_NONE : BIAS_B_KEY;
+        c.lists = i % 3;
+        c.b = 2;
+        case_run(&c);
+        if (c.visible) {
+            c.mask = AITER_MASK_DEFAULT;
+            case_run(&c);
+        }
+    }
+}
+
 static void extremes(void)
 {
     static const double sizes[][3] = {
@@ -261,6 +280,7 @@ static void random_sweep(uint64_t seed)
         c.sink_tokens = rng_int(&r, 0, 3) ? 0 : rng_int(&r, 1, 30);
         c.alibi = rng_int(&r, 0, 3) ? 0 : rng_int(&r, 1, 2);
         c.softcap = rng_int(&r, 0, 4) ? 0 : 20;
+        c.lists = rng_int(&r, 0, 3) % 3;
         if (!rng_int(&r, 0, 5)) c.bias = (attn_bias)rng_int(&r, 1, BIAS_COUNT - 1);
         if (!rng_int(&r, 0, 5)) c.visible = (attn_bias)rng_int(&r, 1, BIAS_COUNT - 1);
         c.sinks = !rng_int(&r, 0, 3);
@@ -279,6 +299,7 @@ int main(void)
     table_gaps();
     edges();
     options();
+    bytes();
     extremes();
     test_say("core: %" PRId64 " cases, %.3g flops\n", test_global.cases, test_global.spent);
     test_share(0.7);

@@ -12,7 +12,7 @@ typedef struct aiteri_attention {
     const aiteri_attention_op *op;
     aiter_attention_args a;
     aiteri_problem problem;
-    int packed, paged, lse_packed;
+    int packed, paged, listed, lse_packed; /* listed: pages by indptr, not by a table */
 } aiteri_attention;
 
 /* Which of the optional forms it is: what must come together, and what must not. */
@@ -21,18 +21,39 @@ static void aiteri_check_form(aiteri_check *c, const aiteri_attention *x)
     const aiter_attention_args *a = &x->a;
     const int keys_packed = a->kv.cu_seqlens.ndim != 0;
     aiteri_check_true(c, !(x->paged && keys_packed), "kv.cu_seqlens",
-                      "none beside kv.block_table, which takes kv.seq_lens");
+                      x->listed ? "none beside kv.indptr"
+                                : "none beside kv.block_table, which takes kv.seq_lens");
     aiteri_check_true(c, x->packed || !keys_packed, "cu_seqlens_q",
                       "I32 [B + 1], it is absent: kv.cu_seqlens is given, and they come together");
     aiteri_check_true(c, !x->packed || x->paged || keys_packed, "kv.cu_seqlens",
                       "I32 [B + 1], it is absent: cu_seqlens_q is given, and they come together "
-                      "unless keys are pages with a kv.block_table");
+                      "unless keys are pages with a kv.block_table or kv.indptr");
     aiteri_check_true(c, !x->packed || a->seqused_q.ndim == 0, "seqused_q",
                       "none beside cu_seqlens_q");
     aiteri_check_true(c, !keys_packed || a->kv.seq_lens.ndim == 0, "kv.seq_lens",
                       "none beside kv.cu_seqlens");
-    aiteri_check_true(c, !x->paged || a->kv.seq_lens.ndim != 0, "kv.seq_lens",
+    aiteri_check_true(c, !x->paged || x->listed || a->kv.seq_lens.ndim != 0, "kv.seq_lens",
                       "I32 [B], it is absent: kv.block_table is given, whose keys it counts");
+}
+
+/* Lists of pages: the table's place is theirs, and one field says how many keys they hold. */
+static void aiteri_check_lists_form(aiteri_check *c, const aiteri_attention *x)
+{
+    const aiter_kv *kv = &x->a.kv;
+    aiteri_check_true(c, !(x->listed && kv->block_table.ndim != 0), "kv.indptr",
+                      "none beside kv.block_table");
+    aiteri_check_true(c, x->listed || kv->indices.ndim == 0, "kv.indptr",
+                      "I32 [B + 1], it is absent: kv.indices is given, and they come together");
+    aiteri_check_true(c, !x->listed || kv->indices.ndim != 0, "kv.indices",
+                      "I32 [pages], it is absent: kv.indptr is given, and they come together");
+    aiteri_check_true(c, x->listed || kv->last_page_lens.ndim == 0, "kv.last_page_lens",
+                      "none without kv.indptr");
+    aiteri_check_true(c, kv->last_page_lens.ndim == 0 || kv->seq_lens.ndim == 0,
+                      "kv.last_page_lens", "none beside kv.seq_lens");
+    aiteri_check_true(c, !x->listed || kv->last_page_lens.ndim != 0 || kv->seq_lens.ndim != 0,
+                      "kv.last_page_lens",
+                      "I32 [B], it is absent: kv.indptr is given, whose last pages it counts; or "
+                      "kv.seq_lens");
 }
 
 static void aiteri_check_heads(aiteri_check *c, const aiteri_attention *x)
@@ -152,6 +173,11 @@ static void aiteri_check_lengths_shapes(aiteri_check *c, aiteri_attention *x)
         aiteri_check_axis(c, "kv.block_table", &a->kv.block_table, 1, "max_blocks", 0,
                           INT32_MAX - 1);
     }
+    if (aiteri_check_tensor(c, "kv.indptr", &a->kv.indptr, 1, 1, AITERI_ONLY_I32, 0, "[B + 1]"))
+        aiteri_check_extent(c, "kv.indptr", &a->kv.indptr, 0, batch + 1, "batch + 1");
+    if (aiteri_check_tensor(c, "kv.indices", &a->kv.indices, 1, 1, AITERI_ONLY_I32, 0, "[pages]"))
+        aiteri_check_axis(c, "kv.indices", &a->kv.indices, 0, "pages", 0, INT32_MAX - 1);
+    aiteri_check_lengths(c, "kv.last_page_lens", &a->kv.last_page_lens, batch);
     aiteri_check_range(c, "max_seqlen_q", a->max_seqlen_q, 0, INT32_MAX - 1);
     aiteri_check_range(c, "kv.max_seqlen", a->kv.max_seqlen, 0, INT32_MAX - 1);
 }

@@ -24,7 +24,8 @@ static void aiteri_explain_engine(aiteri_text *t, aiter_context *ctx)
 /* Where the keys lie, and of what types everything is. */
 static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
 {
-    const char *keys = p->block_table    ? "paged"
+    const char *keys = p->page_indptr    ? "lists of pages"
+                       : p->block_table  ? "paged"
                        : p->cu_seqlens_k ? "packed"
                        : p->seqused_k    ? "padded"
                                          : "dense";

@@ -222,6 +222,21 @@ static aiteri_source aiteri_source_of(const aiter_tensor *t)
     return s;
 }
 
+/* A table of pages, or lists of them one after the other. */
+static void aiteri_lower_pages(aiteri_problem *p, const aiter_kv *kv, int listed)
+{
+    const aiter_tensor *table = listed ? &kv->indices : &kv->block_table;
+    p->block_table = (const int32_t *)table->data;
+    p->table_entries = (int32_t)table->shape[table->ndim - 1];
+    p->table_stride_entry = table->stride[table->ndim - 1];
+    p->table_stride_batch = listed ? 0 : table->stride[0];
+    if (!listed) return;
+    p->page_indptr = (const int32_t *)kv->indptr.data;
+    p->page_indptr_stride = kv->indptr.stride[0];
+    p->last_page_lens = (const int32_t *)(kv->last_page_lens.ndim ? kv->last_page_lens.data : NULL);
+    p->last_page_stride = kv->last_page_lens.stride[0];
+}
+
 /* Rows, sources, lengths: everything that needs no further check than those above. */
 static void aiteri_lower_shapes(aiteri_check *c, aiteri_attention *x)
 {
@@ -253,10 +268,7 @@ static void aiteri_lower_shapes(aiteri_check *c, aiteri_attention *x)
     if (x->paged) {
         p->page_size = (int32_t)a->kv.k.shape[1];
         p->num_blocks = (int32_t)a->kv.k.shape[0];
-        p->block_table = (const int32_t *)a->kv.block_table.data;
-        p->table_entries = (int32_t)a->kv.block_table.shape[1];
-        p->table_stride_batch = a->kv.block_table.stride[0];
-        p->table_stride_entry = a->kv.block_table.stride[1];
+        aiteri_lower_pages(p, &a->kv, x->listed);
         most_k = aiteri_min((int64_t)p->table_entries * p->page_size, INT32_MAX - 1);
     }
     const int64_t most_q = x->packed ? a->q.shape[0] : a->q.shape[1];
@@ -271,8 +283,10 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
     aiteri_check *c = &check;
     memset(&x->problem, 0, sizeof x->problem);
     x->packed = x->a.cu_seqlens_q.ndim != 0;
-    x->paged = x->a.kv.block_table.ndim != 0;
+    x->listed = x->a.kv.indptr.ndim != 0;
+    x->paged = x->listed || x->a.kv.block_table.ndim != 0;
     aiteri_check_form(c, x);
+    aiteri_check_lists_form(c, x);
     aiteri_check_qkv(c, x);
     aiteri_check_lengths_shapes(c, x);
     aiteri_check_score(c, x);

@@ -60,22 +60,62 @@ static void aiteri_check_used(aiteri_check *c, const char *field, const int32_t 
                           bound.name);
 }
 
-/* A page that is none of the blocks. */
-static void aiteri_reject_block(aiteri_check *c, const aiteri_problem *p, const char *pages,
-                                int32_t b, int32_t entry, int32_t id)
+/* Lists of pages: running sums within kv.indices, lengths within the pages and the bound. */
+static void aiteri_check_lists(aiteri_check *c, const aiteri_problem *p, aiteri_length_bound most_k)
 {
+    const aiteri_length_bound all = {p->table_entries, "the pages of kv.indices"};
+    if (!p->page_indptr) return;
+    aiteri_check_cu_seqlens(c, "kv.indptr", p->page_indptr, p->page_indptr_stride, p->batch,
+                            p->table_entries, all);
+    for (int32_t b = 0; b < p->batch && c->status == AITER_OK; b++) {
+        const int64_t pages = (int64_t)p->page_indptr[(b + 1) * p->page_indptr_stride] -
+                              p->page_indptr[b * p->page_indptr_stride];
+        const int64_t keys = pages * p->page_size;
+        if (!p->last_page_lens) {
+            const int32_t length = p->seqused_k[b * p->used_stride_k];
+            if (length > keys)
+                aiteri_reject(
+                    c, AITER_INVALID_ARGUMENT,
+                    "%s.kv.seq_lens: [%d] is %d, expected 0 to %lld (= keys of its pages)", c->op,
+                    (int)b, (int)length, (long long)keys);
+            continue;
+        }
+        const int32_t last = p->last_page_lens[b * p->last_page_stride];
+        const int64_t length = pages > 0 ? keys - p->page_size + last : 0;
+        if (pages > 0 && (last < 1 || last > p->page_size))
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.kv.last_page_lens: [%d] is %d, expected 1 to %d (= page size)", c->op,
+                          (int)b, (int)last, (int)p->page_size);
+        if (length > most_k.most)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.kv.last_page_lens: [%d] gives a length of %lld, expected 0 to %lld "
+                          "(= %s)",
+                          c->op, (int)b, (long long)length, (long long)most_k.most, most_k.name);
+    }
+}
+
+/* A page that is none of the blocks: entry `entry` of sequence b. */
+static void aiteri_reject_block(aiteri_check *c, const aiteri_problem *p, int32_t b, int32_t entry,
+                                int32_t id)
+{
+    char place[64];
+    if (p->page_indptr)
+        snprintf(place, sizeof place, "indices: [%d]",
+                 (int)(p->page_indptr[b * p->page_indptr_stride] + entry));
+    else
+        snprintf(place, sizeof place, "block_table: [%d][%d]", (int)b, (int)entry);
     if (p->num_blocks == 0)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.kv.block_table: [%d][%d] is %d, but %s has no blocks: its shape[0] is 0",
-                      c->op, (int)b, (int)entry, (int)id, pages);
+                      "%s.kv.%s is %d, but kv.k has no blocks: its shape[0] is 0", c->op, place,
+                      (int)id);
     else
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.kv.block_table: [%d][%d] is %d, expected 0 to %d (the blocks of %s)",
-                      c->op, (int)b, (int)entry, (int)id, (int)p->num_blocks - 1, pages);
+                      "%s.kv.%s is %d, expected 0 to %d (the blocks of kv.k)", c->op, place,
+                      (int)id, (int)p->num_blocks - 1);
 }
 
 /* Block ids of entries that hold a visible key. */
-static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p, const char *pages)
+static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p)
 {
     for (int32_t b = 0; p->block_table && b < p->batch && c->status == AITER_OK; b++) {
         const aiteri_sequence s = aiteri_sequence_of(p, b);
@@ -86,7 +126,7 @@ static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p, const 
             const int64_t first = (int64_t)i * p->page_size;
             if (!aiteri_range_meets(seen, first, first + p->page_size)) continue;
             const int32_t id = aiteri_page_of(p, &s, i);
-            if (id < 0 || id >= p->num_blocks) aiteri_reject_block(c, p, pages, b, i, id);
+            if (id < 0 || id >= p->num_blocks) aiteri_reject_block(c, p, b, i, id);
         }
     }
 }
@@ -116,14 +156,17 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
         aiteri_bound_of(p->max_seqlen_q, a->max_seqlen_q, "max_seqlen_q", "rows of q");
     const aiteri_length_bound most_k =
         aiteri_bound_of(p->max_seqlen_k, a->kv.max_seqlen, "kv.max_seqlen",
-                        x->paged ? "max_blocks * page size" : "keys of k");
+                        x->listed  ? "pages * page size"
+                        : x->paged ? "max_blocks * page size"
+                                   : "keys of k");
     aiteri_check_cu_seqlens(c, "cu_seqlens_q", p->cu_seqlens_q, p->cu_stride_q, p->batch,
                             p->total_q, most_q);
     aiteri_check_cu_seqlens(c, "kv.cu_seqlens", p->cu_seqlens_k, p->cu_stride_k, p->batch,
                             a->kv.k.shape[0], most_k);
     aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, most_q);
     aiteri_check_used(c, "kv.seq_lens", p->seqused_k, p->used_stride_k, p->batch, most_k);
-    if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p, "kv.k"); /* the table is there */
+    aiteri_check_lists(c, p, most_k);
+    if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p); /* the table is there */
     aiteri_check_pairs(c, x, "score.bias", &a->score.bias);
     aiteri_check_pairs(c, x, "score.visible", &a->score.visible);
     return c->status;
@@ -184,7 +227,8 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
     aiteri_check_dense_bound(c, "max_seqlen_q", p->max_seqlen_q,
                              p->cu_seqlens_q || p->seqused_q ? 0 : p->seqlen_q, "q");
     aiteri_check_dense_bound(c, "kv.max_seqlen", p->max_seqlen_k,
-                             p->cu_seqlens_k || p->seqused_k ? 0 : p->seqlen_k, "kv.k");
+                             p->cu_seqlens_k || p->seqused_k || x->listed ? 0 : p->seqlen_k,
+                             "kv.k");
     if (aiteri_context_on_device(ctx)) {
         aiteri_check_pairs_bound(c, "score.bias", &a->score.bias, p->max_seqlen_k);
         aiteri_check_pairs_bound(c, "score.visible", &a->score.visible, p->max_seqlen_k);
@@ -203,6 +247,9 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
                                       {"score.alibi_slopes", &a->score.alibi_slopes},
                                       {"score.sinks", &a->score.sinks},
                                       {"kv.block_table", &a->kv.block_table},
+                                      {"kv.indptr", &a->kv.indptr},
+                                      {"kv.indices", &a->kv.indices},
+                                      {"kv.last_page_lens", &a->kv.last_page_lens},
                                       {"cu_seqlens_q", &a->cu_seqlens_q},
                                       {"kv.cu_seqlens", &a->kv.cu_seqlens},
                                       {"seqused_q", &a->seqused_q},

@@ -31,6 +31,7 @@ static void aiteri_check_transposed_fields(aiteri_check *c, const aiter_attentio
     aiteri_check_absent(c, "kv.seq_lens", &a->kv.seq_lens, why);
     aiteri_check_absent(c, "kv.cu_seqlens", &a->kv.cu_seqlens, why);
     aiteri_check_absent(c, "kv.block_table", &a->kv.block_table, why);
+    aiteri_check_absent(c, "kv.indptr", &a->kv.indptr, why);
 }
 
 /* Checked as the caller wrote them, so that a text names the caller's indices. `one`: without the

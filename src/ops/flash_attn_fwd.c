@@ -62,7 +62,8 @@ static const aiteri_attention_op aiteri_variable_length_attention_op = {
 
 static aiter_status aiteri_variable_length_attention_begin(aiteri_attention *x, aiter_context *ctx)
 {
-    const int keys = x->a.kv.cu_seqlens.ndim != 0 || x->a.kv.block_table.ndim != 0;
+    const int keys =
+        x->a.kv.cu_seqlens.ndim != 0 || x->a.kv.block_table.ndim != 0 || x->a.kv.indptr.ndim != 0;
     if (x->a.cu_seqlens_q.ndim == 0 || !keys)
         return aiteri_fail(
             ctx, AITER_INVALID_ARGUMENT,

@@ -40,10 +40,11 @@ static aiter_status aiteri_paged_attn_decode_begin(aiteri_attention *x, aiter_co
 {
     aiteri_check check = {x->op->name, ctx, AITER_OK};
     aiteri_check *c = &check;
-    if (x->a.kv.block_table.ndim == 0)
+    const int listed = x->a.kv.indptr.ndim != 0;
+    if (x->a.kv.block_table.ndim == 0 && !listed)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.kv.block_table: is absent (ndim 0), expected I32 [B, max_blocks]", c->op);
-    if (x->a.kv.seq_lens.ndim == 0)
+    if (x->a.kv.seq_lens.ndim == 0 && !listed)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.kv.seq_lens: is absent (ndim 0), expected I32 [B]", c->op);
     aiteri_check_absent(c, "cu_seqlens_q", &x->a.cu_seqlens_q,

@@ -109,14 +109,14 @@ static void choose_extents(fuzz_call *c, fuzz_input *in)
     n['V'] = dims[fuzz_below(in, 16)];
     n['P'] = 1 + fuzz_below(in, 5);
     n['M'] = fuzz_below(in, 4);
+    n['L'] = n['B'] * n['M'];
     n['N'] = n['B'] * n['M'] + fuzz_below(in, 2);
     n['t'] = fuzz_below(in, 7);
     c->type['q'] = floats[kinds & 3];
     c->type['k'] = keys[kinds >> 2 & 3];
     c->type['o'] = floats[kinds >> 4 & 3];
     c->type['c'] = keys[kinds >> 2 & 3];
-    c->type['f'] = AITER_F32;
-    c->type['i'] = AITER_I32;
+    c->type['f'] = AITER_F32, c->type['b'] = AITER_U8, c->type['i'] = AITER_I32;
     c->type['s'] = kinds >> 6 & 1 ? AITER_I64 : AITER_I32;
 }
 
@@ -137,6 +137,8 @@ static int64_t table_entry(const fuzz_call *c, fuzz_holds holds, int64_t i, uint
     case HOLDS_USED_K: return r % ((paged ? room : n['K']) + 1);
     case HOLDS_STARTS_Q: return i * n['S'] - (i > 0 && n['S'] > 0 ? r & 1 : 0);
     case HOLDS_STARTS_K: return i * n['K'] - (i > 0 && n['K'] > 0 ? r & 1 : 0);
+    case HOLDS_STARTS_PAGES: return i * n['M'];
+    case HOLDS_LAST_PAGE: return 1 + r % n['P'];
     case HOLDS_BLOCKS: return n['N'] > 0 ? r % n['N'] : 0;
     case HOLDS_SLOTS: return r % 8 == 7 || i >= n['N'] * n['P'] ? -1 : n['N'] * n['P'] - 1 - i;
     default: return 0;

@@ -13,8 +13,10 @@ typedef enum fuzz_holds {
     HOLDS_USED_K,   /* lengths up to the keys that there is room for */
     HOLDS_STARTS_Q, /* cumulative, up to the packed tokens */
     HOLDS_STARTS_K,
-    HOLDS_BLOCKS, /* block ids */
-    HOLDS_SLOTS   /* each once, or -1 */
+    HOLDS_STARTS_PAGES, /* cumulative, up to the pages of all */
+    HOLDS_LAST_PAGE,    /* 1 to the page size */
+    HOLDS_BLOCKS,       /* block ids */
+    HOLDS_SLOTS         /* each once, or -1 */
 } fuzz_holds;
 
 typedef enum fuzz_kind {
@@ -28,9 +30,9 @@ typedef enum fuzz_kind {
 
 /* `shape` spells the extents of a good call: B batch, 1 one more than it, S queries, K keys, T and
  * U packed queries and keys, H and G query and kv heads, D and V head dims, N blocks, P page size,
- * M blocks of a sequence, t new tokens, o one. `type`: q, k, c, o the call's types of queries,
- * keys, a cache being written, outputs; f, i, s: F32, I32, I32 or I64. `chance`: of 16, how often
- * an optional tensor is there, 16 for the others. */
+ * M blocks of a sequence, L of all, t new tokens, o one. `type`: q, k, c, o the call's types of
+ * queries, keys, a cache being written, outputs; f, i, s, b: F32, I32, I32 or I64, U8. `chance`: of
+ * 16, how often an optional tensor is there, 16 for the others. */
 typedef struct fuzz_field {
     const char *name;
     size_t offset;
@@ -79,8 +81,11 @@ PLAN(paged_attn_decode)
 RUN_AND_WORKSPACE(reshape_and_cache)
 RUN_AND_WORKSPACE(merge_attn_states)
 RUN_AND_WORKSPACE(grouped_query_attention)
+PLAN(grouped_query_attention)
 RUN_AND_WORKSPACE(multi_query_attention)
+PLAN(multi_query_attention)
 RUN_AND_WORKSPACE(variable_length_attention)
+PLAN(variable_length_attention)
 RUN_AND_WORKSPACE(decode_attention)
 RUN_AND_WORKSPACE(decode_attention_gqa)
 
@@ -141,29 +146,32 @@ static const fuzz_field flash_mixed[] = {
     FLASH(kv.v_scale, KIND_IN, "G", 'f', HOLDS_SCALES, 0),
     FLASH_SCORE};
 
-#define DECODE(name, kind, shape, type, holds, chance) \
-    TENSOR(aiter_paged_attn_decode_args, name, kind, shape, type, holds, chance)
+static const fuzz_field flash_listed[] = {
+    FLASH(q, KIND_IN, "THD", 'q', HOLDS_NUMBERS, 16),
+    FLASH(kv.k, KIND_IN, "NPGD", 'k', HOLDS_NUMBERS, 16),
+    FLASH(kv.v, KIND_IN, "NPGV", 'k', HOLDS_NUMBERS, 16),
+    FLASH(out, KIND_OUT, "THV", 'o', HOLDS_NUMBERS, 16),
+    FLASH(lse, KIND_OUT, "HT", 'f', HOLDS_NUMBERS, 8),
+    FLASH(cu_seqlens_q, KIND_IN, "1", 'i', HOLDS_STARTS_Q, 16),
+    FLASH(kv.indptr, KIND_IN, "1", 'i', HOLDS_STARTS_PAGES, 16),
+    FLASH(kv.indices, KIND_IN, "L", 'i', HOLDS_BLOCKS, 16),
+    FLASH(kv.last_page_lens, KIND_IN, "B", 'i', HOLDS_LAST_PAGE, 16),
+    FLASH(score.visible, KIND_IN, "oo", 'b', HOLDS_NUMBERS, 2),
+    FLASH(kv.k_scale, KIND_IN, "NPG", 'f', HOLDS_SCALES, 0),
+    FLASH(kv.v_scale, KIND_IN, "G", 'f', HOLDS_SCALES, 0),
+    FLASH_SCORE};
+
 static const fuzz_field paged_decode[] = {
-    DECODE(q, KIND_IN, "BSHD", 'q', HOLDS_NUMBERS, 16),
-    DECODE(kv.k, KIND_IN, "NPGD", 'k', HOLDS_NUMBERS, 16),
-    DECODE(kv.v, KIND_IN, "NPGV", 'k', HOLDS_NUMBERS, 16),
-    DECODE(out, KIND_OUT, "BSHV", 'o', HOLDS_NUMBERS, 16),
-    DECODE(lse, KIND_OUT, "BHS", 'f', HOLDS_NUMBERS, 8),
-    DECODE(kv.block_table, KIND_IN, "BM", 'i', HOLDS_BLOCKS, 16),
-    DECODE(kv.seq_lens, KIND_IN, "B", 'i', HOLDS_USED_K, 16),
-    DECODE(kv.k_scale, KIND_IN, "NPG", 'f', HOLDS_SCALES, 0),
-    DECODE(kv.v_scale, KIND_IN, "NPG", 'f', HOLDS_SCALES, 0),
-    DECODE(score.alibi_slopes, KIND_IN, "H", 'f', HOLDS_NUMBERS, 4),
-    DECODE(score.sinks, KIND_IN, "H", 'f', HOLDS_NUMBERS, 4),
-    SCALAR(aiter_paged_attn_decode_args, score.mask, KIND_I32),
-    SCALAR(aiter_paged_attn_decode_args, score.window_left, KIND_I32),
-    SCALAR(aiter_paged_attn_decode_args, score.window_right, KIND_I32),
-    SCALAR(aiter_paged_attn_decode_args, score.sink_tokens, KIND_I32),
-    SCALAR(aiter_paged_attn_decode_args, score.softmax_scale, KIND_F32),
-    SCALAR(aiter_paged_attn_decode_args, score.softcap, KIND_F32),
-    SCALAR(aiter_paged_attn_decode_args, num_splits, KIND_I32),
-    SCALAR(aiter_paged_attn_decode_args, kv.max_seqlen, KIND_I32),
-    SCALAR(aiter_paged_attn_decode_args, kv.k_scale_kind, KIND_I32)};
+    FLASH(q, KIND_IN, "BSHD", 'q', HOLDS_NUMBERS, 16),
+    FLASH(kv.k, KIND_IN, "NPGD", 'k', HOLDS_NUMBERS, 16),
+    FLASH(kv.v, KIND_IN, "NPGV", 'k', HOLDS_NUMBERS, 16),
+    FLASH(out, KIND_OUT, "BSHV", 'o', HOLDS_NUMBERS, 16),
+    FLASH(lse, KIND_OUT, "BHS", 'f', HOLDS_NUMBERS, 8),
+    FLASH(kv.block_table, KIND_IN, "BM", 'i', HOLDS_BLOCKS, 16),
+    FLASH(kv.seq_lens, KIND_IN, "B", 'i', HOLDS_USED_K, 16),
+    FLASH(kv.k_scale, KIND_IN, "NPG", 'f', HOLDS_SCALES, 0),
+    FLASH(kv.v_scale, KIND_IN, "NPG", 'f', HOLDS_SCALES, 0),
+    FLASH_SCORE};
 
 #define CACHE(name, kind, shape, type, holds, chance) \
     TENSOR(aiter_reshape_and_cache_args, name, kind, shape, type, holds, chance)
@@ -188,35 +196,12 @@ static const fuzz_field merge[] = {MERGE(out_a, KIND_IN, "BSHV", 'q', HOLDS_NUMB
                                    MERGE(out, KIND_OUT, "BSHV", 'q', HOLDS_NUMBERS, 16),
                                    MERGE(lse, KIND_OUT, "BHS", 'f', HOLDS_NUMBERS, 8)};
 
-#define GROUPED(name, kind, shape, type) \
-    TENSOR(aiter_grouped_query_attention_args, name, kind, shape, type, HOLDS_NUMBERS, 16)
-#define GROUPED_FIELDS(heads)                                                             \
-    GROUPED(q, KIND_IN, "BSHD", 'q'), GROUPED(kv.k, KIND_IN, "BK" heads "D", 'k'),        \
-        GROUPED(kv.v, KIND_IN, "BK" heads "V", 'k'), GROUPED(out, KIND_OUT, "BSHV", 'o'), \
-        GROUPED(lse, KIND_OUT, "BHS", 'f'),                                               \
-        SCALAR(aiter_grouped_query_attention_args, score.mask, KIND_I32),                 \
-        SCALAR(aiter_grouped_query_attention_args, score.window_left, KIND_I32),          \
-        SCALAR(aiter_grouped_query_attention_args, score.window_right, KIND_I32),         \
-        SCALAR(aiter_grouped_query_attention_args, score.softmax_scale, KIND_F32)
-static const fuzz_field grouped[] = {GROUPED_FIELDS("G")};
-static const fuzz_field multi[] = {GROUPED_FIELDS("o")};
-
-#define VARLEN(name, kind, shape, type, holds) \
-    TENSOR(aiter_variable_length_attention_args, name, kind, shape, type, holds, 16)
-static const fuzz_field varlen[] = {
-    VARLEN(q, KIND_IN, "THD", 'q', HOLDS_NUMBERS),
-    VARLEN(kv.k, KIND_IN, "UGD", 'k', HOLDS_NUMBERS),
-    VARLEN(kv.v, KIND_IN, "UGV", 'k', HOLDS_NUMBERS),
-    VARLEN(out, KIND_OUT, "THV", 'o', HOLDS_NUMBERS),
-    VARLEN(lse, KIND_OUT, "HT", 'f', HOLDS_NUMBERS),
-    VARLEN(cu_seqlens_q, KIND_IN, "1", 'i', HOLDS_STARTS_Q),
-    VARLEN(kv.cu_seqlens, KIND_IN, "1", 'i', HOLDS_STARTS_K),
-    SCALAR(aiter_variable_length_attention_args, score.mask, KIND_I32),
-    SCALAR(aiter_variable_length_attention_args, score.window_left, KIND_I32),
-    SCALAR(aiter_variable_length_attention_args, score.window_right, KIND_I32),
-    SCALAR(aiter_variable_length_attention_args, max_seqlen_q, KIND_I32),
-    SCALAR(aiter_variable_length_attention_args, kv.max_seqlen, KIND_I32),
-    SCALAR(aiter_variable_length_attention_args, score.softmax_scale, KIND_F32)};
+static const fuzz_field multi[] = {FLASH(q, KIND_IN, "BSHD", 'q', HOLDS_NUMBERS, 16),
+                                   FLASH(kv.k, KIND_IN, "BKoD", 'k', HOLDS_NUMBERS, 16),
+                                   FLASH(kv.v, KIND_IN, "BKoV", 'k', HOLDS_NUMBERS, 16),
+                                   FLASH(out, KIND_OUT, "BSHV", 'o', HOLDS_NUMBERS, 16),
+                                   FLASH(lse, KIND_OUT, "BHS", 'f', HOLDS_NUMBERS, 16),
+                                   FLASH_SCORE};
 
 #define ONE(args, name, kind, shape, type) TENSOR(args, name, kind, shape, type, HOLDS_NUMBERS, 16)
 static const fuzz_field one[] = {
@@ -251,11 +236,12 @@ static const fuzz_op fuzz_ops[] = {PLANNED(flash_attn_fwd, flash_dense),
                                    {"aiter_merge_attn_states", sizeof(aiter_merge_attn_states_args),
                                     FUZZ_NONE, FUZZ_NONE, FUZZ_NONE, run_merge_attn_states,
                                     workspace_merge_attn_states, NULL, FIELDS(merge)},
-                                   UNPLANNED(grouped_query_attention, grouped),
-                                   UNPLANNED(multi_query_attention, multi),
-                                   UNPLANNED(variable_length_attention, varlen),
+                                   PLANNED(grouped_query_attention, flash_dense),
+                                   PLANNED(multi_query_attention, multi),
+                                   PLANNED(variable_length_attention, flash_packed),
                                    UNPLANNED(decode_attention, one),
-                                   UNPLANNED(decode_attention_gqa, one_gqa)};
+                                   UNPLANNED(decode_attention_gqa, one_gqa),
+                                   PLANNED(flash_attn_fwd, flash_listed)};
 
 enum { FUZZ_OPS = (int)(sizeof fuzz_ops / sizeof fuzz_ops[0]), FUZZ_MOST_FIELDS = 32 };
 
@@ -265,11 +251,19 @@ enum { FUZZ_OPS = (int)(sizeof fuzz_ops / sizeof fuzz_ops[0]), FUZZ_MOST_FIELDS 
 #if __has_include("../op_list.h")
 #include "../op_list.h"
 
+/* The attentions have one struct: a field that one of them lists is tried. */
+static int shares_struct(const char *name)
+{
+    return strcmp(name, "reshape_and_cache") != 0 && strcmp(name, "merge_attn_states") != 0;
+}
+
 static int table_has(const char *name, size_t offset)
 {
     for (int i = 0; i < FUZZ_OPS; i++) {
         const fuzz_op *op = &fuzz_ops[i];
-        if (strcmp(op->name + strlen("aiter_"), name) != 0) continue;
+        if (strcmp(op->name + strlen("aiter_"), name) != 0 &&
+            !(shares_struct(name) && shares_struct(op->name + strlen("aiter_"))))
+            continue;
         if (offset == op->workspace_at || offset == op->workspace_bytes_at || offset == op->plan_at)
             return 1;
         for (int f = 0; f < op->count; f++)
