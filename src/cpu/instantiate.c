@@ -16,6 +16,7 @@
 #define AITERI_TILE_ROWS           1
 #define AITERI_DOT_KEYS            2
 #define AITERI_AXPY_VECTORS        2
+#define AITERI_STREAM_TYPES        0
 #include "simd_scalar.h"
 #include "k_all.inl.h"
 
@@ -29,6 +30,7 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 #define AITERI_TILE_ROWS    4
 #define AITERI_DOT_KEYS     2
 #define AITERI_AXPY_VECTORS 2
+#define AITERI_STREAM_TYPES 1
 #include "simd_avx2.h"
 #include "k_all.inl.h"
 AITERI_TARGET_END
@@ -42,6 +44,7 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 #define AITERI_TILE_ROWS           8
 #define AITERI_DOT_KEYS            4
 #define AITERI_AXPY_VECTORS        4
+#define AITERI_STREAM_TYPES        1
 #include "simd_avx512.h"
 #include "k_all.inl.h"
 AITERI_TARGET_END
@@ -56,6 +59,7 @@ AITERI_TARGET_END
 #define AITERI_TILE_ROWS    6
 #define AITERI_DOT_KEYS     4
 #define AITERI_AXPY_VECTORS 4
+#define AITERI_STREAM_TYPES 1
 #include "simd_neon.h"
 #include "k_all.inl.h"
 #endif /* AITERI_NEON */
