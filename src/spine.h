@@ -26,8 +26,10 @@ AITERI_ONCE_A_CALL_END
 #include "cpu/kernel_table.h"
 #include "plan/mask.c"
 #include "plan/source.c"
+AITERI_ONCE_A_CALL_BEGIN
 #include "plan/schedule.c"
 #include "plan/plan.c"
+AITERI_ONCE_A_CALL_END
 #include "cpu/cpuid.c"
 #include "cpu/instantiate.c"
 AITERI_ONCE_A_CALL_BEGIN

@@ -52,5 +52,7 @@ static const aiteri_kernels AITERI_K(kernels) = {
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_STREAM_TYPES
+#undef AITERI_CONVERTS
+#undef AITERI_CONVERT_OF
 #undef AITERI_K_TYPED
 #undef AITERI_RESCALE_AT
