@@ -961,12 +961,14 @@ AITER_OP_LIST(AITER_CXX)
 #define AITERI_RESTRICT     __restrict
 #define AITERI_THREAD_LOCAL __declspec(thread)
 #define AITERI_UNUSED
+#define AITERI_COLD static __declspec(noinline)
 #define AITERI_UNROLL(n)
 #else
 #define AITERI_FORCE_INLINE static inline __attribute__((always_inline, unused))
 #define AITERI_RESTRICT     __restrict__
 #define AITERI_THREAD_LOCAL __thread
 #define AITERI_UNUSED       __attribute__((unused))
+#define AITERI_COLD         static __attribute__((noinline, unused))
 #if defined(__clang__)
 /* "full" and not a count: clang unrolls those before it looks for arrays that fit in registers. */
 #define AITERI_UNROLL(n) _Pragma(AITERI_STR(clang loop unroll(full)))
@@ -1045,6 +1047,15 @@ AITER_OP_LIST(AITER_CXX)
 #define AITERI_NUMERICS_END
 #endif
 
+/* Around what runs once a call: gcc's -O1 takes half of -O2's time for it and makes it smaller. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#define AITERI_ONCE_A_CALL_BEGIN _Pragma("GCC push_options") _Pragma("GCC optimize(\"O1\")")
+#define AITERI_ONCE_A_CALL_END   _Pragma("GCC pop_options")
+#else
+#define AITERI_ONCE_A_CALL_BEGIN
+#define AITERI_ONCE_A_CALL_END
+#endif
+
 /* Vector arithmetic by operator where the compiler has it: unlike a call of the intrinsic, whose
  * body may have been read under the user's -ffast-math, an operator obeys AITERI_NUMERICS_BEGIN.
  * clang's back end fuses under -ffast-math whatever the pragmas say, but not across an asm. */
@@ -1072,6 +1083,13 @@ AITER_OP_LIST(AITER_CXX)
 #define AITERI_IN_REGISTER(x) __asm__("" : "+v"(x))
 #else
 #define AITERI_IN_REGISTER(x) ((void)0)
+#endif
+
+/* An integer that the optimizer knows nothing of from here on. */
+#if AITERI_MSVC
+#define AITERI_UNKNOWN(i) ((void)0)
+#else
+#define AITERI_UNKNOWN(i) __asm__("" : "+r"(i))
 #endif
 
 /* What is read at `place` (an index, a pointer) from here on is not read before the vectors x[0],
@@ -1508,6 +1526,7 @@ AITERI_UNUSED static const char *aiteri_dtype_name(aiter_dtype dtype)
 }
 
 #endif /* AITERI_DTYPE_C */
+AITERI_ONCE_A_CALL_BEGIN
 
 // >>names    (src/base/names.c)
 /* names.c -- the public queries: names of enums, bits of dtypes, single elements, the version. */
@@ -2445,6 +2464,7 @@ static int32_t aiteri_usable_cpus(void)
 }
 
 #endif /* AITERI_THREADS_C */
+AITERI_ONCE_A_CALL_END
 
 // >>problem    (src/plan/problem.h)
 /* problem.h -- every softmax attention, once: query rows x a source of keys and values x a score
@@ -2896,6 +2916,7 @@ typedef struct aiteri_kernels {
     /* 1 if all of rows[n][dim] are finite. */
     int (*all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim);
 
+    /* Both or neither of a type, f32 always: rows of the other types are widened first. */
     aiteri_dot_fn stream_dot[AITER_DTYPE_COUNT];
     aiteri_axpy_fn stream_axpy[AITER_DTYPE_COUNT];
     /* One row of AITERI_STREAM_KEYS scores, hidden ones -inf: s becomes exp(stretch * (s - m)).
@@ -3081,6 +3102,7 @@ static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s
 }
 
 #endif /* AITERI_SOURCE_C */
+AITERI_ONCE_A_CALL_BEGIN
 
 // >>schedule    (src/plan/schedule.c)
 /* schedule.c -- cuts a problem into works and merges. Integer maths only, no tensor data but
@@ -3545,6 +3567,7 @@ static aiter_status aiteri_plan_fill(const char *op, const aiteri_problem *p, ai
 }
 
 #endif /* AITERI_PLAN_C */
+AITERI_ONCE_A_CALL_END
 
 // >>cpuid    (src/cpu/cpuid.c)
 /* cpuid.c -- which kernel sets may run here. Own cpuid and xgetbv: __builtin_cpu_supports needs
@@ -3623,6 +3646,8 @@ AITERI_UNUSED static aiter_isa aiteri_cpu_best_isa(void)
 #define AITERI_TILE_ROWS           1
 #define AITERI_DOT_KEYS            2
 #define AITERI_AXPY_VECTORS        2
+#define AITERI_STREAM_TYPES        0
+#define AITERI_CONVERTS            1
 
 // >>simd_scalar    (src/cpu/simd_scalar.h)
 /* simd_scalar.h -- the vector layer on any CPU: one lane. The reference for the other layers.
@@ -3962,12 +3987,15 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(tanh)(AITERI_K(vf) x)
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(capped)(AITERI_K(vf) x, const aiteri_softcap *softcap)
 {
     const AITERI_K(vf) cap = AITERI_K(set1)(softcap->cap);
-    if (!softcap->wide) return AITERI_K(mul)(cap, AITERI_K(tanh)(x));
-    const AITERI_K(vf) share = AITERI_K(mul)(AITERI_K(mul)(x, AITERI_K(set1)(softcap->before)),
-                                             AITERI_K(set1)(softcap->inverse));
+    AITERI_K(vf) share = x;
+    if (softcap->wide)
+        share = AITERI_K(mul)(AITERI_K(mul)(x, AITERI_K(set1)(softcap->before)),
+                              AITERI_K(set1)(softcap->inverse));
+    const AITERI_K(vf) y = AITERI_K(mul)(cap, AITERI_K(tanh)(share));
+    if (!softcap->wide) return y;
     const AITERI_K(vm) unseen =
         AITERI_K(lt)(AITERI_K(abs)(share), AITERI_K(set1)(1.220703125e-4f)); /* 2^-13 */
-    return AITERI_K(select)(unseen, x, AITERI_K(mul)(cap, AITERI_K(tanh)(share)));
+    return AITERI_K(select)(unseen, x, y);
 }
 
 /* Bits of x as bfloat16: to nearest even, overflow to infinity, NaN kept and made quiet. */
@@ -4126,10 +4154,11 @@ AITERI_FORCE_INLINE void AITERI_K(store_i4_byte)(int8_t *p, AITERI_K(vf) x)
 
 AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
+AITERI_WIDEN(i8, int8_t)
+#if AITERI_CONVERTS /* else the set below has them */
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
-AITERI_WIDEN(i8, int8_t)
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
 AITERI_NARROW(f8_e4m3fn, uint8_t)
@@ -4137,9 +4166,6 @@ AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
-
-#undef AITERI_WIDEN
-#undef AITERI_NARROW
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
 {
@@ -4179,18 +4205,22 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
+#define AITERI_CONVERT_OF(name) AITERI_K(name)
+#endif
+#undef AITERI_WIDEN
+#undef AITERI_NARROW
 
 /* In the order of aiter_dtype. */
 static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     NULL,
-    AITERI_K(widen_f32),
+    AITERI_CONVERT_OF(widen_f32),
     AITERI_K(widen_f16),
     AITERI_K(widen_bf16),
-    AITERI_K(widen_f8_e4m3fn),
-    AITERI_K(widen_f8_e4m3fnuz),
-    AITERI_K(widen_f8_e5m2),
+    AITERI_CONVERT_OF(widen_f8_e4m3fn),
+    AITERI_CONVERT_OF(widen_f8_e4m3fnuz),
+    AITERI_CONVERT_OF(widen_f8_e5m2),
     AITERI_K(widen_i8),
-    AITERI_K(widen_i4),
+    AITERI_CONVERT_OF(widen_i4),
     NULL,
     NULL,
     NULL,
@@ -4198,14 +4228,14 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
 
 static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
-    AITERI_K(narrow_f32),
-    AITERI_K(narrow_f16),
-    AITERI_K(narrow_bf16),
-    AITERI_K(narrow_f8_e4m3fn),
-    AITERI_K(narrow_f8_e4m3fnuz),
-    AITERI_K(narrow_f8_e5m2),
-    AITERI_K(narrow_i8),
-    AITERI_K(narrow_i4),
+    AITERI_CONVERT_OF(narrow_f32),
+    AITERI_CONVERT_OF(narrow_f16),
+    AITERI_CONVERT_OF(narrow_bf16),
+    AITERI_CONVERT_OF(narrow_f8_e4m3fn),
+    AITERI_CONVERT_OF(narrow_f8_e4m3fnuz),
+    AITERI_CONVERT_OF(narrow_f8_e5m2),
+    AITERI_CONVERT_OF(narrow_i8),
+    AITERI_CONVERT_OF(narrow_i4),
     NULL,
     NULL,
     NULL,
@@ -4300,19 +4330,31 @@ AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
     return x;
 }
 
-/* The lanes of vector c that see key j. */
-AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask, int32_t j, int c)
+/* Which keys the lanes of one vector see. */
+typedef struct AITERI_K(range) {
+    AITERI_K(vi) lo, hi, sink;
+    int32_t most_sink;
+} AITERI_K(range);
+
+AITERI_FORCE_INLINE AITERI_K(range) AITERI_K(range_of)(const aiteri_lane_mask *mask, int c)
+{
+    AITERI_K(range) range;
+    range.lo = AITERI_K(load_i)(mask->lo + c * AITERI_LANES);
+    range.hi = AITERI_K(load_i)(mask->hi + c * AITERI_LANES);
+    range.sink = AITERI_K(load_i)(mask->sink + c * AITERI_LANES);
+    range.most_sink = mask->most_sink;
+    return range;
+}
+
+/* The lanes that see key j. */
+AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range, int32_t j)
 {
     const AITERI_K(vi) key = AITERI_K(set1_i)(j);
-    const AITERI_K(vm) before_end =
-        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
-    const AITERI_K(vm) before_start =
-        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
-    const AITERI_K(vm) inside = AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
-    if (j >= mask->most_sink) return inside;
-    const AITERI_K(vm) in_sink =
-        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->sink + c * AITERI_LANES));
-    return AITERI_K(or_m)(inside, in_sink);
+    const AITERI_K(vm) before_end = AITERI_K(lt_i)(key, range->hi);
+    const AITERI_K(vm) inside =
+        AITERI_K(and_m)(before_end, AITERI_K(not_m)(AITERI_K(lt_i)(key, range->lo)));
+    if (j >= range->most_sink) return inside;
+    return AITERI_K(or_m)(inside, AITERI_K(lt_i)(key, range->sink));
 }
 
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
@@ -4320,9 +4362,11 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
 {
     const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    for (int32_t j = 0; j < n; j++) {
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+        AITERI_K(range) range;
+        memset(&range, 0, sizeof range);
+        if (adjust->mask) range = AITERI_K(range_of)(adjust->mask, c);
+        for (int32_t j = 0; j < n; j++) {
             const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) x = AITERI_K(load)(st + at);
             if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, factor);
@@ -4340,8 +4384,7 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
                 x = AITERI_K(sub)(
                     x, AITERI_K(mul)(AITERI_K(load)(adjust->slope + c * AITERI_LANES), distance));
             }
-            if (adjust->mask)
-                x = AITERI_K(select)(AITERI_K(visible)(adjust->mask, key0 + j, c), x, hidden);
+            if (adjust->mask) x = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), x, hidden);
             AITERI_K(store)(st + at, x);
         }
     }
@@ -4389,7 +4432,6 @@ static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m
                                    float *ot, int32_t dim_v)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
         float *column = st + c * AITERI_LANES;
         AITERI_K(vf) top = minus_inf;
@@ -4461,10 +4503,10 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
 {
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
-        AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
             float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) acc = AITERI_K(load)(at);
+            const AITERI_K(range) range = AITERI_K(range_of)(mask, c);
             for (int32_t j = 0; j < n; j++) {
                 const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
                 const AITERI_K(vf) p = AITERI_K(load)(st + place);
@@ -4473,7 +4515,7 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
                     const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
                     acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
                 } else {
-                    acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+                    acc = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), sum, acc);
                 }
             }
             AITERI_K(store)(at, acc);
@@ -4507,6 +4549,19 @@ static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, in
 AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
 {
     for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
+}
+
+/* Copies of the elements from `from` on, at their places, and zeros up to a whole vector. Of each
+ * of AITERI_DOT_KEYS rows; sizes in bytes, but for AITERI_REST, the elements of a copy. */
+#define AITERI_REST (AITERI_MAX_HEAD_DIM + AITERI_PAD)
+AITERI_COLD void AITERI_K(copy_rests)(void *rest, const void *const *rows, int32_t from,
+                                      int32_t end, int32_t size)
+{
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+        char *at = (char *)rest + i * AITERI_REST * size + from;
+        memset(at, 0, (size_t)(AITERI_LANES * size));
+        memcpy(at, (const char *)rows[i] + from, (size_t)(end - from));
+    }
 }
 
 /* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
@@ -4630,37 +4685,38 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
+ * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const int rows)
+                                             const AITERI_TYPE_C *rest, const int rows)
 {
+    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    int32_t d = 0;
-    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
-        AITERI_K(vf) k[AITERI_DOT_KEYS];
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
-        AITERI_UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-            AITERI_IN_REGISTER(x);
+    AITERI_UNROLL(8)
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
+    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
+    for (;; start = end, end += AITERI_LANES) {
+        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
+        for (int32_t d = start; d < end; d += AITERI_LANES) {
+            AITERI_K(vf) k[AITERI_DOT_KEYS];
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-        }
-    }
-    if (d < dim) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
             AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
-                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+            for (int r = 0; r < rows; r++) {
+                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+                AITERI_IN_REGISTER(x);
+                AITERI_UNROLL(8)
+                for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                    acc[r * AITERI_DOT_KEYS + i] =
+                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+            }
         }
+        if (end >= dim) break;
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -4669,35 +4725,45 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
+    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
+        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
             }
         }
     }
 }
 
-/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+/* One strip of `vectors` output vectors of `rows` rows over all keys; rows from `used` on repeat
+ * the last one. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
-                                              const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const void *const *ahead)
+                                              const void *const *values, int32_t n,
+                                              const int32_t used, const int rows, const int vectors,
+                                              const void *const *ahead)
 {
+    float *o_at[4];
+    const float *p_at[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) {
+        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
+        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+    }
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
                         vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
@@ -4711,54 +4777,50 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
 }
 
-AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
-                                             int64_t p_stride, int32_t dim,
-                                             const void *const *values, int32_t n, const int rows,
-                                             const void *const *ahead)
-{
-    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
-    int32_t d = 0;
-    for (; d + strip <= dim; d += strip)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             ahead);
-    for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
-}
+#define AITERI_STRIP(used, rows, vectors) \
+    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES, whole = dim / strip * strip;
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        const int32_t left = rows - r;
+        int32_t d = 0;
+        for (; d < whole; d += strip) {
+            switch (left) {
+            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
+            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
+            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
+            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
+            }
         }
+        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
     }
 }
 
+#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
+#if AITERI_STREAM_TYPES /* else rows of other types are widened first */
 #define AITERI_TYPE        f16
 #define AITERI_TYPE_C      uint16_t
 #define AITERI_TYPE_LOAD   AITERI_K(load_f16)
@@ -4778,37 +4840,38 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
+ * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const int rows)
+                                             const AITERI_TYPE_C *rest, const int rows)
 {
+    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    int32_t d = 0;
-    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
-        AITERI_K(vf) k[AITERI_DOT_KEYS];
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
-        AITERI_UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-            AITERI_IN_REGISTER(x);
+    AITERI_UNROLL(8)
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
+    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
+    for (;; start = end, end += AITERI_LANES) {
+        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
+        for (int32_t d = start; d < end; d += AITERI_LANES) {
+            AITERI_K(vf) k[AITERI_DOT_KEYS];
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-        }
-    }
-    if (d < dim) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
             AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
-                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+            for (int r = 0; r < rows; r++) {
+                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+                AITERI_IN_REGISTER(x);
+                AITERI_UNROLL(8)
+                for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                    acc[r * AITERI_DOT_KEYS + i] =
+                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+            }
         }
+        if (end >= dim) break;
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -4817,35 +4880,45 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
+    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
+        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
             }
         }
     }
 }
 
-/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+/* One strip of `vectors` output vectors of `rows` rows over all keys; rows from `used` on repeat
+ * the last one. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
-                                              const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const void *const *ahead)
+                                              const void *const *values, int32_t n,
+                                              const int32_t used, const int rows, const int vectors,
+                                              const void *const *ahead)
 {
+    float *o_at[4];
+    const float *p_at[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) {
+        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
+        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+    }
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
                         vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
@@ -4859,48 +4932,43 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
 }
 
-AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
-                                             int64_t p_stride, int32_t dim,
-                                             const void *const *values, int32_t n, const int rows,
-                                             const void *const *ahead)
-{
-    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
-    int32_t d = 0;
-    for (; d + strip <= dim; d += strip)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             ahead);
-    for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
-}
+#define AITERI_STRIP(used, rows, vectors) \
+    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES, whole = dim / strip * strip;
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        const int32_t left = rows - r;
+        int32_t d = 0;
+        for (; d < whole; d += strip) {
+            switch (left) {
+            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
+            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
+            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
+            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
+            }
         }
+        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
     }
 }
 
+#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE
@@ -4926,37 +4994,38 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
+ * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const int rows)
+                                             const AITERI_TYPE_C *rest, const int rows)
 {
+    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    int32_t d = 0;
-    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
-        AITERI_K(vf) k[AITERI_DOT_KEYS];
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
-        AITERI_UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-            AITERI_IN_REGISTER(x);
+    AITERI_UNROLL(8)
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
+    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
+    for (;; start = end, end += AITERI_LANES) {
+        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
+        for (int32_t d = start; d < end; d += AITERI_LANES) {
+            AITERI_K(vf) k[AITERI_DOT_KEYS];
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-        }
-    }
-    if (d < dim) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
             AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
-                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+            for (int r = 0; r < rows; r++) {
+                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+                AITERI_IN_REGISTER(x);
+                AITERI_UNROLL(8)
+                for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                    acc[r * AITERI_DOT_KEYS + i] =
+                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+            }
         }
+        if (end >= dim) break;
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -4965,35 +5034,45 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
+    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
+        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
             }
         }
     }
 }
 
-/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+/* One strip of `vectors` output vectors of `rows` rows over all keys; rows from `used` on repeat
+ * the last one. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
-                                              const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const void *const *ahead)
+                                              const void *const *values, int32_t n,
+                                              const int32_t used, const int rows, const int vectors,
+                                              const void *const *ahead)
 {
+    float *o_at[4];
+    const float *p_at[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) {
+        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
+        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+    }
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
                         vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
@@ -5007,48 +5086,43 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
 }
 
-AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
-                                             int64_t p_stride, int32_t dim,
-                                             const void *const *values, int32_t n, const int rows,
-                                             const void *const *ahead)
-{
-    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
-    int32_t d = 0;
-    for (; d + strip <= dim; d += strip)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             ahead);
-    for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
-}
+#define AITERI_STRIP(used, rows, vectors) \
+    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES, whole = dim / strip * strip;
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        const int32_t left = rows - r;
+        int32_t d = 0;
+        for (; d < whole; d += strip) {
+            switch (left) {
+            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
+            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
+            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
+            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
+            }
         }
+        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
     }
 }
 
+#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE
@@ -5074,37 +5148,38 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
+ * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const int rows)
+                                             const AITERI_TYPE_C *rest, const int rows)
 {
+    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    int32_t d = 0;
-    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
-        AITERI_K(vf) k[AITERI_DOT_KEYS];
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
-        AITERI_UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-            AITERI_IN_REGISTER(x);
+    AITERI_UNROLL(8)
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
+    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
+    for (;; start = end, end += AITERI_LANES) {
+        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
+        for (int32_t d = start; d < end; d += AITERI_LANES) {
+            AITERI_K(vf) k[AITERI_DOT_KEYS];
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-        }
-    }
-    if (d < dim) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
             AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
-                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+            for (int r = 0; r < rows; r++) {
+                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+                AITERI_IN_REGISTER(x);
+                AITERI_UNROLL(8)
+                for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                    acc[r * AITERI_DOT_KEYS + i] =
+                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+            }
         }
+        if (end >= dim) break;
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -5113,35 +5188,45 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
+    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
+        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
             }
         }
     }
 }
 
-/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+/* One strip of `vectors` output vectors of `rows` rows over all keys; rows from `used` on repeat
+ * the last one. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
-                                              const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const void *const *ahead)
+                                              const void *const *values, int32_t n,
+                                              const int32_t used, const int rows, const int vectors,
+                                              const void *const *ahead)
 {
+    float *o_at[4];
+    const float *p_at[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) {
+        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
+        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+    }
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
                         vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
@@ -5155,54 +5240,57 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
 }
 
-AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
-                                             int64_t p_stride, int32_t dim,
-                                             const void *const *values, int32_t n, const int rows,
-                                             const void *const *ahead)
-{
-    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
-    int32_t d = 0;
-    for (; d + strip <= dim; d += strip)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             ahead);
-    for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
-}
+#define AITERI_STRIP(used, rows, vectors) \
+    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES, whole = dim / strip * strip;
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        const int32_t left = rows - r;
+        int32_t d = 0;
+        for (; d < whole; d += strip) {
+            switch (left) {
+            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
+            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
+            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
+            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
+            }
         }
+        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
     }
 }
 
+#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
+#endif
+#undef AITERI_REST
+
+#if AITERI_STREAM_TYPES
+#define AITERI_K_TYPED(name) AITERI_K(name)
+#else
+#define AITERI_K_TYPED(name) NULL
+#endif
 
 static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K_NAME,
@@ -5219,10 +5307,12 @@ static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K(tile_value),
     AITERI_K(tile_value_guarded),
     AITERI_K(all_finite),
-    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL,
-     NULL, NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
-    {NULL, AITERI_K(stream_axpy_f32), AITERI_K(stream_axpy_f16), AITERI_K(stream_axpy_bf16), NULL,
-     NULL, NULL, AITERI_K(stream_axpy_i8), NULL, NULL, NULL, NULL},
+    {NULL, AITERI_K(stream_dot_f32), AITERI_K_TYPED(stream_dot_f16),
+     AITERI_K_TYPED(stream_dot_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_dot_i8), NULL, NULL,
+     NULL, NULL},
+    {NULL, AITERI_K(stream_axpy_f32), AITERI_K_TYPED(stream_axpy_f16),
+     AITERI_K_TYPED(stream_axpy_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_axpy_i8), NULL, NULL,
+     NULL, NULL},
     AITERI_K(stream_softmax),
     AITERI_K(stream_softcap),
     AITERI_K(row_scale),
@@ -5242,6 +5332,10 @@ static const aiteri_kernels AITERI_K(kernels) = {
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
+#undef AITERI_STREAM_TYPES
+#undef AITERI_CONVERTS
+#undef AITERI_CONVERT_OF
+#undef AITERI_K_TYPED
 #undef AITERI_RESCALE_AT
 
 #if AITERI_X86
@@ -5254,6 +5348,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 #define AITERI_TILE_ROWS    4
 #define AITERI_DOT_KEYS     2
 #define AITERI_AXPY_VECTORS 2
+#define AITERI_STREAM_TYPES 1
+#define AITERI_CONVERTS     1
 
 // >>simd_avx2    (src/cpu/simd_avx2.h)
 /* simd_avx2.h -- the vector layer on AVX2, FMA and F16C: eight lanes. simd_scalar.h says what each
@@ -5429,8 +5525,7 @@ AITERI_FORCE_INLINE __m256 AITERI_K(load_half)(const float *p, int64_t ld)
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + 4 * ld),
                                 1);
 }
-AITERI_FORCE_INLINE void AITERI_K(transpose)(const float *src, int64_t ld_src, float *dst,
-                                             int64_t ld_dst)
+AITERI_COLD void AITERI_K(transpose)(const float *src, int64_t ld_src, float *dst, int64_t ld_dst)
 {
     AITERI_UNROLL(2)
     for (int h = 0; h < 2; h++) { /* columns 4h to 4h+3; halves hold rows i and i+4 */
@@ -5600,12 +5695,15 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(tanh)(AITERI_K(vf) x)
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(capped)(AITERI_K(vf) x, const aiteri_softcap *softcap)
 {
     const AITERI_K(vf) cap = AITERI_K(set1)(softcap->cap);
-    if (!softcap->wide) return AITERI_K(mul)(cap, AITERI_K(tanh)(x));
-    const AITERI_K(vf) share = AITERI_K(mul)(AITERI_K(mul)(x, AITERI_K(set1)(softcap->before)),
-                                             AITERI_K(set1)(softcap->inverse));
+    AITERI_K(vf) share = x;
+    if (softcap->wide)
+        share = AITERI_K(mul)(AITERI_K(mul)(x, AITERI_K(set1)(softcap->before)),
+                              AITERI_K(set1)(softcap->inverse));
+    const AITERI_K(vf) y = AITERI_K(mul)(cap, AITERI_K(tanh)(share));
+    if (!softcap->wide) return y;
     const AITERI_K(vm) unseen =
         AITERI_K(lt)(AITERI_K(abs)(share), AITERI_K(set1)(1.220703125e-4f)); /* 2^-13 */
-    return AITERI_K(select)(unseen, x, AITERI_K(mul)(cap, AITERI_K(tanh)(share)));
+    return AITERI_K(select)(unseen, x, y);
 }
 
 /* Bits of x as bfloat16: to nearest even, overflow to infinity, NaN kept and made quiet. */
@@ -5764,10 +5862,11 @@ AITERI_FORCE_INLINE void AITERI_K(store_i4_byte)(int8_t *p, AITERI_K(vf) x)
 
 AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
+AITERI_WIDEN(i8, int8_t)
+#if AITERI_CONVERTS /* else the set below has them */
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
-AITERI_WIDEN(i8, int8_t)
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
 AITERI_NARROW(f8_e4m3fn, uint8_t)
@@ -5775,9 +5874,6 @@ AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
-
-#undef AITERI_WIDEN
-#undef AITERI_NARROW
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
 {
@@ -5817,18 +5913,22 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
+#define AITERI_CONVERT_OF(name) AITERI_K(name)
+#endif
+#undef AITERI_WIDEN
+#undef AITERI_NARROW
 
 /* In the order of aiter_dtype. */
 static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     NULL,
-    AITERI_K(widen_f32),
+    AITERI_CONVERT_OF(widen_f32),
     AITERI_K(widen_f16),
     AITERI_K(widen_bf16),
-    AITERI_K(widen_f8_e4m3fn),
-    AITERI_K(widen_f8_e4m3fnuz),
-    AITERI_K(widen_f8_e5m2),
+    AITERI_CONVERT_OF(widen_f8_e4m3fn),
+    AITERI_CONVERT_OF(widen_f8_e4m3fnuz),
+    AITERI_CONVERT_OF(widen_f8_e5m2),
     AITERI_K(widen_i8),
-    AITERI_K(widen_i4),
+    AITERI_CONVERT_OF(widen_i4),
     NULL,
     NULL,
     NULL,
@@ -5836,14 +5936,14 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
 
 static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
-    AITERI_K(narrow_f32),
-    AITERI_K(narrow_f16),
-    AITERI_K(narrow_bf16),
-    AITERI_K(narrow_f8_e4m3fn),
-    AITERI_K(narrow_f8_e4m3fnuz),
-    AITERI_K(narrow_f8_e5m2),
-    AITERI_K(narrow_i8),
-    AITERI_K(narrow_i4),
+    AITERI_CONVERT_OF(narrow_f32),
+    AITERI_CONVERT_OF(narrow_f16),
+    AITERI_CONVERT_OF(narrow_bf16),
+    AITERI_CONVERT_OF(narrow_f8_e4m3fn),
+    AITERI_CONVERT_OF(narrow_f8_e4m3fnuz),
+    AITERI_CONVERT_OF(narrow_f8_e5m2),
+    AITERI_CONVERT_OF(narrow_i8),
+    AITERI_CONVERT_OF(narrow_i4),
     NULL,
     NULL,
     NULL,
@@ -5938,19 +6038,31 @@ AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
     return x;
 }
 
-/* The lanes of vector c that see key j. */
-AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask, int32_t j, int c)
+/* Which keys the lanes of one vector see. */
+typedef struct AITERI_K(range) {
+    AITERI_K(vi) lo, hi, sink;
+    int32_t most_sink;
+} AITERI_K(range);
+
+AITERI_FORCE_INLINE AITERI_K(range) AITERI_K(range_of)(const aiteri_lane_mask *mask, int c)
+{
+    AITERI_K(range) range;
+    range.lo = AITERI_K(load_i)(mask->lo + c * AITERI_LANES);
+    range.hi = AITERI_K(load_i)(mask->hi + c * AITERI_LANES);
+    range.sink = AITERI_K(load_i)(mask->sink + c * AITERI_LANES);
+    range.most_sink = mask->most_sink;
+    return range;
+}
+
+/* The lanes that see key j. */
+AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range, int32_t j)
 {
     const AITERI_K(vi) key = AITERI_K(set1_i)(j);
-    const AITERI_K(vm) before_end =
-        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
-    const AITERI_K(vm) before_start =
-        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
-    const AITERI_K(vm) inside = AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
-    if (j >= mask->most_sink) return inside;
-    const AITERI_K(vm) in_sink =
-        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->sink + c * AITERI_LANES));
-    return AITERI_K(or_m)(inside, in_sink);
+    const AITERI_K(vm) before_end = AITERI_K(lt_i)(key, range->hi);
+    const AITERI_K(vm) inside =
+        AITERI_K(and_m)(before_end, AITERI_K(not_m)(AITERI_K(lt_i)(key, range->lo)));
+    if (j >= range->most_sink) return inside;
+    return AITERI_K(or_m)(inside, AITERI_K(lt_i)(key, range->sink));
 }
 
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
@@ -5958,9 +6070,11 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
 {
     const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    for (int32_t j = 0; j < n; j++) {
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+        AITERI_K(range) range;
+        memset(&range, 0, sizeof range);
+        if (adjust->mask) range = AITERI_K(range_of)(adjust->mask, c);
+        for (int32_t j = 0; j < n; j++) {
             const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) x = AITERI_K(load)(st + at);
             if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, factor);
@@ -5978,8 +6092,7 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
                 x = AITERI_K(sub)(
                     x, AITERI_K(mul)(AITERI_K(load)(adjust->slope + c * AITERI_LANES), distance));
             }
-            if (adjust->mask)
-                x = AITERI_K(select)(AITERI_K(visible)(adjust->mask, key0 + j, c), x, hidden);
+            if (adjust->mask) x = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), x, hidden);
             AITERI_K(store)(st + at, x);
         }
     }
@@ -6027,7 +6140,6 @@ static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m
                                    float *ot, int32_t dim_v)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
         float *column = st + c * AITERI_LANES;
         AITERI_K(vf) top = minus_inf;
@@ -6099,10 +6211,10 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
 {
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
-        AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
             float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) acc = AITERI_K(load)(at);
+            const AITERI_K(range) range = AITERI_K(range_of)(mask, c);
             for (int32_t j = 0; j < n; j++) {
                 const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
                 const AITERI_K(vf) p = AITERI_K(load)(st + place);
@@ -6111,7 +6223,7 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
                     const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
                     acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
                 } else {
-                    acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+                    acc = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), sum, acc);
                 }
             }
             AITERI_K(store)(at, acc);
@@ -6145,6 +6257,19 @@ static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, in
 AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
 {
     for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
+}
+
+/* Copies of the elements from `from` on, at their places, and zeros up to a whole vector. Of each
+ * of AITERI_DOT_KEYS rows; sizes in bytes, but for AITERI_REST, the elements of a copy. */
+#define AITERI_REST (AITERI_MAX_HEAD_DIM + AITERI_PAD)
+AITERI_COLD void AITERI_K(copy_rests)(void *rest, const void *const *rows, int32_t from,
+                                      int32_t end, int32_t size)
+{
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+        char *at = (char *)rest + i * AITERI_REST * size + from;
+        memset(at, 0, (size_t)(AITERI_LANES * size));
+        memcpy(at, (const char *)rows[i] + from, (size_t)(end - from));
+    }
 }
 
 /* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
@@ -6268,37 +6393,38 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
+ * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const int rows)
+                                             const AITERI_TYPE_C *rest, const int rows)
 {
+    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    int32_t d = 0;
-    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
-        AITERI_K(vf) k[AITERI_DOT_KEYS];
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
-        AITERI_UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-            AITERI_IN_REGISTER(x);
+    AITERI_UNROLL(8)
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
+    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
+    for (;; start = end, end += AITERI_LANES) {
+        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
+        for (int32_t d = start; d < end; d += AITERI_LANES) {
+            AITERI_K(vf) k[AITERI_DOT_KEYS];
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-        }
-    }
-    if (d < dim) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
             AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
-                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+            for (int r = 0; r < rows; r++) {
+                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+                AITERI_IN_REGISTER(x);
+                AITERI_UNROLL(8)
+                for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                    acc[r * AITERI_DOT_KEYS + i] =
+                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+            }
         }
+        if (end >= dim) break;
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -6307,35 +6433,45 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
+    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
+        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
             }
         }
     }
 }
 
-/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+/* One strip of `vectors` output vectors of `rows` rows over all keys; rows from `used` on repeat
+ * the last one. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
-                                              const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const void *const *ahead)
+                                              const void *const *values, int32_t n,
+                                              const int32_t used, const int rows, const int vectors,
+                                              const void *const *ahead)
 {
+    float *o_at[4];
+    const float *p_at[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) {
+        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
+        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+    }
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
                         vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
@@ -6349,54 +6485,50 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
 }
 
-AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
-                                             int64_t p_stride, int32_t dim,
-                                             const void *const *values, int32_t n, const int rows,
-                                             const void *const *ahead)
-{
-    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
-    int32_t d = 0;
-    for (; d + strip <= dim; d += strip)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             ahead);
-    for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
-}
+#define AITERI_STRIP(used, rows, vectors) \
+    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES, whole = dim / strip * strip;
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        const int32_t left = rows - r;
+        int32_t d = 0;
+        for (; d < whole; d += strip) {
+            switch (left) {
+            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
+            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
+            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
+            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
+            }
         }
+        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
     }
 }
 
+#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
+#if AITERI_STREAM_TYPES /* else rows of other types are widened first */
 #define AITERI_TYPE        f16
 #define AITERI_TYPE_C      uint16_t
 #define AITERI_TYPE_LOAD   AITERI_K(load_f16)
@@ -6416,37 +6548,38 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
+ * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const int rows)
+                                             const AITERI_TYPE_C *rest, const int rows)
 {
+    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    int32_t d = 0;
-    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
-        AITERI_K(vf) k[AITERI_DOT_KEYS];
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
-        AITERI_UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-            AITERI_IN_REGISTER(x);
+    AITERI_UNROLL(8)
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
+    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
+    for (;; start = end, end += AITERI_LANES) {
+        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
+        for (int32_t d = start; d < end; d += AITERI_LANES) {
+            AITERI_K(vf) k[AITERI_DOT_KEYS];
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-        }
-    }
-    if (d < dim) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
             AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
-                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+            for (int r = 0; r < rows; r++) {
+                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+                AITERI_IN_REGISTER(x);
+                AITERI_UNROLL(8)
+                for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                    acc[r * AITERI_DOT_KEYS + i] =
+                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+            }
         }
+        if (end >= dim) break;
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -6455,35 +6588,45 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
+    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
+        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
             }
         }
     }
 }
 
-/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+/* One strip of `vectors` output vectors of `rows` rows over all keys; rows from `used` on repeat
+ * the last one. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
-                                              const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const void *const *ahead)
+                                              const void *const *values, int32_t n,
+                                              const int32_t used, const int rows, const int vectors,
+                                              const void *const *ahead)
 {
+    float *o_at[4];
+    const float *p_at[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) {
+        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
+        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+    }
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
                         vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
@@ -6497,48 +6640,43 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
 }
 
-AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
-                                             int64_t p_stride, int32_t dim,
-                                             const void *const *values, int32_t n, const int rows,
-                                             const void *const *ahead)
-{
-    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
-    int32_t d = 0;
-    for (; d + strip <= dim; d += strip)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             ahead);
-    for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
-}
+#define AITERI_STRIP(used, rows, vectors) \
+    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES, whole = dim / strip * strip;
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        const int32_t left = rows - r;
+        int32_t d = 0;
+        for (; d < whole; d += strip) {
+            switch (left) {
+            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
+            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
+            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
+            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
+            }
         }
+        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
     }
 }
 
+#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE
@@ -6564,37 +6702,38 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
+ * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const int rows)
+                                             const AITERI_TYPE_C *rest, const int rows)
 {
+    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    int32_t d = 0;
-    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
-        AITERI_K(vf) k[AITERI_DOT_KEYS];
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
-        AITERI_UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-            AITERI_IN_REGISTER(x);
+    AITERI_UNROLL(8)
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
+    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
+    for (;; start = end, end += AITERI_LANES) {
+        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
+        for (int32_t d = start; d < end; d += AITERI_LANES) {
+            AITERI_K(vf) k[AITERI_DOT_KEYS];
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-        }
-    }
-    if (d < dim) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
             AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
-                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+            for (int r = 0; r < rows; r++) {
+                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+                AITERI_IN_REGISTER(x);
+                AITERI_UNROLL(8)
+                for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                    acc[r * AITERI_DOT_KEYS + i] =
+                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+            }
         }
+        if (end >= dim) break;
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -6603,35 +6742,45 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
+    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
+        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
             }
         }
     }
 }
 
-/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+/* One strip of `vectors` output vectors of `rows` rows over all keys; rows from `used` on repeat
+ * the last one. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
-                                              const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const void *const *ahead)
+                                              const void *const *values, int32_t n,
+                                              const int32_t used, const int rows, const int vectors,
+                                              const void *const *ahead)
 {
+    float *o_at[4];
+    const float *p_at[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) {
+        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
+        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+    }
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
                         vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
@@ -6645,48 +6794,43 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
 }
 
-AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
-                                             int64_t p_stride, int32_t dim,
-                                             const void *const *values, int32_t n, const int rows,
-                                             const void *const *ahead)
-{
-    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
-    int32_t d = 0;
-    for (; d + strip <= dim; d += strip)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             ahead);
-    for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
-}
+#define AITERI_STRIP(used, rows, vectors) \
+    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES, whole = dim / strip * strip;
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        const int32_t left = rows - r;
+        int32_t d = 0;
+        for (; d < whole; d += strip) {
+            switch (left) {
+            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
+            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
+            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
+            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
+            }
         }
+        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
     }
 }
 
+#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE
@@ -6712,37 +6856,38 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
+ * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const int rows)
+                                             const AITERI_TYPE_C *rest, const int rows)
 {
+    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    int32_t d = 0;
-    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
-        AITERI_K(vf) k[AITERI_DOT_KEYS];
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
-        AITERI_UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-            AITERI_IN_REGISTER(x);
+    AITERI_UNROLL(8)
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
+    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
+    for (;; start = end, end += AITERI_LANES) {
+        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
+        for (int32_t d = start; d < end; d += AITERI_LANES) {
+            AITERI_K(vf) k[AITERI_DOT_KEYS];
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-        }
-    }
-    if (d < dim) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
             AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
-                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+            for (int r = 0; r < rows; r++) {
+                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+                AITERI_IN_REGISTER(x);
+                AITERI_UNROLL(8)
+                for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                    acc[r * AITERI_DOT_KEYS + i] =
+                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+            }
         }
+        if (end >= dim) break;
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -6751,35 +6896,45 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
+    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
+        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
             }
         }
     }
 }
 
-/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+/* One strip of `vectors` output vectors of `rows` rows over all keys; rows from `used` on repeat
+ * the last one. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
-                                              const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const void *const *ahead)
+                                              const void *const *values, int32_t n,
+                                              const int32_t used, const int rows, const int vectors,
+                                              const void *const *ahead)
 {
+    float *o_at[4];
+    const float *p_at[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) {
+        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
+        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+    }
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
                         vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
@@ -6793,54 +6948,57 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
 }
 
-AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
-                                             int64_t p_stride, int32_t dim,
-                                             const void *const *values, int32_t n, const int rows,
-                                             const void *const *ahead)
-{
-    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
-    int32_t d = 0;
-    for (; d + strip <= dim; d += strip)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             ahead);
-    for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
-}
+#define AITERI_STRIP(used, rows, vectors) \
+    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES, whole = dim / strip * strip;
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        const int32_t left = rows - r;
+        int32_t d = 0;
+        for (; d < whole; d += strip) {
+            switch (left) {
+            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
+            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
+            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
+            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
+            }
         }
+        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
     }
 }
 
+#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
+#endif
+#undef AITERI_REST
+
+#if AITERI_STREAM_TYPES
+#define AITERI_K_TYPED(name) AITERI_K(name)
+#else
+#define AITERI_K_TYPED(name) NULL
+#endif
 
 static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K_NAME,
@@ -6857,10 +7015,12 @@ static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K(tile_value),
     AITERI_K(tile_value_guarded),
     AITERI_K(all_finite),
-    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL,
-     NULL, NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
-    {NULL, AITERI_K(stream_axpy_f32), AITERI_K(stream_axpy_f16), AITERI_K(stream_axpy_bf16), NULL,
-     NULL, NULL, AITERI_K(stream_axpy_i8), NULL, NULL, NULL, NULL},
+    {NULL, AITERI_K(stream_dot_f32), AITERI_K_TYPED(stream_dot_f16),
+     AITERI_K_TYPED(stream_dot_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_dot_i8), NULL, NULL,
+     NULL, NULL},
+    {NULL, AITERI_K(stream_axpy_f32), AITERI_K_TYPED(stream_axpy_f16),
+     AITERI_K_TYPED(stream_axpy_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_axpy_i8), NULL, NULL,
+     NULL, NULL},
     AITERI_K(stream_softmax),
     AITERI_K(stream_softcap),
     AITERI_K(row_scale),
@@ -6880,6 +7040,10 @@ static const aiteri_kernels AITERI_K(kernels) = {
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
+#undef AITERI_STREAM_TYPES
+#undef AITERI_CONVERTS
+#undef AITERI_CONVERT_OF
+#undef AITERI_K_TYPED
 #undef AITERI_RESCALE_AT
 AITERI_TARGET_END
 
@@ -6892,6 +7056,9 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 #define AITERI_TILE_ROWS           8
 #define AITERI_DOT_KEYS            4
 #define AITERI_AXPY_VECTORS        4
+#define AITERI_STREAM_TYPES        1
+#define AITERI_CONVERTS            0
+#define AITERI_CONVERT_OF(name)    AITERI_CAT(aiteri_avx2, name)
 
 // >>simd_avx512    (src/cpu/simd_avx512.h)
 /* simd_avx512.h -- the vector layer on AVX-512 F, BW, DQ, VL and CD: sixteen lanes, partial loads
@@ -7082,8 +7249,7 @@ AITERI_FORCE_INLINE __m512 AITERI_K(load_quarters)(const float *p, int64_t ld)
     x = _mm512_insertf32x4(x, _mm_loadu_ps(p + 8 * ld), 2);
     return _mm512_insertf32x4(x, _mm_loadu_ps(p + 12 * ld), 3);
 }
-AITERI_FORCE_INLINE void AITERI_K(transpose)(const float *src, int64_t ld_src, float *dst,
-                                             int64_t ld_dst)
+AITERI_COLD void AITERI_K(transpose)(const float *src, int64_t ld_src, float *dst, int64_t ld_dst)
 {
     AITERI_UNROLL(4)
     for (int c = 0; c < 16; c += 4) {
@@ -7238,12 +7404,15 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(tanh)(AITERI_K(vf) x)
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(capped)(AITERI_K(vf) x, const aiteri_softcap *softcap)
 {
     const AITERI_K(vf) cap = AITERI_K(set1)(softcap->cap);
-    if (!softcap->wide) return AITERI_K(mul)(cap, AITERI_K(tanh)(x));
-    const AITERI_K(vf) share = AITERI_K(mul)(AITERI_K(mul)(x, AITERI_K(set1)(softcap->before)),
-                                             AITERI_K(set1)(softcap->inverse));
+    AITERI_K(vf) share = x;
+    if (softcap->wide)
+        share = AITERI_K(mul)(AITERI_K(mul)(x, AITERI_K(set1)(softcap->before)),
+                              AITERI_K(set1)(softcap->inverse));
+    const AITERI_K(vf) y = AITERI_K(mul)(cap, AITERI_K(tanh)(share));
+    if (!softcap->wide) return y;
     const AITERI_K(vm) unseen =
         AITERI_K(lt)(AITERI_K(abs)(share), AITERI_K(set1)(1.220703125e-4f)); /* 2^-13 */
-    return AITERI_K(select)(unseen, x, AITERI_K(mul)(cap, AITERI_K(tanh)(share)));
+    return AITERI_K(select)(unseen, x, y);
 }
 
 /* Bits of x as bfloat16: to nearest even, overflow to infinity, NaN kept and made quiet. */
@@ -7402,10 +7571,11 @@ AITERI_FORCE_INLINE void AITERI_K(store_i4_byte)(int8_t *p, AITERI_K(vf) x)
 
 AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
+AITERI_WIDEN(i8, int8_t)
+#if AITERI_CONVERTS /* else the set below has them */
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
-AITERI_WIDEN(i8, int8_t)
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
 AITERI_NARROW(f8_e4m3fn, uint8_t)
@@ -7413,9 +7583,6 @@ AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
-
-#undef AITERI_WIDEN
-#undef AITERI_NARROW
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
 {
@@ -7455,18 +7622,22 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
+#define AITERI_CONVERT_OF(name) AITERI_K(name)
+#endif
+#undef AITERI_WIDEN
+#undef AITERI_NARROW
 
 /* In the order of aiter_dtype. */
 static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     NULL,
-    AITERI_K(widen_f32),
+    AITERI_CONVERT_OF(widen_f32),
     AITERI_K(widen_f16),
     AITERI_K(widen_bf16),
-    AITERI_K(widen_f8_e4m3fn),
-    AITERI_K(widen_f8_e4m3fnuz),
-    AITERI_K(widen_f8_e5m2),
+    AITERI_CONVERT_OF(widen_f8_e4m3fn),
+    AITERI_CONVERT_OF(widen_f8_e4m3fnuz),
+    AITERI_CONVERT_OF(widen_f8_e5m2),
     AITERI_K(widen_i8),
-    AITERI_K(widen_i4),
+    AITERI_CONVERT_OF(widen_i4),
     NULL,
     NULL,
     NULL,
@@ -7474,14 +7645,14 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
 
 static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
-    AITERI_K(narrow_f32),
-    AITERI_K(narrow_f16),
-    AITERI_K(narrow_bf16),
-    AITERI_K(narrow_f8_e4m3fn),
-    AITERI_K(narrow_f8_e4m3fnuz),
-    AITERI_K(narrow_f8_e5m2),
-    AITERI_K(narrow_i8),
-    AITERI_K(narrow_i4),
+    AITERI_CONVERT_OF(narrow_f32),
+    AITERI_CONVERT_OF(narrow_f16),
+    AITERI_CONVERT_OF(narrow_bf16),
+    AITERI_CONVERT_OF(narrow_f8_e4m3fn),
+    AITERI_CONVERT_OF(narrow_f8_e4m3fnuz),
+    AITERI_CONVERT_OF(narrow_f8_e5m2),
+    AITERI_CONVERT_OF(narrow_i8),
+    AITERI_CONVERT_OF(narrow_i4),
     NULL,
     NULL,
     NULL,
@@ -7576,19 +7747,31 @@ AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
     return x;
 }
 
-/* The lanes of vector c that see key j. */
-AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask, int32_t j, int c)
+/* Which keys the lanes of one vector see. */
+typedef struct AITERI_K(range) {
+    AITERI_K(vi) lo, hi, sink;
+    int32_t most_sink;
+} AITERI_K(range);
+
+AITERI_FORCE_INLINE AITERI_K(range) AITERI_K(range_of)(const aiteri_lane_mask *mask, int c)
+{
+    AITERI_K(range) range;
+    range.lo = AITERI_K(load_i)(mask->lo + c * AITERI_LANES);
+    range.hi = AITERI_K(load_i)(mask->hi + c * AITERI_LANES);
+    range.sink = AITERI_K(load_i)(mask->sink + c * AITERI_LANES);
+    range.most_sink = mask->most_sink;
+    return range;
+}
+
+/* The lanes that see key j. */
+AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range, int32_t j)
 {
     const AITERI_K(vi) key = AITERI_K(set1_i)(j);
-    const AITERI_K(vm) before_end =
-        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
-    const AITERI_K(vm) before_start =
-        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
-    const AITERI_K(vm) inside = AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
-    if (j >= mask->most_sink) return inside;
-    const AITERI_K(vm) in_sink =
-        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->sink + c * AITERI_LANES));
-    return AITERI_K(or_m)(inside, in_sink);
+    const AITERI_K(vm) before_end = AITERI_K(lt_i)(key, range->hi);
+    const AITERI_K(vm) inside =
+        AITERI_K(and_m)(before_end, AITERI_K(not_m)(AITERI_K(lt_i)(key, range->lo)));
+    if (j >= range->most_sink) return inside;
+    return AITERI_K(or_m)(inside, AITERI_K(lt_i)(key, range->sink));
 }
 
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
@@ -7596,9 +7779,11 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
 {
     const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    for (int32_t j = 0; j < n; j++) {
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+        AITERI_K(range) range;
+        memset(&range, 0, sizeof range);
+        if (adjust->mask) range = AITERI_K(range_of)(adjust->mask, c);
+        for (int32_t j = 0; j < n; j++) {
             const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) x = AITERI_K(load)(st + at);
             if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, factor);
@@ -7616,8 +7801,7 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
                 x = AITERI_K(sub)(
                     x, AITERI_K(mul)(AITERI_K(load)(adjust->slope + c * AITERI_LANES), distance));
             }
-            if (adjust->mask)
-                x = AITERI_K(select)(AITERI_K(visible)(adjust->mask, key0 + j, c), x, hidden);
+            if (adjust->mask) x = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), x, hidden);
             AITERI_K(store)(st + at, x);
         }
     }
@@ -7665,7 +7849,6 @@ static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m
                                    float *ot, int32_t dim_v)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
         float *column = st + c * AITERI_LANES;
         AITERI_K(vf) top = minus_inf;
@@ -7737,10 +7920,10 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
 {
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
-        AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
             float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) acc = AITERI_K(load)(at);
+            const AITERI_K(range) range = AITERI_K(range_of)(mask, c);
             for (int32_t j = 0; j < n; j++) {
                 const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
                 const AITERI_K(vf) p = AITERI_K(load)(st + place);
@@ -7749,7 +7932,7 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
                     const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
                     acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
                 } else {
-                    acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+                    acc = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), sum, acc);
                 }
             }
             AITERI_K(store)(at, acc);
@@ -7783,6 +7966,19 @@ static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, in
 AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
 {
     for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
+}
+
+/* Copies of the elements from `from` on, at their places, and zeros up to a whole vector. Of each
+ * of AITERI_DOT_KEYS rows; sizes in bytes, but for AITERI_REST, the elements of a copy. */
+#define AITERI_REST (AITERI_MAX_HEAD_DIM + AITERI_PAD)
+AITERI_COLD void AITERI_K(copy_rests)(void *rest, const void *const *rows, int32_t from,
+                                      int32_t end, int32_t size)
+{
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+        char *at = (char *)rest + i * AITERI_REST * size + from;
+        memset(at, 0, (size_t)(AITERI_LANES * size));
+        memcpy(at, (const char *)rows[i] + from, (size_t)(end - from));
+    }
 }
 
 /* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
@@ -7906,37 +8102,38 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
+ * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const int rows)
+                                             const AITERI_TYPE_C *rest, const int rows)
 {
+    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    int32_t d = 0;
-    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
-        AITERI_K(vf) k[AITERI_DOT_KEYS];
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
-        AITERI_UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-            AITERI_IN_REGISTER(x);
+    AITERI_UNROLL(8)
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
+    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
+    for (;; start = end, end += AITERI_LANES) {
+        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
+        for (int32_t d = start; d < end; d += AITERI_LANES) {
+            AITERI_K(vf) k[AITERI_DOT_KEYS];
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-        }
-    }
-    if (d < dim) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
             AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
-                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+            for (int r = 0; r < rows; r++) {
+                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+                AITERI_IN_REGISTER(x);
+                AITERI_UNROLL(8)
+                for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                    acc[r * AITERI_DOT_KEYS + i] =
+                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+            }
         }
+        if (end >= dim) break;
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -7945,35 +8142,45 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
+    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
+        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
             }
         }
     }
 }
 
-/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+/* One strip of `vectors` output vectors of `rows` rows over all keys; rows from `used` on repeat
+ * the last one. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
-                                              const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const void *const *ahead)
+                                              const void *const *values, int32_t n,
+                                              const int32_t used, const int rows, const int vectors,
+                                              const void *const *ahead)
 {
+    float *o_at[4];
+    const float *p_at[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) {
+        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
+        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+    }
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
                         vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
@@ -7987,54 +8194,50 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
 }
 
-AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
-                                             int64_t p_stride, int32_t dim,
-                                             const void *const *values, int32_t n, const int rows,
-                                             const void *const *ahead)
-{
-    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
-    int32_t d = 0;
-    for (; d + strip <= dim; d += strip)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             ahead);
-    for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
-}
+#define AITERI_STRIP(used, rows, vectors) \
+    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES, whole = dim / strip * strip;
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        const int32_t left = rows - r;
+        int32_t d = 0;
+        for (; d < whole; d += strip) {
+            switch (left) {
+            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
+            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
+            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
+            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
+            }
         }
+        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
     }
 }
 
+#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
+#if AITERI_STREAM_TYPES /* else rows of other types are widened first */
 #define AITERI_TYPE        f16
 #define AITERI_TYPE_C      uint16_t
 #define AITERI_TYPE_LOAD   AITERI_K(load_f16)
@@ -8054,37 +8257,38 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
+ * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const int rows)
+                                             const AITERI_TYPE_C *rest, const int rows)
 {
+    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    int32_t d = 0;
-    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
-        AITERI_K(vf) k[AITERI_DOT_KEYS];
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
-        AITERI_UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-            AITERI_IN_REGISTER(x);
+    AITERI_UNROLL(8)
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
+    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
+    for (;; start = end, end += AITERI_LANES) {
+        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
+        for (int32_t d = start; d < end; d += AITERI_LANES) {
+            AITERI_K(vf) k[AITERI_DOT_KEYS];
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-        }
-    }
-    if (d < dim) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
             AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
-                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+            for (int r = 0; r < rows; r++) {
+                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+                AITERI_IN_REGISTER(x);
+                AITERI_UNROLL(8)
+                for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                    acc[r * AITERI_DOT_KEYS + i] =
+                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+            }
         }
+        if (end >= dim) break;
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -8093,35 +8297,45 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
+    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
+        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
             }
         }
     }
 }
 
-/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+/* One strip of `vectors` output vectors of `rows` rows over all keys; rows from `used` on repeat
+ * the last one. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
-                                              const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const void *const *ahead)
+                                              const void *const *values, int32_t n,
+                                              const int32_t used, const int rows, const int vectors,
+                                              const void *const *ahead)
 {
+    float *o_at[4];
+    const float *p_at[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) {
+        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
+        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+    }
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
                         vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
@@ -8135,48 +8349,43 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
 }
 
-AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
-                                             int64_t p_stride, int32_t dim,
-                                             const void *const *values, int32_t n, const int rows,
-                                             const void *const *ahead)
-{
-    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
-    int32_t d = 0;
-    for (; d + strip <= dim; d += strip)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             ahead);
-    for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
-}
+#define AITERI_STRIP(used, rows, vectors) \
+    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES, whole = dim / strip * strip;
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        const int32_t left = rows - r;
+        int32_t d = 0;
+        for (; d < whole; d += strip) {
+            switch (left) {
+            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
+            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
+            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
+            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
+            }
         }
+        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
     }
 }
 
+#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE
@@ -8202,37 +8411,38 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
+ * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const int rows)
+                                             const AITERI_TYPE_C *rest, const int rows)
 {
+    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    int32_t d = 0;
-    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
-        AITERI_K(vf) k[AITERI_DOT_KEYS];
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
-        AITERI_UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-            AITERI_IN_REGISTER(x);
+    AITERI_UNROLL(8)
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
+    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
+    for (;; start = end, end += AITERI_LANES) {
+        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
+        for (int32_t d = start; d < end; d += AITERI_LANES) {
+            AITERI_K(vf) k[AITERI_DOT_KEYS];
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-        }
-    }
-    if (d < dim) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
             AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
-                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+            for (int r = 0; r < rows; r++) {
+                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+                AITERI_IN_REGISTER(x);
+                AITERI_UNROLL(8)
+                for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                    acc[r * AITERI_DOT_KEYS + i] =
+                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+            }
         }
+        if (end >= dim) break;
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -8241,35 +8451,45 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
+    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
+        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
             }
         }
     }
 }
 
-/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+/* One strip of `vectors` output vectors of `rows` rows over all keys; rows from `used` on repeat
+ * the last one. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
-                                              const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const void *const *ahead)
+                                              const void *const *values, int32_t n,
+                                              const int32_t used, const int rows, const int vectors,
+                                              const void *const *ahead)
 {
+    float *o_at[4];
+    const float *p_at[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) {
+        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
+        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+    }
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
                         vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
@@ -8283,48 +8503,43 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
 }
 
-AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
-                                             int64_t p_stride, int32_t dim,
-                                             const void *const *values, int32_t n, const int rows,
-                                             const void *const *ahead)
-{
-    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
-    int32_t d = 0;
-    for (; d + strip <= dim; d += strip)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             ahead);
-    for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
-}
+#define AITERI_STRIP(used, rows, vectors) \
+    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES, whole = dim / strip * strip;
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        const int32_t left = rows - r;
+        int32_t d = 0;
+        for (; d < whole; d += strip) {
+            switch (left) {
+            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
+            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
+            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
+            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
+            }
         }
+        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
     }
 }
 
+#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE
@@ -8350,37 +8565,38 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
+ * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const int rows)
+                                             const AITERI_TYPE_C *rest, const int rows)
 {
+    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    int32_t d = 0;
-    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
-        AITERI_K(vf) k[AITERI_DOT_KEYS];
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
-        AITERI_UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-            AITERI_IN_REGISTER(x);
+    AITERI_UNROLL(8)
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
+    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
+    for (;; start = end, end += AITERI_LANES) {
+        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
+        for (int32_t d = start; d < end; d += AITERI_LANES) {
+            AITERI_K(vf) k[AITERI_DOT_KEYS];
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-        }
-    }
-    if (d < dim) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
             AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
-                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+            for (int r = 0; r < rows; r++) {
+                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+                AITERI_IN_REGISTER(x);
+                AITERI_UNROLL(8)
+                for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                    acc[r * AITERI_DOT_KEYS + i] =
+                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+            }
         }
+        if (end >= dim) break;
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -8389,35 +8605,45 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
+    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
+        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
             }
         }
     }
 }
 
-/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+/* One strip of `vectors` output vectors of `rows` rows over all keys; rows from `used` on repeat
+ * the last one. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
-                                              const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const void *const *ahead)
+                                              const void *const *values, int32_t n,
+                                              const int32_t used, const int rows, const int vectors,
+                                              const void *const *ahead)
 {
+    float *o_at[4];
+    const float *p_at[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) {
+        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
+        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+    }
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
                         vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
@@ -8431,54 +8657,57 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
 }
 
-AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
-                                             int64_t p_stride, int32_t dim,
-                                             const void *const *values, int32_t n, const int rows,
-                                             const void *const *ahead)
-{
-    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
-    int32_t d = 0;
-    for (; d + strip <= dim; d += strip)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             ahead);
-    for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
-}
+#define AITERI_STRIP(used, rows, vectors) \
+    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES, whole = dim / strip * strip;
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        const int32_t left = rows - r;
+        int32_t d = 0;
+        for (; d < whole; d += strip) {
+            switch (left) {
+            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
+            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
+            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
+            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
+            }
         }
+        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
     }
 }
 
+#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
+#endif
+#undef AITERI_REST
+
+#if AITERI_STREAM_TYPES
+#define AITERI_K_TYPED(name) AITERI_K(name)
+#else
+#define AITERI_K_TYPED(name) NULL
+#endif
 
 static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K_NAME,
@@ -8495,10 +8724,12 @@ static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K(tile_value),
     AITERI_K(tile_value_guarded),
     AITERI_K(all_finite),
-    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL,
-     NULL, NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
-    {NULL, AITERI_K(stream_axpy_f32), AITERI_K(stream_axpy_f16), AITERI_K(stream_axpy_bf16), NULL,
-     NULL, NULL, AITERI_K(stream_axpy_i8), NULL, NULL, NULL, NULL},
+    {NULL, AITERI_K(stream_dot_f32), AITERI_K_TYPED(stream_dot_f16),
+     AITERI_K_TYPED(stream_dot_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_dot_i8), NULL, NULL,
+     NULL, NULL},
+    {NULL, AITERI_K(stream_axpy_f32), AITERI_K_TYPED(stream_axpy_f16),
+     AITERI_K_TYPED(stream_axpy_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_axpy_i8), NULL, NULL,
+     NULL, NULL},
     AITERI_K(stream_softmax),
     AITERI_K(stream_softcap),
     AITERI_K(row_scale),
@@ -8518,6 +8749,10 @@ static const aiteri_kernels AITERI_K(kernels) = {
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
+#undef AITERI_STREAM_TYPES
+#undef AITERI_CONVERTS
+#undef AITERI_CONVERT_OF
+#undef AITERI_K_TYPED
 #undef AITERI_RESCALE_AT
 AITERI_TARGET_END
 #endif /* AITERI_X86 */
@@ -8531,6 +8766,8 @@ AITERI_TARGET_END
 #define AITERI_TILE_ROWS    6
 #define AITERI_DOT_KEYS     4
 #define AITERI_AXPY_VECTORS 4
+#define AITERI_STREAM_TYPES 1
+#define AITERI_CONVERTS     1
 
 // >>simd_neon    (src/cpu/simd_neon.h)
 /* simd_neon.h -- the vector layer on AArch64 Advanced SIMD: four lanes, partial loads and stores
@@ -8699,8 +8936,7 @@ AITERI_FORCE_INLINE float AITERI_K(hmax)(float32x4_t a)
     return vgetq_lane_f32(AITERI_K(max)(x, vextq_f32(x, x, 1)), 0);
 }
 
-AITERI_FORCE_INLINE void AITERI_K(transpose)(const float *src, int64_t ld_src, float *dst,
-                                             int64_t ld_dst)
+AITERI_COLD void AITERI_K(transpose)(const float *src, int64_t ld_src, float *dst, int64_t ld_dst)
 {
     const float32x4_t a = vld1q_f32(src), b = vld1q_f32(src + ld_src);
     const float32x4_t c = vld1q_f32(src + 2 * ld_src), d = vld1q_f32(src + 3 * ld_src);
@@ -8866,12 +9102,15 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(tanh)(AITERI_K(vf) x)
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(capped)(AITERI_K(vf) x, const aiteri_softcap *softcap)
 {
     const AITERI_K(vf) cap = AITERI_K(set1)(softcap->cap);
-    if (!softcap->wide) return AITERI_K(mul)(cap, AITERI_K(tanh)(x));
-    const AITERI_K(vf) share = AITERI_K(mul)(AITERI_K(mul)(x, AITERI_K(set1)(softcap->before)),
-                                             AITERI_K(set1)(softcap->inverse));
+    AITERI_K(vf) share = x;
+    if (softcap->wide)
+        share = AITERI_K(mul)(AITERI_K(mul)(x, AITERI_K(set1)(softcap->before)),
+                              AITERI_K(set1)(softcap->inverse));
+    const AITERI_K(vf) y = AITERI_K(mul)(cap, AITERI_K(tanh)(share));
+    if (!softcap->wide) return y;
     const AITERI_K(vm) unseen =
         AITERI_K(lt)(AITERI_K(abs)(share), AITERI_K(set1)(1.220703125e-4f)); /* 2^-13 */
-    return AITERI_K(select)(unseen, x, AITERI_K(mul)(cap, AITERI_K(tanh)(share)));
+    return AITERI_K(select)(unseen, x, y);
 }
 
 /* Bits of x as bfloat16: to nearest even, overflow to infinity, NaN kept and made quiet. */
@@ -9030,10 +9269,11 @@ AITERI_FORCE_INLINE void AITERI_K(store_i4_byte)(int8_t *p, AITERI_K(vf) x)
 
 AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
+AITERI_WIDEN(i8, int8_t)
+#if AITERI_CONVERTS /* else the set below has them */
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
-AITERI_WIDEN(i8, int8_t)
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
 AITERI_NARROW(f8_e4m3fn, uint8_t)
@@ -9041,9 +9281,6 @@ AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
-
-#undef AITERI_WIDEN
-#undef AITERI_NARROW
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
 {
@@ -9083,18 +9320,22 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
+#define AITERI_CONVERT_OF(name) AITERI_K(name)
+#endif
+#undef AITERI_WIDEN
+#undef AITERI_NARROW
 
 /* In the order of aiter_dtype. */
 static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     NULL,
-    AITERI_K(widen_f32),
+    AITERI_CONVERT_OF(widen_f32),
     AITERI_K(widen_f16),
     AITERI_K(widen_bf16),
-    AITERI_K(widen_f8_e4m3fn),
-    AITERI_K(widen_f8_e4m3fnuz),
-    AITERI_K(widen_f8_e5m2),
+    AITERI_CONVERT_OF(widen_f8_e4m3fn),
+    AITERI_CONVERT_OF(widen_f8_e4m3fnuz),
+    AITERI_CONVERT_OF(widen_f8_e5m2),
     AITERI_K(widen_i8),
-    AITERI_K(widen_i4),
+    AITERI_CONVERT_OF(widen_i4),
     NULL,
     NULL,
     NULL,
@@ -9102,14 +9343,14 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
 
 static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
-    AITERI_K(narrow_f32),
-    AITERI_K(narrow_f16),
-    AITERI_K(narrow_bf16),
-    AITERI_K(narrow_f8_e4m3fn),
-    AITERI_K(narrow_f8_e4m3fnuz),
-    AITERI_K(narrow_f8_e5m2),
-    AITERI_K(narrow_i8),
-    AITERI_K(narrow_i4),
+    AITERI_CONVERT_OF(narrow_f32),
+    AITERI_CONVERT_OF(narrow_f16),
+    AITERI_CONVERT_OF(narrow_bf16),
+    AITERI_CONVERT_OF(narrow_f8_e4m3fn),
+    AITERI_CONVERT_OF(narrow_f8_e4m3fnuz),
+    AITERI_CONVERT_OF(narrow_f8_e5m2),
+    AITERI_CONVERT_OF(narrow_i8),
+    AITERI_CONVERT_OF(narrow_i4),
     NULL,
     NULL,
     NULL,
@@ -9204,19 +9445,31 @@ AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
     return x;
 }
 
-/* The lanes of vector c that see key j. */
-AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask, int32_t j, int c)
+/* Which keys the lanes of one vector see. */
+typedef struct AITERI_K(range) {
+    AITERI_K(vi) lo, hi, sink;
+    int32_t most_sink;
+} AITERI_K(range);
+
+AITERI_FORCE_INLINE AITERI_K(range) AITERI_K(range_of)(const aiteri_lane_mask *mask, int c)
+{
+    AITERI_K(range) range;
+    range.lo = AITERI_K(load_i)(mask->lo + c * AITERI_LANES);
+    range.hi = AITERI_K(load_i)(mask->hi + c * AITERI_LANES);
+    range.sink = AITERI_K(load_i)(mask->sink + c * AITERI_LANES);
+    range.most_sink = mask->most_sink;
+    return range;
+}
+
+/* The lanes that see key j. */
+AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range, int32_t j)
 {
     const AITERI_K(vi) key = AITERI_K(set1_i)(j);
-    const AITERI_K(vm) before_end =
-        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
-    const AITERI_K(vm) before_start =
-        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
-    const AITERI_K(vm) inside = AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
-    if (j >= mask->most_sink) return inside;
-    const AITERI_K(vm) in_sink =
-        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->sink + c * AITERI_LANES));
-    return AITERI_K(or_m)(inside, in_sink);
+    const AITERI_K(vm) before_end = AITERI_K(lt_i)(key, range->hi);
+    const AITERI_K(vm) inside =
+        AITERI_K(and_m)(before_end, AITERI_K(not_m)(AITERI_K(lt_i)(key, range->lo)));
+    if (j >= range->most_sink) return inside;
+    return AITERI_K(or_m)(inside, AITERI_K(lt_i)(key, range->sink));
 }
 
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
@@ -9224,9 +9477,11 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
 {
     const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    for (int32_t j = 0; j < n; j++) {
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+        AITERI_K(range) range;
+        memset(&range, 0, sizeof range);
+        if (adjust->mask) range = AITERI_K(range_of)(adjust->mask, c);
+        for (int32_t j = 0; j < n; j++) {
             const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) x = AITERI_K(load)(st + at);
             if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, factor);
@@ -9244,8 +9499,7 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
                 x = AITERI_K(sub)(
                     x, AITERI_K(mul)(AITERI_K(load)(adjust->slope + c * AITERI_LANES), distance));
             }
-            if (adjust->mask)
-                x = AITERI_K(select)(AITERI_K(visible)(adjust->mask, key0 + j, c), x, hidden);
+            if (adjust->mask) x = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), x, hidden);
             AITERI_K(store)(st + at, x);
         }
     }
@@ -9293,7 +9547,6 @@ static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m
                                    float *ot, int32_t dim_v)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
         float *column = st + c * AITERI_LANES;
         AITERI_K(vf) top = minus_inf;
@@ -9365,10 +9618,10 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
 {
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
-        AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
             float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) acc = AITERI_K(load)(at);
+            const AITERI_K(range) range = AITERI_K(range_of)(mask, c);
             for (int32_t j = 0; j < n; j++) {
                 const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
                 const AITERI_K(vf) p = AITERI_K(load)(st + place);
@@ -9377,7 +9630,7 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
                     const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
                     acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
                 } else {
-                    acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+                    acc = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), sum, acc);
                 }
             }
             AITERI_K(store)(at, acc);
@@ -9411,6 +9664,19 @@ static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, in
 AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
 {
     for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
+}
+
+/* Copies of the elements from `from` on, at their places, and zeros up to a whole vector. Of each
+ * of AITERI_DOT_KEYS rows; sizes in bytes, but for AITERI_REST, the elements of a copy. */
+#define AITERI_REST (AITERI_MAX_HEAD_DIM + AITERI_PAD)
+AITERI_COLD void AITERI_K(copy_rests)(void *rest, const void *const *rows, int32_t from,
+                                      int32_t end, int32_t size)
+{
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+        char *at = (char *)rest + i * AITERI_REST * size + from;
+        memset(at, 0, (size_t)(AITERI_LANES * size));
+        memcpy(at, (const char *)rows[i] + from, (size_t)(end - from));
+    }
 }
 
 /* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
@@ -9534,37 +9800,38 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
+ * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const int rows)
+                                             const AITERI_TYPE_C *rest, const int rows)
 {
+    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    int32_t d = 0;
-    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
-        AITERI_K(vf) k[AITERI_DOT_KEYS];
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
-        AITERI_UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-            AITERI_IN_REGISTER(x);
+    AITERI_UNROLL(8)
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
+    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
+    for (;; start = end, end += AITERI_LANES) {
+        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
+        for (int32_t d = start; d < end; d += AITERI_LANES) {
+            AITERI_K(vf) k[AITERI_DOT_KEYS];
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-        }
-    }
-    if (d < dim) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
             AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
-                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+            for (int r = 0; r < rows; r++) {
+                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+                AITERI_IN_REGISTER(x);
+                AITERI_UNROLL(8)
+                for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                    acc[r * AITERI_DOT_KEYS + i] =
+                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+            }
         }
+        if (end >= dim) break;
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -9573,35 +9840,45 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
+    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
+        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
             }
         }
     }
 }
 
-/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+/* One strip of `vectors` output vectors of `rows` rows over all keys; rows from `used` on repeat
+ * the last one. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
-                                              const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const void *const *ahead)
+                                              const void *const *values, int32_t n,
+                                              const int32_t used, const int rows, const int vectors,
+                                              const void *const *ahead)
 {
+    float *o_at[4];
+    const float *p_at[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) {
+        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
+        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+    }
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
                         vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
@@ -9615,54 +9892,50 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
 }
 
-AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
-                                             int64_t p_stride, int32_t dim,
-                                             const void *const *values, int32_t n, const int rows,
-                                             const void *const *ahead)
-{
-    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
-    int32_t d = 0;
-    for (; d + strip <= dim; d += strip)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             ahead);
-    for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
-}
+#define AITERI_STRIP(used, rows, vectors) \
+    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES, whole = dim / strip * strip;
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        const int32_t left = rows - r;
+        int32_t d = 0;
+        for (; d < whole; d += strip) {
+            switch (left) {
+            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
+            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
+            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
+            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
+            }
         }
+        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
     }
 }
 
+#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
+#if AITERI_STREAM_TYPES /* else rows of other types are widened first */
 #define AITERI_TYPE        f16
 #define AITERI_TYPE_C      uint16_t
 #define AITERI_TYPE_LOAD   AITERI_K(load_f16)
@@ -9682,37 +9955,38 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
+ * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const int rows)
+                                             const AITERI_TYPE_C *rest, const int rows)
 {
+    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    int32_t d = 0;
-    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
-        AITERI_K(vf) k[AITERI_DOT_KEYS];
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
-        AITERI_UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-            AITERI_IN_REGISTER(x);
+    AITERI_UNROLL(8)
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
+    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
+    for (;; start = end, end += AITERI_LANES) {
+        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
+        for (int32_t d = start; d < end; d += AITERI_LANES) {
+            AITERI_K(vf) k[AITERI_DOT_KEYS];
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-        }
-    }
-    if (d < dim) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
             AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
-                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+            for (int r = 0; r < rows; r++) {
+                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+                AITERI_IN_REGISTER(x);
+                AITERI_UNROLL(8)
+                for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                    acc[r * AITERI_DOT_KEYS + i] =
+                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+            }
         }
+        if (end >= dim) break;
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -9721,35 +9995,45 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
+    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
+        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
             }
         }
     }
 }
 
-/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+/* One strip of `vectors` output vectors of `rows` rows over all keys; rows from `used` on repeat
+ * the last one. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
-                                              const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const void *const *ahead)
+                                              const void *const *values, int32_t n,
+                                              const int32_t used, const int rows, const int vectors,
+                                              const void *const *ahead)
 {
+    float *o_at[4];
+    const float *p_at[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) {
+        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
+        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+    }
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
                         vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
@@ -9763,48 +10047,43 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
 }
 
-AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
-                                             int64_t p_stride, int32_t dim,
-                                             const void *const *values, int32_t n, const int rows,
-                                             const void *const *ahead)
-{
-    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
-    int32_t d = 0;
-    for (; d + strip <= dim; d += strip)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             ahead);
-    for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
-}
+#define AITERI_STRIP(used, rows, vectors) \
+    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES, whole = dim / strip * strip;
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        const int32_t left = rows - r;
+        int32_t d = 0;
+        for (; d < whole; d += strip) {
+            switch (left) {
+            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
+            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
+            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
+            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
+            }
         }
+        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
     }
 }
 
+#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE
@@ -9830,37 +10109,38 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
+ * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const int rows)
+                                             const AITERI_TYPE_C *rest, const int rows)
 {
+    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    int32_t d = 0;
-    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
-        AITERI_K(vf) k[AITERI_DOT_KEYS];
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
-        AITERI_UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-            AITERI_IN_REGISTER(x);
+    AITERI_UNROLL(8)
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
+    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
+    for (;; start = end, end += AITERI_LANES) {
+        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
+        for (int32_t d = start; d < end; d += AITERI_LANES) {
+            AITERI_K(vf) k[AITERI_DOT_KEYS];
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-        }
-    }
-    if (d < dim) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
             AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
-                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+            for (int r = 0; r < rows; r++) {
+                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+                AITERI_IN_REGISTER(x);
+                AITERI_UNROLL(8)
+                for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                    acc[r * AITERI_DOT_KEYS + i] =
+                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+            }
         }
+        if (end >= dim) break;
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -9869,35 +10149,45 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
+    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
+        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
             }
         }
     }
 }
 
-/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+/* One strip of `vectors` output vectors of `rows` rows over all keys; rows from `used` on repeat
+ * the last one. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
-                                              const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const void *const *ahead)
+                                              const void *const *values, int32_t n,
+                                              const int32_t used, const int rows, const int vectors,
+                                              const void *const *ahead)
 {
+    float *o_at[4];
+    const float *p_at[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) {
+        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
+        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+    }
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
                         vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
@@ -9911,48 +10201,43 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
 }
 
-AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
-                                             int64_t p_stride, int32_t dim,
-                                             const void *const *values, int32_t n, const int rows,
-                                             const void *const *ahead)
-{
-    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
-    int32_t d = 0;
-    for (; d + strip <= dim; d += strip)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             ahead);
-    for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
-}
+#define AITERI_STRIP(used, rows, vectors) \
+    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES, whole = dim / strip * strip;
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        const int32_t left = rows - r;
+        int32_t d = 0;
+        for (; d < whole; d += strip) {
+            switch (left) {
+            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
+            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
+            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
+            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
+            }
         }
+        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
     }
 }
 
+#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE
@@ -9978,37 +10263,38 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
+ * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const int rows)
+                                             const AITERI_TYPE_C *rest, const int rows)
 {
+    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    int32_t d = 0;
-    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
-        AITERI_K(vf) k[AITERI_DOT_KEYS];
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
-        AITERI_UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-            AITERI_IN_REGISTER(x);
+    AITERI_UNROLL(8)
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
+    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
+    for (;; start = end, end += AITERI_LANES) {
+        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
+        for (int32_t d = start; d < end; d += AITERI_LANES) {
+            AITERI_K(vf) k[AITERI_DOT_KEYS];
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-        }
-    }
-    if (d < dim) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
             AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
-                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+            for (int r = 0; r < rows; r++) {
+                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+                AITERI_IN_REGISTER(x);
+                AITERI_UNROLL(8)
+                for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                    acc[r * AITERI_DOT_KEYS + i] =
+                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+            }
         }
+        if (end >= dim) break;
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -10017,35 +10303,45 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
+    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
+        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
             }
         }
     }
 }
 
-/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+/* One strip of `vectors` output vectors of `rows` rows over all keys; rows from `used` on repeat
+ * the last one. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
-                                              const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const void *const *ahead)
+                                              const void *const *values, int32_t n,
+                                              const int32_t used, const int rows, const int vectors,
+                                              const void *const *ahead)
 {
+    float *o_at[4];
+    const float *p_at[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) {
+        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
+        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+    }
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
                         vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
@@ -10059,54 +10355,57 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
 }
 
-AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
-                                             int64_t p_stride, int32_t dim,
-                                             const void *const *values, int32_t n, const int rows,
-                                             const void *const *ahead)
-{
-    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
-    int32_t d = 0;
-    for (; d + strip <= dim; d += strip)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             ahead);
-    for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
-}
+#define AITERI_STRIP(used, rows, vectors) \
+    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES, whole = dim / strip * strip;
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        const int32_t left = rows - r;
+        int32_t d = 0;
+        for (; d < whole; d += strip) {
+            switch (left) {
+            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
+            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
+            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
+            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
+            }
         }
+        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
     }
 }
 
+#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
+#endif
+#undef AITERI_REST
+
+#if AITERI_STREAM_TYPES
+#define AITERI_K_TYPED(name) AITERI_K(name)
+#else
+#define AITERI_K_TYPED(name) NULL
+#endif
 
 static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K_NAME,
@@ -10123,10 +10422,12 @@ static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K(tile_value),
     AITERI_K(tile_value_guarded),
     AITERI_K(all_finite),
-    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL,
-     NULL, NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
-    {NULL, AITERI_K(stream_axpy_f32), AITERI_K(stream_axpy_f16), AITERI_K(stream_axpy_bf16), NULL,
-     NULL, NULL, AITERI_K(stream_axpy_i8), NULL, NULL, NULL, NULL},
+    {NULL, AITERI_K(stream_dot_f32), AITERI_K_TYPED(stream_dot_f16),
+     AITERI_K_TYPED(stream_dot_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_dot_i8), NULL, NULL,
+     NULL, NULL},
+    {NULL, AITERI_K(stream_axpy_f32), AITERI_K_TYPED(stream_axpy_f16),
+     AITERI_K_TYPED(stream_axpy_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_axpy_i8), NULL, NULL,
+     NULL, NULL},
     AITERI_K(stream_softmax),
     AITERI_K(stream_softcap),
     AITERI_K(row_scale),
@@ -10146,6 +10447,10 @@ static const aiteri_kernels AITERI_K(kernels) = {
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
+#undef AITERI_STREAM_TYPES
+#undef AITERI_CONVERTS
+#undef AITERI_CONVERT_OF
+#undef AITERI_K_TYPED
 #undef AITERI_RESCALE_AT
 #endif /* AITERI_NEON */
 
@@ -10166,6 +10471,7 @@ static const aiteri_kernels *aiteri_kernels_of(aiter_isa isa)
 }
 
 #endif /* AITERI_INSTANTIATE_C */
+AITERI_ONCE_A_CALL_BEGIN
 #if AITERI_GPU
 
 // >>driver    (src/gpu/driver.h)
@@ -12348,6 +12654,7 @@ AITER_ATTN_API aiter_status aiter_context_synchronize(aiter_context *ctx)
 }
 
 #endif /* AITERI_MEMORY_C */
+AITERI_ONCE_A_CALL_END
 
 // >>engine_rows    (src/cpu/engine_rows.c)
 /* engine_rows.c -- what both families share: query rows in, finished rows and partial states out.
@@ -12985,7 +13292,7 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
     aiter_dtype type = source->dtype;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
     aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows, scale);
-    if (source->stride_dim != 1) {
+    if (source->stride_dim != 1 || !x->e->kernels->stream_dot[type]) {
         const int32_t stride = aiteri_padded(source->dim);
         for (int32_t i = 0; i < n; i++) {
             float *row = scratch + (int64_t)i * stride;
@@ -13432,6 +13739,7 @@ static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, 
 }
 
 #endif /* AITERI_ENGINE_C */
+AITERI_ONCE_A_CALL_BEGIN
 #if AITERI_GPU
 
 // >>attention    (src/gpu/attention.c)
@@ -16026,6 +16334,7 @@ AITER_ATTN_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *
 }
 
 #endif /* AITERI_PADDING_GUARD_C */
+AITERI_ONCE_A_CALL_END
 AITERI_NUMERICS_END
 #endif /* AITER_ATTN_IMPLEMENTED */
 #endif /* AITER_ATTN_IMPLEMENTATION */

@@ -20,21 +20,26 @@
 AITERI_NUMERICS_BEGIN
 #include "base/check.h"
 #include "base/dtype.c"
+AITERI_ONCE_A_CALL_BEGIN
 #include "base/names.c"
 #include "base/tensor.c"
 #include "base/argument.c"
 #include "base/arena.c"
 #include "base/threads.c"
+AITERI_ONCE_A_CALL_END
 #include "plan/problem.h"
 #include "plan/features.c"
 #include "cpu/score_rule.h"
 #include "cpu/kernel_table.h"
 #include "plan/mask.c"
 #include "plan/source.c"
+AITERI_ONCE_A_CALL_BEGIN
 #include "plan/schedule.c"
 #include "plan/plan.c"
+AITERI_ONCE_A_CALL_END
 #include "cpu/cpuid.c"
 #include "cpu/instantiate.c"
+AITERI_ONCE_A_CALL_BEGIN
 #if AITERI_GPU
 #include "gpu/driver.h"
 #include "gpu/open.c"
@@ -46,10 +51,12 @@ AITERI_NUMERICS_BEGIN
 #endif
 #include "base/context.c"
 #include "base/memory.c"
+AITERI_ONCE_A_CALL_END
 #include "cpu/engine_rows.c"
 #include "cpu/engine_tiles.c"
 #include "cpu/engine_stream.c"
 #include "cpu/engine.c"
+AITERI_ONCE_A_CALL_BEGIN
 #if AITERI_GPU
 #include "gpu/attention.c"
 #include "gpu/cache.c"
@@ -68,6 +75,7 @@ AITERI_NUMERICS_BEGIN
 #include "ops/reshape_and_cache.c"
 #include "ops/merge_attn_states.c"
 #include "ops/padding_guard.c"
+AITERI_ONCE_A_CALL_END
 AITERI_NUMERICS_END
 #endif /* AITER_ATTN_IMPLEMENTED */
 #endif /* AITER_ATTN_IMPLEMENTATION */

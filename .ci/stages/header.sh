@@ -128,6 +128,11 @@ if [ "$(uname -m)" = x86_64 ]; then
     done
 fi
 
+# -- what it costs to compile: alone, so that nothing else is in the times
+run_jobs
+job_counted "compile budget" "python3 tests/header/compile_budget.py"
+run_jobs
+
 # -- the first screen of the manual, in C99 and in C++17
 python3 .ci/first_contact.py "$dir" || total_failed=$((total_failed + 1))
 for file in "$dir"/first_contact_*.c; do

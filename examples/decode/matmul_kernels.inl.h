@@ -161,7 +161,9 @@ MATMUL_INLINE void MM(dot)(int type, int elements, int bytes, const uint8_t *con
             if (bytes < 2 * elements || ahead > 0) matmul_prefetch(block[j], ahead, bytes);
             MM(prepare)(type, block[j], subs[j]);
         }
+#if MATMUL_TIER > 0 /* unrolled, eight times the code: not for old processors */
         MATMUL_UNROLL
+#endif
         for (int group = 0; group < elements / 32; group++)
             MM(dot_group)(type, block, subs, group, x + i + group * 32, acc);
         for (int j = 0; j < 4; j++) block[j] += bytes;
@@ -190,7 +192,6 @@ MATMUL_INLINE void MM(expand)(int type, int elements, int bytes, const uint8_t *
     int64_t i = 0;
     for (; i + elements <= k; i += elements, row += bytes) {
         MM(prepare)(type, row, subs);
-        MATMUL_UNROLL
         for (int group = 0; group < elements / 32; group++) {
             MM_VF w[MM_PER_32];
             MM(unpack)(type, row, subs, group, w);

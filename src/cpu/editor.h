@@ -13,6 +13,8 @@
 #define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_3
 #define AITERI_DOT_KEYS     2
 #define AITERI_AXPY_VECTORS 2
+#define AITERI_STREAM_TYPES 1
+#define AITERI_CONVERTS     1
 #include "simd_avx2.h"
 #if AITERI_EDITOR_LEVEL >= 1
 #include "k_math.inl.h"

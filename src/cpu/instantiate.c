@@ -16,6 +16,8 @@
 #define AITERI_TILE_ROWS           1
 #define AITERI_DOT_KEYS            2
 #define AITERI_AXPY_VECTORS        2
+#define AITERI_STREAM_TYPES        0
+#define AITERI_CONVERTS            1
 #include "simd_scalar.h"
 #include "k_all.inl.h"
 
@@ -29,6 +31,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 #define AITERI_TILE_ROWS    4
 #define AITERI_DOT_KEYS     2
 #define AITERI_AXPY_VECTORS 2
+#define AITERI_STREAM_TYPES 1
+#define AITERI_CONVERTS     1
 #include "simd_avx2.h"
 #include "k_all.inl.h"
 AITERI_TARGET_END
@@ -42,6 +46,9 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 #define AITERI_TILE_ROWS           8
 #define AITERI_DOT_KEYS            4
 #define AITERI_AXPY_VECTORS        4
+#define AITERI_STREAM_TYPES        1
+#define AITERI_CONVERTS            0
+#define AITERI_CONVERT_OF(name)    AITERI_CAT(aiteri_avx2, name)
 #include "simd_avx512.h"
 #include "k_all.inl.h"
 AITERI_TARGET_END
@@ -56,6 +63,8 @@ AITERI_TARGET_END
 #define AITERI_TILE_ROWS    6
 #define AITERI_DOT_KEYS     4
 #define AITERI_AXPY_VECTORS 4
+#define AITERI_STREAM_TYPES 1
+#define AITERI_CONVERTS     1
 #include "simd_neon.h"
 #include "k_all.inl.h"
 #endif /* AITERI_NEON */

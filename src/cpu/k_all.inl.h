@@ -5,6 +5,12 @@
 #include "k_tile.inl.h"
 #include "k_stream.inl.h"
 
+#if AITERI_STREAM_TYPES
+#define AITERI_K_TYPED(name) AITERI_K(name)
+#else
+#define AITERI_K_TYPED(name) NULL
+#endif
+
 static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K_NAME,
     AITERI_K_ISA,
@@ -20,10 +26,12 @@ static const aiteri_kernels AITERI_K(kernels) = {
     AITERI_K(tile_value),
     AITERI_K(tile_value_guarded),
     AITERI_K(all_finite),
-    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL,
-     NULL, NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
-    {NULL, AITERI_K(stream_axpy_f32), AITERI_K(stream_axpy_f16), AITERI_K(stream_axpy_bf16), NULL,
-     NULL, NULL, AITERI_K(stream_axpy_i8), NULL, NULL, NULL, NULL},
+    {NULL, AITERI_K(stream_dot_f32), AITERI_K_TYPED(stream_dot_f16),
+     AITERI_K_TYPED(stream_dot_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_dot_i8), NULL, NULL,
+     NULL, NULL},
+    {NULL, AITERI_K(stream_axpy_f32), AITERI_K_TYPED(stream_axpy_f16),
+     AITERI_K_TYPED(stream_axpy_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_axpy_i8), NULL, NULL,
+     NULL, NULL},
     AITERI_K(stream_softmax),
     AITERI_K(stream_softcap),
     AITERI_K(row_scale),
@@ -43,4 +51,8 @@ static const aiteri_kernels AITERI_K(kernels) = {
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
+#undef AITERI_STREAM_TYPES
+#undef AITERI_CONVERTS
+#undef AITERI_CONVERT_OF
+#undef AITERI_K_TYPED
 #undef AITERI_RESCALE_AT

@@ -130,10 +130,11 @@ AITERI_FORCE_INLINE void AITERI_K(store_i4_byte)(int8_t *p, AITERI_K(vf) x)
 
 AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
+AITERI_WIDEN(i8, int8_t)
+#if AITERI_CONVERTS /* else the set below has them */
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
-AITERI_WIDEN(i8, int8_t)
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
 AITERI_NARROW(f8_e4m3fn, uint8_t)
@@ -141,9 +142,6 @@ AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
-
-#undef AITERI_WIDEN
-#undef AITERI_NARROW
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
 {
@@ -183,18 +181,22 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
+#define AITERI_CONVERT_OF(name) AITERI_K(name)
+#endif
+#undef AITERI_WIDEN
+#undef AITERI_NARROW
 
 /* In the order of aiter_dtype. */
 static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     NULL,
-    AITERI_K(widen_f32),
+    AITERI_CONVERT_OF(widen_f32),
     AITERI_K(widen_f16),
     AITERI_K(widen_bf16),
-    AITERI_K(widen_f8_e4m3fn),
-    AITERI_K(widen_f8_e4m3fnuz),
-    AITERI_K(widen_f8_e5m2),
+    AITERI_CONVERT_OF(widen_f8_e4m3fn),
+    AITERI_CONVERT_OF(widen_f8_e4m3fnuz),
+    AITERI_CONVERT_OF(widen_f8_e5m2),
     AITERI_K(widen_i8),
-    AITERI_K(widen_i4),
+    AITERI_CONVERT_OF(widen_i4),
     NULL,
     NULL,
     NULL,
@@ -202,14 +204,14 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
 
 static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
-    AITERI_K(narrow_f32),
-    AITERI_K(narrow_f16),
-    AITERI_K(narrow_bf16),
-    AITERI_K(narrow_f8_e4m3fn),
-    AITERI_K(narrow_f8_e4m3fnuz),
-    AITERI_K(narrow_f8_e5m2),
-    AITERI_K(narrow_i8),
-    AITERI_K(narrow_i4),
+    AITERI_CONVERT_OF(narrow_f32),
+    AITERI_CONVERT_OF(narrow_f16),
+    AITERI_CONVERT_OF(narrow_bf16),
+    AITERI_CONVERT_OF(narrow_f8_e4m3fn),
+    AITERI_CONVERT_OF(narrow_f8_e4m3fnuz),
+    AITERI_CONVERT_OF(narrow_f8_e5m2),
+    AITERI_CONVERT_OF(narrow_i8),
+    AITERI_CONVERT_OF(narrow_i4),
     NULL,
     NULL,
     NULL,

@@ -53,12 +53,15 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(tanh)(AITERI_K(vf) x)
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(capped)(AITERI_K(vf) x, const aiteri_softcap *softcap)
 {
     const AITERI_K(vf) cap = AITERI_K(set1)(softcap->cap);
-    if (!softcap->wide) return AITERI_K(mul)(cap, AITERI_K(tanh)(x));
-    const AITERI_K(vf) share = AITERI_K(mul)(AITERI_K(mul)(x, AITERI_K(set1)(softcap->before)),
-                                             AITERI_K(set1)(softcap->inverse));
+    AITERI_K(vf) share = x;
+    if (softcap->wide)
+        share = AITERI_K(mul)(AITERI_K(mul)(x, AITERI_K(set1)(softcap->before)),
+                              AITERI_K(set1)(softcap->inverse));
+    const AITERI_K(vf) y = AITERI_K(mul)(cap, AITERI_K(tanh)(share));
+    if (!softcap->wide) return y;
     const AITERI_K(vm) unseen =
         AITERI_K(lt)(AITERI_K(abs)(share), AITERI_K(set1)(1.220703125e-4f)); /* 2^-13 */
-    return AITERI_K(select)(unseen, x, AITERI_K(mul)(cap, AITERI_K(tanh)(share)));
+    return AITERI_K(select)(unseen, x, y);
 }
 
 /* Bits of x as bfloat16: to nearest even, overflow to infinity, NaN kept and made quiet. */

@@ -11,37 +11,38 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
+ * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const int rows)
+                                             const AITERI_TYPE_C *rest, const int rows)
 {
+    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    int32_t d = 0;
-    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
-        AITERI_K(vf) k[AITERI_DOT_KEYS];
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
-        AITERI_UNROLL(8)
-        for (int r = 0; r < rows; r++) {
-            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-            AITERI_IN_REGISTER(x);
+    AITERI_UNROLL(8)
+    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
+    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
+    for (;; start = end, end += AITERI_LANES) {
+        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
+        for (int32_t d = start; d < end; d += AITERI_LANES) {
+            AITERI_K(vf) k[AITERI_DOT_KEYS];
             AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-        }
-    }
-    if (d < dim) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
             AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++)
-                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
-                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+            for (int r = 0; r < rows; r++) {
+                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+                AITERI_IN_REGISTER(x);
+                AITERI_UNROLL(8)
+                for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                    acc[r * AITERI_DOT_KEYS + i] =
+                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+            }
         }
+        if (end >= dim) break;
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -50,35 +51,45 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
+    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
+    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
+        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
             }
         }
     }
 }
 
-/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+/* One strip of `vectors` output vectors of `rows` rows over all keys; rows from `used` on repeat
+ * the last one. */
 AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
                                               int64_t p_stride, int32_t d, int32_t dim,
-                                              const void *const *values, int32_t n, const int rows,
-                                              const int vectors, const void *const *ahead)
+                                              const void *const *values, int32_t n,
+                                              const int32_t used, const int rows, const int vectors,
+                                              const void *const *ahead)
 {
+    float *o_at[4];
+    const float *p_at[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
-    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int r = 0; r < rows; r++) {
+        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
+        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+    }
     for (int32_t i = 0; i < n; i++) {
         AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
                         vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
@@ -92,48 +103,43 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++)
-        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
 }
 
-AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
-                                             int64_t p_stride, int32_t dim,
-                                             const void *const *values, int32_t n, const int rows,
-                                             const void *const *ahead)
-{
-    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
-    int32_t d = 0;
-    for (; d + strip <= dim; d += strip)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
-                             ahead);
-    for (; d < dim; d += AITERI_LANES)
-        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
-}
+#define AITERI_STRIP(used, rows, vectors) \
+    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                   const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= o_stride);
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES, whole = dim / strip * strip;
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        switch (rows - r) {
-        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
-        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
-        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
-        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        const int32_t left = rows - r;
+        int32_t d = 0;
+        for (; d < whole; d += strip) {
+            switch (left) {
+            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
+            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
+            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
+            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
+            }
         }
+        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
     }
 }
 
+#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE

@@ -86,19 +86,31 @@ AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
     return x;
 }
 
-/* The lanes of vector c that see key j. */
-AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask, int32_t j, int c)
+/* Which keys the lanes of one vector see. */
+typedef struct AITERI_K(range) {
+    AITERI_K(vi) lo, hi, sink;
+    int32_t most_sink;
+} AITERI_K(range);
+
+AITERI_FORCE_INLINE AITERI_K(range) AITERI_K(range_of)(const aiteri_lane_mask *mask, int c)
+{
+    AITERI_K(range) range;
+    range.lo = AITERI_K(load_i)(mask->lo + c * AITERI_LANES);
+    range.hi = AITERI_K(load_i)(mask->hi + c * AITERI_LANES);
+    range.sink = AITERI_K(load_i)(mask->sink + c * AITERI_LANES);
+    range.most_sink = mask->most_sink;
+    return range;
+}
+
+/* The lanes that see key j. */
+AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range, int32_t j)
 {
     const AITERI_K(vi) key = AITERI_K(set1_i)(j);
-    const AITERI_K(vm) before_end =
-        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
-    const AITERI_K(vm) before_start =
-        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
-    const AITERI_K(vm) inside = AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
-    if (j >= mask->most_sink) return inside;
-    const AITERI_K(vm) in_sink =
-        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->sink + c * AITERI_LANES));
-    return AITERI_K(or_m)(inside, in_sink);
+    const AITERI_K(vm) before_end = AITERI_K(lt_i)(key, range->hi);
+    const AITERI_K(vm) inside =
+        AITERI_K(and_m)(before_end, AITERI_K(not_m)(AITERI_K(lt_i)(key, range->lo)));
+    if (j >= range->most_sink) return inside;
+    return AITERI_K(or_m)(inside, AITERI_K(lt_i)(key, range->sink));
 }
 
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
@@ -106,9 +118,11 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
 {
     const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    for (int32_t j = 0; j < n; j++) {
-        AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+        AITERI_K(range) range;
+        memset(&range, 0, sizeof range);
+        if (adjust->mask) range = AITERI_K(range_of)(adjust->mask, c);
+        for (int32_t j = 0; j < n; j++) {
             const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) x = AITERI_K(load)(st + at);
             if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, factor);
@@ -126,8 +140,7 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
                 x = AITERI_K(sub)(
                     x, AITERI_K(mul)(AITERI_K(load)(adjust->slope + c * AITERI_LANES), distance));
             }
-            if (adjust->mask)
-                x = AITERI_K(select)(AITERI_K(visible)(adjust->mask, key0 + j, c), x, hidden);
+            if (adjust->mask) x = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), x, hidden);
             AITERI_K(store)(st + at, x);
         }
     }
@@ -175,7 +188,6 @@ static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m
                                    float *ot, int32_t dim_v)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
         float *column = st + c * AITERI_LANES;
         AITERI_K(vf) top = minus_inf;
@@ -247,10 +259,10 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
 {
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
-        AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
             float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) acc = AITERI_K(load)(at);
+            const AITERI_K(range) range = AITERI_K(range_of)(mask, c);
             for (int32_t j = 0; j < n; j++) {
                 const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
                 const AITERI_K(vf) p = AITERI_K(load)(st + place);
@@ -259,7 +271,7 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
                     const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
                     acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
                 } else {
-                    acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+                    acc = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), sum, acc);
                 }
             }
             AITERI_K(store)(at, acc);

@@ -111,6 +111,7 @@ typedef struct aiteri_kernels {
     /* 1 if all of rows[n][dim] are finite. */
     int (*all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim);
 
+    /* Both or neither of a type, f32 always: rows of the other types are widened first. */
     aiteri_dot_fn stream_dot[AITER_DTYPE_COUNT];
     aiteri_axpy_fn stream_axpy[AITER_DTYPE_COUNT];
     /* One row of AITERI_STREAM_KEYS scores, hidden ones -inf: s becomes exp(stretch * (s - m)).

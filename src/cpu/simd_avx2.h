@@ -171,8 +171,7 @@ AITERI_FORCE_INLINE __m256 AITERI_K(load_half)(const float *p, int64_t ld)
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + 4 * ld),
                                 1);
 }
-AITERI_FORCE_INLINE void AITERI_K(transpose)(const float *src, int64_t ld_src, float *dst,
-                                             int64_t ld_dst)
+AITERI_COLD void AITERI_K(transpose)(const float *src, int64_t ld_src, float *dst, int64_t ld_dst)
 {
     AITERI_UNROLL(2)
     for (int h = 0; h < 2; h++) { /* columns 4h to 4h+3; halves hold rows i and i+4 */

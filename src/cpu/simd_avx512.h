@@ -186,8 +186,7 @@ AITERI_FORCE_INLINE __m512 AITERI_K(load_quarters)(const float *p, int64_t ld)
     x = _mm512_insertf32x4(x, _mm_loadu_ps(p + 8 * ld), 2);
     return _mm512_insertf32x4(x, _mm_loadu_ps(p + 12 * ld), 3);
 }
-AITERI_FORCE_INLINE void AITERI_K(transpose)(const float *src, int64_t ld_src, float *dst,
-                                             int64_t ld_dst)
+AITERI_COLD void AITERI_K(transpose)(const float *src, int64_t ld_src, float *dst, int64_t ld_dst)
 {
     AITERI_UNROLL(4)
     for (int c = 0; c < 16; c += 4) {

@@ -164,8 +164,7 @@ AITERI_FORCE_INLINE float AITERI_K(hmax)(float32x4_t a)
     return vgetq_lane_f32(AITERI_K(max)(x, vextq_f32(x, x, 1)), 0);
 }
 
-AITERI_FORCE_INLINE void AITERI_K(transpose)(const float *src, int64_t ld_src, float *dst,
-                                             int64_t ld_dst)
+AITERI_COLD void AITERI_K(transpose)(const float *src, int64_t ld_src, float *dst, int64_t ld_dst)
 {
     const float32x4_t a = vld1q_f32(src), b = vld1q_f32(src + ld_src);
     const float32x4_t c = vld1q_f32(src + 2 * ld_src), d = vld1q_f32(src + 3 * ld_src);

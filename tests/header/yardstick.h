@@ -1,0 +1,14077 @@
+/* yardstick.h -- the header of commit be546fe as it was: what compile_budget.py measures today's against. Never edited. */
+/* Generated from src/ by tools/amalgamate.c: edit src/, then build the target `header`. */
+
+// >>spine    (src/spine.h)
+/* spine.h -- the table of contents: one line per module, in reading order. */
+
+// >>manual    (src/manual.h)
+/*
+    aiter_attn.h -- attention as one C header: flash, padded, varlen and paged attention with a
+    quantised KV cache, on the CPU by SIMD with nothing but a C compiler
+
+    Do this in *one* C or C++ file to create the implementation, and include it plainly elsewhere:
+
+        #define AITER_ATTN_IMPLEMENTATION
+        #include "aiter_attn.h"
+
+    Compile with any C99 or C++17 compiler, no -m flag: every kernel set (scalar, AVX2, AVX-512,
+    NEON) is in the binary and the best that the CPU has is chosen at run time. Link with -lm
+    -lpthread.
+
+    FIRST CONTACT, in C99
+
+        #include <stdio.h>
+        #define AITER_ATTN_IMPLEMENTATION
+        #include "aiter_attn.h"
+
+        int main(void)
+        {
+            enum { B = 1, Sq = 4, Sk = 6, Hq = 4, Hk = 2, D = 8 };
+            static float q[B * Sq * Hq * D], o[B * Sq * Hq * D];
+            static float k[B * Sk * Hk * D], v[B * Sk * Hk * D];
+            aiter_flash_attn_fwd_args a = {
+                .q = aiter_tensor_4d(q, AITER_F32, B, Sq, Hq, D),
+                .k = aiter_tensor_4d(k, AITER_F32, B, Sk, Hk, D),
+                .v = aiter_tensor_4d(v, AITER_F32, B, Sk, Hk, D),
+                .out = aiter_tensor_4d(o, AITER_F32, B, Sq, Hq, D),
+                .mask = AITER_MASK_CAUSAL,
+            };
+            if (aiter_flash_attn_fwd(&a, NULL) != AITER_OK) puts(aiter_last_error());
+            return 0;
+        }
+
+    and in C++17
+
+        #include <cstdio>
+        #define AITER_ATTN_IMPLEMENTATION
+        #include "aiter_attn.h"
+
+        int main()
+        {
+            constexpr int B = 1, Sq = 4, Sk = 6, Hq = 4, Hk = 2, D = 8;
+            static float q[B * Sq * Hq * D], o[B * Sq * Hq * D];
+            static float k[B * Sk * Hk * D], v[B * Sk * Hk * D];
+            aiter_flash_attn_fwd_args a{};
+            a.q = aiter_tensor_4d(q, AITER_F32, B, Sq, Hq, D);
+            a.k = aiter_tensor_4d(k, AITER_F32, B, Sk, Hk, D);
+            a.v = aiter_tensor_4d(v, AITER_F32, B, Sk, Hk, D);
+            a.out = aiter_tensor_4d(o, AITER_F32, B, Sq, Hq, D);
+            a.mask = AITER_MASK_CAUSAL;
+            if (aiter_flash_attn_fwd(a) != AITER_OK) std::puts(aiter_last_error());
+        }
+
+    THE RULES, once for all ops
+
+    * Arguments are a struct; zero is the default of every field. Tensors are views: pointer, dtype,
+      extents, strides in elements; strides all 0 mean compact. Any layout is a matter of strides.
+    * Every call returns aiter_status. aiter_last_error() names op, field, what it got and what it
+      expected. Arguments are checked in release builds too; a call that fails has written nothing.
+    * Nothing is printed, nothing aborts. A NULL context works on the calling thread with malloc'd
+      scratch; an aiter_context brings threads (its own small pool, or yours through parallel_for)
+      and memory that is kept; `workspace` takes yours.
+    * Inputs may be f32, f16 or bf16, keys and values int8 too; arithmetic is f32. A row without a
+      visible key gives 0 and LSE -infinity.
+    * Within one kernel set the bits of a query row depend on its own q and keys only: not on the
+      number of threads, the rest of the batch, the page size, or what lies in memory beside it.
+
+    THE OPS
+
+        aiter_flash_attn_fwd             dense, padded, varlen, paged; every mask, sinks, bias
+        aiter_paged_attn_decode          new tokens against a paged cache
+        aiter_reshape_and_cache          new K and V rows into the pages, converted or int8
+        aiter_merge_attn_states          two results over disjoint keys become one
+        aiter_grouped_query_attention, aiter_multi_query_attention, aiter_variable_length_attention,
+        aiter_decode_attention, aiter_decode_attention_gqa      short forms
+        aiter_padding_guard              would zero padding spoil a softmax?
+
+    OPTIONS, defined before the include
+
+        AITER_ATTN_IMPLEMENTATION   create the implementation here
+        AITER_ATTN_STATIC           every function static: private to this file
+        AITER_ATTN_PREFIX           another prefix for external names, e.g. mylib_
+        AITER_NO_SIMD               the scalar kernel set only
+        AITER_NO_THREADS            no pool (parallel_for still works)
+        AITER_ATTN_HIP              contexts on AMD GPUs (gfx90a, gfx942, gfx950)
+        AITER_ATTN_CUDA             contexts on NVIDIA GPUs (sm_80 and later)
+        AITER_ATTN_EMBEDDED_KERNELS the GPU kernels are linked in (library aiter_attn_kernels)
+
+    The environment variable AITER_ISA (scalar, avx2, avx512, neon) caps the kernel set;
+    AITER_ATTN_HIP_LIBRARY and AITER_ATTN_CUDA_LIBRARY name other drivers (so do macros of these
+    names).
+
+    ON A GPU a context with .device = AITER_DEVICE_HIP and .kernel_path = the folder of the kernels
+    that `zig build gpu` makes. Every tensor of its calls is device memory; calls are put on
+    .stream. Types f16 and bf16, the last dimension dense; the driver is looked for at run time, and
+    without one aiter_context_create says NO_DEVICE. See aiter_context_desc.
+
+    FURTHER: docs/guide.md (which attention to use, masks with pictures, numerics, porting from
+    AITER, flash-attention, FlashInfer and torch), the comment above each declaration, examples/.
+    To read the code start at src/spine.h. Not in this version: backward, fp8 caches,
+    MLA, sparse attention; see CHANGELOG.md.
+*/
+#ifndef AITER_ATTN_H
+#define AITER_ATTN_H
+
+// >>api_names    (src/api_names.h)
+/* api_names.h -- another prefix for every external name: #define AITER_ATTN_PREFIX mylib_ makes
+ * mylib_flash_attn_fwd of aiter_flash_attn_fwd. Callers keep writing the plain names, and
+ * define the prefix wherever they include the header. */
+#ifndef AITER_ATTN_NAMES
+#define AITER_ATTN_NAMES
+
+#ifdef AITER_ATTN_PREFIX
+#define AITER_PREFIXED_(prefix, name) prefix##name
+#define AITER_PREFIXED(prefix, name)  AITER_PREFIXED_(prefix, name)
+#define aiter_context_create          AITER_PREFIXED(AITER_ATTN_PREFIX, context_create)
+#define aiter_context_destroy         AITER_PREFIXED(AITER_ATTN_PREFIX, context_destroy)
+#define aiter_context_error           AITER_PREFIXED(AITER_ATTN_PREFIX, context_error)
+#define aiter_context_info            AITER_PREFIXED(AITER_ATTN_PREFIX, context_info)
+#define aiter_context_synchronize     AITER_PREFIXED(AITER_ATTN_PREFIX, context_synchronize)
+#define aiter_memory_alloc            AITER_PREFIXED(AITER_ATTN_PREFIX, memory_alloc)
+#define aiter_memory_copy             AITER_PREFIXED(AITER_ATTN_PREFIX, memory_copy)
+#define aiter_memory_free             AITER_PREFIXED(AITER_ATTN_PREFIX, memory_free)
+#define aiter_decode_attention        AITER_PREFIXED(AITER_ATTN_PREFIX, decode_attention)
+#define aiter_decode_attention_gqa    AITER_PREFIXED(AITER_ATTN_PREFIX, decode_attention_gqa)
+#define aiter_decode_attention_gqa_workspace \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, decode_attention_gqa_workspace)
+#define aiter_decode_attention_workspace \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, decode_attention_workspace)
+#define aiter_dtype_bits               AITER_PREFIXED(AITER_ATTN_PREFIX, dtype_bits)
+#define aiter_dtype_name               AITER_PREFIXED(AITER_ATTN_PREFIX, dtype_name)
+#define aiter_flash_attn_fwd           AITER_PREFIXED(AITER_ATTN_PREFIX, flash_attn_fwd)
+#define aiter_flash_attn_fwd_plan      AITER_PREFIXED(AITER_ATTN_PREFIX, flash_attn_fwd_plan)
+#define aiter_flash_attn_fwd_workspace AITER_PREFIXED(AITER_ATTN_PREFIX, flash_attn_fwd_workspace)
+#define aiter_grouped_query_attention  AITER_PREFIXED(AITER_ATTN_PREFIX, grouped_query_attention)
+#define aiter_grouped_query_attention_workspace \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, grouped_query_attention_workspace)
+#define aiter_isa_name          AITER_PREFIXED(AITER_ATTN_PREFIX, isa_name)
+#define aiter_last_error        AITER_PREFIXED(AITER_ATTN_PREFIX, last_error)
+#define aiter_load_element      AITER_PREFIXED(AITER_ATTN_PREFIX, load_element)
+#define aiter_merge_attn_states AITER_PREFIXED(AITER_ATTN_PREFIX, merge_attn_states)
+#define aiter_merge_attn_states_workspace \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, merge_attn_states_workspace)
+#define aiter_multi_query_attention AITER_PREFIXED(AITER_ATTN_PREFIX, multi_query_attention)
+#define aiter_multi_query_attention_workspace \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, multi_query_attention_workspace)
+#define aiter_padding_guard          AITER_PREFIXED(AITER_ATTN_PREFIX, padding_guard)
+#define aiter_paged_attn_decode      AITER_PREFIXED(AITER_ATTN_PREFIX, paged_attn_decode)
+#define aiter_paged_attn_decode_plan AITER_PREFIXED(AITER_ATTN_PREFIX, paged_attn_decode_plan)
+#define aiter_paged_attn_decode_workspace \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, paged_attn_decode_workspace)
+#define aiter_reshape_and_cache AITER_PREFIXED(AITER_ATTN_PREFIX, reshape_and_cache)
+#define aiter_reshape_and_cache_workspace \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, reshape_and_cache_workspace)
+#define aiter_status_name               AITER_PREFIXED(AITER_ATTN_PREFIX, status_name)
+#define aiter_store_element             AITER_PREFIXED(AITER_ATTN_PREFIX, store_element)
+#define aiter_tensor_1d                 AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_1d)
+#define aiter_tensor_2d                 AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_2d)
+#define aiter_tensor_3d                 AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_3d)
+#define aiter_tensor_4d                 AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_4d)
+#define aiter_tensor_5d                 AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_5d)
+#define aiter_tensor_from_dlpack        AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_from_dlpack)
+#define aiter_tensor_slice              AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_slice)
+#define aiter_tensor_to_dlpack          AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_to_dlpack)
+#define aiter_tensor_transpose          AITER_PREFIXED(AITER_ATTN_PREFIX, tensor_transpose)
+#define aiter_variable_length_attention AITER_PREFIXED(AITER_ATTN_PREFIX, variable_length_attention)
+#define aiter_variable_length_attention_workspace \
+    AITER_PREFIXED(AITER_ATTN_PREFIX, variable_length_attention_workspace)
+#define aiter_version AITER_PREFIXED(AITER_ATTN_PREFIX, version)
+#endif /* AITER_ATTN_PREFIX */
+
+#endif /* AITER_ATTN_NAMES */
+
+// >>api_types    (src/api_types.h)
+/* api_types.h -- status, dtypes, tensor views, masks, context: the words every op speaks. */
+#ifndef AITER_ATTN_TYPES
+#define AITER_ATTN_TYPES
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* major * 10000 + minor * 100 + patch. */
+#define AITER_ATTN_VERSION        100
+#define AITER_ATTN_VERSION_STRING "0.1.0"
+
+/* AITER_ATTN_STATIC makes every function private to the file that holds the implementation, so
+ * that several copies can live in one program. AITER_ATTN_PREFIX gives the external names another
+ * prefix instead (#define AITER_ATTN_PREFIX mylib_). */
+#ifndef AITER_API
+#ifdef AITER_ATTN_STATIC
+#if defined(__GNUC__) || defined(__clang__)
+#define AITER_API static __attribute__((unused))
+#else
+#define AITER_API static
+#endif
+#else
+#define AITER_API extern
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Every public function but the pure queries returns one of these; 0 is success. The text of the
+ * failure is in aiter_last_error() (this thread) and aiter_context_error(ctx) (this context).
+ * Each row: name, value, what aiter_status_name() returns. */
+#define AITER_STATUS_LIST(X)                                                                    \
+    X(AITER_OK, 0, "ok")                                                                        \
+    X(AITER_INVALID_ARGUMENT, 1, "invalid argument")       /* names op.field, got, expected */  \
+    X(AITER_UNSUPPORTED, 2, "unsupported")                 /* valid, but no kernel here */      \
+    X(AITER_WORKSPACE_TOO_SMALL, 3, "workspace too small") /* the text says the bytes needed */ \
+    X(AITER_OUT_OF_MEMORY, 4, "out of memory")             /* an allocation or thread failed */ \
+    X(AITER_DEVICE, 5, "device error")                     /* the driver's code and text */     \
+    X(AITER_NO_DEVICE, 6, "no device")                     /* no driver or no such device */    \
+    X(AITER_NO_KERNEL, 7, "no kernel")                     /* architecture and missing instance */
+
+/* See AITER_STATUS_LIST. */
+typedef enum aiter_status {
+#define AITER_STATUS_ROW(name, value, text) name = value,
+    AITER_STATUS_LIST(AITER_STATUS_ROW)
+#undef AITER_STATUS_ROW
+        AITER_STATUS_COUNT
+} aiter_status;
+
+/* Storage types. 0 is unset and an error where a tensor is needed. I4 packs two values per byte,
+ * low nibble first, two's complement. The fp8 types: E4M3FN has no infinity and a maximum of 448
+ * (gfx950), E4M3FNUZ has one NaN and a maximum of 240 (gfx942), E5M2 is IEEE-like, 57344. */
+typedef enum aiter_dtype {
+    AITER_DTYPE_UNSET = 0,
+    AITER_F32,
+    AITER_F16,
+    AITER_BF16,
+    AITER_F8_E4M3FN,
+    AITER_F8_E4M3FNUZ,
+    AITER_F8_E5M2,
+    AITER_I8,
+    AITER_I4,
+    AITER_I32,
+    AITER_I64,
+    AITER_U8,
+    AITER_DTYPE_COUNT
+} aiter_dtype;
+
+/* CPU kernel sets, worst first within an architecture. AUTO: the best this CPU can run. */
+typedef enum aiter_isa {
+    AITER_ISA_AUTO = 0,
+    AITER_ISA_SCALAR,
+    AITER_ISA_AVX2,   /* AVX2, FMA, F16C */
+    AITER_ISA_AVX512, /* AVX-512 F, BW, DQ, VL, CD */
+    AITER_ISA_NEON,   /* AArch64 Advanced SIMD */
+    AITER_ISA_COUNT
+} aiter_isa;
+
+/* Where the tensors of a context live. */
+typedef enum aiter_device {
+    AITER_DEVICE_CPU = 0,
+    AITER_DEVICE_HIP,
+    AITER_DEVICE_CUDA
+} aiter_device;
+
+/* What an allocation hook is asked for. */
+typedef enum aiter_memory {
+    AITER_MEMORY_HOST = 0,
+    AITER_MEMORY_DEVICE,
+    AITER_MEMORY_PINNED
+} aiter_memory;
+
+/* How much a line given to the log hook matters. */
+typedef enum aiter_log_level {
+    AITER_LOG_ERROR = 0,
+    AITER_LOG_WARNING,
+    AITER_LOG_INFO
+} aiter_log_level;
+
+/* Which keys j a query row i sees, with delta = seqlen_k - seqlen_q of its own sequence:
+ *   NONE             all
+ *   CAUSAL           j <= i + delta            (bottom-right: the last query sees the last key)
+ *   CAUSAL_TOP_LEFT  j <= i
+ *   WINDOW           i + delta - window_left <= j <= i + delta + window_right; -1 opens a side
+ * DEFAULT is NONE in flash, grouped, multi and variable-length attention and CAUSAL in every op
+ * that continues a cache. sink_tokens keeps keys [0, sink_tokens) visible left of a window; the
+ * right edge still holds. A row with no visible key gives output 0 and LSE -infinity. */
+typedef enum aiter_mask {
+    AITER_MASK_DEFAULT = 0,
+    AITER_MASK_NONE,
+    AITER_MASK_CAUSAL,
+    AITER_MASK_CAUSAL_TOP_LEFT,
+    AITER_MASK_WINDOW,
+    AITER_MASK_COUNT
+} aiter_mask;
+
+/* How k_scale and v_scale are laid out. 0: by their shape, [1] one scale, [Hk] one per kv head, or
+ * the data's index order without D (one per token and head). */
+typedef enum aiter_scale_kind {
+    AITER_SCALE_BY_SHAPE = 0,
+    AITER_SCALE_TENSOR,
+    AITER_SCALE_HEAD,
+    AITER_SCALE_TOKEN_HEAD,
+    AITER_SCALE_COUNT
+} aiter_scale_kind;
+
+/* A borrowed view of strided memory. Strides count elements, as in DLPack. ndim 0: the argument is
+ * absent. Strides all 0: compact, row-major. Broadcast by extent 1, or by stride 0 where another
+ * stride is not 0. data may be NULL when an extent is 0. No alignment beyond the element's own. */
+typedef struct aiter_tensor {
+    void *data;
+    aiter_dtype dtype;
+    int32_t ndim;
+    int64_t shape[5];
+    int64_t stride[5];
+} aiter_tensor;
+
+/* Compact views. The data is const here and non-const in the struct: inputs are never written.
+ * Example: aiter_tensor_4d(q, AITER_BF16, B, Sq, Hq, D). */
+AITER_API aiter_tensor aiter_tensor_1d(const void *data, aiter_dtype dtype, int64_t n0);
+/* As aiter_tensor_1d, shape [n0, n1]. */
+AITER_API aiter_tensor aiter_tensor_2d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1);
+/* As aiter_tensor_1d, shape [n0, n1, n2]. */
+AITER_API aiter_tensor aiter_tensor_3d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
+                                       int64_t n2);
+/* As aiter_tensor_1d, shape [n0, n1, n2, n3]. */
+AITER_API aiter_tensor aiter_tensor_4d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
+                                       int64_t n2, int64_t n3);
+/* As aiter_tensor_1d, shape [n0, n1, n2, n3, n4]. */
+AITER_API aiter_tensor aiter_tensor_5d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
+                                       int64_t n2, int64_t n3, int64_t n4);
+/* The same view with dimensions a and b exchanged: [B, H, S, D] data seen as [B, S, H, D] is
+ * aiter_tensor_transpose(t, 1, 2). Strides are made explicit. */
+AITER_API aiter_tensor aiter_tensor_transpose(aiter_tensor t, int32_t a, int32_t b);
+/* Elements [start, start + count) of one dimension, without copying; out of range gives ndim 0. */
+AITER_API aiter_tensor aiter_tensor_slice(aiter_tensor t, int32_t dim, int64_t start,
+                                          int64_t count);
+
+/* Bits of one element: 32, 16, 8, 4 or 64; 0 for an unknown dtype. */
+AITER_API int32_t aiter_dtype_bits(aiter_dtype dtype);
+/* "f32", "bf16", ...; "unset" for 0, "unknown" out of range. */
+AITER_API const char *aiter_dtype_name(aiter_dtype dtype);
+/* "scalar", "avx2", "avx512", "neon"; "auto" for 0, "unknown" out of range. */
+AITER_API const char *aiter_isa_name(aiter_isa isa);
+/* "ok", "invalid argument", ...; "unknown" out of range. */
+AITER_API const char *aiter_status_name(aiter_status status);
+/* The text of this thread's last failure, "" after none. Valid until this thread fails again. */
+AITER_API const char *aiter_last_error(void);
+/* AITER_ATTN_VERSION of the implementation that is linked. */
+AITER_API int32_t aiter_version(void);
+
+/* One element converted exactly (to f32), or rounded to nearest even (from f32). dtype is F32, F16,
+ * BF16, an fp8 type, I8 or I4 (index counts elements). NaN stays NaN. f16 and bf16
+ * overflow to infinity as IEEE does; the fp8 types saturate to their maximum, so do I8 (to +-127)
+ * and I4 (to +-7). An unknown dtype loads 0 and stores nothing. */
+AITER_API float aiter_load_element(aiter_dtype dtype, const void *data, int64_t index);
+/* See aiter_load_element. */
+AITER_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t index, float value);
+
+/* What a context is made from. Zero everywhere is a good default. */
+typedef struct aiter_context_desc {
+    /* Threads that may work at once. 0: as many as this process may run on (affinity and cgroup
+     * quota). Must be given with parallel_for. */
+    int32_t num_threads;
+    /* The caller's threads instead of our pool: run body(arg, i) once for each i in [0, n), on any
+     * threads, in any order, and return when all are done. Running them in turn on one thread is
+     * legal: no task waits for another. n <= num_threads. */
+    void (*parallel_for)(void *user, void (*body)(void *arg, int32_t i), void *arg, int32_t n);
+    /* The caller's allocator, align is a power of two. Both or neither. */
+    void *(*alloc)(void *user, size_t bytes, size_t align, aiter_memory kind);
+    void (*free)(void *user, void *ptr, size_t bytes, aiter_memory kind);
+    /* Hears what the context is, when its scratch memory grows, and the text of each failed call;
+     * from the calling thread alone, text ends with the call. NULL: nobody. Nothing is printed. */
+    void (*log)(void *user, aiter_log_level level, const char *text);
+    void *user;
+    /* > 0: scratch memory of this fixed size is allocated at creation, and never again. Of a
+     * device context it is device memory, also where the hooks give it (kind DEVICE). */
+    size_t arena_bytes;
+    /* Caps the kernel set; the environment variable AITER_ISA (scalar, avx2, ...) caps it too. */
+    aiter_isa isa_max;
+    /* 1: f32 arithmetic even where 16-bit or int8 units would serve; UNSUPPORTED on a device, whose
+     * matrix units take the softmax weights as f16 or bf16. */
+    int32_t exact_arithmetic;
+    /* Where the tensors of this context's calls lie, all of them. HIP and CUDA are there when
+     * AITER_ATTN_HIP and AITER_ATTN_CUDA were defined where the implementation is made. Calls on
+     * such a context put work on `stream` and return; they read no tensor, so lengths, tables and
+     * slots are not checked: kernels clamp lengths and skip blocks and slots out of range. */
+    aiter_device device;
+    int32_t device_index;
+    /* A hipStream_t or CUstream of this device, NULL: its default stream. With CUDA the stream's
+     * context is used, else the caller's current one, else the device's primary one. */
+    void *stream;
+    /* Folder of the GPU code objects; NULL: those that are linked in. */
+    const char *kernel_path;
+} aiter_context_desc;
+
+/* Threads, scratch memory and the choice of kernels. Used by one thread at a time; two contexts
+ * share nothing. NULL in place of a context: the calling thread alone, scratch by malloc and freed
+ * on return. With a context nothing is allocated after the first call of the largest size. */
+typedef struct aiter_context aiter_context;
+
+/* What a context turned out to be. */
+typedef struct aiter_context_info_t {
+    aiter_isa isa;
+    const char *isa_name;
+    aiter_device device;
+    const char *device_name;
+    int32_t num_threads;
+    int32_t compute_units;
+    size_t arena_bytes;       /* scratch memory held now */
+    size_t arena_high_water;  /* the most that any call needed */
+    const char *architecture; /* "gfx942", "sm_90"; of the CPU its isa_name */
+} aiter_context_info_t;
+
+/* Creates a context. desc NULL: all defaults. INVALID_ARGUMENT: half a pair of hooks, negative
+ * counts, parallel_for without num_threads, unknown enum. UNSUPPORTED: isa_max of another
+ * architecture. OUT_OF_MEMORY: memory or threads. NO_DEVICE: a device that is not compiled in, no
+ * driver, an incomplete one, no such device. NO_KERNEL: a device of an architecture without
+ * kernels. DEVICE: any other failure of the driver. */
+AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aiter_context **out);
+/* Stops its threads and frees its memory. NULL is allowed. */
+AITER_API void aiter_context_destroy(aiter_context *ctx);
+/* Describes a context; ctx NULL describes what calls without one use. */
+AITER_API aiter_context_info_t aiter_context_info(const aiter_context *ctx);
+/* The text of this context's last call, "" if it succeeded. NULL: aiter_last_error(). */
+AITER_API const char *aiter_context_error(const aiter_context *ctx);
+
+/* Memory where a context computes, for programs that bring no driver of their own; one program then
+ * serves the CPU and the devices. On a device DEVICE is its memory and PINNED host memory that it
+ * copies without a stop; with a CPU context (or NULL) every kind is host memory, and HOST is so
+ * everywhere. The desc's alloc and free hooks serve, where given. INVALID_ARGUMENT: out NULL, bytes
+ * 0, unknown kind. OUT_OF_MEMORY. DEVICE: the driver's text. */
+AITER_API aiter_status aiter_memory_alloc(aiter_context *ctx, aiter_memory kind, size_t bytes,
+                                          void **out);
+/* Gives back what aiter_memory_alloc gave, with the same kind and bytes. data NULL is allowed. Work
+ * that uses it must be over. */
+AITER_API aiter_status aiter_memory_free(aiter_context *ctx, aiter_memory kind, void *data,
+                                         size_t bytes);
+/* Copies bytes between memories of the kinds named, in the order of the context's stream; `from`
+ * and `to` stay valid and untouched until aiter_context_synchronize. On the CPU it is done on
+ * return. INVALID_ARGUMENT: NULL, unknown kind. DEVICE: the driver's text, also of earlier work. */
+AITER_API aiter_status aiter_memory_copy(aiter_context *ctx, void *to, aiter_memory to_kind,
+                                         const void *from, aiter_memory from_kind, size_t bytes);
+/* Waits for everything that was queued on the context's stream. DEVICE: that work failed. */
+AITER_API aiter_status aiter_context_synchronize(aiter_context *ctx);
+
+/* A schedule made once and used by many calls: the caller owns the buffer. First call a _plan
+ * function with data NULL: bytes is set to the size needed. Then with a buffer of at least that
+ * size, aligned to 8: it is filled. The arrays (NULL before) point into the buffer and follow
+ * AITER's layout:
+ *   work_indptr [num_workers + 1]: the works of worker w are [work_indptr[w], work_indptr[w+1])
+ *   work_info [num_works][8]: batch; first partial row or -1; first and one past the last query
+ *     token; first and one past the last key; reduce group; first head | one past the last << 16
+ *   reduce_indptr [num_reduces + 1]: ranges in reduce_partial_map
+ *   reduce_final_map [num_reduces][4]: batch; first and one past the last query token; heads
+ *   reduce_partial_map [...]: first partial row of each split, in merge order
+ * With a device context the lengths that _plan reads are host memory, data is best PINNED memory
+ * and `device` DEVICE memory of as many bytes: _plan queues the copy from one to the other, so data
+ * stays untouched (no _plan again) until the stream has passed it. A captured call replays with the
+ * works of the last copy. bytes that a new _plan exceeds: WORKSPACE_TOO_SMALL, and the device's
+ * works stay. There is one worker, and the kernels number partial rows themselves. */
+typedef struct aiter_plan {
+    void *data;
+    size_t bytes;
+    int32_t num_workers, num_works, num_reduces, num_partial_rows;
+    const int32_t *work_indptr, *work_info;
+    const int32_t *reduce_indptr, *reduce_final_map, *reduce_partial_map;
+    void *device; /* with a device context */
+} aiter_plan;
+
+/* DLPack, when the user included dlpack.h before this header. Strides are always filled on the way
+ * out. INVALID_ARGUMENT: NULL pointer, more than 5 dimensions, several elements whose strides are
+ * all 0, memory of another device than the CPU, lanes other than 1. UNSUPPORTED: a type without a
+ * counterpart here. shape and strides of `out` point into `t`, which must outlive it. */
+#if defined(DLPACK_VERSION) || defined(DLPACK_MAJOR_VERSION)
+AITER_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor *out);
+/* See aiter_tensor_from_dlpack. Needs explicit strides in `t`: they are filled here. */
+AITER_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *out);
+#endif
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* AITER_ATTN_TYPES */
+
+// >>api_ops    (src/api_ops.h)
+/* api_ops.h -- one argument struct and its calls per op. Zero means default in every field.
+ *
+ * Letters: B batch, Hq query heads, Hk kv heads (Hq % Hk == 0; query head h reads kv head
+ * h / (Hq / Hk)), Sq and Sk lengths, Dq = D of q and k, Dv of v and out, P page size.
+ * Every op comes as
+ *     aiter_<op>            runs it
+ *     aiter_<op>_workspace  the scratch bytes it needs: reads no tensor data, monotone in every
+ *                           extent and in max_seqlen_q/k (0: the largest the shapes allow), so one
+ *                           query with the maxima serves all smaller calls of the same context
+ *     aiter_<op>_plan       where lengths decide the work: schedules once for many calls
+ * `workspace` and `workspace_bytes` in the args are optional: NULL takes scratch from the context.
+ * Common statuses: INVALID_ARGUMENT (a field's shape, dtype, value or overlap; the text names it),
+ * UNSUPPORTED (a valid combination without a kernel), WORKSPACE_TOO_SMALL, OUT_OF_MEMORY. A call
+ * that fails has written nothing. Outputs share no element with inputs or each other. */
+#ifndef AITER_ATTN_OPS
+#define AITER_ATTN_OPS
+
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Softmax attention, dense, padded, varlen or paged:
+ *     t(i,j) = softmax_scale * q_i . k_j          then softcap * tanh(t / softcap) if softcap > 0
+ *     t     += bias(i,j) - alibi_slope * |i + delta - j|,   delta = Sk - Sq
+ *     out_i  = sum_j softmax_j(t(i,j)) v_j         over the keys that the mask shows
+ *     lse_i  = ln sum_j exp t(i,j)                 natural logarithm, f32
+ * A learned sink adds exp(sink_h) to the denominator and to the sum in lse.
+ * Follows FlashAttention-2 (Dao 2023) and the AITER flash_attn / mha_batch_prefill semantics. */
+typedef struct aiter_flash_attn_fwd_args {
+    aiter_tensor q;   /* [B, Sq, Hq, Dq], or [total_q, Hq, Dq] with cu_seqlens_q; F32, F16, BF16 */
+    aiter_tensor k;   /* [B, Sk, Hk, Dq], or [total_k, Hk, Dq] with cu_seqlens_k, or pages
+                         [num_blocks, P, Hk, Dq] with block_table; F32, F16, BF16, I8 */
+    aiter_tensor v;   /* as k with Dv; same dtype as k */
+    aiter_tensor out; /* as q with Dv; F32, F16, BF16 */
+    aiter_tensor lse; /* optional F32 [B, Hq, Sq], or [Hq, total_q] with cu_seqlens_q */
+
+    aiter_mask mask;                   /* DEFAULT: NONE */
+    int32_t window_left, window_right; /* read for AITER_MASK_WINDOW only; -1: open */
+    int32_t sink_tokens;               /* keys [0, sink_tokens) stay visible left of a window */
+
+    float softmax_scale; /* 0: 1 / sqrt(Dq) */
+    float softcap;       /* 0: off */
+
+    aiter_tensor alibi_slopes; /* optional F32 [Hq] or [B, Hq] */
+    aiter_tensor bias;  /* optional F32, F16, BF16: [Sq, Sk], [Hq, Sq, Sk] or [B, Hq, Sq, Sk],
+                           any extent 1; with cu_seqlens_q rows are packed: [total_q, max_seqlen_k]
+                           or [Hq, total_q, max_seqlen_k] */
+    aiter_tensor sinks; /* optional F32 [Hq], logits in the scaled domain */
+
+    int32_t num_splits; /* 0: from Sq and Sk; 1: never split the keys; n: at most n pieces */
+
+    aiter_tensor
+        seqused_q; /* optional I32 [B], dense q: rows past it are neither read nor written */
+    aiter_tensor seqused_k; /* optional I32 [B], dense k; needed with block_table */
+    aiter_tensor cu_seqlens_q, cu_seqlens_k; /* optional I32 [B + 1], non-decreasing from 0 */
+    int32_t max_seqlen_q,
+        max_seqlen_k; /* bounds of the lengths: for the workspace, and on a device for the number
+                         of workgroups and splits; 0: the largest the shapes allow */
+    aiter_tensor
+        block_table; /* optional I32 [B, max_blocks]: page of keys [n*P, (n+1)*P) of a sequence */
+
+    aiter_tensor k_scale, v_scale; /* F32, needed for I8: real = stored * scale. [1], [Hk], or k's
+                                      shape without D */
+    aiter_scale_kind scale_kind;   /* 0: by shape */
+
+    const aiter_plan *plan; /* optional, from aiter_flash_attn_fwd_plan with the same lengths */
+    void *workspace;
+    size_t workspace_bytes;
+} aiter_flash_attn_fwd_args;
+
+/* Runs it. Errors as at the top of this file, and: a length outside its tensor, a block id outside
+ * [0, num_blocks) in an entry that holds a visible key, a plan of other lengths, shapes, kernel set
+ * or threads. Example: aiter_flash_attn_fwd(&(aiter_flash_attn_fwd_args){.q = q, .k = k, .v = v,
+ * .out = o}, NULL). */
+AITER_API aiter_status aiter_flash_attn_fwd(const aiter_flash_attn_fwd_args *args,
+                                            aiter_context *ctx);
+/* Scratch bytes of aiter_flash_attn_fwd. */
+AITER_API aiter_status aiter_flash_attn_fwd_workspace(const aiter_flash_attn_fwd_args *args,
+                                                      aiter_context *ctx, size_t *bytes);
+/* Schedules aiter_flash_attn_fwd for the lengths in args. Same results as without a plan. With a
+ * device context as aiter_paged_attn_decode_plan. */
+AITER_API aiter_status aiter_flash_attn_fwd_plan(const aiter_flash_attn_fwd_args *args,
+                                                 aiter_context *ctx, aiter_plan *plan);
+
+/* Decode over a paged cache: the q_len new tokens of a sequence are the last of its seq_lens keys,
+ * already in the cache. Same formula as aiter_flash_attn_fwd, mask DEFAULT = CAUSAL among them.
+ * AITER's paged_attention_v1 / v2 and their reductions in one call; the split over the keys depends
+ * on the sequence's own length only. A sequence of length 0 gives rows of 0. */
+typedef struct aiter_paged_attn_decode_args {
+    aiter_tensor q;           /* [B, Hq, Dq] or [B, q_len, Hq, Dq]; F32, F16, BF16 */
+    aiter_tensor k_cache;     /* [num_blocks, P, Hk, Dq]; F32, F16, BF16, I8 */
+    aiter_tensor v_cache;     /* [num_blocks, P, Hk, Dv]; same dtype */
+    aiter_tensor block_table; /* I32 [B, max_blocks] */
+    aiter_tensor seq_lens;    /* I32 [B], the new tokens included */
+    aiter_tensor out;         /* as q with Dv; F32, F16, BF16 */
+    aiter_tensor lse;         /* optional F32 [Hq, B], or [B, Hq, q_len] */
+
+    aiter_mask mask; /* DEFAULT: CAUSAL */
+    int32_t window_left, window_right;
+    int32_t sink_tokens;
+    float softmax_scale; /* 0: 1 / sqrt(Dq) */
+    float softcap;
+    aiter_tensor alibi_slopes; /* optional F32 [Hq] or [B, Hq] */
+    aiter_tensor sinks;        /* optional F32 [Hq] */
+    int32_t num_splits;
+    int32_t max_seqlen_k;          /* bound of seq_lens, as for flash; 0: max_blocks * P */
+    aiter_tensor k_scale, v_scale; /* needed for I8: [1], [Hk] or [num_blocks, P, Hk] */
+    aiter_scale_kind scale_kind;
+
+    const aiter_plan *plan;
+    void *workspace;
+    size_t workspace_bytes;
+} aiter_paged_attn_decode_args;
+
+/* Runs it; errors as aiter_flash_attn_fwd. */
+AITER_API aiter_status aiter_paged_attn_decode(const aiter_paged_attn_decode_args *args,
+                                               aiter_context *ctx);
+/* Scratch bytes of aiter_paged_attn_decode. */
+AITER_API aiter_status aiter_paged_attn_decode_workspace(const aiter_paged_attn_decode_args *args,
+                                                         aiter_context *ctx, size_t *bytes);
+/* Schedules aiter_paged_attn_decode for the seq_lens in args, which are host memory even with a
+ * device context. There UNSUPPORTED where another kernel than paged_decode would run. */
+AITER_API aiter_status aiter_paged_attn_decode_plan(const aiter_paged_attn_decode_args *args,
+                                                    aiter_context *ctx, aiter_plan *plan);
+
+/* How aiter_reshape_and_cache stores. CONVERT rounds to the cache's dtype. STATIC divides by the
+ * given scales and rounds to int8. PER_TOKEN_HEAD computes scale = max |x| / 127 over the D values
+ * of each token and head, writes it, and rounds x / scale to nearest even, clamped to +-127; an
+ * all-zero row has scale 0. */
+typedef enum aiter_quant {
+    AITER_QUANT_CONVERT = 0,
+    AITER_QUANT_STATIC,
+    AITER_QUANT_PER_TOKEN_HEAD,
+    AITER_QUANT_COUNT
+} aiter_quant;
+
+/* Writes new tokens into the pages: token n goes to slot s = slot_mapping[n], row s % P of block
+ * s / P. Slot -1 skips the token. vLLM's reshape_and_cache_flash. */
+typedef struct aiter_reshape_and_cache_args {
+    aiter_tensor k;            /* [tokens, Hk, Dq]; F32, F16, BF16 */
+    aiter_tensor v;            /* [tokens, Hk, Dv]; same dtype */
+    aiter_tensor k_cache;      /* [num_blocks, P, Hk, Dq]; F32, F16, BF16; I8 when quantising */
+    aiter_tensor v_cache;      /* [num_blocks, P, Hk, Dv]; same dtype */
+    aiter_tensor slot_mapping; /* I32 or I64 [tokens] */
+    aiter_quant quant;
+    aiter_tensor k_scale, v_scale; /* F32: STATIC reads [1] or [Hk]; PER_TOKEN_HEAD writes
+                                      [num_blocks, P, Hk] */
+    void *workspace;
+    size_t workspace_bytes;
+} aiter_reshape_and_cache_args;
+
+/* Runs it. INVALID_ARGUMENT also: a slot below -1 or past the cache, the same slot twice, a STATIC
+ * scale that is not positive and finite. */
+AITER_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_args *args,
+                                               aiter_context *ctx);
+/* Scratch bytes of aiter_reshape_and_cache (one bit per slot, to find a slot given twice). */
+AITER_API aiter_status aiter_reshape_and_cache_workspace(const aiter_reshape_and_cache_args *args,
+                                                         aiter_context *ctx, size_t *bytes);
+
+/* Joins two attention results over disjoint keys:
+ *     m = max(lse_a, lse_b), w_x = exp(lse_x - m)
+ *     out = (w_a out_a + w_b out_b) / (w_a + w_b),  lse = m + ln(w_a + w_b)
+ * A side whose lse is -infinity is not read, so its NaN stays out; both: 0 and -infinity. A learned
+ * sink must have been given to one side only. out and lse may be exactly out_a and lse_a. */
+typedef struct aiter_merge_attn_states_args {
+    aiter_tensor out_a, out_b; /* [tokens, H, D] or [B, S, H, D]; F32, F16, BF16 */
+    aiter_tensor lse_a, lse_b; /* F32 [H, tokens], or [B, H, S] */
+    aiter_tensor out;          /* as out_a; F32, F16, BF16 */
+    aiter_tensor lse;          /* optional, as lse_a */
+} aiter_merge_attn_states_args;
+
+/* Runs it. Needs no workspace. */
+AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_args *args,
+                                               aiter_context *ctx);
+/* Always 0 bytes. */
+AITER_API aiter_status aiter_merge_attn_states_workspace(const aiter_merge_attn_states_args *args,
+                                                         aiter_context *ctx, size_t *bytes);
+
+/* Dense attention with Hk kv heads shared by groups of query heads, the short form of
+ * aiter_flash_attn_fwd. Ainslie et al. 2023. */
+typedef struct aiter_grouped_query_attention_args {
+    aiter_tensor q;   /* [B, Sq, Hq, Dq]; F32, F16, BF16 */
+    aiter_tensor k;   /* [B, Sk, Hk, Dq]; F32, F16, BF16 */
+    aiter_tensor v;   /* [B, Sk, Hk, Dv] */
+    aiter_tensor out; /* [B, Sq, Hq, Dv] */
+    aiter_tensor lse; /* optional F32 [B, Hq, Sq] */
+    aiter_mask mask;  /* DEFAULT: NONE */
+    int32_t window_left, window_right;
+    float softmax_scale; /* 0: 1 / sqrt(Dq) */
+    void *workspace;
+    size_t workspace_bytes;
+} aiter_grouped_query_attention_args;
+
+/* Runs it; errors as aiter_flash_attn_fwd. */
+AITER_API aiter_status aiter_grouped_query_attention(const aiter_grouped_query_attention_args *args,
+                                                     aiter_context *ctx);
+/* Scratch bytes of aiter_grouped_query_attention. */
+AITER_API aiter_status aiter_grouped_query_attention_workspace(
+    const aiter_grouped_query_attention_args *args, aiter_context *ctx, size_t *bytes);
+
+/* aiter_grouped_query_attention whose k and v have exactly one head. Shazeer 2019. */
+typedef aiter_grouped_query_attention_args aiter_multi_query_attention_args;
+
+/* Runs it. INVALID_ARGUMENT also: Hk is not 1. */
+AITER_API aiter_status aiter_multi_query_attention(const aiter_multi_query_attention_args *args,
+                                                   aiter_context *ctx);
+/* Scratch bytes of aiter_multi_query_attention. */
+AITER_API aiter_status aiter_multi_query_attention_workspace(
+    const aiter_multi_query_attention_args *args, aiter_context *ctx, size_t *bytes);
+
+/* Packed sequences of different lengths, the short form of aiter_flash_attn_fwd with cu_seqlens. */
+typedef struct aiter_variable_length_attention_args {
+    aiter_tensor q;                          /* [total_q, Hq, Dq]; F32, F16, BF16 */
+    aiter_tensor k;                          /* [total_k, Hk, Dq] */
+    aiter_tensor v;                          /* [total_k, Hk, Dv] */
+    aiter_tensor out;                        /* [total_q, Hq, Dv] */
+    aiter_tensor lse;                        /* optional F32 [Hq, total_q] */
+    aiter_tensor cu_seqlens_q, cu_seqlens_k; /* I32 [B + 1] */
+    int32_t max_seqlen_q, max_seqlen_k;      /* as in aiter_flash_attn_fwd_args */
+    aiter_mask mask;                         /* DEFAULT: NONE */
+    int32_t window_left, window_right;
+    float softmax_scale; /* 0: 1 / sqrt(Dq) */
+    void *workspace;
+    size_t workspace_bytes;
+} aiter_variable_length_attention_args;
+
+/* Runs it; errors as aiter_flash_attn_fwd. */
+AITER_API aiter_status aiter_variable_length_attention(
+    const aiter_variable_length_attention_args *args, aiter_context *ctx);
+/* Scratch bytes of aiter_variable_length_attention. */
+AITER_API aiter_status aiter_variable_length_attention_workspace(
+    const aiter_variable_length_attention_args *args, aiter_context *ctx, size_t *bytes);
+
+/* One query of one head in the transposed layout of tile accelerators: out = softmax(scale q^T k)
+ * v^T. */
+typedef struct aiter_decode_attention_args {
+    aiter_tensor q;      /* [D, 1]; F32, F16, BF16 */
+    aiter_tensor k, v;   /* [D, Sk] */
+    aiter_tensor out;    /* [1, D] */
+    float softmax_scale; /* 0: 1 / sqrt(D) */
+    void *workspace;
+    size_t workspace_bytes;
+} aiter_decode_attention_args;
+
+/* Runs it; errors as aiter_flash_attn_fwd. */
+AITER_API aiter_status aiter_decode_attention(const aiter_decode_attention_args *args,
+                                              aiter_context *ctx);
+/* Scratch bytes of aiter_decode_attention. */
+AITER_API aiter_status aiter_decode_attention_workspace(const aiter_decode_attention_args *args,
+                                                        aiter_context *ctx, size_t *bytes);
+
+/* One token of Hq query heads over Hk kv heads, transposed layouts. */
+typedef struct aiter_decode_attention_gqa_args {
+    aiter_tensor q;      /* [D, Hq]; F32, F16, BF16 */
+    aiter_tensor k, v;   /* [Hk, D, Sk] */
+    aiter_tensor out;    /* [Hq, D] */
+    float softmax_scale; /* 0: 1 / sqrt(D) */
+    void *workspace;
+    size_t workspace_bytes;
+} aiter_decode_attention_gqa_args;
+
+/* Runs it; errors as aiter_flash_attn_fwd. */
+AITER_API aiter_status aiter_decode_attention_gqa(const aiter_decode_attention_gqa_args *args,
+                                                  aiter_context *ctx);
+/* Scratch bytes of aiter_decode_attention_gqa. */
+AITER_API aiter_status aiter_decode_attention_gqa_workspace(
+    const aiter_decode_attention_gqa_args *args, aiter_context *ctx, size_t *bytes);
+
+/* Would padding a sequence with zero keys up to a multiple of a tile spoil a softmax without mask?
+ * For kernels of others that do so; the ops here mask their tails and need no guard. */
+typedef struct aiter_padding_guard_args {
+    int64_t seqlen;
+    int64_t tile;     /* 0: 128 */
+    aiter_mask mask;  /* CAUSAL hides the padding: always safe. DEFAULT: NONE */
+    double threshold; /* 0: 0.005, the padded share of the keys that is still allowed */
+} aiter_padding_guard_args;
+
+/* ratio: (padded - seqlen) / padded. safe: 1 or 0. Either may be NULL. INVALID_ARGUMENT: seqlen or
+ * tile not positive, a padded length beyond 2^63, a threshold outside [0, 1), a mask other than
+ * NONE and CAUSAL. */
+AITER_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args, double *ratio,
+                                           int32_t *safe);
+
+#ifdef __cplusplus
+} /* extern "C" */
+
+/* C++17 spells a call with a reference: aiter_flash_attn_fwd(args, ctx),
+ * aiter_flash_attn_fwd(args). */
+#define AITER_CXX_RUN(op)                                                       \
+    inline aiter_status op(const op##_args &args, aiter_context *ctx = nullptr) \
+    {                                                                           \
+        return op(&args, ctx);                                                  \
+    }
+#define AITER_CXX_WORKSPACE(op)                                                                  \
+    inline aiter_status op##_workspace(const op##_args &args, aiter_context *ctx, size_t &bytes) \
+    {                                                                                            \
+        return op##_workspace(&args, ctx, &bytes);                                               \
+    }
+#define AITER_CXX_PLAN(op)                                                                     \
+    inline aiter_status op##_plan(const op##_args &args, aiter_context *ctx, aiter_plan &plan) \
+    {                                                                                          \
+        return op##_plan(&args, ctx, &plan);                                                   \
+    }
+AITER_CXX_RUN(aiter_flash_attn_fwd)
+AITER_CXX_WORKSPACE(aiter_flash_attn_fwd)
+AITER_CXX_PLAN(aiter_flash_attn_fwd)
+AITER_CXX_RUN(aiter_paged_attn_decode)
+AITER_CXX_WORKSPACE(aiter_paged_attn_decode)
+AITER_CXX_PLAN(aiter_paged_attn_decode)
+AITER_CXX_RUN(aiter_reshape_and_cache)
+AITER_CXX_WORKSPACE(aiter_reshape_and_cache)
+AITER_CXX_RUN(aiter_merge_attn_states)
+AITER_CXX_WORKSPACE(aiter_merge_attn_states)
+AITER_CXX_RUN(aiter_grouped_query_attention)
+AITER_CXX_WORKSPACE(aiter_grouped_query_attention)
+AITER_CXX_RUN(aiter_multi_query_attention)
+AITER_CXX_WORKSPACE(aiter_multi_query_attention)
+AITER_CXX_RUN(aiter_variable_length_attention)
+AITER_CXX_WORKSPACE(aiter_variable_length_attention)
+AITER_CXX_RUN(aiter_decode_attention)
+AITER_CXX_WORKSPACE(aiter_decode_attention)
+AITER_CXX_RUN(aiter_decode_attention_gqa)
+AITER_CXX_WORKSPACE(aiter_decode_attention_gqa)
+#undef AITER_CXX_RUN
+#undef AITER_CXX_WORKSPACE
+#undef AITER_CXX_PLAN
+#endif /* __cplusplus */
+
+#endif /* AITER_ATTN_OPS */
+#endif /* AITER_ATTN_H */
+
+#ifdef AITER_ATTN_IMPLEMENTATION
+#ifndef AITER_ATTN_IMPLEMENTED
+#define AITER_ATTN_IMPLEMENTED
+
+// >>platform    (src/base/platform.h)
+/* platform.h -- every compiler, OS and ISA question is answered here, and every system header is
+ * included here. Nothing else may include a <header>: a system header first seen inside a target
+ * region would have its inline functions compiled for that target. */
+#ifndef AITERI_PLATFORM_H
+#define AITERI_PLATFORM_H
+
+/* What clang knows of `#pragma float_control`: elsewhere it only warns. */
+#if defined(__clang__) && (defined(__x86_64__) || defined(__i386__) || __clang_major__ >= 16) && \
+    (defined(__x86_64__) || defined(__i386__) || defined(__aarch64__))
+#define AITERI_CLANG_FLOAT_CONTROL 1
+#else
+#define AITERI_CLANG_FLOAT_CONTROL 0
+#endif
+
+/* clang keeps fast-math flags on each operation, so those inside the intrinsics' own inline bodies
+ * follow the state in force where their header is first read. GCC takes the caller's. */
+#if AITERI_CLANG_FLOAT_CONTROL && (defined(__FAST_MATH__) || __FINITE_MATH_ONLY__)
+#define AITERI_CLANG_FAST_MATH 1
+#pragma float_control(precise, on, push)
+#else
+#define AITERI_CLANG_FAST_MATH 0
+#endif
+
+#if (defined(__x86_64__) || defined(_M_X64)) && !defined(AITER_NO_SIMD)
+#define AITERI_X86 1
+#include <immintrin.h>
+#else
+#define AITERI_X86 0
+#endif
+
+#if (defined(__aarch64__) || defined(_M_ARM64)) && !defined(__AARCH64EB__) && \
+    !defined(AITER_NO_SIMD)
+#define AITERI_NEON 1
+#include <arm_neon.h>
+#else
+#define AITERI_NEON 0
+#endif
+
+#if AITERI_CLANG_FAST_MATH
+#pragma float_control(pop)
+#endif
+
+#include <math.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Threads exist unless the user or the target says otherwise. */
+#if defined(AITER_NO_THREADS) || defined(__wasm__)
+#define AITERI_THREADS_NONE 1
+#elif defined(_WIN32)
+#define AITERI_THREADS_WINDOWS 1
+#if !defined(NOMINMAX) && !defined(WIN32_LEAN_AND_MEAN)
+#define NOMINMAX
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
+#undef NOMINMAX
+#undef WIN32_LEAN_AND_MEAN
+#else /* the user's choice of these */
+#include <windows.h>
+#endif
+#else
+#define AITERI_THREADS_POSIX 1
+#include <pthread.h>
+#include <unistd.h>
+#endif
+
+/* Devices are compiled in by these two macros of the user's; their drivers are found at run time.
+ */
+#if defined(AITER_ATTN_HIP) || defined(AITER_ATTN_CUDA)
+#define AITERI_GPU 1
+#if defined(_WIN32)
+#include <windows.h>
+#else
+#include <dlfcn.h>
+#endif
+#else
+#define AITERI_GPU 0
+#endif
+
+/* The compiler with no GNU extensions at all; clang-cl counts as clang. */
+#if defined(_MSC_VER) && !defined(__clang__)
+#define AITERI_MSVC 1
+#include <intrin.h>
+#else
+#define AITERI_MSVC 0
+#endif
+
+#ifdef __has_builtin
+#define AITERI_HAS_BUILTIN(x) __has_builtin(x)
+#else
+#define AITERI_HAS_BUILTIN(x) 0
+#endif
+
+#if AITERI_MSVC
+#define AITERI_FORCE_INLINE static __forceinline
+#define AITERI_RESTRICT     __restrict
+#define AITERI_THREAD_LOCAL __declspec(thread)
+#define AITERI_UNUSED
+#define AITERI_UNROLL(n)
+#else
+#define AITERI_FORCE_INLINE static inline __attribute__((always_inline, unused))
+#define AITERI_RESTRICT     __restrict__
+#define AITERI_THREAD_LOCAL __thread
+#define AITERI_UNUSED       __attribute__((unused))
+#if defined(__clang__)
+#define AITERI_UNROLL(n) _Pragma(AITERI_STR(clang loop unroll_count(n)))
+#else
+#define AITERI_UNROLL(n) _Pragma(AITERI_STR(GCC unroll n))
+#endif
+#endif
+
+#define AITERI_CAT_(a, b) a##_##b
+#define AITERI_CAT(a, b)  AITERI_CAT_(a, b)
+#define AITERI_STR(...)   #__VA_ARGS__
+
+/* Into L2 and what is behind it; a bad address is harmless. Into L1 as well was 8 % slower where it
+ * was measured (Intel Xeon), and makes no difference to two threads of a Zen 5. */
+#if AITERI_MSVC && AITERI_X86
+#define AITERI_PREFETCH(p) _mm_prefetch((const char *)(p), _MM_HINT_T1)
+#elif AITERI_MSVC
+#define AITERI_PREFETCH(p) __prefetch(p)
+#else
+#define AITERI_PREFETCH(p) __builtin_prefetch((p), 0, 2)
+#endif
+
+/* AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2) ... AITERI_TARGET_END: functions defined in between may
+ * use the named instructions. Each compiler spells it differently; MSVC needs nothing. */
+#if defined(__clang__)
+#define AITERI_TARGET_BEGIN(list) \
+    _Pragma(AITERI_STR(clang attribute push(__attribute__((target(list))), apply_to = function)))
+#define AITERI_TARGET_END _Pragma("clang attribute pop")
+#elif defined(__GNUC__)
+/* g++ 12 warns about the deliberately undefined value inside its own avx512fintrin.h. */
+#define AITERI_TARGET_BEGIN(list)                                                            \
+    _Pragma("GCC push_options") _Pragma(AITERI_STR(GCC target(list)))                        \
+        _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wuninitialized\"") \
+            _Pragma("GCC diagnostic ignored \"-Wmaybe-uninitialized\"")
+#define AITERI_TARGET_END _Pragma("GCC diagnostic pop") _Pragma("GCC pop_options")
+#else
+#define AITERI_TARGET_BEGIN(list)
+#define AITERI_TARGET_END
+#endif
+
+/* LLVM 18..21 split "may use zmm" out of avx512f into a feature of its own, and zig cc switches it
+ * off by name for baseline CPUs; LLVM 17 and 22 do not know the word and then drop the whole
+ * attribute with a mere warning. */
+#if defined(__clang__) && __clang_major__ < 22 && \
+    (__clang_major__ >= 18 || (defined(__apple_build_version__) && __clang_major__ >= 17))
+#define AITERI_EVEX512 ",evex512"
+#else
+#define AITERI_EVEX512 ""
+#endif
+#define AITERI_TARGET_AVX2 "avx2,fma,f16c"
+#define AITERI_TARGET_AVX512 \
+    "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512cd" AITERI_EVEX512
+
+/* Around the whole implementation: floating point means what IEEE 754 says, whatever the user's
+ * flags (-ffast-math, -Ofast, /fp:fast), and a*b+c is never silently fused, so that every
+ * optimisation level and every compiler gives the same bits. */
+#if AITERI_CLANG_FAST_MATH
+#define AITERI_NUMERICS_BEGIN \
+    _Pragma("float_control(precise, on, push)") _Pragma("clang fp contract(off)")
+#define AITERI_NUMERICS_END _Pragma("float_control(pop)")
+#elif AITERI_CLANG_FLOAT_CONTROL
+#define AITERI_NUMERICS_BEGIN _Pragma("float_control(push)") _Pragma("clang fp contract(off)")
+#define AITERI_NUMERICS_END   _Pragma("float_control(pop)")
+#elif defined(__clang__) /* no way back */
+#define AITERI_NUMERICS_BEGIN _Pragma("clang fp contract(off)")
+#define AITERI_NUMERICS_END
+#elif defined(__GNUC__)
+#define AITERI_NUMERICS_BEGIN \
+    _Pragma("GCC push_options") _Pragma("GCC optimize(\"no-fast-math\",\"fp-contract=off\")")
+#define AITERI_NUMERICS_END _Pragma("GCC pop_options")
+#elif AITERI_MSVC
+#define AITERI_NUMERICS_BEGIN __pragma(float_control(precise, on, push)) __pragma(fp_contract(off))
+#define AITERI_NUMERICS_END   __pragma(float_control(pop))
+#else
+#define AITERI_NUMERICS_BEGIN
+#define AITERI_NUMERICS_END
+#endif
+
+/* Vector arithmetic by operator where the compiler has it: unlike a call of the intrinsic, whose
+ * body may have been read under the user's -ffast-math, an operator obeys AITERI_NUMERICS_BEGIN.
+ * clang's back end fuses under -ffast-math whatever the pragmas say, but not across an asm. */
+#if AITERI_MSVC
+#define AITERI_VECTOR_OP(intrinsic, a, op, b) intrinsic(a, b)
+#else
+#define AITERI_VECTOR_OP(intrinsic, a, op, b) ((a)op(b))
+#endif
+#if AITERI_CLANG_FAST_MATH && AITERI_X86
+#define AITERI_FENCE_PRODUCT(x) __asm__("" : "+x"(x))
+#elif AITERI_CLANG_FAST_MATH && AITERI_NEON
+#define AITERI_FENCE_PRODUCT(x) __asm__("" : "+w"(x))
+#else
+#define AITERI_FENCE_PRODUCT(x) ((void)0)
+#endif
+#if AITERI_HAS_BUILTIN(__builtin_elementwise_fma)
+#define AITERI_VECTOR_FMA(intrinsic, a, b, c) __builtin_elementwise_fma(a, b, c)
+#else
+#define AITERI_VECTOR_FMA(intrinsic, a, b, c) intrinsic(a, b, c)
+#endif
+
+/* Keeps a vector that several products share in a register: gcc would fold its load into each of
+ * them, and the load ports are what such loops run out of. */
+#if AITERI_X86 && !AITERI_MSVC
+#define AITERI_IN_REGISTER(x) __asm__("" : "+v"(x))
+#else
+#define AITERI_IN_REGISTER(x) ((void)0)
+#endif
+
+/* A float's bits and back. */
+AITERI_FORCE_INLINE uint32_t aiteri_bits_of_f32(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+
+AITERI_FORCE_INLINE float aiteri_f32_of_bits(uint32_t u)
+{
+    float x;
+#if AITERI_CLANG_FAST_MATH
+    __asm__("" : "+r"(u)); /* else a function that returns a known infinity returns anything */
+#endif
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+/* c ? a : b. clang under -ffast-math takes it that neither a nor b of a float `?:` is NaN or
+ * infinite, whatever the pragmas say; `if` statements are safe. */
+AITERI_FORCE_INLINE float aiteri_select_f32(int c, float a, float b)
+{
+#if AITERI_CLANG_FAST_MATH
+    return aiteri_f32_of_bits(c ? aiteri_bits_of_f32(a) : aiteri_bits_of_f32(b));
+#else
+    return c ? a : b;
+#endif
+}
+
+/* Atomics on 64-bit counters: add returns the value before; load acquires, store releases, cas
+ * stores `desired` and returns 1 if the value was `expected`. */
+#if AITERI_MSVC
+AITERI_FORCE_INLINE int64_t aiteri_atomic_add_i64(volatile int64_t *p, int64_t v)
+{
+    return _InterlockedExchangeAdd64((volatile __int64 *)p, v);
+}
+AITERI_FORCE_INLINE int64_t aiteri_atomic_load_i64(volatile int64_t *p)
+{
+    return _InterlockedCompareExchange64((volatile __int64 *)p, 0, 0);
+}
+AITERI_FORCE_INLINE void aiteri_atomic_store_i64(volatile int64_t *p, int64_t v)
+{
+    _InterlockedExchange64((volatile __int64 *)p, v);
+}
+#else
+AITERI_FORCE_INLINE int64_t aiteri_atomic_add_i64(volatile int64_t *p, int64_t v)
+{
+    return __atomic_fetch_add(p, v, __ATOMIC_ACQ_REL);
+}
+AITERI_FORCE_INLINE int64_t aiteri_atomic_load_i64(volatile int64_t *p)
+{
+    return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+AITERI_FORCE_INLINE void aiteri_atomic_store_i64(volatile int64_t *p, int64_t v)
+{
+    __atomic_store_n(p, v, __ATOMIC_RELEASE);
+}
+#endif
+
+#endif /* AITERI_PLATFORM_H */
+AITERI_NUMERICS_BEGIN
+
+// >>check    (src/base/check.h)
+/* check.h -- failures as values: the last-error texts, and arithmetic on sizes that cannot wrap. */
+#ifndef AITERI_CHECK_H
+#define AITERI_CHECK_H
+
+
+enum { AITERI_ERROR_BYTES = 256 };
+
+static AITERI_THREAD_LOCAL char aiteri_error_text[AITERI_ERROR_BYTES];
+
+/* Tells a context of its failure (base/context.c). NULL context: nobody. */
+static void aiteri_context_failed(aiter_context *ctx, const char *text);
+
+#if defined(__GNUC__) || defined(__clang__)
+#define AITERI_PRINTF(a, b) __attribute__((format(printf, a, b)))
+#else
+#define AITERI_PRINTF(a, b)
+#endif
+
+/* Records "op.field: ..." for the thread and the context, and hands the status back. */
+static aiter_status aiteri_fail(aiter_context *ctx, aiter_status status, const char *format, ...)
+    AITERI_PRINTF(3, 4);
+static aiter_status aiteri_fail(aiter_context *ctx, aiter_status status, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    vsnprintf(aiteri_error_text, sizeof aiteri_error_text, format, list);
+    va_end(list);
+    aiteri_context_failed(ctx, aiteri_error_text);
+    return status;
+}
+
+/* Leaves the calling function with the failure of `call`, if it failed. */
+#define AITERI_TRY(call)                                             \
+    do {                                                             \
+        const aiter_status aiteri_try_status = (call);               \
+        if (aiteri_try_status != AITER_OK) return aiteri_try_status; \
+    } while (0)
+
+/* a * b and a + b, saturating at SIZE_MAX, which no allocation can satisfy. */
+AITERI_FORCE_INLINE size_t aiteri_mul_size(size_t a, size_t b)
+{
+    return b != 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b;
+}
+
+AITERI_FORCE_INLINE size_t aiteri_add_size(size_t a, size_t b)
+{
+    return a > SIZE_MAX - b ? SIZE_MAX : a + b;
+}
+
+/* x rounded up to a multiple of a power of two, saturating. */
+AITERI_FORCE_INLINE size_t aiteri_pad_size(size_t x, size_t align)
+{
+    return x > SIZE_MAX - (align - 1) ? SIZE_MAX : (x + (align - 1)) & ~(align - 1);
+}
+
+AITERI_FORCE_INLINE int64_t aiteri_min(int64_t a, int64_t b) { return a < b ? a : b; }
+AITERI_FORCE_INLINE int64_t aiteri_max(int64_t a, int64_t b) { return a > b ? a : b; }
+AITERI_FORCE_INLINE int64_t aiteri_clamp(int64_t x, int64_t low, int64_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+/* ceil(a / b) and a rounded up to a multiple of b, for a >= 0 and b > 0. */
+AITERI_FORCE_INLINE int64_t aiteri_ceil_div(int64_t a, int64_t b) { return a / b + (a % b != 0); }
+AITERI_FORCE_INLINE int64_t aiteri_round_up(int64_t a, int64_t b)
+{
+    return aiteri_ceil_div(a, b) * b;
+}
+
+#endif /* AITERI_CHECK_H */
+
+// >>dtype    (src/base/dtype.c)
+/* dtype.c -- one element of any storage type to f32 and back, exactly, and the dtype table.
+ *
+ * Everything that rounds works on integers: the caller's flush-to-zero flags and -ffast-math change
+ * nothing. All rounding is to nearest even. What has no place in the target:
+ *   NaN       stays NaN with its sign (e4m3fnuz has one NaN, 0x80; integers take 0)
+ *   infinity  f16, bf16, e5m2 have one; the e4m3 types and integers saturate
+ *   too big   f16 and bf16 become infinity; the fp8 types saturate to 448, 240, 57344
+ *   int8, int4  saturate to +-127 and +-7, so that negation is exact. */
+#ifndef AITERI_DTYPE_C
+#define AITERI_DTYPE_C
+
+
+/* |x| as a float with `mantissa` bits and exponent bias `bias`, unbounded above; a = finite bits of
+ * |x|. The result counts in steps of the smallest subnormal or carries exponent and mantissa. */
+AITERI_FORCE_INLINE uint32_t aiteri_narrow_float(uint32_t a, uint32_t mantissa, uint32_t bias)
+{
+    const uint32_t rebias = 127 - bias, drop = 23 - mantissa, exponent = a >> 23;
+    if (exponent > rebias) {
+        const uint32_t odd = (a >> drop) & 1;
+        return ((a + (1u << (drop - 1)) - 1 + odd) >> drop) - (rebias << mantissa);
+    }
+    const uint32_t shift = drop + rebias + 1 - exponent;
+    if (shift > 24) return 0;
+    const uint32_t whole = (a & 0x7fffff) | 0x800000;
+    const uint32_t q = whole >> shift;
+    const uint32_t rest = whole & ((1u << shift) - 1), half = 1u << (shift - 1);
+    return q + (rest > half || (rest == half && (q & 1)));
+}
+
+/* The bits of the non-negative value of such a code; there is no infinity or NaN in sight. */
+AITERI_FORCE_INLINE uint32_t aiteri_widen_float(uint32_t code, uint32_t mantissa, uint32_t bias)
+{
+    const uint32_t rebias = 127 - bias;
+    if (code >> mantissa) return (code << (23 - mantissa)) + (rebias << 23);
+    const float step = aiteri_f32_of_bits((rebias + 1 - mantissa) << 23);
+    return aiteri_bits_of_f32((float)code * step);
+}
+
+AITERI_UNUSED static float aiteri_f32_from_f16(uint16_t h)
+{
+    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, code = h & 0x7fff;
+    if (code < 0x7c00) return aiteri_f32_of_bits(sign | aiteri_widen_float(code, 10, 15));
+    const uint32_t quiet = code > 0x7c00 ? 0x400000 : 0;
+    return aiteri_f32_of_bits(sign | 0x7f800000 | quiet | (code & 0x3ff) << 13);
+}
+
+AITERI_UNUSED static uint16_t aiteri_f16_from_f32(float x)
+{
+    const uint32_t u = aiteri_bits_of_f32(x), a = u & 0x7fffffff, sign = (u >> 16) & 0x8000;
+    if (a > 0x7f800000) return (uint16_t)(sign | 0x7e00 | ((a >> 13) & 0x3ff));
+    const uint32_t code = aiteri_narrow_float(a, 10, 15);
+    return (uint16_t)(sign | (code > 0x7c00 ? 0x7c00 : code));
+}
+
+AITERI_UNUSED static float aiteri_f32_from_bf16(uint16_t h)
+{
+    return aiteri_f32_of_bits((uint32_t)h << 16);
+}
+
+AITERI_UNUSED static uint16_t aiteri_bf16_from_f32(float x)
+{
+    const uint32_t u = aiteri_bits_of_f32(x);
+    if ((u & 0x7fffffff) > 0x7f800000) return (uint16_t)(u >> 16 | 0x40);
+    return (uint16_t)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
+}
+
+AITERI_UNUSED static float aiteri_f32_from_e4m3fn(uint8_t h)
+{
+    const uint32_t sign = (uint32_t)(h & 0x80) << 24, code = h & 0x7f;
+    if (code == 0x7f) return aiteri_f32_of_bits(sign | 0x7ff00000);
+    return aiteri_f32_of_bits(sign | aiteri_widen_float(code, 3, 7));
+}
+
+AITERI_UNUSED static uint8_t aiteri_e4m3fn_from_f32(float x)
+{
+    const uint32_t u = aiteri_bits_of_f32(x), a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
+    if (a > 0x7f800000) return (uint8_t)(sign | 0x7f);
+    const uint32_t code = aiteri_narrow_float(a, 3, 7);
+    return (uint8_t)(sign | (code > 0x7e ? 0x7e : code));
+}
+
+AITERI_UNUSED static float aiteri_f32_from_e4m3fnuz(uint8_t h)
+{
+    const uint32_t sign = (uint32_t)(h & 0x80) << 24, code = h & 0x7f;
+    if (h == 0x80) return aiteri_f32_of_bits(0xffc00000);
+    return aiteri_f32_of_bits(sign | aiteri_widen_float(code, 3, 8));
+}
+
+AITERI_UNUSED static uint8_t aiteri_e4m3fnuz_from_f32(float x)
+{
+    const uint32_t u = aiteri_bits_of_f32(x), a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
+    if (a > 0x7f800000) return 0x80;
+    const uint32_t code = aiteri_narrow_float(a, 3, 8);
+    if (code == 0) return 0; /* there is no negative zero */
+    return (uint8_t)(sign | (code > 0x7f ? 0x7f : code));
+}
+
+/* e5m2 is the upper half of f16. */
+AITERI_UNUSED static float aiteri_f32_from_e5m2(uint8_t h)
+{
+    return aiteri_f32_from_f16((uint16_t)(h << 8));
+}
+
+AITERI_UNUSED static uint8_t aiteri_e5m2_from_f32(float x)
+{
+    const uint32_t u = aiteri_bits_of_f32(x), a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
+    if (a > 0x7f800000) return (uint8_t)(sign | 0x7f);
+    if (a == 0x7f800000) return (uint8_t)(sign | 0x7c);
+    const uint32_t code = aiteri_narrow_float(a, 2, 15);
+    return (uint8_t)(sign | (code > 0x7b ? 0x7b : code));
+}
+
+/* To nearest even within [low, high], both exact in f32 or beyond it; NaN gives 0. Below 2^23 the
+ * fraction falls off the end of the sum. */
+AITERI_UNUSED static int64_t aiteri_i64_from_f32(float x, int64_t low, int64_t high)
+{
+    const uint32_t a = aiteri_bits_of_f32(x) & 0x7fffffff;
+    if (a > 0x7f800000) return 0;
+    if (x >= (float)high) return high;
+    if (x <= (float)low) return low;
+    if (a >= 0x4b000000) return (int64_t)x;
+    const int64_t whole = aiteri_bits_of_f32(aiteri_f32_of_bits(a) + 8388608.0f) & 0x7fffff;
+    return x < 0.0f ? -whole : whole;
+}
+
+AITERI_UNUSED static int32_t aiteri_i4_of_byte(uint32_t byte, int64_t index)
+{
+    const int32_t nibble = (int32_t)(byte >> (index & 1 ? 4 : 0) & 15);
+    return nibble >= 8 ? nibble - 16 : nibble;
+}
+
+AITERI_UNUSED static float aiteri_load_f32(aiter_dtype dtype, const void *ptr, int64_t index)
+{
+    switch (dtype) {
+    case AITER_F32: return ((const float *)ptr)[index];
+    case AITER_F16: return aiteri_f32_from_f16(((const uint16_t *)ptr)[index]);
+    case AITER_BF16: return aiteri_f32_from_bf16(((const uint16_t *)ptr)[index]);
+    case AITER_F8_E4M3FN: return aiteri_f32_from_e4m3fn(((const uint8_t *)ptr)[index]);
+    case AITER_F8_E4M3FNUZ: return aiteri_f32_from_e4m3fnuz(((const uint8_t *)ptr)[index]);
+    case AITER_F8_E5M2: return aiteri_f32_from_e5m2(((const uint8_t *)ptr)[index]);
+    case AITER_I8: return (float)((const int8_t *)ptr)[index];
+    case AITER_I4: return (float)aiteri_i4_of_byte(((const uint8_t *)ptr)[index >> 1], index);
+    case AITER_I32: return (float)((const int32_t *)ptr)[index];
+    case AITER_I64: return (float)((const int64_t *)ptr)[index];
+    case AITER_U8: return (float)((const uint8_t *)ptr)[index];
+    default: return 0.0f;
+    }
+}
+
+/* An I4 element leaves the other half of its byte as it was. */
+AITERI_UNUSED static void aiteri_store_f32(aiter_dtype dtype, void *ptr, int64_t index, float x)
+{
+    switch (dtype) {
+    case AITER_F32: ((float *)ptr)[index] = x; break;
+    case AITER_F16: ((uint16_t *)ptr)[index] = aiteri_f16_from_f32(x); break;
+    case AITER_BF16: ((uint16_t *)ptr)[index] = aiteri_bf16_from_f32(x); break;
+    case AITER_F8_E4M3FN: ((uint8_t *)ptr)[index] = aiteri_e4m3fn_from_f32(x); break;
+    case AITER_F8_E4M3FNUZ: ((uint8_t *)ptr)[index] = aiteri_e4m3fnuz_from_f32(x); break;
+    case AITER_F8_E5M2: ((uint8_t *)ptr)[index] = aiteri_e5m2_from_f32(x); break;
+    case AITER_I8: ((int8_t *)ptr)[index] = (int8_t)aiteri_i64_from_f32(x, -127, 127); break;
+    case AITER_I4: {
+        uint8_t *byte = (uint8_t *)ptr + (index >> 1);
+        const int shift = index & 1 ? 4 : 0;
+        const uint32_t nibble = (uint32_t)aiteri_i64_from_f32(x, -7, 7) & 15;
+        *byte = (uint8_t)((*byte & ~(15u << shift)) | nibble << shift);
+        break;
+    }
+    case AITER_I32:
+        ((int32_t *)ptr)[index] = (int32_t)aiteri_i64_from_f32(x, INT32_MIN, INT32_MAX);
+        break;
+    case AITER_I64: ((int64_t *)ptr)[index] = aiteri_i64_from_f32(x, INT64_MIN, INT64_MAX); break;
+    case AITER_U8: ((uint8_t *)ptr)[index] = (uint8_t)aiteri_i64_from_f32(x, 0, 255); break;
+    default: break;
+    }
+}
+
+typedef struct aiteri_dtype_row {
+    const char *name;
+    int32_t bits;
+} aiteri_dtype_row;
+
+/* In the order of aiter_dtype. */
+static const aiteri_dtype_row aiteri_dtype_table[AITER_DTYPE_COUNT] = {
+    {"unset", 0},   {"f32", 32}, {"f16", 16}, {"bf16", 16}, {"f8_e4m3fn", 8}, {"f8_e4m3fnuz", 8},
+    {"f8_e5m2", 8}, {"i8", 8},   {"i4", 4},   {"i32", 32},  {"i64", 64},      {"u8", 8},
+};
+
+/* 0 bits and "unknown" for what is no dtype. */
+AITERI_UNUSED static int32_t aiteri_dtype_bits(aiter_dtype dtype)
+{
+    return (uint32_t)dtype < AITER_DTYPE_COUNT ? aiteri_dtype_table[dtype].bits : 0;
+}
+
+AITERI_UNUSED static const char *aiteri_dtype_name(aiter_dtype dtype)
+{
+    return (uint32_t)dtype < AITER_DTYPE_COUNT ? aiteri_dtype_table[dtype].name : "unknown";
+}
+
+#endif /* AITERI_DTYPE_C */
+
+// >>names    (src/base/names.c)
+/* names.c -- the public queries: names of enums, bits of dtypes, single elements, the version. */
+#ifndef AITERI_NAMES_C
+#define AITERI_NAMES_C
+
+
+AITER_API int32_t aiter_dtype_bits(aiter_dtype dtype) { return aiteri_dtype_bits(dtype); }
+
+AITER_API const char *aiter_dtype_name(aiter_dtype dtype)
+{
+    return dtype == AITER_DTYPE_UNSET ? "unset" : aiteri_dtype_name(dtype);
+}
+
+AITER_API const char *aiter_isa_name(aiter_isa isa)
+{
+    static const char *const names[AITER_ISA_COUNT] = {"auto", "scalar", "avx2", "avx512", "neon"};
+    return (int)isa >= 0 && isa < AITER_ISA_COUNT ? names[isa] : "unknown";
+}
+
+AITER_API const char *aiter_status_name(aiter_status status)
+{
+    switch ((int)status) {
+#define AITERI_STATUS_CASE(name, value, text) \
+    case value: return text;
+        AITER_STATUS_LIST(AITERI_STATUS_CASE)
+#undef AITERI_STATUS_CASE
+    default: return "unknown";
+    }
+}
+
+AITER_API int32_t aiter_version(void) { return AITER_ATTN_VERSION; }
+
+AITER_API float aiter_load_element(aiter_dtype dtype, const void *data, int64_t index)
+{
+    return aiteri_load_f32(dtype, data, index);
+}
+
+AITER_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t index, float value)
+{
+    aiteri_store_f32(dtype, data, index, value);
+}
+
+#endif /* AITERI_NAMES_C */
+
+// >>tensor    (src/base/tensor.c)
+/* tensor.c -- views: constructors, slices, defaults, overlap, and DLPack in and out. */
+#ifndef AITERI_TENSOR_C
+#define AITERI_TENSOR_C
+
+
+static aiter_tensor aiteri_tensor_make(const void *data, aiter_dtype dtype, int32_t ndim,
+                                       int64_t n0, int64_t n1, int64_t n2, int64_t n3, int64_t n4)
+{
+    const int64_t shape[5] = {n0, n1, n2, n3, n4};
+    aiter_tensor t;
+    memset(&t, 0, sizeof t);
+    t.data = (void *)(uintptr_t)data;
+    t.dtype = dtype;
+    t.ndim = ndim;
+    for (int32_t i = 0; i < ndim; i++) t.shape[i] = shape[i];
+    return t;
+}
+
+AITER_API aiter_tensor aiter_tensor_1d(const void *data, aiter_dtype dtype, int64_t n0)
+{
+    return aiteri_tensor_make(data, dtype, 1, n0, 0, 0, 0, 0);
+}
+
+AITER_API aiter_tensor aiter_tensor_2d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1)
+{
+    return aiteri_tensor_make(data, dtype, 2, n0, n1, 0, 0, 0);
+}
+
+AITER_API aiter_tensor aiter_tensor_3d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
+                                       int64_t n2)
+{
+    return aiteri_tensor_make(data, dtype, 3, n0, n1, n2, 0, 0);
+}
+
+AITER_API aiter_tensor aiter_tensor_4d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
+                                       int64_t n2, int64_t n3)
+{
+    return aiteri_tensor_make(data, dtype, 4, n0, n1, n2, n3, 0);
+}
+
+AITER_API aiter_tensor aiter_tensor_5d(const void *data, aiter_dtype dtype, int64_t n0, int64_t n1,
+                                       int64_t n2, int64_t n3, int64_t n4)
+{
+    return aiteri_tensor_make(data, dtype, 5, n0, n1, n2, n3, n4);
+}
+
+/* Are the strides left to us? */
+static int aiteri_tensor_is_compact(const aiter_tensor *t)
+{
+    for (int32_t i = 0; i < t->ndim && i < 5; i++)
+        if (t->stride[i] != 0) return 0;
+    return 1;
+}
+
+/* Fills compact strides; wraps for absurd shapes, which the checks refuse before any use. */
+static void aiteri_tensor_fill_strides(aiter_tensor *t)
+{
+    if (!aiteri_tensor_is_compact(t)) return;
+    uint64_t stride = 1;
+    for (int32_t i = t->ndim - 1; i >= 0; i--) {
+        t->stride[i] = (int64_t)stride;
+        stride *= (uint64_t)(t->shape[i] > 0 ? t->shape[i] : 1);
+    }
+}
+
+AITER_API aiter_tensor aiter_tensor_transpose(aiter_tensor t, int32_t a, int32_t b)
+{
+    if (t.ndim < 1 || t.ndim > 5 || a < 0 || b < 0 || a >= t.ndim || b >= t.ndim) {
+        t.ndim = 0;
+        return t;
+    }
+    aiteri_tensor_fill_strides(&t);
+    const int64_t shape = t.shape[a], stride = t.stride[a];
+    t.shape[a] = t.shape[b];
+    t.stride[a] = t.stride[b];
+    t.shape[b] = shape;
+    t.stride[b] = stride;
+    return t;
+}
+
+AITER_API aiter_tensor aiter_tensor_slice(aiter_tensor t, int32_t dim, int64_t start, int64_t count)
+{
+    const int ok = t.ndim >= 1 && t.ndim <= 5 && dim >= 0 && dim < t.ndim && start >= 0 &&
+                   count >= 0 && start <= t.shape[dim] && count <= t.shape[dim] - start;
+    const int32_t bits = aiter_dtype_bits(t.dtype);
+    if (ok) aiteri_tensor_fill_strides(&t);
+    if (!ok || bits == 0 || (bits == 4 && start * t.stride[dim] % 2 != 0)) {
+        t.ndim = 0;
+        return t;
+    }
+    if (t.data) t.data = (char *)t.data + start * t.stride[dim] * bits / 8;
+    t.shape[dim] = count;
+    return t;
+}
+
+/* Elements, and the span of elements from the first to one past the last. 0: empty; -1: too large,
+ * or a stride that is negative. */
+static int64_t aiteri_tensor_span(const aiter_tensor *t)
+{
+    int64_t last = 0;
+    for (int32_t i = 0; i < t->ndim; i++)
+        if (t->shape[i] == 0) return 0;
+    for (int32_t i = 0; i < t->ndim; i++) {
+        const int64_t steps = t->shape[i] - 1, stride = t->stride[i];
+        if (stride < 0) return -1;
+        if (stride != 0 && steps > (INT64_MAX / 64 - last) / stride) return -1;
+        last += steps * stride;
+    }
+    return last + 1;
+}
+
+#if defined(DLPACK_VERSION) || defined(DLPACK_MAJOR_VERSION)
+typedef struct aiteri_dlpack_row {
+    aiter_dtype dtype;
+    int code, bits;
+} aiteri_dlpack_row;
+
+/* DLPack's type codes: 0 int, 1 unsigned, 2 float, 4 bfloat; 10, 11 and 12 are float8_e4m3fn,
+ * float8_e4m3fnuz and float8_e5m2 of DLPack 1.1. */
+static const aiteri_dlpack_row aiteri_dlpack_rows[] = {
+    {AITER_F32, 2, 32},       {AITER_F16, 2, 16},         {AITER_BF16, 4, 16},
+    {AITER_F8_E4M3FN, 10, 8}, {AITER_F8_E4M3FNUZ, 11, 8}, {AITER_F8_E5M2, 12, 8},
+    {AITER_I8, 0, 8},         {AITER_I32, 0, 32},         {AITER_I64, 0, 64},
+    {AITER_U8, 1, 8}};
+
+AITER_API aiter_status aiter_tensor_from_dlpack(const DLTensor *in, aiter_tensor *out)
+{
+    if (!in || !out)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "aiter_tensor_from_dlpack.%s: is NULL",
+                           in ? "out" : "in");
+    if (in->ndim < 1 || in->ndim > 5 || !in->shape)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "aiter_tensor_from_dlpack.in: ndim is %d, expected 1 to 5 and a shape",
+                           (int)in->ndim);
+    if (in->device.device_type != 1 || in->dtype.lanes != 1)
+        return aiteri_fail(
+            NULL, AITER_INVALID_ARGUMENT,
+            "aiter_tensor_from_dlpack.in: device type %d with %d lanes, expected CPU (1) and 1",
+            (int)in->device.device_type, (int)in->dtype.lanes);
+    aiter_tensor t;
+    memset(&t, 0, sizeof t);
+    for (size_t i = 0; i < sizeof aiteri_dlpack_rows / sizeof aiteri_dlpack_rows[0]; i++)
+        if (aiteri_dlpack_rows[i].code == (int)in->dtype.code &&
+            aiteri_dlpack_rows[i].bits == (int)in->dtype.bits)
+            t.dtype = aiteri_dlpack_rows[i].dtype;
+    if (t.dtype == AITER_DTYPE_UNSET)
+        return aiteri_fail(
+            NULL, AITER_UNSUPPORTED,
+            "aiter_tensor_from_dlpack.in: type code %d with %d bits has no counterpart",
+            (int)in->dtype.code, (int)in->dtype.bits);
+    t.ndim = in->ndim;
+    t.data = in->data ? (char *)in->data + in->byte_offset : NULL;
+    int64_t most = 1;
+    for (int32_t i = 0; i < t.ndim; i++) {
+        t.shape[i] = in->shape[i];
+        t.stride[i] = in->strides ? in->strides[i] : 0;
+        if (in->shape[i] < 0 || t.stride[i] < 0)
+            return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                               "aiter_tensor_from_dlpack.in: shape or stride %d is negative",
+                               (int)i);
+        if (in->shape[i] > most) most = in->shape[i];
+    }
+    if (in->strides && most > 1 && aiteri_tensor_is_compact(&t))
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "aiter_tensor_from_dlpack.in: several elements whose strides are all 0");
+    aiteri_tensor_fill_strides(&t);
+    *out = t;
+    return AITER_OK;
+}
+
+AITER_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *out)
+{
+    if (!t || !out)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "aiter_tensor_to_dlpack.%s: is NULL",
+                           t ? "out" : "t");
+    if (t->ndim < 1 || t->ndim > 5)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "aiter_tensor_to_dlpack.t: ndim is %d, expected 1 to 5", (int)t->ndim);
+    for (size_t i = 0; i < sizeof aiteri_dlpack_rows / sizeof aiteri_dlpack_rows[0]; i++) {
+        if (aiteri_dlpack_rows[i].dtype != t->dtype) continue;
+        aiteri_tensor_fill_strides(t);
+        memset(out, 0, sizeof *out);
+        out->data = t->data;
+        memset(&out->device, 0, sizeof out->device);
+        out->device.device_type = kDLCPU;
+        out->ndim = t->ndim;
+        out->dtype.code = (uint8_t)aiteri_dlpack_rows[i].code;
+        out->dtype.bits = (uint8_t)aiteri_dlpack_rows[i].bits;
+        out->dtype.lanes = 1;
+        out->shape = t->shape;
+        out->strides = t->stride;
+        return AITER_OK;
+    }
+    return aiteri_fail(NULL, AITER_UNSUPPORTED, "aiter_tensor_to_dlpack.t: %s has no counterpart",
+                       aiter_dtype_name(t->dtype));
+}
+#endif /* DLPack */
+
+#endif /* AITERI_TENSOR_C */
+
+// >>argument    (src/base/argument.c)
+/* argument.c -- checks of one argument at a time: sticky, the first failure is the one reported. */
+#ifndef AITERI_ARGUMENT_C
+#define AITERI_ARGUMENT_C
+
+
+/* The checks of one call. Each does nothing after the first failure. */
+typedef struct aiteri_check {
+    const char *op;
+    aiter_context *ctx;
+    aiter_status status;
+} aiteri_check;
+
+/* Reports "op.field: ..." unless something was reported before. */
+#define AITERI_REJECT(c, code, ...)                                                          \
+    do {                                                                                     \
+        if ((c)->status == AITER_OK) (c)->status = aiteri_fail((c)->ctx, code, __VA_ARGS__); \
+    } while (0)
+
+#define AITERI_TYPE_BIT(dtype) (1u << (dtype))
+
+enum {
+    AITERI_FLOATS = 1 << AITER_F32 | 1 << AITER_F16 | 1 << AITER_BF16,
+    AITERI_FLOATS_OR_I8 = AITERI_FLOATS | 1 << AITER_I8,
+    AITERI_ONLY_F32 = 1 << AITER_F32,
+    AITERI_ONLY_I32 = 1 << AITER_I32
+};
+
+static void aiteri_check_true(aiteri_check *c, int ok, const char *field, const char *expected)
+{
+    if (!ok) AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: expected %s", c->op, field, expected);
+}
+
+static void aiteri_check_range(aiteri_check *c, const char *field, int64_t got, int64_t low,
+                               int64_t high)
+{
+    if (got < low || got > high)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: is %lld, expected %lld to %lld", c->op,
+                      field, (long long)got, (long long)low, (long long)high);
+}
+
+/* x >= 0 and finite; x is looked at by its bits, so that no compiler flag can wave NaN through. */
+static void aiteri_check_scale(aiteri_check *c, const char *field, float x)
+{
+    if (aiteri_bits_of_f32(x) >= 0x7f800000u && aiteri_bits_of_f32(x) != 0x80000000u)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: is %g, expected a finite value of 0 or more", c->op, field,
+                      (double)x);
+}
+
+/* Fills the strides of an argument and checks everything that it alone can tell. Returns whether it
+ * is present; an absent one fails when `required`. */
+static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor *t,
+                               int32_t ndim_low, int32_t ndim_high, unsigned dtypes, int required)
+{
+    if (t->ndim == 0) {
+        if (required)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: is absent (ndim 0), expected %d to %d dimensions", c->op, field,
+                          (int)ndim_low, (int)ndim_high);
+        return 0;
+    }
+    if (t->ndim < ndim_low || t->ndim > ndim_high) {
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d to %d", c->op,
+                      field, (int)t->ndim, (int)ndim_low, (int)ndim_high);
+        return 0;
+    }
+    if ((int)t->dtype <= 0 || t->dtype >= AITER_DTYPE_COUNT || !(dtypes >> t->dtype & 1)) {
+        char names[96] = "";
+        for (int i = 1; i < AITER_DTYPE_COUNT; i++)
+            if (dtypes >> i & 1) {
+                const size_t at = strlen(names);
+                snprintf(names + at, sizeof names - at, "%s%s", at ? ", " : "",
+                         aiter_dtype_name((aiter_dtype)i));
+            }
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s", c->op, field,
+                      aiter_dtype_name(t->dtype), names);
+        return 0;
+    }
+    for (int32_t i = 0; i < t->ndim; i++)
+        if (t->shape[i] < 0)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected 0 or more",
+                          c->op, field, (int)i, (long long)t->shape[i]);
+    aiter_tensor compact = *t;
+    aiteri_tensor_fill_strides(t);
+    const int64_t span = aiteri_tensor_span(t);
+    if (span < 0 || (aiteri_tensor_is_compact(&compact) && span > 0 && t->stride[0] < 0))
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: a stride is negative, or the extents exceed the address space", c->op,
+                      field);
+    if (t->data == NULL && span != 0)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: data is NULL, expected %lld elements or more", c->op, field,
+                      (long long)span);
+    return c->status == AITER_OK;
+}
+
+/* t.shape[dim] == expected, the extent of `other`. */
+static void aiteri_check_extent(aiteri_check *c, const char *field, const aiter_tensor *t,
+                                int32_t dim, int64_t expected, const char *other)
+{
+    if (t->shape[dim] != expected)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shape[%d] is %lld, expected %lld (= %s)",
+                      c->op, field, (int)dim, (long long)t->shape[dim], (long long)expected, other);
+}
+
+/* Dimensions by falling stride, extents of 1 dropped. */
+typedef struct aiteri_extent {
+    uintptr_t first, bytes; /* of the first element, and from it to one past the last byte */
+    int32_t ndim;
+    int64_t shape[5], stride[5]; /* in bytes */
+} aiteri_extent;
+
+static aiteri_extent aiteri_extent_of(const aiter_tensor *t)
+{
+    const int64_t size = (aiter_dtype_bits(t->dtype) + 7) / 8;
+    aiteri_extent e;
+    memset(&e, 0, sizeof e);
+    e.first = (uintptr_t)t->data;
+    e.bytes = (uintptr_t)size;
+    for (int32_t i = 0; i < t->ndim; i++) {
+        if (t->shape[i] <= 1) continue;
+        const int64_t stride = t->stride[i] * size;
+        int32_t at = e.ndim++;
+        for (; at > 0 && e.stride[at - 1] < stride; at--) {
+            e.stride[at] = e.stride[at - 1];
+            e.shape[at] = e.shape[at - 1];
+        }
+        e.stride[at] = stride;
+        e.shape[at] = t->shape[i];
+        e.bytes += (uintptr_t)((t->shape[i] - 1) * stride);
+    }
+    return e;
+}
+
+/* Each dimension steps over all that the ones inside it span. */
+static int aiteri_extent_is_injective(const aiteri_extent *e, int64_t size)
+{
+    int64_t inner = size;
+    for (int32_t i = e->ndim - 1; i >= 0; i--) {
+        if (e->stride[i] < inner) return 0;
+        inner += (e->shape[i] - 1) * e->stride[i];
+    }
+    return 1;
+}
+
+/* Do two views share a byte? Exact: the view with the larger outer stride is cut into its slices,
+ * those that meet the other are looked at in turn. After `budget` steps the answer is yes. */
+static int aiteri_extents_meet(const aiteri_extent *a, const aiteri_extent *b, int64_t *budget)
+{
+    if (a->first >= b->first + b->bytes || b->first >= a->first + a->bytes) return 0;
+    if (--*budget < 0) return 1;
+    const int64_t outer_a = a->ndim ? a->stride[0] : 0, outer_b = b->ndim ? b->stride[0] : 0;
+    if (outer_a == 0 && outer_b == 0) return 1;
+    if (outer_a < outer_b) return aiteri_extents_meet(b, a, budget);
+    aiteri_extent slice = *a;
+    slice.ndim--;
+    memmove(slice.shape, a->shape + 1, 4 * sizeof slice.shape[0]);
+    memmove(slice.stride, a->stride + 1, 4 * sizeof slice.stride[0]);
+    slice.bytes = a->bytes - (uintptr_t)((a->shape[0] - 1) * outer_a);
+    const uintptr_t step = (uintptr_t)outer_a, end = b->first + b->bytes;
+    uintptr_t i =
+        a->first + slice.bytes > b->first ? 0 : (b->first - a->first - slice.bytes) / step + 1;
+    for (; i < (uintptr_t)a->shape[0] && a->first + i * step < end; i++) {
+        slice.first = a->first + i * step;
+        if (aiteri_extents_meet(&slice, b, budget)) return 1;
+    }
+    return 0;
+}
+
+/* One argument for the overlap check. */
+typedef struct aiteri_operand {
+    const char *field;
+    const aiter_tensor *tensor;
+} aiteri_operand;
+
+/* No output shares an element with itself, another output or an input. Outputs come first. */
+static void aiteri_check_overlap(aiteri_check *c, const aiteri_operand *operand, int32_t count,
+                                 int32_t outputs)
+{
+    for (int32_t i = 0; i < outputs && c->status == AITER_OK; i++) {
+        const aiter_tensor *t = operand[i].tensor;
+        if (t->ndim == 0 || aiteri_tensor_span(t) == 0) continue;
+        const aiteri_extent a = aiteri_extent_of(t);
+        if (!aiteri_extent_is_injective(&a, (aiter_dtype_bits(t->dtype) + 7) / 8))
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: several of its elements share memory",
+                          c->op, operand[i].field);
+        for (int32_t j = i + 1; j < count; j++) {
+            const aiter_tensor *u = operand[j].tensor;
+            if (u->ndim == 0 || aiteri_tensor_span(u) == 0) continue;
+            const aiteri_extent b = aiteri_extent_of(u);
+            int64_t budget = 4000000;
+            if (aiteri_extents_meet(&a, &b, &budget))
+                AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: shares memory with %s", c->op,
+                              operand[i].field, operand[j].field);
+        }
+    }
+}
+
+#endif /* AITERI_ARGUMENT_C */
+
+// >>arena    (src/base/arena.c)
+/* arena.c -- carves one block of scratch memory; the same layout function run on a NULL base
+ * measures it. */
+#ifndef AITERI_ARENA_C
+#define AITERI_ARENA_C
+
+
+enum { AITERI_LINE = 64 }; /* a cache line, and the alignment of every carved piece */
+
+typedef struct aiteri_arena {
+    char *base; /* NULL: measure only */
+    size_t used;
+} aiteri_arena;
+
+static void *aiteri_carve(aiteri_arena *arena, size_t count, size_t size)
+{
+    const size_t at = arena->used;
+    const size_t bytes = aiteri_pad_size(aiteri_mul_size(count, size), AITERI_LINE);
+    arena->used = aiteri_add_size(at, bytes);
+    return arena->base ? arena->base + at : NULL;
+}
+
+/* The caller's block may start anywhere: skip to a line, which costs at most a line. */
+static aiteri_arena aiteri_arena_over(void *block)
+{
+    aiteri_arena arena;
+    const uintptr_t address = (uintptr_t)block;
+    arena.base = (char *)block + ((AITERI_LINE - address % AITERI_LINE) % AITERI_LINE);
+    arena.used = 0;
+    return arena;
+}
+
+#endif /* AITERI_ARENA_C */
+
+// >>threads    (src/base/threads.c)
+/* threads.c -- a small pool: workers spin briefly for the next call, then sleep. */
+#ifndef AITERI_THREADS_C
+#define AITERI_THREADS_C
+
+
+typedef void (*aiteri_task_fn)(void *arg, int32_t i);
+
+enum { AITERI_MAX_THREADS = 1024, AITERI_SPINS = 2000 };
+
+#if AITERI_X86
+#define AITERI_PAUSE() _mm_pause()
+#else
+#define AITERI_PAUSE() ((void)0)
+#endif
+
+#if defined(AITERI_THREADS_POSIX)
+typedef pthread_t aiteri_thread;
+typedef pthread_mutex_t aiteri_mutex;
+typedef pthread_cond_t aiteri_cond;
+static int aiteri_mutex_init(aiteri_mutex *m) { return pthread_mutex_init(m, NULL) == 0; }
+static int aiteri_cond_init(aiteri_cond *c) { return pthread_cond_init(c, NULL) == 0; }
+static void aiteri_mutex_destroy(aiteri_mutex *m) { pthread_mutex_destroy(m); }
+static void aiteri_cond_destroy(aiteri_cond *c) { pthread_cond_destroy(c); }
+static void aiteri_lock(aiteri_mutex *m) { pthread_mutex_lock(m); }
+static void aiteri_unlock(aiteri_mutex *m) { pthread_mutex_unlock(m); }
+static void aiteri_wait(aiteri_cond *c, aiteri_mutex *m) { pthread_cond_wait(c, m); }
+static void aiteri_wake_all(aiteri_cond *c) { pthread_cond_broadcast(c); }
+#define AITERI_THREAD_MAIN(name, arg) static void *name(void *arg)
+#define AITERI_THREAD_RETURN          return NULL
+static int aiteri_thread_start(aiteri_thread *t, void *(*main)(void *), void *arg)
+{
+    return pthread_create(t, NULL, main, arg) == 0;
+}
+static void aiteri_thread_join(aiteri_thread t) { pthread_join(t, NULL); }
+#elif defined(AITERI_THREADS_WINDOWS)
+typedef HANDLE aiteri_thread;
+typedef CRITICAL_SECTION aiteri_mutex;
+typedef CONDITION_VARIABLE aiteri_cond;
+static int aiteri_mutex_init(aiteri_mutex *m) { return InitializeCriticalSection(m), 1; }
+static int aiteri_cond_init(aiteri_cond *c) { return InitializeConditionVariable(c), 1; }
+static void aiteri_mutex_destroy(aiteri_mutex *m) { DeleteCriticalSection(m); }
+static void aiteri_cond_destroy(aiteri_cond *c) { (void)c; }
+static void aiteri_lock(aiteri_mutex *m) { EnterCriticalSection(m); }
+static void aiteri_unlock(aiteri_mutex *m) { LeaveCriticalSection(m); }
+static void aiteri_wait(aiteri_cond *c, aiteri_mutex *m)
+{
+    SleepConditionVariableCS(c, m, INFINITE);
+}
+static void aiteri_wake_all(aiteri_cond *c) { WakeAllConditionVariable(c); }
+#define AITERI_THREAD_MAIN(name, arg) static DWORD WINAPI name(LPVOID arg)
+#define AITERI_THREAD_RETURN          return 0
+static int aiteri_thread_start(aiteri_thread *t, LPTHREAD_START_ROUTINE main, void *arg)
+{
+    *t = CreateThread(NULL, 0, main, arg, 0, NULL);
+    return *t != NULL;
+}
+static void aiteri_thread_join(aiteri_thread t)
+{
+    WaitForSingleObject(t, INFINITE);
+    CloseHandle(t);
+}
+#endif
+
+/* Work runs with subnormals on and rounding to nearest, whatever the caller or the thread that
+ * takes it has set: the same bits everywhere. Returns what to restore. */
+static uint64_t aiteri_float_mode_enter(void)
+{
+#if AITERI_X86
+    const unsigned mode = _mm_getcsr();
+    _mm_setcsr(0x1f80);
+    return mode;
+#elif AITERI_NEON && (defined(__GNUC__) || defined(__clang__))
+    uint64_t mode;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)0));
+    return mode;
+#else
+    return 0;
+#endif
+}
+
+static void aiteri_float_mode_leave(uint64_t mode)
+{
+#if AITERI_X86
+    _mm_setcsr((unsigned)mode);
+#elif AITERI_NEON && (defined(__GNUC__) || defined(__clang__))
+    __asm__ volatile("msr fpcr, %0" : : "r"(mode));
+#else
+    (void)mode;
+#endif
+}
+
+#if !defined(AITERI_THREADS_NONE)
+typedef struct aiteri_pool aiteri_pool;
+
+typedef struct aiteri_pool_worker {
+    aiteri_pool *pool;
+    aiteri_thread thread;
+    int32_t index;
+} aiteri_pool_worker;
+
+/* A call is announced by raising `generation`; the last worker to finish brings `running` to 0. */
+struct aiteri_pool {
+    aiteri_mutex mutex;
+    aiteri_cond work, done;
+    volatile int64_t generation, running;
+    aiteri_task_fn body;
+    void *arg;
+    int32_t tasks, threads, stop; /* threads includes the caller */
+    aiteri_pool_worker *worker;
+};
+
+AITERI_THREAD_MAIN(aiteri_pool_main, arg)
+{
+    aiteri_pool_worker *self = (aiteri_pool_worker *)arg;
+    aiteri_pool *pool = self->pool;
+    int64_t seen = 0;
+    for (;;) {
+        for (int spin = 0; spin < AITERI_SPINS; spin++) {
+            if (aiteri_atomic_load_i64(&pool->generation) != seen) break;
+            AITERI_PAUSE();
+        }
+        aiteri_lock(&pool->mutex);
+        while (pool->generation == seen) aiteri_wait(&pool->work, &pool->mutex);
+        seen = pool->generation;
+        const int32_t stop = pool->stop, tasks = pool->tasks;
+        aiteri_unlock(&pool->mutex);
+        if (stop) break;
+        if (self->index < tasks) pool->body(pool->arg, self->index);
+        if (aiteri_atomic_add_i64(&pool->running, -1) == 1) {
+            aiteri_lock(&pool->mutex);
+            aiteri_wake_all(&pool->done);
+            aiteri_unlock(&pool->mutex);
+        }
+    }
+    AITERI_THREAD_RETURN;
+}
+
+static void aiteri_pool_announce(aiteri_pool *pool)
+{
+    aiteri_lock(&pool->mutex);
+    aiteri_atomic_store_i64(&pool->running, pool->threads - 1);
+    aiteri_atomic_store_i64(&pool->generation, pool->generation + 1);
+    aiteri_wake_all(&pool->work);
+    aiteri_unlock(&pool->mutex);
+}
+
+static void aiteri_pool_run(aiteri_pool *pool, aiteri_task_fn body, void *arg, int32_t n)
+{
+    pool->body = body;
+    pool->arg = arg;
+    pool->tasks = n;
+    aiteri_pool_announce(pool);
+    body(arg, 0);
+    for (int spin = 0; spin < AITERI_SPINS; spin++) {
+        if (aiteri_atomic_load_i64(&pool->running) == 0) return;
+        AITERI_PAUSE();
+    }
+    aiteri_lock(&pool->mutex);
+    while (aiteri_atomic_load_i64(&pool->running) != 0) aiteri_wait(&pool->done, &pool->mutex);
+    aiteri_unlock(&pool->mutex);
+}
+
+/* Stops the workers [1, threads) that were started. */
+static void aiteri_pool_stop(aiteri_pool *pool)
+{
+    pool->stop = 1;
+    aiteri_pool_announce(pool);
+    for (int32_t i = 1; i < pool->threads; i++) aiteri_thread_join(pool->worker[i].thread);
+    aiteri_cond_destroy(&pool->done);
+    aiteri_cond_destroy(&pool->work);
+    aiteri_mutex_destroy(&pool->mutex);
+}
+
+/* `worker` has room for `threads` entries. 0: a thread could not be started, and none is left. */
+static int aiteri_pool_start(aiteri_pool *pool, aiteri_pool_worker *worker, int32_t threads)
+{
+    memset(pool, 0, sizeof *pool);
+    pool->worker = worker;
+    pool->threads = 1;
+    if (!aiteri_mutex_init(&pool->mutex)) return 0;
+    if (!aiteri_cond_init(&pool->work)) {
+        aiteri_mutex_destroy(&pool->mutex);
+        return 0;
+    }
+    if (!aiteri_cond_init(&pool->done)) {
+        aiteri_cond_destroy(&pool->work);
+        aiteri_mutex_destroy(&pool->mutex);
+        return 0;
+    }
+    for (int32_t i = 1; i < threads; i++) {
+        worker[i].pool = pool;
+        worker[i].index = i;
+        if (!aiteri_thread_start(&worker[i].thread, aiteri_pool_main, &worker[i])) {
+            aiteri_pool_stop(pool);
+            return 0;
+        }
+        pool->threads = i + 1;
+    }
+    return 1;
+}
+#endif /* !AITERI_THREADS_NONE */
+
+/* A small text file into `text`; 0 if there is none. */
+static int aiteri_read_text(const char *path, char *text, size_t bytes)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file) return 0;
+    const size_t n = fread(text, 1, bytes - 1, file);
+    fclose(file);
+    text[n] = 0;
+    return n > 0;
+}
+
+/* CPUs in /proc/self/status's affinity mask; 0: unknown. */
+static int32_t aiteri_affinity_cpus(void)
+{
+    char text[8192];
+    if (!aiteri_read_text("/proc/self/status", text, sizeof text)) return 0;
+    const char *at = strstr(text, "Cpus_allowed:");
+    int32_t cpus = 0;
+    for (at = at ? at + 13 : ""; *at && *at != '\n'; at++) {
+        const char c = *at;
+        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 0;
+        for (; digit; digit &= digit - 1) cpus++;
+    }
+    return cpus;
+}
+
+/* The cgroup's CPU quota, rounded up; 0: none. */
+static int32_t aiteri_quota_cpus(void)
+{
+    char text[128];
+    if (!aiteri_read_text("/sys/fs/cgroup/cpu.max", text, sizeof text)) return 0;
+    char *rest;
+    const long quota = strtol(text, &rest, 10), period = strtol(rest, NULL, 10);
+    if (quota <= 0 || period <= 0) return 0;
+    return (int32_t)aiteri_min((quota + period - 1) / period, AITERI_MAX_THREADS);
+}
+
+/* How many threads this process may run at once. */
+static int32_t aiteri_usable_cpus(void)
+{
+    int64_t cpus = 0;
+#if defined(AITERI_THREADS_NONE)
+    return 1;
+#elif defined(AITERI_THREADS_WINDOWS)
+    SYSTEM_INFO info;
+    GetSystemInfo(&info);
+    cpus = (int64_t)info.dwNumberOfProcessors;
+#elif defined(_SC_NPROCESSORS_ONLN)
+    cpus = sysconf(_SC_NPROCESSORS_ONLN);
+#endif
+    const int32_t allowed = aiteri_affinity_cpus(), quota = aiteri_quota_cpus();
+    if (allowed > 0 && (cpus <= 0 || allowed < cpus)) cpus = allowed;
+    if (quota > 0 && (cpus <= 0 || quota < cpus)) cpus = quota;
+    return (int32_t)aiteri_clamp(cpus, 1, AITERI_MAX_THREADS);
+}
+
+#endif /* AITERI_THREADS_C */
+
+// >>kernel_table    (src/cpu/kernel_table.h)
+/* kernel_table.h -- the contract between the engine and the tile kernels (one set per ISA).
+ *
+ * Two families serve every softmax attention:
+ *   tile    queries in the vector lanes: S^T = K Q^T and O^T = V^T P^T for `tile_lanes` packed
+ * query rows at once; K and V rows are the broadcast operand, read where they lie. stream  head_dim
+ * in the lanes: few query rows, every K and V row loaded once for all of them. In both a row's
+ * result depends on its own query and keys alone, never on its neighbours, and a masked key leaves
+ * no trace: each row of arithmetic is the same instruction sequence whatever the rows beside it.
+ * Scores are in natural-logarithm units. */
+#ifndef AITERI_KERNEL_TABLE_H
+#define AITERI_KERNEL_TABLE_H
+
+
+enum {
+    AITERI_TILE_KEYS = 96,   /* keys per block of the tile family, counted from key 0 */
+    AITERI_STREAM_KEYS = 32, /* keys per block of the stream family, counted from key 0 */
+    AITERI_STREAM_SLACK = 4, /* the stream kernels may write this far past a row of scores */
+    AITERI_MAX_LANES = 48,   /* the largest tile_lanes */
+    AITERI_MAX_HEAD_DIM = 576
+};
+
+/* n contiguous elements of a storage type to f32, and back with rounding to nearest even. */
+typedef void (*aiteri_widen_fn)(float *dst, const void *src, int64_t n);
+typedef void (*aiteri_narrow_fn)(void *dst, const float *src, int64_t n);
+
+/* Which keys the lanes of a tile see: lane i sees j if j < hi[i] and (j >= lo[i] or j < sink). */
+typedef struct aiteri_lane_mask {
+    int32_t lo[AITERI_MAX_LANES], hi[AITERI_MAX_LANES];
+    int32_t sink;
+} aiteri_lane_mask;
+
+/* What happens to a block of scores before the softmax; all optional. */
+typedef struct aiteri_tile_adjust {
+    float softcap;                 /* 0: off; the scores arrive divided by it */
+    const float *bias;             /* [keys][tile_lanes], or NULL */
+    const float *slope, *position; /* per lane: ALiBi slope and i + delta; NULL: off */
+    const aiteri_lane_mask *mask;  /* NULL: every lane sees every key of the block */
+} aiteri_tile_adjust;
+
+/* s[r * s_stride + i] = q_r . key_i for r < rows, i < n. q is f32 padded with zeros to a multiple
+ * of
+ * 16. Writes up to AITERI_STREAM_SLACK - 1 scores past i = n - 1; keys[] and ahead[] have as many
+ * readable pointers. ahead[i] is a row's worth of memory to bring nearer while key i is worked on.
+ */
+typedef void (*aiteri_dot_fn)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                              int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                              const void *const *ahead);
+/* o[r * o_stride + d] += sum_i p[r * p_stride + i] * value_i[d], i ascending. o is padded to a
+ * multiple of 16. */
+typedef void (*aiteri_axpy_fn)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                               int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                               const void *const *ahead);
+
+typedef struct aiteri_kernels {
+    const char *name;
+    aiter_isa isa;
+    int32_t lanes;      /* floats per vector */
+    int32_t tile_lanes; /* query rows per tile */
+
+    /* NULL where the tier has no loop for the type. */
+    const aiteri_widen_fn *widen;
+    const aiteri_narrow_fn *narrow;
+
+    /* qt[d][tile_lanes] = scale * rows[lane][d] for lane < tile_lanes; rows is
+     * [tile_lanes][row_stride]. */
+    void (*tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim, float scale);
+    /* rows[lane][d] = ot[d][tile_lanes]. */
+    void (*tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim);
+    /* st[j][lane] = k_j . q_lane for j < n. */
+    void (*tile_score)(float *st, const float *k, int64_t k_stride, int32_t n, int32_t dim,
+                       const float *qt);
+    /* Softcap, bias, ALiBi and mask on st, for keys key0 .. key0 + n - 1. */
+    void (*tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_tile_adjust *adjust);
+    /* st becomes exp(st - m); m, l and ot follow the online softmax, each lane for itself. */
+    void (*tile_softmax)(float *st, int32_t n, float *m, float *l, float *ot, int32_t dim_v);
+    /* ot[d][lane] += sum_j v_j[d] * st[j][lane], j ascending. */
+    void (*tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n, int32_t dim_v,
+                       const float *st);
+    /* The same, touching only lanes that see the key: for blocks where a hidden V row is not
+     * finite. */
+    void (*tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0, int32_t n,
+                               int32_t dim_v, const float *st, const aiteri_lane_mask *mask);
+    /* 1 if all of rows[n][dim] are finite. */
+    int (*all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim);
+
+    aiteri_dot_fn stream_dot[AITER_DTYPE_COUNT];
+    aiteri_axpy_fn stream_axpy[AITER_DTYPE_COUNT];
+    /* One row of AITERI_STREAM_KEYS scores, hidden ones -inf: s becomes exp(s - m). Returns the
+     * factor for what was accumulated before. */
+    float (*stream_softmax)(float *s, float *m, float *l);
+    /* s[i] = softcap * tanh(s[i]) for i < AITERI_STREAM_KEYS. */
+    void (*stream_softcap)(float *s, float softcap);
+    /* o[d] *= factor; o[d] += factor * x[d]; dim up to the padded width. */
+    void (*row_scale)(float *o, int32_t dim, float factor);
+    void (*row_add_scaled)(float *o, const float *x, int32_t dim, float factor);
+    /* x[i] *= y[i] for i < AITERI_STREAM_KEYS. */
+    void (*stream_mul)(float *x, const float *y);
+    /* max |x| over n elements. */
+    float (*row_amax)(const float *x, int32_t n);
+} aiteri_kernels;
+
+#endif /* AITERI_KERNEL_TABLE_H */
+
+// >>problem    (src/plan/problem.h)
+/* problem.h -- every softmax attention, once: query rows x a source of keys and values x a score
+ * pipeline x an epilogue. Ops lower their arguments to this; the planner and the engine know no op.
+ */
+#ifndef AITERI_PROBLEM_H
+#define AITERI_PROBLEM_H
+
+
+/* Rows of q or out: element (b, t, h, d) at data[b*batch + t*token + h*head + d*dim]. In a packed
+ * (varlen) tensor stride_batch is 0 and t counts from the tensor's start. */
+typedef struct aiteri_rows {
+    char *data;
+    aiter_dtype dtype;
+    int64_t stride_batch, stride_token, stride_head, stride_dim;
+} aiteri_rows;
+
+/* Scales of a quantised source, same index order; strides 0 where a scale does not vary. */
+typedef struct aiteri_scales {
+    const float *data; /* NULL: none */
+    int64_t stride_outer, stride_token, stride_head;
+} aiteri_scales;
+
+/* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it. */
+typedef struct aiteri_source {
+    const char *data;
+    aiter_dtype dtype;
+    int32_t dim;
+    int64_t stride_outer, stride_token, stride_head, stride_dim;
+    aiteri_scales scales;
+} aiteri_source;
+
+typedef struct aiteri_problem {
+    int32_t batch, heads_q, heads_k, group; /* group = heads_q / heads_k */
+    aiteri_rows q, out;
+    float *lse; /* NULL: not wanted */
+    int64_t lse_stride_batch, lse_stride_head, lse_stride_token;
+    aiteri_source k, v;
+
+    /* Lengths: cu_* packed, used_* per batch row, else seqlen_* for all. */
+    int32_t seqlen_q, seqlen_k;
+    const int32_t *cu_seqlens_q, *cu_seqlens_k, *seqused_q, *seqused_k;
+    int64_t cu_stride_q, cu_stride_k, used_stride_q, used_stride_k;
+    int64_t total_q; /* query tokens of all sequences, a bound */
+    int32_t max_seqlen_q, max_seqlen_k;
+
+    /* Pages: key j of sequence b is token j % page_size of block block_table[b][j / page_size]. */
+    const int32_t *block_table; /* NULL: not paged */
+    int64_t table_stride_batch, table_stride_entry;
+    int32_t page_size, num_blocks, table_entries;
+
+    aiter_mask mask; /* never DEFAULT */
+    int32_t window_left, window_right, sink_tokens;
+    float softmax_scale, softcap;
+    const float *alibi_slopes; /* NULL: none */
+    int64_t alibi_stride_batch, alibi_stride_head;
+    aiteri_rows
+        bias; /* (b, i, h, j): stride_token per query, stride_dim per key; data NULL: none */
+    const float *sinks;
+    int64_t sinks_stride;
+    int32_t num_splits;
+} aiteri_problem;
+
+/* One sequence of the batch. Packed rows start at q_start; keys of a packed source at k_start. */
+typedef struct aiteri_sequence {
+    int32_t index;
+    int32_t seqlen_q, seqlen_k;
+    int64_t q_start, k_start;
+} aiteri_sequence;
+
+static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
+{
+    aiteri_sequence s = {b, p->seqlen_q, p->seqlen_k, 0, 0};
+    if (p->cu_seqlens_q) {
+        s.q_start = p->cu_seqlens_q[b * p->cu_stride_q];
+        s.seqlen_q = (int32_t)(p->cu_seqlens_q[(b + 1) * p->cu_stride_q] - s.q_start);
+    } else if (p->seqused_q) {
+        s.seqlen_q = p->seqused_q[b * p->used_stride_q];
+    }
+    if (p->cu_seqlens_k) {
+        s.k_start = p->cu_seqlens_k[b * p->cu_stride_k];
+        s.seqlen_k = (int32_t)(p->cu_seqlens_k[(b + 1) * p->cu_stride_k] - s.k_start);
+    } else if (p->seqused_k) {
+        s.seqlen_k = p->seqused_k[b * p->used_stride_k];
+    }
+    return s;
+}
+
+#endif /* AITERI_PROBLEM_H */
+
+// >>mask    (src/plan/mask.c)
+/* mask.c -- which keys a query row sees: the one truth for the planner, the engine and the tests.
+ *
+ * Every mask here is, per row, [lo, hi) plus a prefix [0, sink): lo and hi never fall from a row to
+ * the next, so a span of rows sees at most [lo(first), hi(last)) plus the prefix. */
+#ifndef AITERI_MASK_C
+#define AITERI_MASK_C
+
+
+/* Keys [0, sink) and [lo, hi); sink <= lo, and sink == 0 when the two would touch. */
+typedef struct aiteri_key_range {
+    int32_t sink, lo, hi;
+} aiteri_key_range;
+
+static aiteri_key_range aiteri_key_range_make(int64_t lo, int64_t hi, int64_t sink)
+{
+    aiteri_key_range r;
+    r.hi = (int32_t)hi;
+    r.lo = (int32_t)(lo > hi ? hi : lo);
+    r.sink = (int32_t)(sink > hi ? hi : sink);
+    if (r.sink >= r.lo) {
+        if (r.sink > 0) r.lo = 0;
+        r.sink = 0;
+    }
+    return r;
+}
+
+/* The keys of query token i. */
+static aiteri_key_range aiteri_visible_keys(const aiteri_problem *p, int32_t seqlen_q,
+                                            int32_t seqlen_k, int32_t i)
+{
+    const int64_t at = (int64_t)i + seqlen_k - seqlen_q;
+    int64_t lo = 0, hi = seqlen_k, sink = 0;
+    switch (p->mask) {
+    case AITER_MASK_CAUSAL: hi = aiteri_clamp(at + 1, 0, seqlen_k); break;
+    case AITER_MASK_CAUSAL_TOP_LEFT: hi = aiteri_min((int64_t)i + 1, seqlen_k); break;
+    case AITER_MASK_WINDOW:
+        if (p->window_left >= 0) lo = aiteri_clamp(at - p->window_left, 0, seqlen_k);
+        if (p->window_right >= 0) hi = aiteri_clamp(at + p->window_right + 1, 0, seqlen_k);
+        sink = p->sink_tokens;
+        break;
+    default: break;
+    }
+    return aiteri_key_range_make(lo, hi, sink);
+}
+
+/* The keys that some token of [first, end) sees; end > first. */
+static aiteri_key_range aiteri_visible_keys_of_span(const aiteri_problem *p, int32_t seqlen_q,
+                                                    int32_t seqlen_k, int32_t first, int32_t end)
+{
+    const aiteri_key_range a = aiteri_visible_keys(p, seqlen_q, seqlen_k, first);
+    const aiteri_key_range b = aiteri_visible_keys(p, seqlen_q, seqlen_k, end - 1);
+    const int32_t sink = a.sink > b.sink ? a.sink : b.sink;
+    return aiteri_key_range_make(a.lo, b.hi, sink);
+}
+
+/* Does the range hold any of keys [first, end)? */
+static int aiteri_range_meets(aiteri_key_range r, int64_t first, int64_t end)
+{
+    return (first < r.hi && end > r.lo && r.lo < r.hi) || first < r.sink;
+}
+
+#endif /* AITERI_MASK_C */
+
+// >>source    (src/plan/source.c)
+/* source.c -- where keys and values lie: one cursor over dense, varlen and paged K and V. */
+#ifndef AITERI_SOURCE_C
+#define AITERI_SOURCE_C
+
+
+/* Bytes from the start of the data to an element offset; I4 offsets are even by the checks. */
+AITERI_FORCE_INLINE int64_t aiteri_bytes_of(aiter_dtype dtype, int64_t elements)
+{
+    return elements * aiter_dtype_bits(dtype) / 8;
+}
+
+/* Where key j of a sequence stands: the outer index (batch row or page), the token inside it, and
+ * how many keys from j on lie one token stride apart (to the end of the page, or for ever). */
+typedef struct aiteri_key_place {
+    int64_t outer, token;
+    int32_t run;
+} aiteri_key_place;
+
+static aiteri_key_place aiteri_place_of_key(const aiteri_problem *p, const aiteri_sequence *s,
+                                            int32_t j)
+{
+    aiteri_key_place at = {s->index, j, INT32_MAX};
+    if (p->block_table) {
+        const int32_t entry = j / p->page_size;
+        at.outer = p->block_table[s->index * p->table_stride_batch + entry * p->table_stride_entry];
+        at.token = j - entry * p->page_size;
+        at.run = p->page_size - (int32_t)at.token;
+    } else if (p->cu_seqlens_k) {
+        at.outer = 0;
+        at.token = s->k_start + j;
+    }
+    return at;
+}
+
+/* row[i] = key or value first + i of kv head h, for keys [first, end). */
+static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
+                               const aiteri_source *source, int32_t h, int32_t first, int32_t end,
+                               const void **row)
+{
+    const int64_t step = aiteri_bytes_of(source->dtype, source->stride_token);
+    for (int32_t j = first; j < end;) {
+        const aiteri_key_place at = aiteri_place_of_key(p, s, j);
+        const int32_t run = (int32_t)aiteri_min(end - j, at.run);
+        const char *data =
+            source->data + aiteri_bytes_of(source->dtype, at.outer * source->stride_outer +
+                                                              at.token * source->stride_token +
+                                                              h * source->stride_head);
+        for (int32_t i = 0; i < run; i++) row[j - first + i] = data + i * step;
+        j += run;
+    }
+}
+
+/* scale[i] = the scale of key or value first + i of kv head h. */
+static void aiteri_source_scales(const aiteri_problem *p, const aiteri_sequence *s,
+                                 const aiteri_scales *scales, int32_t h, int32_t first, int32_t end,
+                                 float *scale)
+{
+    for (int32_t j = first; j < end;) {
+        const aiteri_key_place at = aiteri_place_of_key(p, s, j);
+        const int32_t run = (int32_t)aiteri_min(end - j, at.run);
+        const float *data = scales->data + at.outer * scales->stride_outer +
+                            at.token * scales->stride_token + h * scales->stride_head;
+        for (int32_t i = 0; i < run; i++) scale[j - first + i] = data[i * scales->stride_token];
+        j += run;
+    }
+}
+
+#endif /* AITERI_SOURCE_C */
+
+// >>schedule    (src/plan/schedule.c)
+/* schedule.c -- cuts a problem into works and merges. Integer maths only, no tensor data but
+ * lengths.
+ *
+ * A work is a span of query tokens x a range of query heads x a piece of the keys. Which family of
+ * kernels a sequence takes and where its keys are split follow from its own Sq and Sk alone, so its
+ * bits do not depend on the batch, the threads or the page size; how many tokens and heads share a
+ * work does, and cannot be seen in the bits (kernel_table.h). */
+#ifndef AITERI_SCHEDULE_C
+#define AITERI_SCHEDULE_C
+
+
+enum {
+    AITERI_STREAM_ROWS = 16,    /* packed rows up to which a sequence takes the stream family */
+    AITERI_STREAM_SPLIT = 1024, /* keys per piece of a stream ... */
+    AITERI_STREAM_SPLITS = 64,  /* ... doubled until there are at most so many */
+    AITERI_TILE_SPLIT = 2304,   /* the same for tiles, of sequences with few query rows */
+    AITERI_TILE_SPLITS = 32,
+    AITERI_TILE_SPLIT_ROWS = 1024, /* packed rows up to which tiles are split at all */
+    AITERI_TILES_PER_WORK = 12,
+    AITERI_TILE_STATE_BYTES = 576 * 1024, /* Q^T and O^T of one work: about half of an L2 */
+    AITERI_STREAM_STATE_ROWS = 128,
+    AITERI_WORK_INTS = 8,
+    AITERI_REDUCE_INTS = 4
+};
+
+/* What the cutting depends on besides the problem. */
+typedef struct aiteri_geometry {
+    aiter_isa isa;
+    int32_t workers, tile_lanes;
+    int32_t tiles;        /* per work */
+    int32_t stream_heads; /* kv heads per work */
+    int64_t split_keys;   /* 0: of each sequence by its lengths; a device: tiles for all, so cut */
+} aiteri_geometry;
+
+/* One row of work_info, unpacked. */
+typedef struct aiteri_work {
+    int32_t batch, partial_row, q_start, q_end, kv_start, kv_end, reduce, head_start, head_end;
+} aiteri_work;
+
+/* The arrays of a plan under construction; NULL arrays: count only. */
+typedef struct aiteri_schedule {
+    int32_t *work_indptr, *work_info, *reduce_indptr, *reduce_final_map, *reduce_partial_map;
+    int64_t works, reduces, partial_rows, partials;
+    int64_t cost, total_cost;
+    int32_t workers, worker; /* the worker whose range is being filled */
+} aiteri_schedule;
+
+/* Upper bounds of a schedule's sizes, from shapes alone. */
+typedef struct aiteri_schedule_bounds {
+    size_t works, reduces, partial_rows, partials;
+} aiteri_schedule_bounds;
+
+static int aiteri_takes_stream(const aiteri_problem *p, int32_t seqlen_q)
+{
+    return (int64_t)seqlen_q * p->group <= AITERI_STREAM_ROWS;
+}
+
+/* Keys per piece; at least seqlen_k when the keys are not split. */
+static int64_t aiteri_split_keys(const aiteri_problem *p, int64_t seqlen_q, int64_t seqlen_k)
+{
+    const int stream = seqlen_q * p->group <= AITERI_STREAM_ROWS;
+    const int64_t unit = stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS;
+    if (p->num_splits > 0)
+        return aiteri_round_up(aiteri_max(1, aiteri_ceil_div(seqlen_k, p->num_splits)), unit);
+    if (!stream &&
+        (seqlen_q * p->group > AITERI_TILE_SPLIT_ROWS || seqlen_k <= 2 * AITERI_TILE_SPLIT))
+        return aiteri_round_up(aiteri_max(1, seqlen_k), unit);
+    int64_t keys = stream ? AITERI_STREAM_SPLIT : AITERI_TILE_SPLIT;
+    while (aiteri_ceil_div(seqlen_k, keys) > (stream ? AITERI_STREAM_SPLITS : AITERI_TILE_SPLITS))
+        keys *= 2;
+    return keys;
+}
+
+/* The most pieces any sequence of up to max_k keys is cut into; monotone in max_k. */
+static int64_t aiteri_most_splits(const aiteri_problem *p, int stream, int64_t max_k)
+{
+    const int64_t unit = stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS;
+    if (p->num_splits > 0) return aiteri_min(p->num_splits, aiteri_ceil_div(max_k, unit));
+    if (stream)
+        return aiteri_min(AITERI_STREAM_SPLITS, aiteri_ceil_div(max_k, AITERI_STREAM_SPLIT));
+    if (max_k <= 2 * AITERI_TILE_SPLIT) return 1;
+    return aiteri_min(AITERI_TILE_SPLITS, aiteri_ceil_div(max_k, AITERI_TILE_SPLIT));
+}
+
+static int32_t aiteri_most_tiles(const aiteri_problem *p, int32_t tile_lanes)
+{
+    const int64_t bytes = (int64_t)tile_lanes * (p->k.dim + p->v.dim) * (int64_t)sizeof(float);
+    return (int32_t)aiteri_clamp(AITERI_TILE_STATE_BYTES / bytes, 1, AITERI_TILES_PER_WORK);
+}
+
+/* kv heads that may share a stream work: all of them where a token's heads lie side by side. */
+static int32_t aiteri_most_stream_heads(const aiteri_problem *p)
+{
+    const int token_major = p->k.stride_token > p->k.stride_head && p->heads_k > 1;
+    const int64_t rows = aiteri_max(p->group, AITERI_STREAM_ROWS / p->group * p->group);
+    if (!token_major) return 1;
+    return (int32_t)aiteri_clamp(AITERI_STREAM_STATE_ROWS / rows, 1, p->heads_k);
+}
+
+/* Fewer tiles and heads per work when there would be too few works for the workers. */
+static aiteri_geometry aiteri_geometry_of(const aiteri_problem *p, const aiteri_kernels *kernels,
+                                          int32_t workers)
+{
+    aiteri_geometry g = {kernels->isa,
+                         workers,
+                         kernels->tile_lanes,
+                         aiteri_most_tiles(p, kernels->tile_lanes),
+                         aiteri_most_stream_heads(p),
+                         0};
+    int64_t tile_rows = 0, pieces = 0;
+    for (int32_t b = 0; b < p->batch; b++) {
+        const aiteri_sequence s = aiteri_sequence_of(p, b);
+        if (aiteri_takes_stream(p, s.seqlen_q))
+            pieces += aiteri_ceil_div(s.seqlen_k, aiteri_split_keys(p, s.seqlen_q, s.seqlen_k));
+        else
+            tile_rows += (int64_t)s.seqlen_q * p->heads_q;
+    }
+    const int64_t wanted = 4 * (int64_t)workers;
+    if (workers > 1) {
+        g.tiles = (int32_t)aiteri_clamp(tile_rows / (wanted * g.tile_lanes), 1, g.tiles);
+        g.stream_heads = (int32_t)aiteri_clamp(pieces * p->heads_k / wanted, 1, g.stream_heads);
+    }
+    return g;
+}
+
+/* Counts a work, and writes it once the arrays are there. Workers own stretches of equal cost. */
+static void aiteri_add_work(aiteri_schedule *s, const aiteri_work *w, int64_t cost)
+{
+    if (s->work_info) {
+        while (s->worker < s->workers - 1 &&
+               s->cost >= aiteri_ceil_div(s->total_cost * (s->worker + 1), s->workers))
+            s->work_indptr[++s->worker] = (int32_t)s->works;
+        int32_t *row = s->work_info + s->works * AITERI_WORK_INTS;
+        row[0] = w->batch;
+        row[1] = w->partial_row;
+        row[2] = w->q_start;
+        row[3] = w->q_end;
+        row[4] = w->kv_start;
+        row[5] = w->kv_end;
+        row[6] = w->reduce;
+        row[7] = (int32_t)((uint32_t)w->head_start | (uint32_t)w->head_end << 16);
+    }
+    s->works++;
+    s->cost += cost;
+}
+
+static aiteri_work aiteri_work_at(const int32_t *work_info, int64_t i)
+{
+    const int32_t *row = work_info + i * AITERI_WORK_INTS;
+    const aiteri_work w = {row[0],
+                           row[1],
+                           row[2],
+                           row[3],
+                           row[4],
+                           row[5],
+                           row[6],
+                           (int32_t)((uint32_t)row[7] & 0xffffu),
+                           (int32_t)((uint32_t)row[7] >> 16)};
+    return w;
+}
+
+/* Keys of [first, end) that the range shows. */
+static int64_t aiteri_keys_in_range(aiteri_key_range r, int64_t first, int64_t end)
+{
+    return aiteri_max(0, aiteri_min(end, r.hi) - aiteri_max(first, r.lo)) +
+           aiteri_max(0, aiteri_min(end, r.sink) - first);
+}
+
+/* The works of one span of tokens and heads: one per piece of the keys that the span can see. */
+static void aiteri_schedule_span(aiteri_schedule *s, const aiteri_problem *p,
+                                 const aiteri_geometry *g, const aiteri_sequence *q, aiteri_work w)
+{
+    const aiteri_key_range seen =
+        aiteri_visible_keys_of_span(p, q->seqlen_q, q->seqlen_k, w.q_start, w.q_end);
+    const int64_t keys =
+        g->split_keys ? g->split_keys : aiteri_split_keys(p, q->seqlen_q, q->seqlen_k);
+    const int64_t rows = (int64_t)(w.q_end - w.q_start) * (w.head_end - w.head_start);
+    int64_t pieces = 0, last = 0;
+    for (int64_t at = 0; at < q->seqlen_k; at += keys)
+        if (aiteri_range_meets(seen, at, at + keys)) {
+            pieces++;
+            last = at;
+        }
+    w.partial_row = w.reduce = -1;
+    if (pieces <= 1) {
+        w.kv_start = (int32_t)last;
+        w.kv_end = pieces ? (int32_t)aiteri_min(last + keys, q->seqlen_k) : w.kv_start;
+        aiteri_add_work(s, &w, rows * (16 + aiteri_keys_in_range(seen, w.kv_start, w.kv_end)));
+        return;
+    }
+    w.reduce = (int32_t)s->reduces;
+    if (s->reduce_final_map) {
+        int32_t *row = s->reduce_final_map + s->reduces * AITERI_REDUCE_INTS;
+        row[0] = w.batch;
+        row[1] = w.q_start;
+        row[2] = w.q_end;
+        row[3] = (int32_t)((uint32_t)w.head_start | (uint32_t)w.head_end << 16);
+    }
+    for (int64_t at = 0; at < q->seqlen_k; at += keys) {
+        if (!aiteri_range_meets(seen, at, at + keys)) continue;
+        w.partial_row = (int32_t)s->partial_rows;
+        w.kv_start = (int32_t)at;
+        w.kv_end = (int32_t)aiteri_min(at + keys, q->seqlen_k);
+        aiteri_add_work(s, &w, rows * (16 + aiteri_keys_in_range(seen, w.kv_start, w.kv_end)));
+        if (s->reduce_partial_map) s->reduce_partial_map[s->partials] = w.partial_row;
+        s->partials++;
+        s->partial_rows += rows;
+    }
+    s->reduces++;
+    if (s->reduce_indptr) s->reduce_indptr[s->reduces] = (int32_t)s->partials;
+}
+
+/* Spans of a sequence: tile works hold one kv head, the longest causal spans first; stream works
+ * hold the whole query and several kv heads. */
+static void aiteri_schedule_sequence(aiteri_schedule *s, const aiteri_problem *p,
+                                     const aiteri_geometry *g, int32_t b)
+{
+    const aiteri_sequence q = aiteri_sequence_of(p, b);
+    if (q.seqlen_q == 0) return;
+    const int stream = !g->split_keys && aiteri_takes_stream(p, q.seqlen_q);
+    const int32_t rows = g->tiles * g->tile_lanes;
+    const int32_t heads = stream ? g->stream_heads * p->group : (int32_t)aiteri_min(p->group, rows);
+    const int32_t tokens = stream ? q.seqlen_q : rows / heads;
+    for (int32_t head = 0; head < p->heads_q;) {
+        /* A tile work stays inside one kv head. */
+        const int64_t limit = stream ? p->heads_q : (int64_t)(head / p->group + 1) * p->group;
+        aiteri_work w = {b, -1, 0, 0, 0, 0, -1, head, (int32_t)aiteri_min(head + heads, limit)};
+        for (int64_t start = (q.seqlen_q - 1) / tokens * (int64_t)tokens; start >= 0;
+             start -= tokens) {
+            w.q_start = (int32_t)start;
+            w.q_end = (int32_t)aiteri_min(start + tokens, q.seqlen_q);
+            aiteri_schedule_span(s, p, g, &q, w);
+        }
+        head = w.head_end;
+    }
+}
+
+/* Counts (arrays NULL) or fills the schedule; filling needs total_cost of the counting pass. */
+static void aiteri_schedule_all(aiteri_schedule *s, const aiteri_problem *p,
+                                const aiteri_geometry *g)
+{
+    s->works = s->reduces = s->partial_rows = s->partials = s->cost = 0;
+    s->workers = g->workers;
+    s->worker = 0;
+    if (s->work_indptr) s->work_indptr[0] = 0;
+    if (s->reduce_indptr) s->reduce_indptr[0] = 0;
+    for (int32_t b = 0; b < p->batch; b++) aiteri_schedule_sequence(s, p, g, b);
+    if (s->work_indptr)
+        while (s->worker < s->workers) s->work_indptr[++s->worker] = (int32_t)s->works;
+    else
+        s->total_cost = s->cost;
+}
+
+/* Sizes that no schedule of these shapes exceeds; monotone in every extent and maximum. */
+static aiteri_schedule_bounds aiteri_schedule_bounds_of(const aiteri_problem *p, int32_t tile_lanes)
+{
+    const size_t batch = (size_t)p->batch, heads_q = (size_t)p->heads_q;
+    const size_t group = (size_t)p->group, lanes = (size_t)tile_lanes;
+    const size_t tokens = (size_t)aiteri_min(p->total_q, (int64_t)p->batch * p->max_seqlen_q);
+    const size_t per_tile = (size_t)aiteri_max(1, tile_lanes / p->group);
+    const size_t head_parts = heads_q / group * ((group + lanes - 1) / lanes);
+    size_t tile_splits = (size_t)aiteri_most_splits(p, 0, p->max_seqlen_k);
+    size_t stream_splits = (size_t)aiteri_most_splits(p, 1, p->max_seqlen_k);
+    if (tile_splits < 1) tile_splits = 1;
+    if (stream_splits < 1) stream_splits = 1;
+
+    /* Tokens of sequences short enough to be split; explicit splits concern every sequence. */
+    const size_t split_rows =
+        p->num_splits > 0 ? (size_t)p->max_seqlen_q : (size_t)AITERI_TILE_SPLIT_ROWS / group + 1;
+    size_t split_tokens = aiteri_mul_size(batch, split_rows);
+    if (split_tokens > tokens) split_tokens = tokens;
+    size_t stream_tokens = aiteri_mul_size(batch, (size_t)AITERI_STREAM_ROWS / group);
+    if (stream_tokens > tokens) stream_tokens = tokens;
+
+    const size_t spans = aiteri_mul_size(aiteri_add_size(tokens / per_tile, batch), head_parts);
+    const size_t split_spans =
+        aiteri_mul_size(aiteri_add_size(split_tokens / per_tile, batch), head_parts);
+    const size_t stream_spans = aiteri_mul_size(batch, (size_t)p->heads_k);
+    aiteri_schedule_bounds n;
+    n.reduces =
+        aiteri_add_size(tile_splits > 1 ? split_spans : 0, stream_splits > 1 ? stream_spans : 0);
+    n.partials =
+        aiteri_add_size(tile_splits > 1 ? aiteri_mul_size(split_spans, tile_splits) : 0,
+                        stream_splits > 1 ? aiteri_mul_size(stream_spans, stream_splits) : 0);
+    n.works = aiteri_add_size(aiteri_add_size(spans, stream_spans), n.partials);
+    n.partial_rows = aiteri_add_size(
+        tile_splits > 1 ? aiteri_mul_size(aiteri_mul_size(split_tokens, heads_q), tile_splits) : 0,
+        stream_splits > 1 ? aiteri_mul_size(aiteri_mul_size(stream_tokens, heads_q), stream_splits)
+                          : 0);
+    return n;
+}
+
+#endif /* AITERI_SCHEDULE_C */
+
+// >>plan    (src/plan/plan.c)
+/* plan.c -- a schedule in memory: who made it, its arrays, and the caller's aiter_plan around it.
+ */
+#ifndef AITERI_PLAN_C
+#define AITERI_PLAN_C
+
+
+/* What stands at the head of a plan's buffer: everything the schedule was made from. */
+typedef struct aiteri_plan_head {
+    uint64_t fingerprint;
+    int64_t works, reduces, partial_rows, partials;
+    int32_t workers, tiles, stream_heads, unused;
+} aiteri_plan_head;
+
+static size_t aiteri_plan_bytes(int64_t workers, size_t works, size_t reduces, size_t partials)
+{
+    size_t ints = aiteri_mul_size(works, AITERI_WORK_INTS);
+    ints = aiteri_add_size(ints, (size_t)workers + 1);
+    ints = aiteri_add_size(ints, aiteri_add_size(reduces, 1));
+    ints = aiteri_add_size(ints, aiteri_mul_size(reduces, AITERI_REDUCE_INTS));
+    ints = aiteri_add_size(ints, partials);
+    return aiteri_pad_size(
+        aiteri_add_size(sizeof(aiteri_plan_head), aiteri_mul_size(ints, sizeof(int32_t))), 8);
+}
+
+static uint64_t aiteri_hash(uint64_t hash, int64_t value)
+{
+    for (int i = 0; i < 8; i++)
+        hash = (hash ^ ((uint64_t)value >> (8 * i) & 0xff)) * 0x100000001b3u;
+    return hash;
+}
+
+/* Equal for two calls whose schedules are equal: lengths, shapes, mask, kernel set, threads. The
+ * lengths of a device's call are not read. */
+static uint64_t aiteri_fingerprint(const aiteri_problem *p, const aiteri_geometry *g)
+{
+    const int64_t values[] = {p->batch,
+                              p->heads_q,
+                              p->heads_k,
+                              p->k.dim,
+                              p->v.dim,
+                              p->mask,
+                              p->mask == AITER_MASK_WINDOW ? p->window_left : 0,
+                              p->mask == AITER_MASK_WINDOW ? p->window_right : 0,
+                              p->mask == AITER_MASK_WINDOW ? p->sink_tokens : 0,
+                              p->num_splits,
+                              g->isa,
+                              g->workers,
+                              g->tiles,
+                              g->stream_heads,
+                              g->tile_lanes,
+                              g->split_keys};
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        hash = aiteri_hash(hash, values[i]);
+    for (int32_t b = 0; b < p->batch && !g->split_keys; b++) {
+        const aiteri_sequence s = aiteri_sequence_of(p, b);
+        hash = aiteri_hash(aiteri_hash(hash, s.seqlen_q), s.seqlen_k);
+    }
+    return hash;
+}
+
+/* Points a schedule's arrays into a buffer of aiteri_plan_bytes. */
+static void aiteri_schedule_place(aiteri_schedule *s, void *buffer, int32_t workers)
+{
+    int32_t *at = (int32_t *)(void *)((char *)buffer + sizeof(aiteri_plan_head));
+    s->work_indptr = at;
+    at += workers + 1;
+    s->work_info = at;
+    at += s->works * AITERI_WORK_INTS;
+    s->reduce_indptr = at;
+    at += s->reduces + 1;
+    s->reduce_final_map = at;
+    at += s->reduces * AITERI_REDUCE_INTS;
+    s->reduce_partial_map = at;
+}
+
+static aiteri_schedule aiteri_schedule_count(const aiteri_problem *p, const aiteri_geometry *g)
+{
+    aiteri_schedule s;
+    memset(&s, 0, sizeof s);
+    aiteri_schedule_all(&s, p, g);
+    return s;
+}
+
+static void aiteri_schedule_write(aiteri_schedule *s, const aiteri_problem *p,
+                                  const aiteri_geometry *g, void *buffer)
+{
+    aiteri_plan_head head;
+    memset(&head, 0, sizeof head);
+    head.fingerprint = aiteri_fingerprint(p, g);
+    head.works = s->works;
+    head.reduces = s->reduces;
+    head.partial_rows = s->partial_rows;
+    head.partials = s->partials;
+    head.workers = g->workers;
+    head.tiles = g->tiles;
+    head.stream_heads = g->stream_heads;
+    memcpy(buffer, &head, sizeof head);
+    aiteri_schedule_place(s, buffer, g->workers);
+    aiteri_schedule_all(s, p, g);
+}
+
+/* The caller's plan, if it was made for exactly this. */
+static aiter_status aiteri_plan_take(const char *op, const aiteri_problem *p, aiter_context *ctx,
+                                     const aiteri_geometry *g, const aiter_plan *plan,
+                                     aiteri_schedule *s)
+{
+    aiteri_plan_head head;
+    if (plan->data == NULL || plan->bytes < sizeof head || (uintptr_t)plan->data % 8 != 0)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s.plan: data %s, expected the buffer that %s_plan filled", op,
+                           plan->data ? "is too small or not aligned to 8" : "is NULL", op);
+    memcpy(&head, plan->data, sizeof head);
+    const size_t most = INT32_MAX;
+    if (head.fingerprint != aiteri_fingerprint(p, g) || head.works < 0 ||
+        (uint64_t)head.works > most || head.reduces < 0 || (uint64_t)head.reduces > most ||
+        head.partials < 0 || (uint64_t)head.partials > most ||
+        plan->bytes < aiteri_plan_bytes(head.workers, (size_t)head.works, (size_t)head.reduces,
+                                        (size_t)head.partials))
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s.plan: made for other lengths, shapes, mask, kernel set or threads",
+                           op);
+    s->works = head.works;
+    s->reduces = head.reduces;
+    s->partial_rows = head.partial_rows;
+    s->partials = head.partials;
+    aiteri_schedule_place(s, plan->data, head.workers);
+    return AITER_OK;
+}
+
+/* Fills, or with data NULL sizes, the caller's plan. */
+static aiter_status aiteri_plan_fill(const char *op, const aiteri_problem *p, aiter_context *ctx,
+                                     const aiteri_geometry *g, aiter_plan *plan)
+{
+    aiteri_schedule s = aiteri_schedule_count(p, g);
+    const size_t bytes =
+        aiteri_plan_bytes(g->workers, (size_t)s.works, (size_t)s.reduces, (size_t)s.partials);
+    if (plan->data == NULL) {
+        plan->bytes = bytes;
+        return AITER_OK;
+    }
+    if ((uintptr_t)plan->data % 8 != 0)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s_plan.plan: data is not aligned to 8 bytes", op);
+    if (plan->bytes < bytes)
+        return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL,
+                           "%s_plan.plan: bytes is %zu, expected at least %zu", op, plan->bytes,
+                           bytes);
+    aiteri_schedule_write(&s, p, g, plan->data);
+    plan->num_workers = g->workers;
+    plan->num_works = (int32_t)s.works;
+    plan->num_reduces = (int32_t)s.reduces;
+    plan->num_partial_rows = (int32_t)s.partial_rows;
+    plan->work_indptr = s.work_indptr;
+    plan->work_info = s.work_info;
+    plan->reduce_indptr = s.reduce_indptr;
+    plan->reduce_final_map = s.reduce_final_map;
+    plan->reduce_partial_map = s.reduce_partial_map;
+    return AITER_OK;
+}
+
+#endif /* AITERI_PLAN_C */
+
+// >>cpuid    (src/cpu/cpuid.c)
+/* cpuid.c -- which kernel sets may run here. Own cpuid and xgetbv: __builtin_cpu_supports needs
+ * libgcc or compiler-rt symbols that zig cc and some embedded toolchains do not ship. */
+#ifndef AITERI_CPUID_C
+#define AITERI_CPUID_C
+
+
+#if AITERI_X86
+static void aiteri_cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4])
+{
+#if AITERI_MSVC
+    int v[4];
+    __cpuidex(v, (int)leaf, (int)sub);
+    memcpy(r, v, sizeof v);
+#else
+    __asm__ volatile("cpuid"
+                     : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
+                     : "a"(leaf), "c"(sub));
+#endif
+}
+
+/* The register states that the operating system saves. */
+static uint64_t aiteri_xgetbv(void)
+{
+#if AITERI_MSVC
+    return _xgetbv(0);
+#else
+    uint32_t low, high;
+    __asm__ volatile(".byte 0x0f, 0x01, 0xd0" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+#endif
+}
+
+/* The best kernel set that this CPU and its operating system can run. */
+AITERI_UNUSED static aiter_isa aiteri_cpu_best_isa(void)
+{
+    const uint32_t fma_osxsave_avx_f16c = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29;
+    const uint32_t avx2 = 1u << 5;
+    const uint32_t f_dq_cd_bw_vl = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31;
+    const uint64_t ymm = 0x06, zmm = 0xe6;
+    uint32_t r[4];
+    aiteri_cpuid(0, 0, r);
+    if (r[0] < 7) return AITER_ISA_SCALAR;
+    aiteri_cpuid(1, 0, r);
+    if ((r[2] & fma_osxsave_avx_f16c) != fma_osxsave_avx_f16c) return AITER_ISA_SCALAR;
+    const uint64_t saved = aiteri_xgetbv();
+    aiteri_cpuid(7, 0, r);
+    if ((saved & ymm) != ymm || !(r[1] & avx2)) return AITER_ISA_SCALAR;
+    if ((saved & zmm) != zmm || (r[1] & f_dq_cd_bw_vl) != f_dq_cd_bw_vl) return AITER_ISA_AVX2;
+    return AITER_ISA_AVX512;
+}
+#else
+AITERI_UNUSED static aiter_isa aiteri_cpu_best_isa(void)
+{
+    return AITERI_NEON ? AITER_ISA_NEON : AITER_ISA_SCALAR;
+}
+#endif /* AITERI_X86 */
+
+#endif /* AITERI_CPUID_C */
+
+// >>instantiate    (src/cpu/instantiate.c)
+/* instantiate.c -- one block per ISA: open the target region, pick the vector layer and the
+ * register tiling, stamp the kernels. Adding an ISA is a block here, a simd_<isa>.h and a line in
+ * cpuid.c. */
+#ifndef AITERI_INSTANTIATE_C
+#define AITERI_INSTANTIATE_C
+
+
+/* One K row at a time: with two, gcc 12.2 vectorises across them and reads past the last row. */
+#define AITERI_K(name)      AITERI_CAT(aiteri_scalar, name)
+#define AITERI_K_NAME       "scalar"
+#define AITERI_K_ISA        AITER_ISA_SCALAR
+#define AITERI_TILE_VECTORS 16
+#define AITERI_TILE_ROWS    1
+#define AITERI_DOT_KEYS     2
+#define AITERI_AXPY_VECTORS 2
+
+// >>simd_scalar    (src/cpu/simd_scalar.h)
+/* simd_scalar.h -- the vector layer on any CPU: one lane. The reference for the other layers.
+ *
+ * Each simd_<isa>.h is included inside its target region, with AITERI_K(name) spelling the
+ * ISA's own name, and defines AITERI_LANES and the types vf (float lanes), vi (int32 lanes) and
+ * vm (one truth value a lane). Pointers need no alignment. A name ending in _n takes only the first
+ * n <= AITERI_LANES lanes: the others read as zero and their memory is never touched. */
+typedef float AITERI_K(vf);
+typedef int32_t AITERI_K(vi);
+typedef int AITERI_K(vm);
+#define AITERI_LANES 1
+
+AITERI_FORCE_INLINE float AITERI_K(zero)(void) { return 0.0f; }
+AITERI_FORCE_INLINE float AITERI_K(set1)(float x) { return x; }
+AITERI_FORCE_INLINE float AITERI_K(iota)(void) { return 0.0f; } /* 0, 1, 2, ... */
+
+/* Integers wrap; shifts are logical, by 0 to 31. to_i rounds to nearest even, and what does not fit
+ * (NaN too) has no promised value; as_i and as_f keep the bits. */
+AITERI_FORCE_INLINE int32_t AITERI_K(set1_i)(int32_t x) { return x; }
+AITERI_FORCE_INLINE int32_t AITERI_K(iota_i)(void) { return 0; }
+AITERI_FORCE_INLINE int32_t AITERI_K(add_i)(int32_t a, int32_t b)
+{
+    return (int32_t)((uint32_t)a + (uint32_t)b);
+}
+AITERI_FORCE_INLINE int32_t AITERI_K(sub_i)(int32_t a, int32_t b)
+{
+    return (int32_t)((uint32_t)a - (uint32_t)b);
+}
+AITERI_FORCE_INLINE int32_t AITERI_K(and_i)(int32_t a, int32_t b) { return a & b; }
+AITERI_FORCE_INLINE int32_t AITERI_K(or_i)(int32_t a, int32_t b) { return a | b; }
+AITERI_FORCE_INLINE int32_t AITERI_K(shl_i)(int32_t a, int n)
+{
+    return (int32_t)((uint32_t)a << n);
+}
+AITERI_FORCE_INLINE int32_t AITERI_K(shr_i)(int32_t a, int n)
+{
+    return (int32_t)((uint32_t)a >> n);
+}
+AITERI_FORCE_INLINE int AITERI_K(lt_i)(int32_t a, int32_t b) { return a < b; }
+AITERI_FORCE_INLINE int AITERI_K(eq_i)(int32_t a, int32_t b) { return a == b; }
+AITERI_FORCE_INLINE int32_t AITERI_K(select_i)(int m, int32_t a, int32_t b) { return m ? a : b; }
+AITERI_FORCE_INLINE float AITERI_K(to_f)(int32_t a) { return (float)a; }
+AITERI_FORCE_INLINE int32_t AITERI_K(as_i)(float a) { return (int32_t)aiteri_bits_of_f32(a); }
+AITERI_FORCE_INLINE float AITERI_K(as_f)(int32_t a) { return aiteri_f32_of_bits((uint32_t)a); }
+
+AITERI_FORCE_INLINE float AITERI_K(load)(const float *p) { return p[0]; }
+AITERI_FORCE_INLINE void AITERI_K(store)(float *p, float x) { p[0] = x; }
+AITERI_FORCE_INLINE float AITERI_K(load_n)(const float *p, int n)
+{
+    return aiteri_f32_of_bits(n > 0 ? aiteri_bits_of_f32(p[0]) : 0);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_n)(float *p, float x, int n)
+{
+    if (n > 0) p[0] = x;
+}
+
+/* a*b + c, rounded once where the CPU does it at full speed. */
+AITERI_FORCE_INLINE float AITERI_K(fma)(float a, float b, float c)
+{
+#if defined(__FMA__) || defined(FP_FAST_FMAF) || defined(__aarch64__)
+    return fmaf(a, b, c);
+#else
+    return a * b + c;
+#endif
+}
+AITERI_FORCE_INLINE float AITERI_K(add)(float a, float b) { return a + b; }
+AITERI_FORCE_INLINE float AITERI_K(sub)(float a, float b) { return a - b; }
+AITERI_FORCE_INLINE float AITERI_K(mul)(float a, float b) { return a * b; }
+AITERI_FORCE_INLINE float AITERI_K(div)(float a, float b) { return a / b; }
+/* The second operand if either is NaN or both are zero, on every ISA. */
+AITERI_FORCE_INLINE float AITERI_K(max)(float a, float b) { return aiteri_select_f32(a > b, a, b); }
+AITERI_FORCE_INLINE float AITERI_K(min)(float a, float b) { return aiteri_select_f32(a < b, a, b); }
+AITERI_FORCE_INLINE float AITERI_K(copysign)(float a, float b)
+{
+    return aiteri_f32_of_bits((aiteri_bits_of_f32(a) & 0x7fffffffu) |
+                              (aiteri_bits_of_f32(b) & 0x80000000u));
+}
+AITERI_FORCE_INLINE float AITERI_K(abs)(float a)
+{
+    return aiteri_f32_of_bits(aiteri_bits_of_f32(a) & 0x7fffffffu);
+}
+/* To nearest, ties to even, the sign kept: adding 2^23 leaves no bits below one. */
+AITERI_FORCE_INLINE float AITERI_K(round)(float a)
+{
+    const float x = AITERI_K(abs)(a);
+    return aiteri_select_f32(x < 8388608.0f, AITERI_K(copysign)((x + 8388608.0f) - 8388608.0f, a),
+                             a);
+}
+AITERI_FORCE_INLINE int32_t AITERI_K(to_i)(float a)
+{
+    return AITERI_K(abs)(a) < 2147483648.0f ? (int32_t)AITERI_K(round)(a) : INT32_MIN;
+}
+/* a * 2^n for an integral n where both are normal: on the exponent alone. */
+AITERI_FORCE_INLINE float AITERI_K(scale2)(float a, float n)
+{
+    return AITERI_K(as_f)(
+        AITERI_K(add_i)(AITERI_K(as_i)(a), AITERI_K(shl_i)(AITERI_K(to_i)(n), 23)));
+}
+/* a * 2^n for any a and an integral n in [-150, 130]; underflows and overflows as a product. */
+AITERI_FORCE_INLINE float AITERI_K(ldexp)(float a, float n)
+{
+    const int32_t i = (int32_t)n, half = (i - (i & 1)) / 2;
+    a *= aiteri_f32_of_bits((uint32_t)(half + 127) << 23);
+    return a * aiteri_f32_of_bits((uint32_t)(i - half + 127) << 23);
+}
+
+/* lt and gt are false for NaN, nlt ("not less") is true for it. */
+AITERI_FORCE_INLINE int AITERI_K(lt)(float a, float b) { return a < b; }
+AITERI_FORCE_INLINE int AITERI_K(gt)(float a, float b) { return a > b; }
+AITERI_FORCE_INLINE int AITERI_K(nlt)(float a, float b) { return !(a < b); }
+AITERI_FORCE_INLINE int AITERI_K(and_m)(int a, int b) { return a & b; }
+AITERI_FORCE_INLINE int AITERI_K(or_m)(int a, int b) { return a | b; }
+AITERI_FORCE_INLINE int AITERI_K(not_m)(int a) { return !a; }
+AITERI_FORCE_INLINE int AITERI_K(any)(int m) { return m; }
+AITERI_FORCE_INLINE int AITERI_K(all)(int m) { return m; }
+AITERI_FORCE_INLINE float AITERI_K(select)(int m, float a, float b)
+{
+    return aiteri_select_f32(m, a, b);
+}
+AITERI_FORCE_INLINE float AITERI_K(keep)(int m, float a)
+{
+    return aiteri_select_f32(m, a, 0.0f);
+} /* or +0 */
+
+/* Horizontal sums in one order per ISA: hsum4 and hsum16 give hsum's bits for each vector. */
+AITERI_FORCE_INLINE float AITERI_K(hsum)(float a) { return a; }
+AITERI_FORCE_INLINE float AITERI_K(hmax)(float a) { return a; }
+AITERI_FORCE_INLINE void AITERI_K(hsum4)(float a, float b, float c, float d, float *out)
+{
+    out[0] = a;
+    out[1] = b;
+    out[2] = c;
+    out[3] = d;
+}
+AITERI_FORCE_INLINE void AITERI_K(hsum16)(const float *v, float *out)
+{
+    memcpy(out, v, 16 * sizeof *v);
+}
+
+/* A block of AITERI_LANES x AITERI_LANES floats, rows ld apart; src and dst do not overlap. */
+AITERI_FORCE_INLINE void AITERI_K(transpose)(const float *src, int64_t ld_src, float *dst,
+                                             int64_t ld_dst)
+{
+    (void)ld_src;
+    (void)ld_dst;
+    dst[0] = src[0];
+}
+
+/* Converting loads and stores are exact, the stores to nearest even; the flush-to-zero flags of the
+ * caller change nothing. */
+AITERI_FORCE_INLINE float AITERI_K(load_f16)(const uint16_t *p)
+{
+    return aiteri_f32_from_f16(p[0]);
+}
+AITERI_FORCE_INLINE float AITERI_K(load_f16_n)(const uint16_t *p, int n)
+{
+    return aiteri_f32_from_f16(n > 0 ? p[0] : (uint16_t)0);
+}
+AITERI_FORCE_INLINE float AITERI_K(load_bf16)(const uint16_t *p)
+{
+    return aiteri_f32_from_bf16(p[0]);
+}
+AITERI_FORCE_INLINE float AITERI_K(load_bf16_n)(const uint16_t *p, int n)
+{
+    return aiteri_f32_from_bf16(n > 0 ? p[0] : (uint16_t)0);
+}
+AITERI_FORCE_INLINE float AITERI_K(load_i8)(const int8_t *p) { return (float)p[0]; }
+AITERI_FORCE_INLINE float AITERI_K(load_i8_n)(const int8_t *p, int n)
+{
+    return (float)(n > 0 ? p[0] : 0);
+}
+/* fp8 codes read as the f16 with the same exponent and mantissa fields: e4m3 comes out 2^-8 (fn) or
+ * 2^-7 (fnuz) times its value, its NaN codes as numbers. */
+AITERI_FORCE_INLINE float AITERI_K(load_e5m2_raw)(const uint8_t *p)
+{
+    return aiteri_f32_from_f16((uint16_t)(p[0] << 8));
+}
+AITERI_FORCE_INLINE float AITERI_K(load_e4m3_raw)(const uint8_t *p)
+{
+    return aiteri_f32_from_f16((uint16_t)(((p[0] & 0x80) << 8) | ((p[0] & 0x7f) << 7)));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_f16)(uint16_t *p, float x)
+{
+    p[0] = aiteri_f16_from_f32(x);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, float x, int n)
+{
+    if (n > 0) p[0] = aiteri_f16_from_f32(x);
+}
+/* The low 16 or 8 bits of each lane; the bits above must be zero. */
+AITERI_FORCE_INLINE void AITERI_K(store_x16)(uint16_t *p, int32_t x) { p[0] = (uint16_t)x; }
+AITERI_FORCE_INLINE void AITERI_K(store_x16_n)(uint16_t *p, int32_t x, int n)
+{
+    if (n > 0) p[0] = (uint16_t)x;
+}
+AITERI_FORCE_INLINE void AITERI_K(store_x8)(uint8_t *p, int32_t x) { p[0] = (uint8_t)x; }
+
+// >>k_all    (src/cpu/k_all.inl.h)
+/* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
+ * clean-up. */
+
+// >>k_math    (src/cpu/k_math.inl.h)
+/* k_math.inl.h -- exp2 and tanh of a vector and rounding stores to bfloat16, written once over the
+ * vector layer. */
+
+/* 2^x. Error below 0.8 ulp (1.1 without FMA); exact at integers; x < -126 gives an exact zero,
+ * never a subnormal, which would slow every operation after it; 128 and above give infinity; NaN
+ * stays NaN. 2^x = 2^n 2^f with |f| <= 1/2 and a minimax polynomial for 2^f that is exact at 0. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(exp2)(AITERI_K(vf) x)
+{
+    const AITERI_K(vm) live = AITERI_K(nlt)(x, AITERI_K(set1)(-126.0f));
+    x = AITERI_K(min)(AITERI_K(set1)(128.0f), x);
+    const AITERI_K(vf) n = AITERI_K(round)(x);
+    const AITERI_K(vf) f = AITERI_K(sub)(x, n);
+    AITERI_K(vf) p = AITERI_K(set1)(1.53264686e-4f);
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.33908063e-3f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(9.61850584e-3f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(5.55035993e-2f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.240226477f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.693147182f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.0f));
+    return AITERI_K(keep)(live, AITERI_K(scale2)(p, n));
+}
+
+/* tanh(x), relative error below 2 ulp everywhere: an odd polynomial near zero, where the other form
+ * would cancel, and 1 - 2 / (e^2|x| + 1) beyond. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(tanh)(AITERI_K(vf) x)
+{
+    const AITERI_K(vf) one = AITERI_K(set1)(1.0f);
+    const AITERI_K(vf) a = AITERI_K(abs)(x);
+    const AITERI_K(vf) u = AITERI_K(mul)(a, a);
+    AITERI_K(vf) p = AITERI_K(set1)(-5.6922962e-3f);
+    p = AITERI_K(fma)(p, u, AITERI_K(set1)(2.06281673e-2f));
+    p = AITERI_K(fma)(p, u, AITERI_K(set1)(-5.37365153e-2f));
+    p = AITERI_K(fma)(p, u, AITERI_K(set1)(0.133314058f));
+    p = AITERI_K(fma)(p, u, AITERI_K(set1)(-0.333332807f));
+    p = AITERI_K(fma)(AITERI_K(mul)(p, u), a, a);
+    const AITERI_K(vf) y =
+        AITERI_K(mul)(AITERI_K(min)(AITERI_K(set1)(10.0f), a), AITERI_K(set1)(2.88539008f));
+    const AITERI_K(vf) e = AITERI_K(add)(AITERI_K(exp2)(y), one);
+    const AITERI_K(vf) big = AITERI_K(sub)(one, AITERI_K(div)(AITERI_K(set1)(2.0f), e));
+    const AITERI_K(vm) near_zero = AITERI_K(lt)(a, AITERI_K(set1)(0.625f));
+    return AITERI_K(copysign)(AITERI_K(select)(near_zero, p, big), x);
+}
+
+/* Bits of x as bfloat16: to nearest even, overflow to infinity, NaN kept and made quiet. */
+AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(bf16_bits)(AITERI_K(vf) x)
+{
+    const AITERI_K(vi) u = AITERI_K(as_i)(x);
+    const AITERI_K(vi) high = AITERI_K(shr_i)(u, 16);
+    const AITERI_K(vi) odd = AITERI_K(and_i)(high, AITERI_K(set1_i)(1));
+    const AITERI_K(vi) up = AITERI_K(add_i)(AITERI_K(add_i)(u, AITERI_K(set1_i)(0x7fff)), odd);
+    const AITERI_K(vm) nan = AITERI_K(lt_i)(AITERI_K(set1_i)(0x7f800000),
+                                            AITERI_K(and_i)(u, AITERI_K(set1_i)(0x7fffffff)));
+    return AITERI_K(select_i)(nan, AITERI_K(or_i)(high, AITERI_K(set1_i)(0x40)),
+                              AITERI_K(shr_i)(up, 16));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_bf16)(uint16_t *p, AITERI_K(vf) x)
+{
+    AITERI_K(store_x16)(p, AITERI_K(bf16_bits)(x));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_bf16_n)(uint16_t *p, AITERI_K(vf) x, int n)
+{
+    AITERI_K(store_x16_n)(p, AITERI_K(bf16_bits)(x), n);
+}
+
+// >>k_convert    (src/cpu/k_convert.inl.h)
+/* k_convert.inl.h -- rows of any storage type to f32 and back, the same bits as dtype.c, written
+ * once over the vector layer. n counts elements; an I4 row starts at a whole byte. */
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e4m3fn)(const uint8_t *p)
+{
+    const AITERI_K(vf) raw = AITERI_K(load_e4m3_raw)(p);
+    const AITERI_K(vi) u = AITERI_K(as_i)(AITERI_K(mul)(raw, AITERI_K(set1)(256.0f)));
+    const AITERI_K(vm) nan = AITERI_K(gt)(AITERI_K(abs)(raw), AITERI_K(set1)(1.75f));
+    const AITERI_K(vi) all_ones = AITERI_K(or_i)(u, AITERI_K(set1_i)(0x7ff00000));
+    return AITERI_K(as_f)(AITERI_K(select_i)(nan, all_ones, u));
+}
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e4m3fnuz)(const uint8_t *p)
+{
+    const AITERI_K(vf) raw = AITERI_K(load_e4m3_raw)(p);
+    const AITERI_K(vi) u = AITERI_K(as_i)(AITERI_K(mul)(raw, AITERI_K(set1)(128.0f)));
+    const AITERI_K(vm) minus_zero = AITERI_K(eq_i)(u, AITERI_K(set1_i)(INT32_MIN));
+    const AITERI_K(vi) nan = AITERI_K(set1_i)(INT32_MIN | 0x7fc00000);
+    return AITERI_K(as_f)(AITERI_K(select_i)(minus_zero, nan, u));
+}
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e5m2)(const uint8_t *p)
+{
+    return AITERI_K(load_e5m2_raw)(p);
+}
+
+AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(magnitude_bits)(AITERI_K(vf) x)
+{
+    return AITERI_K(and_i)(AITERI_K(as_i)(x), AITERI_K(set1_i)(0x7fffffff));
+}
+AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(is_nan)(AITERI_K(vf) x)
+{
+    return AITERI_K(lt_i)(AITERI_K(set1_i)(0x7f800000), AITERI_K(magnitude_bits)(x));
+}
+AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(f8_sign)(AITERI_K(vf) x)
+{
+    return AITERI_K(and_i)(AITERI_K(shr_i)(AITERI_K(as_i)(x), 24), AITERI_K(set1_i)(0x80));
+}
+
+/* |x| as a float with so many mantissa bits and that bias, at most `max`. Subnormals come from a
+ * sum with the number whose last bit is worth one step: it is normal, so flushing has no hold on
+ * it. */
+AITERI_FORCE_INLINE AITERI_K(vi)
+    AITERI_K(f8_magnitude)(AITERI_K(vf) x, const int mantissa, const int bias, const int32_t max)
+{
+    const int drop = 23 - mantissa, rebias = 127 - bias;
+    const int32_t half = (1 << (drop - 1)) - 1, base = rebias << mantissa;
+    const AITERI_K(vi) a = AITERI_K(magnitude_bits)(x);
+    const AITERI_K(vi) odd = AITERI_K(and_i)(AITERI_K(shr_i)(a, drop), AITERI_K(set1_i)(1));
+    const AITERI_K(vi) up = AITERI_K(add_i)(AITERI_K(add_i)(a, AITERI_K(set1_i)(half)), odd);
+    const AITERI_K(vi) normal = AITERI_K(sub_i)(AITERI_K(shr_i)(up, drop), AITERI_K(set1_i)(base));
+    const AITERI_K(vi) magic = AITERI_K(set1_i)((rebias + 1 + drop) << 23);
+    const AITERI_K(vf) sum = AITERI_K(add)(AITERI_K(as_f)(a), AITERI_K(as_f)(magic));
+    const AITERI_K(vi) small = AITERI_K(sub_i)(AITERI_K(as_i)(sum), magic);
+    const AITERI_K(vm) is_small = AITERI_K(lt_i)(a, AITERI_K(set1_i)((rebias + 1) << 23));
+    const AITERI_K(vi) code = AITERI_K(select_i)(is_small, small, normal);
+    const AITERI_K(vi) top = AITERI_K(set1_i)(max);
+    return AITERI_K(select_i)(AITERI_K(lt_i)(top, code), top, code);
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fn)(uint8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 3, 7, 0x7e);
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), code);
+    AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fnuz)(uint8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) zero = AITERI_K(set1_i)(0);
+    const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 3, 8, 0x7f);
+    const AITERI_K(vi) value = AITERI_K(select_i)(AITERI_K(eq_i)(code, zero), zero,
+                                                  AITERI_K(or_i)(code, AITERI_K(f8_sign)(x)));
+    AITERI_K(store_x8)(p, AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x80), value));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_f8_e5m2)(uint8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 2, 15, 0x7b);
+    const AITERI_K(vm) inf =
+        AITERI_K(eq_i)(AITERI_K(magnitude_bits)(x), AITERI_K(set1_i)(0x7f800000));
+    const AITERI_K(vi) finite = AITERI_K(select_i)(inf, AITERI_K(set1_i)(0x7c), code);
+    const AITERI_K(vi) kept =
+        AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), finite);
+    AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_int8)(int8_t *p, AITERI_K(vf) x, const float limit)
+{
+    const AITERI_K(vf) low = AITERI_K(max)(AITERI_K(set1)(-limit), x);
+    const AITERI_K(vi) i = AITERI_K(to_i)(AITERI_K(min)(AITERI_K(set1)(limit), low));
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0), i);
+    AITERI_K(store_x8)((uint8_t *)p, AITERI_K(and_i)(kept, AITERI_K(set1_i)(0xff)));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_i8)(int8_t *p, AITERI_K(vf) x)
+{
+    AITERI_K(store_int8)(p, x, 127.0f);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_i4_byte)(int8_t *p, AITERI_K(vf) x)
+{
+    AITERI_K(store_int8)(p, x, 7.0f);
+}
+
+/* The loop over a row; its last partial vector goes through a copy. */
+#define AITERI_WIDEN(name, type)                                               \
+    static void AITERI_K(widen_##name)(float *dst, const void *src, int64_t n) \
+    {                                                                          \
+        const type *p = (const type *)src;                                     \
+        int64_t i = 0;                                                         \
+        for (; i + AITERI_LANES <= n; i += AITERI_LANES)                       \
+            AITERI_K(store)(dst + i, AITERI_K(load_##name)(p + i));            \
+        if (i >= n) return;                                                    \
+        type tail[AITERI_LANES] = {0};                                         \
+        memcpy(tail, p + i, (size_t)(n - i) * sizeof *p);                      \
+        AITERI_K(store_n)(dst + i, AITERI_K(load_##name)(tail), (int)(n - i)); \
+    }
+
+#define AITERI_NARROW(name, type)                                               \
+    static void AITERI_K(narrow_##name)(void *dst, const float *src, int64_t n) \
+    {                                                                           \
+        type *p = (type *)dst;                                                  \
+        int64_t i = 0;                                                          \
+        for (; i + AITERI_LANES <= n; i += AITERI_LANES)                        \
+            AITERI_K(store_##name)(p + i, AITERI_K(load)(src + i));             \
+        if (i >= n) return;                                                     \
+        type tail[AITERI_LANES];                                                \
+        AITERI_K(store_##name)(tail, AITERI_K(load_n)(src + i, (int)(n - i)));  \
+        memcpy(p + i, tail, (size_t)(n - i) * sizeof *p);                       \
+    }
+
+AITERI_WIDEN(f16, uint16_t)
+AITERI_WIDEN(bf16, uint16_t)
+AITERI_WIDEN(f8_e4m3fn, uint8_t)
+AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
+AITERI_WIDEN(f8_e5m2, uint8_t)
+AITERI_WIDEN(i8, int8_t)
+AITERI_NARROW(f16, uint16_t)
+AITERI_NARROW(bf16, uint16_t)
+AITERI_NARROW(f8_e4m3fn, uint8_t)
+AITERI_NARROW(f8_e4m3fnuz, uint8_t)
+AITERI_NARROW(f8_e5m2, uint8_t)
+AITERI_NARROW(i8, int8_t)
+AITERI_NARROW(i4_byte, int8_t)
+
+#undef AITERI_WIDEN
+#undef AITERI_NARROW
+
+static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *dst);
+}
+
+static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *src);
+}
+
+/* I4 goes by blocks through bytes. */
+static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
+{
+    const uint8_t *p = (const uint8_t *)src;
+    int8_t block[128];
+    for (int64_t i = 0; i < n; i += 128) {
+        const int64_t count = n - i < 128 ? n - i : 128;
+        for (int64_t k = 0; k < (count + 1) / 2; k++) {
+            const int byte = p[i / 2 + k];
+            block[2 * k] = (int8_t)(((byte & 15) ^ 8) - 8);
+            block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
+        }
+        AITERI_K(widen_i8)(dst + i, block, count);
+    }
+}
+
+static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
+{
+    uint8_t *p = (uint8_t *)dst;
+    int8_t block[128];
+    for (int64_t i = 0; i < n; i += 128) {
+        const int64_t count = n - i < 128 ? n - i : 128;
+        AITERI_K(narrow_i4_byte)(block, src + i, count);
+        if (count & 1) block[count] = (int8_t)(p[i / 2 + count / 2] >> 4);
+        for (int64_t k = 0; k < (count + 1) / 2; k++)
+            p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
+    }
+}
+
+/* In the order of aiter_dtype. */
+static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(widen_f32),
+    AITERI_K(widen_f16),
+    AITERI_K(widen_bf16),
+    AITERI_K(widen_f8_e4m3fn),
+    AITERI_K(widen_f8_e4m3fnuz),
+    AITERI_K(widen_f8_e5m2),
+    AITERI_K(widen_i8),
+    AITERI_K(widen_i4),
+    NULL,
+    NULL,
+    NULL,
+};
+
+static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(narrow_f32),
+    AITERI_K(narrow_f16),
+    AITERI_K(narrow_bf16),
+    AITERI_K(narrow_f8_e4m3fn),
+    AITERI_K(narrow_f8_e4m3fnuz),
+    AITERI_K(narrow_f8_e5m2),
+    AITERI_K(narrow_i8),
+    AITERI_K(narrow_i4),
+    NULL,
+    NULL,
+    NULL,
+};
+
+// >>k_tile    (src/cpu/k_tile.inl.h)
+/* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
+ *
+ * A tile is AITERI_TILE_VECTORS vectors of query rows. K and V rows are the broadcast operand, so
+ * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of
+ * K (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
+ *     AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32.
+ * Every (row, lane) has one accumulator that adds its products in ascending order, in the full and
+ * in the one-row form alike, so the grouping of rows cannot be seen in the bits. */
+
+#define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
+
+static void AITERI_K(tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim,
+                                float scale)
+{
+    const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
+    for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
+        for (int32_t d = 0; d < whole; d += AITERI_LANES)
+            AITERI_K(transpose)(rows + lane * row_stride + d, row_stride,
+                                qt + d * AITERI_TILE_LANES + lane, AITERI_TILE_LANES);
+    for (int32_t d = whole; d < dim; d++)
+        for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane++)
+            qt[d * AITERI_TILE_LANES + lane] = rows[lane * row_stride + d];
+    const AITERI_K(vf) factor = AITERI_K(set1)(scale);
+    for (int32_t i = 0; i < dim * AITERI_TILE_LANES; i += AITERI_LANES)
+        AITERI_K(store)(qt + i, AITERI_K(mul)(AITERI_K(load)(qt + i), factor));
+}
+
+static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim)
+{
+    const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
+    for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
+        for (int32_t d = 0; d < whole; d += AITERI_LANES)
+            AITERI_K(transpose)(ot + d * AITERI_TILE_LANES + lane, AITERI_TILE_LANES,
+                                rows + lane * row_stride + d, row_stride);
+    for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane++) {
+        float *row = rows + lane * row_stride;
+        for (int32_t d = whole; d < dim; d++) row[d] = ot[d * AITERI_TILE_LANES + lane];
+    }
+}
+
+/* One group of K rows against the tile; `count` is a constant where it is inlined. */
+AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
+                                              const float *AITERI_RESTRICT k, int64_t k_stride,
+                                              int32_t dim, const float *AITERI_RESTRICT qt,
+                                              const int count)
+{
+    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int32_t d = 0; d < dim; d++) {
+        AITERI_K(vf) q[AITERI_TILE_VECTORS];
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+            q[c] = AITERI_K(load)(qt + d * AITERI_TILE_LANES + c * AITERI_LANES);
+        AITERI_UNROLL(16)
+        for (int i = 0; i < count; i++) {
+            const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
+            AITERI_UNROLL(16)
+            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+                acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
+        }
+    }
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+}
+
+static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
+                                 int32_t dim, const float *qt)
+{
+    int32_t j = 0;
+    for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
+        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
+                             AITERI_TILE_ROWS);
+    for (; j < n; j++)
+        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt, 1);
+}
+
+AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
+{
+    AITERI_K(vi) x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+/* The lanes of vector c that see key j. */
+AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask, int32_t j, int c)
+{
+    const AITERI_K(vi) key = AITERI_K(set1_i)(j);
+    const AITERI_K(vm) before_end =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
+    if (j < mask->sink) return before_end;
+    const AITERI_K(vm) before_start =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
+    return AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
+}
+
+static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
+                                  const aiteri_tile_adjust *adjust)
+{
+    const AITERI_K(vf) cap = AITERI_K(set1)(adjust->softcap);
+    const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    for (int32_t j = 0; j < n; j++) {
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+            const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
+            AITERI_K(vf) x = AITERI_K(load)(st + at);
+            if (adjust->softcap != 0.0f) x = AITERI_K(mul)(cap, AITERI_K(tanh)(x));
+            if (adjust->bias) x = AITERI_K(add)(x, AITERI_K(load)(adjust->bias + at));
+            if (adjust->slope) {
+                const AITERI_K(vf) distance =
+                    AITERI_K(abs)(AITERI_K(sub)(AITERI_K(load)(adjust->position + c * AITERI_LANES),
+                                                AITERI_K(set1)((float)(key0 + j))));
+                x = AITERI_K(sub)(
+                    x, AITERI_K(mul)(AITERI_K(load)(adjust->slope + c * AITERI_LANES), distance));
+            }
+            if (adjust->mask)
+                x = AITERI_K(select)(AITERI_K(visible)(adjust->mask, key0 + j, c), x, hidden);
+            AITERI_K(store)(st + at, x);
+        }
+    }
+}
+
+/* exp(x - m) with 0 for hidden scores; m is finite. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(weight)(AITERI_K(vf) x, AITERI_K(vf) m)
+{
+    return AITERI_K(exp2)(AITERI_K(mul)(AITERI_K(sub)(x, m), AITERI_K(set1)(1.44269504088896341f)));
+}
+
+/* The accumulated output is rescaled only in lanes whose maximum grew by more than this (natural
+ * units); elsewhere the factor is exactly 1. Weights stay below exp(5.5) = 245. */
+#define AITERI_RESCALE_AT 5.5f
+
+/* Raises m where the block's maximum asks for it and rescales l and ot by the lane's own factor. */
+AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float *m, float *l, float *ot,
+                                                 int32_t dim_v)
+{
+    const AITERI_K(vf) old = AITERI_K(load)(m);
+    const AITERI_K(vm) grew =
+        AITERI_K(gt)(top, AITERI_K(add)(old, AITERI_K(set1)(AITERI_RESCALE_AT)));
+    if (!AITERI_K(any)(grew)) return;
+    const AITERI_K(vf) raised = AITERI_K(select)(grew, top, old);
+    const AITERI_K(vf) factor =
+        AITERI_K(select)(grew, AITERI_K(weight)(old, raised), AITERI_K(set1)(1.0f));
+    AITERI_K(store)(m, raised);
+    AITERI_K(store)(l, AITERI_K(mul)(AITERI_K(load)(l), factor));
+    for (int32_t d = 0; d < dim_v; d++)
+        AITERI_K(store)(ot + d * AITERI_TILE_LANES,
+                        AITERI_K(mul)(AITERI_K(load)(ot + d * AITERI_TILE_LANES), factor));
+}
+
+static void AITERI_K(tile_softmax)(float *st, int32_t n, float *m, float *l, float *ot,
+                                   int32_t dim_v)
+{
+    const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+        float *column = st + c * AITERI_LANES;
+        AITERI_K(vf) top = minus_inf;
+        for (int32_t j = 0; j < n; j++)
+            top = AITERI_K(max)(AITERI_K(load)(column + j * AITERI_TILE_LANES), top);
+        AITERI_K(raise_maximum)(top, m + c * AITERI_LANES, l + c * AITERI_LANES,
+                                ot + c * AITERI_LANES, dim_v);
+        /* A lane that has seen no key keeps m = -inf; any finite shift gives its zeros. */
+        AITERI_K(vf) shift = AITERI_K(load)(m + c * AITERI_LANES);
+        shift = AITERI_K(select)(AITERI_K(gt)(shift, minus_inf), shift, AITERI_K(zero)());
+        AITERI_K(vf) sum = AITERI_K(load)(l + c * AITERI_LANES);
+        for (int32_t j = 0; j < n; j++) {
+            const AITERI_K(vf) p =
+                AITERI_K(weight)(AITERI_K(load)(column + j * AITERI_TILE_LANES), shift);
+            sum = AITERI_K(add)(sum, p);
+            AITERI_K(store)(column + j * AITERI_TILE_LANES, p);
+        }
+        AITERI_K(store)(l + c * AITERI_LANES, sum);
+    }
+}
+
+/* `count` columns of V into their rows of ot. */
+AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
+                                                 const float *AITERI_RESTRICT v, int64_t v_stride,
+                                                 int32_t n, const float *AITERI_RESTRICT st,
+                                                 const int count)
+{
+    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int32_t j = 0; j < n; j++) {
+        AITERI_K(vf) p[AITERI_TILE_VECTORS];
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+            p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+        AITERI_UNROLL(16)
+        for (int i = 0; i < count; i++) {
+            const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
+            AITERI_UNROLL(16)
+            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+                acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
+        }
+    }
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+}
+
+static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
+                                 int32_t dim_v, const float *st)
+{
+    int32_t d = 0;
+    for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
+                                AITERI_TILE_ROWS);
+    for (; d < dim_v; d++)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
+}
+
+static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
+                                         int32_t n, int32_t dim_v, const float *st,
+                                         const aiteri_lane_mask *mask)
+{
+    for (int32_t d = 0; d < dim_v; d++) {
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+            float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
+            AITERI_K(vf) acc = AITERI_K(load)(at);
+            for (int32_t j = 0; j < n; j++) {
+                const AITERI_K(vf) p =
+                    AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+                const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
+                acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+            }
+            AITERI_K(store)(at, acc);
+        }
+    }
+}
+
+static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim)
+{
+    const AITERI_K(vf) inf = AITERI_K(set1)(aiteri_f32_of_bits(0x7f800000u));
+    for (int32_t j = 0; j < n; j++) {
+        const float *row = rows + j * stride;
+        int32_t d = 0;
+        for (; d + AITERI_LANES <= dim; d += AITERI_LANES)
+            if (!AITERI_K(all)(AITERI_K(lt)(AITERI_K(abs)(AITERI_K(load)(row + d)), inf))) return 0;
+        for (; d < dim; d++)
+            if ((aiteri_bits_of_f32(row[d]) & 0x7fffffffu) >= 0x7f800000u) return 0;
+    }
+    return 1;
+}
+
+// >>k_stream    (src/cpu/k_stream.inl.h)
+/* k_stream.inl.h -- head_dim in the lanes: a few query rows against a stream of K and V rows.
+ *
+ * AITERI_DOT_KEYS x 4 accumulators take one converted load of each key for several query
+ * rows; 4 x AITERI_AXPY_VECTORS keep a strip of the output in registers over a block of
+ * keys. Every (row, key) score and every (row, dim) sum is one chain in ascending order, whatever
+ * the grouping. The loads come from k_stream_types.inl.h, once per storage type. */
+
+/* `bytes` of memory from p on; a constant where the loop matters. */
+AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
+{
+    for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
+}
+
+/* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
+AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const AITERI_K(vf) * acc,
+                                              const int rows)
+{
+    float sum[16];
+    const int count = rows * AITERI_DOT_KEYS, last = count - 1;
+#if AITERI_DOT_KEYS == 4
+    if (count == 16) {
+        AITERI_K(hsum16)(acc, sum);
+    } else
+#endif
+    {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < count; i += 4)
+            AITERI_K(hsum4)(acc[i], acc[i + 1 < last ? i + 1 : last],
+                            acc[i + 2 < last ? i + 2 : last], acc[i + 3 < last ? i + 3 : last],
+                            sum + i);
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++)
+        memcpy(s + r * s_stride, sum + r * AITERI_DOT_KEYS, AITERI_DOT_KEYS * sizeof(float));
+}
+
+static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
+{
+    const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    AITERI_K(vf) top = minus_inf;
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
+        top = AITERI_K(max)(AITERI_K(load)(s + i), top);
+    const float old = *m, block = AITERI_K(hmax)(top);
+    const float raised = aiteri_select_f32(block > old, block, old);
+    const float shift = aiteri_select_f32(raised > aiteri_f32_of_bits(0xff800000u), raised, 0.0f);
+    AITERI_K(vf) sum = AITERI_K(zero)();
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
+        const AITERI_K(vf) p = AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift));
+        sum = AITERI_K(add)(sum, p);
+        AITERI_K(store)(s + i, p);
+    }
+    float factor = 1.0f;
+    if (raised > old) {
+        float lane[AITERI_LANES];
+        AITERI_K(store)(lane, AITERI_K(weight)(AITERI_K(set1)(old), AITERI_K(set1)(raised)));
+        factor = lane[0];
+    }
+    *m = raised;
+    *l = *l * factor + AITERI_K(hsum)(sum);
+    return factor;
+}
+
+static void AITERI_K(stream_softcap)(float *s, float softcap)
+{
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
+        AITERI_K(store)(
+            s + i, AITERI_K(mul)(AITERI_K(set1)(softcap), AITERI_K(tanh)(AITERI_K(load)(s + i))));
+}
+
+static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
+}
+
+static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(fma)(AITERI_K(set1)(factor), AITERI_K(load)(x + d),
+                                             AITERI_K(load)(o + d)));
+}
+
+static void AITERI_K(stream_mul)(float *x, const float *y)
+{
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
+        AITERI_K(store)(x + i, AITERI_K(mul)(AITERI_K(load)(x + i), AITERI_K(load)(y + i)));
+}
+
+static float AITERI_K(row_amax)(const float *x, int32_t n)
+{
+    AITERI_K(vf) top = AITERI_K(zero)();
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
+        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
+    float amax = AITERI_K(hmax)(top);
+    for (; i < n; i++) {
+        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
+        if (a > amax) amax = a;
+    }
+    return amax;
+}
+
+#define AITERI_TYPE        f32
+#define AITERI_TYPE_C      float
+#define AITERI_TYPE_LOAD   AITERI_K(load)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_n)
+
+// >>k_stream_types    (src/cpu/k_stream_types.inl.h)
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
+
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
+{
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+}
+
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
+                                             int64_t q_stride, int32_t dim, const void *const *key,
+                                             const int rows)
+{
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
+}
+
+static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                                 int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                                 const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int32_t r = 0; r < rows; r += 4) {
+            float *at = s + r * s_stride + i;
+            const float *x = q + r * q_stride;
+            switch (rows - r) {
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            }
+        }
+    }
+}
+
+/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
+                                              int64_t p_stride, int32_t d, int32_t dim,
+                                              const void *const *values, int32_t n, const int rows,
+                                              const int vectors, const void *const *ahead)
+{
+    AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int32_t i = 0; i < n; i++) {
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
+        AITERI_K(vf) v[AITERI_AXPY_VECTORS];
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            AITERI_UNROLL(8)
+            for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+}
+
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t dim,
+                                             const void *const *values, int32_t n, const int rows,
+                                             const void *const *ahead)
+{
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
+    int32_t d = 0;
+    for (; d + strip <= dim; d += strip)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
+                             ahead);
+    for (; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
+}
+
+static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                  int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                                  const void *const *ahead)
+{
+    for (int32_t r = 0; r < rows; r += 4) {
+        float *at = o + r * o_stride;
+        const float *w = p + r * p_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        }
+    }
+}
+
+#undef AITERI_T
+#undef AITERI_ROW
+#undef AITERI_TYPE
+#undef AITERI_TYPE_C
+#undef AITERI_TYPE_LOAD
+#undef AITERI_TYPE_LOAD_N
+#define AITERI_TYPE        f16
+#define AITERI_TYPE_C      uint16_t
+#define AITERI_TYPE_LOAD   AITERI_K(load_f16)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_f16_n)
+
+// >>k_stream_types    (src/cpu/k_stream_types.inl.h)
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
+
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
+{
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+}
+
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
+                                             int64_t q_stride, int32_t dim, const void *const *key,
+                                             const int rows)
+{
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
+}
+
+static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                                 int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                                 const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int32_t r = 0; r < rows; r += 4) {
+            float *at = s + r * s_stride + i;
+            const float *x = q + r * q_stride;
+            switch (rows - r) {
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            }
+        }
+    }
+}
+
+/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
+                                              int64_t p_stride, int32_t d, int32_t dim,
+                                              const void *const *values, int32_t n, const int rows,
+                                              const int vectors, const void *const *ahead)
+{
+    AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int32_t i = 0; i < n; i++) {
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
+        AITERI_K(vf) v[AITERI_AXPY_VECTORS];
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            AITERI_UNROLL(8)
+            for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+}
+
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t dim,
+                                             const void *const *values, int32_t n, const int rows,
+                                             const void *const *ahead)
+{
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
+    int32_t d = 0;
+    for (; d + strip <= dim; d += strip)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
+                             ahead);
+    for (; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
+}
+
+static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                  int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                                  const void *const *ahead)
+{
+    for (int32_t r = 0; r < rows; r += 4) {
+        float *at = o + r * o_stride;
+        const float *w = p + r * p_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        }
+    }
+}
+
+#undef AITERI_T
+#undef AITERI_ROW
+#undef AITERI_TYPE
+#undef AITERI_TYPE_C
+#undef AITERI_TYPE_LOAD
+#undef AITERI_TYPE_LOAD_N
+#define AITERI_TYPE        bf16
+#define AITERI_TYPE_C      uint16_t
+#define AITERI_TYPE_LOAD   AITERI_K(load_bf16)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_bf16_n)
+
+// >>k_stream_types    (src/cpu/k_stream_types.inl.h)
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
+
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
+{
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+}
+
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
+                                             int64_t q_stride, int32_t dim, const void *const *key,
+                                             const int rows)
+{
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
+}
+
+static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                                 int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                                 const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int32_t r = 0; r < rows; r += 4) {
+            float *at = s + r * s_stride + i;
+            const float *x = q + r * q_stride;
+            switch (rows - r) {
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            }
+        }
+    }
+}
+
+/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
+                                              int64_t p_stride, int32_t d, int32_t dim,
+                                              const void *const *values, int32_t n, const int rows,
+                                              const int vectors, const void *const *ahead)
+{
+    AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int32_t i = 0; i < n; i++) {
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
+        AITERI_K(vf) v[AITERI_AXPY_VECTORS];
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            AITERI_UNROLL(8)
+            for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+}
+
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t dim,
+                                             const void *const *values, int32_t n, const int rows,
+                                             const void *const *ahead)
+{
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
+    int32_t d = 0;
+    for (; d + strip <= dim; d += strip)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
+                             ahead);
+    for (; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
+}
+
+static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                  int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                                  const void *const *ahead)
+{
+    for (int32_t r = 0; r < rows; r += 4) {
+        float *at = o + r * o_stride;
+        const float *w = p + r * p_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        }
+    }
+}
+
+#undef AITERI_T
+#undef AITERI_ROW
+#undef AITERI_TYPE
+#undef AITERI_TYPE_C
+#undef AITERI_TYPE_LOAD
+#undef AITERI_TYPE_LOAD_N
+#define AITERI_TYPE        i8
+#define AITERI_TYPE_C      int8_t
+#define AITERI_TYPE_LOAD   AITERI_K(load_i8)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_i8_n)
+
+// >>k_stream_types    (src/cpu/k_stream_types.inl.h)
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
+
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
+{
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+}
+
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
+                                             int64_t q_stride, int32_t dim, const void *const *key,
+                                             const int rows)
+{
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
+}
+
+static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                                 int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                                 const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int32_t r = 0; r < rows; r += 4) {
+            float *at = s + r * s_stride + i;
+            const float *x = q + r * q_stride;
+            switch (rows - r) {
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            }
+        }
+    }
+}
+
+/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
+                                              int64_t p_stride, int32_t d, int32_t dim,
+                                              const void *const *values, int32_t n, const int rows,
+                                              const int vectors, const void *const *ahead)
+{
+    AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int32_t i = 0; i < n; i++) {
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
+        AITERI_K(vf) v[AITERI_AXPY_VECTORS];
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            AITERI_UNROLL(8)
+            for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+}
+
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t dim,
+                                             const void *const *values, int32_t n, const int rows,
+                                             const void *const *ahead)
+{
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
+    int32_t d = 0;
+    for (; d + strip <= dim; d += strip)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
+                             ahead);
+    for (; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
+}
+
+static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                  int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                                  const void *const *ahead)
+{
+    for (int32_t r = 0; r < rows; r += 4) {
+        float *at = o + r * o_stride;
+        const float *w = p + r * p_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        }
+    }
+}
+
+#undef AITERI_T
+#undef AITERI_ROW
+#undef AITERI_TYPE
+#undef AITERI_TYPE_C
+#undef AITERI_TYPE_LOAD
+#undef AITERI_TYPE_LOAD_N
+
+static const aiteri_kernels AITERI_K(kernels) = {
+    AITERI_K_NAME,
+    AITERI_K_ISA,
+    AITERI_LANES,
+    AITERI_TILE_LANES,
+    AITERI_K(widen),
+    AITERI_K(narrow),
+    AITERI_K(tile_pack),
+    AITERI_K(tile_unpack),
+    AITERI_K(tile_score),
+    AITERI_K(tile_adjust),
+    AITERI_K(tile_softmax),
+    AITERI_K(tile_value),
+    AITERI_K(tile_value_guarded),
+    AITERI_K(all_finite),
+    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL,
+     NULL, NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
+    {NULL, AITERI_K(stream_axpy_f32), AITERI_K(stream_axpy_f16), AITERI_K(stream_axpy_bf16), NULL,
+     NULL, NULL, AITERI_K(stream_axpy_i8), NULL, NULL, NULL, NULL},
+    AITERI_K(stream_softmax),
+    AITERI_K(stream_softcap),
+    AITERI_K(row_scale),
+    AITERI_K(row_add_scaled),
+    AITERI_K(stream_mul),
+    AITERI_K(row_amax),
+};
+
+#undef AITERI_K
+#undef AITERI_K_NAME
+#undef AITERI_K_ISA
+#undef AITERI_LANES
+#undef AITERI_TILE_LANES
+#undef AITERI_TILE_VECTORS
+#undef AITERI_TILE_ROWS
+#undef AITERI_DOT_KEYS
+#undef AITERI_AXPY_VECTORS
+#undef AITERI_RESCALE_AT
+
+#if AITERI_X86
+AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
+#define AITERI_K(name)      AITERI_CAT(aiteri_avx2, name)
+#define AITERI_K_NAME       "avx2"
+#define AITERI_K_ISA        AITER_ISA_AVX2
+#define AITERI_TILE_VECTORS 3
+#define AITERI_TILE_ROWS    4
+#define AITERI_DOT_KEYS     2
+#define AITERI_AXPY_VECTORS 2
+
+// >>simd_avx2    (src/cpu/simd_avx2.h)
+/* simd_avx2.h -- the vector layer on AVX2, FMA and F16C: eight lanes. simd_scalar.h says what each
+ * function means. */
+typedef __m256 AITERI_K(vf);
+typedef __m256i AITERI_K(vi);
+typedef __m256 AITERI_K(vm); /* all bits of a lane set, or none */
+#define AITERI_LANES 8
+
+AITERI_FORCE_INLINE __m256 AITERI_K(zero)(void) { return _mm256_setzero_ps(); }
+AITERI_FORCE_INLINE __m256 AITERI_K(set1)(float x) { return _mm256_set1_ps(x); }
+AITERI_FORCE_INLINE __m256 AITERI_K(iota)(void)
+{
+    return _mm256_setr_ps(0.0f, 1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f, 7.0f);
+}
+
+AITERI_FORCE_INLINE __m256i AITERI_K(set1_i)(int32_t x) { return _mm256_set1_epi32(x); }
+AITERI_FORCE_INLINE __m256i AITERI_K(iota_i)(void)
+{
+    return _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+}
+AITERI_FORCE_INLINE __m256i AITERI_K(add_i)(__m256i a, __m256i b) { return _mm256_add_epi32(a, b); }
+AITERI_FORCE_INLINE __m256i AITERI_K(sub_i)(__m256i a, __m256i b) { return _mm256_sub_epi32(a, b); }
+AITERI_FORCE_INLINE __m256i AITERI_K(and_i)(__m256i a, __m256i b) { return _mm256_and_si256(a, b); }
+AITERI_FORCE_INLINE __m256i AITERI_K(or_i)(__m256i a, __m256i b) { return _mm256_or_si256(a, b); }
+AITERI_FORCE_INLINE __m256i AITERI_K(shl_i)(__m256i a, int n) { return _mm256_slli_epi32(a, n); }
+AITERI_FORCE_INLINE __m256i AITERI_K(shr_i)(__m256i a, int n) { return _mm256_srli_epi32(a, n); }
+AITERI_FORCE_INLINE __m256 AITERI_K(lt_i)(__m256i a, __m256i b)
+{
+    return _mm256_castsi256_ps(_mm256_cmpgt_epi32(b, a));
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(eq_i)(__m256i a, __m256i b)
+{
+    return _mm256_castsi256_ps(_mm256_cmpeq_epi32(a, b));
+}
+AITERI_FORCE_INLINE __m256i AITERI_K(select_i)(__m256 m, __m256i a, __m256i b)
+{
+    return _mm256_blendv_epi8(b, a, _mm256_castps_si256(m));
+}
+AITERI_FORCE_INLINE __m256i AITERI_K(to_i)(__m256 a) { return _mm256_cvtps_epi32(a); }
+AITERI_FORCE_INLINE __m256 AITERI_K(to_f)(__m256i a) { return _mm256_cvtepi32_ps(a); }
+AITERI_FORCE_INLINE __m256i AITERI_K(as_i)(__m256 a) { return _mm256_castps_si256(a); }
+AITERI_FORCE_INLINE __m256 AITERI_K(as_f)(__m256i a) { return _mm256_castsi256_ps(a); }
+
+AITERI_FORCE_INLINE __m256i AITERI_K(first)(int n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), AITERI_K(iota_i)());
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(load)(const float *p) { return _mm256_loadu_ps(p); }
+AITERI_FORCE_INLINE void AITERI_K(store)(float *p, __m256 x) { _mm256_storeu_ps(p, x); }
+AITERI_FORCE_INLINE __m256 AITERI_K(load_n)(const float *p, int n)
+{
+    return _mm256_maskload_ps(p, AITERI_K(first)(n));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_n)(float *p, __m256 x, int n)
+{
+    _mm256_maskstore_ps(p, AITERI_K(first)(n), x);
+}
+
+AITERI_FORCE_INLINE __m256 AITERI_K(fma)(__m256 a, __m256 b, __m256 c)
+{
+    return AITERI_VECTOR_FMA(_mm256_fmadd_ps, a, b, c);
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(add)(__m256 a, __m256 b)
+{
+    return AITERI_VECTOR_OP(_mm256_add_ps, a, +, b);
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(sub)(__m256 a, __m256 b)
+{
+    return AITERI_VECTOR_OP(_mm256_sub_ps, a, -, b);
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(mul)(__m256 a, __m256 b)
+{
+    __m256 product = AITERI_VECTOR_OP(_mm256_mul_ps, a, *, b);
+    AITERI_FENCE_PRODUCT(product);
+    return product;
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(div)(__m256 a, __m256 b)
+{
+    return AITERI_VECTOR_OP(_mm256_div_ps, a, /, b);
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(max)(__m256 a, __m256 b) { return _mm256_max_ps(a, b); }
+AITERI_FORCE_INLINE __m256 AITERI_K(min)(__m256 a, __m256 b) { return _mm256_min_ps(a, b); }
+AITERI_FORCE_INLINE __m256 AITERI_K(abs)(__m256 a)
+{
+    return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a);
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(copysign)(__m256 a, __m256 b)
+{
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    return _mm256_or_ps(_mm256_andnot_ps(sign, a), _mm256_and_ps(sign, b));
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(round)(__m256 a)
+{
+    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(scale2)(__m256 a, __m256 n)
+{
+    const __m256i e = _mm256_slli_epi32(_mm256_cvtps_epi32(n), 23);
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), e));
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(ldexp)(__m256 a, __m256 n)
+{
+    const __m256 one = _mm256_set1_ps(1.0f);
+    const __m256i i = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(i, 1);
+    const __m256i rest = _mm256_sub_epi32(i, half);
+    const __m256i bits = _mm256_castps_si256(one);
+    a = AITERI_K(mul)(a, _mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_slli_epi32(half, 23))));
+    return AITERI_K(mul)(a,
+                         _mm256_castsi256_ps(_mm256_add_epi32(bits, _mm256_slli_epi32(rest, 23))));
+}
+
+AITERI_FORCE_INLINE __m256 AITERI_K(lt)(__m256 a, __m256 b)
+{
+    return _mm256_cmp_ps(a, b, _CMP_LT_OQ);
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(gt)(__m256 a, __m256 b)
+{
+    return _mm256_cmp_ps(a, b, _CMP_GT_OQ);
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(nlt)(__m256 a, __m256 b)
+{
+    return _mm256_cmp_ps(a, b, _CMP_NLT_UQ);
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(and_m)(__m256 a, __m256 b) { return _mm256_and_ps(a, b); }
+AITERI_FORCE_INLINE __m256 AITERI_K(or_m)(__m256 a, __m256 b) { return _mm256_or_ps(a, b); }
+AITERI_FORCE_INLINE __m256 AITERI_K(not_m)(__m256 a)
+{
+    return _mm256_xor_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(-1)));
+}
+AITERI_FORCE_INLINE int AITERI_K(any)(__m256 m) { return _mm256_movemask_ps(m) != 0; }
+AITERI_FORCE_INLINE int AITERI_K(all)(__m256 m) { return _mm256_movemask_ps(m) == 0xff; }
+AITERI_FORCE_INLINE __m256 AITERI_K(select)(__m256 m, __m256 a, __m256 b)
+{
+    return _mm256_blendv_ps(b, a, m);
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(keep)(__m256 m, __m256 a) { return _mm256_and_ps(m, a); }
+
+/* Sums of four vectors inside each half; hsum adds in the same order. */
+AITERI_FORCE_INLINE __m256 AITERI_K(fold4)(__m256 a, __m256 b, __m256 c, __m256 d)
+{
+    const __m256 ab =
+        AITERI_K(add)(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)); /* a02 b02 a13 b13 */
+    const __m256 cd = AITERI_K(add)(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+    return AITERI_K(add)(_mm256_shuffle_ps(ab, cd, 0x44), _mm256_shuffle_ps(ab, cd, 0xee));
+}
+AITERI_FORCE_INLINE void AITERI_K(hsum4)(__m256 a, __m256 b, __m256 c, __m256 d, float *out)
+{
+    const __m256 s = AITERI_K(fold4)(a, b, c, d);
+    _mm_storeu_ps(out, AITERI_VECTOR_OP(_mm_add_ps, _mm256_castps256_ps128(s), +,
+                                        _mm256_extractf128_ps(s, 1)));
+}
+AITERI_FORCE_INLINE void AITERI_K(hsum16)(const __m256 *v, float *out)
+{
+    for (int i = 0; i < 16; i += 4) AITERI_K(hsum4)(v[i], v[i + 1], v[i + 2], v[i + 3], out + i);
+}
+AITERI_FORCE_INLINE float AITERI_K(hsum)(__m256 a)
+{
+    const __m256 t = AITERI_K(add)(a, _mm256_permute_ps(a, 0x4e));
+    const __m256 s = AITERI_K(add)(t, _mm256_permute_ps(t, 0xb1));
+    return _mm_cvtss_f32(
+        AITERI_VECTOR_OP(_mm_add_ps, _mm256_castps256_ps128(s), +, _mm256_extractf128_ps(s, 1)));
+}
+AITERI_FORCE_INLINE float AITERI_K(hmax)(__m256 a)
+{
+    __m128 x = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+}
+
+AITERI_FORCE_INLINE __m256 AITERI_K(load_half)(const float *p, int64_t ld)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)), _mm_loadu_ps(p + 4 * ld),
+                                1);
+}
+AITERI_FORCE_INLINE void AITERI_K(transpose)(const float *src, int64_t ld_src, float *dst,
+                                             int64_t ld_dst)
+{
+    AITERI_UNROLL(2)
+    for (int h = 0; h < 2; h++) { /* columns 4h to 4h+3; halves hold rows i and i+4 */
+        const __m256 a = AITERI_K(load_half)(src + 4 * h, ld_src);
+        const __m256 b = AITERI_K(load_half)(src + 4 * h + ld_src, ld_src);
+        const __m256 c = AITERI_K(load_half)(src + 4 * h + 2 * ld_src, ld_src);
+        const __m256 d = AITERI_K(load_half)(src + 4 * h + 3 * ld_src, ld_src);
+        const __m256 ab0 = _mm256_unpacklo_ps(a, b), ab2 = _mm256_unpackhi_ps(a, b);
+        const __m256 cd0 = _mm256_unpacklo_ps(c, d), cd2 = _mm256_unpackhi_ps(c, d);
+        float *out = dst + 4 * h * ld_dst;
+        _mm256_storeu_ps(out, _mm256_shuffle_ps(ab0, cd0, 0x44));
+        _mm256_storeu_ps(out + ld_dst, _mm256_shuffle_ps(ab0, cd0, 0xee));
+        _mm256_storeu_ps(out + 2 * ld_dst, _mm256_shuffle_ps(ab2, cd2, 0x44));
+        _mm256_storeu_ps(out + 3 * ld_dst, _mm256_shuffle_ps(ab2, cd2, 0xee));
+    }
+}
+
+/* The first n of sixteen bytes; short rows go through a copy so that no byte past n is touched. */
+AITERI_FORCE_INLINE __m128i AITERI_K(load_bytes)(const void *p, int bytes)
+{
+    uint8_t tail[16] = {0};
+    memcpy(tail, p, (size_t)bytes);
+    return _mm_loadu_si128((const __m128i *)(const void *)tail);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_bytes)(void *p, __m128i x, int bytes)
+{
+    uint8_t tail[16];
+    _mm_storeu_si128((__m128i *)(void *)tail, x);
+    memcpy(p, tail, (size_t)bytes);
+}
+AITERI_FORCE_INLINE __m128i AITERI_K(load_x16)(const uint16_t *p)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(expand_bf16)(__m128i x)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16));
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(expand_i8)(__m128i x)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x));
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(load_f16)(const uint16_t *p)
+{
+    return _mm256_cvtph_ps(AITERI_K(load_x16)(p));
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(load_f16_n)(const uint16_t *p, int n)
+{
+    return _mm256_cvtph_ps(AITERI_K(load_bytes)(p, 2 * n));
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(load_bf16)(const uint16_t *p)
+{
+    return AITERI_K(expand_bf16)(AITERI_K(load_x16)(p));
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(load_bf16_n)(const uint16_t *p, int n)
+{
+    return AITERI_K(expand_bf16)(AITERI_K(load_bytes)(p, 2 * n));
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(load_i8)(const int8_t *p)
+{
+    return AITERI_K(expand_i8)(_mm_loadl_epi64((const __m128i *)(const void *)p));
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(load_i8_n)(const int8_t *p, int n)
+{
+    return AITERI_K(expand_i8)(AITERI_K(load_bytes)(p, n));
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(load_e5m2_raw)(const uint8_t *p)
+{
+    const __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)p);
+    return _mm256_cvtph_ps(_mm_unpacklo_epi8(_mm_setzero_si128(), x));
+}
+AITERI_FORCE_INLINE __m256 AITERI_K(load_e4m3_raw)(const uint8_t *p)
+{
+    const __m128i x = _mm_cvtepi8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)p));
+    return _mm256_cvtph_ps(
+        _mm_and_si128(_mm_slli_epi16(x, 7), _mm_set1_epi16((int16_t)(uint16_t)0xbf80)));
+}
+
+/* The low halves of eight 32-bit lanes, none above 0xffff. */
+AITERI_FORCE_INLINE __m128i AITERI_K(pack_x16)(__m256i x)
+{
+    return _mm_packus_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+}
+AITERI_FORCE_INLINE __m128i AITERI_K(pack_f16)(__m256 x)
+{
+    return _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_x16)(uint16_t *p, __m256i x)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, AITERI_K(pack_x16)(x));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_x16_n)(uint16_t *p, __m256i x, int n)
+{
+    AITERI_K(store_bytes)(p, AITERI_K(pack_x16)(x), 2 * n);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_x8)(uint8_t *p, __m256i x)
+{
+    const __m128i y = AITERI_K(pack_x16)(x);
+    _mm_storel_epi64((__m128i *)(void *)p, _mm_packus_epi16(y, y));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_f16)(uint16_t *p, __m256 x)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, AITERI_K(pack_f16)(x));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, __m256 x, int n)
+{
+    AITERI_K(store_bytes)(p, AITERI_K(pack_f16)(x), 2 * n);
+}
+
+// >>k_all    (src/cpu/k_all.inl.h)
+/* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
+ * clean-up. */
+
+// >>k_math    (src/cpu/k_math.inl.h)
+/* k_math.inl.h -- exp2 and tanh of a vector and rounding stores to bfloat16, written once over the
+ * vector layer. */
+
+/* 2^x. Error below 0.8 ulp (1.1 without FMA); exact at integers; x < -126 gives an exact zero,
+ * never a subnormal, which would slow every operation after it; 128 and above give infinity; NaN
+ * stays NaN. 2^x = 2^n 2^f with |f| <= 1/2 and a minimax polynomial for 2^f that is exact at 0. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(exp2)(AITERI_K(vf) x)
+{
+    const AITERI_K(vm) live = AITERI_K(nlt)(x, AITERI_K(set1)(-126.0f));
+    x = AITERI_K(min)(AITERI_K(set1)(128.0f), x);
+    const AITERI_K(vf) n = AITERI_K(round)(x);
+    const AITERI_K(vf) f = AITERI_K(sub)(x, n);
+    AITERI_K(vf) p = AITERI_K(set1)(1.53264686e-4f);
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.33908063e-3f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(9.61850584e-3f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(5.55035993e-2f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.240226477f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.693147182f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.0f));
+    return AITERI_K(keep)(live, AITERI_K(scale2)(p, n));
+}
+
+/* tanh(x), relative error below 2 ulp everywhere: an odd polynomial near zero, where the other form
+ * would cancel, and 1 - 2 / (e^2|x| + 1) beyond. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(tanh)(AITERI_K(vf) x)
+{
+    const AITERI_K(vf) one = AITERI_K(set1)(1.0f);
+    const AITERI_K(vf) a = AITERI_K(abs)(x);
+    const AITERI_K(vf) u = AITERI_K(mul)(a, a);
+    AITERI_K(vf) p = AITERI_K(set1)(-5.6922962e-3f);
+    p = AITERI_K(fma)(p, u, AITERI_K(set1)(2.06281673e-2f));
+    p = AITERI_K(fma)(p, u, AITERI_K(set1)(-5.37365153e-2f));
+    p = AITERI_K(fma)(p, u, AITERI_K(set1)(0.133314058f));
+    p = AITERI_K(fma)(p, u, AITERI_K(set1)(-0.333332807f));
+    p = AITERI_K(fma)(AITERI_K(mul)(p, u), a, a);
+    const AITERI_K(vf) y =
+        AITERI_K(mul)(AITERI_K(min)(AITERI_K(set1)(10.0f), a), AITERI_K(set1)(2.88539008f));
+    const AITERI_K(vf) e = AITERI_K(add)(AITERI_K(exp2)(y), one);
+    const AITERI_K(vf) big = AITERI_K(sub)(one, AITERI_K(div)(AITERI_K(set1)(2.0f), e));
+    const AITERI_K(vm) near_zero = AITERI_K(lt)(a, AITERI_K(set1)(0.625f));
+    return AITERI_K(copysign)(AITERI_K(select)(near_zero, p, big), x);
+}
+
+/* Bits of x as bfloat16: to nearest even, overflow to infinity, NaN kept and made quiet. */
+AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(bf16_bits)(AITERI_K(vf) x)
+{
+    const AITERI_K(vi) u = AITERI_K(as_i)(x);
+    const AITERI_K(vi) high = AITERI_K(shr_i)(u, 16);
+    const AITERI_K(vi) odd = AITERI_K(and_i)(high, AITERI_K(set1_i)(1));
+    const AITERI_K(vi) up = AITERI_K(add_i)(AITERI_K(add_i)(u, AITERI_K(set1_i)(0x7fff)), odd);
+    const AITERI_K(vm) nan = AITERI_K(lt_i)(AITERI_K(set1_i)(0x7f800000),
+                                            AITERI_K(and_i)(u, AITERI_K(set1_i)(0x7fffffff)));
+    return AITERI_K(select_i)(nan, AITERI_K(or_i)(high, AITERI_K(set1_i)(0x40)),
+                              AITERI_K(shr_i)(up, 16));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_bf16)(uint16_t *p, AITERI_K(vf) x)
+{
+    AITERI_K(store_x16)(p, AITERI_K(bf16_bits)(x));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_bf16_n)(uint16_t *p, AITERI_K(vf) x, int n)
+{
+    AITERI_K(store_x16_n)(p, AITERI_K(bf16_bits)(x), n);
+}
+
+// >>k_convert    (src/cpu/k_convert.inl.h)
+/* k_convert.inl.h -- rows of any storage type to f32 and back, the same bits as dtype.c, written
+ * once over the vector layer. n counts elements; an I4 row starts at a whole byte. */
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e4m3fn)(const uint8_t *p)
+{
+    const AITERI_K(vf) raw = AITERI_K(load_e4m3_raw)(p);
+    const AITERI_K(vi) u = AITERI_K(as_i)(AITERI_K(mul)(raw, AITERI_K(set1)(256.0f)));
+    const AITERI_K(vm) nan = AITERI_K(gt)(AITERI_K(abs)(raw), AITERI_K(set1)(1.75f));
+    const AITERI_K(vi) all_ones = AITERI_K(or_i)(u, AITERI_K(set1_i)(0x7ff00000));
+    return AITERI_K(as_f)(AITERI_K(select_i)(nan, all_ones, u));
+}
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e4m3fnuz)(const uint8_t *p)
+{
+    const AITERI_K(vf) raw = AITERI_K(load_e4m3_raw)(p);
+    const AITERI_K(vi) u = AITERI_K(as_i)(AITERI_K(mul)(raw, AITERI_K(set1)(128.0f)));
+    const AITERI_K(vm) minus_zero = AITERI_K(eq_i)(u, AITERI_K(set1_i)(INT32_MIN));
+    const AITERI_K(vi) nan = AITERI_K(set1_i)(INT32_MIN | 0x7fc00000);
+    return AITERI_K(as_f)(AITERI_K(select_i)(minus_zero, nan, u));
+}
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e5m2)(const uint8_t *p)
+{
+    return AITERI_K(load_e5m2_raw)(p);
+}
+
+AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(magnitude_bits)(AITERI_K(vf) x)
+{
+    return AITERI_K(and_i)(AITERI_K(as_i)(x), AITERI_K(set1_i)(0x7fffffff));
+}
+AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(is_nan)(AITERI_K(vf) x)
+{
+    return AITERI_K(lt_i)(AITERI_K(set1_i)(0x7f800000), AITERI_K(magnitude_bits)(x));
+}
+AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(f8_sign)(AITERI_K(vf) x)
+{
+    return AITERI_K(and_i)(AITERI_K(shr_i)(AITERI_K(as_i)(x), 24), AITERI_K(set1_i)(0x80));
+}
+
+/* |x| as a float with so many mantissa bits and that bias, at most `max`. Subnormals come from a
+ * sum with the number whose last bit is worth one step: it is normal, so flushing has no hold on
+ * it. */
+AITERI_FORCE_INLINE AITERI_K(vi)
+    AITERI_K(f8_magnitude)(AITERI_K(vf) x, const int mantissa, const int bias, const int32_t max)
+{
+    const int drop = 23 - mantissa, rebias = 127 - bias;
+    const int32_t half = (1 << (drop - 1)) - 1, base = rebias << mantissa;
+    const AITERI_K(vi) a = AITERI_K(magnitude_bits)(x);
+    const AITERI_K(vi) odd = AITERI_K(and_i)(AITERI_K(shr_i)(a, drop), AITERI_K(set1_i)(1));
+    const AITERI_K(vi) up = AITERI_K(add_i)(AITERI_K(add_i)(a, AITERI_K(set1_i)(half)), odd);
+    const AITERI_K(vi) normal = AITERI_K(sub_i)(AITERI_K(shr_i)(up, drop), AITERI_K(set1_i)(base));
+    const AITERI_K(vi) magic = AITERI_K(set1_i)((rebias + 1 + drop) << 23);
+    const AITERI_K(vf) sum = AITERI_K(add)(AITERI_K(as_f)(a), AITERI_K(as_f)(magic));
+    const AITERI_K(vi) small = AITERI_K(sub_i)(AITERI_K(as_i)(sum), magic);
+    const AITERI_K(vm) is_small = AITERI_K(lt_i)(a, AITERI_K(set1_i)((rebias + 1) << 23));
+    const AITERI_K(vi) code = AITERI_K(select_i)(is_small, small, normal);
+    const AITERI_K(vi) top = AITERI_K(set1_i)(max);
+    return AITERI_K(select_i)(AITERI_K(lt_i)(top, code), top, code);
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fn)(uint8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 3, 7, 0x7e);
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), code);
+    AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fnuz)(uint8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) zero = AITERI_K(set1_i)(0);
+    const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 3, 8, 0x7f);
+    const AITERI_K(vi) value = AITERI_K(select_i)(AITERI_K(eq_i)(code, zero), zero,
+                                                  AITERI_K(or_i)(code, AITERI_K(f8_sign)(x)));
+    AITERI_K(store_x8)(p, AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x80), value));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_f8_e5m2)(uint8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 2, 15, 0x7b);
+    const AITERI_K(vm) inf =
+        AITERI_K(eq_i)(AITERI_K(magnitude_bits)(x), AITERI_K(set1_i)(0x7f800000));
+    const AITERI_K(vi) finite = AITERI_K(select_i)(inf, AITERI_K(set1_i)(0x7c), code);
+    const AITERI_K(vi) kept =
+        AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), finite);
+    AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_int8)(int8_t *p, AITERI_K(vf) x, const float limit)
+{
+    const AITERI_K(vf) low = AITERI_K(max)(AITERI_K(set1)(-limit), x);
+    const AITERI_K(vi) i = AITERI_K(to_i)(AITERI_K(min)(AITERI_K(set1)(limit), low));
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0), i);
+    AITERI_K(store_x8)((uint8_t *)p, AITERI_K(and_i)(kept, AITERI_K(set1_i)(0xff)));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_i8)(int8_t *p, AITERI_K(vf) x)
+{
+    AITERI_K(store_int8)(p, x, 127.0f);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_i4_byte)(int8_t *p, AITERI_K(vf) x)
+{
+    AITERI_K(store_int8)(p, x, 7.0f);
+}
+
+/* The loop over a row; its last partial vector goes through a copy. */
+#define AITERI_WIDEN(name, type)                                               \
+    static void AITERI_K(widen_##name)(float *dst, const void *src, int64_t n) \
+    {                                                                          \
+        const type *p = (const type *)src;                                     \
+        int64_t i = 0;                                                         \
+        for (; i + AITERI_LANES <= n; i += AITERI_LANES)                       \
+            AITERI_K(store)(dst + i, AITERI_K(load_##name)(p + i));            \
+        if (i >= n) return;                                                    \
+        type tail[AITERI_LANES] = {0};                                         \
+        memcpy(tail, p + i, (size_t)(n - i) * sizeof *p);                      \
+        AITERI_K(store_n)(dst + i, AITERI_K(load_##name)(tail), (int)(n - i)); \
+    }
+
+#define AITERI_NARROW(name, type)                                               \
+    static void AITERI_K(narrow_##name)(void *dst, const float *src, int64_t n) \
+    {                                                                           \
+        type *p = (type *)dst;                                                  \
+        int64_t i = 0;                                                          \
+        for (; i + AITERI_LANES <= n; i += AITERI_LANES)                        \
+            AITERI_K(store_##name)(p + i, AITERI_K(load)(src + i));             \
+        if (i >= n) return;                                                     \
+        type tail[AITERI_LANES];                                                \
+        AITERI_K(store_##name)(tail, AITERI_K(load_n)(src + i, (int)(n - i)));  \
+        memcpy(p + i, tail, (size_t)(n - i) * sizeof *p);                       \
+    }
+
+AITERI_WIDEN(f16, uint16_t)
+AITERI_WIDEN(bf16, uint16_t)
+AITERI_WIDEN(f8_e4m3fn, uint8_t)
+AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
+AITERI_WIDEN(f8_e5m2, uint8_t)
+AITERI_WIDEN(i8, int8_t)
+AITERI_NARROW(f16, uint16_t)
+AITERI_NARROW(bf16, uint16_t)
+AITERI_NARROW(f8_e4m3fn, uint8_t)
+AITERI_NARROW(f8_e4m3fnuz, uint8_t)
+AITERI_NARROW(f8_e5m2, uint8_t)
+AITERI_NARROW(i8, int8_t)
+AITERI_NARROW(i4_byte, int8_t)
+
+#undef AITERI_WIDEN
+#undef AITERI_NARROW
+
+static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *dst);
+}
+
+static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *src);
+}
+
+/* I4 goes by blocks through bytes. */
+static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
+{
+    const uint8_t *p = (const uint8_t *)src;
+    int8_t block[128];
+    for (int64_t i = 0; i < n; i += 128) {
+        const int64_t count = n - i < 128 ? n - i : 128;
+        for (int64_t k = 0; k < (count + 1) / 2; k++) {
+            const int byte = p[i / 2 + k];
+            block[2 * k] = (int8_t)(((byte & 15) ^ 8) - 8);
+            block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
+        }
+        AITERI_K(widen_i8)(dst + i, block, count);
+    }
+}
+
+static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
+{
+    uint8_t *p = (uint8_t *)dst;
+    int8_t block[128];
+    for (int64_t i = 0; i < n; i += 128) {
+        const int64_t count = n - i < 128 ? n - i : 128;
+        AITERI_K(narrow_i4_byte)(block, src + i, count);
+        if (count & 1) block[count] = (int8_t)(p[i / 2 + count / 2] >> 4);
+        for (int64_t k = 0; k < (count + 1) / 2; k++)
+            p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
+    }
+}
+
+/* In the order of aiter_dtype. */
+static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(widen_f32),
+    AITERI_K(widen_f16),
+    AITERI_K(widen_bf16),
+    AITERI_K(widen_f8_e4m3fn),
+    AITERI_K(widen_f8_e4m3fnuz),
+    AITERI_K(widen_f8_e5m2),
+    AITERI_K(widen_i8),
+    AITERI_K(widen_i4),
+    NULL,
+    NULL,
+    NULL,
+};
+
+static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(narrow_f32),
+    AITERI_K(narrow_f16),
+    AITERI_K(narrow_bf16),
+    AITERI_K(narrow_f8_e4m3fn),
+    AITERI_K(narrow_f8_e4m3fnuz),
+    AITERI_K(narrow_f8_e5m2),
+    AITERI_K(narrow_i8),
+    AITERI_K(narrow_i4),
+    NULL,
+    NULL,
+    NULL,
+};
+
+// >>k_tile    (src/cpu/k_tile.inl.h)
+/* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
+ *
+ * A tile is AITERI_TILE_VECTORS vectors of query rows. K and V rows are the broadcast operand, so
+ * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of
+ * K (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
+ *     AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32.
+ * Every (row, lane) has one accumulator that adds its products in ascending order, in the full and
+ * in the one-row form alike, so the grouping of rows cannot be seen in the bits. */
+
+#define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
+
+static void AITERI_K(tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim,
+                                float scale)
+{
+    const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
+    for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
+        for (int32_t d = 0; d < whole; d += AITERI_LANES)
+            AITERI_K(transpose)(rows + lane * row_stride + d, row_stride,
+                                qt + d * AITERI_TILE_LANES + lane, AITERI_TILE_LANES);
+    for (int32_t d = whole; d < dim; d++)
+        for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane++)
+            qt[d * AITERI_TILE_LANES + lane] = rows[lane * row_stride + d];
+    const AITERI_K(vf) factor = AITERI_K(set1)(scale);
+    for (int32_t i = 0; i < dim * AITERI_TILE_LANES; i += AITERI_LANES)
+        AITERI_K(store)(qt + i, AITERI_K(mul)(AITERI_K(load)(qt + i), factor));
+}
+
+static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim)
+{
+    const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
+    for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
+        for (int32_t d = 0; d < whole; d += AITERI_LANES)
+            AITERI_K(transpose)(ot + d * AITERI_TILE_LANES + lane, AITERI_TILE_LANES,
+                                rows + lane * row_stride + d, row_stride);
+    for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane++) {
+        float *row = rows + lane * row_stride;
+        for (int32_t d = whole; d < dim; d++) row[d] = ot[d * AITERI_TILE_LANES + lane];
+    }
+}
+
+/* One group of K rows against the tile; `count` is a constant where it is inlined. */
+AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
+                                              const float *AITERI_RESTRICT k, int64_t k_stride,
+                                              int32_t dim, const float *AITERI_RESTRICT qt,
+                                              const int count)
+{
+    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int32_t d = 0; d < dim; d++) {
+        AITERI_K(vf) q[AITERI_TILE_VECTORS];
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+            q[c] = AITERI_K(load)(qt + d * AITERI_TILE_LANES + c * AITERI_LANES);
+        AITERI_UNROLL(16)
+        for (int i = 0; i < count; i++) {
+            const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
+            AITERI_UNROLL(16)
+            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+                acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
+        }
+    }
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+}
+
+static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
+                                 int32_t dim, const float *qt)
+{
+    int32_t j = 0;
+    for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
+        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
+                             AITERI_TILE_ROWS);
+    for (; j < n; j++)
+        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt, 1);
+}
+
+AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
+{
+    AITERI_K(vi) x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+/* The lanes of vector c that see key j. */
+AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask, int32_t j, int c)
+{
+    const AITERI_K(vi) key = AITERI_K(set1_i)(j);
+    const AITERI_K(vm) before_end =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
+    if (j < mask->sink) return before_end;
+    const AITERI_K(vm) before_start =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
+    return AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
+}
+
+static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
+                                  const aiteri_tile_adjust *adjust)
+{
+    const AITERI_K(vf) cap = AITERI_K(set1)(adjust->softcap);
+    const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    for (int32_t j = 0; j < n; j++) {
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+            const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
+            AITERI_K(vf) x = AITERI_K(load)(st + at);
+            if (adjust->softcap != 0.0f) x = AITERI_K(mul)(cap, AITERI_K(tanh)(x));
+            if (adjust->bias) x = AITERI_K(add)(x, AITERI_K(load)(adjust->bias + at));
+            if (adjust->slope) {
+                const AITERI_K(vf) distance =
+                    AITERI_K(abs)(AITERI_K(sub)(AITERI_K(load)(adjust->position + c * AITERI_LANES),
+                                                AITERI_K(set1)((float)(key0 + j))));
+                x = AITERI_K(sub)(
+                    x, AITERI_K(mul)(AITERI_K(load)(adjust->slope + c * AITERI_LANES), distance));
+            }
+            if (adjust->mask)
+                x = AITERI_K(select)(AITERI_K(visible)(adjust->mask, key0 + j, c), x, hidden);
+            AITERI_K(store)(st + at, x);
+        }
+    }
+}
+
+/* exp(x - m) with 0 for hidden scores; m is finite. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(weight)(AITERI_K(vf) x, AITERI_K(vf) m)
+{
+    return AITERI_K(exp2)(AITERI_K(mul)(AITERI_K(sub)(x, m), AITERI_K(set1)(1.44269504088896341f)));
+}
+
+/* The accumulated output is rescaled only in lanes whose maximum grew by more than this (natural
+ * units); elsewhere the factor is exactly 1. Weights stay below exp(5.5) = 245. */
+#define AITERI_RESCALE_AT 5.5f
+
+/* Raises m where the block's maximum asks for it and rescales l and ot by the lane's own factor. */
+AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float *m, float *l, float *ot,
+                                                 int32_t dim_v)
+{
+    const AITERI_K(vf) old = AITERI_K(load)(m);
+    const AITERI_K(vm) grew =
+        AITERI_K(gt)(top, AITERI_K(add)(old, AITERI_K(set1)(AITERI_RESCALE_AT)));
+    if (!AITERI_K(any)(grew)) return;
+    const AITERI_K(vf) raised = AITERI_K(select)(grew, top, old);
+    const AITERI_K(vf) factor =
+        AITERI_K(select)(grew, AITERI_K(weight)(old, raised), AITERI_K(set1)(1.0f));
+    AITERI_K(store)(m, raised);
+    AITERI_K(store)(l, AITERI_K(mul)(AITERI_K(load)(l), factor));
+    for (int32_t d = 0; d < dim_v; d++)
+        AITERI_K(store)(ot + d * AITERI_TILE_LANES,
+                        AITERI_K(mul)(AITERI_K(load)(ot + d * AITERI_TILE_LANES), factor));
+}
+
+static void AITERI_K(tile_softmax)(float *st, int32_t n, float *m, float *l, float *ot,
+                                   int32_t dim_v)
+{
+    const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+        float *column = st + c * AITERI_LANES;
+        AITERI_K(vf) top = minus_inf;
+        for (int32_t j = 0; j < n; j++)
+            top = AITERI_K(max)(AITERI_K(load)(column + j * AITERI_TILE_LANES), top);
+        AITERI_K(raise_maximum)(top, m + c * AITERI_LANES, l + c * AITERI_LANES,
+                                ot + c * AITERI_LANES, dim_v);
+        /* A lane that has seen no key keeps m = -inf; any finite shift gives its zeros. */
+        AITERI_K(vf) shift = AITERI_K(load)(m + c * AITERI_LANES);
+        shift = AITERI_K(select)(AITERI_K(gt)(shift, minus_inf), shift, AITERI_K(zero)());
+        AITERI_K(vf) sum = AITERI_K(load)(l + c * AITERI_LANES);
+        for (int32_t j = 0; j < n; j++) {
+            const AITERI_K(vf) p =
+                AITERI_K(weight)(AITERI_K(load)(column + j * AITERI_TILE_LANES), shift);
+            sum = AITERI_K(add)(sum, p);
+            AITERI_K(store)(column + j * AITERI_TILE_LANES, p);
+        }
+        AITERI_K(store)(l + c * AITERI_LANES, sum);
+    }
+}
+
+/* `count` columns of V into their rows of ot. */
+AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
+                                                 const float *AITERI_RESTRICT v, int64_t v_stride,
+                                                 int32_t n, const float *AITERI_RESTRICT st,
+                                                 const int count)
+{
+    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int32_t j = 0; j < n; j++) {
+        AITERI_K(vf) p[AITERI_TILE_VECTORS];
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+            p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+        AITERI_UNROLL(16)
+        for (int i = 0; i < count; i++) {
+            const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
+            AITERI_UNROLL(16)
+            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+                acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
+        }
+    }
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+}
+
+static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
+                                 int32_t dim_v, const float *st)
+{
+    int32_t d = 0;
+    for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
+                                AITERI_TILE_ROWS);
+    for (; d < dim_v; d++)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
+}
+
+static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
+                                         int32_t n, int32_t dim_v, const float *st,
+                                         const aiteri_lane_mask *mask)
+{
+    for (int32_t d = 0; d < dim_v; d++) {
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+            float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
+            AITERI_K(vf) acc = AITERI_K(load)(at);
+            for (int32_t j = 0; j < n; j++) {
+                const AITERI_K(vf) p =
+                    AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+                const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
+                acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+            }
+            AITERI_K(store)(at, acc);
+        }
+    }
+}
+
+static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim)
+{
+    const AITERI_K(vf) inf = AITERI_K(set1)(aiteri_f32_of_bits(0x7f800000u));
+    for (int32_t j = 0; j < n; j++) {
+        const float *row = rows + j * stride;
+        int32_t d = 0;
+        for (; d + AITERI_LANES <= dim; d += AITERI_LANES)
+            if (!AITERI_K(all)(AITERI_K(lt)(AITERI_K(abs)(AITERI_K(load)(row + d)), inf))) return 0;
+        for (; d < dim; d++)
+            if ((aiteri_bits_of_f32(row[d]) & 0x7fffffffu) >= 0x7f800000u) return 0;
+    }
+    return 1;
+}
+
+// >>k_stream    (src/cpu/k_stream.inl.h)
+/* k_stream.inl.h -- head_dim in the lanes: a few query rows against a stream of K and V rows.
+ *
+ * AITERI_DOT_KEYS x 4 accumulators take one converted load of each key for several query
+ * rows; 4 x AITERI_AXPY_VECTORS keep a strip of the output in registers over a block of
+ * keys. Every (row, key) score and every (row, dim) sum is one chain in ascending order, whatever
+ * the grouping. The loads come from k_stream_types.inl.h, once per storage type. */
+
+/* `bytes` of memory from p on; a constant where the loop matters. */
+AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
+{
+    for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
+}
+
+/* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
+AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const AITERI_K(vf) * acc,
+                                              const int rows)
+{
+    float sum[16];
+    const int count = rows * AITERI_DOT_KEYS, last = count - 1;
+#if AITERI_DOT_KEYS == 4
+    if (count == 16) {
+        AITERI_K(hsum16)(acc, sum);
+    } else
+#endif
+    {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < count; i += 4)
+            AITERI_K(hsum4)(acc[i], acc[i + 1 < last ? i + 1 : last],
+                            acc[i + 2 < last ? i + 2 : last], acc[i + 3 < last ? i + 3 : last],
+                            sum + i);
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++)
+        memcpy(s + r * s_stride, sum + r * AITERI_DOT_KEYS, AITERI_DOT_KEYS * sizeof(float));
+}
+
+static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
+{
+    const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    AITERI_K(vf) top = minus_inf;
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
+        top = AITERI_K(max)(AITERI_K(load)(s + i), top);
+    const float old = *m, block = AITERI_K(hmax)(top);
+    const float raised = aiteri_select_f32(block > old, block, old);
+    const float shift = aiteri_select_f32(raised > aiteri_f32_of_bits(0xff800000u), raised, 0.0f);
+    AITERI_K(vf) sum = AITERI_K(zero)();
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
+        const AITERI_K(vf) p = AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift));
+        sum = AITERI_K(add)(sum, p);
+        AITERI_K(store)(s + i, p);
+    }
+    float factor = 1.0f;
+    if (raised > old) {
+        float lane[AITERI_LANES];
+        AITERI_K(store)(lane, AITERI_K(weight)(AITERI_K(set1)(old), AITERI_K(set1)(raised)));
+        factor = lane[0];
+    }
+    *m = raised;
+    *l = *l * factor + AITERI_K(hsum)(sum);
+    return factor;
+}
+
+static void AITERI_K(stream_softcap)(float *s, float softcap)
+{
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
+        AITERI_K(store)(
+            s + i, AITERI_K(mul)(AITERI_K(set1)(softcap), AITERI_K(tanh)(AITERI_K(load)(s + i))));
+}
+
+static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
+}
+
+static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(fma)(AITERI_K(set1)(factor), AITERI_K(load)(x + d),
+                                             AITERI_K(load)(o + d)));
+}
+
+static void AITERI_K(stream_mul)(float *x, const float *y)
+{
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
+        AITERI_K(store)(x + i, AITERI_K(mul)(AITERI_K(load)(x + i), AITERI_K(load)(y + i)));
+}
+
+static float AITERI_K(row_amax)(const float *x, int32_t n)
+{
+    AITERI_K(vf) top = AITERI_K(zero)();
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
+        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
+    float amax = AITERI_K(hmax)(top);
+    for (; i < n; i++) {
+        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
+        if (a > amax) amax = a;
+    }
+    return amax;
+}
+
+#define AITERI_TYPE        f32
+#define AITERI_TYPE_C      float
+#define AITERI_TYPE_LOAD   AITERI_K(load)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_n)
+
+// >>k_stream_types    (src/cpu/k_stream_types.inl.h)
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
+
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
+{
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+}
+
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
+                                             int64_t q_stride, int32_t dim, const void *const *key,
+                                             const int rows)
+{
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
+}
+
+static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                                 int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                                 const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int32_t r = 0; r < rows; r += 4) {
+            float *at = s + r * s_stride + i;
+            const float *x = q + r * q_stride;
+            switch (rows - r) {
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            }
+        }
+    }
+}
+
+/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
+                                              int64_t p_stride, int32_t d, int32_t dim,
+                                              const void *const *values, int32_t n, const int rows,
+                                              const int vectors, const void *const *ahead)
+{
+    AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int32_t i = 0; i < n; i++) {
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
+        AITERI_K(vf) v[AITERI_AXPY_VECTORS];
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            AITERI_UNROLL(8)
+            for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+}
+
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t dim,
+                                             const void *const *values, int32_t n, const int rows,
+                                             const void *const *ahead)
+{
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
+    int32_t d = 0;
+    for (; d + strip <= dim; d += strip)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
+                             ahead);
+    for (; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
+}
+
+static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                  int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                                  const void *const *ahead)
+{
+    for (int32_t r = 0; r < rows; r += 4) {
+        float *at = o + r * o_stride;
+        const float *w = p + r * p_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        }
+    }
+}
+
+#undef AITERI_T
+#undef AITERI_ROW
+#undef AITERI_TYPE
+#undef AITERI_TYPE_C
+#undef AITERI_TYPE_LOAD
+#undef AITERI_TYPE_LOAD_N
+#define AITERI_TYPE        f16
+#define AITERI_TYPE_C      uint16_t
+#define AITERI_TYPE_LOAD   AITERI_K(load_f16)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_f16_n)
+
+// >>k_stream_types    (src/cpu/k_stream_types.inl.h)
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
+
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
+{
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+}
+
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
+                                             int64_t q_stride, int32_t dim, const void *const *key,
+                                             const int rows)
+{
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
+}
+
+static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                                 int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                                 const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int32_t r = 0; r < rows; r += 4) {
+            float *at = s + r * s_stride + i;
+            const float *x = q + r * q_stride;
+            switch (rows - r) {
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            }
+        }
+    }
+}
+
+/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
+                                              int64_t p_stride, int32_t d, int32_t dim,
+                                              const void *const *values, int32_t n, const int rows,
+                                              const int vectors, const void *const *ahead)
+{
+    AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int32_t i = 0; i < n; i++) {
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
+        AITERI_K(vf) v[AITERI_AXPY_VECTORS];
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            AITERI_UNROLL(8)
+            for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+}
+
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t dim,
+                                             const void *const *values, int32_t n, const int rows,
+                                             const void *const *ahead)
+{
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
+    int32_t d = 0;
+    for (; d + strip <= dim; d += strip)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
+                             ahead);
+    for (; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
+}
+
+static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                  int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                                  const void *const *ahead)
+{
+    for (int32_t r = 0; r < rows; r += 4) {
+        float *at = o + r * o_stride;
+        const float *w = p + r * p_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        }
+    }
+}
+
+#undef AITERI_T
+#undef AITERI_ROW
+#undef AITERI_TYPE
+#undef AITERI_TYPE_C
+#undef AITERI_TYPE_LOAD
+#undef AITERI_TYPE_LOAD_N
+#define AITERI_TYPE        bf16
+#define AITERI_TYPE_C      uint16_t
+#define AITERI_TYPE_LOAD   AITERI_K(load_bf16)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_bf16_n)
+
+// >>k_stream_types    (src/cpu/k_stream_types.inl.h)
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
+
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
+{
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+}
+
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
+                                             int64_t q_stride, int32_t dim, const void *const *key,
+                                             const int rows)
+{
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
+}
+
+static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                                 int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                                 const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int32_t r = 0; r < rows; r += 4) {
+            float *at = s + r * s_stride + i;
+            const float *x = q + r * q_stride;
+            switch (rows - r) {
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            }
+        }
+    }
+}
+
+/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
+                                              int64_t p_stride, int32_t d, int32_t dim,
+                                              const void *const *values, int32_t n, const int rows,
+                                              const int vectors, const void *const *ahead)
+{
+    AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int32_t i = 0; i < n; i++) {
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
+        AITERI_K(vf) v[AITERI_AXPY_VECTORS];
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            AITERI_UNROLL(8)
+            for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+}
+
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t dim,
+                                             const void *const *values, int32_t n, const int rows,
+                                             const void *const *ahead)
+{
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
+    int32_t d = 0;
+    for (; d + strip <= dim; d += strip)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
+                             ahead);
+    for (; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
+}
+
+static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                  int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                                  const void *const *ahead)
+{
+    for (int32_t r = 0; r < rows; r += 4) {
+        float *at = o + r * o_stride;
+        const float *w = p + r * p_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        }
+    }
+}
+
+#undef AITERI_T
+#undef AITERI_ROW
+#undef AITERI_TYPE
+#undef AITERI_TYPE_C
+#undef AITERI_TYPE_LOAD
+#undef AITERI_TYPE_LOAD_N
+#define AITERI_TYPE        i8
+#define AITERI_TYPE_C      int8_t
+#define AITERI_TYPE_LOAD   AITERI_K(load_i8)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_i8_n)
+
+// >>k_stream_types    (src/cpu/k_stream_types.inl.h)
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
+
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
+{
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+}
+
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
+                                             int64_t q_stride, int32_t dim, const void *const *key,
+                                             const int rows)
+{
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
+}
+
+static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                                 int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                                 const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int32_t r = 0; r < rows; r += 4) {
+            float *at = s + r * s_stride + i;
+            const float *x = q + r * q_stride;
+            switch (rows - r) {
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            }
+        }
+    }
+}
+
+/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
+                                              int64_t p_stride, int32_t d, int32_t dim,
+                                              const void *const *values, int32_t n, const int rows,
+                                              const int vectors, const void *const *ahead)
+{
+    AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int32_t i = 0; i < n; i++) {
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
+        AITERI_K(vf) v[AITERI_AXPY_VECTORS];
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            AITERI_UNROLL(8)
+            for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+}
+
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t dim,
+                                             const void *const *values, int32_t n, const int rows,
+                                             const void *const *ahead)
+{
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
+    int32_t d = 0;
+    for (; d + strip <= dim; d += strip)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
+                             ahead);
+    for (; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
+}
+
+static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                  int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                                  const void *const *ahead)
+{
+    for (int32_t r = 0; r < rows; r += 4) {
+        float *at = o + r * o_stride;
+        const float *w = p + r * p_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        }
+    }
+}
+
+#undef AITERI_T
+#undef AITERI_ROW
+#undef AITERI_TYPE
+#undef AITERI_TYPE_C
+#undef AITERI_TYPE_LOAD
+#undef AITERI_TYPE_LOAD_N
+
+static const aiteri_kernels AITERI_K(kernels) = {
+    AITERI_K_NAME,
+    AITERI_K_ISA,
+    AITERI_LANES,
+    AITERI_TILE_LANES,
+    AITERI_K(widen),
+    AITERI_K(narrow),
+    AITERI_K(tile_pack),
+    AITERI_K(tile_unpack),
+    AITERI_K(tile_score),
+    AITERI_K(tile_adjust),
+    AITERI_K(tile_softmax),
+    AITERI_K(tile_value),
+    AITERI_K(tile_value_guarded),
+    AITERI_K(all_finite),
+    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL,
+     NULL, NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
+    {NULL, AITERI_K(stream_axpy_f32), AITERI_K(stream_axpy_f16), AITERI_K(stream_axpy_bf16), NULL,
+     NULL, NULL, AITERI_K(stream_axpy_i8), NULL, NULL, NULL, NULL},
+    AITERI_K(stream_softmax),
+    AITERI_K(stream_softcap),
+    AITERI_K(row_scale),
+    AITERI_K(row_add_scaled),
+    AITERI_K(stream_mul),
+    AITERI_K(row_amax),
+};
+
+#undef AITERI_K
+#undef AITERI_K_NAME
+#undef AITERI_K_ISA
+#undef AITERI_LANES
+#undef AITERI_TILE_LANES
+#undef AITERI_TILE_VECTORS
+#undef AITERI_TILE_ROWS
+#undef AITERI_DOT_KEYS
+#undef AITERI_AXPY_VECTORS
+#undef AITERI_RESCALE_AT
+AITERI_TARGET_END
+
+AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
+#define AITERI_K(name)      AITERI_CAT(aiteri_avx512, name)
+#define AITERI_K_NAME       "avx512"
+#define AITERI_K_ISA        AITER_ISA_AVX512
+#define AITERI_TILE_VECTORS 3
+#define AITERI_TILE_ROWS    8
+#define AITERI_DOT_KEYS     4
+#define AITERI_AXPY_VECTORS 4
+
+// >>simd_avx512    (src/cpu/simd_avx512.h)
+/* simd_avx512.h -- the vector layer on AVX-512 F, BW, DQ, VL and CD: sixteen lanes, partial loads
+ * and stores by mask register. simd_scalar.h says what each function means. */
+typedef __m512 AITERI_K(vf);
+typedef __m512i AITERI_K(vi);
+typedef __mmask16 AITERI_K(vm);
+#define AITERI_LANES 16
+
+AITERI_FORCE_INLINE __m512 AITERI_K(zero)(void) { return _mm512_setzero_ps(); }
+AITERI_FORCE_INLINE __m512 AITERI_K(set1)(float x) { return _mm512_set1_ps(x); }
+AITERI_FORCE_INLINE __m512 AITERI_K(iota)(void)
+{
+    return _mm512_setr_ps(0.0f, 1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f, 7.0f, 8.0f, 9.0f, 10.0f, 11.0f,
+                          12.0f, 13.0f, 14.0f, 15.0f);
+}
+
+AITERI_FORCE_INLINE __m512i AITERI_K(set1_i)(int32_t x) { return _mm512_set1_epi32(x); }
+AITERI_FORCE_INLINE __m512i AITERI_K(iota_i)(void)
+{
+    return _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+AITERI_FORCE_INLINE __m512i AITERI_K(add_i)(__m512i a, __m512i b) { return _mm512_add_epi32(a, b); }
+AITERI_FORCE_INLINE __m512i AITERI_K(sub_i)(__m512i a, __m512i b) { return _mm512_sub_epi32(a, b); }
+AITERI_FORCE_INLINE __m512i AITERI_K(and_i)(__m512i a, __m512i b) { return _mm512_and_si512(a, b); }
+AITERI_FORCE_INLINE __m512i AITERI_K(or_i)(__m512i a, __m512i b) { return _mm512_or_si512(a, b); }
+/* Shifts by a vector: the immediate forms need a constant even at -O0. */
+AITERI_FORCE_INLINE __m512i AITERI_K(shl_i)(__m512i a, int n)
+{
+    return _mm512_sllv_epi32(a, _mm512_set1_epi32(n));
+}
+AITERI_FORCE_INLINE __m512i AITERI_K(shr_i)(__m512i a, int n)
+{
+    return _mm512_srlv_epi32(a, _mm512_set1_epi32(n));
+}
+AITERI_FORCE_INLINE __mmask16 AITERI_K(lt_i)(__m512i a, __m512i b)
+{
+    return _mm512_cmplt_epi32_mask(a, b);
+}
+AITERI_FORCE_INLINE __mmask16 AITERI_K(eq_i)(__m512i a, __m512i b)
+{
+    return _mm512_cmpeq_epi32_mask(a, b);
+}
+AITERI_FORCE_INLINE __m512i AITERI_K(select_i)(__mmask16 m, __m512i a, __m512i b)
+{
+    return _mm512_mask_blend_epi32(m, b, a);
+}
+AITERI_FORCE_INLINE __m512i AITERI_K(to_i)(__m512 a) { return _mm512_cvtps_epi32(a); }
+AITERI_FORCE_INLINE __m512 AITERI_K(to_f)(__m512i a) { return _mm512_cvtepi32_ps(a); }
+AITERI_FORCE_INLINE __m512i AITERI_K(as_i)(__m512 a) { return _mm512_castps_si512(a); }
+AITERI_FORCE_INLINE __m512 AITERI_K(as_f)(__m512i a) { return _mm512_castsi512_ps(a); }
+
+AITERI_FORCE_INLINE __mmask16 AITERI_K(first)(int n) { return (__mmask16)((1u << n) - 1u); }
+AITERI_FORCE_INLINE __m512 AITERI_K(load)(const float *p) { return _mm512_loadu_ps(p); }
+AITERI_FORCE_INLINE void AITERI_K(store)(float *p, __m512 x) { _mm512_storeu_ps(p, x); }
+AITERI_FORCE_INLINE __m512 AITERI_K(load_n)(const float *p, int n)
+{
+    return _mm512_maskz_loadu_ps(AITERI_K(first)(n), p);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_n)(float *p, __m512 x, int n)
+{
+    _mm512_mask_storeu_ps(p, AITERI_K(first)(n), x);
+}
+
+AITERI_FORCE_INLINE __m512 AITERI_K(fma)(__m512 a, __m512 b, __m512 c)
+{
+    return AITERI_VECTOR_FMA(_mm512_fmadd_ps, a, b, c);
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(add)(__m512 a, __m512 b)
+{
+    return AITERI_VECTOR_OP(_mm512_add_ps, a, +, b);
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(sub)(__m512 a, __m512 b)
+{
+    return AITERI_VECTOR_OP(_mm512_sub_ps, a, -, b);
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(mul)(__m512 a, __m512 b)
+{
+    __m512 product = AITERI_VECTOR_OP(_mm512_mul_ps, a, *, b);
+    AITERI_FENCE_PRODUCT(product);
+    return product;
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(div)(__m512 a, __m512 b)
+{
+    return AITERI_VECTOR_OP(_mm512_div_ps, a, /, b);
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(max)(__m512 a, __m512 b) { return _mm512_max_ps(a, b); }
+AITERI_FORCE_INLINE __m512 AITERI_K(min)(__m512 a, __m512 b) { return _mm512_min_ps(a, b); }
+AITERI_FORCE_INLINE __m512 AITERI_K(abs)(__m512 a)
+{
+    return _mm512_andnot_ps(_mm512_set1_ps(-0.0f), a);
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(copysign)(__m512 a, __m512 b)
+{
+    const __m512 sign = _mm512_set1_ps(-0.0f);
+    return _mm512_or_ps(_mm512_andnot_ps(sign, a), _mm512_and_ps(sign, b));
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(round)(__m512 a)
+{
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(scale2)(__m512 a, __m512 n) { return _mm512_scalef_ps(a, n); }
+AITERI_FORCE_INLINE __m512 AITERI_K(ldexp)(__m512 a, __m512 n) { return _mm512_scalef_ps(a, n); }
+
+AITERI_FORCE_INLINE __mmask16 AITERI_K(lt)(__m512 a, __m512 b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ);
+}
+AITERI_FORCE_INLINE __mmask16 AITERI_K(gt)(__m512 a, __m512 b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ);
+}
+AITERI_FORCE_INLINE __mmask16 AITERI_K(nlt)(__m512 a, __m512 b)
+{
+    return _mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ);
+}
+AITERI_FORCE_INLINE __mmask16 AITERI_K(and_m)(__mmask16 a, __mmask16 b)
+{
+    return (__mmask16)(a & b);
+}
+AITERI_FORCE_INLINE __mmask16 AITERI_K(or_m)(__mmask16 a, __mmask16 b)
+{
+    return (__mmask16)(a | b);
+}
+AITERI_FORCE_INLINE __mmask16 AITERI_K(not_m)(__mmask16 a) { return (__mmask16)~a; }
+AITERI_FORCE_INLINE int AITERI_K(any)(__mmask16 m) { return m != 0; }
+AITERI_FORCE_INLINE int AITERI_K(all)(__mmask16 m) { return m == 0xffff; }
+AITERI_FORCE_INLINE __m512 AITERI_K(select)(__mmask16 m, __m512 a, __m512 b)
+{
+    return _mm512_mask_blend_ps(m, b, a);
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(keep)(__mmask16 m, __m512 a)
+{
+    return _mm512_maskz_mov_ps(m, a);
+}
+
+/* Sums of four vectors inside each quarter; hsum and hsum16 add in the same order. */
+AITERI_FORCE_INLINE __m512 AITERI_K(fold4)(__m512 a, __m512 b, __m512 c, __m512 d)
+{
+    const __m512 ab =
+        AITERI_K(add)(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b)); /* a02 b02 a13 b13 */
+    const __m512 cd = AITERI_K(add)(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+    return AITERI_K(add)(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+}
+/* (quarter 0 + quarter 2) + (quarter 1 + quarter 3). */
+AITERI_FORCE_INLINE __m128 AITERI_K(fold_quarters)(__m512 s)
+{
+    const __m256 lo = _mm512_castps512_ps256(s), hi = _mm512_extractf32x8_ps(s, 1);
+    const __m256 t = AITERI_VECTOR_OP(_mm256_add_ps, lo, +, hi);
+    return AITERI_VECTOR_OP(_mm_add_ps, _mm256_castps256_ps128(t), +, _mm256_extractf128_ps(t, 1));
+}
+AITERI_FORCE_INLINE void AITERI_K(hsum4)(__m512 a, __m512 b, __m512 c, __m512 d, float *out)
+{
+    _mm_storeu_ps(out, AITERI_K(fold_quarters)(AITERI_K(fold4)(a, b, c, d)));
+}
+AITERI_FORCE_INLINE void AITERI_K(hsum16)(const __m512 *v, float *out)
+{
+    const __m512 a = AITERI_K(fold4)(v[0], v[1], v[2], v[3]);
+    const __m512 b = AITERI_K(fold4)(v[4], v[5], v[6], v[7]);
+    const __m512 c = AITERI_K(fold4)(v[8], v[9], v[10], v[11]);
+    const __m512 d = AITERI_K(fold4)(v[12], v[13], v[14], v[15]);
+    const __m512 ab = /* quarters a02 a13 b02 b13 */
+        AITERI_K(add)(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xee));
+    const __m512 cd =
+        AITERI_K(add)(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xee));
+    _mm512_storeu_ps(
+        out, AITERI_K(add)(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xdd)));
+}
+AITERI_FORCE_INLINE float AITERI_K(hsum)(__m512 a)
+{
+    const __m512 t = AITERI_K(add)(a, _mm512_permute_ps(a, 0x4e));
+    return _mm_cvtss_f32(AITERI_K(fold_quarters)(AITERI_K(add)(t, _mm512_permute_ps(t, 0xb1))));
+}
+AITERI_FORCE_INLINE float AITERI_K(hmax)(__m512 a)
+{
+    const __m256 t = _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 x = _mm_max_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1));
+    x = _mm_max_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)));
+}
+
+/* Columns c to c+3 of sixteen rows, a 4x4 block in each quarter: quarter j of out[i] is column c+i
+ * of rows 4j to 4j+3, because quarter j was loaded from row 4j+i. */
+AITERI_FORCE_INLINE __m512 AITERI_K(load_quarters)(const float *p, int64_t ld)
+{
+    __m512 x = _mm512_castps128_ps512(_mm_loadu_ps(p));
+    x = _mm512_insertf32x4(x, _mm_loadu_ps(p + 4 * ld), 1);
+    x = _mm512_insertf32x4(x, _mm_loadu_ps(p + 8 * ld), 2);
+    return _mm512_insertf32x4(x, _mm_loadu_ps(p + 12 * ld), 3);
+}
+AITERI_FORCE_INLINE void AITERI_K(transpose)(const float *src, int64_t ld_src, float *dst,
+                                             int64_t ld_dst)
+{
+    AITERI_UNROLL(4)
+    for (int c = 0; c < 16; c += 4) {
+        const __m512 x0 = AITERI_K(load_quarters)(src + c, ld_src);
+        const __m512 x1 = AITERI_K(load_quarters)(src + c + ld_src, ld_src);
+        const __m512 x2 = AITERI_K(load_quarters)(src + c + 2 * ld_src, ld_src);
+        const __m512 x3 = AITERI_K(load_quarters)(src + c + 3 * ld_src, ld_src);
+        const __m512 a0 = _mm512_unpacklo_ps(x0, x1), a2 = _mm512_unpackhi_ps(x0, x1);
+        const __m512 b0 = _mm512_unpacklo_ps(x2, x3), b2 = _mm512_unpackhi_ps(x2, x3);
+        float *out = dst + c * ld_dst;
+        _mm512_storeu_ps(out, _mm512_shuffle_ps(a0, b0, 0x44));
+        _mm512_storeu_ps(out + ld_dst, _mm512_shuffle_ps(a0, b0, 0xee));
+        _mm512_storeu_ps(out + 2 * ld_dst, _mm512_shuffle_ps(a2, b2, 0x44));
+        _mm512_storeu_ps(out + 3 * ld_dst, _mm512_shuffle_ps(a2, b2, 0xee));
+    }
+}
+
+AITERI_FORCE_INLINE __m256i AITERI_K(load_x16)(const uint16_t *p)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+AITERI_FORCE_INLINE __m256i AITERI_K(load_x16_n)(const uint16_t *p, int n)
+{
+    return _mm256_maskz_loadu_epi16(AITERI_K(first)(n), p);
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(expand_bf16)(__m256i x)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16));
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(expand_i8)(__m128i x)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(x));
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(load_f16)(const uint16_t *p)
+{
+    return _mm512_cvtph_ps(AITERI_K(load_x16)(p));
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(load_f16_n)(const uint16_t *p, int n)
+{
+    return _mm512_cvtph_ps(AITERI_K(load_x16_n)(p, n));
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(load_bf16)(const uint16_t *p)
+{
+    return AITERI_K(expand_bf16)(AITERI_K(load_x16)(p));
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(load_bf16_n)(const uint16_t *p, int n)
+{
+    return AITERI_K(expand_bf16)(AITERI_K(load_x16_n)(p, n));
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(load_i8)(const int8_t *p)
+{
+    return AITERI_K(expand_i8)(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(load_i8_n)(const int8_t *p, int n)
+{
+    return AITERI_K(expand_i8)(_mm_maskz_loadu_epi8(AITERI_K(first)(n), p));
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(load_e5m2_raw)(const uint8_t *p)
+{
+    const __m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return _mm512_cvtph_ps(_mm256_slli_epi16(_mm256_cvtepu8_epi16(x), 8));
+}
+AITERI_FORCE_INLINE __m512 AITERI_K(load_e4m3_raw)(const uint8_t *p)
+{
+    const __m256i x = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
+    return _mm512_cvtph_ps(
+        _mm256_and_si256(_mm256_slli_epi16(x, 7), _mm256_set1_epi16((int16_t)(uint16_t)0xbf80)));
+}
+
+AITERI_FORCE_INLINE __m256i AITERI_K(pack_f16)(__m512 x)
+{
+    return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_x16)(uint16_t *p, __m512i x)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(x));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_x16_n)(uint16_t *p, __m512i x, int n)
+{
+    _mm256_mask_storeu_epi16(p, AITERI_K(first)(n), _mm512_cvtepi32_epi16(x));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_x8)(uint8_t *p, __m512i x)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(x));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_f16)(uint16_t *p, __m512 x)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, AITERI_K(pack_f16)(x));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, __m512 x, int n)
+{
+    _mm256_mask_storeu_epi16(p, AITERI_K(first)(n), AITERI_K(pack_f16)(x));
+}
+
+// >>k_all    (src/cpu/k_all.inl.h)
+/* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
+ * clean-up. */
+
+// >>k_math    (src/cpu/k_math.inl.h)
+/* k_math.inl.h -- exp2 and tanh of a vector and rounding stores to bfloat16, written once over the
+ * vector layer. */
+
+/* 2^x. Error below 0.8 ulp (1.1 without FMA); exact at integers; x < -126 gives an exact zero,
+ * never a subnormal, which would slow every operation after it; 128 and above give infinity; NaN
+ * stays NaN. 2^x = 2^n 2^f with |f| <= 1/2 and a minimax polynomial for 2^f that is exact at 0. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(exp2)(AITERI_K(vf) x)
+{
+    const AITERI_K(vm) live = AITERI_K(nlt)(x, AITERI_K(set1)(-126.0f));
+    x = AITERI_K(min)(AITERI_K(set1)(128.0f), x);
+    const AITERI_K(vf) n = AITERI_K(round)(x);
+    const AITERI_K(vf) f = AITERI_K(sub)(x, n);
+    AITERI_K(vf) p = AITERI_K(set1)(1.53264686e-4f);
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.33908063e-3f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(9.61850584e-3f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(5.55035993e-2f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.240226477f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.693147182f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.0f));
+    return AITERI_K(keep)(live, AITERI_K(scale2)(p, n));
+}
+
+/* tanh(x), relative error below 2 ulp everywhere: an odd polynomial near zero, where the other form
+ * would cancel, and 1 - 2 / (e^2|x| + 1) beyond. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(tanh)(AITERI_K(vf) x)
+{
+    const AITERI_K(vf) one = AITERI_K(set1)(1.0f);
+    const AITERI_K(vf) a = AITERI_K(abs)(x);
+    const AITERI_K(vf) u = AITERI_K(mul)(a, a);
+    AITERI_K(vf) p = AITERI_K(set1)(-5.6922962e-3f);
+    p = AITERI_K(fma)(p, u, AITERI_K(set1)(2.06281673e-2f));
+    p = AITERI_K(fma)(p, u, AITERI_K(set1)(-5.37365153e-2f));
+    p = AITERI_K(fma)(p, u, AITERI_K(set1)(0.133314058f));
+    p = AITERI_K(fma)(p, u, AITERI_K(set1)(-0.333332807f));
+    p = AITERI_K(fma)(AITERI_K(mul)(p, u), a, a);
+    const AITERI_K(vf) y =
+        AITERI_K(mul)(AITERI_K(min)(AITERI_K(set1)(10.0f), a), AITERI_K(set1)(2.88539008f));
+    const AITERI_K(vf) e = AITERI_K(add)(AITERI_K(exp2)(y), one);
+    const AITERI_K(vf) big = AITERI_K(sub)(one, AITERI_K(div)(AITERI_K(set1)(2.0f), e));
+    const AITERI_K(vm) near_zero = AITERI_K(lt)(a, AITERI_K(set1)(0.625f));
+    return AITERI_K(copysign)(AITERI_K(select)(near_zero, p, big), x);
+}
+
+/* Bits of x as bfloat16: to nearest even, overflow to infinity, NaN kept and made quiet. */
+AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(bf16_bits)(AITERI_K(vf) x)
+{
+    const AITERI_K(vi) u = AITERI_K(as_i)(x);
+    const AITERI_K(vi) high = AITERI_K(shr_i)(u, 16);
+    const AITERI_K(vi) odd = AITERI_K(and_i)(high, AITERI_K(set1_i)(1));
+    const AITERI_K(vi) up = AITERI_K(add_i)(AITERI_K(add_i)(u, AITERI_K(set1_i)(0x7fff)), odd);
+    const AITERI_K(vm) nan = AITERI_K(lt_i)(AITERI_K(set1_i)(0x7f800000),
+                                            AITERI_K(and_i)(u, AITERI_K(set1_i)(0x7fffffff)));
+    return AITERI_K(select_i)(nan, AITERI_K(or_i)(high, AITERI_K(set1_i)(0x40)),
+                              AITERI_K(shr_i)(up, 16));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_bf16)(uint16_t *p, AITERI_K(vf) x)
+{
+    AITERI_K(store_x16)(p, AITERI_K(bf16_bits)(x));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_bf16_n)(uint16_t *p, AITERI_K(vf) x, int n)
+{
+    AITERI_K(store_x16_n)(p, AITERI_K(bf16_bits)(x), n);
+}
+
+// >>k_convert    (src/cpu/k_convert.inl.h)
+/* k_convert.inl.h -- rows of any storage type to f32 and back, the same bits as dtype.c, written
+ * once over the vector layer. n counts elements; an I4 row starts at a whole byte. */
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e4m3fn)(const uint8_t *p)
+{
+    const AITERI_K(vf) raw = AITERI_K(load_e4m3_raw)(p);
+    const AITERI_K(vi) u = AITERI_K(as_i)(AITERI_K(mul)(raw, AITERI_K(set1)(256.0f)));
+    const AITERI_K(vm) nan = AITERI_K(gt)(AITERI_K(abs)(raw), AITERI_K(set1)(1.75f));
+    const AITERI_K(vi) all_ones = AITERI_K(or_i)(u, AITERI_K(set1_i)(0x7ff00000));
+    return AITERI_K(as_f)(AITERI_K(select_i)(nan, all_ones, u));
+}
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e4m3fnuz)(const uint8_t *p)
+{
+    const AITERI_K(vf) raw = AITERI_K(load_e4m3_raw)(p);
+    const AITERI_K(vi) u = AITERI_K(as_i)(AITERI_K(mul)(raw, AITERI_K(set1)(128.0f)));
+    const AITERI_K(vm) minus_zero = AITERI_K(eq_i)(u, AITERI_K(set1_i)(INT32_MIN));
+    const AITERI_K(vi) nan = AITERI_K(set1_i)(INT32_MIN | 0x7fc00000);
+    return AITERI_K(as_f)(AITERI_K(select_i)(minus_zero, nan, u));
+}
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e5m2)(const uint8_t *p)
+{
+    return AITERI_K(load_e5m2_raw)(p);
+}
+
+AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(magnitude_bits)(AITERI_K(vf) x)
+{
+    return AITERI_K(and_i)(AITERI_K(as_i)(x), AITERI_K(set1_i)(0x7fffffff));
+}
+AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(is_nan)(AITERI_K(vf) x)
+{
+    return AITERI_K(lt_i)(AITERI_K(set1_i)(0x7f800000), AITERI_K(magnitude_bits)(x));
+}
+AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(f8_sign)(AITERI_K(vf) x)
+{
+    return AITERI_K(and_i)(AITERI_K(shr_i)(AITERI_K(as_i)(x), 24), AITERI_K(set1_i)(0x80));
+}
+
+/* |x| as a float with so many mantissa bits and that bias, at most `max`. Subnormals come from a
+ * sum with the number whose last bit is worth one step: it is normal, so flushing has no hold on
+ * it. */
+AITERI_FORCE_INLINE AITERI_K(vi)
+    AITERI_K(f8_magnitude)(AITERI_K(vf) x, const int mantissa, const int bias, const int32_t max)
+{
+    const int drop = 23 - mantissa, rebias = 127 - bias;
+    const int32_t half = (1 << (drop - 1)) - 1, base = rebias << mantissa;
+    const AITERI_K(vi) a = AITERI_K(magnitude_bits)(x);
+    const AITERI_K(vi) odd = AITERI_K(and_i)(AITERI_K(shr_i)(a, drop), AITERI_K(set1_i)(1));
+    const AITERI_K(vi) up = AITERI_K(add_i)(AITERI_K(add_i)(a, AITERI_K(set1_i)(half)), odd);
+    const AITERI_K(vi) normal = AITERI_K(sub_i)(AITERI_K(shr_i)(up, drop), AITERI_K(set1_i)(base));
+    const AITERI_K(vi) magic = AITERI_K(set1_i)((rebias + 1 + drop) << 23);
+    const AITERI_K(vf) sum = AITERI_K(add)(AITERI_K(as_f)(a), AITERI_K(as_f)(magic));
+    const AITERI_K(vi) small = AITERI_K(sub_i)(AITERI_K(as_i)(sum), magic);
+    const AITERI_K(vm) is_small = AITERI_K(lt_i)(a, AITERI_K(set1_i)((rebias + 1) << 23));
+    const AITERI_K(vi) code = AITERI_K(select_i)(is_small, small, normal);
+    const AITERI_K(vi) top = AITERI_K(set1_i)(max);
+    return AITERI_K(select_i)(AITERI_K(lt_i)(top, code), top, code);
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fn)(uint8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 3, 7, 0x7e);
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), code);
+    AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fnuz)(uint8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) zero = AITERI_K(set1_i)(0);
+    const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 3, 8, 0x7f);
+    const AITERI_K(vi) value = AITERI_K(select_i)(AITERI_K(eq_i)(code, zero), zero,
+                                                  AITERI_K(or_i)(code, AITERI_K(f8_sign)(x)));
+    AITERI_K(store_x8)(p, AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x80), value));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_f8_e5m2)(uint8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 2, 15, 0x7b);
+    const AITERI_K(vm) inf =
+        AITERI_K(eq_i)(AITERI_K(magnitude_bits)(x), AITERI_K(set1_i)(0x7f800000));
+    const AITERI_K(vi) finite = AITERI_K(select_i)(inf, AITERI_K(set1_i)(0x7c), code);
+    const AITERI_K(vi) kept =
+        AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), finite);
+    AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_int8)(int8_t *p, AITERI_K(vf) x, const float limit)
+{
+    const AITERI_K(vf) low = AITERI_K(max)(AITERI_K(set1)(-limit), x);
+    const AITERI_K(vi) i = AITERI_K(to_i)(AITERI_K(min)(AITERI_K(set1)(limit), low));
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0), i);
+    AITERI_K(store_x8)((uint8_t *)p, AITERI_K(and_i)(kept, AITERI_K(set1_i)(0xff)));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_i8)(int8_t *p, AITERI_K(vf) x)
+{
+    AITERI_K(store_int8)(p, x, 127.0f);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_i4_byte)(int8_t *p, AITERI_K(vf) x)
+{
+    AITERI_K(store_int8)(p, x, 7.0f);
+}
+
+/* The loop over a row; its last partial vector goes through a copy. */
+#define AITERI_WIDEN(name, type)                                               \
+    static void AITERI_K(widen_##name)(float *dst, const void *src, int64_t n) \
+    {                                                                          \
+        const type *p = (const type *)src;                                     \
+        int64_t i = 0;                                                         \
+        for (; i + AITERI_LANES <= n; i += AITERI_LANES)                       \
+            AITERI_K(store)(dst + i, AITERI_K(load_##name)(p + i));            \
+        if (i >= n) return;                                                    \
+        type tail[AITERI_LANES] = {0};                                         \
+        memcpy(tail, p + i, (size_t)(n - i) * sizeof *p);                      \
+        AITERI_K(store_n)(dst + i, AITERI_K(load_##name)(tail), (int)(n - i)); \
+    }
+
+#define AITERI_NARROW(name, type)                                               \
+    static void AITERI_K(narrow_##name)(void *dst, const float *src, int64_t n) \
+    {                                                                           \
+        type *p = (type *)dst;                                                  \
+        int64_t i = 0;                                                          \
+        for (; i + AITERI_LANES <= n; i += AITERI_LANES)                        \
+            AITERI_K(store_##name)(p + i, AITERI_K(load)(src + i));             \
+        if (i >= n) return;                                                     \
+        type tail[AITERI_LANES];                                                \
+        AITERI_K(store_##name)(tail, AITERI_K(load_n)(src + i, (int)(n - i)));  \
+        memcpy(p + i, tail, (size_t)(n - i) * sizeof *p);                       \
+    }
+
+AITERI_WIDEN(f16, uint16_t)
+AITERI_WIDEN(bf16, uint16_t)
+AITERI_WIDEN(f8_e4m3fn, uint8_t)
+AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
+AITERI_WIDEN(f8_e5m2, uint8_t)
+AITERI_WIDEN(i8, int8_t)
+AITERI_NARROW(f16, uint16_t)
+AITERI_NARROW(bf16, uint16_t)
+AITERI_NARROW(f8_e4m3fn, uint8_t)
+AITERI_NARROW(f8_e4m3fnuz, uint8_t)
+AITERI_NARROW(f8_e5m2, uint8_t)
+AITERI_NARROW(i8, int8_t)
+AITERI_NARROW(i4_byte, int8_t)
+
+#undef AITERI_WIDEN
+#undef AITERI_NARROW
+
+static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *dst);
+}
+
+static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *src);
+}
+
+/* I4 goes by blocks through bytes. */
+static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
+{
+    const uint8_t *p = (const uint8_t *)src;
+    int8_t block[128];
+    for (int64_t i = 0; i < n; i += 128) {
+        const int64_t count = n - i < 128 ? n - i : 128;
+        for (int64_t k = 0; k < (count + 1) / 2; k++) {
+            const int byte = p[i / 2 + k];
+            block[2 * k] = (int8_t)(((byte & 15) ^ 8) - 8);
+            block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
+        }
+        AITERI_K(widen_i8)(dst + i, block, count);
+    }
+}
+
+static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
+{
+    uint8_t *p = (uint8_t *)dst;
+    int8_t block[128];
+    for (int64_t i = 0; i < n; i += 128) {
+        const int64_t count = n - i < 128 ? n - i : 128;
+        AITERI_K(narrow_i4_byte)(block, src + i, count);
+        if (count & 1) block[count] = (int8_t)(p[i / 2 + count / 2] >> 4);
+        for (int64_t k = 0; k < (count + 1) / 2; k++)
+            p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
+    }
+}
+
+/* In the order of aiter_dtype. */
+static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(widen_f32),
+    AITERI_K(widen_f16),
+    AITERI_K(widen_bf16),
+    AITERI_K(widen_f8_e4m3fn),
+    AITERI_K(widen_f8_e4m3fnuz),
+    AITERI_K(widen_f8_e5m2),
+    AITERI_K(widen_i8),
+    AITERI_K(widen_i4),
+    NULL,
+    NULL,
+    NULL,
+};
+
+static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(narrow_f32),
+    AITERI_K(narrow_f16),
+    AITERI_K(narrow_bf16),
+    AITERI_K(narrow_f8_e4m3fn),
+    AITERI_K(narrow_f8_e4m3fnuz),
+    AITERI_K(narrow_f8_e5m2),
+    AITERI_K(narrow_i8),
+    AITERI_K(narrow_i4),
+    NULL,
+    NULL,
+    NULL,
+};
+
+// >>k_tile    (src/cpu/k_tile.inl.h)
+/* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
+ *
+ * A tile is AITERI_TILE_VECTORS vectors of query rows. K and V rows are the broadcast operand, so
+ * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of
+ * K (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
+ *     AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32.
+ * Every (row, lane) has one accumulator that adds its products in ascending order, in the full and
+ * in the one-row form alike, so the grouping of rows cannot be seen in the bits. */
+
+#define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
+
+static void AITERI_K(tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim,
+                                float scale)
+{
+    const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
+    for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
+        for (int32_t d = 0; d < whole; d += AITERI_LANES)
+            AITERI_K(transpose)(rows + lane * row_stride + d, row_stride,
+                                qt + d * AITERI_TILE_LANES + lane, AITERI_TILE_LANES);
+    for (int32_t d = whole; d < dim; d++)
+        for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane++)
+            qt[d * AITERI_TILE_LANES + lane] = rows[lane * row_stride + d];
+    const AITERI_K(vf) factor = AITERI_K(set1)(scale);
+    for (int32_t i = 0; i < dim * AITERI_TILE_LANES; i += AITERI_LANES)
+        AITERI_K(store)(qt + i, AITERI_K(mul)(AITERI_K(load)(qt + i), factor));
+}
+
+static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim)
+{
+    const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
+    for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
+        for (int32_t d = 0; d < whole; d += AITERI_LANES)
+            AITERI_K(transpose)(ot + d * AITERI_TILE_LANES + lane, AITERI_TILE_LANES,
+                                rows + lane * row_stride + d, row_stride);
+    for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane++) {
+        float *row = rows + lane * row_stride;
+        for (int32_t d = whole; d < dim; d++) row[d] = ot[d * AITERI_TILE_LANES + lane];
+    }
+}
+
+/* One group of K rows against the tile; `count` is a constant where it is inlined. */
+AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
+                                              const float *AITERI_RESTRICT k, int64_t k_stride,
+                                              int32_t dim, const float *AITERI_RESTRICT qt,
+                                              const int count)
+{
+    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int32_t d = 0; d < dim; d++) {
+        AITERI_K(vf) q[AITERI_TILE_VECTORS];
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+            q[c] = AITERI_K(load)(qt + d * AITERI_TILE_LANES + c * AITERI_LANES);
+        AITERI_UNROLL(16)
+        for (int i = 0; i < count; i++) {
+            const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
+            AITERI_UNROLL(16)
+            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+                acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
+        }
+    }
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+}
+
+static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
+                                 int32_t dim, const float *qt)
+{
+    int32_t j = 0;
+    for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
+        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
+                             AITERI_TILE_ROWS);
+    for (; j < n; j++)
+        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt, 1);
+}
+
+AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
+{
+    AITERI_K(vi) x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+/* The lanes of vector c that see key j. */
+AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask, int32_t j, int c)
+{
+    const AITERI_K(vi) key = AITERI_K(set1_i)(j);
+    const AITERI_K(vm) before_end =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
+    if (j < mask->sink) return before_end;
+    const AITERI_K(vm) before_start =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
+    return AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
+}
+
+static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
+                                  const aiteri_tile_adjust *adjust)
+{
+    const AITERI_K(vf) cap = AITERI_K(set1)(adjust->softcap);
+    const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    for (int32_t j = 0; j < n; j++) {
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+            const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
+            AITERI_K(vf) x = AITERI_K(load)(st + at);
+            if (adjust->softcap != 0.0f) x = AITERI_K(mul)(cap, AITERI_K(tanh)(x));
+            if (adjust->bias) x = AITERI_K(add)(x, AITERI_K(load)(adjust->bias + at));
+            if (adjust->slope) {
+                const AITERI_K(vf) distance =
+                    AITERI_K(abs)(AITERI_K(sub)(AITERI_K(load)(adjust->position + c * AITERI_LANES),
+                                                AITERI_K(set1)((float)(key0 + j))));
+                x = AITERI_K(sub)(
+                    x, AITERI_K(mul)(AITERI_K(load)(adjust->slope + c * AITERI_LANES), distance));
+            }
+            if (adjust->mask)
+                x = AITERI_K(select)(AITERI_K(visible)(adjust->mask, key0 + j, c), x, hidden);
+            AITERI_K(store)(st + at, x);
+        }
+    }
+}
+
+/* exp(x - m) with 0 for hidden scores; m is finite. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(weight)(AITERI_K(vf) x, AITERI_K(vf) m)
+{
+    return AITERI_K(exp2)(AITERI_K(mul)(AITERI_K(sub)(x, m), AITERI_K(set1)(1.44269504088896341f)));
+}
+
+/* The accumulated output is rescaled only in lanes whose maximum grew by more than this (natural
+ * units); elsewhere the factor is exactly 1. Weights stay below exp(5.5) = 245. */
+#define AITERI_RESCALE_AT 5.5f
+
+/* Raises m where the block's maximum asks for it and rescales l and ot by the lane's own factor. */
+AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float *m, float *l, float *ot,
+                                                 int32_t dim_v)
+{
+    const AITERI_K(vf) old = AITERI_K(load)(m);
+    const AITERI_K(vm) grew =
+        AITERI_K(gt)(top, AITERI_K(add)(old, AITERI_K(set1)(AITERI_RESCALE_AT)));
+    if (!AITERI_K(any)(grew)) return;
+    const AITERI_K(vf) raised = AITERI_K(select)(grew, top, old);
+    const AITERI_K(vf) factor =
+        AITERI_K(select)(grew, AITERI_K(weight)(old, raised), AITERI_K(set1)(1.0f));
+    AITERI_K(store)(m, raised);
+    AITERI_K(store)(l, AITERI_K(mul)(AITERI_K(load)(l), factor));
+    for (int32_t d = 0; d < dim_v; d++)
+        AITERI_K(store)(ot + d * AITERI_TILE_LANES,
+                        AITERI_K(mul)(AITERI_K(load)(ot + d * AITERI_TILE_LANES), factor));
+}
+
+static void AITERI_K(tile_softmax)(float *st, int32_t n, float *m, float *l, float *ot,
+                                   int32_t dim_v)
+{
+    const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+        float *column = st + c * AITERI_LANES;
+        AITERI_K(vf) top = minus_inf;
+        for (int32_t j = 0; j < n; j++)
+            top = AITERI_K(max)(AITERI_K(load)(column + j * AITERI_TILE_LANES), top);
+        AITERI_K(raise_maximum)(top, m + c * AITERI_LANES, l + c * AITERI_LANES,
+                                ot + c * AITERI_LANES, dim_v);
+        /* A lane that has seen no key keeps m = -inf; any finite shift gives its zeros. */
+        AITERI_K(vf) shift = AITERI_K(load)(m + c * AITERI_LANES);
+        shift = AITERI_K(select)(AITERI_K(gt)(shift, minus_inf), shift, AITERI_K(zero)());
+        AITERI_K(vf) sum = AITERI_K(load)(l + c * AITERI_LANES);
+        for (int32_t j = 0; j < n; j++) {
+            const AITERI_K(vf) p =
+                AITERI_K(weight)(AITERI_K(load)(column + j * AITERI_TILE_LANES), shift);
+            sum = AITERI_K(add)(sum, p);
+            AITERI_K(store)(column + j * AITERI_TILE_LANES, p);
+        }
+        AITERI_K(store)(l + c * AITERI_LANES, sum);
+    }
+}
+
+/* `count` columns of V into their rows of ot. */
+AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
+                                                 const float *AITERI_RESTRICT v, int64_t v_stride,
+                                                 int32_t n, const float *AITERI_RESTRICT st,
+                                                 const int count)
+{
+    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int32_t j = 0; j < n; j++) {
+        AITERI_K(vf) p[AITERI_TILE_VECTORS];
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+            p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+        AITERI_UNROLL(16)
+        for (int i = 0; i < count; i++) {
+            const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
+            AITERI_UNROLL(16)
+            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+                acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
+        }
+    }
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+}
+
+static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
+                                 int32_t dim_v, const float *st)
+{
+    int32_t d = 0;
+    for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
+                                AITERI_TILE_ROWS);
+    for (; d < dim_v; d++)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
+}
+
+static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
+                                         int32_t n, int32_t dim_v, const float *st,
+                                         const aiteri_lane_mask *mask)
+{
+    for (int32_t d = 0; d < dim_v; d++) {
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+            float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
+            AITERI_K(vf) acc = AITERI_K(load)(at);
+            for (int32_t j = 0; j < n; j++) {
+                const AITERI_K(vf) p =
+                    AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+                const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
+                acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+            }
+            AITERI_K(store)(at, acc);
+        }
+    }
+}
+
+static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim)
+{
+    const AITERI_K(vf) inf = AITERI_K(set1)(aiteri_f32_of_bits(0x7f800000u));
+    for (int32_t j = 0; j < n; j++) {
+        const float *row = rows + j * stride;
+        int32_t d = 0;
+        for (; d + AITERI_LANES <= dim; d += AITERI_LANES)
+            if (!AITERI_K(all)(AITERI_K(lt)(AITERI_K(abs)(AITERI_K(load)(row + d)), inf))) return 0;
+        for (; d < dim; d++)
+            if ((aiteri_bits_of_f32(row[d]) & 0x7fffffffu) >= 0x7f800000u) return 0;
+    }
+    return 1;
+}
+
+// >>k_stream    (src/cpu/k_stream.inl.h)
+/* k_stream.inl.h -- head_dim in the lanes: a few query rows against a stream of K and V rows.
+ *
+ * AITERI_DOT_KEYS x 4 accumulators take one converted load of each key for several query
+ * rows; 4 x AITERI_AXPY_VECTORS keep a strip of the output in registers over a block of
+ * keys. Every (row, key) score and every (row, dim) sum is one chain in ascending order, whatever
+ * the grouping. The loads come from k_stream_types.inl.h, once per storage type. */
+
+/* `bytes` of memory from p on; a constant where the loop matters. */
+AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
+{
+    for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
+}
+
+/* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
+AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const AITERI_K(vf) * acc,
+                                              const int rows)
+{
+    float sum[16];
+    const int count = rows * AITERI_DOT_KEYS, last = count - 1;
+#if AITERI_DOT_KEYS == 4
+    if (count == 16) {
+        AITERI_K(hsum16)(acc, sum);
+    } else
+#endif
+    {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < count; i += 4)
+            AITERI_K(hsum4)(acc[i], acc[i + 1 < last ? i + 1 : last],
+                            acc[i + 2 < last ? i + 2 : last], acc[i + 3 < last ? i + 3 : last],
+                            sum + i);
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++)
+        memcpy(s + r * s_stride, sum + r * AITERI_DOT_KEYS, AITERI_DOT_KEYS * sizeof(float));
+}
+
+static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
+{
+    const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    AITERI_K(vf) top = minus_inf;
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
+        top = AITERI_K(max)(AITERI_K(load)(s + i), top);
+    const float old = *m, block = AITERI_K(hmax)(top);
+    const float raised = aiteri_select_f32(block > old, block, old);
+    const float shift = aiteri_select_f32(raised > aiteri_f32_of_bits(0xff800000u), raised, 0.0f);
+    AITERI_K(vf) sum = AITERI_K(zero)();
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
+        const AITERI_K(vf) p = AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift));
+        sum = AITERI_K(add)(sum, p);
+        AITERI_K(store)(s + i, p);
+    }
+    float factor = 1.0f;
+    if (raised > old) {
+        float lane[AITERI_LANES];
+        AITERI_K(store)(lane, AITERI_K(weight)(AITERI_K(set1)(old), AITERI_K(set1)(raised)));
+        factor = lane[0];
+    }
+    *m = raised;
+    *l = *l * factor + AITERI_K(hsum)(sum);
+    return factor;
+}
+
+static void AITERI_K(stream_softcap)(float *s, float softcap)
+{
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
+        AITERI_K(store)(
+            s + i, AITERI_K(mul)(AITERI_K(set1)(softcap), AITERI_K(tanh)(AITERI_K(load)(s + i))));
+}
+
+static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
+}
+
+static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(fma)(AITERI_K(set1)(factor), AITERI_K(load)(x + d),
+                                             AITERI_K(load)(o + d)));
+}
+
+static void AITERI_K(stream_mul)(float *x, const float *y)
+{
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
+        AITERI_K(store)(x + i, AITERI_K(mul)(AITERI_K(load)(x + i), AITERI_K(load)(y + i)));
+}
+
+static float AITERI_K(row_amax)(const float *x, int32_t n)
+{
+    AITERI_K(vf) top = AITERI_K(zero)();
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
+        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
+    float amax = AITERI_K(hmax)(top);
+    for (; i < n; i++) {
+        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
+        if (a > amax) amax = a;
+    }
+    return amax;
+}
+
+#define AITERI_TYPE        f32
+#define AITERI_TYPE_C      float
+#define AITERI_TYPE_LOAD   AITERI_K(load)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_n)
+
+// >>k_stream_types    (src/cpu/k_stream_types.inl.h)
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
+
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
+{
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+}
+
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
+                                             int64_t q_stride, int32_t dim, const void *const *key,
+                                             const int rows)
+{
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
+}
+
+static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                                 int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                                 const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int32_t r = 0; r < rows; r += 4) {
+            float *at = s + r * s_stride + i;
+            const float *x = q + r * q_stride;
+            switch (rows - r) {
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            }
+        }
+    }
+}
+
+/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
+                                              int64_t p_stride, int32_t d, int32_t dim,
+                                              const void *const *values, int32_t n, const int rows,
+                                              const int vectors, const void *const *ahead)
+{
+    AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int32_t i = 0; i < n; i++) {
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
+        AITERI_K(vf) v[AITERI_AXPY_VECTORS];
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            AITERI_UNROLL(8)
+            for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+}
+
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t dim,
+                                             const void *const *values, int32_t n, const int rows,
+                                             const void *const *ahead)
+{
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
+    int32_t d = 0;
+    for (; d + strip <= dim; d += strip)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
+                             ahead);
+    for (; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
+}
+
+static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                  int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                                  const void *const *ahead)
+{
+    for (int32_t r = 0; r < rows; r += 4) {
+        float *at = o + r * o_stride;
+        const float *w = p + r * p_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        }
+    }
+}
+
+#undef AITERI_T
+#undef AITERI_ROW
+#undef AITERI_TYPE
+#undef AITERI_TYPE_C
+#undef AITERI_TYPE_LOAD
+#undef AITERI_TYPE_LOAD_N
+#define AITERI_TYPE        f16
+#define AITERI_TYPE_C      uint16_t
+#define AITERI_TYPE_LOAD   AITERI_K(load_f16)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_f16_n)
+
+// >>k_stream_types    (src/cpu/k_stream_types.inl.h)
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
+
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
+{
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+}
+
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
+                                             int64_t q_stride, int32_t dim, const void *const *key,
+                                             const int rows)
+{
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
+}
+
+static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                                 int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                                 const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int32_t r = 0; r < rows; r += 4) {
+            float *at = s + r * s_stride + i;
+            const float *x = q + r * q_stride;
+            switch (rows - r) {
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            }
+        }
+    }
+}
+
+/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
+                                              int64_t p_stride, int32_t d, int32_t dim,
+                                              const void *const *values, int32_t n, const int rows,
+                                              const int vectors, const void *const *ahead)
+{
+    AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int32_t i = 0; i < n; i++) {
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
+        AITERI_K(vf) v[AITERI_AXPY_VECTORS];
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            AITERI_UNROLL(8)
+            for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+}
+
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t dim,
+                                             const void *const *values, int32_t n, const int rows,
+                                             const void *const *ahead)
+{
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
+    int32_t d = 0;
+    for (; d + strip <= dim; d += strip)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
+                             ahead);
+    for (; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
+}
+
+static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                  int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                                  const void *const *ahead)
+{
+    for (int32_t r = 0; r < rows; r += 4) {
+        float *at = o + r * o_stride;
+        const float *w = p + r * p_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        }
+    }
+}
+
+#undef AITERI_T
+#undef AITERI_ROW
+#undef AITERI_TYPE
+#undef AITERI_TYPE_C
+#undef AITERI_TYPE_LOAD
+#undef AITERI_TYPE_LOAD_N
+#define AITERI_TYPE        bf16
+#define AITERI_TYPE_C      uint16_t
+#define AITERI_TYPE_LOAD   AITERI_K(load_bf16)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_bf16_n)
+
+// >>k_stream_types    (src/cpu/k_stream_types.inl.h)
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
+
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
+{
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+}
+
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
+                                             int64_t q_stride, int32_t dim, const void *const *key,
+                                             const int rows)
+{
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
+}
+
+static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                                 int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                                 const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int32_t r = 0; r < rows; r += 4) {
+            float *at = s + r * s_stride + i;
+            const float *x = q + r * q_stride;
+            switch (rows - r) {
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            }
+        }
+    }
+}
+
+/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
+                                              int64_t p_stride, int32_t d, int32_t dim,
+                                              const void *const *values, int32_t n, const int rows,
+                                              const int vectors, const void *const *ahead)
+{
+    AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int32_t i = 0; i < n; i++) {
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
+        AITERI_K(vf) v[AITERI_AXPY_VECTORS];
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            AITERI_UNROLL(8)
+            for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+}
+
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t dim,
+                                             const void *const *values, int32_t n, const int rows,
+                                             const void *const *ahead)
+{
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
+    int32_t d = 0;
+    for (; d + strip <= dim; d += strip)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
+                             ahead);
+    for (; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
+}
+
+static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                  int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                                  const void *const *ahead)
+{
+    for (int32_t r = 0; r < rows; r += 4) {
+        float *at = o + r * o_stride;
+        const float *w = p + r * p_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        }
+    }
+}
+
+#undef AITERI_T
+#undef AITERI_ROW
+#undef AITERI_TYPE
+#undef AITERI_TYPE_C
+#undef AITERI_TYPE_LOAD
+#undef AITERI_TYPE_LOAD_N
+#define AITERI_TYPE        i8
+#define AITERI_TYPE_C      int8_t
+#define AITERI_TYPE_LOAD   AITERI_K(load_i8)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_i8_n)
+
+// >>k_stream_types    (src/cpu/k_stream_types.inl.h)
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
+
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
+{
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+}
+
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
+                                             int64_t q_stride, int32_t dim, const void *const *key,
+                                             const int rows)
+{
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
+}
+
+static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                                 int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                                 const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int32_t r = 0; r < rows; r += 4) {
+            float *at = s + r * s_stride + i;
+            const float *x = q + r * q_stride;
+            switch (rows - r) {
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            }
+        }
+    }
+}
+
+/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
+                                              int64_t p_stride, int32_t d, int32_t dim,
+                                              const void *const *values, int32_t n, const int rows,
+                                              const int vectors, const void *const *ahead)
+{
+    AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int32_t i = 0; i < n; i++) {
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
+        AITERI_K(vf) v[AITERI_AXPY_VECTORS];
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            AITERI_UNROLL(8)
+            for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+}
+
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t dim,
+                                             const void *const *values, int32_t n, const int rows,
+                                             const void *const *ahead)
+{
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
+    int32_t d = 0;
+    for (; d + strip <= dim; d += strip)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
+                             ahead);
+    for (; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
+}
+
+static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                  int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                                  const void *const *ahead)
+{
+    for (int32_t r = 0; r < rows; r += 4) {
+        float *at = o + r * o_stride;
+        const float *w = p + r * p_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        }
+    }
+}
+
+#undef AITERI_T
+#undef AITERI_ROW
+#undef AITERI_TYPE
+#undef AITERI_TYPE_C
+#undef AITERI_TYPE_LOAD
+#undef AITERI_TYPE_LOAD_N
+
+static const aiteri_kernels AITERI_K(kernels) = {
+    AITERI_K_NAME,
+    AITERI_K_ISA,
+    AITERI_LANES,
+    AITERI_TILE_LANES,
+    AITERI_K(widen),
+    AITERI_K(narrow),
+    AITERI_K(tile_pack),
+    AITERI_K(tile_unpack),
+    AITERI_K(tile_score),
+    AITERI_K(tile_adjust),
+    AITERI_K(tile_softmax),
+    AITERI_K(tile_value),
+    AITERI_K(tile_value_guarded),
+    AITERI_K(all_finite),
+    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL,
+     NULL, NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
+    {NULL, AITERI_K(stream_axpy_f32), AITERI_K(stream_axpy_f16), AITERI_K(stream_axpy_bf16), NULL,
+     NULL, NULL, AITERI_K(stream_axpy_i8), NULL, NULL, NULL, NULL},
+    AITERI_K(stream_softmax),
+    AITERI_K(stream_softcap),
+    AITERI_K(row_scale),
+    AITERI_K(row_add_scaled),
+    AITERI_K(stream_mul),
+    AITERI_K(row_amax),
+};
+
+#undef AITERI_K
+#undef AITERI_K_NAME
+#undef AITERI_K_ISA
+#undef AITERI_LANES
+#undef AITERI_TILE_LANES
+#undef AITERI_TILE_VECTORS
+#undef AITERI_TILE_ROWS
+#undef AITERI_DOT_KEYS
+#undef AITERI_AXPY_VECTORS
+#undef AITERI_RESCALE_AT
+AITERI_TARGET_END
+#endif /* AITERI_X86 */
+
+#if AITERI_NEON
+#define AITERI_K(name)      AITERI_CAT(aiteri_neon, name)
+#define AITERI_K_NAME       "neon"
+#define AITERI_K_ISA        AITER_ISA_NEON
+#define AITERI_TILE_VECTORS 4
+#define AITERI_TILE_ROWS    6
+#define AITERI_DOT_KEYS     4
+#define AITERI_AXPY_VECTORS 4
+
+// >>simd_neon    (src/cpu/simd_neon.h)
+/* simd_neon.h -- the vector layer on AArch64 Advanced SIMD: four lanes, partial loads and stores
+ * through a copy. simd_scalar.h says what each function means. */
+typedef float32x4_t AITERI_K(vf);
+typedef int32x4_t AITERI_K(vi);
+typedef uint32x4_t AITERI_K(vm); /* all bits of a lane set, or none */
+#define AITERI_LANES 4
+
+AITERI_FORCE_INLINE float32x4_t AITERI_K(zero)(void) { return vdupq_n_f32(0.0f); }
+AITERI_FORCE_INLINE float32x4_t AITERI_K(set1)(float x) { return vdupq_n_f32(x); }
+AITERI_FORCE_INLINE int32x4_t AITERI_K(set1_i)(int32_t x) { return vdupq_n_s32(x); }
+AITERI_FORCE_INLINE int32x4_t AITERI_K(iota_i)(void)
+{
+    return vreinterpretq_s32_s64(
+        vcombine_s64(vcreate_s64(0x0000000100000000u), vcreate_s64(0x0000000300000002u)));
+}
+AITERI_FORCE_INLINE int32x4_t AITERI_K(add_i)(int32x4_t a, int32x4_t b) { return vaddq_s32(a, b); }
+AITERI_FORCE_INLINE int32x4_t AITERI_K(sub_i)(int32x4_t a, int32x4_t b) { return vsubq_s32(a, b); }
+AITERI_FORCE_INLINE int32x4_t AITERI_K(and_i)(int32x4_t a, int32x4_t b) { return vandq_s32(a, b); }
+AITERI_FORCE_INLINE int32x4_t AITERI_K(or_i)(int32x4_t a, int32x4_t b) { return vorrq_s32(a, b); }
+AITERI_FORCE_INLINE int32x4_t AITERI_K(shl_i)(int32x4_t a, int n)
+{
+    return vshlq_s32(a, vdupq_n_s32(n));
+}
+AITERI_FORCE_INLINE int32x4_t AITERI_K(shr_i)(int32x4_t a, int n)
+{
+    return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-n)));
+}
+AITERI_FORCE_INLINE uint32x4_t AITERI_K(lt_i)(int32x4_t a, int32x4_t b) { return vcltq_s32(a, b); }
+AITERI_FORCE_INLINE uint32x4_t AITERI_K(eq_i)(int32x4_t a, int32x4_t b) { return vceqq_s32(a, b); }
+AITERI_FORCE_INLINE int32x4_t AITERI_K(select_i)(uint32x4_t m, int32x4_t a, int32x4_t b)
+{
+    return vbslq_s32(m, a, b);
+}
+AITERI_FORCE_INLINE int32x4_t AITERI_K(to_i)(float32x4_t a) { return vcvtnq_s32_f32(a); }
+AITERI_FORCE_INLINE float32x4_t AITERI_K(to_f)(int32x4_t a) { return vcvtq_f32_s32(a); }
+AITERI_FORCE_INLINE int32x4_t AITERI_K(as_i)(float32x4_t a) { return vreinterpretq_s32_f32(a); }
+AITERI_FORCE_INLINE float32x4_t AITERI_K(as_f)(int32x4_t a) { return vreinterpretq_f32_s32(a); }
+AITERI_FORCE_INLINE float32x4_t AITERI_K(iota)(void) { return AITERI_K(to_f)(AITERI_K(iota_i)()); }
+
+AITERI_FORCE_INLINE float32x4_t AITERI_K(load)(const float *p) { return vld1q_f32(p); }
+AITERI_FORCE_INLINE void AITERI_K(store)(float *p, float32x4_t x) { vst1q_f32(p, x); }
+AITERI_FORCE_INLINE float32x4_t AITERI_K(load_n)(const float *p, int n)
+{
+    float tail[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    memcpy(tail, p, (size_t)n * sizeof *p);
+    return vld1q_f32(tail);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_n)(float *p, float32x4_t x, int n)
+{
+    float tail[4];
+    vst1q_f32(tail, x);
+    memcpy(p, tail, (size_t)n * sizeof *p);
+}
+
+AITERI_FORCE_INLINE float32x4_t AITERI_K(fma)(float32x4_t a, float32x4_t b, float32x4_t c)
+{
+#if AITERI_HAS_BUILTIN(__builtin_elementwise_fma)
+    return __builtin_elementwise_fma(a, b, c);
+#else
+    return vfmaq_f32(c, a, b);
+#endif
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(add)(float32x4_t a, float32x4_t b)
+{
+    return AITERI_VECTOR_OP(vaddq_f32, a, +, b);
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(sub)(float32x4_t a, float32x4_t b)
+{
+    return AITERI_VECTOR_OP(vsubq_f32, a, -, b);
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(mul)(float32x4_t a, float32x4_t b)
+{
+    float32x4_t product = AITERI_VECTOR_OP(vmulq_f32, a, *, b);
+    AITERI_FENCE_PRODUCT(product);
+    return product;
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(div)(float32x4_t a, float32x4_t b)
+{
+    return AITERI_VECTOR_OP(vdivq_f32, a, /, b);
+}
+/* Not FMAX, which prefers NaN to the second operand. */
+AITERI_FORCE_INLINE float32x4_t AITERI_K(max)(float32x4_t a, float32x4_t b)
+{
+    return vbslq_f32(vcgtq_f32(a, b), a, b);
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(min)(float32x4_t a, float32x4_t b)
+{
+    return vbslq_f32(vcltq_f32(a, b), a, b);
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(abs)(float32x4_t a) { return vabsq_f32(a); }
+AITERI_FORCE_INLINE float32x4_t AITERI_K(copysign)(float32x4_t a, float32x4_t b)
+{
+    return vbslq_f32(vdupq_n_u32(0x80000000u), b, a);
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(round)(float32x4_t a) { return vrndnq_f32(a); }
+AITERI_FORCE_INLINE float32x4_t AITERI_K(scale2)(float32x4_t a, float32x4_t n)
+{
+    const int32x4_t e = vshlq_n_s32(vcvtnq_s32_f32(n), 23);
+    return vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(a), e));
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(ldexp)(float32x4_t a, float32x4_t n)
+{
+    const int32x4_t one = vdupq_n_s32(0x3f800000);
+    const int32x4_t i = vcvtnq_s32_f32(n), half = vshrq_n_s32(i, 1), rest = vsubq_s32(i, half);
+    a = AITERI_K(mul)(a, vreinterpretq_f32_s32(vaddq_s32(one, vshlq_n_s32(half, 23))));
+    return AITERI_K(mul)(a, vreinterpretq_f32_s32(vaddq_s32(one, vshlq_n_s32(rest, 23))));
+}
+
+AITERI_FORCE_INLINE uint32x4_t AITERI_K(lt)(float32x4_t a, float32x4_t b)
+{
+    return vcltq_f32(a, b);
+}
+AITERI_FORCE_INLINE uint32x4_t AITERI_K(gt)(float32x4_t a, float32x4_t b)
+{
+    return vcgtq_f32(a, b);
+}
+AITERI_FORCE_INLINE uint32x4_t AITERI_K(nlt)(float32x4_t a, float32x4_t b)
+{
+    return vmvnq_u32(vcltq_f32(a, b));
+}
+AITERI_FORCE_INLINE uint32x4_t AITERI_K(and_m)(uint32x4_t a, uint32x4_t b)
+{
+    return vandq_u32(a, b);
+}
+AITERI_FORCE_INLINE uint32x4_t AITERI_K(or_m)(uint32x4_t a, uint32x4_t b)
+{
+    return vorrq_u32(a, b);
+}
+AITERI_FORCE_INLINE uint32x4_t AITERI_K(not_m)(uint32x4_t a) { return vmvnq_u32(a); }
+AITERI_FORCE_INLINE int AITERI_K(any)(uint32x4_t m) { return vmaxvq_u32(m) != 0; }
+AITERI_FORCE_INLINE int AITERI_K(all)(uint32x4_t m) { return vminvq_u32(m) != 0; }
+AITERI_FORCE_INLINE float32x4_t AITERI_K(select)(uint32x4_t m, float32x4_t a, float32x4_t b)
+{
+    return vbslq_f32(m, a, b);
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(keep)(uint32x4_t m, float32x4_t a)
+{
+    return vreinterpretq_f32_u32(vandq_u32(m, vreinterpretq_u32_f32(a)));
+}
+
+/* Pairs 0+1 and 2+3, then their sum. */
+AITERI_FORCE_INLINE float32x4_t AITERI_K(add_pairs)(float32x4_t a, float32x4_t b)
+{
+    return AITERI_K(add)(vuzp1q_f32(a, b), vuzp2q_f32(a, b));
+}
+AITERI_FORCE_INLINE void AITERI_K(hsum4)(float32x4_t a, float32x4_t b, float32x4_t c, float32x4_t d,
+                                         float *out)
+{
+    vst1q_f32(out, AITERI_K(add_pairs)(AITERI_K(add_pairs)(a, b), AITERI_K(add_pairs)(c, d)));
+}
+AITERI_FORCE_INLINE void AITERI_K(hsum16)(const float32x4_t *v, float *out)
+{
+    for (int i = 0; i < 16; i += 4) AITERI_K(hsum4)(v[i], v[i + 1], v[i + 2], v[i + 3], out + i);
+}
+AITERI_FORCE_INLINE float AITERI_K(hsum)(float32x4_t a)
+{
+    const float32x4_t pairs = AITERI_K(add_pairs)(a, a);
+    return vgetq_lane_f32(AITERI_K(add_pairs)(pairs, pairs), 0);
+}
+AITERI_FORCE_INLINE float AITERI_K(hmax)(float32x4_t a)
+{
+    const float32x4_t x = AITERI_K(max)(a, vextq_f32(a, a, 2));
+    return vgetq_lane_f32(AITERI_K(max)(x, vextq_f32(x, x, 1)), 0);
+}
+
+AITERI_FORCE_INLINE void AITERI_K(transpose)(const float *src, int64_t ld_src, float *dst,
+                                             int64_t ld_dst)
+{
+    const float32x4_t a = vld1q_f32(src), b = vld1q_f32(src + ld_src);
+    const float32x4_t c = vld1q_f32(src + 2 * ld_src), d = vld1q_f32(src + 3 * ld_src);
+    const float32x4_t ac0 = vzip1q_f32(a, c), ac2 = vzip2q_f32(a, c);
+    const float32x4_t bd0 = vzip1q_f32(b, d), bd2 = vzip2q_f32(b, d);
+    vst1q_f32(dst, vzip1q_f32(ac0, bd0));
+    vst1q_f32(dst + ld_dst, vzip2q_f32(ac0, bd0));
+    vst1q_f32(dst + 2 * ld_dst, vzip1q_f32(ac2, bd2));
+    vst1q_f32(dst + 3 * ld_dst, vzip2q_f32(ac2, bd2));
+}
+
+AITERI_FORCE_INLINE uint16x4_t AITERI_K(load_x16_n)(const uint16_t *p, int n)
+{
+    uint16_t tail[4] = {0, 0, 0, 0};
+    memcpy(tail, p, (size_t)n * sizeof *p);
+    return vld1_u16(tail);
+}
+/* Four bytes in the low half of a register. */
+AITERI_FORCE_INLINE uint8x8_t AITERI_K(load_x8_n)(const void *p, int n)
+{
+    uint32_t four = 0;
+    memcpy(&four, p, (size_t)n);
+    return vreinterpret_u8_u32(vdup_n_u32(four));
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(expand_f16)(uint16x4_t x)
+{
+    return vcvt_f32_f16(vreinterpret_f16_u16(x));
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(expand_bf16)(uint16x4_t x)
+{
+    return vreinterpretq_f32_u32(vshll_n_u16(x, 16));
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(load_f16)(const uint16_t *p)
+{
+    return AITERI_K(expand_f16)(vld1_u16(p));
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(load_f16_n)(const uint16_t *p, int n)
+{
+    return AITERI_K(expand_f16)(AITERI_K(load_x16_n)(p, n));
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(load_bf16)(const uint16_t *p)
+{
+    return AITERI_K(expand_bf16)(vld1_u16(p));
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(load_bf16_n)(const uint16_t *p, int n)
+{
+    return AITERI_K(expand_bf16)(AITERI_K(load_x16_n)(p, n));
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(load_i8_n)(const int8_t *p, int n)
+{
+    const int16x8_t x = vmovl_s8(vreinterpret_s8_u8(AITERI_K(load_x8_n)(p, n)));
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(x)));
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(load_i8)(const int8_t *p)
+{
+    return AITERI_K(load_i8_n)(p, 4);
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(load_e5m2_raw)(const uint8_t *p)
+{
+    return AITERI_K(expand_f16)(vget_low_u16(vshll_n_u8(AITERI_K(load_x8_n)(p, 4), 8)));
+}
+AITERI_FORCE_INLINE float32x4_t AITERI_K(load_e4m3_raw)(const uint8_t *p)
+{
+    const int16x8_t x = vshll_n_s8(vreinterpret_s8_u8(AITERI_K(load_x8_n)(p, 4)), 7);
+    return AITERI_K(expand_f16)(
+        vand_u16(vget_low_u16(vreinterpretq_u16_s16(x)), vdup_n_u16(0xbf80)));
+}
+
+AITERI_FORCE_INLINE uint16x4_t AITERI_K(pack_f16)(float32x4_t x)
+{
+    return vreinterpret_u16_f16(vcvt_f16_f32(x));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_part)(uint16_t *p, uint16x4_t x, int n)
+{
+    uint16_t tail[4];
+    vst1_u16(tail, x);
+    memcpy(p, tail, (size_t)n * sizeof *p);
+}
+AITERI_FORCE_INLINE uint16x4_t AITERI_K(pack_x16)(int32x4_t x)
+{
+    return vmovn_u32(vreinterpretq_u32_s32(x));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_x16)(uint16_t *p, int32x4_t x)
+{
+    vst1_u16(p, AITERI_K(pack_x16)(x));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_x16_n)(uint16_t *p, int32x4_t x, int n)
+{
+    AITERI_K(store_part)(p, AITERI_K(pack_x16)(x), n);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_x8)(uint8_t *p, int32x4_t x)
+{
+    const uint16x4_t y = AITERI_K(pack_x16)(x);
+    const uint32_t four = vget_lane_u32(vreinterpret_u32_u8(vmovn_u16(vcombine_u16(y, y))), 0);
+    memcpy(p, &four, sizeof four);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_f16)(uint16_t *p, float32x4_t x)
+{
+    vst1_u16(p, AITERI_K(pack_f16)(x));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, float32x4_t x, int n)
+{
+    AITERI_K(store_part)(p, AITERI_K(pack_f16)(x), n);
+}
+
+// >>k_all    (src/cpu/k_all.inl.h)
+/* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
+ * clean-up. */
+
+// >>k_math    (src/cpu/k_math.inl.h)
+/* k_math.inl.h -- exp2 and tanh of a vector and rounding stores to bfloat16, written once over the
+ * vector layer. */
+
+/* 2^x. Error below 0.8 ulp (1.1 without FMA); exact at integers; x < -126 gives an exact zero,
+ * never a subnormal, which would slow every operation after it; 128 and above give infinity; NaN
+ * stays NaN. 2^x = 2^n 2^f with |f| <= 1/2 and a minimax polynomial for 2^f that is exact at 0. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(exp2)(AITERI_K(vf) x)
+{
+    const AITERI_K(vm) live = AITERI_K(nlt)(x, AITERI_K(set1)(-126.0f));
+    x = AITERI_K(min)(AITERI_K(set1)(128.0f), x);
+    const AITERI_K(vf) n = AITERI_K(round)(x);
+    const AITERI_K(vf) f = AITERI_K(sub)(x, n);
+    AITERI_K(vf) p = AITERI_K(set1)(1.53264686e-4f);
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.33908063e-3f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(9.61850584e-3f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(5.55035993e-2f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.240226477f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(0.693147182f));
+    p = AITERI_K(fma)(p, f, AITERI_K(set1)(1.0f));
+    return AITERI_K(keep)(live, AITERI_K(scale2)(p, n));
+}
+
+/* tanh(x), relative error below 2 ulp everywhere: an odd polynomial near zero, where the other form
+ * would cancel, and 1 - 2 / (e^2|x| + 1) beyond. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(tanh)(AITERI_K(vf) x)
+{
+    const AITERI_K(vf) one = AITERI_K(set1)(1.0f);
+    const AITERI_K(vf) a = AITERI_K(abs)(x);
+    const AITERI_K(vf) u = AITERI_K(mul)(a, a);
+    AITERI_K(vf) p = AITERI_K(set1)(-5.6922962e-3f);
+    p = AITERI_K(fma)(p, u, AITERI_K(set1)(2.06281673e-2f));
+    p = AITERI_K(fma)(p, u, AITERI_K(set1)(-5.37365153e-2f));
+    p = AITERI_K(fma)(p, u, AITERI_K(set1)(0.133314058f));
+    p = AITERI_K(fma)(p, u, AITERI_K(set1)(-0.333332807f));
+    p = AITERI_K(fma)(AITERI_K(mul)(p, u), a, a);
+    const AITERI_K(vf) y =
+        AITERI_K(mul)(AITERI_K(min)(AITERI_K(set1)(10.0f), a), AITERI_K(set1)(2.88539008f));
+    const AITERI_K(vf) e = AITERI_K(add)(AITERI_K(exp2)(y), one);
+    const AITERI_K(vf) big = AITERI_K(sub)(one, AITERI_K(div)(AITERI_K(set1)(2.0f), e));
+    const AITERI_K(vm) near_zero = AITERI_K(lt)(a, AITERI_K(set1)(0.625f));
+    return AITERI_K(copysign)(AITERI_K(select)(near_zero, p, big), x);
+}
+
+/* Bits of x as bfloat16: to nearest even, overflow to infinity, NaN kept and made quiet. */
+AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(bf16_bits)(AITERI_K(vf) x)
+{
+    const AITERI_K(vi) u = AITERI_K(as_i)(x);
+    const AITERI_K(vi) high = AITERI_K(shr_i)(u, 16);
+    const AITERI_K(vi) odd = AITERI_K(and_i)(high, AITERI_K(set1_i)(1));
+    const AITERI_K(vi) up = AITERI_K(add_i)(AITERI_K(add_i)(u, AITERI_K(set1_i)(0x7fff)), odd);
+    const AITERI_K(vm) nan = AITERI_K(lt_i)(AITERI_K(set1_i)(0x7f800000),
+                                            AITERI_K(and_i)(u, AITERI_K(set1_i)(0x7fffffff)));
+    return AITERI_K(select_i)(nan, AITERI_K(or_i)(high, AITERI_K(set1_i)(0x40)),
+                              AITERI_K(shr_i)(up, 16));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_bf16)(uint16_t *p, AITERI_K(vf) x)
+{
+    AITERI_K(store_x16)(p, AITERI_K(bf16_bits)(x));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_bf16_n)(uint16_t *p, AITERI_K(vf) x, int n)
+{
+    AITERI_K(store_x16_n)(p, AITERI_K(bf16_bits)(x), n);
+}
+
+// >>k_convert    (src/cpu/k_convert.inl.h)
+/* k_convert.inl.h -- rows of any storage type to f32 and back, the same bits as dtype.c, written
+ * once over the vector layer. n counts elements; an I4 row starts at a whole byte. */
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e4m3fn)(const uint8_t *p)
+{
+    const AITERI_K(vf) raw = AITERI_K(load_e4m3_raw)(p);
+    const AITERI_K(vi) u = AITERI_K(as_i)(AITERI_K(mul)(raw, AITERI_K(set1)(256.0f)));
+    const AITERI_K(vm) nan = AITERI_K(gt)(AITERI_K(abs)(raw), AITERI_K(set1)(1.75f));
+    const AITERI_K(vi) all_ones = AITERI_K(or_i)(u, AITERI_K(set1_i)(0x7ff00000));
+    return AITERI_K(as_f)(AITERI_K(select_i)(nan, all_ones, u));
+}
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e4m3fnuz)(const uint8_t *p)
+{
+    const AITERI_K(vf) raw = AITERI_K(load_e4m3_raw)(p);
+    const AITERI_K(vi) u = AITERI_K(as_i)(AITERI_K(mul)(raw, AITERI_K(set1)(128.0f)));
+    const AITERI_K(vm) minus_zero = AITERI_K(eq_i)(u, AITERI_K(set1_i)(INT32_MIN));
+    const AITERI_K(vi) nan = AITERI_K(set1_i)(INT32_MIN | 0x7fc00000);
+    return AITERI_K(as_f)(AITERI_K(select_i)(minus_zero, nan, u));
+}
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e5m2)(const uint8_t *p)
+{
+    return AITERI_K(load_e5m2_raw)(p);
+}
+
+AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(magnitude_bits)(AITERI_K(vf) x)
+{
+    return AITERI_K(and_i)(AITERI_K(as_i)(x), AITERI_K(set1_i)(0x7fffffff));
+}
+AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(is_nan)(AITERI_K(vf) x)
+{
+    return AITERI_K(lt_i)(AITERI_K(set1_i)(0x7f800000), AITERI_K(magnitude_bits)(x));
+}
+AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(f8_sign)(AITERI_K(vf) x)
+{
+    return AITERI_K(and_i)(AITERI_K(shr_i)(AITERI_K(as_i)(x), 24), AITERI_K(set1_i)(0x80));
+}
+
+/* |x| as a float with so many mantissa bits and that bias, at most `max`. Subnormals come from a
+ * sum with the number whose last bit is worth one step: it is normal, so flushing has no hold on
+ * it. */
+AITERI_FORCE_INLINE AITERI_K(vi)
+    AITERI_K(f8_magnitude)(AITERI_K(vf) x, const int mantissa, const int bias, const int32_t max)
+{
+    const int drop = 23 - mantissa, rebias = 127 - bias;
+    const int32_t half = (1 << (drop - 1)) - 1, base = rebias << mantissa;
+    const AITERI_K(vi) a = AITERI_K(magnitude_bits)(x);
+    const AITERI_K(vi) odd = AITERI_K(and_i)(AITERI_K(shr_i)(a, drop), AITERI_K(set1_i)(1));
+    const AITERI_K(vi) up = AITERI_K(add_i)(AITERI_K(add_i)(a, AITERI_K(set1_i)(half)), odd);
+    const AITERI_K(vi) normal = AITERI_K(sub_i)(AITERI_K(shr_i)(up, drop), AITERI_K(set1_i)(base));
+    const AITERI_K(vi) magic = AITERI_K(set1_i)((rebias + 1 + drop) << 23);
+    const AITERI_K(vf) sum = AITERI_K(add)(AITERI_K(as_f)(a), AITERI_K(as_f)(magic));
+    const AITERI_K(vi) small = AITERI_K(sub_i)(AITERI_K(as_i)(sum), magic);
+    const AITERI_K(vm) is_small = AITERI_K(lt_i)(a, AITERI_K(set1_i)((rebias + 1) << 23));
+    const AITERI_K(vi) code = AITERI_K(select_i)(is_small, small, normal);
+    const AITERI_K(vi) top = AITERI_K(set1_i)(max);
+    return AITERI_K(select_i)(AITERI_K(lt_i)(top, code), top, code);
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fn)(uint8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 3, 7, 0x7e);
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), code);
+    AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fnuz)(uint8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) zero = AITERI_K(set1_i)(0);
+    const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 3, 8, 0x7f);
+    const AITERI_K(vi) value = AITERI_K(select_i)(AITERI_K(eq_i)(code, zero), zero,
+                                                  AITERI_K(or_i)(code, AITERI_K(f8_sign)(x)));
+    AITERI_K(store_x8)(p, AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x80), value));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_f8_e5m2)(uint8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 2, 15, 0x7b);
+    const AITERI_K(vm) inf =
+        AITERI_K(eq_i)(AITERI_K(magnitude_bits)(x), AITERI_K(set1_i)(0x7f800000));
+    const AITERI_K(vi) finite = AITERI_K(select_i)(inf, AITERI_K(set1_i)(0x7c), code);
+    const AITERI_K(vi) kept =
+        AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), finite);
+    AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
+}
+
+AITERI_FORCE_INLINE void AITERI_K(store_int8)(int8_t *p, AITERI_K(vf) x, const float limit)
+{
+    const AITERI_K(vf) low = AITERI_K(max)(AITERI_K(set1)(-limit), x);
+    const AITERI_K(vi) i = AITERI_K(to_i)(AITERI_K(min)(AITERI_K(set1)(limit), low));
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0), i);
+    AITERI_K(store_x8)((uint8_t *)p, AITERI_K(and_i)(kept, AITERI_K(set1_i)(0xff)));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_i8)(int8_t *p, AITERI_K(vf) x)
+{
+    AITERI_K(store_int8)(p, x, 127.0f);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_i4_byte)(int8_t *p, AITERI_K(vf) x)
+{
+    AITERI_K(store_int8)(p, x, 7.0f);
+}
+
+/* The loop over a row; its last partial vector goes through a copy. */
+#define AITERI_WIDEN(name, type)                                               \
+    static void AITERI_K(widen_##name)(float *dst, const void *src, int64_t n) \
+    {                                                                          \
+        const type *p = (const type *)src;                                     \
+        int64_t i = 0;                                                         \
+        for (; i + AITERI_LANES <= n; i += AITERI_LANES)                       \
+            AITERI_K(store)(dst + i, AITERI_K(load_##name)(p + i));            \
+        if (i >= n) return;                                                    \
+        type tail[AITERI_LANES] = {0};                                         \
+        memcpy(tail, p + i, (size_t)(n - i) * sizeof *p);                      \
+        AITERI_K(store_n)(dst + i, AITERI_K(load_##name)(tail), (int)(n - i)); \
+    }
+
+#define AITERI_NARROW(name, type)                                               \
+    static void AITERI_K(narrow_##name)(void *dst, const float *src, int64_t n) \
+    {                                                                           \
+        type *p = (type *)dst;                                                  \
+        int64_t i = 0;                                                          \
+        for (; i + AITERI_LANES <= n; i += AITERI_LANES)                        \
+            AITERI_K(store_##name)(p + i, AITERI_K(load)(src + i));             \
+        if (i >= n) return;                                                     \
+        type tail[AITERI_LANES];                                                \
+        AITERI_K(store_##name)(tail, AITERI_K(load_n)(src + i, (int)(n - i)));  \
+        memcpy(p + i, tail, (size_t)(n - i) * sizeof *p);                       \
+    }
+
+AITERI_WIDEN(f16, uint16_t)
+AITERI_WIDEN(bf16, uint16_t)
+AITERI_WIDEN(f8_e4m3fn, uint8_t)
+AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
+AITERI_WIDEN(f8_e5m2, uint8_t)
+AITERI_WIDEN(i8, int8_t)
+AITERI_NARROW(f16, uint16_t)
+AITERI_NARROW(bf16, uint16_t)
+AITERI_NARROW(f8_e4m3fn, uint8_t)
+AITERI_NARROW(f8_e4m3fnuz, uint8_t)
+AITERI_NARROW(f8_e5m2, uint8_t)
+AITERI_NARROW(i8, int8_t)
+AITERI_NARROW(i4_byte, int8_t)
+
+#undef AITERI_WIDEN
+#undef AITERI_NARROW
+
+static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *dst);
+}
+
+static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *src);
+}
+
+/* I4 goes by blocks through bytes. */
+static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
+{
+    const uint8_t *p = (const uint8_t *)src;
+    int8_t block[128];
+    for (int64_t i = 0; i < n; i += 128) {
+        const int64_t count = n - i < 128 ? n - i : 128;
+        for (int64_t k = 0; k < (count + 1) / 2; k++) {
+            const int byte = p[i / 2 + k];
+            block[2 * k] = (int8_t)(((byte & 15) ^ 8) - 8);
+            block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
+        }
+        AITERI_K(widen_i8)(dst + i, block, count);
+    }
+}
+
+static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
+{
+    uint8_t *p = (uint8_t *)dst;
+    int8_t block[128];
+    for (int64_t i = 0; i < n; i += 128) {
+        const int64_t count = n - i < 128 ? n - i : 128;
+        AITERI_K(narrow_i4_byte)(block, src + i, count);
+        if (count & 1) block[count] = (int8_t)(p[i / 2 + count / 2] >> 4);
+        for (int64_t k = 0; k < (count + 1) / 2; k++)
+            p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
+    }
+}
+
+/* In the order of aiter_dtype. */
+static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(widen_f32),
+    AITERI_K(widen_f16),
+    AITERI_K(widen_bf16),
+    AITERI_K(widen_f8_e4m3fn),
+    AITERI_K(widen_f8_e4m3fnuz),
+    AITERI_K(widen_f8_e5m2),
+    AITERI_K(widen_i8),
+    AITERI_K(widen_i4),
+    NULL,
+    NULL,
+    NULL,
+};
+
+static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(narrow_f32),
+    AITERI_K(narrow_f16),
+    AITERI_K(narrow_bf16),
+    AITERI_K(narrow_f8_e4m3fn),
+    AITERI_K(narrow_f8_e4m3fnuz),
+    AITERI_K(narrow_f8_e5m2),
+    AITERI_K(narrow_i8),
+    AITERI_K(narrow_i4),
+    NULL,
+    NULL,
+    NULL,
+};
+
+// >>k_tile    (src/cpu/k_tile.inl.h)
+/* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
+ *
+ * A tile is AITERI_TILE_VECTORS vectors of query rows. K and V rows are the broadcast operand, so
+ * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of
+ * K (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
+ *     AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32.
+ * Every (row, lane) has one accumulator that adds its products in ascending order, in the full and
+ * in the one-row form alike, so the grouping of rows cannot be seen in the bits. */
+
+#define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
+
+static void AITERI_K(tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim,
+                                float scale)
+{
+    const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
+    for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
+        for (int32_t d = 0; d < whole; d += AITERI_LANES)
+            AITERI_K(transpose)(rows + lane * row_stride + d, row_stride,
+                                qt + d * AITERI_TILE_LANES + lane, AITERI_TILE_LANES);
+    for (int32_t d = whole; d < dim; d++)
+        for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane++)
+            qt[d * AITERI_TILE_LANES + lane] = rows[lane * row_stride + d];
+    const AITERI_K(vf) factor = AITERI_K(set1)(scale);
+    for (int32_t i = 0; i < dim * AITERI_TILE_LANES; i += AITERI_LANES)
+        AITERI_K(store)(qt + i, AITERI_K(mul)(AITERI_K(load)(qt + i), factor));
+}
+
+static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim)
+{
+    const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
+    for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
+        for (int32_t d = 0; d < whole; d += AITERI_LANES)
+            AITERI_K(transpose)(ot + d * AITERI_TILE_LANES + lane, AITERI_TILE_LANES,
+                                rows + lane * row_stride + d, row_stride);
+    for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane++) {
+        float *row = rows + lane * row_stride;
+        for (int32_t d = whole; d < dim; d++) row[d] = ot[d * AITERI_TILE_LANES + lane];
+    }
+}
+
+/* One group of K rows against the tile; `count` is a constant where it is inlined. */
+AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
+                                              const float *AITERI_RESTRICT k, int64_t k_stride,
+                                              int32_t dim, const float *AITERI_RESTRICT qt,
+                                              const int count)
+{
+    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int32_t d = 0; d < dim; d++) {
+        AITERI_K(vf) q[AITERI_TILE_VECTORS];
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+            q[c] = AITERI_K(load)(qt + d * AITERI_TILE_LANES + c * AITERI_LANES);
+        AITERI_UNROLL(16)
+        for (int i = 0; i < count; i++) {
+            const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
+            AITERI_UNROLL(16)
+            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+                acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
+        }
+    }
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+}
+
+static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
+                                 int32_t dim, const float *qt)
+{
+    int32_t j = 0;
+    for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
+        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
+                             AITERI_TILE_ROWS);
+    for (; j < n; j++)
+        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt, 1);
+}
+
+AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
+{
+    AITERI_K(vi) x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+/* The lanes of vector c that see key j. */
+AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const aiteri_lane_mask *mask, int32_t j, int c)
+{
+    const AITERI_K(vi) key = AITERI_K(set1_i)(j);
+    const AITERI_K(vm) before_end =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->hi + c * AITERI_LANES));
+    if (j < mask->sink) return before_end;
+    const AITERI_K(vm) before_start =
+        AITERI_K(lt_i)(key, AITERI_K(load_i)(mask->lo + c * AITERI_LANES));
+    return AITERI_K(and_m)(before_end, AITERI_K(not_m)(before_start));
+}
+
+static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
+                                  const aiteri_tile_adjust *adjust)
+{
+    const AITERI_K(vf) cap = AITERI_K(set1)(adjust->softcap);
+    const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    for (int32_t j = 0; j < n; j++) {
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+            const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
+            AITERI_K(vf) x = AITERI_K(load)(st + at);
+            if (adjust->softcap != 0.0f) x = AITERI_K(mul)(cap, AITERI_K(tanh)(x));
+            if (adjust->bias) x = AITERI_K(add)(x, AITERI_K(load)(adjust->bias + at));
+            if (adjust->slope) {
+                const AITERI_K(vf) distance =
+                    AITERI_K(abs)(AITERI_K(sub)(AITERI_K(load)(adjust->position + c * AITERI_LANES),
+                                                AITERI_K(set1)((float)(key0 + j))));
+                x = AITERI_K(sub)(
+                    x, AITERI_K(mul)(AITERI_K(load)(adjust->slope + c * AITERI_LANES), distance));
+            }
+            if (adjust->mask)
+                x = AITERI_K(select)(AITERI_K(visible)(adjust->mask, key0 + j, c), x, hidden);
+            AITERI_K(store)(st + at, x);
+        }
+    }
+}
+
+/* exp(x - m) with 0 for hidden scores; m is finite. */
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(weight)(AITERI_K(vf) x, AITERI_K(vf) m)
+{
+    return AITERI_K(exp2)(AITERI_K(mul)(AITERI_K(sub)(x, m), AITERI_K(set1)(1.44269504088896341f)));
+}
+
+/* The accumulated output is rescaled only in lanes whose maximum grew by more than this (natural
+ * units); elsewhere the factor is exactly 1. Weights stay below exp(5.5) = 245. */
+#define AITERI_RESCALE_AT 5.5f
+
+/* Raises m where the block's maximum asks for it and rescales l and ot by the lane's own factor. */
+AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float *m, float *l, float *ot,
+                                                 int32_t dim_v)
+{
+    const AITERI_K(vf) old = AITERI_K(load)(m);
+    const AITERI_K(vm) grew =
+        AITERI_K(gt)(top, AITERI_K(add)(old, AITERI_K(set1)(AITERI_RESCALE_AT)));
+    if (!AITERI_K(any)(grew)) return;
+    const AITERI_K(vf) raised = AITERI_K(select)(grew, top, old);
+    const AITERI_K(vf) factor =
+        AITERI_K(select)(grew, AITERI_K(weight)(old, raised), AITERI_K(set1)(1.0f));
+    AITERI_K(store)(m, raised);
+    AITERI_K(store)(l, AITERI_K(mul)(AITERI_K(load)(l), factor));
+    for (int32_t d = 0; d < dim_v; d++)
+        AITERI_K(store)(ot + d * AITERI_TILE_LANES,
+                        AITERI_K(mul)(AITERI_K(load)(ot + d * AITERI_TILE_LANES), factor));
+}
+
+static void AITERI_K(tile_softmax)(float *st, int32_t n, float *m, float *l, float *ot,
+                                   int32_t dim_v)
+{
+    const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+        float *column = st + c * AITERI_LANES;
+        AITERI_K(vf) top = minus_inf;
+        for (int32_t j = 0; j < n; j++)
+            top = AITERI_K(max)(AITERI_K(load)(column + j * AITERI_TILE_LANES), top);
+        AITERI_K(raise_maximum)(top, m + c * AITERI_LANES, l + c * AITERI_LANES,
+                                ot + c * AITERI_LANES, dim_v);
+        /* A lane that has seen no key keeps m = -inf; any finite shift gives its zeros. */
+        AITERI_K(vf) shift = AITERI_K(load)(m + c * AITERI_LANES);
+        shift = AITERI_K(select)(AITERI_K(gt)(shift, minus_inf), shift, AITERI_K(zero)());
+        AITERI_K(vf) sum = AITERI_K(load)(l + c * AITERI_LANES);
+        for (int32_t j = 0; j < n; j++) {
+            const AITERI_K(vf) p =
+                AITERI_K(weight)(AITERI_K(load)(column + j * AITERI_TILE_LANES), shift);
+            sum = AITERI_K(add)(sum, p);
+            AITERI_K(store)(column + j * AITERI_TILE_LANES, p);
+        }
+        AITERI_K(store)(l + c * AITERI_LANES, sum);
+    }
+}
+
+/* `count` columns of V into their rows of ot. */
+AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
+                                                 const float *AITERI_RESTRICT v, int64_t v_stride,
+                                                 int32_t n, const float *AITERI_RESTRICT st,
+                                                 const int count)
+{
+    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int32_t j = 0; j < n; j++) {
+        AITERI_K(vf) p[AITERI_TILE_VECTORS];
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+            p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+        AITERI_UNROLL(16)
+        for (int i = 0; i < count; i++) {
+            const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
+            AITERI_UNROLL(16)
+            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+                acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
+        }
+    }
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+}
+
+static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
+                                 int32_t dim_v, const float *st)
+{
+    int32_t d = 0;
+    for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
+                                AITERI_TILE_ROWS);
+    for (; d < dim_v; d++)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
+}
+
+static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
+                                         int32_t n, int32_t dim_v, const float *st,
+                                         const aiteri_lane_mask *mask)
+{
+    for (int32_t d = 0; d < dim_v; d++) {
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+            float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
+            AITERI_K(vf) acc = AITERI_K(load)(at);
+            for (int32_t j = 0; j < n; j++) {
+                const AITERI_K(vf) p =
+                    AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+                const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
+                acc = AITERI_K(select)(AITERI_K(visible)(mask, key0 + j, c), sum, acc);
+            }
+            AITERI_K(store)(at, acc);
+        }
+    }
+}
+
+static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim)
+{
+    const AITERI_K(vf) inf = AITERI_K(set1)(aiteri_f32_of_bits(0x7f800000u));
+    for (int32_t j = 0; j < n; j++) {
+        const float *row = rows + j * stride;
+        int32_t d = 0;
+        for (; d + AITERI_LANES <= dim; d += AITERI_LANES)
+            if (!AITERI_K(all)(AITERI_K(lt)(AITERI_K(abs)(AITERI_K(load)(row + d)), inf))) return 0;
+        for (; d < dim; d++)
+            if ((aiteri_bits_of_f32(row[d]) & 0x7fffffffu) >= 0x7f800000u) return 0;
+    }
+    return 1;
+}
+
+// >>k_stream    (src/cpu/k_stream.inl.h)
+/* k_stream.inl.h -- head_dim in the lanes: a few query rows against a stream of K and V rows.
+ *
+ * AITERI_DOT_KEYS x 4 accumulators take one converted load of each key for several query
+ * rows; 4 x AITERI_AXPY_VECTORS keep a strip of the output in registers over a block of
+ * keys. Every (row, key) score and every (row, dim) sum is one chain in ascending order, whatever
+ * the grouping. The loads come from k_stream_types.inl.h, once per storage type. */
+
+/* `bytes` of memory from p on; a constant where the loop matters. */
+AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
+{
+    for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
+}
+
+/* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
+AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const AITERI_K(vf) * acc,
+                                              const int rows)
+{
+    float sum[16];
+    const int count = rows * AITERI_DOT_KEYS, last = count - 1;
+#if AITERI_DOT_KEYS == 4
+    if (count == 16) {
+        AITERI_K(hsum16)(acc, sum);
+    } else
+#endif
+    {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < count; i += 4)
+            AITERI_K(hsum4)(acc[i], acc[i + 1 < last ? i + 1 : last],
+                            acc[i + 2 < last ? i + 2 : last], acc[i + 3 < last ? i + 3 : last],
+                            sum + i);
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++)
+        memcpy(s + r * s_stride, sum + r * AITERI_DOT_KEYS, AITERI_DOT_KEYS * sizeof(float));
+}
+
+static float AITERI_K(stream_softmax)(float *s, float *m, float *l)
+{
+    const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    AITERI_K(vf) top = minus_inf;
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
+        top = AITERI_K(max)(AITERI_K(load)(s + i), top);
+    const float old = *m, block = AITERI_K(hmax)(top);
+    const float raised = aiteri_select_f32(block > old, block, old);
+    const float shift = aiteri_select_f32(raised > aiteri_f32_of_bits(0xff800000u), raised, 0.0f);
+    AITERI_K(vf) sum = AITERI_K(zero)();
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
+        const AITERI_K(vf) p = AITERI_K(weight)(AITERI_K(load)(s + i), AITERI_K(set1)(shift));
+        sum = AITERI_K(add)(sum, p);
+        AITERI_K(store)(s + i, p);
+    }
+    float factor = 1.0f;
+    if (raised > old) {
+        float lane[AITERI_LANES];
+        AITERI_K(store)(lane, AITERI_K(weight)(AITERI_K(set1)(old), AITERI_K(set1)(raised)));
+        factor = lane[0];
+    }
+    *m = raised;
+    *l = *l * factor + AITERI_K(hsum)(sum);
+    return factor;
+}
+
+static void AITERI_K(stream_softcap)(float *s, float softcap)
+{
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
+        AITERI_K(store)(
+            s + i, AITERI_K(mul)(AITERI_K(set1)(softcap), AITERI_K(tanh)(AITERI_K(load)(s + i))));
+}
+
+static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
+}
+
+static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(fma)(AITERI_K(set1)(factor), AITERI_K(load)(x + d),
+                                             AITERI_K(load)(o + d)));
+}
+
+static void AITERI_K(stream_mul)(float *x, const float *y)
+{
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
+        AITERI_K(store)(x + i, AITERI_K(mul)(AITERI_K(load)(x + i), AITERI_K(load)(y + i)));
+}
+
+static float AITERI_K(row_amax)(const float *x, int32_t n)
+{
+    AITERI_K(vf) top = AITERI_K(zero)();
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
+        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
+    float amax = AITERI_K(hmax)(top);
+    for (; i < n; i++) {
+        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
+        if (a > amax) amax = a;
+    }
+    return amax;
+}
+
+#define AITERI_TYPE        f32
+#define AITERI_TYPE_C      float
+#define AITERI_TYPE_LOAD   AITERI_K(load)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_n)
+
+// >>k_stream_types    (src/cpu/k_stream_types.inl.h)
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
+
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
+{
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+}
+
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
+                                             int64_t q_stride, int32_t dim, const void *const *key,
+                                             const int rows)
+{
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
+}
+
+static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                                 int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                                 const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int32_t r = 0; r < rows; r += 4) {
+            float *at = s + r * s_stride + i;
+            const float *x = q + r * q_stride;
+            switch (rows - r) {
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            }
+        }
+    }
+}
+
+/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
+                                              int64_t p_stride, int32_t d, int32_t dim,
+                                              const void *const *values, int32_t n, const int rows,
+                                              const int vectors, const void *const *ahead)
+{
+    AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int32_t i = 0; i < n; i++) {
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
+        AITERI_K(vf) v[AITERI_AXPY_VECTORS];
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            AITERI_UNROLL(8)
+            for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+}
+
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t dim,
+                                             const void *const *values, int32_t n, const int rows,
+                                             const void *const *ahead)
+{
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
+    int32_t d = 0;
+    for (; d + strip <= dim; d += strip)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
+                             ahead);
+    for (; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
+}
+
+static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                  int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                                  const void *const *ahead)
+{
+    for (int32_t r = 0; r < rows; r += 4) {
+        float *at = o + r * o_stride;
+        const float *w = p + r * p_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        }
+    }
+}
+
+#undef AITERI_T
+#undef AITERI_ROW
+#undef AITERI_TYPE
+#undef AITERI_TYPE_C
+#undef AITERI_TYPE_LOAD
+#undef AITERI_TYPE_LOAD_N
+#define AITERI_TYPE        f16
+#define AITERI_TYPE_C      uint16_t
+#define AITERI_TYPE_LOAD   AITERI_K(load_f16)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_f16_n)
+
+// >>k_stream_types    (src/cpu/k_stream_types.inl.h)
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
+
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
+{
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+}
+
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
+                                             int64_t q_stride, int32_t dim, const void *const *key,
+                                             const int rows)
+{
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
+}
+
+static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                                 int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                                 const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int32_t r = 0; r < rows; r += 4) {
+            float *at = s + r * s_stride + i;
+            const float *x = q + r * q_stride;
+            switch (rows - r) {
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            }
+        }
+    }
+}
+
+/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
+                                              int64_t p_stride, int32_t d, int32_t dim,
+                                              const void *const *values, int32_t n, const int rows,
+                                              const int vectors, const void *const *ahead)
+{
+    AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int32_t i = 0; i < n; i++) {
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
+        AITERI_K(vf) v[AITERI_AXPY_VECTORS];
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            AITERI_UNROLL(8)
+            for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+}
+
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t dim,
+                                             const void *const *values, int32_t n, const int rows,
+                                             const void *const *ahead)
+{
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
+    int32_t d = 0;
+    for (; d + strip <= dim; d += strip)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
+                             ahead);
+    for (; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
+}
+
+static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                  int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                                  const void *const *ahead)
+{
+    for (int32_t r = 0; r < rows; r += 4) {
+        float *at = o + r * o_stride;
+        const float *w = p + r * p_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        }
+    }
+}
+
+#undef AITERI_T
+#undef AITERI_ROW
+#undef AITERI_TYPE
+#undef AITERI_TYPE_C
+#undef AITERI_TYPE_LOAD
+#undef AITERI_TYPE_LOAD_N
+#define AITERI_TYPE        bf16
+#define AITERI_TYPE_C      uint16_t
+#define AITERI_TYPE_LOAD   AITERI_K(load_bf16)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_bf16_n)
+
+// >>k_stream_types    (src/cpu/k_stream_types.inl.h)
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
+
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
+{
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+}
+
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
+                                             int64_t q_stride, int32_t dim, const void *const *key,
+                                             const int rows)
+{
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
+}
+
+static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                                 int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                                 const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int32_t r = 0; r < rows; r += 4) {
+            float *at = s + r * s_stride + i;
+            const float *x = q + r * q_stride;
+            switch (rows - r) {
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            }
+        }
+    }
+}
+
+/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
+                                              int64_t p_stride, int32_t d, int32_t dim,
+                                              const void *const *values, int32_t n, const int rows,
+                                              const int vectors, const void *const *ahead)
+{
+    AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int32_t i = 0; i < n; i++) {
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
+        AITERI_K(vf) v[AITERI_AXPY_VECTORS];
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            AITERI_UNROLL(8)
+            for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+}
+
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t dim,
+                                             const void *const *values, int32_t n, const int rows,
+                                             const void *const *ahead)
+{
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
+    int32_t d = 0;
+    for (; d + strip <= dim; d += strip)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
+                             ahead);
+    for (; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
+}
+
+static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                  int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                                  const void *const *ahead)
+{
+    for (int32_t r = 0; r < rows; r += 4) {
+        float *at = o + r * o_stride;
+        const float *w = p + r * p_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        }
+    }
+}
+
+#undef AITERI_T
+#undef AITERI_ROW
+#undef AITERI_TYPE
+#undef AITERI_TYPE_C
+#undef AITERI_TYPE_LOAD
+#undef AITERI_TYPE_LOAD_N
+#define AITERI_TYPE        i8
+#define AITERI_TYPE_C      int8_t
+#define AITERI_TYPE_LOAD   AITERI_K(load_i8)
+#define AITERI_TYPE_LOAD_N AITERI_K(load_i8_n)
+
+// >>k_stream_types    (src/cpu/k_stream_types.inl.h)
+/* k_stream_types.inl.h -- dot and axpy of the stream family for one storage type, named AITERI_TYPE
+ * with elements AITERI_TYPE_C and the vector layer's converting loads. Stamped per type in every
+ * ISA. */
+
+#define AITERI_T(name) AITERI_K(AITERI_CAT(name, AITERI_TYPE))
+#define AITERI_ROW(p)  ((const AITERI_TYPE_C *)(p))
+
+AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int32_t dim)
+{
+    if (d + AITERI_LANES <= dim) return AITERI_TYPE_LOAD(AITERI_ROW(row) + d);
+    return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
+}
+
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
+AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
+                                             int64_t q_stride, int32_t dim, const void *const *key,
+                                             const int rows)
+{
+    AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    AITERI_K(store_sums)(s, s_stride, acc, rows);
+}
+
+static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
+                                 int32_t rows, int32_t dim, const void *const *keys, int32_t n,
+                                 const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        AITERI_UNROLL(8)
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        for (int32_t r = 0; r < rows; r += 4) {
+            float *at = s + r * s_stride + i;
+            const float *x = q + r * q_stride;
+            switch (rows - r) {
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
+            }
+        }
+    }
+}
+
+/* One strip of `vectors` output vectors of `rows` rows over all keys. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const float *p,
+                                              int64_t p_stride, int32_t d, int32_t dim,
+                                              const void *const *values, int32_t n, const int rows,
+                                              const int vectors, const void *const *ahead)
+{
+    AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        acc[r][c] = AITERI_K(load)(o + r * o_stride + d + c * AITERI_LANES);
+    for (int32_t i = 0; i < n; i++) {
+        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
+                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
+        AITERI_K(vf) v[AITERI_AXPY_VECTORS];
+        AITERI_UNROLL(8)
+        for (int c = 0; c < vectors; c++) {
+            if (vectors > 1)
+                v[c] = AITERI_TYPE_LOAD(AITERI_ROW(values[i]) + d + c * AITERI_LANES);
+            else
+                v[c] = AITERI_T(chunk)(values[i], d, dim);
+        }
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            const AITERI_K(vf) w = AITERI_K(set1)(p[r * p_stride + i]);
+            AITERI_UNROLL(8)
+            for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
+        }
+    }
+    AITERI_UNROLL(8)
+    for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + r * o_stride + d + c * AITERI_LANES, acc[r][c]);
+}
+
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t dim,
+                                             const void *const *values, int32_t n, const int rows,
+                                             const void *const *ahead)
+{
+    const int32_t strip = AITERI_AXPY_VECTORS * AITERI_LANES;
+    int32_t d = 0;
+    for (; d + strip <= dim; d += strip)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, AITERI_AXPY_VECTORS,
+                             ahead);
+    for (; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, rows, 1, ahead);
+}
+
+static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                  int32_t rows, int32_t dim, const void *const *values, int32_t n,
+                                  const void *const *ahead)
+{
+    for (int32_t r = 0; r < rows; r += 4) {
+        float *at = o + r * o_stride;
+        const float *w = p + r * p_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, dim, values, n, 4, ahead); break;
+        }
+    }
+}
+
+#undef AITERI_T
+#undef AITERI_ROW
+#undef AITERI_TYPE
+#undef AITERI_TYPE_C
+#undef AITERI_TYPE_LOAD
+#undef AITERI_TYPE_LOAD_N
+
+static const aiteri_kernels AITERI_K(kernels) = {
+    AITERI_K_NAME,
+    AITERI_K_ISA,
+    AITERI_LANES,
+    AITERI_TILE_LANES,
+    AITERI_K(widen),
+    AITERI_K(narrow),
+    AITERI_K(tile_pack),
+    AITERI_K(tile_unpack),
+    AITERI_K(tile_score),
+    AITERI_K(tile_adjust),
+    AITERI_K(tile_softmax),
+    AITERI_K(tile_value),
+    AITERI_K(tile_value_guarded),
+    AITERI_K(all_finite),
+    {NULL, AITERI_K(stream_dot_f32), AITERI_K(stream_dot_f16), AITERI_K(stream_dot_bf16), NULL,
+     NULL, NULL, AITERI_K(stream_dot_i8), NULL, NULL, NULL, NULL},
+    {NULL, AITERI_K(stream_axpy_f32), AITERI_K(stream_axpy_f16), AITERI_K(stream_axpy_bf16), NULL,
+     NULL, NULL, AITERI_K(stream_axpy_i8), NULL, NULL, NULL, NULL},
+    AITERI_K(stream_softmax),
+    AITERI_K(stream_softcap),
+    AITERI_K(row_scale),
+    AITERI_K(row_add_scaled),
+    AITERI_K(stream_mul),
+    AITERI_K(row_amax),
+};
+
+#undef AITERI_K
+#undef AITERI_K_NAME
+#undef AITERI_K_ISA
+#undef AITERI_LANES
+#undef AITERI_TILE_LANES
+#undef AITERI_TILE_VECTORS
+#undef AITERI_TILE_ROWS
+#undef AITERI_DOT_KEYS
+#undef AITERI_AXPY_VECTORS
+#undef AITERI_RESCALE_AT
+#endif /* AITERI_NEON */
+
+/* The kernel set of an ISA that this CPU has; AUTO is the best one. NULL: not here. */
+static const aiteri_kernels *aiteri_kernels_of(aiter_isa isa)
+{
+    switch (isa) {
+    case AITER_ISA_SCALAR: return &aiteri_scalar_kernels;
+#if AITERI_X86
+    case AITER_ISA_AVX2: return &aiteri_avx2_kernels;
+    case AITER_ISA_AVX512: return &aiteri_avx512_kernels;
+#endif
+#if AITERI_NEON
+    case AITER_ISA_NEON: return &aiteri_neon_kernels;
+#endif
+    default: return NULL;
+    }
+}
+
+#endif /* AITERI_INSTANTIATE_C */
+#if AITERI_GPU
+
+// >>driver    (src/gpu/driver.h)
+/* driver.h -- the driver functions that the launchers call, one table for HIP and CUDA: the rows
+ * below give each its exact symbol, so that a test can hold them against the vendors' headers. */
+#ifndef AITERI_GPU_DRIVER_H
+#define AITERI_GPU_DRIVER_H
+
+
+/* The vendors' types by their size: every handle is a pointer, a device address is as wide. */
+typedef int aiteri_gpu_result, aiteri_gpu_ordinal, aiteri_gpu_attribute, aiteri_gpu_capture,
+    aiteri_gpu_function_attribute;
+typedef void *aiteri_gpu_address, *aiteri_gpu_stream, *aiteri_gpu_module, *aiteri_gpu_function,
+    *aiteri_gpu_native;
+
+/* ROW(result, field, HIP symbol, CUDA symbol, parameters): the same function on both sides. */
+#define AITERI_DRIVER_ROWS(ROW)                                                                   \
+    ROW(aiteri_gpu_result, init, hipInit, cuInit, (unsigned flags))                               \
+    ROW(aiteri_gpu_result, device_count, hipGetDeviceCount, cuDeviceGetCount, (int *count))       \
+    ROW(aiteri_gpu_result, device_attribute, hipDeviceGetAttribute, cuDeviceGetAttribute,         \
+        (int *value, aiteri_gpu_attribute id, aiteri_gpu_ordinal device))                         \
+    ROW(aiteri_gpu_result, device_name, hipDeviceGetName, cuDeviceGetName,                        \
+        (char *name, int bytes, aiteri_gpu_ordinal device))                                       \
+    ROW(aiteri_gpu_result, memory_alloc, hipMalloc, cuMemAlloc_v2,                                \
+        (aiteri_gpu_address * at, size_t bytes))                                                  \
+    ROW(aiteri_gpu_result, memory_free, hipFree, cuMemFree_v2, (aiteri_gpu_address at))           \
+    ROW(aiteri_gpu_result, memory_read, hipMemcpyDtoH, cuMemcpyDtoH_v2,                           \
+        (void *to, aiteri_gpu_address from, size_t bytes))                                        \
+    ROW(aiteri_gpu_result, pinned_alloc, hipHostMalloc, cuMemHostAlloc,                           \
+        (void **at, size_t bytes, unsigned flags))                                                \
+    ROW(aiteri_gpu_result, pinned_free, hipHostFree, cuMemFreeHost, (void *at))                   \
+    ROW(aiteri_gpu_result, copy_out, hipMemcpyDtoHAsync, cuMemcpyDtoHAsync_v2,                    \
+        (void *to, aiteri_gpu_address from, size_t bytes, aiteri_gpu_stream stream))              \
+    ROW(aiteri_gpu_result, copy_inside, hipMemcpyDtoDAsync, cuMemcpyDtoDAsync_v2,                 \
+        (aiteri_gpu_address to, aiteri_gpu_address from, size_t bytes, aiteri_gpu_stream stream)) \
+    ROW(aiteri_gpu_result, stream_wait, hipStreamSynchronize, cuStreamSynchronize,                \
+        (aiteri_gpu_stream stream))                                                               \
+    ROW(aiteri_gpu_result, stream_capturing, hipStreamIsCapturing, cuStreamIsCapturing,           \
+        (aiteri_gpu_stream stream, aiteri_gpu_capture * state))                                   \
+    ROW(aiteri_gpu_result, module_load, hipModuleLoadData, cuModuleLoadData,                      \
+        (aiteri_gpu_module * module, const void *image))                                          \
+    ROW(aiteri_gpu_result, module_unload, hipModuleUnload, cuModuleUnload,                        \
+        (aiteri_gpu_module module))                                                               \
+    ROW(aiteri_gpu_result, module_function, hipModuleGetFunction, cuModuleGetFunction,            \
+        (aiteri_gpu_function * function, aiteri_gpu_module module, const char *name))             \
+    ROW(aiteri_gpu_result, module_global, hipModuleGetGlobal, cuModuleGetGlobal_v2,               \
+        (aiteri_gpu_address * at, size_t *bytes, aiteri_gpu_module module, const char *name))     \
+    ROW(aiteri_gpu_result, launch, hipModuleLaunchKernel, cuLaunchKernel,                         \
+        (aiteri_gpu_function function, unsigned grid_x, unsigned grid_y, unsigned grid_z,         \
+         unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,             \
+         aiteri_gpu_stream stream, void **parameters, void **extra))
+
+/* ROW(result, field, symbol, parameters): what only one of them has. */
+#define AITERI_HIP_ROWS(ROW)                                                            \
+    ROW(aiteri_gpu_result, hip_set_device, hipSetDevice, (aiteri_gpu_ordinal device))   \
+    ROW(aiteri_gpu_result, hip_get_device, hipGetDevice, (aiteri_gpu_ordinal * device)) \
+    ROW(aiteri_gpu_result, hip_copy_in, hipMemcpyHtoDAsync,                             \
+        (aiteri_gpu_address to, void *from, size_t bytes, aiteri_gpu_stream stream))    \
+    ROW(aiteri_gpu_result, hip_last_error, hipGetLastError, (void))                     \
+    ROW(const char *, hip_error_name, hipGetErrorName, (aiteri_gpu_result code))        \
+    ROW(const char *, hip_error_string, hipGetErrorString, (aiteri_gpu_result code))
+
+/* May be absent: ROCm 6 and later fill the structure of 6.0, others that of 5. */
+#define AITERI_HIP_OPTIONAL_ROWS(ROW)                                     \
+    ROW(aiteri_gpu_result, hip_properties_6, hipGetDevicePropertiesR0600, \
+        (void *properties, int device))                                   \
+    ROW(aiteri_gpu_result, hip_properties_5, hipGetDeviceProperties, (void *properties, int device))
+
+#define AITERI_CUDA_ROWS(ROW)                                                                    \
+    ROW(aiteri_gpu_result, cuda_device, cuDeviceGet, (aiteri_gpu_ordinal * device, int ordinal)) \
+    ROW(aiteri_gpu_result, cuda_copy_in, cuMemcpyHtoDAsync_v2,                                   \
+        (aiteri_gpu_address to, const void *from, size_t bytes, aiteri_gpu_stream stream))       \
+    ROW(aiteri_gpu_result, cuda_get_current, cuCtxGetCurrent, (aiteri_gpu_native * native))      \
+    ROW(aiteri_gpu_result, cuda_set_current, cuCtxSetCurrent, (aiteri_gpu_native native))        \
+    ROW(aiteri_gpu_result, cuda_current_device, cuCtxGetDevice, (aiteri_gpu_ordinal * device))   \
+    ROW(aiteri_gpu_result, cuda_stream_context, cuStreamGetCtx,                                  \
+        (aiteri_gpu_stream stream, aiteri_gpu_native * native))                                  \
+    ROW(aiteri_gpu_result, cuda_primary_retain, cuDevicePrimaryCtxRetain,                        \
+        (aiteri_gpu_native * native, aiteri_gpu_ordinal device))                                 \
+    ROW(aiteri_gpu_result, cuda_primary_release, cuDevicePrimaryCtxRelease_v2,                   \
+        (aiteri_gpu_ordinal device))                                                             \
+    ROW(aiteri_gpu_result, cuda_function_set, cuFuncSetAttribute,                                \
+        (aiteri_gpu_function function, aiteri_gpu_function_attribute id, int value))             \
+    ROW(aiteri_gpu_result, cuda_error_name, cuGetErrorName,                                      \
+        (aiteri_gpu_result code, const char **text))                                             \
+    ROW(aiteri_gpu_result, cuda_error_string, cuGetErrorString,                                  \
+        (aiteri_gpu_result code, const char **text))
+
+/* ROW(name, HIP's number, CUDA's number): attributes of a device; -1: not known there. */
+#define AITERI_ATTRIBUTE_ROWS(ROW)                                                    \
+    ROW(COMPUTE_UNITS, 63, 16)                                                        \
+    ROW(MAJOR, 23, 75)                                                                \
+    ROW(MINOR, 61, 76)                                                                \
+    ROW(DIES, 10018, -1) /* hipDeviceAttributeNumberOfXccs, of newer runtimes only */ \
+    ROW(SHARED_BYTES, 74, 97)
+
+enum {
+#define AITERI_ATTRIBUTE_ENUM(name, hip, cuda) AITERI_ATTRIBUTE_##name,
+    AITERI_ATTRIBUTE_ROWS(AITERI_ATTRIBUTE_ENUM)
+#undef AITERI_ATTRIBUTE_ENUM
+        AITERI_ATTRIBUTES
+};
+
+/* Driver codes that the launchers tell apart; the two vendors agree on all of them. */
+enum {
+    AITERI_GPU_SUCCESS = 0,
+    AITERI_GPU_OUT_OF_MEMORY = 2,
+    AITERI_GPU_NO_DEVICE = 100,
+    AITERI_GPU_INVALID_DEVICE = 101,
+    AITERI_GPU_INVALID_IMAGE = 200,
+    AITERI_GPU_NO_BINARY = 209,
+    AITERI_GPU_INVALID_PTX = 218,
+    AITERI_GPU_UNSUPPORTED_PTX = 222,
+    AITERI_GPU_NOT_FOUND = 500,
+    AITERI_CUDA_DYNAMIC_SHARED = 8 /* CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES */
+};
+
+typedef struct aiteri_driver {
+    aiter_device kind;
+    const char *name;
+    int opened; /* all of the fields below stand, and init succeeded */
+    int attribute[AITERI_ATTRIBUTES];
+#define AITERI_DRIVER_FIELD(result, field, hip, cuda, parameters)  result(*field) parameters;
+#define AITERI_DRIVER_OWN_FIELD(result, field, symbol, parameters) result(*field) parameters;
+    AITERI_DRIVER_ROWS(AITERI_DRIVER_FIELD)
+    AITERI_HIP_ROWS(AITERI_DRIVER_OWN_FIELD)
+    AITERI_HIP_OPTIONAL_ROWS(AITERI_DRIVER_OWN_FIELD)
+    AITERI_CUDA_ROWS(AITERI_DRIVER_OWN_FIELD)
+#undef AITERI_DRIVER_FIELD
+#undef AITERI_DRIVER_OWN_FIELD
+} aiteri_driver;
+
+#endif /* AITERI_GPU_DRIVER_H */
+
+// >>open    (src/gpu/open.c)
+/* open.c -- finds the driver's library, fills the table, and puts its failures into words. */
+#ifndef AITERI_GPU_OPEN_C
+#define AITERI_GPU_OPEN_C
+
+
+/* Tests answer for the system's loader by these two. */
+#ifndef AITERI_LIBRARY_OPEN
+#define AITERI_LIBRARY_OPEN   aiteri_library_open
+#define AITERI_LIBRARY_SYMBOL aiteri_library_symbol
+
+/* A library that the process already has, or (only_loaded 0) from the loader's path. */
+static void *aiteri_library_open(const char *name, int only_loaded)
+{
+#if defined(_WIN32)
+    HMODULE library = GetModuleHandleA(name);
+    if (!library && !only_loaded) library = LoadLibraryA(name);
+    return (void *)library;
+#else
+    return dlopen(name, RTLD_NOW | (only_loaded ? RTLD_NOLOAD : RTLD_LOCAL));
+#endif
+}
+
+/* Writes the address into *function, a pointer to some function; C has no cast for it. */
+static int aiteri_library_symbol(void *library, const char *name, void *function)
+{
+#if defined(_WIN32)
+    FARPROC address = GetProcAddress((HMODULE)library, name);
+#else
+    void *address = dlsym(library, name);
+#endif
+    memcpy(function, &address, sizeof address);
+    return address != NULL;
+}
+#endif
+
+/* Newest first; what the process already has loaded is taken before anything else, since two copies
+ * of a runtime share neither streams nor memory. */
+static const char *const aiteri_hip_libraries[] = {
+#if defined(_WIN32)
+    "amdhip64_7.dll", "amdhip64_6.dll", "amdhip64.dll", NULL
+#else
+    "libamdhip64.so.7",
+    "libamdhip64.so.6",
+    "libamdhip64.so.5",
+    "libamdhip64.so",
+    "/opt/rocm/lib/libamdhip64.so",
+    NULL
+#endif
+};
+
+static const char *const aiteri_cuda_libraries[] = {
+#if defined(_WIN32)
+    "nvcuda.dll", NULL
+#else
+    "libcuda.so.1", "libcuda.so", NULL
+#endif
+};
+
+/* The library that the user names instead: by the environment, else by a macro; NULL: none. */
+static const char *aiteri_named_library(aiter_device kind)
+{
+    const char *name =
+        getenv(kind == AITER_DEVICE_HIP ? "AITER_ATTN_HIP_LIBRARY" : "AITER_ATTN_CUDA_LIBRARY");
+    if (name && name[0]) return name;
+#if defined(AITER_ATTN_HIP_LIBRARY)
+    if (kind == AITER_DEVICE_HIP) return AITER_ATTN_HIP_LIBRARY;
+#endif
+#if defined(AITER_ATTN_CUDA_LIBRARY)
+    if (kind == AITER_DEVICE_CUDA) return AITER_ATTN_CUDA_LIBRARY;
+#endif
+    return NULL;
+}
+
+static void *aiteri_driver_library(aiter_device kind, const char **name)
+{
+    const char *const named[2] = {aiteri_named_library(kind), NULL};
+    const char *const *list = named[0]                   ? named
+                              : kind == AITER_DEVICE_HIP ? aiteri_hip_libraries
+                                                         : aiteri_cuda_libraries;
+    for (int only_loaded = 1; only_loaded >= 0; only_loaded--)
+        for (int i = 0; list[i]; i++) {
+            void *library = AITERI_LIBRARY_OPEN(list[i], only_loaded);
+            *name = list[i];
+            if (library) return library;
+        }
+    *name = list[0];
+    return NULL;
+}
+
+/* Fills the function pointers; returns the first required symbol that is missing, or NULL. */
+static const char *aiteri_driver_fill(aiteri_driver *d, void *library)
+{
+    const int hip = d->kind == AITER_DEVICE_HIP;
+    const char *missing = NULL;
+#define AITERI_DRIVER_FIND(result, field, hip_name, cuda_name, parameters)                    \
+    if (!AITERI_LIBRARY_SYMBOL(library, hip ? #hip_name : #cuda_name, &d->field) && !missing) \
+        missing = hip ? #hip_name : #cuda_name;
+#define AITERI_DRIVER_FIND_OWN(result, field, symbol, parameters) \
+    if (!AITERI_LIBRARY_SYMBOL(library, #symbol, &d->field) && !missing) missing = #symbol;
+#define AITERI_DRIVER_FIND_OPTIONAL(result, field, symbol, parameters) \
+    (void)AITERI_LIBRARY_SYMBOL(library, #symbol, &d->field);
+    AITERI_DRIVER_ROWS(AITERI_DRIVER_FIND)
+    if (hip) {
+        AITERI_HIP_ROWS(AITERI_DRIVER_FIND_OWN)
+        AITERI_HIP_OPTIONAL_ROWS(AITERI_DRIVER_FIND_OPTIONAL)
+    } else {
+        AITERI_CUDA_ROWS(AITERI_DRIVER_FIND_OWN)
+    }
+#undef AITERI_DRIVER_FIND
+#undef AITERI_DRIVER_FIND_OWN
+#undef AITERI_DRIVER_FIND_OPTIONAL
+    return missing;
+}
+
+/* What the driver calls the function behind a field of its table. */
+static const char *aiteri_driver_symbol(const aiteri_driver *d, const char *field)
+{
+    const int hip = d->kind == AITER_DEVICE_HIP;
+#define AITERI_DRIVER_SYMBOL(result, name, hip_name, cuda_name, parameters) \
+    if (strcmp(field, #name) == 0) return hip ? #hip_name : #cuda_name;
+#define AITERI_DRIVER_OWN_SYMBOL(result, name, symbol, parameters) \
+    if (strcmp(field, #name) == 0) return #symbol;
+    AITERI_DRIVER_ROWS(AITERI_DRIVER_SYMBOL)
+    AITERI_HIP_ROWS(AITERI_DRIVER_OWN_SYMBOL)
+    AITERI_CUDA_ROWS(AITERI_DRIVER_OWN_SYMBOL)
+#undef AITERI_DRIVER_SYMBOL
+#undef AITERI_DRIVER_OWN_SYMBOL
+    return field;
+}
+
+/* Errors after which nothing more runs in this process's device context: what failed was earlier
+ * work, whichever call reports it. */
+static int aiteri_driver_is_lost(int code)
+{
+    return code == 46 || code == 214 || code == 700 || code == 702 || code == 709 ||
+           (code >= 714 && code <= 719);
+}
+
+static aiter_status aiteri_driver_status(int code)
+{
+    switch (code) {
+    case AITERI_GPU_SUCCESS: return AITER_OK;
+    case AITERI_GPU_OUT_OF_MEMORY: return AITER_OUT_OF_MEMORY;
+    case AITERI_GPU_NO_DEVICE:
+    case AITERI_GPU_INVALID_DEVICE: return AITER_NO_DEVICE;
+    case AITERI_GPU_INVALID_IMAGE:
+    case AITERI_GPU_NO_BINARY:
+    case AITERI_GPU_INVALID_PTX:
+    case AITERI_GPU_UNSUPPORTED_PTX:
+    case AITERI_GPU_NOT_FOUND: return AITER_NO_KERNEL;
+    default: return AITER_DEVICE;
+    }
+}
+
+/* "op: hipMalloc failed with 2, hipErrorOutOfMemory (out of memory)". */
+static aiter_status aiteri_driver_failed(aiter_context *ctx, const aiteri_driver *d, const char *op,
+                                         const char *field, int code)
+{
+    const char *name = NULL, *text = NULL;
+    if (d->kind == AITER_DEVICE_HIP) {
+        name = d->hip_error_name(code);
+        text = d->hip_error_string(code);
+        d->hip_last_error(); /* ROCm 7 keeps an error until it is read: it is ours, not the user's
+                              */
+    } else {
+        if (d->cuda_error_name(code, &name) != AITERI_GPU_SUCCESS) name = NULL;
+        if (d->cuda_error_string(code, &text) != AITERI_GPU_SUCCESS) text = NULL;
+    }
+    const aiter_status status = aiteri_driver_status(code);
+    return aiteri_fail(ctx, status, "%s: %s failed with %d, %s (%s)%s", op,
+                       aiteri_driver_symbol(d, field), code, name ? name : "no name",
+                       text ? text : "no text",
+                       aiteri_driver_is_lost(code)
+                           ? ": earlier work failed and the device is lost; the CPU still works"
+                       : status == AITER_NO_DEVICE ? ": it finds no device to use"
+                                                   : "");
+}
+
+/* Leaves the calling function with the failure of one driver call, if it failed. */
+#define AITERI_GPU_TRY(ctx, driver, op, field, arguments)                          \
+    do {                                                                           \
+        const int aiteri_gpu_code = (driver)->field arguments;                     \
+        if (aiteri_gpu_code != AITERI_GPU_SUCCESS)                                 \
+            return aiteri_driver_failed(ctx, driver, op, #field, aiteri_gpu_code); \
+    } while (0)
+
+/* Opens and initialises a driver once; what failed is tried again by the next context. */
+static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
+{
+    static const char *const op = "aiter_context_create.device";
+    const char *library_name = "";
+    if (d->opened) return AITER_OK;
+    memset(d, 0, sizeof *d);
+    d->kind = kind;
+    d->name = kind == AITER_DEVICE_HIP ? "HIP" : "CUDA";
+    void *library = aiteri_driver_library(kind, &library_name);
+    if (!library)
+        return aiteri_fail(NULL, AITER_NO_DEVICE,
+                           "%s: no %s driver, the library %s cannot be loaded", op, d->name,
+                           library_name);
+    const char *missing = aiteri_driver_fill(d, library);
+    if (missing)
+        return aiteri_fail(NULL, AITER_NO_DEVICE, "%s: the %s driver %s is too old, it has no %s",
+                           op, d->name, library_name, missing);
+    AITERI_GPU_TRY(NULL, d, op, init, (0));
+#define AITERI_ATTRIBUTE_FILL(field, hip, cuda) \
+    d->attribute[AITERI_ATTRIBUTE_##field] = kind == AITER_DEVICE_HIP ? hip : cuda;
+    AITERI_ATTRIBUTE_ROWS(AITERI_ATTRIBUTE_FILL)
+#undef AITERI_ATTRIBUTE_FILL
+    d->opened = 1;
+    return AITER_OK;
+}
+
+#endif /* AITERI_GPU_OPEN_C */
+
+// >>registry    (src/gpu/registry.c)
+/* registry.c -- the kernels that exist, from kernels/instances.def, and which of them a call takes.
+ */
+#ifndef AITERI_GPU_REGISTRY_C
+#define AITERI_GPU_REGISTRY_C
+
+
+// >>instances    (kernels/instances.def)
+/* instances.def -- every kernel that is built, one line each: the build hands each compile its
+ * lines, the header makes its registry from them, and the launcher takes its geometry from them.
+ *
+ * ROW(op, arch, q, kv, out, dq, dv, layout, scales, class, source, threads, rows, keys, lds, waves)
+ *   arch    CDNA: gfx90a, gfx942 and gfx950; GFX90A, GFX942, GFX950: that one; SM80: PTX for sm_80
+ *           and up; SM90A: PTX for sm_90a alone, taken there before a row of SM80
+ *   dq, dv  the padded head sizes; a call takes the smallest that holds its own
+ *   layout  nhd: [.., tokens, heads, dim] by strides
+ *   scales  none, or row: one f32 per token and head (strides 0 where it does not vary)
+ *   class   plain: full or causal and nothing else; general: every mask and score option
+ *   source  dense, paged, or any: dense, packed and paged
+ *   threads per workgroup, rows: query rows of a workgroup, keys: of one step, lds: bytes,
+ *   waves: per SIMD (AMD) that registers and LDS must allow
+ * What does not matter to an op is `any` or 0. combine takes the results of every type and Dq; the
+ * types of merge_attn_states are those of a, b and out; reshape_and_cache goes from type q to kv.
+ * Symbol: aiteri_<op>_<q>_<kv>_<out>_<dq>_<dv>_<class>.
+ *
+ * The build reads this file, too: nothing but such lines, one ROW each. Rows of equal op, q, kv, dq
+ * and dv are compiled together, once for each chip: kernels/<op>.hip with AITERI_ROWS(ROW) defined
+ * as these rows. Files: aiter_<chip>.co, aiter_<op>_<q>_<kv>_<dq>_<dv>.ptx, the same with _sm_90a
+ * behind. After a change build the target gpu or header: they renew abi_hash.h, which is committed.
+ */
+#define AITERI_GPU_ROWS(ROW) \
+    ROW(flash_fwd, GFX942, bf16, bf16, bf16, 64, 64, nhd, none, general, any, 256, 128, 64, 16384, 1) \
+    ROW(flash_fwd, GFX950, bf16, bf16, bf16, 64, 64, nhd, none, general, any, 256, 128, 64, 16384, 1) \
+    ROW(flash_fwd, GFX942, bf16, bf16, bf16, 64, 64, nhd, none, plain, dense, 512, 256, 128, 65536, 2) \
+    ROW(flash_fwd, GFX950, bf16, bf16, bf16, 64, 64, nhd, none, plain, dense, 512, 256, 64, 49248, 2) \
+    ROW(flash_fwd, SM80, bf16, bf16, bf16, 64, 64, nhd, none, general, any, 128, 64, 64, 16384, 0) \
+    ROW(flash_fwd, CDNA, bf16, bf16, bf16, 128, 128, nhd, none, general, any, 256, 128, 64, 32768, 1) \
+    ROW(flash_fwd, GFX942, bf16, bf16, bf16, 128, 128, nhd, none, plain, dense, 512, 256, 64, 65536, 2) \
+    ROW(flash_fwd, SM80, bf16, bf16, bf16, 128, 128, nhd, none, general, any, 128, 64, 64, 32768, 0) \
+    ROW(flash_fwd, GFX950, bf16, bf16, bf16, 128, 128, nhd, none, plain, dense, 512, 256, 64, 98400, 2) \
+    ROW(flash_fwd, SM80, bf16, bf16, bf16, 128, 128, nhd, none, plain, dense, 128, 128, 64, 98304, 0) \
+    ROW(flash_fwd, SM90A, bf16, bf16, bf16, 128, 128, nhd, none, plain, dense, 256, 128, 128, 163872, 0) \
+    ROW(flash_fwd, GFX950, bf16, bf16, bf16, 192, 128, nhd, none, general, any, 256, 64, 32, 20480, 1) \
+    ROW(flash_fwd, SM80, bf16, bf16, bf16, 192, 128, nhd, none, general, any, 128, 64, 64, 40960, 0) \
+    ROW(flash_fwd, CDNA, bf16, bf16, bf16, 256, 256, nhd, none, general, any, 256, 64, 32, 32768, 1) \
+    ROW(flash_fwd, SM80, bf16, bf16, bf16, 256, 256, nhd, none, general, any, 128, 64, 32, 32768, 0) \
+    ROW(flash_fwd, GFX942, f16, f16, f16, 64, 64, nhd, none, general, any, 256, 128, 64, 16384, 1) \
+    ROW(flash_fwd, GFX950, f16, f16, f16, 64, 64, nhd, none, general, any, 256, 128, 64, 16384, 1) \
+    ROW(flash_fwd, GFX942, f16, f16, f16, 64, 64, nhd, none, plain, dense, 512, 256, 128, 65536, 2) \
+    ROW(flash_fwd, GFX950, f16, f16, f16, 64, 64, nhd, none, plain, dense, 512, 256, 64, 49248, 2) \
+    ROW(flash_fwd, SM80, f16, f16, f16, 64, 64, nhd, none, general, any, 128, 64, 64, 16384, 0) \
+    ROW(flash_fwd, CDNA, f16, f16, f16, 128, 128, nhd, none, general, any, 256, 128, 64, 32768, 1) \
+    ROW(flash_fwd, GFX942, f16, f16, f16, 128, 128, nhd, none, plain, dense, 512, 256, 64, 65536, 2) \
+    ROW(flash_fwd, SM80, f16, f16, f16, 128, 128, nhd, none, general, any, 128, 64, 64, 32768, 0) \
+    ROW(flash_fwd, GFX950, f16, f16, f16, 128, 128, nhd, none, plain, dense, 512, 256, 64, 98400, 2) \
+    ROW(flash_fwd, SM80, f16, f16, f16, 128, 128, nhd, none, plain, dense, 128, 128, 64, 98304, 0) \
+    ROW(flash_fwd, SM90A, f16, f16, f16, 128, 128, nhd, none, plain, dense, 256, 128, 128, 163872, 0) \
+    ROW(flash_fwd, GFX950, f16, f16, f16, 192, 128, nhd, none, general, any, 256, 64, 32, 20480, 1) \
+    ROW(flash_fwd, SM80, f16, f16, f16, 192, 128, nhd, none, general, any, 128, 64, 64, 40960, 0) \
+    ROW(flash_fwd, CDNA, f16, f16, f16, 256, 256, nhd, none, general, any, 256, 64, 32, 32768, 1) \
+    ROW(flash_fwd, SM80, f16, f16, f16, 256, 256, nhd, none, general, any, 128, 64, 32, 32768, 0) \
+    ROW(combine, CDNA, any, any, f16, 0, 128, nhd, none, general, any, 256, 4, 0, 0, 4) \
+    ROW(combine, CDNA, any, any, bf16, 0, 128, nhd, none, general, any, 256, 4, 0, 0, 4) \
+    ROW(combine, CDNA, any, any, f16, 0, 256, nhd, none, general, any, 256, 4, 0, 0, 4) \
+    ROW(combine, CDNA, any, any, bf16, 0, 256, nhd, none, general, any, 256, 4, 0, 0, 4) \
+    ROW(merge_attn_states, CDNA, f32, f32, f32, 0, 0, nhd, none, general, dense, 256, 4, 0, 0, 4) \
+    ROW(merge_attn_states, CDNA, f16, f16, f16, 0, 0, nhd, none, general, dense, 256, 4, 0, 0, 4) \
+    ROW(merge_attn_states, CDNA, bf16, bf16, bf16, 0, 0, nhd, none, general, dense, 256, 4, 0, 0, 4) \
+    ROW(merge_attn_states, CDNA, f32, f32, f16, 0, 0, nhd, none, general, dense, 256, 4, 0, 0, 4) \
+    ROW(merge_attn_states, CDNA, f32, f32, bf16, 0, 0, nhd, none, general, dense, 256, 4, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, f32, f32, any, 0, 0, nhd, none, general, any, 256, 1, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, f16, f16, any, 0, 0, nhd, none, general, any, 256, 1, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, bf16, bf16, any, 0, 0, nhd, none, general, any, 256, 1, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, f32, f16, any, 0, 0, nhd, none, general, any, 256, 1, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, f32, bf16, any, 0, 0, nhd, none, general, any, 256, 1, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, f32, i8, any, 0, 0, nhd, row, general, any, 256, 1, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, f16, i8, any, 0, 0, nhd, row, general, any, 256, 1, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, bf16, i8, any, 0, 0, nhd, row, general, any, 256, 1, 0, 0, 4) \
+    ROW(combine, SM80, any, any, f16, 0, 128, nhd, none, general, any, 128, 4, 0, 0, 0) \
+    ROW(combine, SM80, any, any, bf16, 0, 128, nhd, none, general, any, 128, 4, 0, 0, 0) \
+    ROW(combine, SM80, any, any, f16, 0, 256, nhd, none, general, any, 128, 4, 0, 0, 0) \
+    ROW(combine, SM80, any, any, bf16, 0, 256, nhd, none, general, any, 128, 4, 0, 0, 0) \
+    ROW(merge_attn_states, SM80, f32, f32, f32, 0, 0, nhd, none, general, dense, 128, 4, 0, 0, 0) \
+    ROW(merge_attn_states, SM80, f16, f16, f16, 0, 0, nhd, none, general, dense, 128, 4, 0, 0, 0) \
+    ROW(merge_attn_states, SM80, bf16, bf16, bf16, 0, 0, nhd, none, general, dense, 128, 4, 0, 0, 0) \
+    ROW(merge_attn_states, SM80, f32, f32, f16, 0, 0, nhd, none, general, dense, 128, 4, 0, 0, 0) \
+    ROW(merge_attn_states, SM80, f32, f32, bf16, 0, 0, nhd, none, general, dense, 128, 4, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, f32, f32, any, 0, 0, nhd, none, general, any, 128, 1, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, f16, f16, any, 0, 0, nhd, none, general, any, 128, 1, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, bf16, bf16, any, 0, 0, nhd, none, general, any, 128, 1, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, f32, f16, any, 0, 0, nhd, none, general, any, 128, 1, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, f32, bf16, any, 0, 0, nhd, none, general, any, 128, 1, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, f32, i8, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, f16, i8, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, bf16, i8, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0) \
+    ROW(paged_decode, CDNA, bf16, bf16, bf16, 128, 128, nhd, none, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, bf16, bf16, bf16, 128, 128, nhd, none, general, paged, 128, 8, 64, 18704, 0) \
+    ROW(paged_decode, CDNA, bf16, bf16, bf16, 256, 256, nhd, none, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, bf16, bf16, bf16, 256, 256, nhd, none, general, paged, 128, 8, 64, 18704, 0) \
+    ROW(paged_decode, CDNA, bf16, i8, bf16, 128, 128, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, bf16, i8, bf16, 128, 128, nhd, row, general, paged, 128, 8, 64, 18704, 0) \
+    ROW(paged_decode, CDNA, bf16, i8, bf16, 256, 256, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, bf16, i8, bf16, 256, 256, nhd, row, general, paged, 128, 8, 64, 18704, 0) \
+    ROW(paged_decode, CDNA, f16, f16, f16, 128, 128, nhd, none, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, f16, f16, f16, 128, 128, nhd, none, general, paged, 128, 8, 64, 18704, 0) \
+    ROW(paged_decode, CDNA, f16, f16, f16, 256, 256, nhd, none, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, f16, f16, f16, 256, 256, nhd, none, general, paged, 128, 8, 64, 18704, 0) \
+    ROW(paged_decode, CDNA, f16, i8, f16, 128, 128, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, f16, i8, f16, 128, 128, nhd, row, general, paged, 128, 8, 64, 18704, 0) \
+    ROW(paged_decode, CDNA, f16, i8, f16, 256, 256, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, f16, i8, f16, 256, 256, nhd, row, general, paged, 128, 8, 64, 18704, 0)
+
+/* What follows the unit in the name of a file: PTX of one chip alone says which. */
+#define AITERI_GPU_FILE_CDNA   ""
+#define AITERI_GPU_FILE_GFX90A ""
+#define AITERI_GPU_FILE_GFX942 ""
+#define AITERI_GPU_FILE_GFX950 ""
+#define AITERI_GPU_FILE_SM80   ""
+#define AITERI_GPU_FILE_SM90A  "_sm_90a"
+
+/* The words of instances.def as numbers. */
+enum {
+    AITERI_GPU_OP_flash_fwd,
+    AITERI_GPU_OP_paged_decode,
+    AITERI_GPU_OP_combine,
+    AITERI_GPU_OP_reshape_and_cache,
+    AITERI_GPU_OP_merge_attn_states,
+    AITERI_GPU_OPS,
+
+    AITERI_GPU_ARCH_GFX90A = 1, /* bits: a row may serve several */
+    AITERI_GPU_ARCH_GFX942 = 2,
+    AITERI_GPU_ARCH_GFX950 = 4,
+    AITERI_GPU_ARCH_CDNA = 7,
+    AITERI_GPU_ARCH_SM80 = 8,
+    AITERI_GPU_ARCH_SM90A = 16,
+
+    AITERI_GPU_TYPE_any = AITER_DTYPE_UNSET,
+    AITERI_GPU_TYPE_f32 = AITER_F32,
+    AITERI_GPU_TYPE_f16 = AITER_F16,
+    AITERI_GPU_TYPE_bf16 = AITER_BF16,
+    AITERI_GPU_TYPE_i8 = AITER_I8,
+
+    AITERI_GPU_CLASS_plain = 0,
+    AITERI_GPU_CLASS_general = 1,
+    AITERI_GPU_SCALES_none = 0,
+    AITERI_GPU_SCALES_row = 1,
+    AITERI_GPU_SOURCE_any = 0, /* in a row: takes each; in a call: packed */
+    AITERI_GPU_SOURCE_dense = 1,
+    AITERI_GPU_SOURCE_paged = 2
+};
+
+typedef struct aiteri_gpu_row {
+    const char *symbol, *unit, *op_name; /* unit: what is compiled together */
+    uint8_t op, archs, q, kv, out, scales, general, source;
+    int32_t dq, dv, threads, rows, keys, lds_bytes;
+} aiteri_gpu_row;
+
+#define AITERI_GPU_ROW(op, arch, q, kv, out, dq, dv, layout, scales, kind, source, threads, rows, \
+                       keys, lds, waves)                                                          \
+    {"aiteri_" #op "_" #q "_" #kv "_" #out "_" #dq "_" #dv "_" #kind,                             \
+     #op "_" #q "_" #kv "_" #dq "_" #dv AITERI_GPU_FILE_##arch,                                   \
+     #op,                                                                                         \
+     AITERI_GPU_OP_##op,                                                                          \
+     AITERI_GPU_ARCH_##arch,                                                                      \
+     AITERI_GPU_TYPE_##q,                                                                         \
+     AITERI_GPU_TYPE_##kv,                                                                        \
+     AITERI_GPU_TYPE_##out,                                                                       \
+     AITERI_GPU_SCALES_##scales,                                                                  \
+     AITERI_GPU_CLASS_##kind,                                                                     \
+     AITERI_GPU_SOURCE_##source,                                                                  \
+     dq,                                                                                          \
+     dv,                                                                                          \
+     threads,                                                                                     \
+     rows,                                                                                        \
+     keys,                                                                                        \
+     lds},
+static const aiteri_gpu_row aiteri_gpu_rows_table[] = {AITERI_GPU_ROWS(AITERI_GPU_ROW)};
+#undef AITERI_GPU_ROW
+
+enum {
+    AITERI_GPU_ROW_COUNT = (int)(sizeof aiteri_gpu_rows_table / sizeof aiteri_gpu_rows_table[0])
+};
+
+/* What a call needs of a kernel. */
+typedef struct aiteri_gpu_want {
+    int32_t op, arch; /* arch: bits; PTX for sm_80 runs on later chips, too */
+    int32_t q, kv, out, dq, dv;
+    int32_t scales, general, source;
+} aiteri_gpu_want;
+
+/* A general row pads the head; a plain one is for its own size alone. 0: every size. */
+static int aiteri_gpu_dim_fits(const aiteri_gpu_row *r, int32_t row_dim, int32_t dim)
+{
+    return !row_dim || (r->general ? row_dim >= dim : row_dim == dim);
+}
+
+/* In a row, type `any` takes everything. */
+static int aiteri_gpu_row_serves(const aiteri_gpu_row *r, const aiteri_gpu_want *w)
+{
+    return r->op == w->op && (r->archs & w->arch) && (!r->q || r->q == w->q) &&
+           (!r->kv || r->kv == w->kv) && (!r->out || r->out == w->out) &&
+           aiteri_gpu_dim_fits(r, r->dq, w->dq) && aiteri_gpu_dim_fits(r, r->dv, w->dv) &&
+           r->scales >= w->scales && r->general >= w->general &&
+           (!r->source || r->source == w->source);
+}
+
+/* Smaller heads first, then the plainer kernel, then the one made for fewer chips. */
+static int aiteri_gpu_row_is_better(const aiteri_gpu_row *a, const aiteri_gpu_row *b)
+{
+    const int32_t size_a = a->dq + a->dv, size_b = b->dq + b->dv;
+    if (size_a != size_b) return size_a < size_b;
+    if (a->general != b->general) return a->general < b->general;
+    if (a->source != b->source) return a->source > b->source;
+    if (a->scales != b->scales) return a->scales < b->scales;
+    const int one_a = (a->archs & (a->archs - 1)) == 0, one_b = (b->archs & (b->archs - 1)) == 0;
+    return one_a != one_b ? one_a : one_a && a->archs > b->archs; /* SM90A before SM80 */
+}
+
+/* The best row for a call; -1: none. */
+static int32_t aiteri_gpu_find_row(const aiteri_gpu_want *w)
+{
+    int32_t best = -1;
+    for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++) {
+        const aiteri_gpu_row *r = &aiteri_gpu_rows_table[i];
+        if (!aiteri_gpu_row_serves(r, w)) continue;
+        if (best < 0 || aiteri_gpu_row_is_better(r, &aiteri_gpu_rows_table[best])) best = i;
+    }
+    return best;
+}
+
+static const char *aiteri_gpu_op_name(int32_t op)
+{
+    for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++)
+        if (aiteri_gpu_rows_table[i].op == op) return aiteri_gpu_rows_table[i].op_name;
+    return "such";
+}
+
+static const char *aiteri_gpu_type_name(int32_t dtype)
+{
+    return dtype == AITERI_GPU_TYPE_any ? "any" : aiteri_dtype_name((aiter_dtype)dtype);
+}
+
+/* "bf16 bf16 bf16 128/128", the types and the head sizes of a row or a call. */
+static void aiteri_gpu_describe(char *text, size_t bytes, int32_t q, int32_t kv, int32_t out,
+                                int32_t dq, int32_t dv)
+{
+    snprintf(text, bytes, "%s %s %s %d/%d", aiteri_gpu_type_name(q), aiteri_gpu_type_name(kv),
+             aiteri_gpu_type_name(out), (int)dq, (int)dv);
+}
+
+/* NO_KERNEL: what is missing, and as many of those that exist as the text holds. */
+static aiter_status aiteri_gpu_no_row(aiter_context *ctx, const char *op, const char *arch,
+                                      const aiteri_gpu_want *w)
+{
+    char wanted[64], have[160] = "", one[64];
+    aiteri_gpu_describe(wanted, sizeof wanted, w->q, w->kv, w->out, w->dq, w->dv);
+    for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++) {
+        const aiteri_gpu_row *r = &aiteri_gpu_rows_table[i];
+        const size_t at = strlen(have);
+        if (r->op != w->op || !(r->archs & w->arch)) continue;
+        aiteri_gpu_describe(one, sizeof one, r->q, r->kv, r->out, r->dq, r->dv);
+        if (strstr(have, one)) continue;
+        if (at + strlen(one) + 8 > sizeof have) {
+            snprintf(have + at, sizeof have - at, ", ...");
+            break;
+        }
+        snprintf(have + at, sizeof have - at, "%s%s", at ? ", " : "", one);
+    }
+    return aiteri_fail(ctx, AITER_NO_KERNEL, "%s: no %s%s kernel %s for %s; it has: %s", op,
+                       w->general ? "general " : "", aiteri_gpu_op_name(w->op), wanted, arch,
+                       have[0] ? have : "none");
+}
+
+#endif /* AITERI_GPU_REGISTRY_C */
+
+// >>device    (src/gpu/device.c)
+/* device.c -- devices as contexts use them: one record for each device (and CUDA context and folder
+ * of kernels), shared by all contexts on it, with what was loaded for it. */
+#ifndef AITERI_GPU_DEVICE_C
+#define AITERI_GPU_DEVICE_C
+
+
+enum { AITERI_GPU_PATH_BYTES = 1024, AITERI_GPU_NAME_BYTES = 128, AITERI_GPU_ARCH_BYTES = 32 };
+
+typedef struct aiteri_device {
+    struct aiteri_device *next;
+    const aiteri_driver *driver;
+    int32_t users;
+    aiteri_gpu_ordinal ordinal; /* HIP's device id, CUDA's CUdevice */
+    aiteri_gpu_native native;   /* CUDA: the context; HIP: NULL */
+    int retained;               /* the primary context is ours to release */
+    int32_t arch_bits, compute_units, dies;
+    char arch[AITERI_GPU_ARCH_BYTES], name[AITERI_GPU_NAME_BYTES], path[AITERI_GPU_PATH_BYTES];
+    /* The first row of a file holds its module. Functions are addresses, 0 until loaded, read
+     * without the lock. */
+    aiteri_gpu_module module[AITERI_GPU_ROW_COUNT];
+    volatile int64_t function[AITERI_GPU_ROW_COUNT];
+} aiteri_device;
+
+/* What all contexts share: the two opened drivers, and the devices in use. */
+static aiteri_driver aiteri_drivers[AITER_DEVICE_CUDA + 1];
+static aiteri_device *aiteri_devices;
+
+#if defined(AITERI_THREADS_POSIX)
+static pthread_mutex_t aiteri_gpu_mutex = PTHREAD_MUTEX_INITIALIZER;
+static void aiteri_gpu_lock(void) { pthread_mutex_lock(&aiteri_gpu_mutex); }
+static void aiteri_gpu_unlock(void) { pthread_mutex_unlock(&aiteri_gpu_mutex); }
+#elif defined(AITERI_THREADS_WINDOWS)
+static SRWLOCK aiteri_gpu_mutex = SRWLOCK_INIT;
+static void aiteri_gpu_lock(void) { AcquireSRWLockExclusive(&aiteri_gpu_mutex); }
+static void aiteri_gpu_unlock(void) { ReleaseSRWLockExclusive(&aiteri_gpu_mutex); }
+#else
+static void aiteri_gpu_lock(void) {}
+static void aiteri_gpu_unlock(void) {}
+#endif
+
+/* ---- the calling thread's device, changed and put back ---- */
+
+typedef struct aiteri_current {
+    aiteri_gpu_ordinal ordinal;
+    aiteri_gpu_native native;
+    int changed;
+} aiteri_current;
+
+static aiter_status aiteri_device_enter(aiter_context *ctx, const char *op, const aiteri_device *d,
+                                        aiteri_current *was)
+{
+    const aiteri_driver *driver = d->driver;
+    memset(was, 0, sizeof *was);
+    if (driver->kind == AITER_DEVICE_HIP) {
+        AITERI_GPU_TRY(ctx, driver, op, hip_get_device, (&was->ordinal));
+        if (was->ordinal == d->ordinal) return AITER_OK;
+        AITERI_GPU_TRY(ctx, driver, op, hip_set_device, (d->ordinal));
+    } else {
+        AITERI_GPU_TRY(ctx, driver, op, cuda_get_current, (&was->native));
+        if (was->native == d->native) return AITER_OK;
+        AITERI_GPU_TRY(ctx, driver, op, cuda_set_current, (d->native));
+    }
+    was->changed = 1;
+    return AITER_OK;
+}
+
+static void aiteri_device_leave(const aiteri_device *d, const aiteri_current *was)
+{
+    if (!was->changed) return;
+    if (d->driver->kind == AITER_DEVICE_HIP)
+        d->driver->hip_set_device(was->ordinal);
+    else
+        d->driver->cuda_set_current(was->native);
+}
+
+/* ---- what a device is ---- */
+
+typedef struct aiteri_arch_name {
+    const char *name;
+    int32_t bit;
+} aiteri_arch_name;
+
+static const aiteri_arch_name aiteri_arch_names[] = {{"gfx90a", AITERI_GPU_ARCH_GFX90A},
+                                                     {"gfx942", AITERI_GPU_ARCH_GFX942},
+                                                     {"gfx950", AITERI_GPU_ARCH_GFX950}};
+
+/* The name without ":sramecc+:xnack-" at one of the places where runtimes put it; 0: not there. */
+static int aiteri_arch_of_properties(aiteri_device *d, aiteri_gpu_result (*properties)(void *, int),
+                                     size_t at)
+{
+    uint64_t block[1024]; /* larger than the structure of any runtime so far */
+    const char *name = (const char *)block + at;
+    memset(block, 0, sizeof block);
+    if (!properties || properties(block, d->ordinal) != AITERI_GPU_SUCCESS) return 0;
+    if (strncmp(name, "gfx", 3) != 0) return 0;
+    const size_t n = strcspn(name, ":");
+    snprintf(d->arch, sizeof d->arch, "%.*s", (int)(n < sizeof d->arch ? n : sizeof d->arch - 1),
+             name);
+    return 1;
+}
+
+static int aiteri_device_attribute(const aiteri_device *d, int attribute, int otherwise)
+{
+    int value = otherwise;
+    const int id = d->driver->attribute[attribute];
+    if (id < 0) return otherwise;
+    if (d->driver->device_attribute(&value, id, d->ordinal) == AITERI_GPU_SUCCESS) return value;
+    if (d->driver->kind == AITER_DEVICE_HIP) d->driver->hip_last_error(); /* merely unknown */
+    return otherwise;
+}
+
+static void aiteri_device_find_arch(aiteri_device *d)
+{
+    const int major = aiteri_device_attribute(d, AITERI_ATTRIBUTE_MAJOR, 0);
+    const int minor = aiteri_device_attribute(d, AITERI_ATTRIBUTE_MINOR, 0);
+    if (d->driver->kind == AITER_DEVICE_CUDA) {
+        snprintf(d->arch, sizeof d->arch, "sm_%d%d", major, minor);
+        d->arch_bits = major >= 8 ? AITERI_GPU_ARCH_SM80 : 0;
+        if (major == 9 && minor == 0) d->arch_bits |= AITERI_GPU_ARCH_SM90A;
+        return;
+    }
+    if (!aiteri_arch_of_properties(d, d->driver->hip_properties_6, 1160) &&
+        !aiteri_arch_of_properties(d, d->driver->hip_properties_5, 396))
+        snprintf(d->arch, sizeof d->arch, "gfx%d%d%s", major, minor,
+                 major == 9 && minor == 4   ? "2"
+                 : major == 9 && minor == 5 ? "0"
+                                            : "x");
+    for (size_t i = 0; i < sizeof aiteri_arch_names / sizeof aiteri_arch_names[0]; i++)
+        if (strcmp(d->arch, aiteri_arch_names[i].name) == 0)
+            d->arch_bits = aiteri_arch_names[i].bit;
+}
+
+/* Dies that share nothing but memory; workgroups go round them in turn. */
+static int32_t aiteri_device_dies(const aiteri_device *d)
+{
+    const int32_t per_die = d->arch_bits == AITERI_GPU_ARCH_GFX942   ? 38
+                            : d->arch_bits == AITERI_GPU_ARCH_GFX950 ? 32
+                                                                     : d->compute_units;
+    const int32_t guess = (int32_t)aiteri_clamp(d->compute_units / aiteri_max(1, per_die), 1, 8);
+    return aiteri_device_attribute(d, AITERI_ATTRIBUTE_DIES, guess);
+}
+
+static aiter_status aiteri_device_describe(aiteri_device *d, int32_t index)
+{
+    static const char *const op = "aiter_context_create.device_index";
+    AITERI_GPU_TRY(NULL, d->driver, op, device_name, (d->name, (int)sizeof d->name, d->ordinal));
+    d->name[sizeof d->name - 1] = 0;
+    aiteri_device_find_arch(d);
+    if (d->arch_bits == 0)
+        return aiteri_fail(NULL, AITER_NO_KERNEL, "%s: device %d (%s) is %s, expected %s", op,
+                           (int)index, d->name, d->arch,
+                           d->driver->kind == AITER_DEVICE_HIP ? "gfx90a, gfx942 or gfx950"
+                                                               : "sm_80 or later");
+    d->compute_units = aiteri_device_attribute(d, AITERI_ATTRIBUTE_COMPUTE_UNITS, 1);
+    d->dies = aiteri_device_dies(d);
+    return AITER_OK;
+}
+
+/* ---- CUDA contexts ---- */
+
+/* The device of a CUDA context, found by making it current for a moment. */
+static int aiteri_cuda_device_of(const aiteri_driver *driver, aiteri_gpu_native native,
+                                 aiteri_gpu_ordinal *device)
+{
+    aiteri_gpu_native was = NULL;
+    int code = driver->cuda_get_current(&was);
+    if (code == AITERI_GPU_SUCCESS) code = driver->cuda_set_current(native);
+    if (code != AITERI_GPU_SUCCESS) return code;
+    code = driver->cuda_current_device(device);
+    driver->cuda_set_current(was);
+    return code;
+}
+
+/* The stream's context, else the caller's current one if it is on this device, else the primary. */
+static aiter_status aiteri_cuda_bind(aiteri_device *d, void *stream, int32_t index)
+{
+    static const char *const op = "aiter_context_create.device_index";
+    const aiteri_driver *driver = d->driver;
+    const int own_stream = (uintptr_t)stream > 2; /* 1 and 2 name default streams of any context */
+    aiteri_gpu_ordinal device = -1;
+    AITERI_GPU_TRY(NULL, driver, op, cuda_device, (&d->ordinal, index));
+    if (own_stream)
+        AITERI_GPU_TRY(NULL, driver, "aiter_context_create.stream", cuda_stream_context,
+                       (stream, &d->native));
+    else
+        AITERI_GPU_TRY(NULL, driver, op, cuda_get_current, (&d->native));
+    if (d->native) {
+        const int code = aiteri_cuda_device_of(driver, d->native, &device);
+        if (code != AITERI_GPU_SUCCESS)
+            return aiteri_driver_failed(NULL, driver, op, "cuda_current_device", code);
+    }
+    if (own_stream && device != d->ordinal)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "aiter_context_create.stream: is of device %d, expected device_index %d",
+                           (int)device, (int)index);
+    if (device == d->ordinal) return AITER_OK;
+    AITERI_GPU_TRY(NULL, driver, op, cuda_primary_retain, (&d->native, d->ordinal));
+    d->retained = 1;
+    return AITER_OK;
+}
+
+/* ---- sharing ---- */
+
+static void aiteri_device_close(aiteri_device *d)
+{
+    aiteri_current was;
+    int loaded = 0;
+    for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++) loaded |= d->module[i] != NULL;
+    if (loaded && aiteri_device_enter(NULL, "aiter_context_destroy", d, &was) == AITER_OK) {
+        for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++)
+            if (d->module[i]) d->driver->module_unload(d->module[i]);
+        aiteri_device_leave(d, &was);
+    }
+    if (d->retained) d->driver->cuda_primary_release(d->ordinal);
+    d->retained = 0;
+}
+
+static aiter_status aiteri_device_open(aiteri_device *d, const aiter_context_desc *desc)
+{
+    static const char *const op = "aiter_context_create.device_index";
+    aiteri_driver *driver = &aiteri_drivers[desc->device];
+    int count = 0;
+    AITERI_TRY(aiteri_driver_open(driver, desc->device));
+    d->driver = driver;
+    AITERI_GPU_TRY(NULL, driver, op, device_count, (&count));
+    if (count <= desc->device_index)
+        return aiteri_fail(NULL, AITER_NO_DEVICE, "%s: is %d, the %s driver has %d devices", op,
+                           (int)desc->device_index, driver->name, count);
+    const char *path = desc->kernel_path ? desc->kernel_path : "";
+    if (strlen(path) >= sizeof d->path)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "aiter_context_create.kernel_path: has %zu bytes, expected at most %zu",
+                           strlen(path), sizeof d->path - 1);
+    snprintf(d->path, sizeof d->path, "%s", path);
+    d->ordinal = desc->device_index;
+    if (driver->kind == AITER_DEVICE_CUDA)
+        AITERI_TRY(aiteri_cuda_bind(d, desc->stream, desc->device_index));
+    return aiteri_device_describe(d, desc->device_index);
+}
+
+static int aiteri_device_is_same(const aiteri_device *a, const aiteri_device *b)
+{
+    return a->driver == b->driver && a->ordinal == b->ordinal && a->native == b->native &&
+           strcmp(a->path, b->path) == 0;
+}
+
+/* The record of desc's device, made if there is none. malloc and not the context's hooks: the
+ * record may outlive the context that made it. */
+static aiter_status aiteri_device_acquire(const aiter_context_desc *desc, aiteri_device **out)
+{
+    aiteri_device *made = (aiteri_device *)malloc(sizeof *made), *found;
+    if (!made)
+        return aiteri_fail(NULL, AITER_OUT_OF_MEMORY,
+                           "aiter_context_create.device: no %zu bytes for its record",
+                           sizeof *made);
+    memset(made, 0, sizeof *made);
+    aiteri_gpu_lock();
+    const aiter_status status = aiteri_device_open(made, desc);
+    for (found = aiteri_devices; status == AITER_OK && found; found = found->next)
+        if (aiteri_device_is_same(found, made)) break;
+    if (status != AITER_OK || found) {
+        if (made->driver) aiteri_device_close(made);
+        free(made);
+    } else {
+        made->next = aiteri_devices;
+        aiteri_devices = found = made;
+    }
+    if (status == AITER_OK) found->users++;
+    aiteri_gpu_unlock();
+    *out = status == AITER_OK ? found : NULL;
+    return status;
+}
+
+static void aiteri_device_release(aiteri_device *d)
+{
+    aiteri_gpu_lock();
+    if (--d->users == 0) {
+        aiteri_device **at = &aiteri_devices;
+        while (*at != d) at = &(*at)->next;
+        *at = d->next;
+        aiteri_device_close(d);
+        free(d);
+    }
+    aiteri_gpu_unlock();
+}
+
+#endif /* AITERI_GPU_DEVICE_C */
+
+// >>code    (src/gpu/code.c)
+/* code.c -- code objects: linked in or read from a folder, loaded when a kernel of theirs is first
+ * asked for, and refused when they were built for another header. */
+#ifndef AITERI_GPU_CODE_C
+#define AITERI_GPU_CODE_C
+
+
+// >>abi_hash    (kernels/abi_hash.h)
+/* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
+#define AITERI_GPU_ABI_HASH 0xf7d47e187827399dull
+
+enum { AITERI_GPU_FILE_NAME_BYTES = 96 };
+
+#if defined(AITER_ATTN_EMBEDDED_KERNELS)
+/* As kernels/embed.c defines it; a zero follows every file. */
+typedef struct aiteri_gpu_file {
+    const char *name;
+    const unsigned char *begin, *end;
+} aiteri_gpu_file;
+#ifdef __cplusplus
+extern "C" {
+#endif
+extern const aiteri_gpu_file aiteri_gpu_files[]; /* ends with a name of 0 */
+#ifdef __cplusplus
+}
+#endif
+#endif
+
+/* One file in memory, a zero behind it. */
+typedef struct aiteri_gpu_image {
+    const void *data;
+    void *owned; /* to be freed */
+} aiteri_gpu_image;
+
+/* All rows of an AMD chip share a file, on NVIDIA those of one unit. */
+static int aiteri_gpu_rows_share(const aiteri_device *d, int32_t i, int32_t j)
+{
+    const aiteri_gpu_row *a = &aiteri_gpu_rows_table[i], *b = &aiteri_gpu_rows_table[j];
+    if (d->driver->kind == AITER_DEVICE_HIP) return 1;
+    return (b->archs & d->arch_bits) && strcmp(a->unit, b->unit) == 0;
+}
+
+/* The row under which the module of row i is kept. */
+static int32_t aiteri_gpu_module_row(const aiteri_device *d, int32_t i)
+{
+    int32_t first = 0;
+    while (first < i && !aiteri_gpu_rows_share(d, i, first)) first++;
+    return first;
+}
+
+static void aiteri_gpu_file_name(const aiteri_device *d, int32_t i,
+                                 char name[AITERI_GPU_FILE_NAME_BYTES])
+{
+    if (d->driver->kind == AITER_DEVICE_HIP)
+        snprintf(name, AITERI_GPU_FILE_NAME_BYTES, "aiter_%s.co", d->arch);
+    else
+        snprintf(name, AITERI_GPU_FILE_NAME_BYTES, "aiter_%s.ptx", aiteri_gpu_rows_table[i].unit);
+}
+
+/* Bytes of an open file; -1: it cannot be told. */
+static long aiteri_file_bytes(FILE *file)
+{
+    if (fseek(file, 0, SEEK_END) != 0) return -1;
+    const long bytes = ftell(file);
+    return fseek(file, 0, SEEK_SET) == 0 ? bytes : -1;
+}
+
+static aiter_status aiteri_gpu_read_file(aiter_context *ctx, const char *op, const char *folder,
+                                         const char *name, aiteri_gpu_image *image)
+{
+    char path[AITERI_GPU_PATH_BYTES + AITERI_GPU_FILE_NAME_BYTES];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return aiteri_fail(ctx, AITER_NO_KERNEL, "%s: the code object %s cannot be opened", op,
+                           path);
+    const long bytes = aiteri_file_bytes(file);
+    char *data = bytes > 0 ? (char *)malloc((size_t)bytes + 1) : NULL;
+    const size_t got = data ? fread(data, 1, (size_t)bytes, file) : 0;
+    fclose(file);
+    image->data = image->owned = data;
+    if (bytes > 0 && !data)
+        return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %ld bytes to read %s", op, bytes,
+                           path);
+    if (bytes <= 0 || got != (size_t)bytes) {
+        free(data);
+        return aiteri_fail(ctx, AITER_NO_KERNEL, "%s: the code object %s cannot be read", op, path);
+    }
+    data[bytes] = 0;
+    return AITER_OK;
+}
+
+/* A folder that the user names comes before what is linked in. */
+static aiter_status aiteri_gpu_find_image(aiter_context *ctx, const char *op,
+                                          const aiteri_device *d, const char *name,
+                                          aiteri_gpu_image *image)
+{
+    image->data = image->owned = NULL;
+    if (d->path[0]) return aiteri_gpu_read_file(ctx, op, d->path, name, image);
+#if defined(AITER_ATTN_EMBEDDED_KERNELS)
+    for (const aiteri_gpu_file *f = aiteri_gpu_files; f->name && !image->data; f++)
+        if (strcmp(f->name, name) == 0) image->data = f->begin;
+    if (image->data) return AITER_OK;
+    return aiteri_fail(ctx, AITER_NO_KERNEL, "%s: %s is not among the kernels linked in", op, name);
+#else
+    return aiteri_fail(ctx, AITER_NO_KERNEL,
+                       "%s: no place for %s: kernel_path of the context is not set and no kernels "
+                       "are linked in",
+                       op, name);
+#endif
+}
+
+/* Does the module carry the hash of our args.h and instances.def? */
+static aiter_status aiteri_gpu_check_hash(aiter_context *ctx, const char *op,
+                                          const aiteri_device *d, aiteri_gpu_module module,
+                                          const char *name)
+{
+    const aiteri_driver *driver = d->driver;
+    const uint64_t ours = AITERI_GPU_ABI_HASH;
+    aiteri_gpu_address at = NULL;
+    uint64_t hash = 0;
+    size_t bytes = 0;
+    const int code = driver->module_global(&at, &bytes, module, "aiteri_gpu_abi_hash");
+    if (code == AITERI_GPU_SUCCESS && bytes == sizeof hash)
+        AITERI_GPU_TRY(ctx, driver, op, memory_read, (&hash, at, sizeof hash));
+    else if (code != AITERI_GPU_SUCCESS && driver->kind == AITER_DEVICE_HIP)
+        driver->hip_last_error(); /* said below in other words */
+    if (hash == ours) return AITER_OK;
+    return aiteri_fail(ctx, AITER_NO_KERNEL,
+                       "%s: %s was built for another header: its hash is %016llx, expected %016llx",
+                       op, name, (unsigned long long)hash, (unsigned long long)ours);
+}
+
+static aiter_status aiteri_gpu_load_module(aiter_context *ctx, const char *op,
+                                           const aiteri_device *d, int32_t row,
+                                           aiteri_gpu_module *out)
+{
+    char name[AITERI_GPU_FILE_NAME_BYTES], what[160];
+    aiteri_gpu_image image;
+    aiteri_gpu_module module = NULL;
+    aiteri_gpu_file_name(d, row, name);
+    AITERI_TRY(aiteri_gpu_find_image(ctx, op, d, name, &image));
+    const int code = d->driver->module_load(&module, image.data);
+    free(image.owned);
+    snprintf(what, sizeof what, "%s: %s", op, name);
+    if (code != AITERI_GPU_SUCCESS)
+        return aiteri_driver_failed(ctx, d->driver, what, "module_load", code);
+    const aiter_status status = aiteri_gpu_check_hash(ctx, op, d, module, name);
+    if (status != AITER_OK)
+        d->driver->module_unload(module);
+    else
+        *out = module;
+    return status;
+}
+
+/* Under the lock: the row's function, its module loaded before if need be. */
+static aiter_status aiteri_gpu_load_row(aiter_context *ctx, const char *op, aiteri_device *d,
+                                        int32_t row)
+{
+    const aiteri_gpu_row *r = &aiteri_gpu_rows_table[row];
+    const int32_t at = aiteri_gpu_module_row(d, row);
+    aiteri_gpu_function function = NULL;
+    char what[160];
+    if (d->function[row] != 0) return AITER_OK;
+    if (!d->module[at]) AITERI_TRY(aiteri_gpu_load_module(ctx, op, d, row, &d->module[at]));
+    snprintf(what, sizeof what, "%s: %s", op, r->symbol);
+    AITERI_GPU_TRY(ctx, d->driver, what, module_function, (&function, d->module[at], r->symbol));
+    if (d->driver->kind == AITER_DEVICE_CUDA && r->lds_bytes > 48 * 1024)
+        AITERI_GPU_TRY(ctx, d->driver, what, cuda_function_set,
+                       (function, AITERI_CUDA_DYNAMIC_SHARED, r->lds_bytes));
+    aiteri_atomic_store_i64(&d->function[row], (int64_t)(uintptr_t)function);
+    return AITER_OK;
+}
+
+#endif /* AITERI_GPU_CODE_C */
+
+// >>launch    (src/gpu/launch.c)
+/* launch.c -- what a context has of a device: its stream, its arena in device memory, its launches.
+ * A warm call takes no lock, allocates nothing and waits for nothing. */
+#ifndef AITERI_GPU_LAUNCH_C
+#define AITERI_GPU_LAUNCH_C
+
+
+// >>args    (kernels/args.h)
+/* args.h -- what the host hands to a kernel, by value: one struct per op, built from shared parts.
+ * Read by the C header and by device code, so: fixed widths, 8-byte parts, addresses as uint64_t,
+ * strides in elements. Any change changes abi_hash.h and with it every code object. */
+#ifndef AITERI_KERNEL_ARGS_H
+#define AITERI_KERNEL_ARGS_H
+
+/* Rows of q or out: element (b, t, h, d) at data[b*batch + t*token + h*head + d]. In a packed
+ * (varlen) tensor stride_batch is 0 and t counts from the tensor's start. */
+typedef struct aiteri_gpu_rows {
+    uint64_t data;
+    int64_t stride_batch, stride_token, stride_head;
+} aiteri_gpu_rows;
+
+/* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it.
+ * scales: f32, same index order, strides 0 where a scale does not vary; 0: none. */
+typedef struct aiteri_gpu_source {
+    uint64_t data;
+    int64_t stride_outer, stride_token, stride_head;
+    uint64_t scales;
+    int64_t scale_stride_outer, scale_stride_token, scale_stride_head;
+} aiteri_gpu_source;
+
+/* Lengths live on the device; pointers may be 0. Per sequence b:
+ *   cu:   [b*stride], [(b+1)*stride]; else used: [b*stride]; else `seqlen`.
+ * `most` is the host's bound, and a kernel clamps to it. */
+typedef struct aiteri_gpu_lengths {
+    uint64_t cu, used;
+    int64_t cu_stride, used_stride;
+    int32_t seqlen, most;
+} aiteri_gpu_lengths;
+
+/* Key j of sequence b is token j % page_size of block table[b*batch + (j / page_size)*entry]; an
+ * id outside [0, num_blocks) is an unmapped page: its keys are not visible. table 0: not paged. */
+typedef struct aiteri_gpu_pages {
+    uint64_t table;
+    int64_t stride_batch, stride_entry;
+    int32_t page_size, num_blocks, entries, unused;
+} aiteri_gpu_pages;
+
+/* mask: an aiter_mask, never DEFAULT. The rule is aiteri_visible_keys of src/plan/mask.c. */
+typedef struct aiteri_gpu_mask {
+    int32_t mask, window_left, window_right, sink_tokens;
+} aiteri_gpu_mask;
+
+/* What happens to a score before the softmax, in this order: times softmax_scale (and the K scale),
+ * softcap, bias, ALiBi. bias element (b, i, h, j), f32, f16 or bf16 by bias_dtype (an aiter_dtype).
+ * sinks: one f32 logit per query head that joins the denominator. Pointers 0: none. */
+typedef struct aiteri_gpu_score {
+    float softmax_scale, softcap;
+    uint64_t alibi;
+    int64_t alibi_stride_batch, alibi_stride_head;
+    uint64_t bias;
+    int64_t bias_stride_batch, bias_stride_token, bias_stride_head, bias_stride_key;
+    uint64_t sinks;
+    int64_t sinks_stride;
+    int32_t bias_dtype, unused;
+} aiteri_gpu_score;
+
+/* Keys are cut at multiples of split_keys, a multiple of the instance's keys. With count > 1 split
+ * s writes its unnormalised output row and {maximum, sum} (natural logarithm units) to o [(s*rows +
+ * r)*dim_v + d], ml [(s*rows + r)*2], r = (b*heads_q + h)*max_seqlen_q + t and `combine` merges
+ * splits 0 .. ceil(seqlen_k / split_keys) - 1 in that order. Splits past the sequence's keys write
+ * nothing. The maximum of a plain kernel may be too low by log 256: it is what sum and o are
+ * relative to. */
+typedef struct aiteri_gpu_split {
+    uint64_t o, ml;
+    int64_t rows, split_keys;
+    int32_t count, unused;
+} aiteri_gpu_split;
+
+/* A plan's works, at `list`: {0, count}, then work_info [count] of aiter_plan. Workgroup i does
+ * work i, those from `count` on leave. list 0: workgroups find theirs from the bounds. */
+typedef struct aiteri_gpu_work {
+    uint64_t list;
+} aiteri_gpu_work;
+
+/* flash_fwd, paged_decode and combine. lse element (b, h, t), f32; 0: not wanted. */
+typedef struct aiteri_gpu_attention {
+    aiteri_gpu_rows q, out;
+    uint64_t lse;
+    int64_t lse_stride_batch, lse_stride_head, lse_stride_token;
+    aiteri_gpu_source k, v;
+    aiteri_gpu_lengths q_lengths, k_lengths;
+    aiteri_gpu_pages pages;
+    aiteri_gpu_mask mask;
+    aiteri_gpu_score score;
+    aiteri_gpu_split split;
+    aiteri_gpu_work work;                   /* of paged_decode */
+    int32_t batch, heads_q, heads_k, group; /* group = heads_q / heads_k */
+    int32_t dim_q, dim_v;                   /* of the tensors; the instance's are padded */
+    int32_t tiles, xcds;                    /* query tiles per (batch, head); dies of the chip */
+} aiteri_gpu_attention;
+
+/* One side (K or V) of reshape_and_cache: src (token, head, d), cache (block, in block, head, d).
+ */
+typedef struct aiteri_gpu_cache_side {
+    uint64_t src, cache, scale;
+    int64_t src_stride_token, src_stride_head;
+    int64_t cache_stride_block, cache_stride_token, cache_stride_head;
+    int64_t scale_stride_block, scale_stride_token, scale_stride_head;
+    int32_t dim, unused;
+} aiteri_gpu_cache_side;
+
+/* slot_bits: 32 or 64. quant: an aiter_quant. A slot outside [0, slots) is skipped. */
+typedef struct aiteri_gpu_reshape_and_cache {
+    aiteri_gpu_cache_side k, v;
+    uint64_t slot_mapping;
+    int64_t slot_stride, tokens, slots;
+    int32_t heads, page_size, slot_bits, quant;
+} aiteri_gpu_reshape_and_cache;
+
+/* out = softmax-weighted mean of two partial results, lse = ln(e^lse_a + e^lse_b); the layouts of
+ * aiter_merge_attn_states: rows (token, head, d), lse (head, token). */
+typedef struct aiteri_gpu_merge {
+    aiteri_gpu_rows a, b, out; /* stride_batch 0 */
+    uint64_t lse_a, lse_b, lse;
+    int64_t lse_a_stride_head, lse_a_stride_token, lse_b_stride_head, lse_b_stride_token;
+    int64_t lse_stride_head, lse_stride_token;
+    int64_t tokens;
+    int32_t heads, dim;
+} aiteri_gpu_merge;
+
+#endif /* AITERI_KERNEL_ARGS_H */
+
+enum { AITERI_GPU_ALIGN = 256, AITERI_GPU_RETIRED = 64 };
+
+typedef struct aiteri_gpu_block {
+    void *data;
+    size_t bytes;
+} aiteri_gpu_block;
+
+/* The part of a context that a device needs; device NULL: a context of the CPU. */
+typedef struct aiteri_gpu {
+    aiteri_device *device;
+    void *stream;
+    int own_memory; /* the caller's hooks give none: ask the driver */
+    /* The last is the arena; earlier ones may still be in use by work that runs. Each is at least
+     * twice the one before. */
+    aiteri_gpu_block block[AITERI_GPU_RETIRED];
+    int32_t blocks;
+    size_t high_water;
+    /* The last answer of the registry for each op. */
+    aiteri_gpu_want want[AITERI_GPU_OPS];
+    int32_t row[AITERI_GPU_OPS];
+} aiteri_gpu;
+
+/* Who calls: what failing and allocating need to know. */
+typedef struct aiteri_gpu_call {
+    const char *op;
+    aiter_context *ctx; /* NULL while the context is being made */
+    aiteri_gpu *gpu;
+    const aiter_context_desc *desc;
+} aiteri_gpu_call;
+
+static size_t aiteri_gpu_arena_bytes(const aiteri_gpu *g)
+{
+    return g->blocks ? g->block[g->blocks - 1].bytes : 0;
+}
+
+/* Kernels step through a head one element at a time. */
+static aiter_status aiteri_gpu_check_last_stride(const aiteri_gpu_call *c, const char *name,
+                                                 int64_t stride)
+{
+    if (stride == 1) return AITER_OK;
+    return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                       "%s.%s: its last stride is %lld, on a device it must be 1", c->op, name,
+                       (long long)stride);
+}
+
+/* The same for tensors whose strides are filled; one element has no stride. */
+static aiter_status aiteri_gpu_check_dense(const aiteri_gpu_call *c, const char *name,
+                                           const aiter_tensor *t)
+{
+    const int32_t last = t->ndim - 1;
+    return aiteri_gpu_check_last_stride(c, name, t->shape[last] > 1 ? t->stride[last] : 1);
+}
+
+static aiter_status aiteri_gpu_allocate(const aiteri_gpu_call *c, size_t bytes)
+{
+    aiteri_gpu *g = c->gpu;
+    void *data = NULL;
+    if (g->own_memory)
+        AITERI_GPU_TRY(c->ctx, g->device->driver, c->op, memory_alloc, (&data, bytes));
+    else
+        data = c->desc->alloc(c->desc->user, bytes, AITERI_GPU_ALIGN, AITER_MEMORY_DEVICE);
+    if (!data)
+        return aiteri_fail(c->ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of device memory", c->op,
+                           bytes);
+    g->block[g->blocks].data = data;
+    g->block[g->blocks++].bytes = bytes;
+    return AITER_OK;
+}
+
+/* Loading and allocating would break a capture: better a refusal that leaves it whole. */
+static aiter_status aiteri_gpu_check_capture(const aiteri_gpu_call *c, const char *what)
+{
+    aiteri_gpu_capture state = 0;
+    AITERI_GPU_TRY(c->ctx, c->gpu->device->driver, c->op, stream_capturing,
+                   (c->gpu->stream, &state));
+    if (state == 0) return AITER_OK;
+    return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                       "%s: must %s, which a stream under capture cannot: make the same call once "
+                       "before the capture",
+                       c->op, what);
+}
+
+/* base/context.c has the log hook. */
+static void aiteri_gpu_log_growth(const aiteri_gpu_call *c, size_t held);
+
+static aiter_status aiteri_gpu_grow(const aiteri_gpu_call *c, size_t bytes)
+{
+    const size_t held = aiteri_gpu_arena_bytes(c->gpu), twice = aiteri_mul_size(held, 2);
+    AITERI_TRY(aiteri_gpu_check_capture(c, "allocate device memory"));
+    if (c->gpu->blocks == AITERI_GPU_RETIRED)
+        return aiteri_fail(c->ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of device memory", c->op,
+                           bytes);
+    AITERI_TRY(aiteri_gpu_allocate(c, bytes > twice ? bytes : twice));
+    aiteri_gpu_log_growth(c, held);
+    return AITER_OK;
+}
+
+/* Device bytes that serve `need` from wherever a block starts. */
+static size_t aiteri_gpu_scratch_bytes(size_t need)
+{
+    return need ? aiteri_add_size(need, AITERI_GPU_ALIGN) : 0;
+}
+
+/* `need` bytes of device scratch: the caller's, or the arena's. */
+static aiter_status aiteri_gpu_scratch(const aiteri_gpu_call *c, void *workspace,
+                                       size_t workspace_bytes, size_t need, char **out)
+{
+    const size_t bytes = aiteri_gpu_scratch_bytes(need);
+    const size_t held = aiteri_gpu_arena_bytes(c->gpu);
+    void *block = workspace;
+    *out = NULL;
+    if (need == 0) return AITER_OK;
+    if (bytes > SIZE_MAX / 2)
+        return aiteri_fail(c->ctx, AITER_OUT_OF_MEMORY,
+                           "%s: the shapes need more memory than can be addressed", c->op);
+    if (workspace && workspace_bytes < bytes)
+        return aiteri_fail(c->ctx, AITER_WORKSPACE_TOO_SMALL,
+                           "%s.workspace_bytes: is %zu, expected at least %zu", c->op,
+                           workspace_bytes, bytes);
+    if (!workspace && bytes > held && c->desc->arena_bytes > 0)
+        return aiteri_fail(c->ctx, AITER_WORKSPACE_TOO_SMALL,
+                           "%s: needs %zu bytes, the context's arena_bytes is %zu", c->op, bytes,
+                           held);
+    if (!workspace) {
+        if (bytes > held) AITERI_TRY(aiteri_gpu_grow(c, bytes));
+        if (bytes > c->gpu->high_water) c->gpu->high_water = bytes;
+        block = c->gpu->block[c->gpu->blocks - 1].data;
+    }
+    const uintptr_t address = (uintptr_t)block;
+    *out = (char *)block + (AITERI_GPU_ALIGN - address % AITERI_GPU_ALIGN) % AITERI_GPU_ALIGN;
+    return AITER_OK;
+}
+
+/* The row that serves; a call like the last one is answered from memory. */
+static int32_t aiteri_gpu_row_of(aiteri_gpu *g, const aiteri_gpu_want *want)
+{
+    if (memcmp(&g->want[want->op], want, sizeof *want) != 0) {
+        g->row[want->op] = aiteri_gpu_find_row(want);
+        g->want[want->op] = *want;
+    }
+    return g->row[want->op];
+}
+
+/* The same, or NO_KERNEL. */
+static aiter_status aiteri_gpu_need_row(const aiteri_gpu_call *c, const aiteri_gpu_want *want,
+                                        int32_t *row)
+{
+    *row = aiteri_gpu_row_of(c->gpu, want);
+    return *row >= 0 ? AITER_OK : aiteri_gpu_no_row(c->ctx, c->op, c->gpu->device->arch, want);
+}
+
+/* The row's function, loaded if this device has not had it yet. */
+static aiter_status aiteri_gpu_function_of(const aiteri_gpu_call *c, int32_t row,
+                                           aiteri_gpu_function *out)
+{
+    aiteri_device *d = c->gpu->device;
+    int64_t function = aiteri_atomic_load_i64(&d->function[row]);
+    if (function == 0) {
+        AITERI_TRY(aiteri_gpu_check_capture(c, "load a kernel"));
+        aiteri_gpu_lock();
+        const aiter_status status = aiteri_gpu_load_row(c->ctx, c->op, d, row);
+        function = d->function[row];
+        aiteri_gpu_unlock();
+        if (status != AITER_OK) return status;
+    }
+    *out = (aiteri_gpu_function)(uintptr_t)function;
+    return AITER_OK;
+}
+
+/* One launch of `groups` workgroups on the current device; `args` is the op's struct of
+ * kernels/args.h. Both drivers copy it before they return. */
+static aiter_status aiteri_gpu_launch(const aiteri_gpu_call *c, int32_t row, int64_t groups,
+                                      void *args)
+{
+    const aiteri_gpu_row *r = &aiteri_gpu_rows_table[row];
+    const aiteri_driver *driver = c->gpu->device->driver;
+    const unsigned threads = (unsigned)r->threads;
+    const unsigned shared = driver->kind == AITER_DEVICE_CUDA ? (unsigned)r->lds_bytes : 0;
+    aiteri_gpu_function function;
+    void *parameters[1];
+    if (groups > INT32_MAX || groups * r->threads > (int64_t)UINT32_MAX)
+        return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                           "%s: needs %lld workgroups of %d threads, more than a launch takes: cut "
+                           "the batch, or pass smaller max_seqlen_q and max_seqlen_k",
+                           c->op, (long long)groups, (int)r->threads);
+    AITERI_TRY(aiteri_gpu_function_of(c, row, &function));
+    parameters[0] = args;
+    AITERI_GPU_TRY(c->ctx, driver, c->op, launch,
+                   (function, (unsigned)groups, 1, 1, threads, 1, 1, shared, c->gpu->stream,
+                    parameters, NULL));
+    return AITER_OK;
+}
+
+/* ---- contexts ---- */
+
+static aiter_status aiteri_gpu_start(aiteri_gpu *g, const aiter_context_desc *desc, int own_memory)
+{
+    const aiteri_gpu_call c = {"aiter_context_create.arena_bytes", NULL, g, desc};
+    aiteri_current was;
+    AITERI_TRY(aiteri_device_acquire(desc, &g->device));
+    g->stream = desc->stream;
+    g->own_memory = own_memory;
+    if (desc->arena_bytes == 0) return AITER_OK;
+    AITERI_TRY(aiteri_device_enter(NULL, c.op, g->device, &was));
+    const aiter_status status = aiteri_gpu_allocate(&c, desc->arena_bytes);
+    aiteri_device_leave(g->device, &was);
+    return status;
+}
+
+/* Waits for the stream if there is memory that its work may still use. */
+static void aiteri_gpu_stop(aiteri_gpu *g, const aiter_context_desc *desc)
+{
+    aiteri_current was;
+    if (!g->device) return;
+    const aiteri_driver *driver = g->device->driver;
+    const int entered = g->blocks && aiteri_device_enter(NULL, "aiter_context_destroy", g->device,
+                                                         &was) == AITER_OK;
+    if (entered) driver->stream_wait(g->stream);
+    for (int32_t i = 0; i < g->blocks; i++)
+        if (!g->own_memory)
+            desc->free(desc->user, g->block[i].data, g->block[i].bytes, AITER_MEMORY_DEVICE);
+        else if (entered)
+            driver->memory_free(g->block[i].data);
+    if (entered) aiteri_device_leave(g->device, &was);
+    aiteri_device_release(g->device);
+}
+
+#endif /* AITERI_GPU_LAUNCH_C */
+
+// >>memory    (src/gpu/memory.c)
+/* memory.c -- device and pinned memory for the caller, and copies in the stream's order. */
+#ifndef AITERI_GPU_MEMORY_C
+#define AITERI_GPU_MEMORY_C
+
+
+/* What one call does while the device is current. */
+typedef struct aiteri_gpu_memory_job {
+    aiter_memory to_kind, from_kind;
+    void *to;
+    const void *from;
+    size_t bytes;
+} aiteri_gpu_memory_job;
+
+typedef aiter_status (*aiteri_gpu_memory_step)(const aiteri_gpu_call *c, aiteri_gpu_memory_job *j);
+
+static aiter_status aiteri_gpu_memory_run(const aiteri_gpu_call *c, aiteri_gpu_memory_step step,
+                                          aiteri_gpu_memory_job *j)
+{
+    aiteri_current was;
+    AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
+    const aiter_status status = step(c, j);
+    aiteri_device_leave(c->gpu->device, &was);
+    return status;
+}
+
+static aiter_status aiteri_gpu_alloc_step(const aiteri_gpu_call *c, aiteri_gpu_memory_job *j)
+{
+    const aiteri_driver *driver = c->gpu->device->driver;
+    if (!c->gpu->own_memory) {
+        j->to = c->desc->alloc(c->desc->user, j->bytes, AITERI_GPU_ALIGN, j->to_kind);
+        return j->to ? AITER_OK
+                     : aiteri_fail(c->ctx, AITER_OUT_OF_MEMORY,
+                                   "%s.bytes: the alloc hook gave no %zu bytes", c->op, j->bytes);
+    }
+    if (j->to_kind == AITER_MEMORY_DEVICE)
+        AITERI_GPU_TRY(c->ctx, driver, c->op, memory_alloc, (&j->to, j->bytes));
+    else
+        AITERI_GPU_TRY(c->ctx, driver, c->op, pinned_alloc, (&j->to, j->bytes, 0));
+    return AITER_OK;
+}
+
+static aiter_status aiteri_gpu_memory_alloc(const aiteri_gpu_call *c, aiter_memory kind,
+                                            size_t bytes, void **out)
+{
+    aiteri_gpu_memory_job j = {kind, kind, NULL, NULL, bytes};
+    AITERI_TRY(aiteri_gpu_memory_run(c, aiteri_gpu_alloc_step, &j));
+    *out = j.to;
+    return AITER_OK;
+}
+
+static aiter_status aiteri_gpu_free_step(const aiteri_gpu_call *c, aiteri_gpu_memory_job *j)
+{
+    const aiteri_driver *driver = c->gpu->device->driver;
+    if (!c->gpu->own_memory)
+        c->desc->free(c->desc->user, j->to, j->bytes, j->to_kind);
+    else if (j->to_kind == AITER_MEMORY_DEVICE)
+        AITERI_GPU_TRY(c->ctx, driver, c->op, memory_free, (j->to));
+    else
+        AITERI_GPU_TRY(c->ctx, driver, c->op, pinned_free, (j->to));
+    return AITER_OK;
+}
+
+static aiter_status aiteri_gpu_memory_free(const aiteri_gpu_call *c, aiter_memory kind, void *data,
+                                           size_t bytes)
+{
+    aiteri_gpu_memory_job j = {kind, kind, data, NULL, bytes};
+    return aiteri_gpu_memory_run(c, aiteri_gpu_free_step, &j);
+}
+
+static aiter_status aiteri_gpu_copy_step(const aiteri_gpu_call *c, aiteri_gpu_memory_job *j)
+{
+    const aiteri_driver *driver = c->gpu->device->driver;
+    void *from = (void *)(uintptr_t)j->from; /* HIP's prototypes know no const */
+    if (j->from_kind != AITER_MEMORY_DEVICE && driver->kind == AITER_DEVICE_HIP)
+        AITERI_GPU_TRY(c->ctx, driver, c->op, hip_copy_in, (j->to, from, j->bytes, c->gpu->stream));
+    else if (j->from_kind != AITER_MEMORY_DEVICE)
+        AITERI_GPU_TRY(c->ctx, driver, c->op, cuda_copy_in,
+                       (j->to, from, j->bytes, c->gpu->stream));
+    else if (j->to_kind != AITER_MEMORY_DEVICE)
+        AITERI_GPU_TRY(c->ctx, driver, c->op, copy_out, (j->to, from, j->bytes, c->gpu->stream));
+    else
+        AITERI_GPU_TRY(c->ctx, driver, c->op, copy_inside, (j->to, from, j->bytes, c->gpu->stream));
+    return AITER_OK;
+}
+
+static aiter_status aiteri_gpu_memory_copy(const aiteri_gpu_call *c, void *to, aiter_memory to_kind,
+                                           const void *from, aiter_memory from_kind, size_t bytes)
+{
+    aiteri_gpu_memory_job j = {to_kind, from_kind, to, from, bytes};
+    return aiteri_gpu_memory_run(c, aiteri_gpu_copy_step, &j);
+}
+
+static aiter_status aiteri_gpu_wait_step(const aiteri_gpu_call *c, aiteri_gpu_memory_job *j)
+{
+    (void)j;
+    AITERI_GPU_TRY(c->ctx, c->gpu->device->driver, c->op, stream_wait, (c->gpu->stream));
+    return AITER_OK;
+}
+
+static aiter_status aiteri_gpu_synchronize(const aiteri_gpu_call *c)
+{
+    aiteri_gpu_memory_job j = {AITER_MEMORY_HOST, AITER_MEMORY_HOST, NULL, NULL, 0};
+    return aiteri_gpu_memory_run(c, aiteri_gpu_wait_step, &j);
+}
+
+#endif /* AITERI_GPU_MEMORY_C */
+#endif
+
+// >>context    (src/base/context.c)
+/* context.c -- threads, scratch memory and the kernel set of a caller; and what calls without one
+ * use. */
+#ifndef AITERI_CONTEXT_C
+#define AITERI_CONTEXT_C
+
+#if AITERI_GPU
+#endif
+
+struct aiter_context {
+    aiter_context_desc desc; /* with num_threads resolved and both memory hooks set */
+    const aiteri_kernels *kernels;
+    void *scratch;
+    size_t scratch_bytes, high_water;
+#if !defined(AITERI_THREADS_NONE)
+    aiteri_pool pool;
+    aiteri_pool_worker *workers;
+#endif
+#if AITERI_GPU
+    aiteri_gpu gpu;
+#endif
+    char text[AITERI_ERROR_BYTES];
+};
+
+/* One line to the caller's log hook. */
+static void aiteri_log(const aiter_context_desc *d, aiter_log_level level, const char *format, ...)
+    AITERI_PRINTF(3, 4);
+static void aiteri_log(const aiter_context_desc *d, aiter_log_level level, const char *format, ...)
+{
+    if (!d->log) return;
+    char line[AITERI_ERROR_BYTES];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(line, sizeof line, format, list);
+    va_end(list);
+    d->log(d->user, level, line);
+}
+
+static void aiteri_context_failed(aiter_context *ctx, const char *text)
+{
+    if (!ctx) return;
+    memcpy(ctx->text, text, AITERI_ERROR_BYTES);
+    aiteri_log(&ctx->desc, AITER_LOG_ERROR, "%s", text);
+}
+
+#if AITERI_GPU
+static aiteri_gpu_call aiteri_gpu_call_of(const char *op, aiter_context *ctx)
+{
+    const aiteri_gpu_call call = {op, ctx, &ctx->gpu, &ctx->desc};
+    return call;
+}
+
+static void aiteri_gpu_log_growth(const aiteri_gpu_call *c, size_t held)
+{
+    aiteri_log(c->desc, AITER_LOG_INFO, "device memory grows from %zu to %zu bytes", held,
+               aiteri_gpu_arena_bytes(c->gpu));
+}
+#endif
+
+/* Whether calls go to a device. */
+static int aiteri_context_on_device(const aiter_context *ctx)
+{
+    return ctx && ctx->desc.device != AITER_DEVICE_CPU;
+}
+
+/* malloc gives 16 bytes of alignment; arenas align themselves (aiteri_arena_over). */
+static void *aiteri_malloc_hook(void *user, size_t bytes, size_t align, aiter_memory kind)
+{
+    (void)user;
+    (void)align;
+    (void)kind;
+    return malloc(bytes);
+}
+
+static void aiteri_free_hook(void *user, void *ptr, size_t bytes, aiter_memory kind)
+{
+    (void)user;
+    (void)bytes;
+    (void)kind;
+    free(ptr);
+}
+
+/* The environment variable AITER_ISA as an enum; AUTO when unset or unknown. */
+static aiter_isa aiteri_isa_from_environment(void)
+{
+    const char *text = getenv("AITER_ISA");
+    for (int i = AITER_ISA_SCALAR; text && i < AITER_ISA_COUNT; i++)
+        if (strcmp(text, aiter_isa_name((aiter_isa)i)) == 0) return (aiter_isa)i;
+    return AITER_ISA_AUTO;
+}
+
+/* The best kernel set under the caps; the caps name sets of this architecture only. */
+static const aiteri_kernels *aiteri_choose_kernels(aiter_isa isa_max)
+{
+    aiter_isa isa = aiteri_cpu_best_isa();
+    const aiter_isa caps[2] = {isa_max, aiteri_isa_from_environment()};
+    for (int i = 0; i < 2; i++)
+        if (caps[i] != AITER_ISA_AUTO && aiteri_kernels_of(caps[i]) && caps[i] < isa) isa = caps[i];
+    return aiteri_kernels_of(isa);
+}
+
+static int aiteri_device_is_compiled_in(aiter_device device)
+{
+#if defined(AITER_ATTN_HIP)
+    if (device == AITER_DEVICE_HIP) return 1;
+#endif
+#if defined(AITER_ATTN_CUDA)
+    if (device == AITER_DEVICE_CUDA) return 1;
+#endif
+    return device == AITER_DEVICE_CPU;
+}
+
+static aiter_status aiteri_context_check(const aiter_context_desc *d)
+{
+    const char *op = "aiter_context_create";
+    if (d->num_threads < 0 || d->num_threads > AITERI_MAX_THREADS)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.num_threads: is %d, expected 0 to %d",
+                           op, (int)d->num_threads, (int)AITERI_MAX_THREADS);
+    if (d->parallel_for && d->num_threads == 0)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "%s.num_threads: is 0, expected the number of threads of parallel_for",
+                           op);
+    if ((d->alloc == NULL) != (d->free == NULL))
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "%s.%s: is NULL, expected both hooks or neither", op,
+                           d->alloc ? "free" : "alloc");
+    if ((int)d->isa_max < 0 || d->isa_max >= AITER_ISA_COUNT)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.isa_max: %d is no aiter_isa", op,
+                           (int)d->isa_max);
+    if (d->exact_arithmetic != 0 && d->exact_arithmetic != 1)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "%s.exact_arithmetic: is %d, expected 0 or 1", op,
+                           (int)d->exact_arithmetic);
+    if (d->device_index < 0)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT,
+                           "%s.device_index: is %d, expected 0 or more", op, (int)d->device_index);
+    if ((int)d->device < 0 || d->device > AITER_DEVICE_CUDA)
+        return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "%s.device: %d is no aiter_device", op,
+                           (int)d->device);
+    if (d->device != AITER_DEVICE_CPU && d->exact_arithmetic)
+        return aiteri_fail(NULL, AITER_UNSUPPORTED,
+                           "%s.exact_arithmetic: is 1, but a device rounds weights to 16 bits", op);
+    if (!aiteri_device_is_compiled_in(d->device))
+        return aiteri_fail(NULL, AITER_NO_DEVICE,
+                           "%s.device: this build has no %s: define AITER_ATTN_%s where the "
+                           "implementation is made",
+                           op, d->device == AITER_DEVICE_HIP ? "HIP" : "CUDA",
+                           d->device == AITER_DEVICE_HIP ? "HIP" : "CUDA");
+    if (d->isa_max != AITER_ISA_AUTO && aiteri_kernels_of(d->isa_max) == NULL)
+        return aiteri_fail(NULL, AITER_UNSUPPORTED, "%s.isa_max: %s is of another architecture", op,
+                           aiter_isa_name(d->isa_max));
+    return AITER_OK;
+}
+
+/* Grows the context's scratch; what it held is lost. */
+static int aiteri_context_grow(aiter_context *ctx, size_t bytes)
+{
+    void *grown = ctx->desc.alloc(ctx->desc.user, bytes, AITERI_LINE, AITER_MEMORY_HOST);
+    if (!grown) return 0;
+    if (ctx->scratch)
+        ctx->desc.free(ctx->desc.user, ctx->scratch, ctx->scratch_bytes, AITER_MEMORY_HOST);
+    aiteri_log(&ctx->desc, AITER_LOG_INFO, "scratch memory grows from %zu to %zu bytes",
+               ctx->scratch_bytes, bytes);
+    ctx->scratch = grown;
+    ctx->scratch_bytes = bytes;
+    return 1;
+}
+
+static aiter_status aiteri_context_start(aiter_context *ctx)
+{
+#if AITERI_GPU
+    if (ctx->desc.device != AITER_DEVICE_CPU)
+        return aiteri_gpu_start(&ctx->gpu, &ctx->desc, ctx->desc.alloc == aiteri_malloc_hook);
+#endif
+    if (ctx->desc.arena_bytes > 0 && !aiteri_context_grow(ctx, ctx->desc.arena_bytes))
+        return aiteri_fail(NULL, AITER_OUT_OF_MEMORY,
+                           "aiter_context_create.arena_bytes: no %zu bytes", ctx->desc.arena_bytes);
+#if !defined(AITERI_THREADS_NONE)
+    const int32_t n = ctx->desc.num_threads;
+    if (ctx->desc.parallel_for || n < 2) return AITER_OK;
+    ctx->workers = (aiteri_pool_worker *)ctx->desc.alloc(
+        ctx->desc.user, (size_t)n * sizeof *ctx->workers, AITERI_LINE, AITER_MEMORY_HOST);
+    if (!ctx->workers || !aiteri_pool_start(&ctx->pool, ctx->workers, n)) {
+        if (ctx->workers)
+            ctx->desc.free(ctx->desc.user, ctx->workers, (size_t)n * sizeof *ctx->workers,
+                           AITER_MEMORY_HOST);
+        ctx->workers = NULL;
+        return aiteri_fail(NULL, AITER_OUT_OF_MEMORY,
+                           "aiter_context_create.num_threads: could not start %d threads", (int)n);
+    }
+#endif
+    return AITER_OK;
+}
+
+AITER_API aiter_status aiter_context_create(const aiter_context_desc *desc, aiter_context **out)
+{
+    if (!out) return aiteri_fail(NULL, AITER_INVALID_ARGUMENT, "aiter_context_create.out: is NULL");
+    *out = NULL;
+    aiter_context_desc d;
+    memset(&d, 0, sizeof d);
+    if (desc) d = *desc;
+    AITERI_TRY(aiteri_context_check(&d));
+    if (!d.alloc) {
+        d.alloc = aiteri_malloc_hook;
+        d.free = aiteri_free_hook;
+    }
+    if (d.device != AITER_DEVICE_CPU) d.num_threads = 1; /* the work is the device's */
+    if (d.num_threads == 0) d.num_threads = aiteri_usable_cpus();
+#if defined(AITERI_THREADS_NONE)
+    if (!d.parallel_for) d.num_threads = 1;
+#endif
+    aiter_context *ctx =
+        (aiter_context *)d.alloc(d.user, sizeof *ctx, AITERI_LINE, AITER_MEMORY_HOST);
+    if (!ctx)
+        return aiteri_fail(NULL, AITER_OUT_OF_MEMORY, "aiter_context_create.alloc: gave NULL");
+    memset(ctx, 0, sizeof *ctx);
+    ctx->desc = d;
+    ctx->kernels = aiteri_choose_kernels(d.isa_max);
+    const aiter_status status = aiteri_context_start(ctx);
+    if (status != AITER_OK) {
+        aiter_context_destroy(ctx);
+        return status;
+    }
+    const char *cap = getenv("AITER_ISA");
+    if (cap && !aiteri_kernels_of(aiteri_isa_from_environment()))
+        aiteri_log(&ctx->desc, AITER_LOG_WARNING,
+                   "the environment's AITER_ISA is ignored: no kernel set %s", cap);
+    const aiter_context_info_t info = aiter_context_info(ctx);
+    aiteri_log(&ctx->desc, AITER_LOG_INFO, "aiter_attn %s: %s, kernels %s, up to %d threads",
+               AITER_ATTN_VERSION_STRING, info.device_name, info.architecture, (int)d.num_threads);
+    *out = ctx;
+    return AITER_OK;
+}
+
+AITER_API void aiter_context_destroy(aiter_context *ctx)
+{
+    if (!ctx) return;
+    const aiter_context_desc d = ctx->desc;
+#if AITERI_GPU
+    aiteri_gpu_stop(&ctx->gpu, &d);
+#endif
+#if !defined(AITERI_THREADS_NONE)
+    if (ctx->workers) {
+        aiteri_pool_stop(&ctx->pool);
+        d.free(d.user, ctx->workers, (size_t)d.num_threads * sizeof *ctx->workers,
+               AITER_MEMORY_HOST);
+    }
+#endif
+    if (ctx->scratch) d.free(d.user, ctx->scratch, ctx->scratch_bytes, AITER_MEMORY_HOST);
+    d.free(d.user, ctx, sizeof *ctx, AITER_MEMORY_HOST);
+}
+
+static const aiteri_kernels *aiteri_context_kernels(const aiter_context *ctx)
+{
+    return ctx ? ctx->kernels : aiteri_choose_kernels(AITER_ISA_AUTO);
+}
+
+static int32_t aiteri_context_workers(const aiter_context *ctx)
+{
+    return ctx ? ctx->desc.num_threads : 1;
+}
+
+AITER_API aiter_context_info_t aiter_context_info(const aiter_context *ctx)
+{
+    aiter_context_info_t info;
+    memset(&info, 0, sizeof info);
+    info.isa = aiteri_context_kernels(ctx)->isa;
+    info.isa_name = aiteri_context_kernels(ctx)->name;
+    info.device = AITER_DEVICE_CPU;
+    info.device_name = "cpu";
+    info.num_threads = aiteri_context_workers(ctx);
+    info.compute_units = aiteri_usable_cpus();
+    info.arena_bytes = ctx ? ctx->scratch_bytes : 0;
+    info.arena_high_water = ctx ? ctx->high_water : 0;
+    info.architecture = info.isa_name;
+#if AITERI_GPU
+    if (ctx && ctx->gpu.device) {
+        const aiteri_device *device = ctx->gpu.device;
+        info.device = device->driver->kind;
+        info.device_name = device->name;
+        info.architecture = device->arch;
+        info.compute_units = device->compute_units;
+        info.arena_bytes = aiteri_gpu_arena_bytes(&ctx->gpu);
+        info.arena_high_water = ctx->gpu.high_water;
+    }
+#endif
+    return info;
+}
+
+AITER_API const char *aiter_last_error(void) { return aiteri_error_text; }
+
+AITER_API const char *aiter_context_error(const aiter_context *ctx)
+{
+    return ctx ? ctx->text : aiteri_error_text;
+}
+
+/* Every call on a context starts here: its last failure is forgotten. */
+static void aiteri_context_begin(aiter_context *ctx)
+{
+    if (ctx) ctx->text[0] = 0;
+}
+
+/* A task in the library's own float mode. */
+typedef struct aiteri_task {
+    aiteri_task_fn body;
+    void *arg;
+} aiteri_task;
+
+static void aiteri_task_run(void *arg, int32_t i)
+{
+    const aiteri_task *task = (const aiteri_task *)arg;
+    const uint64_t mode = aiteri_float_mode_enter();
+    task->body(task->arg, i);
+    aiteri_float_mode_leave(mode);
+}
+
+/* body(arg, i) for i in [0, n), n <= the context's threads. */
+static void aiteri_parallel(aiter_context *ctx, aiteri_task_fn body, void *arg, int32_t n)
+{
+    aiteri_task task = {body, arg};
+    if (ctx && ctx->desc.parallel_for && n > 1) {
+        ctx->desc.parallel_for(ctx->desc.user, aiteri_task_run, &task, n);
+        return;
+    }
+#if !defined(AITERI_THREADS_NONE)
+    if (ctx && ctx->workers && n > 1) {
+        aiteri_pool_run(&ctx->pool, aiteri_task_run, &task, n);
+        return;
+    }
+#endif
+    for (int32_t i = 0; i < n; i++) aiteri_task_run(&task, i);
+}
+
+/* Scratch memory of one call: the caller's, the context's, or malloc's. */
+typedef struct aiteri_scratch {
+    aiteri_arena arena;
+    void *owned; /* to be freed on return */
+} aiteri_scratch;
+
+/* `need` carved bytes may have to skip to a line first. */
+static size_t aiteri_scratch_bytes(size_t need) { return aiteri_add_size(need, AITERI_LINE); }
+
+static aiter_status aiteri_scratch_answer(const char *op, aiter_context *ctx, size_t need,
+                                          size_t *bytes)
+{
+    if (!bytes) return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_workspace.bytes: is NULL", op);
+    if (aiteri_scratch_bytes(need) > SIZE_MAX / 2)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s_workspace: the shapes need more memory than can be addressed", op);
+    *bytes = need ? aiteri_scratch_bytes(need) : 0;
+    return AITER_OK;
+}
+
+static aiter_status aiteri_scratch_take(const char *op, aiter_context *ctx, void *workspace,
+                                        size_t workspace_bytes, size_t need, aiteri_scratch *s)
+{
+    const size_t bytes = aiteri_scratch_bytes(need);
+    void *block = workspace;
+    s->owned = NULL;
+    if (workspace && workspace_bytes < bytes)
+        return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL,
+                           "%s.workspace_bytes: is %zu, expected at least %zu", op, workspace_bytes,
+                           bytes);
+    if (bytes > SIZE_MAX / 2)
+        return aiteri_fail(ctx, AITER_OUT_OF_MEMORY,
+                           "%s: the shapes need more memory than can be addressed", op);
+    if (!block && ctx) {
+        if (bytes > ctx->scratch_bytes && ctx->desc.arena_bytes > 0)
+            return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL,
+                               "%s: needs %zu bytes, the context's arena_bytes is %zu", op, bytes,
+                               ctx->scratch_bytes);
+        if (bytes > ctx->scratch_bytes && !aiteri_context_grow(ctx, bytes))
+            return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of scratch memory", op,
+                               bytes);
+        if (bytes > ctx->high_water) ctx->high_water = bytes;
+        block = ctx->scratch;
+    } else if (!block) {
+        block = s->owned = malloc(bytes);
+        if (!block)
+            return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of scratch memory", op,
+                               bytes);
+    }
+    s->arena = aiteri_arena_over(block);
+    return AITER_OK;
+}
+
+static void aiteri_scratch_give_back(aiteri_scratch *s) { free(s->owned); }
+
+#endif /* AITERI_CONTEXT_C */
+
+// >>memory    (src/base/memory.c)
+/* memory.c -- memory and copies for programs that bring no driver of their own. */
+#ifndef AITERI_MEMORY_C
+#define AITERI_MEMORY_C
+
+
+static aiter_status aiteri_memory_check(const char *op, aiter_context *ctx, aiter_memory kind,
+                                        size_t bytes)
+{
+    aiteri_context_begin(ctx);
+    if ((int)kind < 0 || kind > AITER_MEMORY_PINNED)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.kind: %d is no aiter_memory", op,
+                           (int)kind);
+    if (bytes == 0)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.bytes: is 0, expected 1 or more", op);
+    return AITER_OK;
+}
+
+#if AITERI_GPU
+/* Whether the driver gives this kind of memory; else it is host memory of the context's hooks. */
+static int aiteri_memory_is_drivers(const aiter_context *ctx, aiter_memory kind)
+{
+    return aiteri_context_on_device(ctx) && kind != AITER_MEMORY_HOST;
+}
+#endif
+
+AITER_API aiter_status aiter_memory_alloc(aiter_context *ctx, aiter_memory kind, size_t bytes,
+                                          void **out)
+{
+    const char *op = "aiter_memory_alloc";
+    if (!out) return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.out: is NULL", op);
+    *out = NULL;
+    AITERI_TRY(aiteri_memory_check(op, ctx, kind, bytes));
+#if AITERI_GPU
+    if (aiteri_memory_is_drivers(ctx, kind)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(op, ctx);
+        return aiteri_gpu_memory_alloc(&call, kind, bytes, out);
+    }
+#endif
+    *out = ctx ? ctx->desc.alloc(ctx->desc.user, bytes, AITERI_LINE, kind) : malloc(bytes);
+    if (!*out)
+        return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s.bytes: no %zu bytes of host memory", op,
+                           bytes);
+    return AITER_OK;
+}
+
+AITER_API aiter_status aiter_memory_free(aiter_context *ctx, aiter_memory kind, void *data,
+                                         size_t bytes)
+{
+    const char *op = "aiter_memory_free";
+    if (!data) return AITER_OK;
+    AITERI_TRY(aiteri_memory_check(op, ctx, kind, bytes));
+#if AITERI_GPU
+    if (aiteri_memory_is_drivers(ctx, kind)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(op, ctx);
+        return aiteri_gpu_memory_free(&call, kind, data, bytes);
+    }
+#endif
+    if (ctx)
+        ctx->desc.free(ctx->desc.user, data, bytes, kind);
+    else
+        free(data);
+    return AITER_OK;
+}
+
+AITER_API aiter_status aiter_memory_copy(aiter_context *ctx, void *to, aiter_memory to_kind,
+                                         const void *from, aiter_memory from_kind, size_t bytes)
+{
+    const char *op = "aiter_memory_copy";
+    aiteri_context_begin(ctx);
+    if (bytes == 0) return AITER_OK;
+    AITERI_TRY(aiteri_memory_check(op, ctx, to_kind, bytes));
+    AITERI_TRY(aiteri_memory_check(op, ctx, from_kind, bytes));
+    if (!to || !from)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.%s: is NULL", op, to ? "from" : "to");
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx) &&
+        (to_kind == AITER_MEMORY_DEVICE || from_kind == AITER_MEMORY_DEVICE)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(op, ctx);
+        return aiteri_gpu_memory_copy(&call, to, to_kind, from, from_kind, bytes);
+    }
+#endif
+    memmove(to, from, bytes);
+    return AITER_OK;
+}
+
+AITER_API aiter_status aiter_context_synchronize(aiter_context *ctx)
+{
+    aiteri_context_begin(ctx);
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of("aiter_context_synchronize", ctx);
+        return aiteri_gpu_synchronize(&call);
+    }
+#endif
+    return AITER_OK;
+}
+
+#endif /* AITERI_MEMORY_C */
+
+// >>engine_rows    (src/cpu/engine_rows.c)
+/* engine_rows.c -- what both families share: query rows in, finished rows and partial states out.
+ */
+#ifndef AITERI_ENGINE_ROWS_C
+#define AITERI_ENGINE_ROWS_C
+
+
+/* Row widths in scratch are padded so that whole vectors may be read and written. */
+enum { AITERI_PAD = 16 };
+
+/* A running call: what every worker reads. */
+typedef struct aiteri_engine {
+    const aiteri_problem *problem;
+    const aiteri_kernels *kernels;
+    aiteri_geometry geometry;
+    float *partials; /* [partial_rows][partial_stride]: dim_v sums, then m and l */
+    int64_t partial_stride;
+} aiteri_engine;
+
+AITERI_FORCE_INLINE int32_t aiteri_padded(int32_t dim)
+{
+    return (dim + AITERI_PAD - 1) / AITERI_PAD * AITERI_PAD;
+}
+
+AITERI_FORCE_INLINE float aiteri_minus_inf(void) { return aiteri_f32_of_bits(0xff800000u); }
+
+/* n elements `stride` apart to consecutive f32. */
+static void aiteri_gather_row(const aiteri_kernels *kernels, float *dst, const char *src,
+                              aiter_dtype dtype, int64_t stride, int32_t n)
+{
+    if (stride == 1) {
+        kernels->widen[dtype](dst, src, n);
+        return;
+    }
+    for (int32_t i = 0; i < n; i++) dst[i] = aiter_load_element(dtype, src, i * stride);
+}
+
+static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_dtype dtype,
+                               int64_t stride, const float *src, int32_t n)
+{
+    if (stride == 1) {
+        kernels->narrow[dtype](dst, src, n);
+        return;
+    }
+    for (int32_t i = 0; i < n; i++) aiter_store_element(dtype, dst, i * stride, src[i]);
+}
+
+static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, int32_t token,
+                           int32_t head)
+{
+    return rows->data + aiteri_bytes_of(rows->dtype, s->index * rows->stride_batch +
+                                                         (s->q_start + token) * rows->stride_token +
+                                                         head * rows->stride_head);
+}
+
+/* Row stride of a block in scratch: an odd number of cache lines, so that a column of the block
+ * spreads over all sets of the cache. Power-of-two strides of user tensors are why rows are copied
+ * at all. */
+AITERI_FORCE_INLINE int64_t aiteri_block_stride(int32_t dim)
+{
+    const int64_t lines = aiteri_ceil_div(dim, AITERI_PAD);
+    return (lines + (lines % 2 == 0)) * AITERI_PAD;
+}
+
+/* K or V rows [first, end) of a kv head as f32, scaled, at `block` with aiteri_block_stride. */
+static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
+                                const aiteri_source *source, int32_t h, int32_t first, int32_t end,
+                                const void **rows, float *block)
+{
+    const int64_t stride = aiteri_block_stride(source->dim);
+    float scale[AITERI_TILE_KEYS];
+    aiteri_source_rows(e->problem, s, source, h, first, end, rows);
+    if (source->scales.data)
+        aiteri_source_scales(e->problem, s, &source->scales, h, first, end, scale);
+    for (int32_t i = 0; i < end - first; i++) {
+        float *row = block + i * stride;
+        aiteri_gather_row(e->kernels, row, (const char *)rows[i], source->dtype, source->stride_dim,
+                          source->dim);
+        if (!source->scales.data) continue;
+        for (int32_t d = source->dim; d < stride; d++) row[d] = 0.0f;
+        e->kernels->row_scale(row, aiteri_padded(source->dim), scale[i]);
+    }
+}
+
+/* The score of query token i's bias at key j, and its ALiBi slope. */
+static float aiteri_bias_at(const aiteri_problem *p, const aiteri_sequence *s, int32_t token,
+                            int32_t head, int32_t j)
+{
+    const char *row = aiteri_row_at(&p->bias, s, token, head);
+    return aiter_load_element(p->bias.dtype, row, j * p->bias.stride_dim);
+}
+
+static float aiteri_slope_of(const aiteri_problem *p, const aiteri_sequence *s, int32_t head)
+{
+    return p->alibi_slopes[s->index * p->alibi_stride_batch + head * p->alibi_stride_head];
+}
+
+/* The factor that turns a row's sums into its output, and its log-sum-exp, with the learned sink:
+ * a logit without a value. A row that saw nothing gives 0 and -inf, or the sink. */
+static float aiteri_finish_state(const aiteri_problem *p, int32_t head, float m, float l,
+                                 float *lse)
+{
+    double top = m, sum = l, factor = 1.0;
+    if (p->sinks) {
+        const double sink = p->sinks[head * p->sinks_stride];
+        if (l == 0.0f) {
+            *lse = (float)sink;
+            return 0.0f;
+        }
+        if (sink > top) top = sink;
+        factor = exp(m - top);
+        sum = l * factor + exp(sink - top);
+    } else if (l == 0.0f) {
+        *lse = aiteri_minus_inf();
+        return 0.0f;
+    }
+    *lse = (float)(top + log(sum));
+    return (float)(factor / sum);
+}
+
+static void aiteri_store_lse(const aiteri_problem *p, const aiteri_sequence *s, int32_t token,
+                             int32_t head, float lse)
+{
+    if (!p->lse) return;
+    p->lse[s->index * p->lse_stride_batch + head * p->lse_stride_head +
+           (s->q_start + token) * p->lse_stride_token] = lse;
+}
+
+/* Normalises one row of sums in place and writes it out. */
+static void aiteri_finish_row(const aiteri_engine *e, const aiteri_sequence *s, int32_t token,
+                              int32_t head, float *row, float m, float l)
+{
+    const aiteri_problem *p = e->problem;
+    float lse;
+    const float factor = aiteri_finish_state(p, head, m, l, &lse);
+    e->kernels->row_scale(row, aiteri_padded(p->v.dim), factor);
+    aiteri_scatter_row(e->kernels, aiteri_row_at(&p->out, s, token, head), p->out.dtype,
+                       p->out.stride_dim, row, p->v.dim);
+    aiteri_store_lse(p, s, token, head, lse);
+}
+
+/* Leaves one row's state for a later merge. */
+static void aiteri_store_partial(const aiteri_engine *e, int64_t partial_row, const float *row,
+                                 float m, float l)
+{
+    const int32_t dim = aiteri_padded(e->problem->v.dim);
+    float *out = e->partials + partial_row * e->partial_stride;
+    memcpy(out, row, (size_t)dim * sizeof(float));
+    out[dim] = m;
+    out[dim + 1] = l;
+}
+
+/* Merges the pieces of one reduce group, in key order, and finishes its rows. */
+static void aiteri_merge_pieces(const aiteri_engine *e, const int32_t *final_map,
+                                const int32_t *first_rows, int32_t pieces, float *row)
+{
+    const aiteri_problem *p = e->problem;
+    const aiteri_sequence s = aiteri_sequence_of(p, final_map[0]);
+    const int32_t dim = aiteri_padded(p->v.dim);
+    const int32_t head_start = (int32_t)((uint32_t)final_map[3] & 0xffffu);
+    const int32_t heads = (int32_t)((uint32_t)final_map[3] >> 16) - head_start;
+    const int64_t rows = (int64_t)(final_map[2] - final_map[1]) * heads;
+    for (int64_t r = 0; r < rows; r++) {
+        float m = aiteri_minus_inf(), l = 0.0f;
+        for (int32_t i = 0; i < pieces; i++) {
+            const float *part = e->partials + (first_rows[i] + r) * e->partial_stride;
+            if (part[dim] > m) m = part[dim];
+        }
+        memset(row, 0, (size_t)dim * sizeof(float));
+        for (int32_t i = 0; i < pieces; i++) {
+            const float *part = e->partials + (first_rows[i] + r) * e->partial_stride;
+            if (part[dim + 1] == 0.0f) continue; /* saw no key */
+            const float weight = (float)exp((double)part[dim] - (double)m);
+            e->kernels->row_add_scaled(row, part, dim, weight);
+            l += weight * part[dim + 1];
+        }
+        aiteri_finish_row(e, &s, final_map[1] + (int32_t)(r / heads),
+                          head_start + (int32_t)(r % heads), row, m, l);
+    }
+}
+
+#endif /* AITERI_ENGINE_ROWS_C */
+
+// >>engine_tiles    (src/cpu/engine_tiles.c)
+/* engine_tiles.c -- one work of the tile family: several tiles of query rows against a run of keys.
+ *
+ * Blocks of keys start at multiples of AITERI_TILE_KEYS from key 0. A block is loaded (widened)
+ * once and serves every tile of the work. Rows are packed (token, head of the group), heads
+ * fastest. */
+#ifndef AITERI_ENGINE_TILES_C
+#define AITERI_ENGINE_TILES_C
+
+
+/* One tile of packed query rows and its running state. */
+typedef struct aiteri_tile {
+    float *qt, *ot, *m, *l;  /* [dim][lanes], [dim_v][lanes], [lanes], [lanes] */
+    float *slope, *position; /* ALiBi, [lanes] */
+    aiteri_lane_mask *mask;
+    int32_t rows;           /* lanes in use */
+    aiteri_key_range seen;  /* by any row */
+    int32_t lo_max, hi_min; /* keys [lo_max, hi_min) are seen by every row */
+} aiteri_tile;
+
+typedef struct aiteri_tile_scratch {
+    aiteri_tile tile[AITERI_TILES_PER_WORK];
+    float *st, *bias, *k, *v, *rows;
+    const void **pointers;
+} aiteri_tile_scratch;
+
+/* The same layout function measures (arena without base) and hands out. */
+static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *arena,
+                                      const aiteri_problem *p, int32_t lanes)
+{
+    const size_t n = (size_t)lanes, dim = (size_t)p->k.dim, dim_v = (size_t)p->v.dim;
+    const size_t padded = (size_t)aiteri_padded(p->k.dim),
+                 padded_v = (size_t)aiteri_padded(p->v.dim);
+    const int32_t tiles = aiteri_most_tiles(p, lanes);
+    for (int32_t i = 0; i < tiles; i++) {
+        aiteri_tile *tile = &t->tile[i];
+        tile->qt = (float *)aiteri_carve(arena, dim * n, sizeof(float));
+        tile->ot = (float *)aiteri_carve(arena, dim_v * n, sizeof(float));
+        tile->m = (float *)aiteri_carve(arena, n, sizeof(float));
+        tile->l = (float *)aiteri_carve(arena, n, sizeof(float));
+        tile->slope = (float *)aiteri_carve(arena, n, sizeof(float));
+        tile->position = (float *)aiteri_carve(arena, n, sizeof(float));
+        tile->mask = (aiteri_lane_mask *)aiteri_carve(arena, 1, sizeof(aiteri_lane_mask));
+    }
+    t->st = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
+    t->bias = (float *)aiteri_carve(arena, p->bias.data ? AITERI_TILE_KEYS * n : 0, sizeof(float));
+    t->k = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->k.dim),
+                                 sizeof(float));
+    t->v = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->v.dim),
+                                 sizeof(float));
+    t->rows =
+        (float *)aiteri_carve(arena, n * (padded > padded_v ? padded : padded_v), sizeof(float));
+    t->pointers = (const void **)aiteri_carve(arena, AITERI_TILE_KEYS, sizeof(void *));
+}
+
+typedef struct aiteri_packed_row {
+    int32_t token, head;
+} aiteri_packed_row;
+
+static aiteri_packed_row aiteri_packed_row_of(const aiteri_work *w, int32_t r)
+{
+    const int32_t heads = w->head_end - w->head_start;
+    const aiteri_packed_row row = {w->q_start + r / heads, w->head_start + r % heads};
+    return row;
+}
+
+static void aiteri_tile_lanes_fill(const aiteri_engine *e, const aiteri_sequence *s,
+                                   const aiteri_work *w, int32_t first, aiteri_tile *tile)
+{
+    const aiteri_problem *p = e->problem;
+    const int32_t lanes = e->kernels->tile_lanes;
+    tile->lo_max = 0;
+    tile->hi_min = s->seqlen_k;
+    tile->mask->sink = 0;
+    for (int32_t lane = 0; lane < lanes; lane++) {
+        tile->mask->lo[lane] = tile->mask->hi[lane] = 0;
+        tile->m[lane] = aiteri_minus_inf();
+        tile->l[lane] = tile->slope[lane] = tile->position[lane] = 0.0f;
+        if (lane >= tile->rows) continue;
+        const aiteri_packed_row row = aiteri_packed_row_of(w, first + lane);
+        const aiteri_key_range r = aiteri_visible_keys(p, s->seqlen_q, s->seqlen_k, row.token);
+        tile->mask->lo[lane] = r.lo;
+        tile->mask->hi[lane] = r.hi;
+        if (r.sink > tile->mask->sink) tile->mask->sink = r.sink;
+        tile->lo_max = (int32_t)aiteri_max(tile->lo_max, r.lo);
+        tile->hi_min = (int32_t)aiteri_min(tile->hi_min, r.hi);
+        if (p->alibi_slopes) {
+            tile->slope[lane] = aiteri_slope_of(p, s, row.head);
+            tile->position[lane] = (float)((int64_t)row.token + s->seqlen_k - s->seqlen_q);
+        }
+    }
+    const aiteri_packed_row a = aiteri_packed_row_of(w, first);
+    const aiteri_packed_row b = aiteri_packed_row_of(w, first + tile->rows - 1);
+    tile->seen = aiteri_visible_keys_of_span(p, s->seqlen_q, s->seqlen_k, a.token, b.token + 1);
+}
+
+static void aiteri_tile_begin(const aiteri_engine *e, const aiteri_sequence *s,
+                              const aiteri_work *w, int32_t first, int32_t rows, aiteri_tile *tile,
+                              float *buffer)
+{
+    const aiteri_problem *p = e->problem;
+    const int32_t lanes = e->kernels->tile_lanes, stride = aiteri_padded(p->k.dim);
+    tile->rows = rows;
+    aiteri_tile_lanes_fill(e, s, w, first, tile);
+    for (int32_t lane = 0; lane < lanes; lane++) {
+        if (lane >= rows) {
+            memset(buffer + lane * stride, 0, (size_t)stride * sizeof(float));
+            continue;
+        }
+        const aiteri_packed_row row = aiteri_packed_row_of(w, first + lane);
+        aiteri_gather_row(e->kernels, buffer + lane * stride,
+                          aiteri_row_at(&p->q, s, row.token, row.head), p->q.dtype, p->q.stride_dim,
+                          p->k.dim);
+    }
+    const float scale = p->softcap > 0.0f ? p->softmax_scale / p->softcap : p->softmax_scale;
+    e->kernels->tile_pack(tile->qt, buffer, stride, p->k.dim, scale);
+    memset(tile->ot, 0, (size_t)lanes * (size_t)p->v.dim * sizeof(float));
+}
+
+/* The bias of every (key, lane) of a block. */
+static void aiteri_tile_bias(const aiteri_engine *e, const aiteri_sequence *s, const aiteri_work *w,
+                             const aiteri_tile *tile, int32_t first, int32_t key, int32_t end,
+                             float *bias)
+{
+    const int32_t lanes = e->kernels->tile_lanes;
+    for (int32_t lane = 0; lane < lanes; lane++) {
+        const aiteri_packed_row row = aiteri_packed_row_of(w, first + lane);
+        for (int32_t j = key; j < end; j++)
+            bias[(j - key) * lanes + lane] =
+                lane < tile->rows && aiteri_range_meets(tile->seen, j, j + 1)
+                    ? aiteri_bias_at(e->problem, s, row.token, row.head, j)
+                    : 0.0f;
+    }
+}
+
+/* A block of keys in f32. Keys [gap, resume) between a sink prefix and the window are not loaded.
+ */
+typedef struct aiteri_key_block {
+    int32_t first, end, gap, resume;
+    int v_finite; /* -1: not looked yet */
+} aiteri_key_block;
+
+/* The part of [first, end) that the range needs; empty if first == end. */
+static aiteri_key_block aiteri_key_block_clip(aiteri_key_range seen, int32_t first, int32_t end)
+{
+    aiteri_key_block b;
+    memset(&b, 0, sizeof b);
+    b.v_finite = -1;
+    const int32_t lo = (int32_t)aiteri_max(first, seen.lo), hi = (int32_t)aiteri_min(end, seen.hi);
+    const int32_t sink = (int32_t)aiteri_min(end, seen.sink);
+    const int window = lo<hi, prefix = sink> first;
+    b.first = prefix ? first : lo;
+    b.end = window ? hi : prefix ? sink : b.first;
+    b.gap = b.resume = b.end;
+    if (window && prefix) {
+        b.gap = sink;
+        b.resume = lo;
+    }
+    return b;
+}
+
+static void aiteri_key_block_load(const aiteri_engine *e, const aiteri_sequence *s, int32_t kv_head,
+                                  aiteri_tile_scratch *t, const aiteri_key_block *b)
+{
+    const aiteri_problem *p = e->problem;
+    const int32_t runs[2][2] = {{b->first, b->gap}, {b->resume, b->end}};
+    for (int i = 0; i < 2; i++) {
+        const int32_t at = runs[i][0] - b->first;
+        if (runs[i][0] >= runs[i][1]) continue;
+        aiteri_source_block(e, s, &p->k, kv_head, runs[i][0], runs[i][1], t->pointers,
+                            t->k + at * aiteri_block_stride(p->k.dim));
+        aiteri_source_block(e, s, &p->v, kv_head, runs[i][0], runs[i][1], t->pointers,
+                            t->v + at * aiteri_block_stride(p->v.dim));
+    }
+}
+
+/* Every V row that the block holds is finite: then weight 0 hides a key completely. */
+static int aiteri_key_block_finite(const aiteri_engine *e, const aiteri_tile_scratch *t,
+                                   aiteri_key_block *b)
+{
+    if (b->v_finite < 0) {
+        const int32_t dim = e->problem->v.dim;
+        const int64_t stride = aiteri_block_stride(dim);
+        b->v_finite = e->kernels->all_finite(t->v, stride, b->gap - b->first, dim) &&
+                      e->kernels->all_finite(t->v + (b->resume - b->first) * stride, stride,
+                                             b->end - b->resume, dim);
+    }
+    return b->v_finite;
+}
+
+/* One tile against one loaded block, clipped to what the tile itself can see. */
+static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, const aiteri_work *w,
+                             aiteri_tile_scratch *t, int32_t index, aiteri_key_block *b)
+{
+    const aiteri_problem *p = e->problem;
+    const aiteri_kernels *kernels = e->kernels;
+    aiteri_tile *tile = &t->tile[index];
+    const int32_t lanes = kernels->tile_lanes;
+    const int64_t k_stride = aiteri_block_stride(p->k.dim),
+                  v_stride = aiteri_block_stride(p->v.dim);
+    const aiteri_key_block own = aiteri_key_block_clip(tile->seen, b->first, b->end);
+    if (own.first >= own.end) return;
+    const int32_t runs[2][2] = {{own.first, own.gap}, {own.resume, own.end}};
+    for (int i = 0; i < 2; i++)
+        kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes,
+                            t->k + (runs[i][0] - b->first) * k_stride, k_stride,
+                            runs[i][1] - runs[i][0], p->k.dim, tile->qt);
+    for (int32_t i = (own.gap - own.first) * lanes; i < (own.resume - own.first) * lanes; i++)
+        t->st[i] = aiteri_minus_inf();
+
+    const int masked = own.gap != own.resume || own.first < tile->lo_max || own.end > tile->hi_min;
+    if (masked || p->softcap > 0.0f || p->bias.data || p->alibi_slopes) {
+        aiteri_tile_adjust adjust = {p->softcap, NULL, NULL, NULL, NULL};
+        if (p->bias.data) {
+            aiteri_tile_bias(e, s, w, tile, index * lanes, own.first, own.end, t->bias);
+            adjust.bias = t->bias;
+        }
+        if (p->alibi_slopes) {
+            adjust.slope = tile->slope;
+            adjust.position = tile->position;
+        }
+        if (masked) adjust.mask = tile->mask;
+        kernels->tile_adjust(t->st, own.first, own.end - own.first, &adjust);
+    }
+    kernels->tile_softmax(t->st, own.end - own.first, tile->m, tile->l, tile->ot, p->v.dim);
+    const int guarded = masked && !aiteri_key_block_finite(e, t, b);
+    for (int i = 0; i < 2; i++) {
+        const float *v = t->v + (runs[i][0] - b->first) * v_stride;
+        const float *st = t->st + (runs[i][0] - own.first) * lanes;
+        const int32_t n = runs[i][1] - runs[i][0];
+        if (n == 0) continue;
+        if (guarded)
+            kernels->tile_value_guarded(tile->ot, v, v_stride, runs[i][0], n, p->v.dim, st,
+                                        tile->mask);
+        else
+            kernels->tile_value(tile->ot, v, v_stride, n, p->v.dim, st);
+    }
+}
+
+static void aiteri_tile_end(const aiteri_engine *e, const aiteri_sequence *s, const aiteri_work *w,
+                            int32_t first, aiteri_tile *tile, aiteri_tile_scratch *t)
+{
+    const aiteri_problem *p = e->problem;
+    const int32_t stride = aiteri_padded(p->v.dim);
+    e->kernels->tile_unpack(t->rows, stride, tile->ot, p->v.dim);
+    for (int32_t lane = 0; lane < tile->rows; lane++) {
+        float *row = t->rows + lane * stride;
+        const aiteri_packed_row at = aiteri_packed_row_of(w, first + lane);
+        for (int32_t d = p->v.dim; d < stride; d++) row[d] = 0.0f;
+        if (w->partial_row >= 0)
+            aiteri_store_partial(e, w->partial_row + first + lane, row, tile->m[lane],
+                                 tile->l[lane]);
+        else
+            aiteri_finish_row(e, s, at.token, at.head, row, tile->m[lane], tile->l[lane]);
+    }
+}
+
+static void aiteri_run_tile_work(const aiteri_engine *e, const aiteri_work *w,
+                                 aiteri_tile_scratch *t)
+{
+    const aiteri_problem *p = e->problem;
+    const aiteri_sequence s = aiteri_sequence_of(p, w->batch);
+    const int32_t lanes = e->kernels->tile_lanes;
+    const int32_t rows = (w->q_end - w->q_start) * (w->head_end - w->head_start);
+    const int32_t tiles = (rows + lanes - 1) / lanes;
+    for (int32_t i = 0; i < tiles; i++)
+        aiteri_tile_begin(e, &s, w, i * lanes, (int32_t)aiteri_min(lanes, rows - i * lanes),
+                          &t->tile[i], t->rows);
+    const aiteri_key_range seen =
+        aiteri_visible_keys_of_span(p, s.seqlen_q, s.seqlen_k, w->q_start, w->q_end);
+    for (int32_t at = w->kv_start; at < w->kv_end; at += AITERI_TILE_KEYS) {
+        const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_TILE_KEYS, w->kv_end);
+        aiteri_key_block block = aiteri_key_block_clip(seen, at, end);
+        if (block.first >= block.end) continue;
+        aiteri_key_block_load(e, &s, w->head_start / p->group, t, &block);
+        for (int32_t i = 0; i < tiles; i++) aiteri_tile_step(e, &s, w, t, i, &block);
+    }
+    for (int32_t i = 0; i < tiles; i++) aiteri_tile_end(e, &s, w, i * lanes, &t->tile[i], t);
+}
+
+#endif /* AITERI_ENGINE_TILES_C */
+
+// >>engine_stream    (src/cpu/engine_stream.c)
+/* engine_stream.c -- one work of the stream family: the few query rows of a sequence against a
+ * piece of its keys, every K and V row loaded once for all rows of its kv head.
+ *
+ * Blocks of keys start at multiples of AITERI_STREAM_KEYS from key 0 and a score keeps its place in
+ * the block, so sums over a block have one order however it is clipped. Where a token's heads lie
+ * side by side all heads take a block before the next one, and the next block is prefetched line by
+ * line. */
+#ifndef AITERI_ENGINE_STREAM_C
+#define AITERI_ENGINE_STREAM_C
+
+
+typedef struct aiteri_stream_scratch {
+    float *q, *o, *m, *l; /* rows of every kv head of the work: [kv heads][rows][...] */
+    float *s;             /* [rows][AITERI_STREAM_KEYS + slack] */
+    float *k, *v;         /* widened rows, for types and strides without a loop of their own */
+    float *k_scale, *v_scale;
+    const void **k_rows, **v_rows;
+    const void **ahead[2]; /* rows of the next block, K and V */
+} aiteri_stream_scratch;
+
+enum { AITERI_SCORE_STRIDE = AITERI_STREAM_KEYS + AITERI_PAD };
+
+static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *arena,
+                                        const aiteri_problem *p)
+{
+    const size_t rows =
+        p->group > AITERI_STREAM_ROWS ? 0 : (size_t)(AITERI_STREAM_ROWS / p->group * p->group);
+    const size_t all = rows * (size_t)aiteri_most_stream_heads(p);
+    const size_t dim = (size_t)aiteri_padded(p->k.dim), dim_v = (size_t)aiteri_padded(p->v.dim);
+    const size_t keys = AITERI_STREAM_KEYS + AITERI_STREAM_SLACK;
+    t->q = (float *)aiteri_carve(arena, all * dim, sizeof(float));
+    t->o = (float *)aiteri_carve(arena, all * dim_v, sizeof(float));
+    t->m = (float *)aiteri_carve(arena, all, sizeof(float));
+    t->l = (float *)aiteri_carve(arena, all, sizeof(float));
+    t->s = (float *)aiteri_carve(arena, rows * AITERI_SCORE_STRIDE, sizeof(float));
+    t->k = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * dim, sizeof(float));
+    t->v = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * dim_v, sizeof(float));
+    t->k_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
+    t->v_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
+    t->k_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
+    t->v_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
+    for (int kv = 0; kv < 2; kv++) /* a head's share may be a token more than its places */
+        t->ahead[kv] = (const void **)aiteri_carve(
+            arena, keys + (size_t)aiteri_most_stream_heads(p), sizeof(void *));
+}
+
+/* The work being run, for the functions below. */
+typedef struct aiteri_stream {
+    const aiteri_engine *e;
+    const aiteri_work *w;
+    aiteri_stream_scratch *t;
+    aiteri_sequence s;
+    int32_t rows; /* query tokens * group: of one kv head */
+    int32_t kv_start, kv_heads;
+    aiteri_key_range seen;
+    const aiteri_work *after; /* what this worker will probably run next, or NULL */
+} aiteri_stream;
+
+static void aiteri_stream_begin(aiteri_stream *x)
+{
+    const aiteri_problem *p = x->e->problem;
+    const int32_t dim = aiteri_padded(p->k.dim), dim_v = aiteri_padded(p->v.dim);
+    const float scale = p->softcap > 0.0f ? p->softmax_scale / p->softcap : p->softmax_scale;
+    const int32_t all = x->rows * x->kv_heads;
+    for (int32_t i = 0; i < all; i++) {
+        const int32_t r = i % x->rows, h = x->kv_start + i / x->rows;
+        float *q = x->t->q + (int64_t)i * dim;
+        aiteri_gather_row(
+            x->e->kernels, q,
+            aiteri_row_at(&p->q, &x->s, x->w->q_start + r / p->group, h * p->group + r % p->group),
+            p->q.dtype, p->q.stride_dim, p->k.dim);
+        for (int32_t d = p->k.dim; d < dim; d++) q[d] = 0.0f;
+        x->e->kernels->row_scale(q, dim, scale);
+        x->t->m[i] = aiteri_minus_inf();
+        x->t->l[i] = 0.0f;
+    }
+    memset(x->t->o, 0, (size_t)all * (size_t)dim_v * sizeof(float));
+}
+
+/* Row pointers of keys [first, end) that the kernels of `*type` can read: the source's own rows, or
+ * widened ones. The pointer list is padded with its last entry. */
+static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_source *source,
+                                      int has_loop, int32_t h, int32_t first, int32_t end,
+                                      const void **rows, float *scratch)
+{
+    const int32_t n = end - first;
+    aiter_dtype type = source->dtype;
+    aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows);
+    if (source->stride_dim != 1 || !has_loop) {
+        const int32_t stride = aiteri_padded(source->dim);
+        for (int32_t i = 0; i < n; i++) {
+            float *row = scratch + (int64_t)i * stride;
+            aiteri_gather_row(x->e->kernels, row, (const char *)rows[i], source->dtype,
+                              source->stride_dim, source->dim);
+            rows[i] = row;
+        }
+        type = AITER_F32;
+    }
+    for (int32_t i = n; i < n + AITERI_STREAM_SLACK; i++) rows[i] = rows[n - 1];
+    return type;
+}
+
+/* Scores of one run of keys, at their places in the block that starts at `block`. */
+static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int32_t first,
+                                 int32_t end)
+{
+    const aiteri_problem *p = x->e->problem;
+    const aiteri_kernels *kernels = x->e->kernels;
+    aiteri_stream_scratch *t = x->t;
+    if (first >= end) return;
+    const aiter_dtype type = aiteri_stream_rows(x, &p->k, kernels->stream_dot[p->k.dtype] != NULL,
+                                                x->kv_start + h, first, end, t->k_rows, t->k);
+    kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
+                              t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
+                              aiteri_padded(p->k.dim), x->rows, p->k.dim, t->k_rows, end - first,
+                              t->ahead[0] + (first - block));
+    if (p->k.scales.data)
+        aiteri_source_scales(p, &x->s, &p->k.scales, x->kv_start + h, first, end,
+                             t->k_scale + (first - block));
+}
+
+/* What one row does to its scores before the softmax; hidden places become -inf. A whole block has
+ * none. */
+static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, int32_t block,
+                                 const aiteri_key_block *b, int whole)
+{
+    const aiteri_problem *p = x->e->problem;
+    const int32_t token = x->w->q_start + r / p->group;
+    const int32_t head = (x->kv_start + h) * p->group + r % p->group;
+    float *s = x->t->s + (int64_t)r * AITERI_SCORE_STRIDE;
+    if (p->k.scales.data) x->e->kernels->stream_mul(s, x->t->k_scale);
+    if (p->softcap > 0.0f) x->e->kernels->stream_softcap(s, p->softcap);
+    const int plain = !p->alibi_slopes && !p->bias.data;
+    if (plain && whole) return;
+    const aiteri_key_range own = aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, token);
+    const float slope = p->alibi_slopes ? aiteri_slope_of(p, &x->s, head) : 0.0f;
+    const float position = (float)((int64_t)token + x->s.seqlen_k - x->s.seqlen_q);
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i++) {
+        const int32_t j = block + i;
+        const int loaded = (j >= b->first && j < b->gap) || (j >= b->resume && j < b->end);
+        if (!loaded || !(j < own.sink || (j >= own.lo && j < own.hi))) {
+            s[i] = aiteri_minus_inf();
+            continue;
+        }
+        if (plain) continue;
+        if (p->bias.data) s[i] += aiteri_bias_at(p, &x->s, token, head, j);
+        const float distance = position - (float)j;
+        s[i] -= slope * (distance < 0.0f ? -distance : distance);
+    }
+}
+
+/* Does every row of the work see all of the block's loaded keys? */
+static int aiteri_stream_sees_all(const aiteri_stream *x, const aiteri_key_block *b)
+{
+    const aiteri_problem *p = x->e->problem;
+    const aiteri_key_range first =
+        aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, x->w->q_start);
+    const aiteri_key_range last =
+        aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, x->w->q_end - 1);
+    return b->gap == b->resume && b->first >= last.lo && b->end <= first.hi;
+}
+
+/* o += p v over one run of keys: all rows at once, or each over the keys that it sees itself, so
+ * that a hidden V row cannot reach it whatever it holds. */
+static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int32_t first,
+                                 int32_t end, int all)
+{
+    const aiteri_problem *p = x->e->problem;
+    const aiteri_kernels *kernels = x->e->kernels;
+    aiteri_stream_scratch *t = x->t;
+    if (first >= end) return;
+    const int32_t stride = aiteri_padded(p->v.dim);
+    const aiter_dtype type = aiteri_stream_rows(x, &p->v, kernels->stream_axpy[p->v.dtype] != NULL,
+                                                x->kv_start + h, first, end, t->v_rows, t->v);
+    const aiteri_axpy_fn axpy = kernels->stream_axpy[type];
+    float *o = t->o + (int64_t)h * x->rows * stride;
+    if (all) {
+        axpy(o, stride, t->s + (first - block), AITERI_SCORE_STRIDE, x->rows, p->v.dim, t->v_rows,
+             end - first, t->ahead[1] + (first - block));
+        return;
+    }
+    for (int32_t r = 0; r < x->rows; r++) {
+        const aiteri_key_range own =
+            aiteri_visible_keys(p, x->s.seqlen_q, x->s.seqlen_k, x->w->q_start + r / p->group);
+        const int32_t runs[2][2] = {
+            {first, (int32_t)aiteri_min(end, own.sink)},
+            {(int32_t)aiteri_max(first, own.lo), (int32_t)aiteri_min(end, own.hi)}};
+        for (int i = 0; i < 2; i++)
+            if (runs[i][0] < runs[i][1])
+                axpy(o + (int64_t)r * stride, stride,
+                     t->s + (int64_t)r * AITERI_SCORE_STRIDE + (runs[i][0] - block),
+                     AITERI_SCORE_STRIDE, 1, p->v.dim, t->v_rows + (runs[i][0] - first),
+                     runs[i][1] - runs[i][0], t->ahead[1] + (runs[i][0] - block));
+    }
+}
+
+/* The block that will be worked on after this one: of this work, or the first of the next. */
+typedef struct aiteri_next_block {
+    aiteri_sequence s;
+    int32_t kv_start, first, end;
+} aiteri_next_block;
+
+static aiteri_next_block aiteri_stream_next(const aiteri_stream *x, int32_t end)
+{
+    const aiteri_problem *p = x->e->problem;
+    const int32_t first = (int32_t)aiteri_max(end, x->seen.lo);
+    const int32_t stop = (int32_t)aiteri_min(
+        aiteri_min((int64_t)end + AITERI_STREAM_KEYS, x->w->kv_end), x->seen.hi);
+    aiteri_next_block n = {x->s, x->kv_start, first, stop};
+    if (first < stop || !x->after) return n;
+    n.s = aiteri_sequence_of(p, x->after->batch);
+    n.kv_start = x->after->head_start / p->group;
+    const aiteri_key_range seen = aiteri_visible_keys_of_span(p, n.s.seqlen_q, n.s.seqlen_k,
+                                                              x->after->q_start, x->after->q_end);
+    n.first = (int32_t)aiteri_max(x->after->kv_start, seen.lo);
+    n.end = (int32_t)aiteri_min(
+        aiteri_min((int64_t)x->after->kv_start + AITERI_STREAM_KEYS, x->after->kv_end), seen.hi);
+    return n;
+}
+
+/* Spreads kv head h's share of the next block over the places of this one: where the heads of a
+ * token lie side by side, all heads of a slice of its tokens, in the order of memory; else this
+ * head's own rows. */
+static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_block *n)
+{
+    const aiteri_problem *p = x->e->problem;
+    const aiteri_source *source[2] = {&p->k, &p->v};
+    const int32_t keys = (int32_t)aiteri_max(0, n->end - n->first);
+    for (int kv = 0; kv < 2; kv++) {
+        const aiteri_source *src = source[kv];
+        const void **ahead = x->t->ahead[kv];
+        const int joined = x->kv_heads > 1 && src->stride_head == src->dim;
+        const int32_t heads = joined ? x->kv_heads : 1, share = joined ? h : 0;
+        const int32_t from = keys * share / heads, count = keys * (share + 1) / heads - from;
+        const int64_t step = aiteri_bytes_of(src->dtype, src->stride_head);
+        aiteri_source_rows(p, &n->s, src, joined ? n->kv_start : n->kv_start + h, n->first + from,
+                           n->first + from + count, ahead);
+        /* Backwards, so that the tokens' rows spread out in place. */
+        for (int32_t t = count - 1; heads > 1 && t >= 0; t--) {
+            const char *row = (const char *)ahead[t];
+            for (int32_t head = 0; head < heads; head++)
+                ahead[t * heads + head] = row + head * step;
+        }
+        for (int32_t i = count * heads; i < AITERI_STREAM_KEYS + AITERI_STREAM_SLACK; i++)
+            ahead[i] = x->t->q; /* nothing to bring: a line that is here already */
+    }
+}
+
+/* One kv head against one block. */
+static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
+                               const aiteri_key_block *b)
+{
+    const aiteri_problem *p = x->e->problem;
+    const aiteri_kernels *kernels = x->e->kernels;
+    aiteri_stream_scratch *t = x->t;
+    const int32_t dim_v = aiteri_padded(p->v.dim);
+    if (p->v.scales.data) memset(t->v_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
+    if (p->k.scales.data) memset(t->k_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
+    const int32_t runs[2][2] = {{b->first, b->gap}, {b->resume, b->end}};
+    for (int i = 0; i < 2; i++) {
+        aiteri_stream_scores(x, h, block, runs[i][0], runs[i][1]);
+        if (p->v.scales.data && runs[i][0] < runs[i][1])
+            aiteri_source_scales(p, &x->s, &p->v.scales, x->kv_start + h, runs[i][0], runs[i][1],
+                                 t->v_scale + (runs[i][0] - block));
+    }
+    const int all = aiteri_stream_sees_all(x, b);
+    const int whole = all && b->first == block && b->end == block + AITERI_STREAM_KEYS;
+    for (int32_t r = 0; r < x->rows; r++) {
+        float *s = t->s + (int64_t)r * AITERI_SCORE_STRIDE;
+        const int64_t i = (int64_t)h * x->rows + r;
+        aiteri_stream_adjust(x, h, r, block, b, whole);
+        const float factor = kernels->stream_softmax(s, &t->m[i], &t->l[i]);
+        if (factor != 1.0f) kernels->row_scale(t->o + i * dim_v, dim_v, factor);
+        if (p->v.scales.data) kernels->stream_mul(s, t->v_scale);
+    }
+    for (int i = 0; i < 2; i++) aiteri_stream_values(x, h, block, runs[i][0], runs[i][1], all);
+}
+
+static void aiteri_stream_end(aiteri_stream *x)
+{
+    const aiteri_problem *p = x->e->problem;
+    const int32_t dim_v = aiteri_padded(p->v.dim);
+    const int32_t heads = x->w->head_end - x->w->head_start;
+    for (int32_t i = 0; i < x->rows * x->kv_heads; i++) {
+        const int32_t r = i % x->rows, token = r / p->group;
+        const int32_t head = i / x->rows * p->group + r % p->group; /* within the work */
+        float *row = x->t->o + (int64_t)i * dim_v;
+        if (x->w->partial_row >= 0)
+            aiteri_store_partial(x->e, x->w->partial_row + (int64_t)token * heads + head, row,
+                                 x->t->m[i], x->t->l[i]);
+        else
+            aiteri_finish_row(x->e, &x->s, x->w->q_start + token, x->w->head_start + head, row,
+                              x->t->m[i], x->t->l[i]);
+    }
+}
+
+static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
+                                   const aiteri_work *after, aiteri_stream_scratch *t)
+{
+    const aiteri_problem *p = e->problem;
+    aiteri_stream x;
+    memset(&x, 0, sizeof x);
+    x.e = e;
+    x.w = w;
+    x.after = after;
+    x.t = t;
+    x.s = aiteri_sequence_of(p, w->batch);
+    x.rows = (w->q_end - w->q_start) * p->group;
+    x.kv_start = w->head_start / p->group;
+    x.kv_heads = (w->head_end - w->head_start) / p->group;
+    x.seen = aiteri_visible_keys_of_span(p, x.s.seqlen_q, x.s.seqlen_k, w->q_start, w->q_end);
+    aiteri_stream_begin(&x);
+    for (int32_t at = w->kv_start; at < w->kv_end; at += AITERI_STREAM_KEYS) {
+        const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_STREAM_KEYS, w->kv_end);
+        const aiteri_key_block b = aiteri_key_block_clip(x.seen, at, end);
+        if (b.first >= b.end) continue;
+        const aiteri_next_block next = aiteri_stream_next(&x, end);
+        for (int32_t h = 0; h < x.kv_heads; h++) {
+            aiteri_stream_aim(&x, h, &next);
+            aiteri_stream_step(&x, h, at, &b);
+        }
+    }
+    aiteri_stream_end(&x);
+}
+
+#endif /* AITERI_ENGINE_STREAM_C */
+
+// >>engine    (src/cpu/engine.c)
+/* engine.c -- runs a problem: one workspace layout, one schedule, workers that take works from it.
+ */
+#ifndef AITERI_ENGINE_C
+#define AITERI_ENGINE_C
+
+
+typedef struct aiteri_workspace {
+    aiteri_schedule_bounds bounds;
+    void *plan;           /* aiteri_plan_head and arrays, when the caller brought none */
+    int64_t *cursor;      /* [workers][8], a line each: the next work of each range */
+    int64_t *pieces_left; /* [reduces] */
+    float *partials;
+    char *slot; /* [workers][slot_bytes] */
+    size_t plan_bytes, slot_bytes, bytes;
+} aiteri_workspace;
+
+static int64_t aiteri_partial_stride(const aiteri_problem *p)
+{
+    return aiteri_padded(p->v.dim) + AITERI_PAD;
+}
+
+/* Scratch of one worker: the two families never run at once, so they overlap. */
+static size_t aiteri_slot_bytes(const aiteri_problem *p, int32_t lanes)
+{
+    aiteri_arena arena = {NULL, 0};
+    aiteri_tile_scratch tiles;
+    aiteri_tile_scratch_carve(&tiles, &arena, p, lanes);
+    aiteri_arena other = {NULL, 0};
+    aiteri_stream_scratch stream;
+    aiteri_stream_scratch_carve(&stream, &other, p);
+    return arena.used > other.used ? arena.used : other.used;
+}
+
+/* One layout for the query and the run. */
+static aiteri_workspace aiteri_workspace_of(const aiteri_problem *p, int32_t lanes, int32_t workers,
+                                            aiteri_arena *arena)
+{
+    aiteri_workspace w;
+    memset(&w, 0, sizeof w);
+    w.bounds = aiteri_schedule_bounds_of(p, lanes);
+    w.plan_bytes = aiteri_plan_bytes(workers, w.bounds.works, w.bounds.reduces, w.bounds.partials);
+    w.slot_bytes = aiteri_slot_bytes(p, lanes);
+    w.plan = aiteri_carve(arena, w.plan_bytes, 1);
+    w.cursor = (int64_t *)aiteri_carve(arena, (size_t)workers * 8, sizeof(int64_t));
+    w.pieces_left = (int64_t *)aiteri_carve(arena, w.bounds.reduces, sizeof(int64_t));
+    w.partials = (float *)aiteri_carve(
+        arena, aiteri_mul_size(w.bounds.partial_rows, (size_t)aiteri_partial_stride(p)),
+        sizeof(float));
+    w.slot = (char *)aiteri_carve(arena, (size_t)workers, w.slot_bytes);
+    w.bytes = arena->used;
+    return w;
+}
+
+typedef struct aiteri_engine_run {
+    aiteri_engine engine;
+    aiteri_schedule schedule;
+    aiteri_workspace workspace;
+} aiteri_engine_run;
+
+static void aiteri_run_work(aiteri_engine_run *run, int64_t index, int64_t end, char *slot)
+{
+    const aiteri_engine *e = &run->engine;
+    const aiteri_work w = aiteri_work_at(run->schedule.work_info, index);
+    const aiteri_sequence s = aiteri_sequence_of(e->problem, w.batch);
+    aiteri_arena arena = {slot, 0};
+    if (aiteri_takes_stream(e->problem, s.seqlen_q)) {
+        aiteri_stream_scratch scratch;
+        aiteri_stream_scratch_carve(&scratch, &arena, e->problem);
+        aiteri_work after = w;
+        if (index + 1 < end) after = aiteri_work_at(run->schedule.work_info, index + 1);
+        const int known =
+            index + 1 < end &&
+            aiteri_takes_stream(e->problem, aiteri_sequence_of(e->problem, after.batch).seqlen_q);
+        aiteri_run_stream_work(e, &w, known ? &after : NULL, &scratch);
+    } else {
+        aiteri_tile_scratch scratch;
+        aiteri_tile_scratch_carve(&scratch, &arena, e->problem, e->kernels->tile_lanes);
+        aiteri_run_tile_work(e, &w, &scratch);
+    }
+    if (w.reduce < 0) return;
+    /* Whoever finishes the last piece merges them all, in key order: same bits, no second phase. */
+    if (aiteri_atomic_add_i64(&run->workspace.pieces_left[w.reduce], -1) > 1) return;
+    const int32_t first = run->schedule.reduce_indptr[w.reduce];
+    aiteri_merge_pieces(e, run->schedule.reduce_final_map + (int64_t)w.reduce * AITERI_REDUCE_INTS,
+                        run->schedule.reduce_partial_map + first,
+                        run->schedule.reduce_indptr[w.reduce + 1] - first, (float *)(void *)slot);
+}
+
+/* Worker i takes its own range first, then helps the others with theirs. */
+static void aiteri_worker(void *arg, int32_t i)
+{
+    aiteri_engine_run *run = (aiteri_engine_run *)arg;
+    const int32_t workers = run->engine.geometry.workers;
+    char *slot = run->workspace.slot + (size_t)i * run->workspace.slot_bytes;
+    for (int32_t step = 0; step < workers; step++) {
+        const int32_t owner = (i + step) % workers;
+        const int64_t end = run->schedule.work_indptr[owner + 1];
+        for (;;) {
+            const int64_t index = aiteri_atomic_add_i64(&run->workspace.cursor[owner * 8], 1);
+            if (index >= end) break;
+            aiteri_run_work(run, index, end, slot);
+        }
+    }
+}
+
+/* Workspace, schedule, workers. `op` names the caller in error texts. */
+static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *p,
+                                          aiter_context *ctx, const aiter_plan *plan,
+                                          void *workspace, size_t workspace_bytes)
+{
+    aiteri_engine_run run;
+    memset(&run, 0, sizeof run);
+    const int32_t workers = aiteri_context_workers(ctx);
+    run.engine.problem = p;
+    run.engine.kernels = aiteri_context_kernels(ctx);
+    run.engine.geometry = aiteri_geometry_of(p, run.engine.kernels, workers);
+    run.engine.partial_stride = aiteri_partial_stride(p);
+    if (plan)
+        AITERI_TRY(aiteri_plan_take(op, p, ctx, &run.engine.geometry, plan, &run.schedule));
+    else
+        run.schedule = aiteri_schedule_count(p, &run.engine.geometry);
+
+    const int32_t lanes = run.engine.kernels->tile_lanes;
+    aiteri_arena measure = {NULL, 0};
+    const size_t bytes = aiteri_workspace_of(p, lanes, workers, &measure).bytes;
+    aiteri_scratch scratch;
+    AITERI_TRY(aiteri_scratch_take(op, ctx, workspace, workspace_bytes, bytes, &scratch));
+    run.workspace = aiteri_workspace_of(p, lanes, workers, &scratch.arena);
+    run.engine.partials = run.workspace.partials;
+    if (!plan) aiteri_schedule_write(&run.schedule, p, &run.engine.geometry, run.workspace.plan);
+
+    for (int32_t i = 0; i < workers; i++) run.workspace.cursor[i * 8] = run.schedule.work_indptr[i];
+    for (int64_t i = 0; i < run.schedule.reduces; i++)
+        run.workspace.pieces_left[i] =
+            run.schedule.reduce_indptr[i + 1] - run.schedule.reduce_indptr[i];
+    if (run.schedule.works > 0)
+        aiteri_parallel(ctx, aiteri_worker, &run, (int32_t)aiteri_min(workers, run.schedule.works));
+    aiteri_scratch_give_back(&scratch);
+    return AITER_OK;
+}
+
+static aiter_status aiteri_engine_workspace(const char *op, const aiteri_problem *p,
+                                            aiter_context *ctx, size_t *bytes)
+{
+    aiteri_arena measure = {NULL, 0};
+    const size_t need = aiteri_workspace_of(p, aiteri_context_kernels(ctx)->tile_lanes,
+                                            aiteri_context_workers(ctx), &measure)
+                            .bytes;
+    return aiteri_scratch_answer(op, ctx, need, bytes);
+}
+
+static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, aiter_context *ctx,
+                                       aiter_plan *plan)
+{
+    const aiteri_geometry g =
+        aiteri_geometry_of(p, aiteri_context_kernels(ctx), aiteri_context_workers(ctx));
+    return aiteri_plan_fill(op, p, ctx, &g, plan);
+}
+
+#endif /* AITERI_ENGINE_C */
+#if AITERI_GPU
+
+// >>attention    (src/gpu/attention.c)
+/* attention.c -- a problem on a device: which kernel, cut into how many splits, with which
+ * arguments. Everything follows from shapes and bounds: lengths are read on the device. */
+#ifndef AITERI_GPU_ATTENTION_C
+#define AITERI_GPU_ATTENTION_C
+
+
+enum {
+    AITERI_GPU_DECODE_ROWS =
+        16, /* packed rows of a kv head up to which decoding is its own kernel */
+    AITERI_GPU_DECODE_UNITS = 4, /* workgroups of decoding that are wanted for a compute unit */
+    AITERI_GPU_SPLITS = 64,
+    AITERI_GPU_SPLIT_KEYS = 256 /* a piece has at least so many keys */
+};
+
+/* How a problem meets a row of the registry. */
+typedef struct aiteri_gpu_shape {
+    int32_t row, decode;  /* decode: paged_decode, which packs the heads of a group */
+    int64_t tiles, units; /* query tiles per head; workgroups without splits */
+    int64_t rows;         /* of partial results, per split */
+    int64_t splits, split_keys;
+} aiteri_gpu_shape;
+
+/* Rows at multiples of 16 bytes: 16-bit elements, which plain kernels alone take. */
+static int aiteri_gpu_in_chunks(const void *data, int64_t outer, int64_t token, int64_t head)
+{
+    return (uintptr_t)data % 16 == 0 && outer % 8 == 0 && token % 8 == 0 && head % 8 == 0;
+}
+
+/* Nothing but full or causal, over rows that a kernel loads and stores 16 bytes at a time, and keys
+ * of which a kernel's tile is within reach of 32-bit offsets. */
+static int aiteri_gpu_is_plain(const aiteri_problem *p)
+{
+    const aiteri_rows *const rows[2] = {&p->q, &p->out};
+    const aiteri_source *const sources[2] = {&p->k, &p->v};
+    for (int i = 0; i < 2; i++) {
+        const aiteri_rows *const r = rows[i];
+        const aiteri_source *const s = sources[i];
+        if (!aiteri_gpu_in_chunks(r->data, r->stride_batch, r->stride_token, r->stride_head) ||
+            !aiteri_gpu_in_chunks(s->data, s->stride_outer, s->stride_token, s->stride_head) ||
+            s->stride_token < 0 || s->stride_token >= 1 << 23)
+            return 0;
+    }
+    return (p->mask == AITER_MASK_NONE || p->mask == AITER_MASK_CAUSAL) && p->softcap == 0.0f &&
+           !p->alibi_slopes && !p->bias.data && !p->sinks;
+}
+
+static aiteri_gpu_want aiteri_gpu_want_of(const aiteri_gpu *g, const aiteri_problem *p, int32_t op)
+{
+    aiteri_gpu_want w;
+    memset(&w, 0, sizeof w);
+    w.op = op;
+    w.arch = g->device->arch_bits;
+    w.q = p->q.dtype;
+    w.kv = p->k.dtype;
+    w.out = p->out.dtype;
+    w.dq = p->k.dim;
+    w.dv = p->v.dim;
+    w.scales = p->k.scales.data || p->v.scales.data;
+    w.general = !aiteri_gpu_is_plain(p);
+    w.source = p->block_table                       ? AITERI_GPU_SOURCE_paged
+               : p->cu_seqlens_q || p->cu_seqlens_k ? AITERI_GPU_SOURCE_any
+                                                    : AITERI_GPU_SOURCE_dense;
+    return w;
+}
+
+/* Rows of a few tokens over pages decode, and any number over pages that only decoding can read;
+ * all else, what has a bias, and what has no decode kernel, is flash. */
+static aiter_status aiteri_gpu_choose(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                      aiteri_gpu_shape *s)
+{
+    const int64_t packed = (int64_t)p->group * p->max_seqlen_q;
+    memset(s, 0, sizeof *s);
+    s->row = -1;
+    if (p->block_table && !p->bias.data &&
+        (packed <= AITERI_GPU_DECODE_ROWS || p->k.dtype != p->q.dtype)) {
+        const aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_paged_decode);
+        s->row = aiteri_gpu_row_of(c->gpu, &want);
+        s->decode = s->row >= 0;
+    }
+    if (!s->decode) {
+        const aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_flash_fwd);
+        AITERI_TRY(aiteri_gpu_need_row(c, &want, &s->row));
+    }
+    const aiteri_gpu_row *r = &aiteri_gpu_rows_table[s->row];
+    s->tiles = s->decode ? aiteri_ceil_div(p->group, r->rows) *
+                               aiteri_ceil_div(p->max_seqlen_q, aiteri_max(1, r->rows / p->group))
+                         : aiteri_ceil_div(p->max_seqlen_q, r->rows);
+    const int64_t heads = s->decode ? p->heads_k : p->heads_q;
+    const size_t units = aiteri_mul_size((size_t)(s->tiles * heads), (size_t)p->batch);
+    if (units > INT32_MAX)
+        return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                           "%s: the shapes need more than 2^31 workgroups; pass max_seqlen_q, or "
+                           "cut the batch",
+                           c->op);
+    s->units = (int64_t)units;
+    s->rows = (int64_t)p->batch * p->heads_q * p->max_seqlen_q;
+    return AITER_OK;
+}
+
+/* Workgroups wanted in all: those of decoding are small, several share a unit and hide each
+ * other's memory latency. */
+static int64_t aiteri_gpu_wanted_units(const aiteri_gpu *g, int decode)
+{
+    return (int64_t)g->device->compute_units * (decode ? AITERI_GPU_DECODE_UNITS : 1);
+}
+
+static int64_t aiteri_gpu_most_splits(const aiteri_problem *p)
+{
+    return aiteri_clamp(p->max_seqlen_k / AITERI_GPU_SPLIT_KEYS, 1, AITERI_GPU_SPLITS);
+}
+
+/* Splits fill the chip when there are fewer workgroups than that. Pieces are whole steps. */
+static void aiteri_gpu_cut(const aiteri_gpu *g, const aiteri_problem *p, aiteri_gpu_shape *s)
+{
+    const int64_t step = aiteri_max(1, aiteri_gpu_rows_table[s->row].keys);
+    const int64_t keys = aiteri_max(1, p->max_seqlen_k);
+    int64_t splits = p->num_splits;
+    if (splits == 0)
+        splits = aiteri_clamp(aiteri_gpu_wanted_units(g, s->decode) / aiteri_max(1, s->units), 1,
+                              aiteri_gpu_most_splits(p));
+    s->split_keys = aiteri_round_up(aiteri_ceil_div(keys, splits), step);
+    s->splits = aiteri_ceil_div(keys, s->split_keys);
+}
+
+/* How the planner cuts the same: a tile is whole tokens, or some heads of one. */
+static aiteri_geometry aiteri_gpu_geometry(const aiteri_gpu_shape *s)
+{
+    const aiteri_geometry g = {AITER_ISA_AUTO, 1, aiteri_gpu_rows_table[s->row].rows, 1, 1,
+                               s->split_keys};
+    return g;
+}
+
+static size_t aiteri_gpu_partial_bytes(const aiteri_problem *p, int64_t rows)
+{
+    return aiteri_mul_size((size_t)rows, (size_t)(p->v.dim + 2) * sizeof(float));
+}
+
+/* The most query rows of one workgroup in any flash kernel. */
+static int64_t aiteri_gpu_most_rows(void)
+{
+    int64_t most = 1;
+    for (int32_t i = 0; i < AITERI_GPU_ROW_COUNT; i++)
+        if (aiteri_gpu_rows_table[i].op == AITERI_GPU_OP_flash_fwd)
+            most = aiteri_max(most, aiteri_gpu_rows_table[i].rows);
+    return most;
+}
+
+/* Bytes for this problem and every smaller one. A smaller one may be split more often, but only
+ * while it has fewer workgroups than the chip wants: splits x units <= wanted. */
+static size_t aiteri_gpu_most_partial_bytes(const aiteri_gpu *g, const aiteri_problem *p,
+                                            const aiteri_gpu_shape *s)
+{
+    const int64_t most =
+        p->num_splits > 0 ? aiteri_min(p->num_splits, p->max_seqlen_k) : aiteri_gpu_most_splits(p);
+    const size_t bytes = aiteri_mul_size(aiteri_gpu_partial_bytes(p, s->rows), (size_t)most);
+    if (most <= 1) return 0;
+    if (p->num_splits > 0) return bytes;
+    int64_t rows = aiteri_gpu_wanted_units(g, 1) * AITERI_GPU_DECODE_ROWS;
+    if (!s->decode) rows = aiteri_max(rows, aiteri_gpu_wanted_units(g, 0) * aiteri_gpu_most_rows());
+    const size_t filled = aiteri_gpu_partial_bytes(p, rows);
+    return bytes < filled ? bytes : filled;
+}
+
+static aiteri_gpu_rows aiteri_gpu_rows_of(const aiteri_rows *r)
+{
+    aiteri_gpu_rows out;
+    out.data = (uint64_t)(uintptr_t)r->data;
+    out.stride_batch = r->stride_batch;
+    out.stride_token = r->stride_token;
+    out.stride_head = r->stride_head;
+    return out;
+}
+
+static aiteri_gpu_source aiteri_gpu_source_of(const aiteri_source *s)
+{
+    aiteri_gpu_source out;
+    out.data = (uint64_t)(uintptr_t)s->data;
+    out.stride_outer = s->stride_outer;
+    out.stride_token = s->stride_token;
+    out.stride_head = s->stride_head;
+    out.scales = (uint64_t)(uintptr_t)s->scales.data;
+    out.scale_stride_outer = s->scales.stride_outer;
+    out.scale_stride_token = s->scales.stride_token;
+    out.scale_stride_head = s->scales.stride_head;
+    return out;
+}
+
+static aiteri_gpu_lengths aiteri_gpu_lengths_of(const int32_t *cu, int64_t cu_stride,
+                                                const int32_t *used, int64_t used_stride,
+                                                int32_t seqlen, int32_t most)
+{
+    aiteri_gpu_lengths out;
+    out.cu = (uint64_t)(uintptr_t)cu;
+    out.used = (uint64_t)(uintptr_t)used;
+    out.cu_stride = cu_stride;
+    out.used_stride = used_stride;
+    out.seqlen = seqlen;
+    out.most = most;
+    return out;
+}
+
+static void aiteri_gpu_fill_score(aiteri_gpu_score *s, const aiteri_problem *p)
+{
+    s->softmax_scale = p->softmax_scale;
+    s->softcap = p->softcap;
+    s->alibi = (uint64_t)(uintptr_t)p->alibi_slopes;
+    s->alibi_stride_batch = p->alibi_stride_batch;
+    s->alibi_stride_head = p->alibi_stride_head;
+    s->bias = (uint64_t)(uintptr_t)p->bias.data;
+    s->bias_stride_batch = p->bias.stride_batch;
+    s->bias_stride_token = p->bias.stride_token;
+    s->bias_stride_head = p->bias.stride_head;
+    s->bias_stride_key = p->bias.stride_dim;
+    s->bias_dtype = p->bias.dtype;
+    s->sinks = (uint64_t)(uintptr_t)p->sinks;
+    s->sinks_stride = p->sinks_stride;
+}
+
+/* Everything but where the partial results go. */
+static void aiteri_gpu_fill(aiteri_gpu_attention *x, const aiteri_gpu *g, const aiteri_problem *p,
+                            const aiteri_gpu_shape *s)
+{
+    memset(x, 0, sizeof *x);
+    x->q = aiteri_gpu_rows_of(&p->q);
+    x->out = aiteri_gpu_rows_of(&p->out);
+    x->lse = (uint64_t)(uintptr_t)p->lse;
+    x->lse_stride_batch = p->lse_stride_batch;
+    x->lse_stride_head = p->lse_stride_head;
+    x->lse_stride_token = p->lse_stride_token;
+    x->k = aiteri_gpu_source_of(&p->k);
+    x->v = aiteri_gpu_source_of(&p->v);
+    x->q_lengths = aiteri_gpu_lengths_of(p->cu_seqlens_q, p->cu_stride_q, p->seqused_q,
+                                         p->used_stride_q, p->seqlen_q, p->max_seqlen_q);
+    x->k_lengths = aiteri_gpu_lengths_of(p->cu_seqlens_k, p->cu_stride_k, p->seqused_k,
+                                         p->used_stride_k, p->seqlen_k, p->max_seqlen_k);
+    x->pages.table = (uint64_t)(uintptr_t)p->block_table;
+    x->pages.stride_batch = p->table_stride_batch;
+    x->pages.stride_entry = p->table_stride_entry;
+    x->pages.page_size = p->page_size;
+    x->pages.num_blocks = p->num_blocks;
+    x->pages.entries = p->table_entries;
+    x->mask.mask = (int32_t)p->mask;
+    x->mask.window_left = p->window_left;
+    x->mask.window_right = p->window_right;
+    x->mask.sink_tokens = p->sink_tokens;
+    aiteri_gpu_fill_score(&x->score, p);
+    x->split.rows = s->rows;
+    x->split.split_keys = s->split_keys;
+    x->split.count = (int32_t)s->splits;
+    x->batch = p->batch;
+    x->heads_q = p->heads_q;
+    x->heads_k = p->heads_k;
+    x->group = p->group;
+    x->dim_q = p->k.dim;
+    x->dim_v = p->v.dim;
+    x->tiles = (int32_t)s->tiles;
+    x->xcds = g->device->dies;
+}
+
+static aiter_status aiteri_gpu_check_strides(const aiteri_gpu_call *c, const aiteri_problem *p)
+{
+    static const char *const name[4] = {"q", "k", "v", "out"};
+    const int64_t stride[4] = {p->q.stride_dim, p->k.stride_dim, p->v.stride_dim,
+                               p->out.stride_dim};
+    for (int i = 0; i < 4; i++) AITERI_TRY(aiteri_gpu_check_last_stride(c, name[i], stride[i]));
+    return AITER_OK;
+}
+
+/* ---- plans: works of the planner, in the caller's device memory ---- */
+
+static aiter_status aiteri_gpu_check_plan(const aiteri_gpu_call *c, const char *call,
+                                          const aiteri_gpu_shape *s, const aiter_plan *plan)
+{
+    if (!s->decode)
+        return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                           "%s%s.plan: flash_fwd takes its works from bounds on a device, expected "
+                           "no plan",
+                           c->op, call);
+    if (plan->data && !plan->device)
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
+                           "%s%s.plan: device is NULL, expected %zu bytes of device memory", c->op,
+                           call, plan->bytes);
+    return AITER_OK;
+}
+
+/* The works of a plan that was made for these shapes, as many as its memory holds: a graph that was
+ * captured now replays with every later refill. */
+static aiter_status aiteri_gpu_take_plan(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                         const aiteri_gpu_shape *s, const aiter_plan *plan,
+                                         uint64_t *list, int64_t *groups)
+{
+    const aiteri_geometry g = aiteri_gpu_geometry(s);
+    const size_t work_bytes = AITERI_WORK_INTS * sizeof(int32_t);
+    aiteri_schedule made;
+    AITERI_TRY(aiteri_gpu_check_plan(c, "", s, plan));
+    AITERI_TRY(aiteri_plan_take(c->op, p, c->ctx, &g, plan, &made));
+    *list = (uint64_t)(uintptr_t)plan->device + sizeof(aiteri_plan_head);
+    *groups = aiteri_min(*groups, (int64_t)(plan->bytes / work_bytes));
+    return AITER_OK;
+}
+
+/* Fills the plan for lengths that the host can read, and queues its copy to the device. */
+static aiter_status aiteri_gpu_attention_plan(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                              aiter_plan *plan)
+{
+    aiteri_gpu_shape s;
+    AITERI_TRY(aiteri_gpu_check_strides(c, p));
+    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
+    AITERI_TRY(aiteri_gpu_check_plan(c, "_plan", &s, plan));
+    aiteri_gpu_cut(c->gpu, p, &s);
+    const aiteri_geometry g = aiteri_gpu_geometry(&s);
+    if (!plan->data) return aiteri_plan_fill(c->op, p, c->ctx, &g, plan);
+    AITERI_TRY(aiteri_gpu_check_capture(c, "refill a plan"));
+    AITERI_TRY(aiteri_plan_fill(c->op, p, c->ctx, &g, plan));
+    return aiteri_gpu_memory_copy(c, plan->device, AITER_MEMORY_DEVICE, plan->data,
+                                  AITER_MEMORY_PINNED,
+                                  aiteri_plan_bytes(1, (size_t)plan->num_works, 0, 0));
+}
+
+/* The attention kernel, and the merge of its splits; the device is current. */
+static aiter_status aiteri_gpu_attention_launch(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                                const aiteri_gpu_shape *s, const aiter_plan *plan,
+                                                void *workspace, size_t workspace_bytes)
+{
+    int64_t groups = s->units * s->splits;
+    aiteri_gpu_attention x;
+    int32_t combine = -1;
+    aiteri_gpu_fill(&x, c->gpu, p, s);
+    if (s->splits > 1) {
+        const int64_t rows = s->rows * s->splits;
+        aiteri_gpu_want want = aiteri_gpu_want_of(c->gpu, p, AITERI_GPU_OP_combine);
+        char *scratch;
+        want.general = want.scales = 0;
+        AITERI_TRY(aiteri_gpu_need_row(c, &want, &combine));
+        AITERI_TRY(aiteri_gpu_scratch(c, workspace, workspace_bytes,
+                                      aiteri_gpu_partial_bytes(p, rows), &scratch));
+        x.split.o = (uint64_t)(uintptr_t)scratch;
+        x.split.ml = x.split.o + (uint64_t)rows * (uint64_t)p->v.dim * sizeof(float);
+    }
+    if (plan) AITERI_TRY(aiteri_gpu_take_plan(c, p, s, plan, &x.work.list, &groups));
+    AITERI_TRY(aiteri_gpu_launch(c, s->row, groups, &x));
+    if (combine < 0) return AITER_OK;
+    const int64_t rows = aiteri_gpu_rows_table[combine].rows;
+    return aiteri_gpu_launch(c, combine, aiteri_ceil_div(s->rows, rows), &x);
+}
+
+/* Runs a problem whose shapes were checked. */
+static aiter_status aiteri_gpu_attention_run(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                             const aiter_plan *plan, void *workspace,
+                                             size_t workspace_bytes)
+{
+    aiteri_gpu_shape s;
+    aiteri_current was;
+    AITERI_TRY(aiteri_gpu_check_strides(c, p));
+    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
+    if (s.units == 0) return AITER_OK;
+    aiteri_gpu_cut(c->gpu, p, &s);
+    AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
+    const aiter_status status =
+        aiteri_gpu_attention_launch(c, p, &s, plan, workspace, workspace_bytes);
+    aiteri_device_leave(c->gpu->device, &was);
+    return status;
+}
+
+/* Device bytes of a problem and all smaller ones. */
+static aiter_status aiteri_gpu_attention_workspace(const aiteri_gpu_call *c,
+                                                   const aiteri_problem *p, size_t *bytes)
+{
+    aiteri_gpu_shape s;
+    AITERI_TRY(aiteri_gpu_check_strides(c, p));
+    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
+    const size_t need = aiteri_gpu_scratch_bytes(aiteri_gpu_most_partial_bytes(c->gpu, p, &s));
+    if (!bytes)
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT, "%s_workspace.bytes: is NULL", c->op);
+    if (need > SIZE_MAX / 2)
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
+                           "%s_workspace: the shapes need more memory than can be addressed",
+                           c->op);
+    *bytes = need;
+    return AITER_OK;
+}
+
+#endif /* AITERI_GPU_ATTENTION_C */
+
+// >>cache    (src/gpu/cache.c)
+/* cache.c -- aiter_reshape_and_cache on a device: one launch, slots are read and judged there. */
+#ifndef AITERI_GPU_CACHE_C
+#define AITERI_GPU_CACHE_C
+
+
+static void aiteri_gpu_fill_cache_side(aiteri_gpu_cache_side *s, const aiter_tensor *src,
+                                       const aiter_tensor *cache, const aiter_tensor *scale)
+{
+    s->src = (uint64_t)(uintptr_t)src->data;
+    s->cache = (uint64_t)(uintptr_t)cache->data;
+    s->src_stride_token = src->stride[0];
+    s->src_stride_head = src->stride[1];
+    s->cache_stride_block = cache->stride[0];
+    s->cache_stride_token = cache->stride[1];
+    s->cache_stride_head = cache->stride[2];
+    s->dim = (int32_t)src->shape[2];
+    if (scale->ndim == 0) return;
+    s->scale = (uint64_t)(uintptr_t)scale->data;
+    s->scale_stride_block = scale->ndim == 3 ? scale->stride[0] : 0;
+    s->scale_stride_token = scale->ndim == 3 ? scale->stride[1] : 0;
+    s->scale_stride_head = scale->ndim == 3       ? scale->stride[2]
+                           : scale->shape[0] == 1 ? 0
+                                                  : scale->stride[0];
+}
+
+static aiter_status aiteri_gpu_check_cache_strides(const aiteri_gpu_call *c,
+                                                   const aiter_reshape_and_cache_args *a)
+{
+    static const char *const name[4] = {"k", "v", "k_cache", "v_cache"};
+    const aiter_tensor *const tensor[4] = {&a->k, &a->v, &a->k_cache, &a->v_cache};
+    for (int i = 0; i < 4; i++) AITERI_TRY(aiteri_gpu_check_dense(c, name[i], tensor[i]));
+    return AITER_OK;
+}
+
+/* Shapes were checked. */
+static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
+                                         const aiter_reshape_and_cache_args *a)
+{
+    aiteri_gpu_reshape_and_cache x;
+    aiteri_gpu_want want;
+    aiteri_current was;
+    int32_t row;
+    memset(&want, 0, sizeof want);
+    want.op = AITERI_GPU_OP_reshape_and_cache;
+    want.arch = c->gpu->device->arch_bits;
+    want.source = AITERI_GPU_SOURCE_paged;
+    want.q = a->k.dtype;
+    want.kv = a->k_cache.dtype;
+    want.dq = (int32_t)a->k.shape[2];
+    want.dv = (int32_t)a->v.shape[2];
+    want.scales = a->quant != AITER_QUANT_CONVERT;
+    AITERI_TRY(aiteri_gpu_check_cache_strides(c, a));
+    AITERI_TRY(aiteri_gpu_need_row(c, &want, &row));
+    memset(&x, 0, sizeof x);
+    aiteri_gpu_fill_cache_side(&x.k, &a->k, &a->k_cache, &a->k_scale);
+    aiteri_gpu_fill_cache_side(&x.v, &a->v, &a->v_cache, &a->v_scale);
+    x.slot_mapping = (uint64_t)(uintptr_t)a->slot_mapping.data;
+    x.slot_stride = a->slot_mapping.stride[0];
+    x.tokens = a->k.shape[0];
+    x.slots = a->k_cache.shape[0] * a->k_cache.shape[1];
+    x.heads = (int32_t)a->k.shape[1];
+    x.page_size = (int32_t)a->k_cache.shape[1];
+    x.slot_bits = aiter_dtype_bits(a->slot_mapping.dtype);
+    x.quant = (int32_t)a->quant;
+    if (x.tokens == 0) return AITER_OK;
+    AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
+    const aiter_status status =
+        aiteri_gpu_launch(c, row, aiteri_ceil_div(x.tokens, aiteri_gpu_rows_table[row].rows), &x);
+    aiteri_device_leave(c->gpu->device, &was);
+    return status;
+}
+
+#endif /* AITERI_GPU_CACHE_C */
+
+// >>merge    (src/gpu/merge.c)
+/* merge.c -- aiter_merge_attn_states on a device: one launch for each row of the batch. */
+#ifndef AITERI_GPU_MERGE_C
+#define AITERI_GPU_MERGE_C
+
+
+/* Batch row b of [.., tokens, H, D]. */
+static aiteri_gpu_rows aiteri_gpu_merge_rows(const aiter_tensor *t, int64_t b)
+{
+    const int32_t n = t->ndim;
+    const int64_t bytes = aiter_dtype_bits(t->dtype) / 8;
+    aiteri_gpu_rows r;
+    r.data = (uint64_t)(uintptr_t)t->data + (uint64_t)(n == 4 ? b * t->stride[0] * bytes : 0);
+    r.stride_batch = 0;
+    r.stride_token = t->stride[n - 3];
+    r.stride_head = t->stride[n - 2];
+    return r;
+}
+
+/* Batch row b of [.., H, tokens]; 0 where the tensor is absent. */
+static uint64_t aiteri_gpu_merge_lse(const aiter_tensor *t, int64_t b, int64_t *stride_head,
+                                     int64_t *stride_token)
+{
+    const int32_t n = t->ndim;
+    *stride_head = *stride_token = 0;
+    if (n == 0) return 0;
+    *stride_head = t->stride[n - 2];
+    *stride_token = t->stride[n - 1];
+    return (uint64_t)(uintptr_t)t->data +
+           (uint64_t)(n == 3 ? b * t->stride[0] * (int64_t)sizeof(float) : 0);
+}
+
+static aiter_status aiteri_gpu_merge_launch(const aiteri_gpu_call *c,
+                                            const aiter_merge_attn_states_args *a, int32_t row,
+                                            int64_t b)
+{
+    const int32_t n = a->out.ndim;
+    aiteri_gpu_merge x;
+    memset(&x, 0, sizeof x);
+    x.a = aiteri_gpu_merge_rows(&a->out_a, b);
+    x.b = aiteri_gpu_merge_rows(&a->out_b, b);
+    x.out = aiteri_gpu_merge_rows(&a->out, b);
+    x.lse_a = aiteri_gpu_merge_lse(&a->lse_a, b, &x.lse_a_stride_head, &x.lse_a_stride_token);
+    x.lse_b = aiteri_gpu_merge_lse(&a->lse_b, b, &x.lse_b_stride_head, &x.lse_b_stride_token);
+    x.lse = aiteri_gpu_merge_lse(&a->lse, b, &x.lse_stride_head, &x.lse_stride_token);
+    x.tokens = a->out.shape[n - 3];
+    x.heads = (int32_t)a->out.shape[n - 2];
+    x.dim = (int32_t)a->out.shape[n - 1];
+    return aiteri_gpu_launch(
+        c, row, aiteri_ceil_div(x.tokens * x.heads, aiteri_gpu_rows_table[row].rows), &x);
+}
+
+/* Extents within 2^31, the last dimension dense. */
+static aiter_status aiteri_gpu_check_merge(const aiteri_gpu_call *c,
+                                           const aiter_merge_attn_states_args *a)
+{
+    static const char *const name[3] = {"out_a", "out_b", "out"};
+    const aiter_tensor *const tensor[3] = {&a->out_a, &a->out_b, &a->out};
+    const int32_t n = a->out.ndim;
+    for (int i = 0; i < 3; i++) AITERI_TRY(aiteri_gpu_check_dense(c, name[i], tensor[i]));
+    for (int32_t i = 0; i < n; i++)
+        if (a->out.shape[i] > INT32_MAX)
+            return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                               "%s.out: shape[%d] is %lld, on a device at most 2^31 - 1", c->op,
+                               (int)i, (long long)a->out.shape[i]);
+    return AITER_OK;
+}
+
+/* Shapes were checked. */
+static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
+                                         const aiter_merge_attn_states_args *a)
+{
+    const int32_t n = a->out.ndim;
+    const int64_t batch = n == 4 ? a->out.shape[0] : 1;
+    aiteri_gpu_want want;
+    aiteri_current was;
+    aiter_status status = AITER_OK;
+    int32_t row;
+    memset(&want, 0, sizeof want);
+    want.op = AITERI_GPU_OP_merge_attn_states;
+    want.arch = c->gpu->device->arch_bits;
+    want.source = AITERI_GPU_SOURCE_dense;
+    want.q = a->out_a.dtype;
+    want.kv = a->out_b.dtype;
+    want.out = a->out.dtype;
+    AITERI_TRY(aiteri_gpu_check_merge(c, a));
+    AITERI_TRY(aiteri_gpu_need_row(c, &want, &row));
+    if (a->out.shape[n - 3] == 0 || a->out.shape[n - 2] == 0) return AITER_OK;
+    AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
+    for (int64_t b = 0; b < batch && status == AITER_OK; b++)
+        status = aiteri_gpu_merge_launch(c, a, row, b);
+    aiteri_device_leave(c->gpu->device, &was);
+    return status;
+}
+
+#endif /* AITERI_GPU_MERGE_C */
+#endif
+
+// >>attention_check    (src/ops/attention_check.c)
+/* attention_check.c -- what every softmax attention checks, and how its arguments become a problem.
+ *
+ * Ops fill an aiter_flash_attn_fwd_args with their own field names beside it; this file alone knows
+ * which combinations are legal. Checks of data (lengths, tables) are apart from checks of shapes,
+ * since workspace queries must not read data. */
+#ifndef AITERI_ATTENTION_CHECK_C
+#define AITERI_ATTENTION_CHECK_C
+
+#if AITERI_GPU
+#endif
+
+/* Field names as the calling op spells them. */
+typedef struct aiteri_field_names {
+    const char *op, *q, *k, *v, *seqused_k;
+} aiteri_field_names;
+
+/* The arguments with strides filled, and what they mean. */
+typedef struct aiteri_attention {
+    aiter_flash_attn_fwd_args a;
+    aiteri_field_names names;
+    aiteri_problem problem;
+    int packed, paged, lse_packed;
+} aiteri_attention;
+
+static aiteri_rows aiteri_rows_of(const aiter_tensor *t, int packed)
+{
+    aiteri_rows r;
+    const int32_t at = packed ? 0 : 1;
+    r.data = (char *)t->data;
+    r.dtype = t->dtype;
+    r.stride_batch = packed ? 0 : t->stride[0];
+    r.stride_token = t->stride[at];
+    r.stride_head = t->stride[at + 1];
+    r.stride_dim = t->stride[at + 2];
+    return r;
+}
+
+/* A stride that never moves where the extent is 1: such dimensions broadcast. */
+static int64_t aiteri_broadcast_stride(const aiter_tensor *t, int32_t dim)
+{
+    return t->shape[dim] == 1 ? 0 : t->stride[dim];
+}
+
+static void aiteri_check_qkv(aiteri_check *c, aiteri_attention *x)
+{
+    aiter_flash_attn_fwd_args *a = &x->a;
+    const int32_t q_ndim = x->packed ? 3 : 4, k_ndim = a->cu_seqlens_k.ndim ? 3 : 4;
+    aiteri_check_tensor(c, x->names.q, &a->q, q_ndim, q_ndim, AITERI_FLOATS, 1);
+    aiteri_check_tensor(c, x->names.k, &a->k, k_ndim, k_ndim, AITERI_FLOATS_OR_I8, 1);
+    aiteri_check_tensor(c, x->names.v, &a->v, k_ndim, k_ndim, AITERI_FLOATS_OR_I8, 1);
+    aiteri_check_tensor(c, "out", &a->out, q_ndim, q_ndim, AITERI_FLOATS, 1);
+    if (c->status != AITER_OK) return;
+    const int32_t qd = q_ndim - 1, kd = k_ndim - 1;
+    if (a->k.dtype != a->v.dtype)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: dtype is %s, expected %s (= %s.dtype)",
+                      c->op, x->names.v, aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype),
+                      x->names.k);
+    for (int32_t i = 0; i < qd; i++) aiteri_check_extent(c, "out", &a->out, i, a->q.shape[i], "q");
+    for (int32_t i = 0; i < kd; i++)
+        aiteri_check_extent(c, x->names.v, &a->v, i, a->k.shape[i], x->names.k);
+    aiteri_check_extent(c, x->names.k, &a->k, kd, a->q.shape[qd], "the head_dim of q");
+    aiteri_check_extent(c, "out", &a->out, qd, a->v.shape[kd], "the head_dim of v");
+    if (!x->packed && !x->paged && k_ndim == 4)
+        aiteri_check_extent(c, x->names.k, &a->k, 0, a->q.shape[0], "the batch of q");
+    const int64_t heads_q = a->q.shape[qd - 1], heads_k = a->k.shape[kd - 1];
+    aiteri_check_range(c, "q: heads", heads_q, 1, 65535);
+    if (c->status == AITER_OK && (heads_k < 1 || heads_q % heads_k != 0))
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: has %lld heads, expected a divisor of %lld (= heads of q)", c->op,
+                      x->names.k, (long long)heads_k, (long long)heads_q);
+    aiteri_check_range(c, "q: head_dim", a->q.shape[qd], 1, AITERI_MAX_HEAD_DIM);
+    aiteri_check_range(c, "v: head_dim", a->v.shape[kd], 1, AITERI_MAX_HEAD_DIM);
+    for (int32_t i = 0; i < qd - 1; i++)
+        aiteri_check_range(c, "q: extent", a->q.shape[i], 0, INT32_MAX - 1);
+    for (int32_t i = 0; i < kd - 1; i++)
+        aiteri_check_range(c, "k: extent", a->k.shape[i], 0, INT32_MAX - 1);
+}
+
+/* An optional I32 vector of n elements. */
+static void aiteri_check_lengths(aiteri_check *c, const char *field, aiter_tensor *t, int64_t n)
+{
+    if (aiteri_check_tensor(c, field, t, 1, 1, AITERI_ONLY_I32, 0))
+        aiteri_check_extent(c, field, t, 0, n, "the batch");
+}
+
+static void aiteri_check_lengths_shapes(aiteri_check *c, aiteri_attention *x)
+{
+    aiter_flash_attn_fwd_args *a = &x->a;
+    if (c->status != AITER_OK) return;
+    int64_t batch = a->q.shape[0];
+    if (x->packed) {
+        if (aiteri_check_tensor(c, "cu_seqlens_q", &a->cu_seqlens_q, 1, 1, AITERI_ONLY_I32, 1))
+            aiteri_check_range(c, "cu_seqlens_q: shape[0]", a->cu_seqlens_q.shape[0], 1,
+                               INT32_MAX - 1);
+        batch = a->cu_seqlens_q.shape[0] - 1;
+        aiteri_check_true(c, a->seqused_q.ndim == 0, "seqused_q", "none beside cu_seqlens_q");
+    }
+    x->problem.batch = (int32_t)batch;
+    if (a->cu_seqlens_k.ndim != 0) {
+        if (aiteri_check_tensor(c, "cu_seqlens_k", &a->cu_seqlens_k, 1, 1, AITERI_ONLY_I32, 1))
+            aiteri_check_extent(c, "cu_seqlens_k", &a->cu_seqlens_k, 0, batch + 1, "batch + 1");
+        aiteri_check_true(c, !x->paged, "cu_seqlens_k",
+                          "none beside block_table, which takes seqused_k");
+        aiteri_check_true(c, x->packed, "cu_seqlens_q", "to be given with cu_seqlens_k");
+        aiteri_check_true(c, a->seqused_k.ndim == 0, x->names.seqused_k,
+                          "none beside cu_seqlens_k");
+    } else if (x->packed && !x->paged) {
+        aiteri_check_true(c, 0, "cu_seqlens_k", "to be given with cu_seqlens_q, or a block_table");
+    }
+    aiteri_check_lengths(c, "seqused_q", &a->seqused_q, batch);
+    aiteri_check_lengths(c, x->names.seqused_k, &a->seqused_k, batch);
+    if (x->paged) {
+        if (aiteri_check_tensor(c, "block_table", &a->block_table, 2, 2, AITERI_ONLY_I32, 1))
+            aiteri_check_extent(c, "block_table", &a->block_table, 0, batch, "the batch");
+        aiteri_check_true(c, a->seqused_k.ndim == 1, x->names.seqused_k,
+                          "lengths [B] with block_table");
+        aiteri_check_range(c, "k: page_size", a->k.shape[1], 1, INT32_MAX - 1);
+        aiteri_check_range(c, "block_table: shape[1]", a->block_table.shape[1], 0, INT32_MAX - 1);
+    }
+    aiteri_check_range(c, "max_seqlen_q", a->max_seqlen_q, 0, INT32_MAX - 1);
+    aiteri_check_range(c, "max_seqlen_k", a->max_seqlen_k, 0, INT32_MAX - 1);
+}
+
+static void aiteri_check_score(aiteri_check *c, aiteri_attention *x)
+{
+    aiter_flash_attn_fwd_args *a = &x->a;
+    aiteri_check_range(c, "mask", (int64_t)a->mask, 0, AITER_MASK_COUNT - 1);
+    if (a->mask == AITER_MASK_WINDOW) {
+        aiteri_check_range(c, "window_left", a->window_left, -1, INT32_MAX);
+        aiteri_check_range(c, "window_right", a->window_right, -1, INT32_MAX);
+    }
+    aiteri_check_range(c, "sink_tokens", a->sink_tokens, 0, INT32_MAX);
+    aiteri_check_range(c, "num_splits", a->num_splits, 0, INT32_MAX);
+    aiteri_check_scale(c, "softmax_scale", a->softmax_scale);
+    aiteri_check_scale(c, "softcap", a->softcap);
+}
+
+static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
+{
+    const aiter_flash_attn_fwd_args *a = &x->a;
+    aiteri_problem *p = &x->problem;
+    if (c->status != AITER_OK) return;
+    p->mask = a->mask == AITER_MASK_DEFAULT ? AITER_MASK_NONE : a->mask;
+    p->window_left = a->window_left;
+    p->window_right = a->window_right;
+    p->sink_tokens = a->sink_tokens;
+    p->softcap = a->softcap;
+    p->num_splits = a->num_splits;
+    p->softmax_scale =
+        a->softmax_scale > 0.0f ? a->softmax_scale : (float)(1.0 / sqrt((double)p->k.dim));
+}
+
+static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)
+{
+    aiter_flash_attn_fwd_args *a = &x->a;
+    aiteri_problem *p = &x->problem;
+    if (aiteri_check_tensor(c, "alibi_slopes", &a->alibi_slopes, 1, 2, AITERI_ONLY_F32, 0)) {
+        const aiter_tensor *t = &a->alibi_slopes;
+        if (t->ndim == 2) aiteri_check_extent(c, "alibi_slopes", t, 0, p->batch, "the batch");
+        aiteri_check_extent(c, "alibi_slopes", t, t->ndim - 1, p->heads_q, "heads of q");
+        p->alibi_slopes = (const float *)t->data;
+        p->alibi_stride_batch = t->ndim == 2 ? t->stride[0] : 0;
+        p->alibi_stride_head = t->stride[t->ndim - 1];
+    }
+    if (aiteri_check_tensor(c, "sinks", &a->sinks, 1, 1, AITERI_ONLY_F32, 0)) {
+        aiteri_check_extent(c, "sinks", &a->sinks, 0, p->heads_q, "heads of q");
+        p->sinks = (const float *)a->sinks.data;
+        p->sinks_stride = a->sinks.stride[0];
+    }
+}
+
+/* bias [(B,) (Hq,) rows, keys], extents of 1 broadcast. Packed rows have no batch dimension. */
+static void aiteri_lower_bias(aiteri_check *c, aiteri_attention *x)
+{
+    aiter_tensor *t = &x->a.bias;
+    aiteri_problem *p = &x->problem;
+    if (!aiteri_check_tensor(c, "bias", t, 2, x->packed ? 3 : 4, AITERI_FLOATS, 0)) return;
+    const int32_t n = t->ndim;
+    const int64_t rows = x->packed ? p->total_q : p->seqlen_q;
+    const int any_keys = x->packed || x->paged; /* checked against the lengths */
+    const int64_t expected[4] = {p->batch, p->heads_q, rows,
+                                 any_keys ? t->shape[n - 1] : p->seqlen_k};
+    for (int32_t i = 0; i < n; i++) {
+        const int64_t want = expected[4 - n + i];
+        if (t->shape[i] != 1 && t->shape[i] != want)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.bias: shape[%d] is %lld, expected 1 or %lld", c->op, (int)i,
+                          (long long)t->shape[i], (long long)want);
+    }
+    p->bias.data = (char *)t->data;
+    p->bias.dtype = t->dtype;
+    p->bias.stride_batch = n == 4 ? aiteri_broadcast_stride(t, 0) : 0;
+    p->bias.stride_head = n >= 3 ? aiteri_broadcast_stride(t, n - 3) : 0;
+    p->bias.stride_token = aiteri_broadcast_stride(t, n - 2);
+    p->bias.stride_dim = aiteri_broadcast_stride(t, n - 1);
+}
+
+static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
+{
+    aiter_tensor *t = &x->a.lse;
+    aiteri_problem *p = &x->problem;
+    const int packed = x->packed || x->lse_packed;
+    if (!aiteri_check_tensor(c, "lse", t, packed ? 2 : 3, packed ? 2 : 3, AITERI_ONLY_F32, 0))
+        return;
+    const int32_t at = packed ? 0 : 1;
+    if (!packed) aiteri_check_extent(c, "lse", t, 0, p->batch, "the batch");
+    aiteri_check_extent(c, "lse", t, at, p->heads_q, "heads of q");
+    aiteri_check_extent(c, "lse", t, at + 1,
+                        x->packed       ? p->total_q
+                        : x->lse_packed ? p->batch
+                                        : p->seqlen_q,
+                        "rows of q");
+    p->lse = (float *)t->data;
+    p->lse_stride_batch = x->packed ? 0 : x->lse_packed ? t->stride[1] : t->stride[0];
+    p->lse_stride_head = t->stride[at];
+    p->lse_stride_token = x->lse_packed ? 0 : t->stride[at + 1];
+}
+
+/* Scales of one int8 source, [1], [Hk] or the source's shape without D. */
+static void aiteri_lower_scales(aiteri_check *c, aiteri_attention *x, const char *field,
+                                aiter_tensor *t, const aiter_tensor *data, aiteri_source *source)
+{
+    const int32_t rank = data->ndim - 1;
+    const int present =
+        aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32, data->dtype == AITER_I8);
+    if (!present) return;
+    if (data->dtype != AITER_I8) {
+        aiteri_check_true(c, 0, field, "none: only I8 keys and values have scales");
+        return;
+    }
+    aiter_scale_kind kind = x->a.scale_kind;
+    if (kind == AITER_SCALE_BY_SHAPE)
+        kind = t->ndim > 1                                      ? AITER_SCALE_TOKEN_HEAD
+               : t->shape[0] == 1 && data->shape[rank - 1] != 1 ? AITER_SCALE_TENSOR
+                                                                : AITER_SCALE_HEAD;
+    source->scales.data = (const float *)t->data;
+    if (kind == AITER_SCALE_TOKEN_HEAD) {
+        if (t->ndim != rank) {
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d", c->op, field,
+                          (int)t->ndim, (int)rank);
+            return;
+        }
+        for (int32_t i = 0; i < rank; i++)
+            aiteri_check_extent(c, field, t, i, data->shape[i], "the data's shape");
+        source->scales.stride_outer = rank == 3 ? t->stride[0] : 0;
+        source->scales.stride_token = t->stride[rank - 2];
+        source->scales.stride_head = t->stride[rank - 1];
+        return;
+    }
+    if (t->ndim != 1)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected 1", c->op, field,
+                      (int)t->ndim);
+    aiteri_check_extent(c, field, t, 0, kind == AITER_SCALE_TENSOR ? 1 : data->shape[rank - 1],
+                        kind == AITER_SCALE_TENSOR ? "one scale" : "kv heads");
+    source->scales.stride_head = kind == AITER_SCALE_TENSOR ? 0 : t->stride[0];
+}
+
+static aiteri_source aiteri_source_of(const aiter_tensor *t)
+{
+    aiteri_source s;
+    const int32_t n = t->ndim;
+    memset(&s, 0, sizeof s);
+    s.data = (const char *)t->data;
+    s.dtype = t->dtype;
+    s.dim = (int32_t)t->shape[n - 1];
+    s.stride_outer = n == 4 ? t->stride[0] : 0;
+    s.stride_token = t->stride[n - 3];
+    s.stride_head = t->stride[n - 2];
+    s.stride_dim = t->shape[n - 1] == 1 ? 1 : t->stride[n - 1];
+    return s;
+}
+
+/* Rows, sources, lengths: everything that needs no further check than those above. */
+static void aiteri_lower_shapes(aiteri_check *c, aiteri_attention *x)
+{
+    const aiter_flash_attn_fwd_args *a = &x->a;
+    aiteri_problem *p = &x->problem;
+    if (c->status != AITER_OK) return;
+    const int32_t qd = a->q.ndim - 1;
+    p->heads_q = (int32_t)a->q.shape[qd - 1];
+    p->heads_k = (int32_t)a->k.shape[a->k.ndim - 2];
+    p->group = p->heads_q / p->heads_k;
+    p->q = aiteri_rows_of(&a->q, x->packed);
+    p->out = aiteri_rows_of(&a->out, x->packed);
+    if (a->q.shape[qd] == 1) p->q.stride_dim = 1;
+    if (a->out.shape[qd] == 1) p->out.stride_dim = 1;
+    p->k = aiteri_source_of(&a->k);
+    p->v = aiteri_source_of(&a->v);
+    p->seqlen_q = (int32_t)(x->packed ? 0 : a->q.shape[1]);
+    p->seqlen_k = (int32_t)(x->paged || a->k.ndim == 3 ? 0 : a->k.shape[1]);
+    p->total_q = x->packed ? a->q.shape[0] : a->q.shape[0] * a->q.shape[1];
+    p->cu_seqlens_q = (const int32_t *)(a->cu_seqlens_q.ndim ? a->cu_seqlens_q.data : NULL);
+    p->cu_seqlens_k = (const int32_t *)(a->cu_seqlens_k.ndim ? a->cu_seqlens_k.data : NULL);
+    p->seqused_q = (const int32_t *)(a->seqused_q.ndim ? a->seqused_q.data : NULL);
+    p->seqused_k = (const int32_t *)(a->seqused_k.ndim ? a->seqused_k.data : NULL);
+    p->cu_stride_q = a->cu_seqlens_q.stride[0];
+    p->cu_stride_k = a->cu_seqlens_k.stride[0];
+    p->used_stride_q = a->seqused_q.stride[0];
+    p->used_stride_k = a->seqused_k.stride[0];
+    int64_t most_k = a->k.ndim == 3 ? a->k.shape[0] : a->k.shape[1];
+    if (x->paged) {
+        p->page_size = (int32_t)a->k.shape[1];
+        p->num_blocks = (int32_t)a->k.shape[0];
+        p->block_table = (const int32_t *)a->block_table.data;
+        p->table_entries = (int32_t)a->block_table.shape[1];
+        p->table_stride_batch = a->block_table.stride[0];
+        p->table_stride_entry = a->block_table.stride[1];
+        most_k = aiteri_min((int64_t)p->table_entries * p->page_size, INT32_MAX - 1);
+    }
+    const int64_t most_q = x->packed ? a->q.shape[0] : a->q.shape[1];
+    p->max_seqlen_q = (int32_t)(a->max_seqlen_q ? aiteri_min(a->max_seqlen_q, most_q) : most_q);
+    p->max_seqlen_k = (int32_t)(a->max_seqlen_k ? aiteri_min(a->max_seqlen_k, most_k) : most_k);
+}
+
+/* Shapes only: what a workspace query may look at. */
+static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *ctx)
+{
+    aiteri_check check = {x->names.op, ctx, AITER_OK};
+    aiteri_check *c = &check;
+    memset(&x->problem, 0, sizeof x->problem);
+    x->packed = x->a.cu_seqlens_q.ndim != 0;
+    x->paged = x->a.block_table.ndim != 0;
+    aiteri_check_qkv(c, x);
+    aiteri_check_lengths_shapes(c, x);
+    aiteri_check_score(c, x);
+    aiteri_lower_shapes(c, x);
+    aiteri_lower_score(c, x);
+    if (c->status == AITER_OK) {
+        aiteri_check_range(c, "scale_kind", (int64_t)x->a.scale_kind, 0, AITER_SCALE_COUNT - 1);
+        aiteri_lower_scales(c, x, "k_scale", &x->a.k_scale, &x->a.k, &x->problem.k);
+        aiteri_lower_scales(c, x, "v_scale", &x->a.v_scale, &x->a.v, &x->problem.v);
+        aiteri_lower_alibi_and_sinks(c, x);
+        aiteri_lower_bias(c, x);
+        aiteri_lower_lse(c, x);
+    }
+    if (c->status == AITER_OK) {
+        const aiteri_schedule_bounds n = aiteri_schedule_bounds_of(&x->problem, 1);
+        if (n.works > INT32_MAX || n.partial_rows > INT32_MAX)
+            AITERI_REJECT(c, AITER_UNSUPPORTED,
+                          "%s: the shapes could need more than 2^31 works; pass max_seqlen_q and "
+                          "max_seqlen_k, or cut the batch",
+                          c->op);
+    }
+    return c->status;
+}
+
+/* cu[0] == 0, never falling, the last within the tensor, no length above its bound. */
+static void aiteri_check_cu_seqlens(aiteri_check *c, const char *field, const int32_t *cu,
+                                    int64_t stride, int32_t batch, int64_t total, int32_t longest)
+{
+    if (!cu || c->status != AITER_OK) return;
+    if (cu[0] != 0)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [0] is %d, expected 0", c->op, field,
+                      (int)cu[0]);
+    for (int32_t b = 0; b < batch; b++) {
+        const int64_t length = (int64_t)cu[(b + 1) * stride] - cu[b * stride];
+        if (length < 0 || length > longest)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: [%d] gives a length of %lld, expected 0 to %d", c->op, field,
+                          (int)(b + 1), (long long)length, (int)longest);
+    }
+    if (cu[batch * stride] > total)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected at most %lld tokens",
+                      c->op, field, (int)batch, (int)cu[batch * stride], (long long)total);
+}
+
+static void aiteri_check_used(aiteri_check *c, const char *field, const int32_t *used,
+                              int64_t stride, int32_t batch, int64_t longest)
+{
+    for (int32_t b = 0; used && b < batch && c->status == AITER_OK; b++)
+        if (used[b * stride] < 0 || used[b * stride] > longest)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected 0 to %lld", c->op,
+                          field, (int)b, (int)used[b * stride], (long long)longest);
+}
+
+/* Block ids of entries that hold a visible key. */
+static void aiteri_check_blocks(aiteri_check *c, const aiteri_problem *p)
+{
+    for (int32_t b = 0; p->block_table && b < p->batch && c->status == AITER_OK; b++) {
+        const aiteri_sequence s = aiteri_sequence_of(p, b);
+        if (s.seqlen_q == 0 || s.seqlen_k == 0) continue;
+        const aiteri_key_range seen =
+            aiteri_visible_keys_of_span(p, s.seqlen_q, s.seqlen_k, 0, s.seqlen_q);
+        const int32_t entries = (int32_t)aiteri_ceil_div(s.seqlen_k, p->page_size);
+        for (int32_t i = 0; i < entries; i++) {
+            const int64_t first = (int64_t)i * p->page_size;
+            if (!aiteri_range_meets(seen, first, first + p->page_size)) continue;
+            const int32_t id =
+                p->block_table[b * p->table_stride_batch + i * p->table_stride_entry];
+            if (id < 0 || id >= p->num_blocks)
+                AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                              "%s.block_table: [%d][%d] is %d, expected 0 to %d", c->op, (int)b,
+                              (int)i, (int)id, (int)p->num_blocks - 1);
+        }
+    }
+}
+
+/* What only data can tell; of a device's plan the lengths alone are host memory. */
+static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_context *ctx)
+{
+    aiteri_check check = {x->names.op, ctx, AITER_OK};
+    aiteri_check *c = &check;
+    const aiter_flash_attn_fwd_args *a = &x->a;
+    const aiteri_problem *p = &x->problem;
+    aiteri_check_cu_seqlens(c, "cu_seqlens_q", p->cu_seqlens_q, p->cu_stride_q, p->batch,
+                            p->total_q, p->max_seqlen_q);
+    aiteri_check_cu_seqlens(c, "cu_seqlens_k", p->cu_seqlens_k, p->cu_stride_k, p->batch,
+                            a->k.shape[0], p->max_seqlen_k);
+    aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, p->max_seqlen_q);
+    aiteri_check_used(c, x->names.seqused_k, p->seqused_k, p->used_stride_k, p->batch,
+                      p->max_seqlen_k);
+    if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p); /* the table is there */
+    for (int32_t b = 0; a->bias.ndim && b < p->batch && c->status == AITER_OK; b++) {
+        const int64_t keys = a->bias.shape[a->bias.ndim - 1],
+                      longest = aiteri_sequence_of(p, b).seqlen_k;
+        if (keys != 1 && keys < longest)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.bias: has %lld keys, expected %lld or more for row %d of the batch",
+                          c->op, (long long)keys, (long long)longest, (int)b);
+    }
+    return c->status;
+}
+
+/* Bounds against extents, and overlaps: addresses are compared, nothing is read. */
+static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_context *ctx)
+{
+    aiteri_check check = {x->names.op, ctx, AITER_OK};
+    aiteri_check *c = &check;
+    const aiter_flash_attn_fwd_args *a = &x->a;
+    const aiteri_problem *p = &x->problem;
+    if (!p->cu_seqlens_q && !p->seqused_q)
+        aiteri_check_range(c, "max_seqlen_q", p->max_seqlen_q, p->seqlen_q, INT32_MAX);
+    if (!p->cu_seqlens_k && !p->seqused_k)
+        aiteri_check_range(c, "max_seqlen_k", p->max_seqlen_k, p->seqlen_k, INT32_MAX);
+    if (a->bias.ndim && aiteri_context_on_device(ctx)) {
+        const int64_t keys = a->bias.shape[a->bias.ndim - 1];
+        if (keys != 1 && keys < p->max_seqlen_k)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.bias: has %lld keys, expected %d or more (the bound of the lengths; "
+                          "max_seqlen_k lowers it)",
+                          c->op, (long long)keys, (int)p->max_seqlen_k);
+    }
+    const aiteri_operand operand[] = {{"out", &a->out},
+                                      {"lse", &a->lse},
+                                      {x->names.q, &a->q},
+                                      {x->names.k, &a->k},
+                                      {x->names.v, &a->v},
+                                      {"bias", &a->bias},
+                                      {"alibi_slopes", &a->alibi_slopes},
+                                      {"sinks", &a->sinks},
+                                      {"block_table", &a->block_table},
+                                      {"cu_seqlens_q", &a->cu_seqlens_q},
+                                      {"cu_seqlens_k", &a->cu_seqlens_k},
+                                      {"seqused_q", &a->seqused_q},
+                                      {x->names.seqused_k, &a->seqused_k},
+                                      {"k_scale", &a->k_scale},
+                                      {"v_scale", &a->v_scale}};
+    aiteri_check_overlap(c, operand, (int32_t)(sizeof operand / sizeof operand[0]), 2);
+    return c->status;
+}
+
+/* The three calls of every softmax attention op, given its arguments as flash arguments. */
+static aiter_status aiteri_attention_run(aiteri_attention *x, aiter_context *ctx)
+{
+    const aiter_flash_attn_fwd_args *a = &x->a;
+    aiteri_context_begin(ctx);
+    AITERI_TRY(aiteri_attention_lower(x, ctx));
+    if (!aiteri_context_on_device(ctx)) AITERI_TRY(aiteri_attention_check_data(x, ctx));
+    AITERI_TRY(aiteri_attention_check_bounds(x, ctx));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
+        return aiteri_gpu_attention_run(&call, &x->problem, a->plan, a->workspace,
+                                        a->workspace_bytes);
+    }
+#endif
+    return aiteri_engine_execute(x->names.op, &x->problem, ctx, a->plan, a->workspace,
+                                 a->workspace_bytes);
+}
+
+static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_context *ctx,
+                                               size_t *bytes)
+{
+    aiteri_context_begin(ctx);
+    AITERI_TRY(aiteri_attention_lower(x, ctx));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
+        return aiteri_gpu_attention_workspace(&call, &x->problem, bytes);
+    }
+#endif
+    return aiteri_engine_workspace(x->names.op, &x->problem, ctx, bytes);
+}
+
+static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ctx, aiter_plan *plan)
+{
+    aiteri_context_begin(ctx);
+    if (!plan)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s_plan.plan: is NULL", x->names.op);
+    AITERI_TRY(aiteri_attention_lower(x, ctx));
+    AITERI_TRY(aiteri_attention_check_data(x, ctx));
+    AITERI_TRY(aiteri_attention_check_bounds(x, ctx));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(x->names.op, ctx);
+        return aiteri_gpu_attention_plan(&call, &x->problem, plan);
+    }
+#endif
+    return aiteri_engine_plan(x->names.op, &x->problem, ctx, plan);
+}
+
+/* args == NULL, said in the op's name. */
+static aiter_status aiteri_no_args(const char *op, aiter_context *ctx)
+{
+    aiteri_context_begin(ctx);
+    return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.args: is NULL", op);
+}
+
+#endif /* AITERI_ATTENTION_CHECK_C */
+
+// >>flash_attn_fwd    (src/ops/flash_attn_fwd.c)
+/* flash_attn_fwd.c -- the general softmax attention: its arguments are the shared ones. */
+#ifndef AITERI_FLASH_ATTN_FWD_C
+#define AITERI_FLASH_ATTN_FWD_C
+
+
+static aiteri_attention aiteri_flash_attention(const aiter_flash_attn_fwd_args *args)
+{
+    const aiteri_field_names names = {"aiter_flash_attn_fwd", "q", "k", "v", "seqused_k"};
+    aiteri_attention x;
+    memset(&x, 0, sizeof x);
+    x.a = *args;
+    x.names = names;
+    return x;
+}
+
+AITER_API aiter_status aiter_flash_attn_fwd(const aiter_flash_attn_fwd_args *args,
+                                            aiter_context *ctx)
+{
+    if (!args) return aiteri_no_args("aiter_flash_attn_fwd", ctx);
+    aiteri_attention x = aiteri_flash_attention(args);
+    return aiteri_attention_run(&x, ctx);
+}
+
+AITER_API aiter_status aiter_flash_attn_fwd_workspace(const aiter_flash_attn_fwd_args *args,
+                                                      aiter_context *ctx, size_t *bytes)
+{
+    if (!args) return aiteri_no_args("aiter_flash_attn_fwd_workspace", ctx);
+    aiteri_attention x = aiteri_flash_attention(args);
+    return aiteri_attention_workspace(&x, ctx, bytes);
+}
+
+AITER_API aiter_status aiter_flash_attn_fwd_plan(const aiter_flash_attn_fwd_args *args,
+                                                 aiter_context *ctx, aiter_plan *plan)
+{
+    if (!args) return aiteri_no_args("aiter_flash_attn_fwd_plan", ctx);
+    aiteri_attention x = aiteri_flash_attention(args);
+    return aiteri_attention_plan(&x, ctx, plan);
+}
+
+#endif /* AITERI_FLASH_ATTN_FWD_C */
+
+// >>paged_attn_decode    (src/ops/paged_attn_decode.c)
+/* paged_attn_decode.c -- decode over pages: the new tokens are the last keys of their sequences. */
+#ifndef AITERI_PAGED_ATTN_DECODE_C
+#define AITERI_PAGED_ATTN_DECODE_C
+
+
+/* [B, Hq, D] seen as [B, 1, Hq, D]; other ranks as they are. */
+static aiter_tensor aiteri_with_token_dim(aiter_tensor t)
+{
+    if (t.ndim != 3) return t;
+    aiteri_tensor_fill_strides(&t);
+    memmove(t.shape + 2, t.shape + 1, 2 * sizeof t.shape[0]);
+    memmove(t.stride + 2, t.stride + 1, 2 * sizeof t.stride[0]);
+    t.ndim = 4;
+    t.shape[1] = 1;
+    return t;
+}
+
+static aiteri_attention aiteri_paged_attention(const aiter_paged_attn_decode_args *args)
+{
+    const aiteri_field_names names = {"aiter_paged_attn_decode", "q", "k_cache", "v_cache",
+                                      "seq_lens"};
+    aiteri_attention x;
+    memset(&x, 0, sizeof x);
+    x.names = names;
+    x.lse_packed = args->q.ndim == 3;
+    x.a.q = aiteri_with_token_dim(args->q);
+    x.a.out = args->q.ndim == 3 ? aiteri_with_token_dim(args->out) : args->out;
+    x.a.k = args->k_cache;
+    x.a.v = args->v_cache;
+    x.a.block_table = args->block_table;
+    x.a.seqused_k = args->seq_lens;
+    x.a.lse = args->lse;
+    x.a.mask = args->mask == AITER_MASK_DEFAULT ? AITER_MASK_CAUSAL : args->mask;
+    x.a.window_left = args->window_left;
+    x.a.window_right = args->window_right;
+    x.a.sink_tokens = args->sink_tokens;
+    x.a.softmax_scale = args->softmax_scale;
+    x.a.softcap = args->softcap;
+    x.a.alibi_slopes = args->alibi_slopes;
+    x.a.sinks = args->sinks;
+    x.a.num_splits = args->num_splits;
+    x.a.max_seqlen_k = args->max_seqlen_k;
+    x.a.k_scale = args->k_scale;
+    x.a.v_scale = args->v_scale;
+    x.a.scale_kind = args->scale_kind;
+    x.a.plan = args->plan;
+    x.a.workspace = args->workspace;
+    x.a.workspace_bytes = args->workspace_bytes;
+    return x;
+}
+
+/* block_table and seq_lens choose the paged form inside; without them it would be another op. */
+static aiter_status aiteri_paged_check(const aiter_paged_attn_decode_args *args, aiter_context *ctx)
+{
+    aiteri_context_begin(ctx);
+    if (args->block_table.ndim == 0)
+        return aiteri_fail(
+            ctx, AITER_INVALID_ARGUMENT,
+            "aiter_paged_attn_decode.block_table: is absent, expected [B, max_blocks]");
+    if (args->seq_lens.ndim == 0)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "aiter_paged_attn_decode.seq_lens: is absent, expected [B]");
+    return AITER_OK;
+}
+
+AITER_API aiter_status aiter_paged_attn_decode(const aiter_paged_attn_decode_args *args,
+                                               aiter_context *ctx)
+{
+    if (!args) return aiteri_no_args("aiter_paged_attn_decode", ctx);
+    AITERI_TRY(aiteri_paged_check(args, ctx));
+    aiteri_attention x = aiteri_paged_attention(args);
+    return aiteri_attention_run(&x, ctx);
+}
+
+AITER_API aiter_status aiter_paged_attn_decode_workspace(const aiter_paged_attn_decode_args *args,
+                                                         aiter_context *ctx, size_t *bytes)
+{
+    if (!args) return aiteri_no_args("aiter_paged_attn_decode_workspace", ctx);
+    AITERI_TRY(aiteri_paged_check(args, ctx));
+    aiteri_attention x = aiteri_paged_attention(args);
+    return aiteri_attention_workspace(&x, ctx, bytes);
+}
+
+AITER_API aiter_status aiter_paged_attn_decode_plan(const aiter_paged_attn_decode_args *args,
+                                                    aiter_context *ctx, aiter_plan *plan)
+{
+    if (!args) return aiteri_no_args("aiter_paged_attn_decode_plan", ctx);
+    AITERI_TRY(aiteri_paged_check(args, ctx));
+    aiteri_attention x = aiteri_paged_attention(args);
+    return aiteri_attention_plan(&x, ctx, plan);
+}
+
+#endif /* AITERI_PAGED_ATTN_DECODE_C */
+
+// >>short_forms    (src/ops/short_forms.c)
+/* short_forms.c -- ops that are the general attention under another name or in another layout. */
+#ifndef AITERI_SHORT_FORMS_C
+#define AITERI_SHORT_FORMS_C
+
+
+static aiteri_attention aiteri_short_form(const char *op)
+{
+    const aiteri_field_names names = {op, "q", "k", "v", "seqused_k"};
+    aiteri_attention x;
+    memset(&x, 0, sizeof x);
+    x.names = names;
+    return x;
+}
+
+static aiteri_attention aiteri_grouped_attention(const char *op,
+                                                 const aiter_grouped_query_attention_args *args)
+{
+    aiteri_attention x = aiteri_short_form(op);
+    x.a.q = args->q;
+    x.a.k = args->k;
+    x.a.v = args->v;
+    x.a.out = args->out;
+    x.a.lse = args->lse;
+    x.a.mask = args->mask;
+    x.a.window_left = args->window_left;
+    x.a.window_right = args->window_right;
+    x.a.softmax_scale = args->softmax_scale;
+    x.a.workspace = args->workspace;
+    x.a.workspace_bytes = args->workspace_bytes;
+    return x;
+}
+
+AITER_API aiter_status aiter_grouped_query_attention(const aiter_grouped_query_attention_args *args,
+                                                     aiter_context *ctx)
+{
+    if (!args) return aiteri_no_args("aiter_grouped_query_attention", ctx);
+    aiteri_attention x = aiteri_grouped_attention("aiter_grouped_query_attention", args);
+    return aiteri_attention_run(&x, ctx);
+}
+
+AITER_API aiter_status aiter_grouped_query_attention_workspace(
+    const aiter_grouped_query_attention_args *args, aiter_context *ctx, size_t *bytes)
+{
+    if (!args) return aiteri_no_args("aiter_grouped_query_attention_workspace", ctx);
+    aiteri_attention x = aiteri_grouped_attention("aiter_grouped_query_attention", args);
+    return aiteri_attention_workspace(&x, ctx, bytes);
+}
+
+static aiter_status aiteri_check_one_kv_head(const aiter_multi_query_attention_args *args,
+                                             aiter_context *ctx)
+{
+    aiteri_context_begin(ctx);
+    if (args->k.ndim == 4 && args->k.shape[2] != 1)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "aiter_multi_query_attention.k: shape[2] is %lld, expected 1 kv head",
+                           (long long)args->k.shape[2]);
+    return AITER_OK;
+}
+
+AITER_API aiter_status aiter_multi_query_attention(const aiter_multi_query_attention_args *args,
+                                                   aiter_context *ctx)
+{
+    if (!args) return aiteri_no_args("aiter_multi_query_attention", ctx);
+    AITERI_TRY(aiteri_check_one_kv_head(args, ctx));
+    aiteri_attention x = aiteri_grouped_attention("aiter_multi_query_attention", args);
+    return aiteri_attention_run(&x, ctx);
+}
+
+AITER_API aiter_status aiter_multi_query_attention_workspace(
+    const aiter_multi_query_attention_args *args, aiter_context *ctx, size_t *bytes)
+{
+    if (!args) return aiteri_no_args("aiter_multi_query_attention_workspace", ctx);
+    AITERI_TRY(aiteri_check_one_kv_head(args, ctx));
+    aiteri_attention x = aiteri_grouped_attention("aiter_multi_query_attention", args);
+    return aiteri_attention_workspace(&x, ctx, bytes);
+}
+
+static aiteri_attention aiteri_packed_attention(const aiter_variable_length_attention_args *args)
+{
+    aiteri_attention x = aiteri_short_form("aiter_variable_length_attention");
+    x.a.q = args->q;
+    x.a.k = args->k;
+    x.a.v = args->v;
+    x.a.out = args->out;
+    x.a.lse = args->lse;
+    x.a.cu_seqlens_q = args->cu_seqlens_q;
+    x.a.cu_seqlens_k = args->cu_seqlens_k;
+    x.a.max_seqlen_q = args->max_seqlen_q;
+    x.a.max_seqlen_k = args->max_seqlen_k;
+    x.a.mask = args->mask;
+    x.a.window_left = args->window_left;
+    x.a.window_right = args->window_right;
+    x.a.softmax_scale = args->softmax_scale;
+    x.a.workspace = args->workspace;
+    x.a.workspace_bytes = args->workspace_bytes;
+    return x;
+}
+
+static aiter_status aiteri_check_packed(const aiter_variable_length_attention_args *args,
+                                        aiter_context *ctx)
+{
+    aiteri_context_begin(ctx);
+    if (args->cu_seqlens_q.ndim == 0 || args->cu_seqlens_k.ndim == 0)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "aiter_variable_length_attention.%s: is absent, expected [B + 1]",
+                           args->cu_seqlens_q.ndim == 0 ? "cu_seqlens_q" : "cu_seqlens_k");
+    return AITER_OK;
+}
+
+AITER_API aiter_status aiter_variable_length_attention(
+    const aiter_variable_length_attention_args *args, aiter_context *ctx)
+{
+    if (!args) return aiteri_no_args("aiter_variable_length_attention", ctx);
+    AITERI_TRY(aiteri_check_packed(args, ctx));
+    aiteri_attention x = aiteri_packed_attention(args);
+    return aiteri_attention_run(&x, ctx);
+}
+
+AITER_API aiter_status aiter_variable_length_attention_workspace(
+    const aiter_variable_length_attention_args *args, aiter_context *ctx, size_t *bytes)
+{
+    if (!args) return aiteri_no_args("aiter_variable_length_attention_workspace", ctx);
+    AITERI_TRY(aiteri_check_packed(args, ctx));
+    aiteri_attention x = aiteri_packed_attention(args);
+    return aiteri_attention_workspace(&x, ctx, bytes);
+}
+
+/* A rank-2 or rank-3 argument seen as four dimensions: order[i] is the dimension of `t` that
+ * becomes dimension i, or -1 for an extent of 1. Another rank gives an absent tensor of its dtype,
+ * so that the shared check would name the wrong rank; callers check ranks first. */
+static aiter_tensor aiteri_as_4d(aiter_tensor t, int32_t d0, int32_t d1, int32_t d2, int32_t d3)
+{
+    const int32_t order[4] = {d0, d1, d2, d3};
+    aiter_tensor r = t;
+    aiteri_tensor_fill_strides(&t);
+    r.ndim = 4;
+    for (int32_t i = 0; i < 4; i++) {
+        r.shape[i] = order[i] < 0 ? 1 : t.shape[order[i]];
+        r.stride[i] = order[i] < 0 ? 0 : t.stride[order[i]];
+    }
+    return r;
+}
+
+static aiter_status aiteri_check_rank(const char *op, const char *field, const aiter_tensor *t,
+                                      int32_t rank, aiter_context *ctx)
+{
+    if (t->ndim == rank) return AITER_OK;
+    return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d", op, field,
+                       (int)t->ndim, (int)rank);
+}
+
+/* Transposed layouts: q [D, Hq], k and v [Hk, D, Sk], out [Hq, D], as [B, S, H, D] with B = Sq = 1.
+ */
+static aiter_status aiteri_transposed_attention(const char *op,
+                                                const aiter_decode_attention_gqa_args *args,
+                                                aiter_context *ctx, aiteri_attention *x)
+{
+    aiteri_context_begin(ctx);
+    *x = aiteri_short_form(op);
+    AITERI_TRY(aiteri_check_rank(op, "q", &args->q, 2, ctx));
+    AITERI_TRY(aiteri_check_rank(op, "k", &args->k, 3, ctx));
+    AITERI_TRY(aiteri_check_rank(op, "v", &args->v, 3, ctx));
+    AITERI_TRY(aiteri_check_rank(op, "out", &args->out, 2, ctx));
+    if (args->k.shape[1] != args->v.shape[1])
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.v: D is %lld, expected %lld (= D of k)",
+                           op, (long long)args->v.shape[1], (long long)args->k.shape[1]);
+    x->a.q = aiteri_as_4d(args->q, -1, -1, 1, 0);
+    x->a.k = aiteri_as_4d(args->k, -1, 2, 0, 1);
+    x->a.v = aiteri_as_4d(args->v, -1, 2, 0, 1);
+    x->a.out = aiteri_as_4d(args->out, -1, -1, 0, 1);
+    x->a.softmax_scale = args->softmax_scale;
+    x->a.workspace = args->workspace;
+    x->a.workspace_bytes = args->workspace_bytes;
+    return AITER_OK;
+}
+
+/* [D, Sk] seen as [1, D, Sk]. */
+static aiter_tensor aiteri_with_head_dim(aiter_tensor t)
+{
+    if (t.ndim != 2) return t;
+    aiteri_tensor_fill_strides(&t);
+    memmove(t.shape + 1, t.shape, 2 * sizeof t.shape[0]);
+    memmove(t.stride + 1, t.stride, 2 * sizeof t.stride[0]);
+    t.ndim = 3;
+    t.shape[0] = 1;
+    return t;
+}
+
+static aiter_status aiteri_single_attention(const aiter_decode_attention_args *args,
+                                            aiter_context *ctx, aiteri_attention *x)
+{
+    const char *op = "aiter_decode_attention";
+    aiter_decode_attention_gqa_args gqa;
+    aiteri_context_begin(ctx);
+    AITERI_TRY(aiteri_check_rank(op, "k", &args->k, 2, ctx));
+    AITERI_TRY(aiteri_check_rank(op, "v", &args->v, 2, ctx));
+    if (args->q.ndim == 2 && args->q.shape[1] != 1)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s.q: shape[1] is %lld, expected 1", op,
+                           (long long)args->q.shape[1]);
+    memset(&gqa, 0, sizeof gqa);
+    gqa.q = args->q;
+    gqa.k = aiteri_with_head_dim(args->k);
+    gqa.v = aiteri_with_head_dim(args->v);
+    gqa.out = args->out;
+    gqa.softmax_scale = args->softmax_scale;
+    gqa.workspace = args->workspace;
+    gqa.workspace_bytes = args->workspace_bytes;
+    return aiteri_transposed_attention(op, &gqa, ctx, x);
+}
+
+AITER_API aiter_status aiter_decode_attention(const aiter_decode_attention_args *args,
+                                              aiter_context *ctx)
+{
+    aiteri_attention x;
+    if (!args) return aiteri_no_args("aiter_decode_attention", ctx);
+    AITERI_TRY(aiteri_single_attention(args, ctx, &x));
+    return aiteri_attention_run(&x, ctx);
+}
+
+AITER_API aiter_status aiter_decode_attention_workspace(const aiter_decode_attention_args *args,
+                                                        aiter_context *ctx, size_t *bytes)
+{
+    aiteri_attention x;
+    if (!args) return aiteri_no_args("aiter_decode_attention_workspace", ctx);
+    AITERI_TRY(aiteri_single_attention(args, ctx, &x));
+    return aiteri_attention_workspace(&x, ctx, bytes);
+}
+
+AITER_API aiter_status aiter_decode_attention_gqa(const aiter_decode_attention_gqa_args *args,
+                                                  aiter_context *ctx)
+{
+    aiteri_attention x;
+    if (!args) return aiteri_no_args("aiter_decode_attention_gqa", ctx);
+    AITERI_TRY(aiteri_transposed_attention("aiter_decode_attention_gqa", args, ctx, &x));
+    return aiteri_attention_run(&x, ctx);
+}
+
+AITER_API aiter_status aiter_decode_attention_gqa_workspace(
+    const aiter_decode_attention_gqa_args *args, aiter_context *ctx, size_t *bytes)
+{
+    aiteri_attention x;
+    if (!args) return aiteri_no_args("aiter_decode_attention_gqa_workspace", ctx);
+    AITERI_TRY(aiteri_transposed_attention("aiter_decode_attention_gqa", args, ctx, &x));
+    return aiteri_attention_workspace(&x, ctx, bytes);
+}
+
+#endif /* AITERI_SHORT_FORMS_C */
+
+// >>reshape_and_cache    (src/ops/reshape_and_cache.c)
+/* reshape_and_cache.c -- new K and V rows into their slots of a paged cache, converted or
+ * quantised. */
+#ifndef AITERI_RESHAPE_AND_CACHE_C
+#define AITERI_RESHAPE_AND_CACHE_C
+
+#if AITERI_GPU
+#endif
+
+/* K or V: where it comes from, where it goes, and its scales. */
+typedef struct aiteri_cache_side {
+    const aiter_tensor *src, *cache, *scale;
+} aiteri_cache_side;
+
+typedef struct aiteri_cache_run {
+    const aiter_reshape_and_cache_args *a;
+    const aiteri_kernels *kernels;
+    float *rows; /* one row of AITERI_MAX_HEAD_DIM per worker */
+    int32_t workers;
+} aiteri_cache_run;
+
+static int64_t aiteri_slot_of(const aiter_tensor *t, int64_t token)
+{
+    const int64_t at = token * t->stride[0];
+    return t->dtype == AITER_I64 ? ((const int64_t *)t->data)[at] : ((const int32_t *)t->data)[at];
+}
+
+static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_args *a, int value)
+{
+    aiter_tensor *src = value ? &a->v : &a->k, *cache = value ? &a->v_cache : &a->k_cache;
+    aiter_tensor *scale = value ? &a->v_scale : &a->k_scale;
+    const char *names[3] = {value ? "v" : "k", value ? "v_cache" : "k_cache",
+                            value ? "v_scale" : "k_scale"};
+    const int quantised = a->quant != AITER_QUANT_CONVERT;
+    aiteri_check_tensor(c, names[0], src, 3, 3, AITERI_FLOATS, 1);
+    aiteri_check_tensor(c, names[1], cache, 4, 4,
+                        quantised ? AITERI_TYPE_BIT(AITER_I8) : (unsigned)AITERI_FLOATS, 1);
+    if (c->status != AITER_OK) return;
+    aiteri_check_extent(c, names[0], src, 0, a->k.shape[0], "tokens of k");
+    aiteri_check_extent(c, names[0], src, 1, a->k.shape[1], "heads of k");
+    aiteri_check_extent(c, names[1], cache, 2, a->k.shape[1], "heads of k");
+    aiteri_check_extent(c, names[1], cache, 3, src->shape[2], "the head_dim of the new rows");
+    aiteri_check_range(c, names[0], src->shape[2], 1, AITERI_MAX_HEAD_DIM);
+    aiteri_check_range(c, names[0], src->shape[1], 1, 65535);
+    aiteri_check_extent(c, names[1], cache, 0, a->k_cache.shape[0], "blocks of k_cache");
+    aiteri_check_extent(c, names[1], cache, 1, a->k_cache.shape[1], "page_size of k_cache");
+    aiteri_check_range(c, names[1], cache->shape[1], 1, INT32_MAX - 1);
+    aiteri_check_range(c, names[1], cache->shape[0], 0, INT32_MAX - 1);
+    const int per_token = a->quant == AITER_QUANT_PER_TOKEN_HEAD;
+    if (!quantised) {
+        aiteri_check_true(c, scale->ndim == 0, names[2], "none when converting");
+        return;
+    }
+    if (!aiteri_check_tensor(c, names[2], scale, per_token ? 3 : 1, per_token ? 3 : 1,
+                             AITERI_ONLY_F32, 1))
+        return;
+    if (per_token)
+        for (int32_t i = 0; i < 3; i++)
+            aiteri_check_extent(c, names[2], scale, i, cache->shape[i], "the cache");
+    else if (scale->shape[0] != 1)
+        aiteri_check_extent(c, names[2], scale, 0, cache->shape[2], "kv heads, or 1");
+    const int readable = !per_token && !aiteri_context_on_device(c->ctx);
+    for (int64_t h = 0; readable && c->status == AITER_OK && h < scale->shape[0]; h++) {
+        const float x = ((const float *)scale->data)[h * scale->stride[0]];
+        const uint32_t bits = aiteri_bits_of_f32(x);
+        if (bits == 0 || bits >= 0x7f800000u)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: [%lld] is %g, expected a positive finite scale", c->op, names[2],
+                          (long long)h, (double)x);
+    }
+}
+
+static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
+{
+    aiteri_check_range(c, "quant", (int64_t)a->quant, 0, AITER_QUANT_COUNT - 1);
+    if (c->status != AITER_OK) return;
+    aiteri_check_cache_side(c, a, 0);
+    if (c->status != AITER_OK) return;
+    aiteri_check_cache_side(c, a, 1);
+    if (c->status != AITER_OK) return;
+    if (a->k.dtype != a->v.dtype)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.v: dtype is %s, expected %s (= k.dtype)",
+                      c->op, aiter_dtype_name(a->v.dtype), aiter_dtype_name(a->k.dtype));
+    if (a->k_cache.dtype != a->v_cache.dtype)
+        AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                      "%s.v_cache: dtype is %s, expected %s (= k_cache.dtype)", c->op,
+                      aiter_dtype_name(a->v_cache.dtype), aiter_dtype_name(a->k_cache.dtype));
+    if (aiteri_check_tensor(c, "slot_mapping", &a->slot_mapping, 1, 1,
+                            AITERI_TYPE_BIT(AITER_I32) | AITERI_TYPE_BIT(AITER_I64), 1))
+        aiteri_check_extent(c, "slot_mapping", &a->slot_mapping, 0, a->k.shape[0], "tokens of k");
+    if (c->status != AITER_OK) return;
+    const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
+    const int writes_scales = a->quant == AITER_QUANT_PER_TOKEN_HEAD;
+    const aiteri_operand operand[] = {{"k_cache", &a->k_cache},
+                                      {"v_cache", &a->v_cache},
+                                      {"k_scale", writes_scales ? &a->k_scale : &none},
+                                      {"v_scale", writes_scales ? &a->v_scale : &none},
+                                      {"k", &a->k},
+                                      {"v", &a->v},
+                                      {"slot_mapping", &a->slot_mapping},
+                                      {"k_scale", writes_scales ? &none : &a->k_scale},
+                                      {"v_scale", writes_scales ? &none : &a->v_scale}};
+    aiteri_check_overlap(c, operand, 9, 4);
+}
+
+/* Slots in range, none twice: one bit per slot in `seen`. */
+static void aiteri_check_slots(aiteri_check *c, const aiter_reshape_and_cache_args *a,
+                               uint8_t *seen)
+{
+    const int64_t slots = a->k_cache.shape[0] * a->k_cache.shape[1];
+    memset(seen, 0, (size_t)((slots + 7) / 8));
+    for (int64_t n = 0; n < a->k.shape[0] && c->status == AITER_OK; n++) {
+        const int64_t slot = aiteri_slot_of(&a->slot_mapping, n);
+        if (slot < -1 || slot >= slots)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.slot_mapping: [%lld] is %lld, expected -1 to %lld", c->op,
+                          (long long)n, (long long)slot, (long long)(slots - 1));
+        if (c->status != AITER_OK || slot < 0) continue;
+        if (seen[slot / 8] >> (slot % 8) & 1)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT,
+                          "%s.slot_mapping: [%lld] is %lld, a slot that an earlier token has",
+                          c->op, (long long)n, (long long)slot);
+        seen[slot / 8] |= (uint8_t)(1u << (slot % 8));
+    }
+}
+
+/* One row of one head: widened, divided by its scale, rounded into the cache. */
+static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_side *side,
+                             int64_t token, int64_t slot, int64_t h, float *row)
+{
+    const aiter_tensor *src = side->src, *cache = side->cache, *scale = side->scale;
+    const int32_t dim = (int32_t)src->shape[2];
+    const int64_t page = cache->shape[1], block = slot / page, at = slot % page;
+    aiteri_gather_row(run->kernels, row,
+                      (const char *)src->data +
+                          aiteri_bytes_of(src->dtype, token * src->stride[0] + h * src->stride[1]),
+                      src->dtype, src->stride[2], dim);
+    float step = 1.0f;
+    if (run->a->quant == AITER_QUANT_STATIC) {
+        step = ((const float *)scale->data)[scale->shape[0] == 1 ? 0 : h * scale->stride[0]];
+    } else if (run->a->quant == AITER_QUANT_PER_TOKEN_HEAD) {
+        step = run->kernels->row_amax(row, dim) / 127.0f;
+        ((float *)
+             scale->data)[block * scale->stride[0] + at * scale->stride[1] + h * scale->stride[2]] =
+            step;
+    }
+    if (run->a->quant != AITER_QUANT_CONVERT)
+        for (int32_t d = 0; d < dim; d++) row[d] = step != 0.0f ? row[d] / step : 0.0f;
+    aiteri_scatter_row(run->kernels,
+                       (char *)cache->data +
+                           aiteri_bytes_of(cache->dtype, block * cache->stride[0] +
+                                                             at * cache->stride[1] +
+                                                             h * cache->stride[2]),
+                       cache->dtype, cache->stride[3], row, dim);
+}
+
+static void aiteri_cache_worker(void *arg, int32_t i)
+{
+    const aiteri_cache_run *run = (const aiteri_cache_run *)arg;
+    const aiter_reshape_and_cache_args *a = run->a;
+    const aiteri_cache_side side[2] = {{&a->k, &a->k_cache, &a->k_scale},
+                                       {&a->v, &a->v_cache, &a->v_scale}};
+    const int64_t tokens = a->k.shape[0];
+    float *row = run->rows + (int64_t)i * AITERI_MAX_HEAD_DIM;
+    for (int64_t n = tokens * i / run->workers; n < tokens * (i + 1) / run->workers; n++) {
+        const int64_t slot = aiteri_slot_of(&a->slot_mapping, n);
+        for (int64_t h = 0; slot >= 0 && h < a->k.shape[1]; h++)
+            for (int kv = 0; kv < 2; kv++) aiteri_cache_row(run, &side[kv], n, slot, h, row);
+    }
+}
+
+/* One layout for the query and the run: rows of the workers, then a bit per slot. */
+static uint8_t *aiteri_cache_layout(const aiter_reshape_and_cache_args *a, int32_t workers,
+                                    aiteri_arena *arena, float **rows)
+{
+    const size_t slots = aiteri_mul_size((size_t)a->k_cache.shape[0], (size_t)a->k_cache.shape[1]);
+    *rows = (float *)aiteri_carve(arena, (size_t)workers * AITERI_MAX_HEAD_DIM, sizeof(float));
+    return (uint8_t *)aiteri_carve(arena, slots / 8 + 1, 1);
+}
+
+static aiter_status aiteri_cache_prepare(const aiter_reshape_and_cache_args *args,
+                                         aiter_context *ctx, aiter_reshape_and_cache_args *a)
+{
+    aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
+    aiteri_context_begin(ctx);
+    aiteri_check_true(&c, args != NULL, "args", "a pointer");
+    if (c.status != AITER_OK) return c.status;
+    *a = *args;
+    aiteri_check_cache(&c, a);
+    return c.status;
+}
+
+AITER_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_args *args,
+                                               aiter_context *ctx)
+{
+    aiter_reshape_and_cache_args a;
+    AITERI_TRY(aiteri_cache_prepare(args, ctx, &a));
+    aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        return aiteri_gpu_cache_run(&call, &a);
+    }
+#endif
+    aiteri_cache_run run = {&a, aiteri_context_kernels(ctx), NULL, aiteri_context_workers(ctx)};
+    aiteri_arena measure = {NULL, 0};
+    aiteri_cache_layout(&a, run.workers, &measure, &run.rows);
+    aiteri_scratch scratch;
+    AITERI_TRY(
+        aiteri_scratch_take(c.op, ctx, a.workspace, a.workspace_bytes, measure.used, &scratch));
+    uint8_t *seen = aiteri_cache_layout(&a, run.workers, &scratch.arena, &run.rows);
+    aiteri_check_slots(&c, &a, seen);
+    if (c.status == AITER_OK && a.k.shape[0] > 0)
+        aiteri_parallel(ctx, aiteri_cache_worker, &run,
+                        (int32_t)aiteri_min(run.workers, AITERI_MAX_THREADS));
+    aiteri_scratch_give_back(&scratch);
+    return c.status;
+}
+
+AITER_API aiter_status aiter_reshape_and_cache_workspace(const aiter_reshape_and_cache_args *args,
+                                                         aiter_context *ctx, size_t *bytes)
+{
+    aiter_reshape_and_cache_args a;
+    AITERI_TRY(aiteri_cache_prepare(args, ctx, &a));
+    aiteri_arena measure = {NULL, 0};
+    float *rows;
+    if (!aiteri_context_on_device(ctx)) /* where slots are not looked at */
+        aiteri_cache_layout(&a, aiteri_context_workers(ctx), &measure, &rows);
+    return aiteri_scratch_answer("aiter_reshape_and_cache", ctx, measure.used, bytes);
+}
+
+#endif /* AITERI_RESHAPE_AND_CACHE_C */
+
+// >>merge_attn_states    (src/ops/merge_attn_states.c)
+/* merge_attn_states.c -- joins two attention results over disjoint keys by their log-sum-exp.
+ *
+ *     m = max(lse_a, lse_b), w_x = exp(lse_x - m), out = (w_a out_a + w_b out_b) / (w_a + w_b) */
+#ifndef AITERI_MERGE_ATTN_STATES_C
+#define AITERI_MERGE_ATTN_STATES_C
+
+#if AITERI_GPU
+#endif
+
+/* out may be exactly out_a (lse exactly lse_a): same data, strides and dtype. */
+static int aiteri_same_view(const aiter_tensor *a, const aiter_tensor *b)
+{
+    if (a->data != b->data || a->dtype != b->dtype || a->ndim != b->ndim) return 0;
+    for (int32_t i = 0; i < a->ndim; i++)
+        if (a->shape[i] != b->shape[i] || a->stride[i] != b->stride[i]) return 0;
+    return 1;
+}
+
+static void aiteri_merge_check(aiteri_check *c, aiter_merge_attn_states_args *a)
+{
+    aiter_tensor *outs[3] = {&a->out_a, &a->out_b, &a->out};
+    aiter_tensor *lses[3] = {&a->lse_a, &a->lse_b, &a->lse};
+    const char *out_names[3] = {"out_a", "out_b", "out"}, *lse_names[3] = {"lse_a", "lse_b", "lse"};
+    for (int i = 0; i < 3; i++) {
+        aiteri_check_tensor(c, out_names[i], outs[i], 3, 4, AITERI_FLOATS, 1);
+        aiteri_check_tensor(c, lse_names[i], lses[i], 2, 3, AITERI_ONLY_F32, i < 2);
+    }
+    if (c->status != AITER_OK) return;
+    const int32_t n = a->out_a.ndim; /* [.., tokens, H, D] beside [.., H, tokens] */
+    for (int i = 0; i < 3; i++) {
+        if (outs[i]->ndim != n)
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d (= out_a)",
+                          c->op, out_names[i], (int)outs[i]->ndim, (int)n);
+        for (int32_t d = 0; d < n; d++)
+            aiteri_check_extent(c, out_names[i], outs[i], d, a->out_a.shape[d], "out_a");
+        if (lses[i]->ndim == 0) continue;
+        if (lses[i]->ndim != n - 1) {
+            AITERI_REJECT(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d", c->op,
+                          lse_names[i], (int)lses[i]->ndim, (int)n - 1);
+            continue;
+        }
+        if (n == 4)
+            aiteri_check_extent(c, lse_names[i], lses[i], 0, a->out_a.shape[0], "the batch");
+        aiteri_check_extent(c, lse_names[i], lses[i], n - 3, a->out_a.shape[n - 2],
+                            "heads of out_a");
+        aiteri_check_extent(c, lse_names[i], lses[i], n - 2, a->out_a.shape[n - 3],
+                            "rows of out_a");
+    }
+    if (c->status != AITER_OK) return;
+    const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
+    const aiteri_operand operand[] = {
+        {"out", &a->out},
+        {"lse", &a->lse},
+        {"out_a", aiteri_same_view(&a->out, &a->out_a) ? &none : &a->out_a},
+        {"lse_a", aiteri_same_view(&a->lse, &a->lse_a) ? &none : &a->lse_a},
+        {"out_b", &a->out_b},
+        {"lse_b", &a->lse_b}};
+    aiteri_check_overlap(c, operand, 6, 2);
+}
+
+static char *aiteri_merge_row_at(const aiter_tensor *t, int64_t b, int64_t s, int64_t h)
+{
+    const int32_t n = t->ndim;
+    return (char *)t->data +
+           aiteri_bytes_of(t->dtype, (n == 4 ? b * t->stride[0] : 0) + s * t->stride[n - 3] +
+                                         h * t->stride[n - 2]);
+}
+
+static float *aiteri_lse_at(const aiter_tensor *t, int64_t b, int64_t s, int64_t h)
+{
+    const int32_t n = t->ndim;
+    return (float *)t->data + (n == 3 ? b * t->stride[0] : 0) + h * t->stride[n - 2] +
+           s * t->stride[n - 1];
+}
+
+/* What the workers of a merge share. */
+typedef struct aiteri_merge_run {
+    const aiter_merge_attn_states_args *args;
+    const aiteri_kernels *kernels;
+    int64_t batch, tokens, heads;
+    int32_t workers;
+} aiteri_merge_run;
+
+enum { AITERI_MERGE_STRIP = 128 }; /* elements of a row at a time, on the stack */
+
+/* out = share_a out_a + share_b out_b, strip by strip; a side whose share is 0 is not read. */
+static void aiteri_merge_row(const aiteri_merge_run *run, int64_t b, int64_t s, int64_t h,
+                             const float share[2])
+{
+    const aiter_merge_attn_states_args *a = run->args;
+    const aiter_tensor *side[2] = {&a->out_a, &a->out_b};
+    const int32_t last = a->out.ndim - 1, dim = (int32_t)a->out.shape[last];
+    char *out = aiteri_merge_row_at(&a->out, b, s, h);
+    for (int32_t d = 0; d < dim; d += AITERI_MERGE_STRIP) {
+        const int32_t n = (int32_t)aiteri_min(AITERI_MERGE_STRIP, dim - d);
+        float sum[AITERI_MERGE_STRIP], x[AITERI_MERGE_STRIP];
+        memset(sum, 0, sizeof sum);
+        memset(x, 0, sizeof x);
+        for (int i = 0; i < 2; i++) {
+            if (share[i] == 0.0f) continue;
+            aiteri_gather_row(run->kernels, x,
+                              aiteri_merge_row_at(side[i], b, s, h) +
+                                  aiteri_bytes_of(side[i]->dtype, d * side[i]->stride[last]),
+                              side[i]->dtype, side[i]->stride[last], n);
+            run->kernels->row_add_scaled(sum, x, aiteri_padded(n), share[i]);
+        }
+        aiteri_scatter_row(run->kernels,
+                           out + aiteri_bytes_of(a->out.dtype, d * a->out.stride[last]),
+                           a->out.dtype, a->out.stride[last], sum, n);
+    }
+}
+
+/* The two shares of a row and its joint log-sum-exp. */
+static void aiteri_merge_state(const aiteri_merge_run *run, int64_t b, int64_t s, int64_t h)
+{
+    const aiter_merge_attn_states_args *a = run->args;
+    const float lse[2] = {*aiteri_lse_at(&a->lse_a, b, s, h), *aiteri_lse_at(&a->lse_b, b, s, h)};
+    const double m = lse[0] > lse[1] ? lse[0] : lse[1];
+    double weight[2], sum = 0.0;
+    float share[2] = {0.0f, 0.0f};
+    for (int i = 0; i < 2; i++) {
+        weight[i] = 1.0; /* of the larger side, also where both are infinite */
+        if (lse[i] == aiteri_minus_inf())
+            weight[i] = 0.0;
+        else if ((double)lse[i] != m)
+            weight[i] = exp((double)lse[i] - m);
+        sum += weight[i];
+    }
+    for (int i = 0; i < 2; i++)
+        if (weight[i] != 0.0) share[i] = (float)(weight[i] / sum);
+    aiteri_merge_row(run, b, s, h, share);
+    if (!a->lse.ndim) return;
+    float *lse_out = aiteri_lse_at(&a->lse, b, s, h);
+    if (sum == 0.0)
+        *lse_out = aiteri_minus_inf();
+    else
+        *lse_out = (float)(m + log(sum));
+}
+
+static void aiteri_merge_worker(void *arg, int32_t i)
+{
+    const aiteri_merge_run *run = (const aiteri_merge_run *)arg;
+    const int64_t rows = run->batch * run->tokens;
+    for (int64_t r = rows * i / run->workers; r < rows * (i + 1) / run->workers; r++)
+        for (int64_t h = 0; h < run->heads; h++)
+            aiteri_merge_state(run, r / run->tokens, r % run->tokens, h);
+}
+
+AITER_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_args *args,
+                                               aiter_context *ctx)
+{
+    aiteri_check c = {"aiter_merge_attn_states", ctx, AITER_OK};
+    aiteri_context_begin(ctx);
+    aiteri_check_true(&c, args != NULL, "args", "a pointer");
+    if (c.status != AITER_OK) return c.status;
+    aiter_merge_attn_states_args a = *args;
+    aiteri_merge_check(&c, &a);
+    if (c.status != AITER_OK) return c.status;
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        return aiteri_gpu_merge_run(&call, &a);
+    }
+#endif
+    const int32_t n = a.out.ndim;
+    aiteri_merge_run run = {&a,
+                            aiteri_context_kernels(ctx),
+                            n == 4 ? a.out.shape[0] : 1,
+                            a.out.shape[n - 3],
+                            a.out.shape[n - 2],
+                            aiteri_context_workers(ctx)};
+    if (run.batch * run.tokens > 0) aiteri_parallel(ctx, aiteri_merge_worker, &run, run.workers);
+    return AITER_OK;
+}
+
+AITER_API aiter_status aiter_merge_attn_states_workspace(const aiter_merge_attn_states_args *args,
+                                                         aiter_context *ctx, size_t *bytes)
+{
+    if (!args || !bytes)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "aiter_merge_attn_states_workspace.%s: is NULL",
+                           args ? "bytes" : "args");
+    *bytes = 0;
+    return AITER_OK;
+}
+
+#endif /* AITERI_MERGE_ATTN_STATES_C */
+
+// >>padding_guard    (src/ops/padding_guard.c)
+/* padding_guard.c -- how much a softmax without mask would suffer from zero keys up to a tile's
+ * edge. */
+#ifndef AITERI_PADDING_GUARD_C
+#define AITERI_PADDING_GUARD_C
+
+
+AITER_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args, double *ratio,
+                                           int32_t *safe)
+{
+    aiteri_check c = {"aiter_padding_guard", NULL, AITER_OK};
+    aiteri_check_true(&c, args != NULL, "args", "a pointer");
+    if (c.status != AITER_OK) return c.status;
+    const int64_t tile = args->tile ? args->tile : 128;
+    const double threshold = args->threshold != 0.0 ? args->threshold : 0.005;
+    aiteri_check_range(&c, "seqlen", args->seqlen, 1, INT64_MAX);
+    aiteri_check_range(&c, "tile", tile, 1, INT64_MAX);
+    aiteri_check_range(&c, "mask", (int64_t)args->mask, 0, AITER_MASK_CAUSAL);
+    aiteri_check_true(&c, threshold > 0.0 && threshold < 1.0, "threshold", "0 or a share below 1");
+    if (c.status != AITER_OK) return c.status;
+    const int64_t padding = (tile - args->seqlen % tile) % tile;
+    aiteri_check_range(&c, "seqlen: padding to the tile", padding, 0, INT64_MAX - args->seqlen);
+    if (c.status != AITER_OK) return c.status;
+    const double share = (double)padding / (double)(args->seqlen + padding);
+    if (ratio) *ratio = share;
+    if (safe) *safe = args->mask == AITER_MASK_CAUSAL || share <= threshold;
+    return AITER_OK;
+}
+
+#endif /* AITERI_PADDING_GUARD_C */
+AITERI_NUMERICS_END
+#endif /* AITER_ATTN_IMPLEMENTED */
+#endif /* AITER_ATTN_IMPLEMENTATION */
