@@ -14312,19 +14312,12 @@ static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
 #define AITERI_ATTENTION_ADVICE_C
 
 
-/* What tells the softmax attentions apart. */
-typedef struct aiteri_attention_op {
-    const char *name;
-    aiter_mask mask; /* what AITER_MASK_DEFAULT means */
-    int decodes;     /* q is a few new tokens of every sequence, its token axis may be left out */
-} aiteri_attention_op;
-
 /* The axes of q and out. */
-static const char *aiteri_rows_layout(const aiteri_attention_op *op, int packed)
+static const char *aiteri_rows_layout(int decodes, int packed)
 {
     if (packed) return "[total_q, Hq, D], packed, as cu_seqlens_q is given";
-    return op->decodes ? "[B, Hq, D] or [B, q_len, Hq, D]"
-                       : "[B, Sq, Hq, D], or packed [total_q, Hq, D] with cu_seqlens_q";
+    return decodes ? "[B, Hq, D] or [B, q_len, Hq, D]"
+                   : "[B, Sq, Hq, D], or packed [total_q, Hq, D] with cu_seqlens_q";
 }
 
 /* The axes of k and v. */
@@ -14386,6 +14379,17 @@ static const char *aiteri_head_dim_of(const aiter_tensor *q, const aiter_tensor 
 #ifndef AITERI_ATTENTION_CHECK_C
 #define AITERI_ATTENTION_CHECK_C
 
+
+struct aiteri_attention;
+
+/* What tells the softmax attentions apart. */
+typedef struct aiteri_attention_op {
+    const char *name;
+    aiter_mask mask; /* what AITER_MASK_DEFAULT means */
+    int decodes;     /* q is a few new tokens of every sequence, its token axis may be left out */
+    /* What this op alone checks, and how it sees its tensors; NULL: nothing. */
+    aiter_status (*begin)(struct aiteri_attention *x, aiter_context *ctx);
+} aiteri_attention_op;
 
 /* The arguments with strides filled, and what they mean. */
 typedef struct aiteri_attention {
@@ -14481,7 +14485,7 @@ static void aiteri_check_operands(aiteri_check *c, aiteri_attention *x)
     aiter_attention_args *a = &x->a;
     const int keys_packed = a->kv.cu_seqlens.ndim != 0;
     const int32_t q_ndim = x->packed ? 3 : 4, k_ndim = keys_packed ? 3 : 4;
-    const char *rows = aiteri_rows_layout(x->op, x->packed);
+    const char *rows = aiteri_rows_layout(x->op->decodes, x->packed);
     const char *keys = aiteri_keys_layout(keys_packed, x->paged);
     aiteri_check_tensor(c, "q", &a->q, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
     aiteri_check_tensor(c, "kv.k", &a->kv.k, k_ndim, k_ndim, AITERI_FLOATS_OR_I8, 1, keys);
@@ -15431,38 +15435,65 @@ static aiter_status aiteri_attention_begin(const aiteri_attention_op *op, const 
     return AITER_OK;
 }
 
-/* The calls of an op whose arguments `op` and aiteri_<name>_begin(x, ctx) complete. */
-#define AITERI_ATTENTION_CALL(name, call, list, answer)                                \
-    AITER_ATTN_API aiter_status aiter_##name##call list                                \
-    {                                                                                  \
-        aiteri_attention x;                                                            \
-        AITERI_TRY(aiteri_attention_begin(&aiteri_##name##_op, #call, args, ctx, &x)); \
-        AITERI_TRY(aiteri_##name##_begin(&x, ctx));                                    \
-        return answer;                                                                 \
+/* Which of an op's calls it is, and where its answer goes. */
+typedef struct aiteri_answer {
+    const char *call; /* "", or what follows the op's name: "_plan" */
+    size_t *bytes;    /* _workspace */
+    aiter_plan *plan; /* _plan */
+    char *text;       /* _explain, with text_bytes */
+    size_t text_bytes;
+} aiteri_answer;
+
+static aiter_status aiteri_attention_answer(const aiteri_attention_op *op,
+                                            const aiter_attention_args *args, aiter_context *ctx,
+                                            const aiteri_answer *to)
+{
+    aiteri_attention x;
+    aiter_status status = aiteri_attention_begin(op, to->call, args, ctx, &x);
+    if (status == AITER_OK && op->begin) status = op->begin(&x, ctx);
+    if (strcmp(to->call, "_explain") == 0) {
+        if (status == AITER_OK) status = aiteri_attention_supported(&x, ctx);
+        return aiteri_attention_explain(&x, ctx, status, to->text, to->text_bytes);
     }
-#define AITERI_ATTENTION_CALLS(name)                                                             \
-    AITERI_ATTENTION_CALL(name, , (const aiter_attention_args *args, aiter_context *ctx),        \
-                          aiteri_attention_run(&x, ctx))                                         \
-    AITERI_ATTENTION_CALL(name, _workspace,                                                      \
-                          (const aiter_attention_args *args, aiter_context *ctx, size_t *bytes), \
-                          aiteri_attention_workspace(&x, ctx, bytes))                            \
-    AITERI_ATTENTION_CALL(name, _supported,                                                      \
-                          (const aiter_attention_args *args, aiter_context *ctx),                \
-                          aiteri_attention_supported(&x, ctx))                                   \
-    AITER_ATTN_API aiter_status aiter_##name##_explain(                                          \
-        const aiter_attention_args *args, aiter_context *ctx, char *text, size_t bytes)          \
-    {                                                                                            \
-        aiteri_attention x;                                                                      \
-        aiter_status status =                                                                    \
-            aiteri_attention_begin(&aiteri_##name##_op, "_explain", args, ctx, &x);              \
-        if (status == AITER_OK) status = aiteri_##name##_begin(&x, ctx);                         \
-        if (status == AITER_OK) status = aiteri_attention_supported(&x, ctx);                    \
-        return aiteri_attention_explain(&x, ctx, status, text, bytes);                           \
+    if (status != AITER_OK) return status;
+    if (strcmp(to->call, "_workspace") == 0) return aiteri_attention_workspace(&x, ctx, to->bytes);
+    if (strcmp(to->call, "_supported") == 0) return aiteri_attention_supported(&x, ctx);
+    if (strcmp(to->call, "_plan") == 0) return aiteri_attention_plan(&x, ctx, to->plan);
+    return aiteri_attention_run(&x, ctx);
+}
+
+/* The calls of aiteri_<name>_op. */
+#define AITERI_ATTENTION_CALLS(name)                                                               \
+    AITER_ATTN_API aiter_status aiter_##name(const aiter_attention_args *args, aiter_context *ctx) \
+    {                                                                                              \
+        const aiteri_answer to = {"", NULL, NULL, NULL, 0};                                        \
+        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);                       \
+    }                                                                                              \
+    AITER_ATTN_API aiter_status aiter_##name##_workspace(const aiter_attention_args *args,         \
+                                                         aiter_context *ctx, size_t *bytes)        \
+    {                                                                                              \
+        const aiteri_answer to = {"_workspace", bytes, NULL, NULL, 0};                             \
+        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);                       \
+    }                                                                                              \
+    AITER_ATTN_API aiter_status aiter_##name##_supported(const aiter_attention_args *args,         \
+                                                         aiter_context *ctx)                       \
+    {                                                                                              \
+        const aiteri_answer to = {"_supported", NULL, NULL, NULL, 0};                              \
+        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);                       \
+    }                                                                                              \
+    AITER_ATTN_API aiter_status aiter_##name##_explain(                                            \
+        const aiter_attention_args *args, aiter_context *ctx, char *text, size_t bytes)            \
+    {                                                                                              \
+        const aiteri_answer to = {"_explain", NULL, NULL, text, bytes};                            \
+        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);                       \
     }
-#define AITERI_ATTENTION_PLAN(name)                                                            \
-    AITERI_ATTENTION_CALL(                                                                     \
-        name, _plan, (const aiter_attention_args *args, aiter_context *ctx, aiter_plan *plan), \
-        aiteri_attention_plan(&x, ctx, plan))
+#define AITERI_ATTENTION_PLAN(name)                                                       \
+    AITER_ATTN_API aiter_status aiter_##name##_plan(const aiter_attention_args *args,     \
+                                                    aiter_context *ctx, aiter_plan *plan) \
+    {                                                                                     \
+        const aiteri_answer to = {"_plan", NULL, plan, NULL, 0};                          \
+        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);              \
+    }
 
 #endif /* AITERI_ATTENTION_CALLS_C */
 
@@ -15474,14 +15505,7 @@ static aiter_status aiteri_attention_begin(const aiteri_attention_op *op, const 
 
 
 static const aiteri_attention_op aiteri_flash_attn_fwd_op = {"aiter_flash_attn_fwd",
-                                                             AITER_MASK_NONE, 0};
-
-static aiter_status aiteri_flash_attn_fwd_begin(aiteri_attention *x, aiter_context *ctx)
-{
-    (void)x;
-    (void)ctx;
-    return AITER_OK;
-}
+                                                             AITER_MASK_NONE, 0, NULL};
 
 AITERI_ATTENTION_CALLS(flash_attn_fwd)
 AITERI_ATTENTION_PLAN(flash_attn_fwd)
@@ -15489,20 +15513,12 @@ AITERI_ATTENTION_PLAN(flash_attn_fwd)
 /* ---- aiter_grouped_query_attention ---- */
 
 static const aiteri_attention_op aiteri_grouped_query_attention_op = {
-    "aiter_grouped_query_attention", AITER_MASK_NONE, 0};
-
-static aiter_status aiteri_grouped_query_attention_begin(aiteri_attention *x, aiter_context *ctx)
-{
-    return aiteri_flash_attn_fwd_begin(x, ctx);
-}
+    "aiter_grouped_query_attention", AITER_MASK_NONE, 0, NULL};
 
 AITERI_ATTENTION_CALLS(grouped_query_attention)
 AITERI_ATTENTION_PLAN(grouped_query_attention)
 
 /* ---- aiter_multi_query_attention ---- */
-
-static const aiteri_attention_op aiteri_multi_query_attention_op = {"aiter_multi_query_attention",
-                                                                    AITER_MASK_NONE, 0};
 
 static aiter_status aiteri_multi_query_attention_begin(aiteri_attention *x, aiter_context *ctx)
 {
@@ -15520,13 +15536,13 @@ static aiter_status aiteri_multi_query_attention_begin(aiteri_attention *x, aite
     return AITER_OK;
 }
 
+static const aiteri_attention_op aiteri_multi_query_attention_op = {
+    "aiter_multi_query_attention", AITER_MASK_NONE, 0, aiteri_multi_query_attention_begin};
+
 AITERI_ATTENTION_CALLS(multi_query_attention)
 AITERI_ATTENTION_PLAN(multi_query_attention)
 
 /* ---- aiter_variable_length_attention ---- */
-
-static const aiteri_attention_op aiteri_variable_length_attention_op = {
-    "aiter_variable_length_attention", AITER_MASK_NONE, 0};
 
 static aiter_status aiteri_variable_length_attention_begin(aiteri_attention *x, aiter_context *ctx)
 {
@@ -15540,6 +15556,9 @@ static aiter_status aiteri_variable_length_attention_begin(aiteri_attention *x, 
     return AITER_OK;
 }
 
+static const aiteri_attention_op aiteri_variable_length_attention_op = {
+    "aiter_variable_length_attention", AITER_MASK_NONE, 0, aiteri_variable_length_attention_begin};
+
 AITERI_ATTENTION_CALLS(variable_length_attention)
 AITERI_ATTENTION_PLAN(variable_length_attention)
 
@@ -15550,9 +15569,6 @@ AITERI_ATTENTION_PLAN(variable_length_attention)
 #ifndef AITERI_PAGED_ATTN_DECODE_C
 #define AITERI_PAGED_ATTN_DECODE_C
 
-
-static const aiteri_attention_op aiteri_paged_attn_decode_op = {"aiter_paged_attn_decode",
-                                                                AITER_MASK_CAUSAL, 1};
 
 /* [B, Hq, D] seen as [B, 1, Hq, D]. */
 static aiter_tensor aiteri_with_token_dim(aiter_tensor t)
@@ -15571,7 +15587,7 @@ static aiter_status aiteri_paged_check_rows(aiteri_attention *x, aiter_context *
     aiter_tensor *q = &x->a.q, *out = &x->a.out;
     aiteri_check check = {x->op->name, ctx, AITER_OK};
     aiteri_check *c = &check;
-    aiteri_check_tensor(c, "q", q, 3, 4, AITERI_FLOATS, 1, aiteri_rows_layout(x->op, 0));
+    aiteri_check_tensor(c, "q", q, 3, 4, AITERI_FLOATS, 1, aiteri_rows_layout(1, 0));
     aiteri_check_tensor(c, "out", out, q->ndim, q->ndim, AITERI_FLOATS, 1,
                         q->ndim == 3 ? "[B, Hq, D], as q" : "[B, q_len, Hq, D], as q");
     for (int32_t i = 0; c->status == AITER_OK && i < q->ndim - 1; i++)
@@ -15608,6 +15624,9 @@ static aiter_status aiteri_paged_attn_decode_begin(aiteri_attention *x, aiter_co
     x->a.out = aiteri_with_token_dim(x->a.out);
     return AITER_OK;
 }
+
+static const aiteri_attention_op aiteri_paged_attn_decode_op = {
+    "aiter_paged_attn_decode", AITER_MASK_CAUSAL, 1, aiteri_paged_attn_decode_begin};
 
 AITERI_ATTENTION_CALLS(paged_attn_decode)
 AITERI_ATTENTION_PLAN(paged_attn_decode)
@@ -15682,23 +15701,23 @@ static aiter_status aiteri_transposed_begin(aiteri_attention *x, int one, aiter_
     return AITER_OK;
 }
 
-static const aiteri_attention_op aiteri_decode_attention_op = {"aiter_decode_attention",
-                                                               AITER_MASK_NONE, 0};
-
 static aiter_status aiteri_decode_attention_begin(aiteri_attention *x, aiter_context *ctx)
 {
     return aiteri_transposed_begin(x, 1, ctx);
 }
 
-AITERI_ATTENTION_CALLS(decode_attention)
+static const aiteri_attention_op aiteri_decode_attention_op = {
+    "aiter_decode_attention", AITER_MASK_NONE, 0, aiteri_decode_attention_begin};
 
-static const aiteri_attention_op aiteri_decode_attention_gqa_op = {"aiter_decode_attention_gqa",
-                                                                   AITER_MASK_NONE, 0};
+AITERI_ATTENTION_CALLS(decode_attention)
 
 static aiter_status aiteri_decode_attention_gqa_begin(aiteri_attention *x, aiter_context *ctx)
 {
     return aiteri_transposed_begin(x, 0, ctx);
 }
+
+static const aiteri_attention_op aiteri_decode_attention_gqa_op = {
+    "aiter_decode_attention_gqa", AITER_MASK_NONE, 0, aiteri_decode_attention_gqa_begin};
 
 AITERI_ATTENTION_CALLS(decode_attention_gqa)
 

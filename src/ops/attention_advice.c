@@ -6,19 +6,12 @@
 #include "../api_ops.h"
 #include "../base/argument.c"
 
-/* What tells the softmax attentions apart. */
-typedef struct aiteri_attention_op {
-    const char *name;
-    aiter_mask mask; /* what AITER_MASK_DEFAULT means */
-    int decodes;     /* q is a few new tokens of every sequence, its token axis may be left out */
-} aiteri_attention_op;
-
 /* The axes of q and out. */
-static const char *aiteri_rows_layout(const aiteri_attention_op *op, int packed)
+static const char *aiteri_rows_layout(int decodes, int packed)
 {
     if (packed) return "[total_q, Hq, D], packed, as cu_seqlens_q is given";
-    return op->decodes ? "[B, Hq, D] or [B, q_len, Hq, D]"
-                       : "[B, Sq, Hq, D], or packed [total_q, Hq, D] with cu_seqlens_q";
+    return decodes ? "[B, Hq, D] or [B, q_len, Hq, D]"
+                   : "[B, Sq, Hq, D], or packed [total_q, Hq, D] with cu_seqlens_q";
 }
 
 /* The axes of k and v. */

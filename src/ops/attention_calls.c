@@ -21,37 +21,64 @@ static aiter_status aiteri_attention_begin(const aiteri_attention_op *op, const 
     return AITER_OK;
 }
 
-/* The calls of an op whose arguments `op` and aiteri_<name>_begin(x, ctx) complete. */
-#define AITERI_ATTENTION_CALL(name, call, list, answer)                                \
-    AITER_ATTN_API aiter_status aiter_##name##call list                                \
-    {                                                                                  \
-        aiteri_attention x;                                                            \
-        AITERI_TRY(aiteri_attention_begin(&aiteri_##name##_op, #call, args, ctx, &x)); \
-        AITERI_TRY(aiteri_##name##_begin(&x, ctx));                                    \
-        return answer;                                                                 \
+/* Which of an op's calls it is, and where its answer goes. */
+typedef struct aiteri_answer {
+    const char *call; /* "", or what follows the op's name: "_plan" */
+    size_t *bytes;    /* _workspace */
+    aiter_plan *plan; /* _plan */
+    char *text;       /* _explain, with text_bytes */
+    size_t text_bytes;
+} aiteri_answer;
+
+static aiter_status aiteri_attention_answer(const aiteri_attention_op *op,
+                                            const aiter_attention_args *args, aiter_context *ctx,
+                                            const aiteri_answer *to)
+{
+    aiteri_attention x;
+    aiter_status status = aiteri_attention_begin(op, to->call, args, ctx, &x);
+    if (status == AITER_OK && op->begin) status = op->begin(&x, ctx);
+    if (strcmp(to->call, "_explain") == 0) {
+        if (status == AITER_OK) status = aiteri_attention_supported(&x, ctx);
+        return aiteri_attention_explain(&x, ctx, status, to->text, to->text_bytes);
     }
-#define AITERI_ATTENTION_CALLS(name)                                                             \
-    AITERI_ATTENTION_CALL(name, , (const aiter_attention_args *args, aiter_context *ctx),        \
-                          aiteri_attention_run(&x, ctx))                                         \
-    AITERI_ATTENTION_CALL(name, _workspace,                                                      \
-                          (const aiter_attention_args *args, aiter_context *ctx, size_t *bytes), \
-                          aiteri_attention_workspace(&x, ctx, bytes))                            \
-    AITERI_ATTENTION_CALL(name, _supported,                                                      \
-                          (const aiter_attention_args *args, aiter_context *ctx),                \
-                          aiteri_attention_supported(&x, ctx))                                   \
-    AITER_ATTN_API aiter_status aiter_##name##_explain(                                          \
-        const aiter_attention_args *args, aiter_context *ctx, char *text, size_t bytes)          \
-    {                                                                                            \
-        aiteri_attention x;                                                                      \
-        aiter_status status =                                                                    \
-            aiteri_attention_begin(&aiteri_##name##_op, "_explain", args, ctx, &x);              \
-        if (status == AITER_OK) status = aiteri_##name##_begin(&x, ctx);                         \
-        if (status == AITER_OK) status = aiteri_attention_supported(&x, ctx);                    \
-        return aiteri_attention_explain(&x, ctx, status, text, bytes);                           \
+    if (status != AITER_OK) return status;
+    if (strcmp(to->call, "_workspace") == 0) return aiteri_attention_workspace(&x, ctx, to->bytes);
+    if (strcmp(to->call, "_supported") == 0) return aiteri_attention_supported(&x, ctx);
+    if (strcmp(to->call, "_plan") == 0) return aiteri_attention_plan(&x, ctx, to->plan);
+    return aiteri_attention_run(&x, ctx);
+}
+
+/* The calls of aiteri_<name>_op. */
+#define AITERI_ATTENTION_CALLS(name)                                                               \
+    AITER_ATTN_API aiter_status aiter_##name(const aiter_attention_args *args, aiter_context *ctx) \
+    {                                                                                              \
+        const aiteri_answer to = {"", NULL, NULL, NULL, 0};                                        \
+        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);                       \
+    }                                                                                              \
+    AITER_ATTN_API aiter_status aiter_##name##_workspace(const aiter_attention_args *args,         \
+                                                         aiter_context *ctx, size_t *bytes)        \
+    {                                                                                              \
+        const aiteri_answer to = {"_workspace", bytes, NULL, NULL, 0};                             \
+        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);                       \
+    }                                                                                              \
+    AITER_ATTN_API aiter_status aiter_##name##_supported(const aiter_attention_args *args,         \
+                                                         aiter_context *ctx)                       \
+    {                                                                                              \
+        const aiteri_answer to = {"_supported", NULL, NULL, NULL, 0};                              \
+        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);                       \
+    }                                                                                              \
+    AITER_ATTN_API aiter_status aiter_##name##_explain(                                            \
+        const aiter_attention_args *args, aiter_context *ctx, char *text, size_t bytes)            \
+    {                                                                                              \
+        const aiteri_answer to = {"_explain", NULL, NULL, text, bytes};                            \
+        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);                       \
     }
-#define AITERI_ATTENTION_PLAN(name)                                                            \
-    AITERI_ATTENTION_CALL(                                                                     \
-        name, _plan, (const aiter_attention_args *args, aiter_context *ctx, aiter_plan *plan), \
-        aiteri_attention_plan(&x, ctx, plan))
+#define AITERI_ATTENTION_PLAN(name)                                                       \
+    AITER_ATTN_API aiter_status aiter_##name##_plan(const aiter_attention_args *args,     \
+                                                    aiter_context *ctx, aiter_plan *plan) \
+    {                                                                                     \
+        const aiteri_answer to = {"_plan", NULL, plan, NULL, 0};                          \
+        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);              \
+    }
 
 #endif /* AITERI_ATTENTION_CALLS_C */

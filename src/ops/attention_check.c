@@ -7,6 +7,17 @@
 #include "../plan/problem.h"
 #include "../cpu/kernel_table.h"
 
+struct aiteri_attention;
+
+/* What tells the softmax attentions apart. */
+typedef struct aiteri_attention_op {
+    const char *name;
+    aiter_mask mask; /* what AITER_MASK_DEFAULT means */
+    int decodes;     /* q is a few new tokens of every sequence, its token axis may be left out */
+    /* What this op alone checks, and how it sees its tensors; NULL: nothing. */
+    aiter_status (*begin)(struct aiteri_attention *x, aiter_context *ctx);
+} aiteri_attention_op;
+
 /* The arguments with strides filled, and what they mean. */
 typedef struct aiteri_attention {
     const aiteri_attention_op *op;
@@ -101,7 +112,7 @@ static void aiteri_check_operands(aiteri_check *c, aiteri_attention *x)
     aiter_attention_args *a = &x->a;
     const int keys_packed = a->kv.cu_seqlens.ndim != 0;
     const int32_t q_ndim = x->packed ? 3 : 4, k_ndim = keys_packed ? 3 : 4;
-    const char *rows = aiteri_rows_layout(x->op, x->packed);
+    const char *rows = aiteri_rows_layout(x->op->decodes, x->packed);
     const char *keys = aiteri_keys_layout(keys_packed, x->paged);
     aiteri_check_tensor(c, "q", &a->q, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
     aiteri_check_tensor(c, "kv.k", &a->kv.k, k_ndim, k_ndim, AITERI_FLOATS_OR_I8, 1, keys);

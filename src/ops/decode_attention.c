@@ -66,23 +66,23 @@ static aiter_status aiteri_transposed_begin(aiteri_attention *x, int one, aiter_
     return AITER_OK;
 }
 
-static const aiteri_attention_op aiteri_decode_attention_op = {"aiter_decode_attention",
-                                                               AITER_MASK_NONE, 0};
-
 static aiter_status aiteri_decode_attention_begin(aiteri_attention *x, aiter_context *ctx)
 {
     return aiteri_transposed_begin(x, 1, ctx);
 }
 
-AITERI_ATTENTION_CALLS(decode_attention)
+static const aiteri_attention_op aiteri_decode_attention_op = {
+    "aiter_decode_attention", AITER_MASK_NONE, 0, aiteri_decode_attention_begin};
 
-static const aiteri_attention_op aiteri_decode_attention_gqa_op = {"aiter_decode_attention_gqa",
-                                                                   AITER_MASK_NONE, 0};
+AITERI_ATTENTION_CALLS(decode_attention)
 
 static aiter_status aiteri_decode_attention_gqa_begin(aiteri_attention *x, aiter_context *ctx)
 {
     return aiteri_transposed_begin(x, 0, ctx);
 }
+
+static const aiteri_attention_op aiteri_decode_attention_gqa_op = {
+    "aiter_decode_attention_gqa", AITER_MASK_NONE, 0, aiteri_decode_attention_gqa_begin};
 
 AITERI_ATTENTION_CALLS(decode_attention_gqa)
 

@@ -6,14 +6,7 @@
 #include "attention_calls.c"
 
 static const aiteri_attention_op aiteri_flash_attn_fwd_op = {"aiter_flash_attn_fwd",
-                                                             AITER_MASK_NONE, 0};
-
-static aiter_status aiteri_flash_attn_fwd_begin(aiteri_attention *x, aiter_context *ctx)
-{
-    (void)x;
-    (void)ctx;
-    return AITER_OK;
-}
+                                                             AITER_MASK_NONE, 0, NULL};
 
 AITERI_ATTENTION_CALLS(flash_attn_fwd)
 AITERI_ATTENTION_PLAN(flash_attn_fwd)
@@ -21,20 +14,12 @@ AITERI_ATTENTION_PLAN(flash_attn_fwd)
 /* ---- aiter_grouped_query_attention ---- */
 
 static const aiteri_attention_op aiteri_grouped_query_attention_op = {
-    "aiter_grouped_query_attention", AITER_MASK_NONE, 0};
-
-static aiter_status aiteri_grouped_query_attention_begin(aiteri_attention *x, aiter_context *ctx)
-{
-    return aiteri_flash_attn_fwd_begin(x, ctx);
-}
+    "aiter_grouped_query_attention", AITER_MASK_NONE, 0, NULL};
 
 AITERI_ATTENTION_CALLS(grouped_query_attention)
 AITERI_ATTENTION_PLAN(grouped_query_attention)
 
 /* ---- aiter_multi_query_attention ---- */
-
-static const aiteri_attention_op aiteri_multi_query_attention_op = {"aiter_multi_query_attention",
-                                                                    AITER_MASK_NONE, 0};
 
 static aiter_status aiteri_multi_query_attention_begin(aiteri_attention *x, aiter_context *ctx)
 {
@@ -52,13 +37,13 @@ static aiter_status aiteri_multi_query_attention_begin(aiteri_attention *x, aite
     return AITER_OK;
 }
 
+static const aiteri_attention_op aiteri_multi_query_attention_op = {
+    "aiter_multi_query_attention", AITER_MASK_NONE, 0, aiteri_multi_query_attention_begin};
+
 AITERI_ATTENTION_CALLS(multi_query_attention)
 AITERI_ATTENTION_PLAN(multi_query_attention)
 
 /* ---- aiter_variable_length_attention ---- */
-
-static const aiteri_attention_op aiteri_variable_length_attention_op = {
-    "aiter_variable_length_attention", AITER_MASK_NONE, 0};
 
 static aiter_status aiteri_variable_length_attention_begin(aiteri_attention *x, aiter_context *ctx)
 {
@@ -71,6 +56,9 @@ static aiter_status aiteri_variable_length_attention_begin(aiteri_attention *x, 
             x->a.cu_seqlens_q.ndim == 0 ? "cu_seqlens_q" : "kv.cu_seqlens");
     return AITER_OK;
 }
+
+static const aiteri_attention_op aiteri_variable_length_attention_op = {
+    "aiter_variable_length_attention", AITER_MASK_NONE, 0, aiteri_variable_length_attention_begin};
 
 AITERI_ATTENTION_CALLS(variable_length_attention)
 AITERI_ATTENTION_PLAN(variable_length_attention)

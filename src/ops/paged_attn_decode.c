@@ -4,9 +4,6 @@
 
 #include "attention_calls.c"
 
-static const aiteri_attention_op aiteri_paged_attn_decode_op = {"aiter_paged_attn_decode",
-                                                                AITER_MASK_CAUSAL, 1};
-
 /* [B, Hq, D] seen as [B, 1, Hq, D]. */
 static aiter_tensor aiteri_with_token_dim(aiter_tensor t)
 {
@@ -24,7 +21,7 @@ static aiter_status aiteri_paged_check_rows(aiteri_attention *x, aiter_context *
     aiter_tensor *q = &x->a.q, *out = &x->a.out;
     aiteri_check check = {x->op->name, ctx, AITER_OK};
     aiteri_check *c = &check;
-    aiteri_check_tensor(c, "q", q, 3, 4, AITERI_FLOATS, 1, aiteri_rows_layout(x->op, 0));
+    aiteri_check_tensor(c, "q", q, 3, 4, AITERI_FLOATS, 1, aiteri_rows_layout(1, 0));
     aiteri_check_tensor(c, "out", out, q->ndim, q->ndim, AITERI_FLOATS, 1,
                         q->ndim == 3 ? "[B, Hq, D], as q" : "[B, q_len, Hq, D], as q");
     for (int32_t i = 0; c->status == AITER_OK && i < q->ndim - 1; i++)
@@ -61,6 +58,9 @@ static aiter_status aiteri_paged_attn_decode_begin(aiteri_attention *x, aiter_co
     x->a.out = aiteri_with_token_dim(x->a.out);
     return AITER_OK;
 }
+
+static const aiteri_attention_op aiteri_paged_attn_decode_op = {
+    "aiter_paged_attn_decode", AITER_MASK_CAUSAL, 1, aiteri_paged_attn_decode_begin};
 
 AITERI_ATTENTION_CALLS(paged_attn_decode)
 AITERI_ATTENTION_PLAN(paged_attn_decode)
