@@ -568,11 +568,12 @@ typedef struct aiter_kv {
 
 /* From q . k to the softmax, in this order; the formula is at aiter_flash_attn_fwd. */
 typedef struct aiter_score {
-    float softmax_scale; /* 0: 1 / sqrt(Dq) */
-    float softcap;       /* 0: off */
-    aiter_tensor bias;   /* optional F32, F16, BF16: [Sq, Sk], [Hq, Sq, Sk] or [B, Hq, Sq, Sk],
-                            any extent 1; with cu_seqlens_q rows are packed: [total_q, keys] or
-                            [Hq, total_q, keys], keys at least the longest sequence's */
+    float softmax_scale;  /* 0: 1 / sqrt(Dq) */
+    aiter_tensor q_scale; /* optional F32 [1], positive: real q = stored * q_scale */
+    float softcap;        /* 0: off */
+    aiter_tensor bias;    /* optional F32, F16, BF16: [Sq, Sk], [Hq, Sq, Sk] or [B, Hq, Sq, Sk],
+                             any extent 1; with cu_seqlens_q rows are packed: [total_q, keys] or
+                             [Hq, total_q, keys], keys at least the longest sequence's */
     aiter_tensor alibi_slopes;         /* optional F32 [Hq] or [B, Hq] */
     aiter_mask mask;                   /* DEFAULT: what the op says, NONE or CAUSAL */
     int32_t window_left, window_right; /* of AITER_MASK_WINDOW, -1: open; else 0 or -1 */
@@ -660,6 +661,7 @@ typedef struct aiter_attention_args {
                                written */
     int32_t max_seqlen_q;   /* bound of the query lengths, as kv.max_seqlen */
     int32_t num_splits;     /* 0: from Sq and Sk; 1: never split the keys; n: at most n pieces */
+    aiter_tensor out_scale; /* optional F32 [1], positive: real out = stored * out_scale */
     aiter_kv kv;
     aiter_score score;
     aiter_call call;
@@ -1862,6 +1864,16 @@ static void aiteri_check_scale(aiteri_check *c, const char *field, float x)
                       (double)x);
 }
 
+/* Element `at` of scales that are read: positive and finite. */
+static void aiteri_check_positive(aiteri_check *c, const char *field, int64_t at, float x)
+{
+    const uint32_t bits = aiteri_bits_of_f32(x);
+    if (bits == 0 || bits >= 0x7f800000u)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: [%lld] is %g, expected a positive finite scale", c->op, field,
+                      (long long)at, (double)x);
+}
+
 /* "f32, f16": the types of a set. */
 static void aiteri_name_types(unsigned dtypes, char *names, size_t bytes)
 {
@@ -2529,6 +2541,8 @@ typedef struct aiteri_problem {
     /* (b, i, h, j): stride_token per query, stride_dim per key; data NULL: none. `visible` is U8,
      * 0 where the key is hidden, whatever its score, K and V. */
     aiteri_rows bias, visible;
+    const float *q_scale,
+        *out_scale; /* one each, or NULL: the stored q and out times it are real */
     const float *sinks;
     int64_t sinks_stride;
     int32_t num_splits;
@@ -2592,6 +2606,8 @@ static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
     X(ALIBI, "alibi_slopes", "")                                                            \
     X(BIAS, "a bias", "")                                                                   \
     X(VISIBLE, "a mask of bytes (visible)", "pass a bias of 0 and -infinity")               \
+    X(Q_SCALE, "q_scale", "multiply softmax_scale by it")                                   \
+    X(OUT_SCALE, "out_scale", "divide the result by it")                                    \
     X(SINKS, "sinks", "")                                                                   \
     X(LSE, "lse", "")                                                                       \
     X(DENSE_KEYS, "dense keys", "")                                                         \
@@ -2652,6 +2668,8 @@ static uint64_t aiteri_score_features(const aiteri_problem *p)
     if (p->bias.data) bits |= AITERI_BIT(BIAS);
     if (p->visible.data) bits |= AITERI_BIT(VISIBLE);
     if (p->sinks) bits |= AITERI_BIT(SINKS);
+    if (p->q_scale) bits |= AITERI_BIT(Q_SCALE);
+    if (p->out_scale) bits |= AITERI_BIT(OUT_SCALE);
     if (p->lse) bits |= AITERI_BIT(LSE);
     if (scale < least || scale > most) bits |= AITERI_BIT(FAR_SCALE);
     return bits;
@@ -2836,15 +2854,16 @@ enum {
 #define AITERI_TILE_LEAST (-123.0f)
 
 /* The features that each family takes. */
-#define AITERI_TILE_TAKES                                                                        \
-    (AITERI_BIT(CAUSAL) | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) | AITERI_BIT(WINDOW_SINKS) | \
-     AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) | AITERI_BIT(VISIBLE) |          \
-     AITERI_BIT(SINKS) | AITERI_BIT(LSE) | AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) |    \
-     AITERI_BIT(PAGED_KEYS) | AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) |                       \
-     AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS) |                   \
-     AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) | AITERI_BIT(SCALE_TOKEN) |               \
-     AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) |                 \
-     AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
+#define AITERI_TILE_TAKES                                                                          \
+    (AITERI_BIT(CAUSAL) | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) | AITERI_BIT(WINDOW_SINKS) |   \
+     AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) | AITERI_BIT(VISIBLE) |            \
+     AITERI_BIT(Q_SCALE) | AITERI_BIT(OUT_SCALE) | AITERI_BIT(SINKS) | AITERI_BIT(LSE) |           \
+     AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) | AITERI_BIT(PAGED_KEYS) |                   \
+     AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(PACKED_ROWS) |                        \
+     AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS) | AITERI_BIT(SCALE_TENSOR) |                    \
+     AITERI_BIT(SCALE_HEAD) | AITERI_BIT(SCALE_TOKEN) | AITERI_BIT(STRIDED_DIM) |                  \
+     AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | \
+     AITERI_BIT(KV_TYPES))
 /* Streams read rows where they lie, so there must be one. */
 #define AITERI_STREAM_TAKES (AITERI_TILE_TAKES & ~AITERI_BIT(HOLES))
 
@@ -12669,6 +12688,7 @@ typedef struct aiteri_engine {
     const aiteri_kernels *kernels;
     aiteri_geometry geometry;
     aiteri_score_rule rule;
+    double out_scale;
     float *partials; /* [partial_rows][partial_stride]: dim_v sums, then m and l */
     int64_t partial_stride;
 } aiteri_engine;
@@ -12828,7 +12848,7 @@ static float aiteri_finish_state(const aiteri_engine *e, int32_t head, aiteri_ro
         return 0.0f;
     }
     *lse = aiteri_rounded((float)aiteri_rounded_f64(top + log(sum)));
-    return aiteri_rounded((float)aiteri_rounded_f64(factor / sum / unit));
+    return aiteri_rounded((float)aiteri_rounded_f64(factor / sum / unit / e->out_scale));
 }
 
 static void aiteri_store_lse(const aiteri_problem *p, const aiteri_sequence *s, int32_t token,
@@ -13687,6 +13707,7 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     run.engine.kernels = aiteri_context_kernels(ctx);
     run.engine.geometry = aiteri_geometry_of(p, run.engine.kernels, workers);
     run.engine.rule = aiteri_score_rule_of(p);
+    run.engine.out_scale = p->out_scale ? (double)p->out_scale[0] : 1.0;
     run.engine.partial_stride = aiteri_partial_stride(p);
     if (plan)
         AITERI_TRY(aiteri_plan_take(op, p, ctx, &run.engine.geometry, plan, &run.schedule));
@@ -14654,6 +14675,14 @@ static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
                            : aiteri_default_scale(p->k.dim);
 }
 
+/* One scale of q or of out; NULL where there is none. */
+static const float *aiteri_lower_one_scale(aiteri_check *c, const char *field, aiter_tensor *t)
+{
+    if (!aiteri_check_tensor(c, field, t, 1, 1, AITERI_ONLY_F32, 0, "[1]")) return NULL;
+    aiteri_check_extent(c, field, t, 0, 1, "one scale");
+    return (const float *)t->data;
+}
+
 static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)
 {
     aiter_attention_args *a = &x->a;
@@ -14891,6 +14920,8 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
     if (c->status == AITER_OK) {
         aiteri_lower_kv_scales(c, x);
         aiteri_lower_alibi_and_sinks(c, x);
+        x->problem.q_scale = aiteri_lower_one_scale(c, "score.q_scale", &x->a.score.q_scale);
+        x->problem.out_scale = aiteri_lower_one_scale(c, "out_scale", &x->a.out_scale);
         aiteri_lower_bias(c, x);
         aiteri_lower_lse(c, x);
     }
@@ -15233,6 +15264,20 @@ static void aiteri_check_pairs(aiteri_check *c, const aiteri_attention *x, const
     }
 }
 
+/* The scale of q is one of the scores. */
+static void aiteri_fold_q_scale(aiteri_check *c, aiteri_problem *p)
+{
+    aiteri_check_positive(c, "score.q_scale", 0, p->q_scale ? p->q_scale[0] : 1.0f);
+    aiteri_check_positive(c, "out_scale", 0, p->out_scale ? p->out_scale[0] : 1.0f);
+    if (c->status != AITER_OK || !p->q_scale) return;
+    const float scale = p->softmax_scale * p->q_scale[0];
+    if (aiteri_bits_of_f32(scale) >= 0x7f800000u)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.score.q_scale: is %g, which times softmax_scale (%g) is beyond f32",
+                      c->op, (double)p->q_scale[0], (double)p->softmax_scale);
+    p->softmax_scale = scale;
+}
+
 /* What only data can tell; of a device's plan the lengths alone are host memory. */
 static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_context *ctx)
 {
@@ -15255,6 +15300,7 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
     aiteri_check_used(c, "kv.seq_lens", p->seqused_k, p->used_stride_k, p->batch, most_k);
     aiteri_check_lists(c, p, most_k);
     if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p); /* the table is there */
+    if (!aiteri_context_on_device(ctx)) aiteri_fold_q_scale(c, &x->problem);
     aiteri_check_pairs(c, x, "score.bias", &a->score.bias);
     aiteri_check_pairs(c, x, "score.visible", &a->score.visible);
     return c->status;
@@ -15334,6 +15380,8 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
                                       {"score.visible", &a->score.visible},
                                       {"score.alibi_slopes", &a->score.alibi_slopes},
                                       {"score.sinks", &a->score.sinks},
+                                      {"score.q_scale", &a->score.q_scale},
+                                      {"out_scale", &a->out_scale},
                                       {"kv.block_table", &a->kv.block_table},
                                       {"kv.indptr", &a->kv.indptr},
                                       {"kv.indices", &a->kv.indices},
@@ -15384,16 +15432,16 @@ static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_contex
 /* The same as a run up to where it would read a tensor. */
 static aiter_status aiteri_attention_supported(aiteri_attention *x, aiter_context *ctx)
 {
+    size_t bytes;
     AITERI_TRY(aiteri_attention_lower(x, ctx));
     AITERI_TRY(aiteri_attention_check_bounds(x, ctx, NULL));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
-        size_t bytes;
         return aiteri_gpu_attention_workspace(&call, &x->problem, &bytes);
     }
 #endif
-    return AITER_OK;
+    return aiteri_engine_workspace(x->op->name, &x->problem, ctx, &bytes);
 }
 
 static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ctx, aiter_plan *plan)
@@ -15894,17 +15942,10 @@ static void aiteri_check_cache_overlap(aiteri_check *c, const aiter_reshape_and_
     aiteri_check_overlap(c, operand, 10, 5);
 }
 
-/* Scales that are read: positive and finite. */
 static void aiteri_check_static_scales(aiteri_check *c, const char *field, const aiter_tensor *t)
 {
-    for (int64_t h = 0; c->status == AITER_OK && h < t->shape[0]; h++) {
-        const float x = ((const float *)t->data)[h * t->stride[0]];
-        const uint32_t bits = aiteri_bits_of_f32(x);
-        if (bits == 0 || bits >= 0x7f800000u)
-            aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.%s: [%lld] is %g, expected a positive finite scale", c->op, field,
-                          (long long)h, (double)x);
-    }
+    for (int64_t h = 0; c->status == AITER_OK && h < t->shape[0]; h++)
+        aiteri_check_positive(c, field, h, ((const float *)t->data)[h * t->stride[0]]);
 }
 
 /* Slots in range, none twice: one bit per slot in `seen`. */

@@ -54,6 +54,7 @@ typedef struct aiter_attention_args {
                                written */
     int32_t max_seqlen_q;   /* bound of the query lengths, as kv.max_seqlen */
     int32_t num_splits;     /* 0: from Sq and Sk; 1: never split the keys; n: at most n pieces */
+    aiter_tensor out_scale; /* optional F32 [1], positive: real out = stored * out_scale */
     aiter_kv kv;
     aiter_score score;
     aiter_call call;

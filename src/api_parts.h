@@ -38,11 +38,12 @@ typedef struct aiter_kv {
 
 /* From q . k to the softmax, in this order; the formula is at aiter_flash_attn_fwd. */
 typedef struct aiter_score {
-    float softmax_scale; /* 0: 1 / sqrt(Dq) */
-    float softcap;       /* 0: off */
-    aiter_tensor bias;   /* optional F32, F16, BF16: [Sq, Sk], [Hq, Sq, Sk] or [B, Hq, Sq, Sk],
-                            any extent 1; with cu_seqlens_q rows are packed: [total_q, keys] or
-                            [Hq, total_q, keys], keys at least the longest sequence's */
+    float softmax_scale;  /* 0: 1 / sqrt(Dq) */
+    aiter_tensor q_scale; /* optional F32 [1], positive: real q = stored * q_scale */
+    float softcap;        /* 0: off */
+    aiter_tensor bias;    /* optional F32, F16, BF16: [Sq, Sk], [Hq, Sq, Sk] or [B, Hq, Sq, Sk],
+                             any extent 1; with cu_seqlens_q rows are packed: [total_q, keys] or
+                             [Hq, total_q, keys], keys at least the longest sequence's */
     aiter_tensor alibi_slopes;         /* optional F32 [Hq] or [B, Hq] */
     aiter_mask mask;                   /* DEFAULT: what the op says, NONE or CAUSAL */
     int32_t window_left, window_right; /* of AITER_MASK_WINDOW, -1: open; else 0 or -1 */

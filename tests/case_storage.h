@@ -347,6 +347,17 @@ static inline aiter_tensor problem_store_pairs(attn_problem *p, attn_place *t, a
     return pairs;
 }
 
+static inline aiter_tensor problem_one_scale(attn_problem *p, double scale)
+{
+    static const aiter_tensor none;
+    const float value = (float)scale;
+    test_buffer *buffer;
+    if (scale == 0) return none;
+    buffer = problem_buffer(p, sizeof value, 0);
+    memcpy(buffer->data, &value, sizeof value);
+    return aiter_tensor_1d(buffer->data, AITER_F32, 1);
+}
+
 static inline void problem_store_small(attn_problem *p, int slack)
 {
     const attn_case *c = &p->c;
@@ -373,6 +384,8 @@ static inline void problem_store_small(attn_problem *p, int slack)
     }
     if (c->bias) p->bias_t = problem_store_pairs(p, &p->pb, c->bias, c->bias_type, slack);
     if (c->visible) p->visible_t = problem_store_pairs(p, &p->pm, c->visible, AITER_U8, slack);
+    p->q_scale = problem_one_scale(p, c->q_scale);
+    p->out_scale = problem_one_scale(p, c->out_scale);
     if (c->kv_type == AITER_I8) p->k_scale = problem_store_scales(p, p->k_scales, slack);
     if (c->v_type == AITER_I8 && !c->latent) {
         p->v_scale = problem_store_scales(p, p->v_scales, slack);

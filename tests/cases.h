@@ -71,6 +71,7 @@ typedef struct attn_case {
     int page, splits;
     int lists; /* pages by lists, their lengths by 1: the last page, 2: seq_lens */
     aiter_scale_kind scale_kind; /* int8 */
+    double q_scale, out_scale;   /* 0: none */
     int no_lse;
     uint64_t seed;
     int core; /* runs whatever the budget */
@@ -91,7 +92,7 @@ typedef struct attn_row {
     double *out, *abs_out; /* [dv] */
 } attn_row;
 
-enum { BUFFERS = 28, MAX_SEQUENCES = 130 };
+enum { BUFFERS = 30, MAX_SEQUENCES = 130 };
 
 typedef struct attn_problem {
     attn_case c;
@@ -108,7 +109,7 @@ typedef struct attn_problem {
     attn_place pq, pk, pv, po, pl, pb, pm;
     aiter_tensor q_t, k_t, v_t, out_t, lse_t, bias_t, visible_t, alibi_t, sinks_t;
     aiter_tensor seqused_q, seqused_k, cu_q, cu_k, table, indptr, indices, last_pages, k_scale,
-        v_scale;
+        v_scale, q_scale, out_scale;
     int32_t *blocks; /* the table that was stored, garbage included */
     int max_blocks, num_blocks;
 } attn_problem;
@@ -166,7 +167,8 @@ static inline const char *case_text(const attn_case *c)
     snprintf(
         text, sizeof text,
         "%s %s %s b%d hq%d hk%d sq%d sk%d d%d/%d%s %s/%s/%s/%s %s(%d,%d,%d) scale %g cap %g alibi "
-        "%d lists %d bias %d%s holes %d visible %d sinks %d page %d splits %d scales %d values %d "
+        "%d lists %d bias %d%s holes %d visible %d scales %g %g sinks %d page %d splits %d scales "
+        "%d values %d "
         "(%g %g "
         "%g) "
         "ragged %d seq %d seed %" PRIu64,
@@ -174,9 +176,9 @@ static inline const char *case_text(const attn_case *c)
         c->dq, c->dv, c->latent ? " latent" : "", aiter_dtype_name(c->q_type),
         aiter_dtype_name(c->kv_type), aiter_dtype_name(c->v_type), aiter_dtype_name(c->out_type),
         masks[c->mask], c->left, c->right, c->sink_tokens, c->scale, c->softcap, c->alibi, c->lists,
-        (int)c->bias, aiter_dtype_name(c->bias_type), c->bias_holes, (int)c->visible, c->sinks,
-        c->page, c->splits, (int)c->scale_kind, (int)c->values, c->q_size, c->k_size, c->v_size,
-        c->ragged, c->first_seq, c->seed);
+        (int)c->bias, aiter_dtype_name(c->bias_type), c->bias_holes, (int)c->visible, c->q_scale,
+        c->out_scale, c->sinks, c->page, c->splits, (int)c->scale_kind, (int)c->values, c->q_size,
+        c->k_size, c->v_size, c->ragged, c->first_seq, c->seed);
     return text;
 }
 
@@ -405,6 +407,7 @@ static inline void problem_answer(attn_problem *p, attn_row *row, double *scores
     r.v = p->v + (p->start_k[b] * c->hk + (int64_t)hk * sk) * c->dv;
     r.mask = case_ref_mask(c);
     r.scale = c->scale != 0 ? problem_round(AITER_F32, c->scale) : 1 / sqrt((double)c->dq);
+    if (c->q_scale != 0) r.scale *= problem_round(AITER_F32, c->q_scale);
     r.softcap = problem_round(AITER_F32, c->softcap);
     r.alibi = c->alibi ? p->slopes[(int64_t)b * c->hq + row->h] : 0;
     r.has_sink = c->sinks;
@@ -417,6 +420,8 @@ static inline void problem_answer(attn_problem *p, attn_row *row, double *scores
     row->out = doubles(2 * c->dv);
     row->abs_out = row->out + c->dv;
     ref_attention_row(&r, scores, row->out, row->abs_out, &row->lse, &row->facts);
+    for (j = 0; j < 2 * c->dv && c->out_scale != 0; j++)
+        row->out[j] /= problem_round(AITER_F32, c->out_scale);
 }
 
 /* Asks the oracle about every row, or where that would be more than `flops`, about the first and

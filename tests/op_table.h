@@ -42,7 +42,7 @@ typedef struct op_value {
     size_t offset, bytes;
 } op_value;
 
-enum { OP_MOST_FIELDS = 28 };
+enum { OP_MOST_FIELDS = 32 };
 
 typedef struct op_entry {
     const char *name; /* "aiter_flash_attn_fwd" */

@@ -39,6 +39,31 @@ static void flash_numbers(attn_problem *p, aiter_flash_attn_fwd_args good)
     INVALID("v_scale_kind", a.kv.v_scale_kind = (aiter_scale_kind)-1);
 }
 
+/* One scale of q, one of out: positive, finite, and the first's product with softmax_scale, too. */
+static void flash_scales(attn_problem *p, aiter_flash_attn_fwd_args good)
+{
+    static const uint32_t wrong[] = {0,           0x80000000u, 0xBF800000u, 0x80000001u,
+                                     0x7FC00000u, 0xFFC00000u, 0x7F800000u, 0xFF800000u};
+    static float huge = 3e38f;
+    subject s = SUBJECT(FLASH, p);
+    aiter_flash_attn_fwd_args a;
+    int i;
+    for (i = 0; i < COUNT(wrong); i++) {
+        INVALID_DATA("score.q_scale: [0] is",
+                     a.score.q_scale = with_entry(a.score.q_scale, 0, (int32_t)wrong[i]));
+        INVALID_DATA("out_scale: [0] is",
+                     a.out_scale = with_entry(a.out_scale, 0, (int32_t)wrong[i]));
+    }
+    for (i = 0; i < 5; i++) {
+        if (i == 1) continue;
+        INVALID("score.q_scale: shape[0]",
+                a.score.q_scale = aiter_tensor_1d(a.q.data, AITER_F32, i));
+        INVALID("out_scale: shape[0]", a.out_scale = aiter_tensor_1d(a.q.data, AITER_F32, i));
+    }
+    good.score.q_scale.data = &huge;
+    for (i = 2; i < 10; i++) INVALID_DATA("beyond f32", a.score.softmax_scale = (float)i);
+}
+
 /* Advice on exchanged axes is given where exchanging them helps, and nowhere else. */
 static void flash_advice(attn_problem *p, aiter_flash_attn_fwd_args good)
 {
@@ -199,6 +224,7 @@ static void flash_dense(void)
     good = problem_flash_args(&p, &call);
     flash_heads_and_batch(&p, good);
     flash_numbers(&p, good);
+    flash_scales(&p, good);
     flash_advice(&p, good);
     flash_unwanted(&p, good);
     flash_extents(&p, good);

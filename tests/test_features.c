@@ -73,7 +73,9 @@ static const change changes[] = {
     {"a stride in q", AITERI_FEATURE_STRIDED_DIM, NOTHING},
     {"a stride in out", AITERI_FEATURE_STRIDED_DIM, NOTHING},
     {"a stride in k", AITERI_FEATURE_STRIDED_DIM, NOTHING},
-    {"a stride in v", AITERI_FEATURE_STRIDED_DIM, NOTHING}};
+    {"a stride in v", AITERI_FEATURE_STRIDED_DIM, NOTHING},
+    {"a scale of q", AITERI_FEATURE_Q_SCALE, NOTHING},
+    {"a scale of out", AITERI_FEATURE_OUT_SCALE, NOTHING}};
 
 static void change_problem(aiteri_problem *p, int n)
 {
@@ -110,7 +112,9 @@ static void change_problem(aiteri_problem *p, int n)
     case 27: p->q.stride_dim = 2; break;
     case 28: p->out.stride_dim = 2; break;
     case 29: p->k.stride_dim = 2; break;
-    default: p->v.stride_dim = 2; break;
+    case 30: p->v.stride_dim = 2; break;
+    case 31: p->q_scale = floats; break;
+    default: p->out_scale = floats; break;
     }
 }
 
@@ -191,7 +195,8 @@ static const char *const takers[][2] = {
     {"PACKED_ROWS", "gdts"},  {"USED_ROWS", "pgdts"}, {"USED_KEYS", "pgdts"},
     {"SCALE_TENSOR", "its"},  {"SCALE_HEAD", "its"},  {"SCALE_TOKEN", "its"},
     {"STRIDED_DIM", "ts"},    {"OFF_CHUNKS", "gdts"}, {"FAR_TOKENS", "gdts"},
-    {"FAR_SCALE", "gdts"},    {"V_DIM", "gdts"},      {"KV_TYPES", "ts"}};
+    {"FAR_SCALE", "gdts"},    {"V_DIM", "gdts"},      {"KV_TYPES", "ts"},
+    {"Q_SCALE", "ts"},        {"OUT_SCALE", "ts"}};
 
 static const char *const feature_names[] = {
 #define FEATURE_NAME(name, words, instead) #name,

@@ -186,6 +186,8 @@ static void bytes(void)
         c.mask = i / BIAS_COUNT > 1 ? AITER_MASK_CAUSAL : AITER_MASK_DEFAULT;
         c.bias = i % 3 == 0 && !case_is_packed(&c) ? BIAS_SQ_SK : BIAS_NONE;
         c.layout = i % 2 ? LAYOUT_GAPS : LAYOUT_STEP;
+        c.q_scale = i % 4 ? 0 : 2.5;
+        c.out_scale = i % 4 == 1 ? 0.3 : i % 4 == 2 ? 40 : 0;
         case_run(&c);
     }
 }
@@ -407,6 +409,8 @@ static void random_sweep(uint64_t seed)
             c.visible = (attn_bias)rng_int(&r, 1, BIAS_COUNT - 1);
             if (case_is_packed(&c)) c.visible = rng_int(&r, 0, 1) ? BIAS_SQ_SK : BIAS_H_SQ_SK;
         }
+        if (!rng_int(&r, 0, 4)) c.q_scale = 0.01 * rng_int(&r, 1, 300);
+        if (!rng_int(&r, 0, 4)) c.out_scale = 0.01 * rng_int(&r, 1, 300);
         c.sinks = !rng_int(&r, 0, 3);
         c.page = rng_int(&r, 0, 2) ? 1 << rng_int(&r, 0, 8) : rng_int(&r, 1, 100);
         c.splits = rng_int(&r, 0, 3) ? 0 : rng_int(&r, 1, 9);

@@ -78,6 +78,16 @@ static void aiteri_check_scale(aiteri_check *c, const char *field, float x)
                       (double)x);
 }
 
+/* Element `at` of scales that are read: positive and finite. */
+static void aiteri_check_positive(aiteri_check *c, const char *field, int64_t at, float x)
+{
+    const uint32_t bits = aiteri_bits_of_f32(x);
+    if (bits == 0 || bits >= 0x7f800000u)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: [%lld] is %g, expected a positive finite scale", c->op, field,
+                      (long long)at, (double)x);
+}
+
 /* "f32, f16": the types of a set. */
 static void aiteri_name_types(unsigned dtypes, char *names, size_t bytes)
 {

@@ -135,6 +135,7 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     run.engine.kernels = aiteri_context_kernels(ctx);
     run.engine.geometry = aiteri_geometry_of(p, run.engine.kernels, workers);
     run.engine.rule = aiteri_score_rule_of(p);
+    run.engine.out_scale = p->out_scale ? (double)p->out_scale[0] : 1.0;
     run.engine.partial_stride = aiteri_partial_stride(p);
     if (plan)
         AITERI_TRY(aiteri_plan_take(op, p, ctx, &run.engine.geometry, plan, &run.schedule));

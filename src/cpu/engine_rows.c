@@ -13,6 +13,7 @@ typedef struct aiteri_engine {
     const aiteri_kernels *kernels;
     aiteri_geometry geometry;
     aiteri_score_rule rule;
+    double out_scale;
     float *partials; /* [partial_rows][partial_stride]: dim_v sums, then m and l */
     int64_t partial_stride;
 } aiteri_engine;
@@ -172,7 +173,7 @@ static float aiteri_finish_state(const aiteri_engine *e, int32_t head, aiteri_ro
         return 0.0f;
     }
     *lse = aiteri_rounded((float)aiteri_rounded_f64(top + log(sum)));
-    return aiteri_rounded((float)aiteri_rounded_f64(factor / sum / unit));
+    return aiteri_rounded((float)aiteri_rounded_f64(factor / sum / unit / e->out_scale));
 }
 
 static void aiteri_store_lse(const aiteri_problem *p, const aiteri_sequence *s, int32_t token,

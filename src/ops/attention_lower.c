@@ -58,6 +58,14 @@ static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
                            : aiteri_default_scale(p->k.dim);
 }
 
+/* One scale of q or of out; NULL where there is none. */
+static const float *aiteri_lower_one_scale(aiteri_check *c, const char *field, aiter_tensor *t)
+{
+    if (!aiteri_check_tensor(c, field, t, 1, 1, AITERI_ONLY_F32, 0, "[1]")) return NULL;
+    aiteri_check_extent(c, field, t, 0, 1, "one scale");
+    return (const float *)t->data;
+}
+
 static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)
 {
     aiter_attention_args *a = &x->a;
@@ -295,6 +303,8 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
     if (c->status == AITER_OK) {
         aiteri_lower_kv_scales(c, x);
         aiteri_lower_alibi_and_sinks(c, x);
+        x->problem.q_scale = aiteri_lower_one_scale(c, "score.q_scale", &x->a.score.q_scale);
+        x->problem.out_scale = aiteri_lower_one_scale(c, "out_scale", &x->a.out_scale);
         aiteri_lower_bias(c, x);
         aiteri_lower_lse(c, x);
     }

@@ -145,6 +145,20 @@ static void aiteri_check_pairs(aiteri_check *c, const aiteri_attention *x, const
     }
 }
 
+/* The scale of q is one of the scores. */
+static void aiteri_fold_q_scale(aiteri_check *c, aiteri_problem *p)
+{
+    aiteri_check_positive(c, "score.q_scale", 0, p->q_scale ? p->q_scale[0] : 1.0f);
+    aiteri_check_positive(c, "out_scale", 0, p->out_scale ? p->out_scale[0] : 1.0f);
+    if (c->status != AITER_OK || !p->q_scale) return;
+    const float scale = p->softmax_scale * p->q_scale[0];
+    if (aiteri_bits_of_f32(scale) >= 0x7f800000u)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.score.q_scale: is %g, which times softmax_scale (%g) is beyond f32",
+                      c->op, (double)p->q_scale[0], (double)p->softmax_scale);
+    p->softmax_scale = scale;
+}
+
 /* What only data can tell; of a device's plan the lengths alone are host memory. */
 static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_context *ctx)
 {
@@ -167,6 +181,7 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
     aiteri_check_used(c, "kv.seq_lens", p->seqused_k, p->used_stride_k, p->batch, most_k);
     aiteri_check_lists(c, p, most_k);
     if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p); /* the table is there */
+    if (!aiteri_context_on_device(ctx)) aiteri_fold_q_scale(c, &x->problem);
     aiteri_check_pairs(c, x, "score.bias", &a->score.bias);
     aiteri_check_pairs(c, x, "score.visible", &a->score.visible);
     return c->status;
@@ -246,6 +261,8 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
                                       {"score.visible", &a->score.visible},
                                       {"score.alibi_slopes", &a->score.alibi_slopes},
                                       {"score.sinks", &a->score.sinks},
+                                      {"score.q_scale", &a->score.q_scale},
+                                      {"out_scale", &a->out_scale},
                                       {"kv.block_table", &a->kv.block_table},
                                       {"kv.indptr", &a->kv.indptr},
                                       {"kv.indices", &a->kv.indices},
@@ -296,16 +313,16 @@ static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_contex
 /* The same as a run up to where it would read a tensor. */
 static aiter_status aiteri_attention_supported(aiteri_attention *x, aiter_context *ctx)
 {
+    size_t bytes;
     AITERI_TRY(aiteri_attention_lower(x, ctx));
     AITERI_TRY(aiteri_attention_check_bounds(x, ctx, NULL));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
-        size_t bytes;
         return aiteri_gpu_attention_workspace(&call, &x->problem, &bytes);
     }
 #endif
-    return AITER_OK;
+    return aiteri_engine_workspace(x->op->name, &x->problem, ctx, &bytes);
 }
 
 static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ctx, aiter_plan *plan)

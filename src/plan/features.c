@@ -17,6 +17,8 @@
     X(ALIBI, "alibi_slopes", "")                                                            \
     X(BIAS, "a bias", "")                                                                   \
     X(VISIBLE, "a mask of bytes (visible)", "pass a bias of 0 and -infinity")               \
+    X(Q_SCALE, "q_scale", "multiply softmax_scale by it")                                   \
+    X(OUT_SCALE, "out_scale", "divide the result by it")                                    \
     X(SINKS, "sinks", "")                                                                   \
     X(LSE, "lse", "")                                                                       \
     X(DENSE_KEYS, "dense keys", "")                                                         \
@@ -77,6 +79,8 @@ static uint64_t aiteri_score_features(const aiteri_problem *p)
     if (p->bias.data) bits |= AITERI_BIT(BIAS);
     if (p->visible.data) bits |= AITERI_BIT(VISIBLE);
     if (p->sinks) bits |= AITERI_BIT(SINKS);
+    if (p->q_scale) bits |= AITERI_BIT(Q_SCALE);
+    if (p->out_scale) bits |= AITERI_BIT(OUT_SCALE);
     if (p->lse) bits |= AITERI_BIT(LSE);
     if (scale < least || scale > most) bits |= AITERI_BIT(FAR_SCALE);
     return bits;

@@ -62,6 +62,8 @@ typedef struct aiteri_problem {
     /* (b, i, h, j): stride_token per query, stride_dim per key; data NULL: none. `visible` is U8,
      * 0 where the key is hidden, whatever its score, K and V. */
     aiteri_rows bias, visible;
+    const float *q_scale,
+        *out_scale; /* one each, or NULL: the stored q and out times it are real */
     const float *sinks;
     int64_t sinks_stride;
     int32_t num_splits;

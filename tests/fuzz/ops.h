@@ -92,7 +92,9 @@ RUN_AND_WORKSPACE(decode_attention_gqa)
 #define FLASH(name, kind, shape, type, holds, chance) \
     TENSOR(aiter_flash_attn_fwd_args, name, kind, shape, type, holds, chance)
 #define FLASH_SCORE                                                       \
-    FLASH(score.sinks, KIND_IN, "H", 'f', HOLDS_NUMBERS, 4),              \
+    FLASH(score.q_scale, KIND_IN, "o", 'f', HOLDS_SCALES, 2),             \
+        FLASH(out_scale, KIND_IN, "o", 'f', HOLDS_SCALES, 2),             \
+        FLASH(score.sinks, KIND_IN, "H", 'f', HOLDS_NUMBERS, 4),          \
         FLASH(score.alibi_slopes, KIND_IN, "BH", 'f', HOLDS_NUMBERS, 4),  \
         SCALAR(aiter_flash_attn_fwd_args, score.mask, KIND_I32),          \
         SCALAR(aiter_flash_attn_fwd_args, score.window_left, KIND_I32),   \
