@@ -77,6 +77,11 @@ int main(void)
            out[5 * HQ * D + 2], out[5 * HQ * D + 3]);
     printf("largest difference from the plain loop: %.1e\n", worst);
 
+    /* What ran it, and at what cost: asked without a run, from the shapes alone. */
+    char text[1024];
+    if (aiter_flash_attn_fwd_explain(&a, NULL, text, sizeof text) != AITER_OK) return 1;
+    printf("%s", text);
+
     /* Errors are values, with a text that names the field. */
     a.kv.k.shape[2] = 3;
     if (aiter_flash_attn_fwd(&a, NULL) == AITER_OK) return 1;

@@ -36,7 +36,9 @@ static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
                aiter_dtype_name(p->k.dtype), aiter_dtype_name(p->v.dtype),
                aiter_dtype_name(p->out.dtype), keys);
     if (p->block_table) aiteri_say(t, ", page size %d", (int)p->page_size);
-    aiteri_say(t, "\n");
+    char features[256];
+    aiteri_describe_features(features, sizeof features, p->features);
+    aiteri_say(t, "\nfeatures: %s\n", features);
 }
 
 /* The loops of the CPU that sequences of these lengths may take, and their pieces. */
