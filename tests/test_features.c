@@ -56,6 +56,7 @@ static const change changes[] = {
     {"pages", AITERI_FEATURE_PAGED_KEYS, AITERI_FEATURE_DENSE_KEYS},
     {"lists of pages", AITERI_FEATURE_PAGE_LISTS, AITERI_FEATURE_DENSE_KEYS},
     {"holes", AITERI_FEATURE_HOLES, NOTHING},
+    {"new tokens", AITERI_FEATURE_TWO_PARTS, NOTHING},
     {"packed rows", AITERI_FEATURE_PACKED_ROWS, NOTHING},
     {"lengths of q", AITERI_FEATURE_USED_ROWS, NOTHING},
     {"lengths of keys", AITERI_FEATURE_USED_KEYS, NOTHING},
@@ -95,25 +96,26 @@ static void change_problem(aiteri_problem *p, int n)
     case 10: p->block_table = ints; break;
     case 11: p->block_table = p->page_indptr = ints; break;
     case 12: p->has_holes = 1; break;
-    case 13: p->cu_seqlens_q = ints; break;
-    case 14: p->seqused_q = ints; break;
-    case 15: p->seqused_k = ints; break;
-    case 16: p->k.scales.data = floats; break;
-    case 17: p->v.scales.data = floats; break;
-    case 18: p->k.scales.data = floats, p->k.scales.stride_head = 1; break;
-    case 19: p->v.scales.data = floats, p->v.scales.stride_token = 1; break;
-    case 20: p->k.scales.data = floats, p->k.scales.stride_outer = 1; break;
-    case 21: p->v.dim += 8; break;
-    case 22: p->v.dtype = AITER_F16; break;
-    case 23: p->softmax_scale = 0x0.ffffffp-100f; break;
-    case 24: p->softmax_scale = 0x1.000002p100f; break;
-    case 25: p->k.stride_token = 1 << 23; break;
-    case 26: p->v.stride_token = 1 << 23; break;
-    case 27: p->q.stride_dim = 2; break;
-    case 28: p->out.stride_dim = 2; break;
-    case 29: p->k.stride_dim = 2; break;
-    case 30: p->v.stride_dim = 2; break;
-    case 31: p->q_scale = floats; break;
+    case 13: p->k_tail = p->k, p->v_tail = p->v; break;
+    case 14: p->cu_seqlens_q = ints; break;
+    case 15: p->seqused_q = ints; break;
+    case 16: p->seqused_k = ints; break;
+    case 17: p->k.scales.data = floats; break;
+    case 18: p->v.scales.data = floats; break;
+    case 19: p->k.scales.data = floats, p->k.scales.stride_head = 1; break;
+    case 20: p->v.scales.data = floats, p->v.scales.stride_token = 1; break;
+    case 21: p->k.scales.data = floats, p->k.scales.stride_outer = 1; break;
+    case 22: p->v.dim += 8; break;
+    case 23: p->v.dtype = AITER_F16; break;
+    case 24: p->softmax_scale = 0x0.ffffffp-100f; break;
+    case 25: p->softmax_scale = 0x1.000002p100f; break;
+    case 26: p->k.stride_token = 1 << 23; break;
+    case 27: p->v.stride_token = 1 << 23; break;
+    case 28: p->q.stride_dim = 2; break;
+    case 29: p->out.stride_dim = 2; break;
+    case 30: p->k.stride_dim = 2; break;
+    case 31: p->v.stride_dim = 2; break;
+    case 32: p->q_scale = floats; break;
     default: p->out_scale = floats; break;
     }
 }
@@ -187,16 +189,16 @@ static void chunks(void)
 
 /* Takers: p and g flash of class plain and general, d decoding, t and s the CPU's families. */
 static const char *const takers[][2] = {
-    {"CAUSAL", "pgdts"},      {"TOP_LEFT", "gdts"},   {"WINDOW", "gdts"},
-    {"WINDOW_SINKS", "gdts"}, {"SOFTCAP", "gdts"},    {"ALIBI", "gdts"},
-    {"BIAS", "gts"},          {"VISIBLE", "ts"},      {"SINKS", "gdts"},
-    {"LSE", "pgdts"},         {"DENSE_KEYS", "pgts"}, {"PACKED_KEYS", "gts"},
-    {"PAGED_KEYS", "gdts"},   {"PAGE_LISTS", "ts"},   {"HOLES", "t"},
-    {"PACKED_ROWS", "gdts"},  {"USED_ROWS", "pgdts"}, {"USED_KEYS", "pgdts"},
-    {"SCALE_TENSOR", "its"},  {"SCALE_HEAD", "its"},  {"SCALE_TOKEN", "its"},
-    {"STRIDED_DIM", "ts"},    {"OFF_CHUNKS", "gdts"}, {"FAR_TOKENS", "gdts"},
-    {"FAR_SCALE", "gdts"},    {"V_DIM", "gdts"},      {"KV_TYPES", "ts"},
-    {"Q_SCALE", "ts"},        {"OUT_SCALE", "ts"}};
+    {"CAUSAL", "pgdts"},      {"TOP_LEFT", "gdts"},    {"WINDOW", "gdts"},
+    {"WINDOW_SINKS", "gdts"}, {"SOFTCAP", "gdts"},     {"ALIBI", "gdts"},
+    {"BIAS", "gts"},          {"VISIBLE", "ts"},       {"SINKS", "gdts"},
+    {"LSE", "pgdts"},         {"DENSE_KEYS", "pgts"},  {"PACKED_KEYS", "gts"},
+    {"PAGED_KEYS", "gdts"},   {"PAGE_LISTS", "ts"},    {"HOLES", "t"},
+    {"TWO_PARTS", "ts"},      {"PACKED_ROWS", "gdts"}, {"USED_ROWS", "pgdts"},
+    {"USED_KEYS", "pgdts"},   {"SCALE_TENSOR", "its"}, {"SCALE_HEAD", "its"},
+    {"SCALE_TOKEN", "its"},   {"STRIDED_DIM", "ts"},   {"OFF_CHUNKS", "gdts"},
+    {"FAR_TOKENS", "gdts"},   {"FAR_SCALE", "gdts"},   {"V_DIM", "gdts"},
+    {"KV_TYPES", "ts"},       {"Q_SCALE", "ts"},       {"OUT_SCALE", "ts"}};
 
 static const char *const feature_names[] = {
 #define FEATURE_NAME(name, words, instead) #name,

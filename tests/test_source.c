@@ -1,6 +1,6 @@
 /* test_source.c -- where keys and values lie: tables of pages, ragged lists of pages (page size 1
- * too) and lists with holes give the bits of the same keys laid out densely; every key's place, row
- * and scale. */
+ * too), lists with holes and keys in two parts give the bits of the same keys laid out densely;
+ * every key's place, row and scale. */
 #include "test.h"
 #include "reference.c"
 #include "inner_problem.h"
@@ -247,6 +247,116 @@ static void two_types(aiter_context *ctx)
     }
 }
 
+/* Keys [first[b], first[b] + count[b]) of each sequence as a source of their own, packed or with
+ * gaps; nothing else is in it. */
+typedef struct part {
+    int32_t len[INNER_BATCH], cu[INNER_BATCH + 1];
+    float *k, *v;
+} part;
+
+static void part_new(part *t, const inner_problem *x, const int *first, const int *count)
+{
+    const size_t k = (size_t)(x->s.hk * x->s.d), v = (size_t)(x->s.hk * x->s.dv);
+    const size_t rows = (size_t)(INNER_BATCH * (x->most_k + 2));
+    memset(t, 0, sizeof *t);
+    t->k = (float *)paged_floats(rows * k, 1), t->v = (float *)paged_floats(rows * v, 1);
+    for (int b = 0; b < INNER_BATCH; b++) {
+        t->len[b] = count[b], t->cu[b + 1] = t->cu[b] + count[b];
+        for (int j = 0; j < count[b]; j++) {
+            const size_t was = (size_t)inner_row_of_k(x, b, first[b] + j);
+            const size_t at = (size_t)(x->s.packed ? t->cu[b] + j : b * (x->most_k + 2) + j);
+            memcpy(t->k + at * k, x->k + was * k, k * sizeof(float));
+            memcpy(t->v + at * v, x->v + was * v, v * sizeof(float));
+        }
+    }
+}
+
+static void part_use(const part *t, const inner_problem *x, aiteri_source *k, aiteri_source *v)
+{
+    *k = x->p.k, *v = x->p.v;
+    k->data = (const char *)t->k, v->data = (const char *)t->v;
+    k->stride_token = (int64_t)x->s.hk * x->s.d, v->stride_token = (int64_t)x->s.hk * x->s.dv;
+    k->stride_outer = x->s.packed ? 0 : (x->most_k + 2) * k->stride_token;
+    v->stride_outer = x->s.packed ? 0 : (x->most_k + 2) * v->stride_token;
+}
+
+/* Scales of both parts, in one walk; those of a key are its first element in each head. */
+static void part_scales(inner_problem *x, const part *first, const part *second)
+{
+    static const void *row[512];
+    static float scale[512];
+    const part *const of[2] = {first, second};
+    aiteri_source *const source[2] = {&x->p.k, &x->p.k_tail};
+    int64_t bad = 0;
+    for (int i = 0; i < 2; i++) {
+        source[i]->scales.data = of[i]->k;
+        source[i]->scales.stride_outer = source[i]->stride_outer;
+        source[i]->scales.stride_token = source[i]->stride_token;
+        source[i]->scales.stride_head = source[i]->stride_head;
+    }
+    for (int b = 0; b < INNER_BATCH; b++) {
+        const aiteri_sequence s = aiteri_sequence_of(&x->p, b);
+        for (int from = 0; from < s.seqlen_k; from += 1 + from / 4) {
+            const int h = from % x->s.hk;
+            memset(scale, 0xa5, sizeof scale);
+            aiteri_source_rows(&x->p, &s, &x->p.k, h, from, s.seqlen_k, row, scale);
+            for (int j = from; j < s.seqlen_k; j++) {
+                const part *t = of[j >= first->len[b]];
+                const int k = j - (j >= first->len[b] ? first->len[b] : 0);
+                const int64_t at = x->s.packed ? t->cu[b] + k : (int64_t)b * (x->most_k + 2) + k;
+                const float *want = t->k + (at * x->s.hk + h) * x->s.d;
+                bad += row[j - from] != want || memcmp(&scale[j - from], want, sizeof *want) != 0;
+                bad += aiteri_place_of_key(&x->p, &s, j).part != (j >= first->len[b]);
+            }
+        }
+    }
+    CHECK(bad == 0, "%d rows or scales of two parts", (int)bad);
+}
+
+/* The last keys of each sequence as a second part, behind each layout. */
+static void two_parts(aiter_context *ctx)
+{
+    for (int n = 0; n < COUNT(shapes) * COUNT(pages) * 3; n++) {
+        const int layout = n / COUNT(shapes) % 3; /* rows, a table, lists */
+        const int none[INNER_BATCH] = {0};
+        int head[INNER_BATCH], tail[INNER_BATCH];
+        inner_problem x;
+        paged g;
+        part first, second;
+        inner_new(&x, &shapes[n % COUNT(shapes)], (uint64_t)n + 900);
+        CHECK(inner_run(&x, ctx) == AITER_OK, "%s", aiter_last_error());
+        inner_problem want = inner_kept(&x);
+        for (int b = 0; b < INNER_BATCH; b++) {
+            tail[b] = (n * 13 + b * 31) % (x.s.sk[b] + 1);
+            head[b] = x.s.sk[b] - tail[b];
+        }
+        part_new(&first, &x, none, head);
+        part_new(&second, &x, head, tail);
+        paged_new(&g, &x, pages[n / COUNT(shapes) / 3], layout == 2);
+        if (layout) use_pages(&x, &g, layout == 2 ? 2 : 0);
+        if (!layout) part_use(&first, &x, &x.p.k, &x.p.v);
+        for (int b = 0; b < INNER_BATCH && layout; b++) /* pages that nothing may look at */
+            for (int j = 0; j < x.s.sk[b]; j += g.page)
+                if (j >= head[b]) *entry_of(&g, b, j) = INT32_MAX;
+        if (!layout && x.s.packed)
+            x.p.cu_seqlens_k = first.cu;
+        else
+            x.p.seqused_k = first.len;
+        part_use(&second, &x, &x.p.k_tail, &x.p.v_tail);
+        x.p.cu_seqlens_tail = x.s.packed ? second.cu : NULL, x.p.cu_stride_tail = 1;
+        x.p.seqused_tail = x.s.packed ? NULL : second.len, x.p.used_stride_tail = 1;
+        CHECK(inner_run(&x, ctx) == AITER_OK, "%s", aiter_last_error());
+        CHECK(inner_different(&x, &want) == 0, "shape %d, layout %d: other bits in two parts", n,
+              layout);
+        if (!layout) part_scales(&x, &first, &second);
+        test_global.cases++;
+        inner_drop(&want);
+        free(first.k), free(first.v), free(second.k), free(second.v);
+        paged_free(&g);
+        inner_free(&x);
+    }
+}
+
 /* Rows and scales of every run of keys, each by its place. */
 static void places(void)
 {
@@ -276,7 +386,7 @@ static void places(void)
                     const float *at = g.k + ((id * g.page + in) * x.s.hk + h) * x.s.d;
                     const aiteri_key_place place = aiteri_place_of_key(&x.p, &s, j);
                     bad += place.outer != id || place.token != in || !place.present ||
-                           place.run != g.page - in;
+                           place.run != g.page - in || place.part;
                     bad += both != 1 && row[j - first] != at;
                     bad += both != 2 && memcmp(&scale[j - first], &g.k[id * 3 + in * 2 + h], 4);
                     bad += aiteri_source_at(&x.p.k, id, in, h) != (const char *)at;
@@ -303,6 +413,7 @@ int main(void)
         scales(ctx);
         holes(ctx);
         two_types(ctx);
+        two_parts(ctx);
         aiter_context_destroy(ctx);
         aiter_context_destroy(threads);
     }

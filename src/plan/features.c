@@ -26,6 +26,7 @@
     X(PAGED_KEYS, "pages", "")                                                              \
     X(PAGE_LISTS, "lists of pages (indptr, indices)", "pass a block_table")                 \
     X(HOLES, "pages of -1", "pass lengths that end before them")                            \
+    X(TWO_PARTS, "keys in two parts", "write the new tokens to the cache first")            \
     X(PACKED_ROWS, "packed rows of q", "")                                                  \
     X(USED_ROWS, "lengths of q", "")                                                        \
     X(USED_KEYS, "lengths of keys", "")                                                     \
@@ -117,6 +118,9 @@ static uint64_t aiteri_problem_features(const aiteri_problem *p)
             : p->block_table  ? AITERI_BIT(PAGED_KEYS)
             : p->cu_seqlens_k ? AITERI_BIT(PACKED_KEYS)
                               : AITERI_BIT(DENSE_KEYS);
+    if (p->k_tail.data)
+        bits |= AITERI_BIT(TWO_PARTS) | aiteri_source_features(&p->k_tail) |
+                aiteri_source_features(&p->v_tail);
     if (p->has_holes) bits |= AITERI_BIT(HOLES);
     if (p->cu_seqlens_q) bits |= AITERI_BIT(PACKED_ROWS);
     if (p->seqused_q) bits |= AITERI_BIT(USED_ROWS);

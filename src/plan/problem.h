@@ -54,6 +54,13 @@ typedef struct aiteri_problem {
     int64_t page_indptr_stride, last_page_stride;
     int32_t page_size, num_blocks, table_entries, has_holes;
 
+    /* A second part, the new tokens behind the keys above: rows as dense keys lie, or packed ones,
+     * of the same types, sizes and strides between elements, with scales where those have them. */
+    aiteri_source k_tail, v_tail; /* data NULL: none */
+    const int32_t *cu_seqlens_tail, *seqused_tail;
+    int64_t cu_stride_tail, used_stride_tail;
+    int32_t seqlen_tail;
+
     aiter_mask mask; /* never DEFAULT */
     int32_t window_left, window_right, sink_tokens;
     float softmax_scale, softcap;
@@ -71,16 +78,19 @@ typedef struct aiteri_problem {
 } aiteri_problem;
 
 /* One sequence of the batch. Packed rows start at token q_start; packed keys at token k_start, a
- * list of pages at element k_start of block_table. */
+ * list of pages at element k_start of block_table. The last `tail` of the seqlen_k keys are of the
+ * second part; packed ones start at token tail_start. */
 typedef struct aiteri_sequence {
     int32_t index;
     int32_t seqlen_q, seqlen_k;
     int64_t q_start, k_start;
+    int32_t tail;
+    int64_t tail_start;
 } aiteri_sequence;
 
 static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
 {
-    aiteri_sequence s = {b, p->seqlen_q, p->seqlen_k, 0, 0};
+    aiteri_sequence s = {b, p->seqlen_q, p->seqlen_k, 0, 0, 0, 0};
     if (p->cu_seqlens_q) {
         s.q_start = p->cu_seqlens_q[b * p->cu_stride_q];
         s.seqlen_q = (int32_t)(p->cu_seqlens_q[(b + 1) * p->cu_stride_q] - s.q_start);
@@ -103,6 +113,14 @@ static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
                           : 0;
     } else if (p->block_table) {
         s.k_start = b * p->table_stride_batch;
+    }
+    if (p->k_tail.data) {
+        s.tail = p->seqused_tail ? p->seqused_tail[b * p->used_stride_tail] : p->seqlen_tail;
+        if (p->cu_seqlens_tail) {
+            s.tail_start = p->cu_seqlens_tail[b * p->cu_stride_tail];
+            s.tail = (int32_t)(p->cu_seqlens_tail[(b + 1) * p->cu_stride_tail] - s.tail_start);
+        }
+        s.seqlen_k += s.tail;
     }
     return s;
 }

@@ -43,6 +43,7 @@ AITERI_FORCE_INLINE int32_t aiteri_page_of(const aiteri_problem *p, const aiteri
 typedef struct aiteri_key_place {
     int64_t outer, token;
     int32_t run, present, entry; /* entry: of the list of pages */
+    int32_t part;
 } aiteri_key_place;
 
 /* The first key of an entry of the list of pages. */
@@ -50,7 +51,7 @@ AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_page(const aiteri_problem *
                                                           const aiteri_sequence *s, int32_t entry)
 {
     const int32_t page = aiteri_page_of(p, s, entry);
-    const aiteri_key_place at = {page >= 0 ? page : 0, 0, p->page_size, page >= 0, entry};
+    const aiteri_key_place at = {page >= 0 ? page : 0, 0, p->page_size, page >= 0, entry, 0};
     AITERI_ASSERT(p->page_indptr || entry < p->table_entries);
     AITERI_ASSERT(page < p->num_blocks && (at.present || p->has_holes));
     return at;
@@ -59,7 +60,13 @@ AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_page(const aiteri_problem *
 AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_key(const aiteri_problem *p,
                                                          const aiteri_sequence *s, int32_t j)
 {
+    const int32_t behind = j - (s->seqlen_k - s->tail); /* the first part */
     AITERI_ASSERT(0 <= j && j < s->seqlen_k);
+    if (behind >= 0) {
+        const aiteri_key_place tail = {
+            p->cu_seqlens_tail ? 0 : s->index, s->tail_start + behind, INT32_MAX, 1, 0, 1};
+        return tail;
+    }
     if (p->block_table) {
         const int32_t entry = j / p->page_size;
         aiteri_key_place at = aiteri_place_of_page(p, s, entry);
@@ -67,18 +74,16 @@ AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_key(const aiteri_problem *p
         at.run -= (int32_t)at.token;
         return at;
     }
-    const aiteri_key_place dense = {s->index, j, INT32_MAX, 1, 0};
-    const aiteri_key_place packed = {0, s->k_start + j, INT32_MAX, 1, 0};
+    const aiteri_key_place dense = {s->index, j, INT32_MAX, 1, 0, 0};
+    const aiteri_key_place packed = {0, s->k_start + j, INT32_MAX, 1, 0, 0};
     return p->cu_seqlens_k ? packed : dense;
 }
 
-/* Keys or values [first, end) of kv head h: the address of each row, or NULL of one that is not
- * present, and its scale. `row` and `scale` may be NULL. */
-static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
-                               const aiteri_source *source, int32_t h, int32_t first, int32_t end,
-                               const void **row, float *scale)
+/* Keys or values [first, end) of kv head h, all in one part, whose source it is. */
+static void aiteri_part_rows(const aiteri_problem *p, const aiteri_sequence *s,
+                             const aiteri_source *source, int32_t h, int32_t first, int32_t end,
+                             const void **row, float *scale)
 {
-    if (first >= end) return;
     const char *head = aiteri_source_at(source, 0, 0, h);
     const float *head_scale = scale ? aiteri_scale_at(&source->scales, 0, 0, h) : NULL;
     const int64_t outer = aiteri_bytes_of(source->dtype, source->stride_outer);
@@ -96,6 +101,22 @@ static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s
         j = to;
         if (j == end - first) return;
     }
+}
+
+/* Keys or values [first, end) of kv head h, `source` being k or v of the problem: the address of
+ * each row, or NULL of one that is not present, and its scale. `row` and `scale` may be NULL. */
+static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
+                               const aiteri_source *source, int32_t h, int32_t first, int32_t end,
+                               const void **row, float *scale)
+{
+    const int32_t tail = s->seqlen_k - s->tail, behind = (int32_t)aiteri_max(first, tail);
+    AITERI_ASSERT(source == &p->k || source == &p->v);
+    if (first < end && first < tail)
+        aiteri_part_rows(p, s, source, h, first, (int32_t)aiteri_min(end, tail), row, scale);
+    if (behind < end)
+        aiteri_part_rows(p, s, source == &p->k ? &p->k_tail : &p->v_tail, h, behind, end,
+                         row ? row + (behind - first) : NULL,
+                         scale ? scale + (behind - first) : NULL);
 }
 
 #endif /* AITERI_SOURCE_C */
