@@ -2533,6 +2533,13 @@ typedef struct aiteri_problem {
     int64_t page_indptr_stride, last_page_stride;
     int32_t page_size, num_blocks, table_entries, has_holes;
 
+    /* A second part, the new tokens behind the keys above: rows as dense keys lie, or packed ones,
+     * of the same types, sizes and strides between elements, with scales where those have them. */
+    aiteri_source k_tail, v_tail; /* data NULL: none */
+    const int32_t *cu_seqlens_tail, *seqused_tail;
+    int64_t cu_stride_tail, used_stride_tail;
+    int32_t seqlen_tail;
+
     aiter_mask mask; /* never DEFAULT */
     int32_t window_left, window_right, sink_tokens;
     float softmax_scale, softcap;
@@ -2550,16 +2557,19 @@ typedef struct aiteri_problem {
 } aiteri_problem;
 
 /* One sequence of the batch. Packed rows start at token q_start; packed keys at token k_start, a
- * list of pages at element k_start of block_table. */
+ * list of pages at element k_start of block_table. The last `tail` of the seqlen_k keys are of the
+ * second part; packed ones start at token tail_start. */
 typedef struct aiteri_sequence {
     int32_t index;
     int32_t seqlen_q, seqlen_k;
     int64_t q_start, k_start;
+    int32_t tail;
+    int64_t tail_start;
 } aiteri_sequence;
 
 static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
 {
-    aiteri_sequence s = {b, p->seqlen_q, p->seqlen_k, 0, 0};
+    aiteri_sequence s = {b, p->seqlen_q, p->seqlen_k, 0, 0, 0, 0};
     if (p->cu_seqlens_q) {
         s.q_start = p->cu_seqlens_q[b * p->cu_stride_q];
         s.seqlen_q = (int32_t)(p->cu_seqlens_q[(b + 1) * p->cu_stride_q] - s.q_start);
@@ -2582,6 +2592,14 @@ static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
                           : 0;
     } else if (p->block_table) {
         s.k_start = b * p->table_stride_batch;
+    }
+    if (p->k_tail.data) {
+        s.tail = p->seqused_tail ? p->seqused_tail[b * p->used_stride_tail] : p->seqlen_tail;
+        if (p->cu_seqlens_tail) {
+            s.tail_start = p->cu_seqlens_tail[b * p->cu_stride_tail];
+            s.tail = (int32_t)(p->cu_seqlens_tail[(b + 1) * p->cu_stride_tail] - s.tail_start);
+        }
+        s.seqlen_k += s.tail;
     }
     return s;
 }
@@ -2615,6 +2633,7 @@ static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
     X(PAGED_KEYS, "pages", "")                                                              \
     X(PAGE_LISTS, "lists of pages (indptr, indices)", "pass a block_table")                 \
     X(HOLES, "pages of -1", "pass lengths that end before them")                            \
+    X(TWO_PARTS, "keys in two parts", "write the new tokens to the cache first")            \
     X(PACKED_ROWS, "packed rows of q", "")                                                  \
     X(USED_ROWS, "lengths of q", "")                                                        \
     X(USED_KEYS, "lengths of keys", "")                                                     \
@@ -2706,6 +2725,9 @@ static uint64_t aiteri_problem_features(const aiteri_problem *p)
             : p->block_table  ? AITERI_BIT(PAGED_KEYS)
             : p->cu_seqlens_k ? AITERI_BIT(PACKED_KEYS)
                               : AITERI_BIT(DENSE_KEYS);
+    if (p->k_tail.data)
+        bits |= AITERI_BIT(TWO_PARTS) | aiteri_source_features(&p->k_tail) |
+                aiteri_source_features(&p->v_tail);
     if (p->has_holes) bits |= AITERI_BIT(HOLES);
     if (p->cu_seqlens_q) bits |= AITERI_BIT(PACKED_ROWS);
     if (p->seqused_q) bits |= AITERI_BIT(USED_ROWS);
@@ -2829,11 +2851,12 @@ static aiteri_score_rule aiteri_score_rule_of(const aiteri_problem *p)
  *
  * Two families serve every softmax attention:
  *   tile    queries in the vector lanes: S^T = K Q^T and O^T = V^T P^T for `tile_lanes` packed
- * query rows at once; K and V rows are the broadcast operand, read where they lie. stream  head_dim
- * in the lanes: few query rows, every K and V row loaded once for all of them. In both a row's
- * result depends on its own query and keys alone, never on its neighbours, and a masked key leaves
- * no trace: each row of arithmetic is the same instruction sequence whatever the rows beside it.
- * Scores are in natural-logarithm units, but for a power of two that the softmax is told of. */
+ * query rows at once; K and V rows are the broadcast operand, in blocks of the set's own format.
+ * stream  head_dim in the lanes: few query rows, every K and V row loaded once for all of them. In
+ * both a row's result depends on its own query and keys alone, never on its neighbours, and a
+ * masked key leaves no trace: each row of arithmetic is the same instruction sequence whatever the
+ * rows beside it. Scores are in natural-logarithm units, but for a power of two that the softmax is
+ * told of. */
 #ifndef AITERI_KERNEL_TABLE_H
 #define AITERI_KERNEL_TABLE_H
 
@@ -2854,16 +2877,16 @@ enum {
 #define AITERI_TILE_LEAST (-123.0f)
 
 /* The features that each family takes. */
-#define AITERI_TILE_TAKES                                                                          \
-    (AITERI_BIT(CAUSAL) | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) | AITERI_BIT(WINDOW_SINKS) |   \
-     AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) | AITERI_BIT(VISIBLE) |            \
-     AITERI_BIT(Q_SCALE) | AITERI_BIT(OUT_SCALE) | AITERI_BIT(SINKS) | AITERI_BIT(LSE) |           \
-     AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) | AITERI_BIT(PAGED_KEYS) |                   \
-     AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(PACKED_ROWS) |                        \
-     AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS) | AITERI_BIT(SCALE_TENSOR) |                    \
-     AITERI_BIT(SCALE_HEAD) | AITERI_BIT(SCALE_TOKEN) | AITERI_BIT(STRIDED_DIM) |                  \
-     AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | \
-     AITERI_BIT(KV_TYPES))
+#define AITERI_TILE_TAKES                                                                        \
+    (AITERI_BIT(CAUSAL) | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) | AITERI_BIT(WINDOW_SINKS) | \
+     AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) | AITERI_BIT(VISIBLE) |          \
+     AITERI_BIT(Q_SCALE) | AITERI_BIT(OUT_SCALE) | AITERI_BIT(SINKS) | AITERI_BIT(LSE) |         \
+     AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) | AITERI_BIT(PAGED_KEYS) |                 \
+     AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(TWO_PARTS) |                        \
+     AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS) |                   \
+     AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) | AITERI_BIT(SCALE_TOKEN) |               \
+     AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) |                 \
+     AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
 /* Streams read rows where they lie, so there must be one. */
 #define AITERI_STREAM_TAKES (AITERI_TILE_TAKES & ~AITERI_BIT(HOLES))
 
@@ -2900,44 +2923,71 @@ typedef void (*aiteri_axpy_fn)(float *o, int64_t o_stride, const float *p, int64
                                int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                const void *const *ahead);
 
+/* What a kernel set needs of the CPU; AVX2 with FMA and F16C, AVX-512 with F, BW, DQ, VL, CD. */
+enum {
+    AITERI_CPU_AVX2 = 1,
+    AITERI_CPU_AVX512 = 2,
+    AITERI_CPU_AVX512_BF16 = 4,
+    AITERI_CPU_NEON = 8
+};
+
+/* K or V rows on their way into a block. */
+typedef struct aiteri_block_rows {
+    const void *const *row; /* NULL: a key that is not there, zeros */
+    int32_t n, dim;
+    aiter_dtype dtype;
+    int64_t stride_dim;
+    const float *scale; /* of each row; NULL: none */
+} aiteri_block_rows;
+
+/* A set owns the format of its blocks of queries, K and V: the engine gives the bytes and says
+ * which place of a block a key has, 0 to AITERI_TILE_KEYS - 1. */
 typedef struct aiteri_kernels {
     const char *name;
     aiter_isa isa;
+    uint32_t needs;                     /* AITERI_CPU_ bits */
+    const struct aiteri_kernels *below; /* whose kernels serve where this set cannot; NULL: none */
+    /* Whether the set serves a problem; NULL: every one. */
+    int (*takes)(const aiteri_problem *p, int exact_arithmetic);
     int32_t lanes;      /* floats per vector */
     int32_t tile_lanes; /* query rows per tile */
 
-    /* NULL where the tier has no loop for the type. */
-    const aiteri_widen_fn *widen;
-    const aiteri_narrow_fn *narrow;
+    size_t (*query_bytes)(int32_t dim, int32_t tile_lanes);
+    size_t (*k_bytes)(int32_t dim);
+    size_t (*v_bytes)(int32_t dim);
+    /* Rows to places from `place` on. */
+    void (*load_k)(const struct aiteri_kernels *own, void *block, int32_t place,
+                   const aiteri_block_rows *rows);
+    void (*load_v)(const struct aiteri_kernels *own, void *block, int32_t place,
+                   const aiteri_block_rows *rows);
+    /* tile_lanes rows of queries, [tile_lanes][row_stride], times scale. */
+    void (*pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim, float scale);
+    /* st[j][lane] = k_j . q_lane for the n keys from `place` on. */
+    void (*tile_score)(float *st, const void *k, int32_t place, int32_t n, int32_t dim,
+                       const void *q);
+    /* ot[d][lane] += sum_j v_j[d] * st[j][lane], j ascending; st may be lost. */
+    void (*tile_value)(float *ot, const void *v, int32_t place, int32_t n, int32_t dim_v,
+                       float *st);
+    /* The same, touching only lanes that see the key (key0 is the first), or, with scores, whose
+     * score was not -infinity: for blocks where a V row that is not finite may be hidden. */
+    void (*tile_value_guarded)(float *ot, const void *v, int32_t place, int32_t key0, int32_t n,
+                               int32_t dim_v, float *st, const aiteri_lane_mask *mask,
+                               const float *scores);
+    /* 1 if all of the n rows from `place` on are finite. */
+    int (*v_finite)(const void *v, int32_t place, int32_t n, int32_t dim_v);
 
-    /* qt[d][tile_lanes] = scale * rows[lane][d] for lane < tile_lanes; rows is
-     * [tile_lanes][row_stride]. */
-    void (*tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim, float scale);
-    /* rows[lane][d] = ot[d][tile_lanes]. */
-    void (*tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim);
-    /* st[j][lane] = k_j . q_lane for j < n. */
-    void (*tile_score)(float *st, const float *k, int64_t k_stride, int32_t n, int32_t dim,
-                       const float *qt);
     /* Softcap, bias, ALiBi and mask on st, for keys key0 .. key0 + n - 1. */
     void (*tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_tile_adjust *adjust);
     /* st becomes exp(stretch * (st - m)) in AITERI_TILE_UNIT; m, l and ot follow the online
      * softmax, each lane for itself. */
     void (*tile_softmax)(float *st, int32_t n, float stretch, float *m, float *l, float *ot,
                          int32_t dim_v);
-    /* ot[d][lane] += sum_j v_j[d] * st[j][lane], j ascending. */
-    void (*tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n, int32_t dim_v,
-                       const float *st);
-    /* The same, touching only lanes that see the key, or, with scores, whose score was not
-     * -infinity: for blocks where a V row that is not finite may be hidden. */
-    void (*tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0, int32_t n,
-                               int32_t dim_v, const float *st, const aiteri_lane_mask *mask,
-                               const float *scores);
-    /* 1 if all of rows[n][dim] are finite. */
-    int (*all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim);
+    /* rows[lane][d] = ot[d][tile_lanes]. */
+    void (*tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim);
 
     /* Both or neither of a type, f32 always: rows of the other types are widened first. */
-    aiteri_dot_fn stream_dot[AITER_DTYPE_COUNT];
-    aiteri_axpy_fn stream_axpy[AITER_DTYPE_COUNT];
+    const aiteri_dot_fn *stream_dot;
+    const aiteri_axpy_fn *stream_axpy;
     /* One row of AITERI_STREAM_KEYS scores, hidden ones -inf: s becomes exp(stretch * (s - m)).
      * Returns the factor for what was accumulated before. */
     float (*stream_softmax)(float *s, float stretch, float *m, float *l);
@@ -2952,7 +3002,24 @@ typedef struct aiteri_kernels {
     void (*stream_mul)(float *x, const float *y);
     /* max |x| over n elements. */
     float (*row_amax)(const float *x, int32_t n);
+
+    /* NULL where the tier has no loop for the type. */
+    const aiteri_widen_fn *widen;
+    const aiteri_narrow_fn *narrow;
 } aiteri_kernels;
+
+/* The entries of a set in the struct's order: what blocks are and who fills them (of f32 blocks),
+ * who computes on them, and the rest. Each is of(entry): a relative of a set names that set where
+ * it takes what is there, and itself where it overwrites. */
+#define AITERI_F32_FORMAT                                                                    \
+    aiteri_f32_query_bytes, aiteri_f32_block_bytes, aiteri_f32_block_bytes, aiteri_f32_load, \
+        aiteri_f32_load
+#define AITERI_BLOCK_ENTRIES(of) \
+    of(pack_query), of(tile_score), of(tile_value), of(tile_value_guarded), of(v_finite)
+#define AITERI_OTHER_ENTRIES(of)                                                                   \
+    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy),           \
+        of(stream_softmax), of(stream_softcap), of(row_scale), of(row_finish), of(row_add_scaled), \
+        of(stream_mul), of(row_amax), of(widen), of(narrow)
 
 #endif /* AITERI_KERNEL_TABLE_H */
 
@@ -3065,6 +3132,7 @@ AITERI_FORCE_INLINE int32_t aiteri_page_of(const aiteri_problem *p, const aiteri
 typedef struct aiteri_key_place {
     int64_t outer, token;
     int32_t run, present, entry; /* entry: of the list of pages */
+    int32_t part;
 } aiteri_key_place;
 
 /* The first key of an entry of the list of pages. */
@@ -3072,7 +3140,7 @@ AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_page(const aiteri_problem *
                                                           const aiteri_sequence *s, int32_t entry)
 {
     const int32_t page = aiteri_page_of(p, s, entry);
-    const aiteri_key_place at = {page >= 0 ? page : 0, 0, p->page_size, page >= 0, entry};
+    const aiteri_key_place at = {page >= 0 ? page : 0, 0, p->page_size, page >= 0, entry, 0};
     AITERI_ASSERT(p->page_indptr || entry < p->table_entries);
     AITERI_ASSERT(page < p->num_blocks && (at.present || p->has_holes));
     return at;
@@ -3081,7 +3149,13 @@ AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_page(const aiteri_problem *
 AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_key(const aiteri_problem *p,
                                                          const aiteri_sequence *s, int32_t j)
 {
+    const int32_t behind = j - (s->seqlen_k - s->tail); /* the first part */
     AITERI_ASSERT(0 <= j && j < s->seqlen_k);
+    if (behind >= 0) {
+        const aiteri_key_place tail = {
+            p->cu_seqlens_tail ? 0 : s->index, s->tail_start + behind, INT32_MAX, 1, 0, 1};
+        return tail;
+    }
     if (p->block_table) {
         const int32_t entry = j / p->page_size;
         aiteri_key_place at = aiteri_place_of_page(p, s, entry);
@@ -3089,18 +3163,16 @@ AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_key(const aiteri_problem *p
         at.run -= (int32_t)at.token;
         return at;
     }
-    const aiteri_key_place dense = {s->index, j, INT32_MAX, 1, 0};
-    const aiteri_key_place packed = {0, s->k_start + j, INT32_MAX, 1, 0};
+    const aiteri_key_place dense = {s->index, j, INT32_MAX, 1, 0, 0};
+    const aiteri_key_place packed = {0, s->k_start + j, INT32_MAX, 1, 0, 0};
     return p->cu_seqlens_k ? packed : dense;
 }
 
-/* Keys or values [first, end) of kv head h: the address of each row, or NULL of one that is not
- * present, and its scale. `row` and `scale` may be NULL. */
-static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
-                               const aiteri_source *source, int32_t h, int32_t first, int32_t end,
-                               const void **row, float *scale)
+/* Keys or values [first, end) of kv head h, all in one part, whose source it is. */
+static void aiteri_part_rows(const aiteri_problem *p, const aiteri_sequence *s,
+                             const aiteri_source *source, int32_t h, int32_t first, int32_t end,
+                             const void **row, float *scale)
 {
-    if (first >= end) return;
     const char *head = aiteri_source_at(source, 0, 0, h);
     const float *head_scale = scale ? aiteri_scale_at(&source->scales, 0, 0, h) : NULL;
     const int64_t outer = aiteri_bytes_of(source->dtype, source->stride_outer);
@@ -3118,6 +3190,22 @@ static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s
         j = to;
         if (j == end - first) return;
     }
+}
+
+/* Keys or values [first, end) of kv head h, `source` being k or v of the problem: the address of
+ * each row, or NULL of one that is not present, and its scale. `row` and `scale` may be NULL. */
+static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
+                               const aiteri_source *source, int32_t h, int32_t first, int32_t end,
+                               const void **row, float *scale)
+{
+    const int32_t tail = s->seqlen_k - s->tail, behind = (int32_t)aiteri_max(first, tail);
+    AITERI_ASSERT(source == &p->k || source == &p->v);
+    if (first < end && first < tail)
+        aiteri_part_rows(p, s, source, h, first, (int32_t)aiteri_min(end, tail), row, scale);
+    if (behind < end)
+        aiteri_part_rows(p, s, source == &p->k ? &p->k_tail : &p->v_tail, h, behind, end,
+                         row ? row + (behind - first) : NULL,
+                         scale ? scale + (behind - first) : NULL);
 }
 
 #endif /* AITERI_SOURCE_C */
@@ -3595,6 +3683,13 @@ AITERI_ONCE_A_CALL_END
 #define AITERI_CPUID_C
 
 
+/* Where the choice of a kernel set begins when nobody names one. */
+enum {
+    AITERI_TOP_ISA = AITERI_X86    ? AITER_ISA_AVX512
+                     : AITERI_NEON ? AITER_ISA_NEON
+                                   : AITER_ISA_SCALAR
+};
+
 #if AITERI_X86
 static void aiteri_cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4])
 {
@@ -3621,32 +3716,101 @@ static uint64_t aiteri_xgetbv(void)
 #endif
 }
 
-/* The best kernel set that this CPU and its operating system can run. */
-AITERI_UNUSED static aiter_isa aiteri_cpu_best_isa(void)
+/* The AITERI_CPU_ bits of this CPU under its operating system. */
+AITERI_UNUSED static uint32_t aiteri_cpu_features(void)
 {
     const uint32_t fma_osxsave_avx_f16c = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29;
     const uint32_t avx2 = 1u << 5;
     const uint32_t f_dq_cd_bw_vl = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31;
     const uint64_t ymm = 0x06, zmm = 0xe6;
-    uint32_t r[4];
+    uint32_t r[4], leaves;
     aiteri_cpuid(0, 0, r);
-    if (r[0] < 7) return AITER_ISA_SCALAR;
+    if (r[0] < 7) return 0;
     aiteri_cpuid(1, 0, r);
-    if ((r[2] & fma_osxsave_avx_f16c) != fma_osxsave_avx_f16c) return AITER_ISA_SCALAR;
+    if ((r[2] & fma_osxsave_avx_f16c) != fma_osxsave_avx_f16c) return 0;
     const uint64_t saved = aiteri_xgetbv();
     aiteri_cpuid(7, 0, r);
-    if ((saved & ymm) != ymm || !(r[1] & avx2)) return AITER_ISA_SCALAR;
-    if ((saved & zmm) != zmm || (r[1] & f_dq_cd_bw_vl) != f_dq_cd_bw_vl) return AITER_ISA_AVX2;
-    return AITER_ISA_AVX512;
+    if ((saved & ymm) != ymm || !(r[1] & avx2)) return 0;
+    if ((saved & zmm) != zmm || (r[1] & f_dq_cd_bw_vl) != f_dq_cd_bw_vl) return AITERI_CPU_AVX2;
+    leaves = r[0];
+    if (leaves > 0) aiteri_cpuid(7, 1, r);
+    return AITERI_CPU_AVX2 | AITERI_CPU_AVX512 |
+           (leaves > 0 && (r[0] & 1u << 5) ? AITERI_CPU_AVX512_BF16 : 0u);
 }
 #else
-AITERI_UNUSED static aiter_isa aiteri_cpu_best_isa(void)
+AITERI_UNUSED static uint32_t aiteri_cpu_features(void)
 {
-    return AITERI_NEON ? AITER_ISA_NEON : AITER_ISA_SCALAR;
+    return AITERI_NEON ? AITERI_CPU_NEON : 0;
 }
 #endif /* AITERI_X86 */
 
 #endif /* AITERI_CPUID_C */
+
+// >>block_f32    (src/cpu/block_f32.c)
+/* block_f32.c -- the blocks of the sets that compute in f32: rows as they are read, one behind the
+ * other. */
+#ifndef AITERI_BLOCK_F32_C
+#define AITERI_BLOCK_F32_C
+
+
+AITERI_FORCE_INLINE int32_t aiteri_padded(int32_t dim)
+{
+    return (dim + AITERI_PAD - 1) / AITERI_PAD * AITERI_PAD;
+}
+
+/* Row stride of a block in elements of 4 bytes: an odd number of cache lines, so that a column of
+ * the block spreads over all sets of the cache. Power-of-two strides of user tensors are why rows
+ * are copied at all. */
+AITERI_FORCE_INLINE int64_t aiteri_block_stride(int32_t dim)
+{
+    const int64_t lines = aiteri_ceil_div(dim, AITERI_PAD);
+    return (lines + (lines % 2 == 0)) * AITERI_PAD;
+}
+
+AITERI_UNUSED static size_t aiteri_f32_block_bytes(int32_t dim)
+{
+    return AITERI_TILE_KEYS * (size_t)aiteri_block_stride(dim) * sizeof(float);
+}
+
+AITERI_UNUSED static size_t aiteri_f32_query_bytes(int32_t dim, int32_t tile_lanes)
+{
+    return (size_t)dim * (size_t)tile_lanes * sizeof(float);
+}
+
+/* n elements `stride` apart to consecutive f32. */
+static void aiteri_gather_row(const aiteri_kernels *kernels, float *dst, const char *src,
+                              aiter_dtype dtype, int64_t stride, int32_t n)
+{
+    AITERI_ASSERT(n > 0 && stride >= 0 && kernels->widen[dtype]);
+    if (stride == 1) {
+        kernels->widen[dtype](dst, src, n);
+        return;
+    }
+    for (int32_t i = 0; i < n; i++) {
+        const uint32_t bits = aiteri_load_bits(dtype, src, i * stride);
+        memcpy(dst + i, &bits, sizeof bits);
+    }
+}
+
+AITERI_UNUSED static void aiteri_f32_load(const aiteri_kernels *kernels, void *block, int32_t place,
+                                          const aiteri_block_rows *rows)
+{
+    const int64_t stride = aiteri_block_stride(rows->dim);
+    for (int32_t i = 0; i < rows->n; i++) {
+        float *row = (float *)block + (place + i) * stride;
+        if (!rows->row[i]) {
+            memset(row, 0, (size_t)stride * sizeof(float));
+            continue;
+        }
+        aiteri_gather_row(kernels, row, (const char *)rows->row[i], rows->dtype, rows->stride_dim,
+                          rows->dim);
+        if (!rows->scale) continue;
+        for (int32_t d = rows->dim; d < stride; d++) row[d] = 0.0f;
+        kernels->row_scale(row, aiteri_padded(rows->dim), rows->scale[i]);
+    }
+}
+
+#endif /* AITERI_BLOCK_F32_C */
 
 // >>instantiate    (src/cpu/instantiate.c)
 /* instantiate.c -- one block per ISA: open the target region, pick the vector layer and the
@@ -3660,6 +3824,8 @@ AITERI_UNUSED static aiter_isa aiteri_cpu_best_isa(void)
 #define AITERI_K(name)             AITERI_CAT(aiteri_scalar, name)
 #define AITERI_K_NAME              "scalar"
 #define AITERI_K_ISA               AITER_ISA_SCALAR
+#define AITERI_K_NEEDS             0
+#define AITERI_K_BELOW             NULL
 #define AITERI_TILE_VECTORS        16
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           1
@@ -4272,9 +4438,10 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
 
 #define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
 
-static void AITERI_K(tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim,
-                                float scale)
+static void AITERI_K(pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim,
+                                 float scale)
 {
+    float *qt = (float *)q; /* [dim][AITERI_TILE_LANES] */
     const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
     for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
         for (int32_t d = 0; d < whole; d += AITERI_LANES)
@@ -4330,10 +4497,12 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
         AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
-static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
-                                 int32_t dim, const float *qt)
+static void AITERI_K(tile_score)(float *st, const void *block, int32_t place, int32_t n,
+                                 int32_t dim, const void *q)
 {
-    AITERI_ASSERT(0 <= n && n <= AITERI_TILE_KEYS && 0 < dim && dim <= k_stride);
+    AITERI_ASSERT(0 <= place && 0 <= n && place + n <= AITERI_TILE_KEYS && 0 < dim);
+    const int64_t k_stride = aiteri_block_stride(dim);
+    const float *k = (const float *)block + place * k_stride, *qt = (const float *)q;
     int32_t j = 0;
     for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
         AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
@@ -4504,10 +4673,12 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
         AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
-static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
-                                 int32_t dim_v, const float *st)
+static void AITERI_K(tile_value)(float *ot, const void *block, int32_t place, int32_t n,
+                                 int32_t dim_v, float *st)
 {
-    AITERI_ASSERT(0 < n && n <= AITERI_TILE_KEYS && 0 < dim_v && dim_v <= v_stride);
+    AITERI_ASSERT(0 <= place && 0 < n && place + n <= AITERI_TILE_KEYS && 0 < dim_v);
+    const int64_t v_stride = aiteri_block_stride(dim_v);
+    const float *v = (const float *)block + place * v_stride;
     int32_t d = 0;
     for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
@@ -4516,10 +4687,12 @@ static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, in
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
-                                         int32_t n, int32_t dim_v, const float *st,
+static void AITERI_K(tile_value_guarded)(float *ot, const void *block, int32_t place, int32_t key0,
+                                         int32_t n, int32_t dim_v, float *st,
                                          const aiteri_lane_mask *mask, const float *scores)
 {
+    const int64_t v_stride = aiteri_block_stride(dim_v);
+    const float *v = (const float *)block + place * v_stride;
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
@@ -4527,11 +4700,11 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
             AITERI_K(vf) acc = AITERI_K(load)(at);
             const AITERI_K(range) range = AITERI_K(range_of)(mask, c);
             for (int32_t j = 0; j < n; j++) {
-                const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
-                const AITERI_K(vf) p = AITERI_K(load)(st + place);
+                const int32_t from = j * AITERI_TILE_LANES + c * AITERI_LANES;
+                const AITERI_K(vf) p = AITERI_K(load)(st + from);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
                 if (scores) {
-                    const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
+                    const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + from));
                     acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
                 } else {
                     acc = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), sum, acc);
@@ -4542,8 +4715,10 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
     }
 }
 
-static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim)
+static int AITERI_K(v_finite)(const void *block, int32_t place, int32_t n, int32_t dim)
 {
+    const int64_t stride = aiteri_block_stride(dim);
+    const float *rows = (const float *)block + place * stride;
     const AITERI_K(vf) inf = AITERI_K(set1)(aiteri_f32_of_bits(0x7f800000u));
     for (int32_t j = 0; j < n; j++) {
         const float *row = rows + j * stride;
@@ -5311,39 +5486,50 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #define AITERI_K_TYPED(name) NULL
 #endif
 
-static const aiteri_kernels AITERI_K(kernels) = {
-    AITERI_K_NAME,
-    AITERI_K_ISA,
-    AITERI_LANES,
-    AITERI_TILE_LANES,
-    AITERI_K(widen),
-    AITERI_K(narrow),
-    AITERI_K(tile_pack),
-    AITERI_K(tile_unpack),
-    AITERI_K(tile_score),
-    AITERI_K(tile_adjust),
-    AITERI_K(tile_softmax),
-    AITERI_K(tile_value),
-    AITERI_K(tile_value_guarded),
-    AITERI_K(all_finite),
-    {NULL, AITERI_K(stream_dot_f32), AITERI_K_TYPED(stream_dot_f16),
-     AITERI_K_TYPED(stream_dot_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_dot_i8), NULL, NULL,
-     NULL, NULL},
-    {NULL, AITERI_K(stream_axpy_f32), AITERI_K_TYPED(stream_axpy_f16),
-     AITERI_K_TYPED(stream_axpy_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_axpy_i8), NULL, NULL,
-     NULL, NULL},
-    AITERI_K(stream_softmax),
-    AITERI_K(stream_softcap),
-    AITERI_K(row_scale),
-    AITERI_K(row_finish),
-    AITERI_K(row_add_scaled),
-    AITERI_K(stream_mul),
-    AITERI_K(row_amax),
-};
+/* In the order of aiter_dtype. */
+static const aiteri_dot_fn AITERI_K(stream_dot)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(stream_dot_f32),
+    AITERI_K_TYPED(stream_dot_f16),
+    AITERI_K_TYPED(stream_dot_bf16),
+    NULL,
+    NULL,
+    NULL,
+    AITERI_K_TYPED(stream_dot_i8),
+    NULL,
+    NULL,
+    NULL,
+    NULL};
+static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(stream_axpy_f32),
+    AITERI_K_TYPED(stream_axpy_f16),
+    AITERI_K_TYPED(stream_axpy_bf16),
+    NULL,
+    NULL,
+    NULL,
+    AITERI_K_TYPED(stream_axpy_i8),
+    NULL,
+    NULL,
+    NULL,
+    NULL};
+
+static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
+                                                 AITERI_K_ISA,
+                                                 AITERI_K_NEEDS,
+                                                 AITERI_K_BELOW,
+                                                 NULL,
+                                                 AITERI_LANES,
+                                                 AITERI_TILE_LANES,
+                                                 AITERI_F32_FORMAT,
+                                                 AITERI_BLOCK_ENTRIES(AITERI_K),
+                                                 AITERI_OTHER_ENTRIES(AITERI_K)};
 
 #undef AITERI_K
 #undef AITERI_K_NAME
 #undef AITERI_K_ISA
+#undef AITERI_K_NEEDS
+#undef AITERI_K_BELOW
 #undef AITERI_LANES
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
@@ -5362,6 +5548,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 #define AITERI_K(name)      AITERI_CAT(aiteri_avx2, name)
 #define AITERI_K_NAME       "avx2"
 #define AITERI_K_ISA        AITER_ISA_AVX2
+#define AITERI_K_NEEDS      AITERI_CPU_AVX2
+#define AITERI_K_BELOW      &aiteri_scalar_kernels
 #define AITERI_TILE_VECTORS 3
 #define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_3
 #define AITERI_TILE_ROWS    4
@@ -5980,9 +6168,10 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
 
 #define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
 
-static void AITERI_K(tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim,
-                                float scale)
+static void AITERI_K(pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim,
+                                 float scale)
 {
+    float *qt = (float *)q; /* [dim][AITERI_TILE_LANES] */
     const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
     for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
         for (int32_t d = 0; d < whole; d += AITERI_LANES)
@@ -6038,10 +6227,12 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
         AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
-static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
-                                 int32_t dim, const float *qt)
+static void AITERI_K(tile_score)(float *st, const void *block, int32_t place, int32_t n,
+                                 int32_t dim, const void *q)
 {
-    AITERI_ASSERT(0 <= n && n <= AITERI_TILE_KEYS && 0 < dim && dim <= k_stride);
+    AITERI_ASSERT(0 <= place && 0 <= n && place + n <= AITERI_TILE_KEYS && 0 < dim);
+    const int64_t k_stride = aiteri_block_stride(dim);
+    const float *k = (const float *)block + place * k_stride, *qt = (const float *)q;
     int32_t j = 0;
     for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
         AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
@@ -6212,10 +6403,12 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
         AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
-static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
-                                 int32_t dim_v, const float *st)
+static void AITERI_K(tile_value)(float *ot, const void *block, int32_t place, int32_t n,
+                                 int32_t dim_v, float *st)
 {
-    AITERI_ASSERT(0 < n && n <= AITERI_TILE_KEYS && 0 < dim_v && dim_v <= v_stride);
+    AITERI_ASSERT(0 <= place && 0 < n && place + n <= AITERI_TILE_KEYS && 0 < dim_v);
+    const int64_t v_stride = aiteri_block_stride(dim_v);
+    const float *v = (const float *)block + place * v_stride;
     int32_t d = 0;
     for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
@@ -6224,10 +6417,12 @@ static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, in
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
-                                         int32_t n, int32_t dim_v, const float *st,
+static void AITERI_K(tile_value_guarded)(float *ot, const void *block, int32_t place, int32_t key0,
+                                         int32_t n, int32_t dim_v, float *st,
                                          const aiteri_lane_mask *mask, const float *scores)
 {
+    const int64_t v_stride = aiteri_block_stride(dim_v);
+    const float *v = (const float *)block + place * v_stride;
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
@@ -6235,11 +6430,11 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
             AITERI_K(vf) acc = AITERI_K(load)(at);
             const AITERI_K(range) range = AITERI_K(range_of)(mask, c);
             for (int32_t j = 0; j < n; j++) {
-                const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
-                const AITERI_K(vf) p = AITERI_K(load)(st + place);
+                const int32_t from = j * AITERI_TILE_LANES + c * AITERI_LANES;
+                const AITERI_K(vf) p = AITERI_K(load)(st + from);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
                 if (scores) {
-                    const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
+                    const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + from));
                     acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
                 } else {
                     acc = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), sum, acc);
@@ -6250,8 +6445,10 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
     }
 }
 
-static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim)
+static int AITERI_K(v_finite)(const void *block, int32_t place, int32_t n, int32_t dim)
 {
+    const int64_t stride = aiteri_block_stride(dim);
+    const float *rows = (const float *)block + place * stride;
     const AITERI_K(vf) inf = AITERI_K(set1)(aiteri_f32_of_bits(0x7f800000u));
     for (int32_t j = 0; j < n; j++) {
         const float *row = rows + j * stride;
@@ -7019,39 +7216,50 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #define AITERI_K_TYPED(name) NULL
 #endif
 
-static const aiteri_kernels AITERI_K(kernels) = {
-    AITERI_K_NAME,
-    AITERI_K_ISA,
-    AITERI_LANES,
-    AITERI_TILE_LANES,
-    AITERI_K(widen),
-    AITERI_K(narrow),
-    AITERI_K(tile_pack),
-    AITERI_K(tile_unpack),
-    AITERI_K(tile_score),
-    AITERI_K(tile_adjust),
-    AITERI_K(tile_softmax),
-    AITERI_K(tile_value),
-    AITERI_K(tile_value_guarded),
-    AITERI_K(all_finite),
-    {NULL, AITERI_K(stream_dot_f32), AITERI_K_TYPED(stream_dot_f16),
-     AITERI_K_TYPED(stream_dot_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_dot_i8), NULL, NULL,
-     NULL, NULL},
-    {NULL, AITERI_K(stream_axpy_f32), AITERI_K_TYPED(stream_axpy_f16),
-     AITERI_K_TYPED(stream_axpy_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_axpy_i8), NULL, NULL,
-     NULL, NULL},
-    AITERI_K(stream_softmax),
-    AITERI_K(stream_softcap),
-    AITERI_K(row_scale),
-    AITERI_K(row_finish),
-    AITERI_K(row_add_scaled),
-    AITERI_K(stream_mul),
-    AITERI_K(row_amax),
-};
+/* In the order of aiter_dtype. */
+static const aiteri_dot_fn AITERI_K(stream_dot)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(stream_dot_f32),
+    AITERI_K_TYPED(stream_dot_f16),
+    AITERI_K_TYPED(stream_dot_bf16),
+    NULL,
+    NULL,
+    NULL,
+    AITERI_K_TYPED(stream_dot_i8),
+    NULL,
+    NULL,
+    NULL,
+    NULL};
+static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(stream_axpy_f32),
+    AITERI_K_TYPED(stream_axpy_f16),
+    AITERI_K_TYPED(stream_axpy_bf16),
+    NULL,
+    NULL,
+    NULL,
+    AITERI_K_TYPED(stream_axpy_i8),
+    NULL,
+    NULL,
+    NULL,
+    NULL};
+
+static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
+                                                 AITERI_K_ISA,
+                                                 AITERI_K_NEEDS,
+                                                 AITERI_K_BELOW,
+                                                 NULL,
+                                                 AITERI_LANES,
+                                                 AITERI_TILE_LANES,
+                                                 AITERI_F32_FORMAT,
+                                                 AITERI_BLOCK_ENTRIES(AITERI_K),
+                                                 AITERI_OTHER_ENTRIES(AITERI_K)};
 
 #undef AITERI_K
 #undef AITERI_K_NAME
 #undef AITERI_K_ISA
+#undef AITERI_K_NEEDS
+#undef AITERI_K_BELOW
 #undef AITERI_LANES
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
@@ -7070,6 +7278,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 #define AITERI_K(name)             AITERI_CAT(aiteri_avx512, name)
 #define AITERI_K_NAME              "avx512"
 #define AITERI_K_ISA               AITER_ISA_AVX512
+#define AITERI_K_NEEDS             AITERI_CPU_AVX512
+#define AITERI_K_BELOW             &aiteri_avx2_kernels
 #define AITERI_TILE_VECTORS        3
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           8
@@ -7689,9 +7899,10 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
 
 #define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
 
-static void AITERI_K(tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim,
-                                float scale)
+static void AITERI_K(pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim,
+                                 float scale)
 {
+    float *qt = (float *)q; /* [dim][AITERI_TILE_LANES] */
     const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
     for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
         for (int32_t d = 0; d < whole; d += AITERI_LANES)
@@ -7747,10 +7958,12 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
         AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
-static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
-                                 int32_t dim, const float *qt)
+static void AITERI_K(tile_score)(float *st, const void *block, int32_t place, int32_t n,
+                                 int32_t dim, const void *q)
 {
-    AITERI_ASSERT(0 <= n && n <= AITERI_TILE_KEYS && 0 < dim && dim <= k_stride);
+    AITERI_ASSERT(0 <= place && 0 <= n && place + n <= AITERI_TILE_KEYS && 0 < dim);
+    const int64_t k_stride = aiteri_block_stride(dim);
+    const float *k = (const float *)block + place * k_stride, *qt = (const float *)q;
     int32_t j = 0;
     for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
         AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
@@ -7921,10 +8134,12 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
         AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
-static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
-                                 int32_t dim_v, const float *st)
+static void AITERI_K(tile_value)(float *ot, const void *block, int32_t place, int32_t n,
+                                 int32_t dim_v, float *st)
 {
-    AITERI_ASSERT(0 < n && n <= AITERI_TILE_KEYS && 0 < dim_v && dim_v <= v_stride);
+    AITERI_ASSERT(0 <= place && 0 < n && place + n <= AITERI_TILE_KEYS && 0 < dim_v);
+    const int64_t v_stride = aiteri_block_stride(dim_v);
+    const float *v = (const float *)block + place * v_stride;
     int32_t d = 0;
     for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
@@ -7933,10 +8148,12 @@ static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, in
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
-                                         int32_t n, int32_t dim_v, const float *st,
+static void AITERI_K(tile_value_guarded)(float *ot, const void *block, int32_t place, int32_t key0,
+                                         int32_t n, int32_t dim_v, float *st,
                                          const aiteri_lane_mask *mask, const float *scores)
 {
+    const int64_t v_stride = aiteri_block_stride(dim_v);
+    const float *v = (const float *)block + place * v_stride;
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
@@ -7944,11 +8161,11 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
             AITERI_K(vf) acc = AITERI_K(load)(at);
             const AITERI_K(range) range = AITERI_K(range_of)(mask, c);
             for (int32_t j = 0; j < n; j++) {
-                const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
-                const AITERI_K(vf) p = AITERI_K(load)(st + place);
+                const int32_t from = j * AITERI_TILE_LANES + c * AITERI_LANES;
+                const AITERI_K(vf) p = AITERI_K(load)(st + from);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
                 if (scores) {
-                    const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
+                    const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + from));
                     acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
                 } else {
                     acc = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), sum, acc);
@@ -7959,8 +8176,10 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
     }
 }
 
-static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim)
+static int AITERI_K(v_finite)(const void *block, int32_t place, int32_t n, int32_t dim)
 {
+    const int64_t stride = aiteri_block_stride(dim);
+    const float *rows = (const float *)block + place * stride;
     const AITERI_K(vf) inf = AITERI_K(set1)(aiteri_f32_of_bits(0x7f800000u));
     for (int32_t j = 0; j < n; j++) {
         const float *row = rows + j * stride;
@@ -8728,39 +8947,50 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #define AITERI_K_TYPED(name) NULL
 #endif
 
-static const aiteri_kernels AITERI_K(kernels) = {
-    AITERI_K_NAME,
-    AITERI_K_ISA,
-    AITERI_LANES,
-    AITERI_TILE_LANES,
-    AITERI_K(widen),
-    AITERI_K(narrow),
-    AITERI_K(tile_pack),
-    AITERI_K(tile_unpack),
-    AITERI_K(tile_score),
-    AITERI_K(tile_adjust),
-    AITERI_K(tile_softmax),
-    AITERI_K(tile_value),
-    AITERI_K(tile_value_guarded),
-    AITERI_K(all_finite),
-    {NULL, AITERI_K(stream_dot_f32), AITERI_K_TYPED(stream_dot_f16),
-     AITERI_K_TYPED(stream_dot_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_dot_i8), NULL, NULL,
-     NULL, NULL},
-    {NULL, AITERI_K(stream_axpy_f32), AITERI_K_TYPED(stream_axpy_f16),
-     AITERI_K_TYPED(stream_axpy_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_axpy_i8), NULL, NULL,
-     NULL, NULL},
-    AITERI_K(stream_softmax),
-    AITERI_K(stream_softcap),
-    AITERI_K(row_scale),
-    AITERI_K(row_finish),
-    AITERI_K(row_add_scaled),
-    AITERI_K(stream_mul),
-    AITERI_K(row_amax),
-};
+/* In the order of aiter_dtype. */
+static const aiteri_dot_fn AITERI_K(stream_dot)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(stream_dot_f32),
+    AITERI_K_TYPED(stream_dot_f16),
+    AITERI_K_TYPED(stream_dot_bf16),
+    NULL,
+    NULL,
+    NULL,
+    AITERI_K_TYPED(stream_dot_i8),
+    NULL,
+    NULL,
+    NULL,
+    NULL};
+static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(stream_axpy_f32),
+    AITERI_K_TYPED(stream_axpy_f16),
+    AITERI_K_TYPED(stream_axpy_bf16),
+    NULL,
+    NULL,
+    NULL,
+    AITERI_K_TYPED(stream_axpy_i8),
+    NULL,
+    NULL,
+    NULL,
+    NULL};
+
+static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
+                                                 AITERI_K_ISA,
+                                                 AITERI_K_NEEDS,
+                                                 AITERI_K_BELOW,
+                                                 NULL,
+                                                 AITERI_LANES,
+                                                 AITERI_TILE_LANES,
+                                                 AITERI_F32_FORMAT,
+                                                 AITERI_BLOCK_ENTRIES(AITERI_K),
+                                                 AITERI_OTHER_ENTRIES(AITERI_K)};
 
 #undef AITERI_K
 #undef AITERI_K_NAME
 #undef AITERI_K_ISA
+#undef AITERI_K_NEEDS
+#undef AITERI_K_BELOW
 #undef AITERI_LANES
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
@@ -8780,6 +9010,8 @@ AITERI_TARGET_END
 #define AITERI_K(name)      AITERI_CAT(aiteri_neon, name)
 #define AITERI_K_NAME       "neon"
 #define AITERI_K_ISA        AITER_ISA_NEON
+#define AITERI_K_NEEDS      AITERI_CPU_NEON
+#define AITERI_K_BELOW      &aiteri_scalar_kernels
 #define AITERI_TILE_VECTORS 4
 #define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_4
 #define AITERI_TILE_ROWS    6
@@ -9387,9 +9619,10 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
 
 #define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
 
-static void AITERI_K(tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim,
-                                float scale)
+static void AITERI_K(pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim,
+                                 float scale)
 {
+    float *qt = (float *)q; /* [dim][AITERI_TILE_LANES] */
     const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
     for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
         for (int32_t d = 0; d < whole; d += AITERI_LANES)
@@ -9445,10 +9678,12 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
         AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
-static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
-                                 int32_t dim, const float *qt)
+static void AITERI_K(tile_score)(float *st, const void *block, int32_t place, int32_t n,
+                                 int32_t dim, const void *q)
 {
-    AITERI_ASSERT(0 <= n && n <= AITERI_TILE_KEYS && 0 < dim && dim <= k_stride);
+    AITERI_ASSERT(0 <= place && 0 <= n && place + n <= AITERI_TILE_KEYS && 0 < dim);
+    const int64_t k_stride = aiteri_block_stride(dim);
+    const float *k = (const float *)block + place * k_stride, *qt = (const float *)q;
     int32_t j = 0;
     for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
         AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
@@ -9619,10 +9854,12 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
         AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
-static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
-                                 int32_t dim_v, const float *st)
+static void AITERI_K(tile_value)(float *ot, const void *block, int32_t place, int32_t n,
+                                 int32_t dim_v, float *st)
 {
-    AITERI_ASSERT(0 < n && n <= AITERI_TILE_KEYS && 0 < dim_v && dim_v <= v_stride);
+    AITERI_ASSERT(0 <= place && 0 < n && place + n <= AITERI_TILE_KEYS && 0 < dim_v);
+    const int64_t v_stride = aiteri_block_stride(dim_v);
+    const float *v = (const float *)block + place * v_stride;
     int32_t d = 0;
     for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
@@ -9631,10 +9868,12 @@ static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, in
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
-                                         int32_t n, int32_t dim_v, const float *st,
+static void AITERI_K(tile_value_guarded)(float *ot, const void *block, int32_t place, int32_t key0,
+                                         int32_t n, int32_t dim_v, float *st,
                                          const aiteri_lane_mask *mask, const float *scores)
 {
+    const int64_t v_stride = aiteri_block_stride(dim_v);
+    const float *v = (const float *)block + place * v_stride;
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
@@ -9642,11 +9881,11 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
             AITERI_K(vf) acc = AITERI_K(load)(at);
             const AITERI_K(range) range = AITERI_K(range_of)(mask, c);
             for (int32_t j = 0; j < n; j++) {
-                const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
-                const AITERI_K(vf) p = AITERI_K(load)(st + place);
+                const int32_t from = j * AITERI_TILE_LANES + c * AITERI_LANES;
+                const AITERI_K(vf) p = AITERI_K(load)(st + from);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
                 if (scores) {
-                    const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
+                    const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + from));
                     acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
                 } else {
                     acc = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), sum, acc);
@@ -9657,8 +9896,10 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
     }
 }
 
-static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim)
+static int AITERI_K(v_finite)(const void *block, int32_t place, int32_t n, int32_t dim)
 {
+    const int64_t stride = aiteri_block_stride(dim);
+    const float *rows = (const float *)block + place * stride;
     const AITERI_K(vf) inf = AITERI_K(set1)(aiteri_f32_of_bits(0x7f800000u));
     for (int32_t j = 0; j < n; j++) {
         const float *row = rows + j * stride;
@@ -10426,39 +10667,50 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #define AITERI_K_TYPED(name) NULL
 #endif
 
-static const aiteri_kernels AITERI_K(kernels) = {
-    AITERI_K_NAME,
-    AITERI_K_ISA,
-    AITERI_LANES,
-    AITERI_TILE_LANES,
-    AITERI_K(widen),
-    AITERI_K(narrow),
-    AITERI_K(tile_pack),
-    AITERI_K(tile_unpack),
-    AITERI_K(tile_score),
-    AITERI_K(tile_adjust),
-    AITERI_K(tile_softmax),
-    AITERI_K(tile_value),
-    AITERI_K(tile_value_guarded),
-    AITERI_K(all_finite),
-    {NULL, AITERI_K(stream_dot_f32), AITERI_K_TYPED(stream_dot_f16),
-     AITERI_K_TYPED(stream_dot_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_dot_i8), NULL, NULL,
-     NULL, NULL},
-    {NULL, AITERI_K(stream_axpy_f32), AITERI_K_TYPED(stream_axpy_f16),
-     AITERI_K_TYPED(stream_axpy_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_axpy_i8), NULL, NULL,
-     NULL, NULL},
-    AITERI_K(stream_softmax),
-    AITERI_K(stream_softcap),
-    AITERI_K(row_scale),
-    AITERI_K(row_finish),
-    AITERI_K(row_add_scaled),
-    AITERI_K(stream_mul),
-    AITERI_K(row_amax),
-};
+/* In the order of aiter_dtype. */
+static const aiteri_dot_fn AITERI_K(stream_dot)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(stream_dot_f32),
+    AITERI_K_TYPED(stream_dot_f16),
+    AITERI_K_TYPED(stream_dot_bf16),
+    NULL,
+    NULL,
+    NULL,
+    AITERI_K_TYPED(stream_dot_i8),
+    NULL,
+    NULL,
+    NULL,
+    NULL};
+static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(stream_axpy_f32),
+    AITERI_K_TYPED(stream_axpy_f16),
+    AITERI_K_TYPED(stream_axpy_bf16),
+    NULL,
+    NULL,
+    NULL,
+    AITERI_K_TYPED(stream_axpy_i8),
+    NULL,
+    NULL,
+    NULL,
+    NULL};
+
+static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
+                                                 AITERI_K_ISA,
+                                                 AITERI_K_NEEDS,
+                                                 AITERI_K_BELOW,
+                                                 NULL,
+                                                 AITERI_LANES,
+                                                 AITERI_TILE_LANES,
+                                                 AITERI_F32_FORMAT,
+                                                 AITERI_BLOCK_ENTRIES(AITERI_K),
+                                                 AITERI_OTHER_ENTRIES(AITERI_K)};
 
 #undef AITERI_K
 #undef AITERI_K_NAME
 #undef AITERI_K_ISA
+#undef AITERI_K_NEEDS
+#undef AITERI_K_BELOW
 #undef AITERI_LANES
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
@@ -10473,20 +10725,24 @@ static const aiteri_kernels AITERI_K(kernels) = {
 #undef AITERI_RESCALE_AT
 #endif /* AITERI_NEON */
 
-/* The kernel set of an ISA that this CPU has; AUTO is the best one. NULL: not here. */
+/* All of this architecture, best first. */
+static const aiteri_kernels *const aiteri_kernel_sets[] = {
+#if AITERI_X86
+    &aiteri_avx512_kernels,
+    &aiteri_avx2_kernels,
+#elif AITERI_NEON
+    &aiteri_neon_kernels,
+#endif
+    &aiteri_scalar_kernels,
+};
+
+/* The kernel set of an ISA; NULL: of another architecture. */
 static const aiteri_kernels *aiteri_kernels_of(aiter_isa isa)
 {
-    switch (isa) {
-    case AITER_ISA_SCALAR: return &aiteri_scalar_kernels;
-#if AITERI_X86
-    case AITER_ISA_AVX2: return &aiteri_avx2_kernels;
-    case AITER_ISA_AVX512: return &aiteri_avx512_kernels;
-#endif
-#if AITERI_NEON
-    case AITER_ISA_NEON: return &aiteri_neon_kernels;
-#endif
-    default: return NULL;
-    }
+    const size_t n = sizeof aiteri_kernel_sets / sizeof aiteri_kernel_sets[0];
+    for (size_t i = 0; i < n; i++)
+        if (aiteri_kernel_sets[i]->isa == isa) return aiteri_kernel_sets[i];
+    return NULL;
 }
 
 #endif /* AITERI_INSTANTIATE_C */
@@ -12250,14 +12506,24 @@ static aiter_isa aiteri_isa_from_environment(void)
     return AITER_ISA_AUTO;
 }
 
+/* Whether a kernel set is `top` or one of those below it. */
+static int aiteri_is_under(const aiteri_kernels *set, const aiteri_kernels *top)
+{
+    while (top && top != set) top = top->below;
+    return top != NULL;
+}
+
 /* The best kernel set under the caps; the caps name sets of this architecture only. */
 static const aiteri_kernels *aiteri_choose_kernels(aiter_isa isa_max)
 {
-    aiter_isa isa = aiteri_cpu_best_isa();
-    const aiter_isa caps[2] = {isa_max, aiteri_isa_from_environment()};
-    for (int i = 0; i < 2; i++)
-        if (caps[i] != AITER_ISA_AUTO && aiteri_kernels_of(caps[i]) && caps[i] < isa) isa = caps[i];
-    return aiteri_kernels_of(isa);
+    const uint32_t features = aiteri_cpu_features();
+    const aiteri_kernels *caps[2] = {aiteri_kernels_of(isa_max),
+                                     aiteri_kernels_of(aiteri_isa_from_environment())};
+    const aiteri_kernels *best = caps[0] ? caps[0] : caps[1];
+    if (!best) best = aiteri_kernels_of((aiter_isa)AITERI_TOP_ISA);
+    while ((best->needs & ~features) || (caps[1] && !aiteri_is_under(best, caps[1])))
+        best = best->below;
+    return best;
 }
 
 /* AITER_KERNEL_CLASS of the environment, else `given`; *ignored: it names no class. */
@@ -12693,27 +12959,7 @@ typedef struct aiteri_engine {
     int64_t partial_stride;
 } aiteri_engine;
 
-AITERI_FORCE_INLINE int32_t aiteri_padded(int32_t dim)
-{
-    return (dim + AITERI_PAD - 1) / AITERI_PAD * AITERI_PAD;
-}
-
 AITERI_FORCE_INLINE float aiteri_minus_inf(void) { return aiteri_f32_of_bits(0xff800000u); }
-
-/* n elements `stride` apart to consecutive f32. */
-static void aiteri_gather_row(const aiteri_kernels *kernels, float *dst, const char *src,
-                              aiter_dtype dtype, int64_t stride, int32_t n)
-{
-    AITERI_ASSERT(n > 0 && stride >= 0 && kernels->widen[dtype]);
-    if (stride == 1) {
-        kernels->widen[dtype](dst, src, n);
-        return;
-    }
-    for (int32_t i = 0; i < n; i++) {
-        const uint32_t bits = aiteri_load_bits(dtype, src, i * stride);
-        memcpy(dst + i, &bits, sizeof bits);
-    }
-}
 
 static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_dtype dtype,
                                int64_t stride, const float *src, int32_t n)
@@ -12749,44 +12995,19 @@ static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, in
                                                          head * rows->stride_head);
 }
 
-/* Row stride of a block in scratch: an odd number of cache lines, so that a column of the block
- * spreads over all sets of the cache. Power-of-two strides of user tensors are why rows are copied
- * at all. */
-AITERI_FORCE_INLINE int64_t aiteri_block_stride(int32_t dim)
-{
-    const int64_t lines = aiteri_ceil_div(dim, AITERI_PAD);
-    return (lines + (lines % 2 == 0)) * AITERI_PAD;
-}
-
-/* n rows of a source as f32, scaled, at `block` with aiteri_block_stride; zeros for NULL. */
-static void aiteri_rows_to_block(const aiteri_engine *e, const aiteri_source *source,
-                                 const void *const *rows, const float *scale, int32_t n,
-                                 float *block)
-{
-    const int64_t stride = aiteri_block_stride(source->dim);
-    for (int32_t i = 0; i < n; i++) {
-        float *row = block + i * stride;
-        if (!rows[i]) {
-            memset(row, 0, (size_t)stride * sizeof(float));
-            continue;
-        }
-        aiteri_gather_row(e->kernels, row, (const char *)rows[i], source->dtype, source->stride_dim,
-                          source->dim);
-        if (!scale) continue;
-        for (int32_t d = source->dim; d < stride; d++) row[d] = 0.0f;
-        e->kernels->row_scale(row, aiteri_padded(source->dim), scale[i]);
-    }
-}
-
-/* K or V rows [first, end) of a kv head: layout, then type and scale. */
+/* K or V rows [first, end) of a kv head to `place` of a block: layout, then type and scale. */
 static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
                                 const aiteri_source *source, int32_t h, int32_t first, int32_t end,
-                                const void **rows, float *block)
+                                const void **row, void *block, int32_t place)
 {
+    const aiteri_problem *p = e->problem;
     float scales[AITERI_TILE_KEYS], *scale = source->scales.data ? scales : NULL;
-    AITERI_ASSERT(first < end && end - first <= AITERI_TILE_KEYS && h < e->problem->heads_k);
-    aiteri_source_rows(e->problem, s, source, h, first, end, rows, scale);
-    aiteri_rows_to_block(e, source, rows, scale, end - first, block);
+    AITERI_ASSERT(first < end && 0 <= place && place + end - first <= AITERI_TILE_KEYS);
+    AITERI_ASSERT(h < p->heads_k);
+    const aiteri_block_rows rows = {row,           end - first,        source->dim,
+                                    source->dtype, source->stride_dim, scale};
+    aiteri_source_rows(p, s, source, h, first, end, row, scale);
+    (source == &p->k ? e->kernels->load_k : e->kernels->load_v)(e->kernels, block, place, &rows);
 }
 
 /* Whether something is read for every pair of a query and a key. */
@@ -12929,7 +13150,8 @@ static void aiteri_merge_pieces(const aiteri_engine *e, const int32_t *final_map
 
 /* One tile of packed query rows and its running state. */
 typedef struct aiteri_tile {
-    float *qt, *ot, *m, *l;  /* [dim][lanes], [dim_v][lanes], [lanes], [lanes] */
+    void *q;                 /* the kernel set's */
+    float *ot, *m, *l;       /* [dim_v][lanes], [lanes], [lanes] */
     float *slope, *position; /* ALiBi, [lanes] */
     aiteri_lane_mask *mask;
     int32_t rows;           /* lanes in use */
@@ -12941,21 +13163,23 @@ typedef struct aiteri_tile_scratch {
     aiteri_tile tile[AITERI_TILES_PER_WORK];
     float *st;
     float *before; /* with a bias: a block's biases, then its scores */
-    float *k, *v, *rows;
+    void *k, *v;   /* the kernel set's */
+    float *rows;
     const void **pointers;
 } aiteri_tile_scratch;
 
 /* The same layout function measures (arena without base) and hands out. */
 static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *arena,
-                                      const aiteri_problem *p, int32_t lanes)
+                                      const aiteri_problem *p, const aiteri_kernels *kernels)
 {
-    const size_t n = (size_t)lanes, dim = (size_t)p->k.dim, dim_v = (size_t)p->v.dim;
+    const int32_t lanes = kernels->tile_lanes;
+    const size_t n = (size_t)lanes, dim_v = (size_t)p->v.dim;
     const size_t padded = (size_t)aiteri_padded(p->k.dim),
                  padded_v = (size_t)aiteri_padded(p->v.dim);
     const int32_t tiles = aiteri_most_tiles(p, lanes);
     for (int32_t i = 0; i < tiles; i++) {
         aiteri_tile *tile = &t->tile[i];
-        tile->qt = (float *)aiteri_carve(arena, dim * n, sizeof(float));
+        tile->q = aiteri_carve(arena, kernels->query_bytes(p->k.dim, lanes), 1);
         tile->ot = (float *)aiteri_carve(arena, dim_v * n, sizeof(float));
         tile->m = (float *)aiteri_carve(arena, n, sizeof(float));
         tile->l = (float *)aiteri_carve(arena, n, sizeof(float));
@@ -12966,10 +13190,8 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
     t->st = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
     t->before = (float *)aiteri_carve(arena, aiteri_reads_pairs(p) ? AITERI_TILE_KEYS * n : 0,
                                       sizeof(float));
-    t->k = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->k.dim),
-                                 sizeof(float));
-    t->v = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->v.dim),
-                                 sizeof(float));
+    t->k = aiteri_carve(arena, kernels->k_bytes(p->k.dim), 1);
+    t->v = aiteri_carve(arena, kernels->v_bytes(p->v.dim), 1);
     t->rows =
         (float *)aiteri_carve(arena, n * (padded > padded_v ? padded : padded_v), sizeof(float));
     t->pointers = (const void **)aiteri_carve(arena, AITERI_TILE_KEYS, sizeof(void *));
@@ -13035,7 +13257,7 @@ static void aiteri_tile_begin(const aiteri_engine *e, const aiteri_sequence *s,
                           aiteri_row_at(&p->q, s, row.token, row.head), p->q.dtype, p->q.stride_dim,
                           p->k.dim);
     }
-    e->kernels->tile_pack(tile->qt, buffer, stride, p->k.dim, e->rule.query);
+    e->kernels->pack_query(tile->q, buffer, stride, p->k.dim, e->rule.query);
     memset(tile->ot, 0, (size_t)lanes * (size_t)p->v.dim * sizeof(float));
 }
 
@@ -13055,10 +13277,10 @@ static void aiteri_tile_bias(const aiteri_engine *e, const aiteri_sequence *s, c
     }
 }
 
-/* A block of keys in f32. Keys [gap, resume) between a sink prefix and the window are not loaded.
- */
+/* A block of keys. Keys [gap, resume) between a sink prefix and the window are not loaded. The
+ * place of a key counts from the block's own start, whatever is clipped. */
 typedef struct aiteri_key_block {
-    int32_t first, end, gap, resume;
+    int32_t start, first, end, gap, resume;
     int v_finite; /* -1: not looked yet */
 } aiteri_key_block;
 
@@ -13068,6 +13290,7 @@ static aiteri_key_block aiteri_key_block_clip(aiteri_key_range seen, int32_t fir
     aiteri_key_block b;
     memset(&b, 0, sizeof b);
     b.v_finite = -1;
+    b.start = first;
     const int32_t lo = (int32_t)aiteri_max(first, seen.lo), hi = (int32_t)aiteri_min(end, seen.hi);
     const int32_t sink = (int32_t)aiteri_min(end, seen.sink);
     const int window = lo<hi, prefix = sink> first;
@@ -13087,12 +13310,10 @@ static void aiteri_key_block_load(const aiteri_engine *e, const aiteri_sequence 
     const aiteri_problem *p = e->problem;
     const int32_t runs[2][2] = {{b->first, b->gap}, {b->resume, b->end}};
     for (int i = 0; i < 2; i++) {
-        const int32_t at = runs[i][0] - b->first;
+        const int32_t place = runs[i][0] - b->start;
         if (runs[i][0] >= runs[i][1]) continue;
-        aiteri_source_block(e, s, &p->k, kv_head, runs[i][0], runs[i][1], t->pointers,
-                            t->k + at * aiteri_block_stride(p->k.dim));
-        aiteri_source_block(e, s, &p->v, kv_head, runs[i][0], runs[i][1], t->pointers,
-                            t->v + at * aiteri_block_stride(p->v.dim));
+        aiteri_source_block(e, s, &p->k, kv_head, runs[i][0], runs[i][1], t->pointers, t->k, place);
+        aiteri_source_block(e, s, &p->v, kv_head, runs[i][0], runs[i][1], t->pointers, t->v, place);
     }
 }
 
@@ -13102,10 +13323,8 @@ static int aiteri_key_block_finite(const aiteri_engine *e, const aiteri_tile_scr
 {
     if (b->v_finite < 0) {
         const int32_t dim = e->problem->v.dim;
-        const int64_t stride = aiteri_block_stride(dim);
-        b->v_finite = e->kernels->all_finite(t->v, stride, b->gap - b->first, dim) &&
-                      e->kernels->all_finite(t->v + (b->resume - b->first) * stride, stride,
-                                             b->end - b->resume, dim);
+        b->v_finite = e->kernels->v_finite(t->v, b->first - b->start, b->gap - b->first, dim) &&
+                      e->kernels->v_finite(t->v, b->resume - b->start, b->end - b->resume, dim);
     }
     return b->v_finite;
 }
@@ -13140,17 +13359,14 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
     const aiteri_kernels *kernels = e->kernels;
     aiteri_tile *tile = &t->tile[index];
     const int32_t lanes = kernels->tile_lanes;
-    const int64_t k_stride = aiteri_block_stride(p->k.dim),
-                  v_stride = aiteri_block_stride(p->v.dim);
     const aiteri_key_block own = aiteri_key_block_clip(tile->seen, b->first, b->end);
     if (own.first >= own.end) return;
     AITERI_ASSERT(b->first <= own.first && own.end <= b->end);
     AITERI_ASSERT(own.first <= own.gap && own.gap <= own.resume && own.resume <= own.end);
     const int32_t runs[2][2] = {{own.first, own.gap}, {own.resume, own.end}};
     for (int i = 0; i < 2; i++)
-        kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes,
-                            t->k + (runs[i][0] - b->first) * k_stride, k_stride,
-                            runs[i][1] - runs[i][0], p->k.dim, tile->qt);
+        kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes, t->k, runs[i][0] - b->start,
+                            runs[i][1] - runs[i][0], p->k.dim, tile->q);
     for (int32_t i = (own.gap - own.first) * lanes; i < (own.resume - own.first) * lanes; i++)
         t->st[i] = aiteri_minus_inf();
 
@@ -13165,14 +13381,14 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
     kernels->tile_softmax(t->st, own.end - own.first, e->rule.softmax, tile->m, tile->l, tile->ot,
                           p->v.dim);
     for (int i = 0; i < 2; i++) {
-        const float *v = t->v + (runs[i][0] - b->first) * v_stride;
-        const int32_t n = runs[i][1] - runs[i][0], at = (runs[i][0] - own.first) * lanes;
+        const int32_t place = runs[i][0] - b->start, at = (runs[i][0] - own.first) * lanes;
+        const int32_t n = runs[i][1] - runs[i][0];
         if (n == 0) continue;
         if (guarded)
-            kernels->tile_value_guarded(tile->ot, v, v_stride, runs[i][0], n, p->v.dim, t->st + at,
+            kernels->tile_value_guarded(tile->ot, t->v, place, runs[i][0], n, p->v.dim, t->st + at,
                                         tile->mask, pairs ? t->before + at : NULL);
         else
-            kernels->tile_value(tile->ot, v, v_stride, n, p->v.dim, t->st + at);
+            kernels->tile_value(tile->ot, t->v, place, n, p->v.dim, t->st + at);
     }
 }
 
@@ -13594,12 +13810,21 @@ static int64_t aiteri_partial_stride(const aiteri_problem *p)
     return aiteri_padded(p->v.dim) + AITERI_PAD;
 }
 
+/* The context's kernel set, or the next one below it that takes the problem. */
+static const aiteri_kernels *aiteri_kernels_for(const aiteri_problem *p, const aiter_context *ctx)
+{
+    const aiteri_kernels *kernels = aiteri_context_kernels(ctx);
+    while (kernels->takes && !kernels->takes(p, ctx ? ctx->desc.exact_arithmetic : 0))
+        kernels = kernels->below;
+    return kernels;
+}
+
 /* Scratch of one worker: the two families never run at once, so they overlap. */
-static size_t aiteri_slot_bytes(const aiteri_problem *p, int32_t lanes)
+static size_t aiteri_slot_bytes(const aiteri_problem *p, const aiteri_kernels *kernels)
 {
     aiteri_arena arena = {NULL, 0};
     aiteri_tile_scratch tiles;
-    aiteri_tile_scratch_carve(&tiles, &arena, p, lanes);
+    aiteri_tile_scratch_carve(&tiles, &arena, p, kernels);
     aiteri_arena other = {NULL, 0};
     aiteri_stream_scratch stream;
     aiteri_stream_scratch_carve(&stream, &other, p);
@@ -13607,14 +13832,14 @@ static size_t aiteri_slot_bytes(const aiteri_problem *p, int32_t lanes)
 }
 
 /* One layout for the query and the run. */
-static aiteri_workspace aiteri_workspace_of(const aiteri_problem *p, int32_t lanes, int32_t workers,
-                                            aiteri_arena *arena)
+static aiteri_workspace aiteri_workspace_of(const aiteri_problem *p, const aiteri_kernels *kernels,
+                                            int32_t workers, aiteri_arena *arena)
 {
     aiteri_workspace w;
     memset(&w, 0, sizeof w);
-    w.bounds = aiteri_schedule_bounds_of(p, lanes);
+    w.bounds = aiteri_schedule_bounds_of(p, kernels->tile_lanes);
     w.plan_bytes = aiteri_plan_bytes(workers, w.bounds.works, w.bounds.reduces, w.bounds.partials);
-    w.slot_bytes = aiteri_slot_bytes(p, lanes);
+    w.slot_bytes = aiteri_slot_bytes(p, kernels);
     w.plan = aiteri_carve(arena, w.plan_bytes, 1);
     w.cursor = (aiteri_counter *)aiteri_carve(arena, (size_t)workers * 8, sizeof(int64_t));
     w.pieces_left = (aiteri_counter *)aiteri_carve(arena, w.bounds.reduces, sizeof(int64_t));
@@ -13652,7 +13877,7 @@ static void aiteri_run_work(aiteri_engine_run *run, int64_t index, int64_t end, 
         aiteri_run_stream_work(e, &w, known ? &after : NULL, &scratch);
     } else {
         aiteri_tile_scratch scratch;
-        aiteri_tile_scratch_carve(&scratch, &arena, e->problem, e->kernels->tile_lanes);
+        aiteri_tile_scratch_carve(&scratch, &arena, e->problem, e->kernels);
         aiteri_run_tile_work(e, &w, &scratch);
     }
     if (w.reduce < 0) return;
@@ -13704,7 +13929,7 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     AITERI_TRY(aiteri_engine_takes(op, p, ctx));
     const int32_t workers = aiteri_context_workers(ctx);
     run.engine.problem = p;
-    run.engine.kernels = aiteri_context_kernels(ctx);
+    run.engine.kernels = aiteri_kernels_for(p, ctx);
     run.engine.geometry = aiteri_geometry_of(p, run.engine.kernels, workers);
     run.engine.rule = aiteri_score_rule_of(p);
     run.engine.out_scale = p->out_scale ? (double)p->out_scale[0] : 1.0;
@@ -13714,12 +13939,11 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     else
         run.schedule = aiteri_schedule_count(p, &run.engine.geometry);
 
-    const int32_t lanes = run.engine.kernels->tile_lanes;
     aiteri_arena measure = {NULL, 0};
-    const size_t bytes = aiteri_workspace_of(p, lanes, workers, &measure).bytes;
+    const size_t bytes = aiteri_workspace_of(p, run.engine.kernels, workers, &measure).bytes;
     aiteri_scratch scratch;
     AITERI_TRY(aiteri_scratch_take(op, ctx, workspace, workspace_bytes, bytes, &scratch));
-    run.workspace = aiteri_workspace_of(p, lanes, workers, &scratch.arena);
+    run.workspace = aiteri_workspace_of(p, run.engine.kernels, workers, &scratch.arena);
     run.engine.partials = run.workspace.partials;
     const aiteri_schedule_bounds *most = &run.workspace.bounds;
     AITERI_ASSERT((size_t)run.schedule.reduces <= most->reduces);
@@ -13744,9 +13968,9 @@ static aiter_status aiteri_engine_workspace(const char *op, const aiteri_problem
 {
     aiteri_arena measure = {NULL, 0};
     AITERI_TRY(aiteri_engine_takes(op, p, ctx));
-    const size_t need = aiteri_workspace_of(p, aiteri_context_kernels(ctx)->tile_lanes,
-                                            aiteri_context_workers(ctx), &measure)
-                            .bytes;
+    const size_t need =
+        aiteri_workspace_of(p, aiteri_kernels_for(p, ctx), aiteri_context_workers(ctx), &measure)
+            .bytes;
     return aiteri_scratch_answer(op, ctx, need, bytes);
 }
 
@@ -13755,7 +13979,7 @@ static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, 
 {
     AITERI_TRY(aiteri_engine_takes(op, p, ctx));
     const aiteri_geometry g =
-        aiteri_geometry_of(p, aiteri_context_kernels(ctx), aiteri_context_workers(ctx));
+        aiteri_geometry_of(p, aiteri_kernels_for(p, ctx), aiteri_context_workers(ctx));
     return aiteri_plan_fill(op, p, ctx, &g, plan);
 }
 

@@ -38,6 +38,7 @@ AITERI_ONCE_A_CALL_BEGIN
 #include "plan/plan.c"
 AITERI_ONCE_A_CALL_END
 #include "cpu/cpuid.c"
+#include "cpu/block_f32.c"
 #include "cpu/instantiate.c"
 AITERI_ONCE_A_CALL_BEGIN
 #if AITERI_GPU

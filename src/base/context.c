@@ -93,14 +93,24 @@ static aiter_isa aiteri_isa_from_environment(void)
     return AITER_ISA_AUTO;
 }
 
+/* Whether a kernel set is `top` or one of those below it. */
+static int aiteri_is_under(const aiteri_kernels *set, const aiteri_kernels *top)
+{
+    while (top && top != set) top = top->below;
+    return top != NULL;
+}
+
 /* The best kernel set under the caps; the caps name sets of this architecture only. */
 static const aiteri_kernels *aiteri_choose_kernels(aiter_isa isa_max)
 {
-    aiter_isa isa = aiteri_cpu_best_isa();
-    const aiter_isa caps[2] = {isa_max, aiteri_isa_from_environment()};
-    for (int i = 0; i < 2; i++)
-        if (caps[i] != AITER_ISA_AUTO && aiteri_kernels_of(caps[i]) && caps[i] < isa) isa = caps[i];
-    return aiteri_kernels_of(isa);
+    const uint32_t features = aiteri_cpu_features();
+    const aiteri_kernels *caps[2] = {aiteri_kernels_of(isa_max),
+                                     aiteri_kernels_of(aiteri_isa_from_environment())};
+    const aiteri_kernels *best = caps[0] ? caps[0] : caps[1];
+    if (!best) best = aiteri_kernels_of((aiter_isa)AITERI_TOP_ISA);
+    while ((best->needs & ~features) || (caps[1] && !aiteri_is_under(best, caps[1])))
+        best = best->below;
+    return best;
 }
 
 /* AITER_KERNEL_CLASS of the environment, else `given`; *ignored: it names no class. */

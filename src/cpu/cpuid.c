@@ -5,6 +5,14 @@
 
 #include "../api_types.h"
 #include "../base/platform.h"
+#include "kernel_table.h"
+
+/* Where the choice of a kernel set begins when nobody names one. */
+enum {
+    AITERI_TOP_ISA = AITERI_X86    ? AITER_ISA_AVX512
+                     : AITERI_NEON ? AITER_ISA_NEON
+                                   : AITER_ISA_SCALAR
+};
 
 #if AITERI_X86
 static void aiteri_cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4])
@@ -32,28 +40,31 @@ static uint64_t aiteri_xgetbv(void)
 #endif
 }
 
-/* The best kernel set that this CPU and its operating system can run. */
-AITERI_UNUSED static aiter_isa aiteri_cpu_best_isa(void)
+/* The AITERI_CPU_ bits of this CPU under its operating system. */
+AITERI_UNUSED static uint32_t aiteri_cpu_features(void)
 {
     const uint32_t fma_osxsave_avx_f16c = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29;
     const uint32_t avx2 = 1u << 5;
     const uint32_t f_dq_cd_bw_vl = 1u << 16 | 1u << 17 | 1u << 28 | 1u << 30 | 1u << 31;
     const uint64_t ymm = 0x06, zmm = 0xe6;
-    uint32_t r[4];
+    uint32_t r[4], leaves;
     aiteri_cpuid(0, 0, r);
-    if (r[0] < 7) return AITER_ISA_SCALAR;
+    if (r[0] < 7) return 0;
     aiteri_cpuid(1, 0, r);
-    if ((r[2] & fma_osxsave_avx_f16c) != fma_osxsave_avx_f16c) return AITER_ISA_SCALAR;
+    if ((r[2] & fma_osxsave_avx_f16c) != fma_osxsave_avx_f16c) return 0;
     const uint64_t saved = aiteri_xgetbv();
     aiteri_cpuid(7, 0, r);
-    if ((saved & ymm) != ymm || !(r[1] & avx2)) return AITER_ISA_SCALAR;
-    if ((saved & zmm) != zmm || (r[1] & f_dq_cd_bw_vl) != f_dq_cd_bw_vl) return AITER_ISA_AVX2;
-    return AITER_ISA_AVX512;
+    if ((saved & ymm) != ymm || !(r[1] & avx2)) return 0;
+    if ((saved & zmm) != zmm || (r[1] & f_dq_cd_bw_vl) != f_dq_cd_bw_vl) return AITERI_CPU_AVX2;
+    leaves = r[0];
+    if (leaves > 0) aiteri_cpuid(7, 1, r);
+    return AITERI_CPU_AVX2 | AITERI_CPU_AVX512 |
+           (leaves > 0 && (r[0] & 1u << 5) ? AITERI_CPU_AVX512_BF16 : 0u);
 }
 #else
-AITERI_UNUSED static aiter_isa aiteri_cpu_best_isa(void)
+AITERI_UNUSED static uint32_t aiteri_cpu_features(void)
 {
-    return AITERI_NEON ? AITER_ISA_NEON : AITER_ISA_SCALAR;
+    return AITERI_NEON ? AITERI_CPU_NEON : 0;
 }
 #endif /* AITERI_X86 */
 

@@ -4,10 +4,12 @@
 #include "../api_types.h"
 #include "../base/platform.h"
 #include "kernel_table.h"
-#include "../base/dtype.c"
+#include "block_f32.c"
 #define AITERI_K(name)      AITERI_CAT(aiteri_avx2, name)
 #define AITERI_K_NAME       "avx2"
 #define AITERI_K_ISA        AITER_ISA_AVX2
+#define AITERI_K_NEEDS      AITERI_CPU_AVX2
+#define AITERI_K_BELOW      NULL
 #define AITERI_TILE_VECTORS 3
 #define AITERI_TILE_ROWS    4
 #define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_3

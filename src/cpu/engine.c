@@ -22,12 +22,21 @@ static int64_t aiteri_partial_stride(const aiteri_problem *p)
     return aiteri_padded(p->v.dim) + AITERI_PAD;
 }
 
+/* The context's kernel set, or the next one below it that takes the problem. */
+static const aiteri_kernels *aiteri_kernels_for(const aiteri_problem *p, const aiter_context *ctx)
+{
+    const aiteri_kernels *kernels = aiteri_context_kernels(ctx);
+    while (kernels->takes && !kernels->takes(p, ctx ? ctx->desc.exact_arithmetic : 0))
+        kernels = kernels->below;
+    return kernels;
+}
+
 /* Scratch of one worker: the two families never run at once, so they overlap. */
-static size_t aiteri_slot_bytes(const aiteri_problem *p, int32_t lanes)
+static size_t aiteri_slot_bytes(const aiteri_problem *p, const aiteri_kernels *kernels)
 {
     aiteri_arena arena = {NULL, 0};
     aiteri_tile_scratch tiles;
-    aiteri_tile_scratch_carve(&tiles, &arena, p, lanes);
+    aiteri_tile_scratch_carve(&tiles, &arena, p, kernels);
     aiteri_arena other = {NULL, 0};
     aiteri_stream_scratch stream;
     aiteri_stream_scratch_carve(&stream, &other, p);
@@ -35,14 +44,14 @@ static size_t aiteri_slot_bytes(const aiteri_problem *p, int32_t lanes)
 }
 
 /* One layout for the query and the run. */
-static aiteri_workspace aiteri_workspace_of(const aiteri_problem *p, int32_t lanes, int32_t workers,
-                                            aiteri_arena *arena)
+static aiteri_workspace aiteri_workspace_of(const aiteri_problem *p, const aiteri_kernels *kernels,
+                                            int32_t workers, aiteri_arena *arena)
 {
     aiteri_workspace w;
     memset(&w, 0, sizeof w);
-    w.bounds = aiteri_schedule_bounds_of(p, lanes);
+    w.bounds = aiteri_schedule_bounds_of(p, kernels->tile_lanes);
     w.plan_bytes = aiteri_plan_bytes(workers, w.bounds.works, w.bounds.reduces, w.bounds.partials);
-    w.slot_bytes = aiteri_slot_bytes(p, lanes);
+    w.slot_bytes = aiteri_slot_bytes(p, kernels);
     w.plan = aiteri_carve(arena, w.plan_bytes, 1);
     w.cursor = (aiteri_counter *)aiteri_carve(arena, (size_t)workers * 8, sizeof(int64_t));
     w.pieces_left = (aiteri_counter *)aiteri_carve(arena, w.bounds.reduces, sizeof(int64_t));
@@ -80,7 +89,7 @@ static void aiteri_run_work(aiteri_engine_run *run, int64_t index, int64_t end, 
         aiteri_run_stream_work(e, &w, known ? &after : NULL, &scratch);
     } else {
         aiteri_tile_scratch scratch;
-        aiteri_tile_scratch_carve(&scratch, &arena, e->problem, e->kernels->tile_lanes);
+        aiteri_tile_scratch_carve(&scratch, &arena, e->problem, e->kernels);
         aiteri_run_tile_work(e, &w, &scratch);
     }
     if (w.reduce < 0) return;
@@ -132,7 +141,7 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     AITERI_TRY(aiteri_engine_takes(op, p, ctx));
     const int32_t workers = aiteri_context_workers(ctx);
     run.engine.problem = p;
-    run.engine.kernels = aiteri_context_kernels(ctx);
+    run.engine.kernels = aiteri_kernels_for(p, ctx);
     run.engine.geometry = aiteri_geometry_of(p, run.engine.kernels, workers);
     run.engine.rule = aiteri_score_rule_of(p);
     run.engine.out_scale = p->out_scale ? (double)p->out_scale[0] : 1.0;
@@ -142,12 +151,11 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     else
         run.schedule = aiteri_schedule_count(p, &run.engine.geometry);
 
-    const int32_t lanes = run.engine.kernels->tile_lanes;
     aiteri_arena measure = {NULL, 0};
-    const size_t bytes = aiteri_workspace_of(p, lanes, workers, &measure).bytes;
+    const size_t bytes = aiteri_workspace_of(p, run.engine.kernels, workers, &measure).bytes;
     aiteri_scratch scratch;
     AITERI_TRY(aiteri_scratch_take(op, ctx, workspace, workspace_bytes, bytes, &scratch));
-    run.workspace = aiteri_workspace_of(p, lanes, workers, &scratch.arena);
+    run.workspace = aiteri_workspace_of(p, run.engine.kernels, workers, &scratch.arena);
     run.engine.partials = run.workspace.partials;
     const aiteri_schedule_bounds *most = &run.workspace.bounds;
     AITERI_ASSERT((size_t)run.schedule.reduces <= most->reduces);
@@ -172,9 +180,9 @@ static aiter_status aiteri_engine_workspace(const char *op, const aiteri_problem
 {
     aiteri_arena measure = {NULL, 0};
     AITERI_TRY(aiteri_engine_takes(op, p, ctx));
-    const size_t need = aiteri_workspace_of(p, aiteri_context_kernels(ctx)->tile_lanes,
-                                            aiteri_context_workers(ctx), &measure)
-                            .bytes;
+    const size_t need =
+        aiteri_workspace_of(p, aiteri_kernels_for(p, ctx), aiteri_context_workers(ctx), &measure)
+            .bytes;
     return aiteri_scratch_answer(op, ctx, need, bytes);
 }
 
@@ -183,7 +191,7 @@ static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, 
 {
     AITERI_TRY(aiteri_engine_takes(op, p, ctx));
     const aiteri_geometry g =
-        aiteri_geometry_of(p, aiteri_context_kernels(ctx), aiteri_context_workers(ctx));
+        aiteri_geometry_of(p, aiteri_kernels_for(p, ctx), aiteri_context_workers(ctx));
     return aiteri_plan_fill(op, p, ctx, &g, plan);
 }
 

@@ -3,7 +3,7 @@
 #ifndef AITERI_ENGINE_ROWS_C
 #define AITERI_ENGINE_ROWS_C
 
-#include "kernel_table.h"
+#include "block_f32.c"
 #include "../plan/schedule.c"
 #include "../plan/source.c"
 
@@ -18,27 +18,7 @@ typedef struct aiteri_engine {
     int64_t partial_stride;
 } aiteri_engine;
 
-AITERI_FORCE_INLINE int32_t aiteri_padded(int32_t dim)
-{
-    return (dim + AITERI_PAD - 1) / AITERI_PAD * AITERI_PAD;
-}
-
 AITERI_FORCE_INLINE float aiteri_minus_inf(void) { return aiteri_f32_of_bits(0xff800000u); }
-
-/* n elements `stride` apart to consecutive f32. */
-static void aiteri_gather_row(const aiteri_kernels *kernels, float *dst, const char *src,
-                              aiter_dtype dtype, int64_t stride, int32_t n)
-{
-    AITERI_ASSERT(n > 0 && stride >= 0 && kernels->widen[dtype]);
-    if (stride == 1) {
-        kernels->widen[dtype](dst, src, n);
-        return;
-    }
-    for (int32_t i = 0; i < n; i++) {
-        const uint32_t bits = aiteri_load_bits(dtype, src, i * stride);
-        memcpy(dst + i, &bits, sizeof bits);
-    }
-}
 
 static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_dtype dtype,
                                int64_t stride, const float *src, int32_t n)
@@ -74,44 +54,19 @@ static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, in
                                                          head * rows->stride_head);
 }
 
-/* Row stride of a block in scratch: an odd number of cache lines, so that a column of the block
- * spreads over all sets of the cache. Power-of-two strides of user tensors are why rows are copied
- * at all. */
-AITERI_FORCE_INLINE int64_t aiteri_block_stride(int32_t dim)
-{
-    const int64_t lines = aiteri_ceil_div(dim, AITERI_PAD);
-    return (lines + (lines % 2 == 0)) * AITERI_PAD;
-}
-
-/* n rows of a source as f32, scaled, at `block` with aiteri_block_stride; zeros for NULL. */
-static void aiteri_rows_to_block(const aiteri_engine *e, const aiteri_source *source,
-                                 const void *const *rows, const float *scale, int32_t n,
-                                 float *block)
-{
-    const int64_t stride = aiteri_block_stride(source->dim);
-    for (int32_t i = 0; i < n; i++) {
-        float *row = block + i * stride;
-        if (!rows[i]) {
-            memset(row, 0, (size_t)stride * sizeof(float));
-            continue;
-        }
-        aiteri_gather_row(e->kernels, row, (const char *)rows[i], source->dtype, source->stride_dim,
-                          source->dim);
-        if (!scale) continue;
-        for (int32_t d = source->dim; d < stride; d++) row[d] = 0.0f;
-        e->kernels->row_scale(row, aiteri_padded(source->dim), scale[i]);
-    }
-}
-
-/* K or V rows [first, end) of a kv head: layout, then type and scale. */
+/* K or V rows [first, end) of a kv head to `place` of a block: layout, then type and scale. */
 static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
                                 const aiteri_source *source, int32_t h, int32_t first, int32_t end,
-                                const void **rows, float *block)
+                                const void **row, void *block, int32_t place)
 {
+    const aiteri_problem *p = e->problem;
     float scales[AITERI_TILE_KEYS], *scale = source->scales.data ? scales : NULL;
-    AITERI_ASSERT(first < end && end - first <= AITERI_TILE_KEYS && h < e->problem->heads_k);
-    aiteri_source_rows(e->problem, s, source, h, first, end, rows, scale);
-    aiteri_rows_to_block(e, source, rows, scale, end - first, block);
+    AITERI_ASSERT(first < end && 0 <= place && place + end - first <= AITERI_TILE_KEYS);
+    AITERI_ASSERT(h < p->heads_k);
+    const aiteri_block_rows rows = {row,           end - first,        source->dim,
+                                    source->dtype, source->stride_dim, scale};
+    aiteri_source_rows(p, s, source, h, first, end, row, scale);
+    (source == &p->k ? e->kernels->load_k : e->kernels->load_v)(e->kernels, block, place, &rows);
 }
 
 /* Whether something is read for every pair of a query and a key. */

@@ -10,7 +10,8 @@
 
 /* One tile of packed query rows and its running state. */
 typedef struct aiteri_tile {
-    float *qt, *ot, *m, *l;  /* [dim][lanes], [dim_v][lanes], [lanes], [lanes] */
+    void *q;                 /* the kernel set's */
+    float *ot, *m, *l;       /* [dim_v][lanes], [lanes], [lanes] */
     float *slope, *position; /* ALiBi, [lanes] */
     aiteri_lane_mask *mask;
     int32_t rows;           /* lanes in use */
@@ -22,21 +23,23 @@ typedef struct aiteri_tile_scratch {
     aiteri_tile tile[AITERI_TILES_PER_WORK];
     float *st;
     float *before; /* with a bias: a block's biases, then its scores */
-    float *k, *v, *rows;
+    void *k, *v;   /* the kernel set's */
+    float *rows;
     const void **pointers;
 } aiteri_tile_scratch;
 
 /* The same layout function measures (arena without base) and hands out. */
 static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *arena,
-                                      const aiteri_problem *p, int32_t lanes)
+                                      const aiteri_problem *p, const aiteri_kernels *kernels)
 {
-    const size_t n = (size_t)lanes, dim = (size_t)p->k.dim, dim_v = (size_t)p->v.dim;
+    const int32_t lanes = kernels->tile_lanes;
+    const size_t n = (size_t)lanes, dim_v = (size_t)p->v.dim;
     const size_t padded = (size_t)aiteri_padded(p->k.dim),
                  padded_v = (size_t)aiteri_padded(p->v.dim);
     const int32_t tiles = aiteri_most_tiles(p, lanes);
     for (int32_t i = 0; i < tiles; i++) {
         aiteri_tile *tile = &t->tile[i];
-        tile->qt = (float *)aiteri_carve(arena, dim * n, sizeof(float));
+        tile->q = aiteri_carve(arena, kernels->query_bytes(p->k.dim, lanes), 1);
         tile->ot = (float *)aiteri_carve(arena, dim_v * n, sizeof(float));
         tile->m = (float *)aiteri_carve(arena, n, sizeof(float));
         tile->l = (float *)aiteri_carve(arena, n, sizeof(float));
@@ -47,10 +50,8 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
     t->st = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
     t->before = (float *)aiteri_carve(arena, aiteri_reads_pairs(p) ? AITERI_TILE_KEYS * n : 0,
                                       sizeof(float));
-    t->k = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->k.dim),
-                                 sizeof(float));
-    t->v = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * (size_t)aiteri_block_stride(p->v.dim),
-                                 sizeof(float));
+    t->k = aiteri_carve(arena, kernels->k_bytes(p->k.dim), 1);
+    t->v = aiteri_carve(arena, kernels->v_bytes(p->v.dim), 1);
     t->rows =
         (float *)aiteri_carve(arena, n * (padded > padded_v ? padded : padded_v), sizeof(float));
     t->pointers = (const void **)aiteri_carve(arena, AITERI_TILE_KEYS, sizeof(void *));
@@ -116,7 +117,7 @@ static void aiteri_tile_begin(const aiteri_engine *e, const aiteri_sequence *s,
                           aiteri_row_at(&p->q, s, row.token, row.head), p->q.dtype, p->q.stride_dim,
                           p->k.dim);
     }
-    e->kernels->tile_pack(tile->qt, buffer, stride, p->k.dim, e->rule.query);
+    e->kernels->pack_query(tile->q, buffer, stride, p->k.dim, e->rule.query);
     memset(tile->ot, 0, (size_t)lanes * (size_t)p->v.dim * sizeof(float));
 }
 
@@ -136,10 +137,10 @@ static void aiteri_tile_bias(const aiteri_engine *e, const aiteri_sequence *s, c
     }
 }
 
-/* A block of keys in f32. Keys [gap, resume) between a sink prefix and the window are not loaded.
- */
+/* A block of keys. Keys [gap, resume) between a sink prefix and the window are not loaded. The
+ * place of a key counts from the block's own start, whatever is clipped. */
 typedef struct aiteri_key_block {
-    int32_t first, end, gap, resume;
+    int32_t start, first, end, gap, resume;
     int v_finite; /* -1: not looked yet */
 } aiteri_key_block;
 
@@ -149,6 +150,7 @@ static aiteri_key_block aiteri_key_block_clip(aiteri_key_range seen, int32_t fir
     aiteri_key_block b;
     memset(&b, 0, sizeof b);
     b.v_finite = -1;
+    b.start = first;
     const int32_t lo = (int32_t)aiteri_max(first, seen.lo), hi = (int32_t)aiteri_min(end, seen.hi);
     const int32_t sink = (int32_t)aiteri_min(end, seen.sink);
     const int window = lo<hi, prefix = sink> first;
@@ -168,12 +170,10 @@ static void aiteri_key_block_load(const aiteri_engine *e, const aiteri_sequence 
     const aiteri_problem *p = e->problem;
     const int32_t runs[2][2] = {{b->first, b->gap}, {b->resume, b->end}};
     for (int i = 0; i < 2; i++) {
-        const int32_t at = runs[i][0] - b->first;
+        const int32_t place = runs[i][0] - b->start;
         if (runs[i][0] >= runs[i][1]) continue;
-        aiteri_source_block(e, s, &p->k, kv_head, runs[i][0], runs[i][1], t->pointers,
-                            t->k + at * aiteri_block_stride(p->k.dim));
-        aiteri_source_block(e, s, &p->v, kv_head, runs[i][0], runs[i][1], t->pointers,
-                            t->v + at * aiteri_block_stride(p->v.dim));
+        aiteri_source_block(e, s, &p->k, kv_head, runs[i][0], runs[i][1], t->pointers, t->k, place);
+        aiteri_source_block(e, s, &p->v, kv_head, runs[i][0], runs[i][1], t->pointers, t->v, place);
     }
 }
 
@@ -183,10 +183,8 @@ static int aiteri_key_block_finite(const aiteri_engine *e, const aiteri_tile_scr
 {
     if (b->v_finite < 0) {
         const int32_t dim = e->problem->v.dim;
-        const int64_t stride = aiteri_block_stride(dim);
-        b->v_finite = e->kernels->all_finite(t->v, stride, b->gap - b->first, dim) &&
-                      e->kernels->all_finite(t->v + (b->resume - b->first) * stride, stride,
-                                             b->end - b->resume, dim);
+        b->v_finite = e->kernels->v_finite(t->v, b->first - b->start, b->gap - b->first, dim) &&
+                      e->kernels->v_finite(t->v, b->resume - b->start, b->end - b->resume, dim);
     }
     return b->v_finite;
 }
@@ -221,17 +219,14 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
     const aiteri_kernels *kernels = e->kernels;
     aiteri_tile *tile = &t->tile[index];
     const int32_t lanes = kernels->tile_lanes;
-    const int64_t k_stride = aiteri_block_stride(p->k.dim),
-                  v_stride = aiteri_block_stride(p->v.dim);
     const aiteri_key_block own = aiteri_key_block_clip(tile->seen, b->first, b->end);
     if (own.first >= own.end) return;
     AITERI_ASSERT(b->first <= own.first && own.end <= b->end);
     AITERI_ASSERT(own.first <= own.gap && own.gap <= own.resume && own.resume <= own.end);
     const int32_t runs[2][2] = {{own.first, own.gap}, {own.resume, own.end}};
     for (int i = 0; i < 2; i++)
-        kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes,
-                            t->k + (runs[i][0] - b->first) * k_stride, k_stride,
-                            runs[i][1] - runs[i][0], p->k.dim, tile->qt);
+        kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes, t->k, runs[i][0] - b->start,
+                            runs[i][1] - runs[i][0], p->k.dim, tile->q);
     for (int32_t i = (own.gap - own.first) * lanes; i < (own.resume - own.first) * lanes; i++)
         t->st[i] = aiteri_minus_inf();
 
@@ -246,14 +241,14 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
     kernels->tile_softmax(t->st, own.end - own.first, e->rule.softmax, tile->m, tile->l, tile->ot,
                           p->v.dim);
     for (int i = 0; i < 2; i++) {
-        const float *v = t->v + (runs[i][0] - b->first) * v_stride;
-        const int32_t n = runs[i][1] - runs[i][0], at = (runs[i][0] - own.first) * lanes;
+        const int32_t place = runs[i][0] - b->start, at = (runs[i][0] - own.first) * lanes;
+        const int32_t n = runs[i][1] - runs[i][0];
         if (n == 0) continue;
         if (guarded)
-            kernels->tile_value_guarded(tile->ot, v, v_stride, runs[i][0], n, p->v.dim, t->st + at,
+            kernels->tile_value_guarded(tile->ot, t->v, place, runs[i][0], n, p->v.dim, t->st + at,
                                         tile->mask, pairs ? t->before + at : NULL);
         else
-            kernels->tile_value(tile->ot, v, v_stride, n, p->v.dim, t->st + at);
+            kernels->tile_value(tile->ot, t->v, place, n, p->v.dim, t->st + at);
     }
 }
 

@@ -5,12 +5,14 @@
 #define AITERI_INSTANTIATE_C
 
 #include "kernel_table.h"
-#include "../base/dtype.c"
+#include "block_f32.c"
 
 /* One K row at a time: with two, gcc 12.2 vectorises across them and reads past the last row. */
 #define AITERI_K(name)             AITERI_CAT(aiteri_scalar, name)
 #define AITERI_K_NAME              "scalar"
 #define AITERI_K_ISA               AITER_ISA_SCALAR
+#define AITERI_K_NEEDS             0
+#define AITERI_K_BELOW             NULL
 #define AITERI_TILE_VECTORS        16
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           1
@@ -26,6 +28,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 #define AITERI_K(name)      AITERI_CAT(aiteri_avx2, name)
 #define AITERI_K_NAME       "avx2"
 #define AITERI_K_ISA        AITER_ISA_AVX2
+#define AITERI_K_NEEDS      AITERI_CPU_AVX2
+#define AITERI_K_BELOW      &aiteri_scalar_kernels
 #define AITERI_TILE_VECTORS 3
 #define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_3
 #define AITERI_TILE_ROWS    4
@@ -41,6 +45,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 #define AITERI_K(name)             AITERI_CAT(aiteri_avx512, name)
 #define AITERI_K_NAME              "avx512"
 #define AITERI_K_ISA               AITER_ISA_AVX512
+#define AITERI_K_NEEDS             AITERI_CPU_AVX512
+#define AITERI_K_BELOW             &aiteri_avx2_kernels
 #define AITERI_TILE_VECTORS        3
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           8
@@ -58,6 +64,8 @@ AITERI_TARGET_END
 #define AITERI_K(name)      AITERI_CAT(aiteri_neon, name)
 #define AITERI_K_NAME       "neon"
 #define AITERI_K_ISA        AITER_ISA_NEON
+#define AITERI_K_NEEDS      AITERI_CPU_NEON
+#define AITERI_K_BELOW      &aiteri_scalar_kernels
 #define AITERI_TILE_VECTORS 4
 #define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_4
 #define AITERI_TILE_ROWS    6
@@ -69,20 +77,24 @@ AITERI_TARGET_END
 #include "k_all.inl.h"
 #endif /* AITERI_NEON */
 
-/* The kernel set of an ISA that this CPU has; AUTO is the best one. NULL: not here. */
+/* All of this architecture, best first. */
+static const aiteri_kernels *const aiteri_kernel_sets[] = {
+#if AITERI_X86
+    &aiteri_avx512_kernels,
+    &aiteri_avx2_kernels,
+#elif AITERI_NEON
+    &aiteri_neon_kernels,
+#endif
+    &aiteri_scalar_kernels,
+};
+
+/* The kernel set of an ISA; NULL: of another architecture. */
 static const aiteri_kernels *aiteri_kernels_of(aiter_isa isa)
 {
-    switch (isa) {
-    case AITER_ISA_SCALAR: return &aiteri_scalar_kernels;
-#if AITERI_X86
-    case AITER_ISA_AVX2: return &aiteri_avx2_kernels;
-    case AITER_ISA_AVX512: return &aiteri_avx512_kernels;
-#endif
-#if AITERI_NEON
-    case AITER_ISA_NEON: return &aiteri_neon_kernels;
-#endif
-    default: return NULL;
-    }
+    const size_t n = sizeof aiteri_kernel_sets / sizeof aiteri_kernel_sets[0];
+    for (size_t i = 0; i < n; i++)
+        if (aiteri_kernel_sets[i]->isa == isa) return aiteri_kernel_sets[i];
+    return NULL;
 }
 
 #endif /* AITERI_INSTANTIATE_C */

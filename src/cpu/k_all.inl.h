@@ -11,39 +11,50 @@
 #define AITERI_K_TYPED(name) NULL
 #endif
 
-static const aiteri_kernels AITERI_K(kernels) = {
-    AITERI_K_NAME,
-    AITERI_K_ISA,
-    AITERI_LANES,
-    AITERI_TILE_LANES,
-    AITERI_K(widen),
-    AITERI_K(narrow),
-    AITERI_K(tile_pack),
-    AITERI_K(tile_unpack),
-    AITERI_K(tile_score),
-    AITERI_K(tile_adjust),
-    AITERI_K(tile_softmax),
-    AITERI_K(tile_value),
-    AITERI_K(tile_value_guarded),
-    AITERI_K(all_finite),
-    {NULL, AITERI_K(stream_dot_f32), AITERI_K_TYPED(stream_dot_f16),
-     AITERI_K_TYPED(stream_dot_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_dot_i8), NULL, NULL,
-     NULL, NULL},
-    {NULL, AITERI_K(stream_axpy_f32), AITERI_K_TYPED(stream_axpy_f16),
-     AITERI_K_TYPED(stream_axpy_bf16), NULL, NULL, NULL, AITERI_K_TYPED(stream_axpy_i8), NULL, NULL,
-     NULL, NULL},
-    AITERI_K(stream_softmax),
-    AITERI_K(stream_softcap),
-    AITERI_K(row_scale),
-    AITERI_K(row_finish),
-    AITERI_K(row_add_scaled),
-    AITERI_K(stream_mul),
-    AITERI_K(row_amax),
-};
+/* In the order of aiter_dtype. */
+static const aiteri_dot_fn AITERI_K(stream_dot)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(stream_dot_f32),
+    AITERI_K_TYPED(stream_dot_f16),
+    AITERI_K_TYPED(stream_dot_bf16),
+    NULL,
+    NULL,
+    NULL,
+    AITERI_K_TYPED(stream_dot_i8),
+    NULL,
+    NULL,
+    NULL,
+    NULL};
+static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
+    NULL,
+    AITERI_K(stream_axpy_f32),
+    AITERI_K_TYPED(stream_axpy_f16),
+    AITERI_K_TYPED(stream_axpy_bf16),
+    NULL,
+    NULL,
+    NULL,
+    AITERI_K_TYPED(stream_axpy_i8),
+    NULL,
+    NULL,
+    NULL,
+    NULL};
+
+static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
+                                                 AITERI_K_ISA,
+                                                 AITERI_K_NEEDS,
+                                                 AITERI_K_BELOW,
+                                                 NULL,
+                                                 AITERI_LANES,
+                                                 AITERI_TILE_LANES,
+                                                 AITERI_F32_FORMAT,
+                                                 AITERI_BLOCK_ENTRIES(AITERI_K),
+                                                 AITERI_OTHER_ENTRIES(AITERI_K)};
 
 #undef AITERI_K
 #undef AITERI_K_NAME
 #undef AITERI_K_ISA
+#undef AITERI_K_NEEDS
+#undef AITERI_K_BELOW
 #undef AITERI_LANES
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS

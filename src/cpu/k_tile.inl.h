@@ -9,9 +9,10 @@
 
 #define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
 
-static void AITERI_K(tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim,
-                                float scale)
+static void AITERI_K(pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim,
+                                 float scale)
 {
+    float *qt = (float *)q; /* [dim][AITERI_TILE_LANES] */
     const int32_t whole = dim / AITERI_LANES * AITERI_LANES;
     for (int32_t lane = 0; lane < AITERI_TILE_LANES; lane += AITERI_LANES)
         for (int32_t d = 0; d < whole; d += AITERI_LANES)
@@ -67,10 +68,12 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
         AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
-static void AITERI_K(tile_score)(float *st, const float *k, int64_t k_stride, int32_t n,
-                                 int32_t dim, const float *qt)
+static void AITERI_K(tile_score)(float *st, const void *block, int32_t place, int32_t n,
+                                 int32_t dim, const void *q)
 {
-    AITERI_ASSERT(0 <= n && n <= AITERI_TILE_KEYS && 0 < dim && dim <= k_stride);
+    AITERI_ASSERT(0 <= place && 0 <= n && place + n <= AITERI_TILE_KEYS && 0 < dim);
+    const int64_t k_stride = aiteri_block_stride(dim);
+    const float *k = (const float *)block + place * k_stride, *qt = (const float *)q;
     int32_t j = 0;
     for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
         AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
@@ -241,10 +244,12 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
         AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
 }
 
-static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n,
-                                 int32_t dim_v, const float *st)
+static void AITERI_K(tile_value)(float *ot, const void *block, int32_t place, int32_t n,
+                                 int32_t dim_v, float *st)
 {
-    AITERI_ASSERT(0 < n && n <= AITERI_TILE_KEYS && 0 < dim_v && dim_v <= v_stride);
+    AITERI_ASSERT(0 <= place && 0 < n && place + n <= AITERI_TILE_KEYS && 0 < dim_v);
+    const int64_t v_stride = aiteri_block_stride(dim_v);
+    const float *v = (const float *)block + place * v_stride;
     int32_t d = 0;
     for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
@@ -253,10 +258,12 @@ static void AITERI_K(tile_value)(float *ot, const float *v, int64_t v_stride, in
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0,
-                                         int32_t n, int32_t dim_v, const float *st,
+static void AITERI_K(tile_value_guarded)(float *ot, const void *block, int32_t place, int32_t key0,
+                                         int32_t n, int32_t dim_v, float *st,
                                          const aiteri_lane_mask *mask, const float *scores)
 {
+    const int64_t v_stride = aiteri_block_stride(dim_v);
+    const float *v = (const float *)block + place * v_stride;
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
     for (int32_t d = 0; d < dim_v; d++) {
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
@@ -264,11 +271,11 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
             AITERI_K(vf) acc = AITERI_K(load)(at);
             const AITERI_K(range) range = AITERI_K(range_of)(mask, c);
             for (int32_t j = 0; j < n; j++) {
-                const int32_t place = j * AITERI_TILE_LANES + c * AITERI_LANES;
-                const AITERI_K(vf) p = AITERI_K(load)(st + place);
+                const int32_t from = j * AITERI_TILE_LANES + c * AITERI_LANES;
+                const AITERI_K(vf) p = AITERI_K(load)(st + from);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
                 if (scores) {
-                    const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + place));
+                    const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + from));
                     acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
                 } else {
                     acc = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), sum, acc);
@@ -279,8 +286,10 @@ static void AITERI_K(tile_value_guarded)(float *ot, const float *v, int64_t v_st
     }
 }
 
-static int AITERI_K(all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim)
+static int AITERI_K(v_finite)(const void *block, int32_t place, int32_t n, int32_t dim)
 {
+    const int64_t stride = aiteri_block_stride(dim);
+    const float *rows = (const float *)block + place * stride;
     const AITERI_K(vf) inf = AITERI_K(set1)(aiteri_f32_of_bits(0x7f800000u));
     for (int32_t j = 0; j < n; j++) {
         const float *row = rows + j * stride;

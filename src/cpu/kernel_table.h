@@ -2,11 +2,12 @@
  *
  * Two families serve every softmax attention:
  *   tile    queries in the vector lanes: S^T = K Q^T and O^T = V^T P^T for `tile_lanes` packed
- * query rows at once; K and V rows are the broadcast operand, read where they lie. stream  head_dim
- * in the lanes: few query rows, every K and V row loaded once for all of them. In both a row's
- * result depends on its own query and keys alone, never on its neighbours, and a masked key leaves
- * no trace: each row of arithmetic is the same instruction sequence whatever the rows beside it.
- * Scores are in natural-logarithm units, but for a power of two that the softmax is told of. */
+ * query rows at once; K and V rows are the broadcast operand, in blocks of the set's own format.
+ * stream  head_dim in the lanes: few query rows, every K and V row loaded once for all of them. In
+ * both a row's result depends on its own query and keys alone, never on its neighbours, and a
+ * masked key leaves no trace: each row of arithmetic is the same instruction sequence whatever the
+ * rows beside it. Scores are in natural-logarithm units, but for a power of two that the softmax is
+ * told of. */
 #ifndef AITERI_KERNEL_TABLE_H
 #define AITERI_KERNEL_TABLE_H
 
@@ -77,44 +78,71 @@ typedef void (*aiteri_axpy_fn)(float *o, int64_t o_stride, const float *p, int64
                                int32_t rows, int32_t dim, const void *const *values, int32_t n,
                                const void *const *ahead);
 
+/* What a kernel set needs of the CPU; AVX2 with FMA and F16C, AVX-512 with F, BW, DQ, VL, CD. */
+enum {
+    AITERI_CPU_AVX2 = 1,
+    AITERI_CPU_AVX512 = 2,
+    AITERI_CPU_AVX512_BF16 = 4,
+    AITERI_CPU_NEON = 8
+};
+
+/* K or V rows on their way into a block. */
+typedef struct aiteri_block_rows {
+    const void *const *row; /* NULL: a key that is not there, zeros */
+    int32_t n, dim;
+    aiter_dtype dtype;
+    int64_t stride_dim;
+    const float *scale; /* of each row; NULL: none */
+} aiteri_block_rows;
+
+/* A set owns the format of its blocks of queries, K and V: the engine gives the bytes and says
+ * which place of a block a key has, 0 to AITERI_TILE_KEYS - 1. */
 typedef struct aiteri_kernels {
     const char *name;
     aiter_isa isa;
+    uint32_t needs;                     /* AITERI_CPU_ bits */
+    const struct aiteri_kernels *below; /* whose kernels serve where this set cannot; NULL: none */
+    /* Whether the set serves a problem; NULL: every one. */
+    int (*takes)(const aiteri_problem *p, int exact_arithmetic);
     int32_t lanes;      /* floats per vector */
     int32_t tile_lanes; /* query rows per tile */
 
-    /* NULL where the tier has no loop for the type. */
-    const aiteri_widen_fn *widen;
-    const aiteri_narrow_fn *narrow;
+    size_t (*query_bytes)(int32_t dim, int32_t tile_lanes);
+    size_t (*k_bytes)(int32_t dim);
+    size_t (*v_bytes)(int32_t dim);
+    /* Rows to places from `place` on. */
+    void (*load_k)(const struct aiteri_kernels *own, void *block, int32_t place,
+                   const aiteri_block_rows *rows);
+    void (*load_v)(const struct aiteri_kernels *own, void *block, int32_t place,
+                   const aiteri_block_rows *rows);
+    /* tile_lanes rows of queries, [tile_lanes][row_stride], times scale. */
+    void (*pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim, float scale);
+    /* st[j][lane] = k_j . q_lane for the n keys from `place` on. */
+    void (*tile_score)(float *st, const void *k, int32_t place, int32_t n, int32_t dim,
+                       const void *q);
+    /* ot[d][lane] += sum_j v_j[d] * st[j][lane], j ascending; st may be lost. */
+    void (*tile_value)(float *ot, const void *v, int32_t place, int32_t n, int32_t dim_v,
+                       float *st);
+    /* The same, touching only lanes that see the key (key0 is the first), or, with scores, whose
+     * score was not -infinity: for blocks where a V row that is not finite may be hidden. */
+    void (*tile_value_guarded)(float *ot, const void *v, int32_t place, int32_t key0, int32_t n,
+                               int32_t dim_v, float *st, const aiteri_lane_mask *mask,
+                               const float *scores);
+    /* 1 if all of the n rows from `place` on are finite. */
+    int (*v_finite)(const void *v, int32_t place, int32_t n, int32_t dim_v);
 
-    /* qt[d][tile_lanes] = scale * rows[lane][d] for lane < tile_lanes; rows is
-     * [tile_lanes][row_stride]. */
-    void (*tile_pack)(float *qt, const float *rows, int64_t row_stride, int32_t dim, float scale);
-    /* rows[lane][d] = ot[d][tile_lanes]. */
-    void (*tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim);
-    /* st[j][lane] = k_j . q_lane for j < n. */
-    void (*tile_score)(float *st, const float *k, int64_t k_stride, int32_t n, int32_t dim,
-                       const float *qt);
     /* Softcap, bias, ALiBi and mask on st, for keys key0 .. key0 + n - 1. */
     void (*tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_tile_adjust *adjust);
     /* st becomes exp(stretch * (st - m)) in AITERI_TILE_UNIT; m, l and ot follow the online
      * softmax, each lane for itself. */
     void (*tile_softmax)(float *st, int32_t n, float stretch, float *m, float *l, float *ot,
                          int32_t dim_v);
-    /* ot[d][lane] += sum_j v_j[d] * st[j][lane], j ascending. */
-    void (*tile_value)(float *ot, const float *v, int64_t v_stride, int32_t n, int32_t dim_v,
-                       const float *st);
-    /* The same, touching only lanes that see the key, or, with scores, whose score was not
-     * -infinity: for blocks where a V row that is not finite may be hidden. */
-    void (*tile_value_guarded)(float *ot, const float *v, int64_t v_stride, int32_t key0, int32_t n,
-                               int32_t dim_v, const float *st, const aiteri_lane_mask *mask,
-                               const float *scores);
-    /* 1 if all of rows[n][dim] are finite. */
-    int (*all_finite)(const float *rows, int64_t stride, int32_t n, int32_t dim);
+    /* rows[lane][d] = ot[d][tile_lanes]. */
+    void (*tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim);
 
     /* Both or neither of a type, f32 always: rows of the other types are widened first. */
-    aiteri_dot_fn stream_dot[AITER_DTYPE_COUNT];
-    aiteri_axpy_fn stream_axpy[AITER_DTYPE_COUNT];
+    const aiteri_dot_fn *stream_dot;
+    const aiteri_axpy_fn *stream_axpy;
     /* One row of AITERI_STREAM_KEYS scores, hidden ones -inf: s becomes exp(stretch * (s - m)).
      * Returns the factor for what was accumulated before. */
     float (*stream_softmax)(float *s, float stretch, float *m, float *l);
@@ -129,6 +157,23 @@ typedef struct aiteri_kernels {
     void (*stream_mul)(float *x, const float *y);
     /* max |x| over n elements. */
     float (*row_amax)(const float *x, int32_t n);
+
+    /* NULL where the tier has no loop for the type. */
+    const aiteri_widen_fn *widen;
+    const aiteri_narrow_fn *narrow;
 } aiteri_kernels;
+
+/* The entries of a set in the struct's order: what blocks are and who fills them (of f32 blocks),
+ * who computes on them, and the rest. Each is of(entry): a relative of a set names that set where
+ * it takes what is there, and itself where it overwrites. */
+#define AITERI_F32_FORMAT                                                                    \
+    aiteri_f32_query_bytes, aiteri_f32_block_bytes, aiteri_f32_block_bytes, aiteri_f32_load, \
+        aiteri_f32_load
+#define AITERI_BLOCK_ENTRIES(of) \
+    of(pack_query), of(tile_score), of(tile_value), of(tile_value_guarded), of(v_finite)
+#define AITERI_OTHER_ENTRIES(of)                                                                   \
+    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy),           \
+        of(stream_softmax), of(stream_softcap), of(row_scale), of(row_finish), of(row_add_scaled), \
+        of(stream_mul), of(row_amax), of(widen), of(narrow)
 
 #endif /* AITERI_KERNEL_TABLE_H */
