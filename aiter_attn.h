@@ -1230,7 +1230,7 @@ enum { AITERI_ERROR_BYTES = 256 };
 
 static AITERI_THREAD_LOCAL char aiteri_error_text[AITERI_ERROR_BYTES];
 
-/* Tells a context of its failure (base/context.c). NULL context: nobody. */
+/* Tells a context of its failure (context/hooks.c). NULL context: nobody. */
 static void aiteri_context_failed(aiter_context *ctx, const char *text);
 
 #if defined(__GNUC__) || defined(__clang__)
@@ -2773,6 +2773,44 @@ static const char *aiteri_instead_of_features(uint64_t bits)
 
 #endif /* AITERI_FEATURES_C */
 
+// >>families    (src/plan/families.h)
+/* families.h -- the two families of loops of the CPU, as the planner knows them: the sizes that
+ * their blocks have and the features that each takes. cpu/kernel_table.h says what they do. */
+#ifndef AITERI_FAMILIES_H
+#define AITERI_FAMILIES_H
+
+
+enum {
+    AITERI_TILE_KEYS = 96,   /* keys per block of the tile family, counted from key 0 */
+    AITERI_STREAM_KEYS = 32, /* keys per block of the stream family, counted from key 0 */
+    AITERI_STREAM_SLACK = 4, /* the stream kernels may write this far past a row of scores */
+    AITERI_PAD = 16, /* rows in scratch are padded to it: whole vectors are read and written */
+    AITERI_MAX_LANES = 48, /* the largest tile_lanes */
+    AITERI_MAX_HEAD_DIM = 576
+};
+
+/* The weights of the tile family are exp(score - m) times the unit, so that none exceeds 1 while m
+ * waits for the row's maximum to outgrow it; 2^LEAST times the unit is the smallest normal float.
+ */
+#define AITERI_TILE_UNIT  0.125f
+#define AITERI_TILE_LEAST (-123.0f)
+
+/* The features that each family takes. */
+#define AITERI_TILE_TAKES                                                                        \
+    (AITERI_BIT(CAUSAL) | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) | AITERI_BIT(WINDOW_SINKS) | \
+     AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) | AITERI_BIT(VISIBLE) |          \
+     AITERI_BIT(Q_SCALE) | AITERI_BIT(OUT_SCALE) | AITERI_BIT(SINKS) | AITERI_BIT(LSE) |         \
+     AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) | AITERI_BIT(PAGED_KEYS) |                 \
+     AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(TWO_PARTS) |                        \
+     AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS) |                   \
+     AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) | AITERI_BIT(SCALE_TOKEN) |               \
+     AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) |                 \
+     AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
+/* Streams read rows where they lie, so there must be one. */
+#define AITERI_STREAM_TAKES (AITERI_TILE_TAKES & ~AITERI_BIT(HOLES))
+
+#endif /* AITERI_FAMILIES_H */
+
 // >>score_rule    (src/cpu/score_rule.h)
 /* score_rule.h -- how softmax_scale and softcap reach the scores, for every finite value of both.
  *
@@ -2860,35 +2898,6 @@ static aiteri_score_rule aiteri_score_rule_of(const aiteri_problem *p)
 #ifndef AITERI_KERNEL_TABLE_H
 #define AITERI_KERNEL_TABLE_H
 
-
-enum {
-    AITERI_TILE_KEYS = 96,   /* keys per block of the tile family, counted from key 0 */
-    AITERI_STREAM_KEYS = 32, /* keys per block of the stream family, counted from key 0 */
-    AITERI_STREAM_SLACK = 4, /* the stream kernels may write this far past a row of scores */
-    AITERI_PAD = 16, /* rows in scratch are padded to it: whole vectors are read and written */
-    AITERI_MAX_LANES = 48, /* the largest tile_lanes */
-    AITERI_MAX_HEAD_DIM = 576
-};
-
-/* The weights of the tile family are exp(score - m) times the unit, so that none exceeds 1 while m
- * waits for the row's maximum to outgrow it; 2^LEAST times the unit is the smallest normal float.
- */
-#define AITERI_TILE_UNIT  0.125f
-#define AITERI_TILE_LEAST (-123.0f)
-
-/* The features that each family takes. */
-#define AITERI_TILE_TAKES                                                                        \
-    (AITERI_BIT(CAUSAL) | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) | AITERI_BIT(WINDOW_SINKS) | \
-     AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) | AITERI_BIT(VISIBLE) |          \
-     AITERI_BIT(Q_SCALE) | AITERI_BIT(OUT_SCALE) | AITERI_BIT(SINKS) | AITERI_BIT(LSE) |         \
-     AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) | AITERI_BIT(PAGED_KEYS) |                 \
-     AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(TWO_PARTS) |                        \
-     AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS) |                   \
-     AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) | AITERI_BIT(SCALE_TOKEN) |               \
-     AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) |                 \
-     AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
-/* Streams read rows where they lie, so there must be one. */
-#define AITERI_STREAM_TAKES (AITERI_TILE_TAKES & ~AITERI_BIT(HOLES))
 
 /* n contiguous elements of a storage type to f32, and back with rounding to nearest even. */
 typedef void (*aiteri_widen_fn)(float *dst, const void *src, int64_t n);
@@ -3311,15 +3320,11 @@ static int32_t aiteri_most_stream_heads(const aiteri_problem *p)
 }
 
 /* Fewer tiles and heads per work when there would be too few works for the workers. */
-static aiteri_geometry aiteri_geometry_of(const aiteri_problem *p, const aiteri_kernels *kernels,
-                                          int32_t workers)
+static aiteri_geometry aiteri_geometry_of(const aiteri_problem *p, aiter_isa isa,
+                                          int32_t tile_lanes, int32_t workers)
 {
-    aiteri_geometry g = {kernels->isa,
-                         workers,
-                         kernels->tile_lanes,
-                         aiteri_most_tiles(p, kernels->tile_lanes),
-                         aiteri_most_stream_heads(p),
-                         0};
+    aiteri_geometry g = {
+        isa, workers, tile_lanes, aiteri_most_tiles(p, tile_lanes), aiteri_most_stream_heads(p), 0};
     int64_t tile_rows = 0, pieces = 0;
     for (int32_t b = 0; b < p->batch; b++) {
         const aiteri_sequence s = aiteri_sequence_of(p, b);
@@ -12162,7 +12167,7 @@ static aiter_status aiteri_gpu_check_capture(const aiteri_gpu_call *c, const cha
                        c->op, what);
 }
 
-/* base/context.c has the log hook. */
+/* context/hooks.c has the log. */
 static void aiteri_gpu_log_growth(const aiteri_gpu_call *c, size_t held);
 
 static aiter_status aiteri_gpu_grow(const aiteri_gpu_call *c, size_t bytes)
@@ -12415,11 +12420,10 @@ static aiter_status aiteri_gpu_synchronize(const aiteri_gpu_call *c)
 #endif /* AITERI_GPU_MEMORY_C */
 #endif
 
-// >>context    (src/base/context.c)
-/* context.c -- threads, scratch memory and the kernel set of a caller; and what calls without one
- * use. */
-#ifndef AITERI_CONTEXT_C
-#define AITERI_CONTEXT_C
+// >>hooks    (src/context/hooks.c)
+/* hooks.c -- what a context is, its log and its memory hooks, the text of its last failure. */
+#ifndef AITERI_HOOKS_C
+#define AITERI_HOOKS_C
 
 #if AITERI_GPU
 #endif
@@ -12497,6 +12501,15 @@ static void aiteri_free_hook(void *user, void *ptr, size_t bytes, aiter_memory k
     free(ptr);
 }
 
+#endif /* AITERI_HOOKS_C */
+
+// >>choose    (src/context/choose.c)
+/* choose.c -- which kernels a context uses: the best under the caller's and the environment's caps.
+ */
+#ifndef AITERI_CHOOSE_C
+#define AITERI_CHOOSE_C
+
+
 /* The environment variable AITER_ISA as an enum; AUTO when unset or unknown. */
 static aiter_isa aiteri_isa_from_environment(void)
 {
@@ -12537,6 +12550,132 @@ static aiter_kernel_class aiteri_kernel_class_of(aiter_kernel_class given, const
     *ignored = text;
     return given;
 }
+
+#endif /* AITERI_CHOOSE_C */
+
+// >>scratch    (src/context/scratch.c)
+/* scratch.c -- scratch memory: a context's own, the caller's, or malloc's. */
+#ifndef AITERI_SCRATCH_C
+#define AITERI_SCRATCH_C
+
+
+/* Grows the context's scratch; what it held is lost. */
+static int aiteri_context_grow(aiter_context *ctx, size_t bytes)
+{
+    void *grown = ctx->desc.alloc(ctx->desc.user, bytes, AITERI_LINE, AITER_MEMORY_HOST);
+    if (!grown) return 0;
+    if (ctx->scratch)
+        ctx->desc.free(ctx->desc.user, ctx->scratch, ctx->scratch_bytes, AITER_MEMORY_HOST);
+    aiteri_log(&ctx->desc, AITER_LOG_INFO, "scratch memory grows from %zu to %zu bytes",
+               ctx->scratch_bytes, bytes);
+    ctx->scratch = grown;
+    ctx->scratch_bytes = bytes;
+    return 1;
+}
+
+/* Scratch memory of one call: the caller's, the context's, or malloc's. */
+typedef struct aiteri_scratch {
+    aiteri_arena arena;
+    void *owned; /* to be freed on return */
+} aiteri_scratch;
+
+/* `need` carved bytes may have to skip to a line first. */
+static size_t aiteri_scratch_bytes(size_t need) { return aiteri_add_size(need, AITERI_LINE); }
+
+static aiter_status aiteri_scratch_answer(const char *op, aiter_context *ctx, size_t need,
+                                          size_t *bytes)
+{
+    if (!bytes)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s_workspace.bytes: is NULL, expected a pointer", op);
+    if (aiteri_scratch_bytes(need) > SIZE_MAX / 2)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s_workspace: the shapes need more memory than can be addressed", op);
+    *bytes = need ? aiteri_scratch_bytes(need) : 0;
+    return AITER_OK;
+}
+
+static aiter_status aiteri_scratch_take(const char *op, aiter_context *ctx, void *workspace,
+                                        size_t workspace_bytes, size_t need, aiteri_scratch *s)
+{
+    const size_t bytes = aiteri_scratch_bytes(need);
+    void *block = workspace;
+    s->owned = NULL;
+    if (workspace && workspace_bytes < bytes)
+        return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL,
+                           "%s.call.workspace_bytes: is %zu, expected at least %zu", op,
+                           workspace_bytes, bytes);
+    if (bytes > SIZE_MAX / 2)
+        return aiteri_fail(ctx, AITER_OUT_OF_MEMORY,
+                           "%s: the shapes need more memory than can be addressed", op);
+    if (!block && ctx) {
+        if (bytes > ctx->scratch_bytes && ctx->desc.arena_bytes > 0)
+            return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL,
+                               "%s: needs %zu bytes, the context's arena_bytes is %zu", op, bytes,
+                               ctx->scratch_bytes);
+        if (bytes > ctx->scratch_bytes && !aiteri_context_grow(ctx, bytes))
+            return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of scratch memory", op,
+                               bytes);
+        if (bytes > ctx->high_water) ctx->high_water = bytes;
+        block = ctx->scratch;
+    } else if (!block) {
+        block = s->owned = malloc(bytes);
+        if (!block)
+            return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of scratch memory", op,
+                               bytes);
+    }
+    s->arena = aiteri_arena_over(block);
+    return AITER_OK;
+}
+
+static void aiteri_scratch_give_back(aiteri_scratch *s) { free(s->owned); }
+
+#endif /* AITERI_SCRATCH_C */
+
+// >>parallel    (src/context/parallel.c)
+/* parallel.c -- a call's tasks on the caller's threads, the context's, or this one. */
+#ifndef AITERI_PARALLEL_C
+#define AITERI_PARALLEL_C
+
+
+/* A task in the library's own float mode. */
+typedef struct aiteri_task {
+    aiteri_task_fn body;
+    void *arg;
+} aiteri_task;
+
+static void aiteri_task_run(void *arg, int32_t i)
+{
+    const aiteri_task *task = (const aiteri_task *)arg;
+    const aiteri_float_mode mode = aiteri_float_mode_enter();
+    task->body(task->arg, i);
+    aiteri_float_mode_leave(mode);
+}
+
+/* body(arg, i) for i in [0, n), n <= the context's threads. */
+static void aiteri_parallel(aiter_context *ctx, aiteri_task_fn body, void *arg, int32_t n)
+{
+    aiteri_task task = {body, arg};
+    if (ctx && ctx->desc.parallel_for && n > 1) {
+        ctx->desc.parallel_for(ctx->desc.user, aiteri_task_run, &task, n);
+        return;
+    }
+#if !defined(AITERI_THREADS_NONE)
+    if (ctx && ctx->workers && n > 1 && aiteri_pool_is_ours(&ctx->pool)) {
+        aiteri_pool_run(&ctx->pool, aiteri_task_run, &task, n);
+        return;
+    }
+#endif
+    for (int32_t i = 0; i < n; i++) aiteri_task_run(&task, i);
+}
+
+#endif /* AITERI_PARALLEL_C */
+
+// >>context    (src/context/context.c)
+/* context.c -- contexts made, described and ended; and what calls without one use. */
+#ifndef AITERI_CONTEXT_C
+#define AITERI_CONTEXT_C
+
 
 static int aiteri_device_is_compiled_in(aiter_device device)
 {
@@ -12593,20 +12732,6 @@ static aiter_status aiteri_context_check(const aiter_context_desc *d)
         return aiteri_fail(NULL, AITER_UNSUPPORTED, "%s.isa_max: %s is of another architecture", op,
                            aiter_isa_name(d->isa_max));
     return AITER_OK;
-}
-
-/* Grows the context's scratch; what it held is lost. */
-static int aiteri_context_grow(aiter_context *ctx, size_t bytes)
-{
-    void *grown = ctx->desc.alloc(ctx->desc.user, bytes, AITERI_LINE, AITER_MEMORY_HOST);
-    if (!grown) return 0;
-    if (ctx->scratch)
-        ctx->desc.free(ctx->desc.user, ctx->scratch, ctx->scratch_bytes, AITER_MEMORY_HOST);
-    aiteri_log(&ctx->desc, AITER_LOG_INFO, "scratch memory grows from %zu to %zu bytes",
-               ctx->scratch_bytes, bytes);
-    ctx->scratch = grown;
-    ctx->scratch_bytes = bytes;
-    return 1;
 }
 
 static aiter_status aiteri_context_start(aiter_context *ctx)
@@ -12749,97 +12874,9 @@ static void aiteri_context_begin(aiter_context *ctx)
     if (ctx) ctx->text[0] = 0;
 }
 
-/* A task in the library's own float mode. */
-typedef struct aiteri_task {
-    aiteri_task_fn body;
-    void *arg;
-} aiteri_task;
-
-static void aiteri_task_run(void *arg, int32_t i)
-{
-    const aiteri_task *task = (const aiteri_task *)arg;
-    const aiteri_float_mode mode = aiteri_float_mode_enter();
-    task->body(task->arg, i);
-    aiteri_float_mode_leave(mode);
-}
-
-/* body(arg, i) for i in [0, n), n <= the context's threads. */
-static void aiteri_parallel(aiter_context *ctx, aiteri_task_fn body, void *arg, int32_t n)
-{
-    aiteri_task task = {body, arg};
-    if (ctx && ctx->desc.parallel_for && n > 1) {
-        ctx->desc.parallel_for(ctx->desc.user, aiteri_task_run, &task, n);
-        return;
-    }
-#if !defined(AITERI_THREADS_NONE)
-    if (ctx && ctx->workers && n > 1 && aiteri_pool_is_ours(&ctx->pool)) {
-        aiteri_pool_run(&ctx->pool, aiteri_task_run, &task, n);
-        return;
-    }
-#endif
-    for (int32_t i = 0; i < n; i++) aiteri_task_run(&task, i);
-}
-
-/* Scratch memory of one call: the caller's, the context's, or malloc's. */
-typedef struct aiteri_scratch {
-    aiteri_arena arena;
-    void *owned; /* to be freed on return */
-} aiteri_scratch;
-
-/* `need` carved bytes may have to skip to a line first. */
-static size_t aiteri_scratch_bytes(size_t need) { return aiteri_add_size(need, AITERI_LINE); }
-
-static aiter_status aiteri_scratch_answer(const char *op, aiter_context *ctx, size_t need,
-                                          size_t *bytes)
-{
-    if (!bytes)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "%s_workspace.bytes: is NULL, expected a pointer", op);
-    if (aiteri_scratch_bytes(need) > SIZE_MAX / 2)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "%s_workspace: the shapes need more memory than can be addressed", op);
-    *bytes = need ? aiteri_scratch_bytes(need) : 0;
-    return AITER_OK;
-}
-
-static aiter_status aiteri_scratch_take(const char *op, aiter_context *ctx, void *workspace,
-                                        size_t workspace_bytes, size_t need, aiteri_scratch *s)
-{
-    const size_t bytes = aiteri_scratch_bytes(need);
-    void *block = workspace;
-    s->owned = NULL;
-    if (workspace && workspace_bytes < bytes)
-        return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL,
-                           "%s.call.workspace_bytes: is %zu, expected at least %zu", op,
-                           workspace_bytes, bytes);
-    if (bytes > SIZE_MAX / 2)
-        return aiteri_fail(ctx, AITER_OUT_OF_MEMORY,
-                           "%s: the shapes need more memory than can be addressed", op);
-    if (!block && ctx) {
-        if (bytes > ctx->scratch_bytes && ctx->desc.arena_bytes > 0)
-            return aiteri_fail(ctx, AITER_WORKSPACE_TOO_SMALL,
-                               "%s: needs %zu bytes, the context's arena_bytes is %zu", op, bytes,
-                               ctx->scratch_bytes);
-        if (bytes > ctx->scratch_bytes && !aiteri_context_grow(ctx, bytes))
-            return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of scratch memory", op,
-                               bytes);
-        if (bytes > ctx->high_water) ctx->high_water = bytes;
-        block = ctx->scratch;
-    } else if (!block) {
-        block = s->owned = malloc(bytes);
-        if (!block)
-            return aiteri_fail(ctx, AITER_OUT_OF_MEMORY, "%s: no %zu bytes of scratch memory", op,
-                               bytes);
-    }
-    s->arena = aiteri_arena_over(block);
-    return AITER_OK;
-}
-
-static void aiteri_scratch_give_back(aiteri_scratch *s) { free(s->owned); }
-
 #endif /* AITERI_CONTEXT_C */
 
-// >>memory    (src/base/memory.c)
+// >>memory    (src/context/memory.c)
 /* memory.c -- memory and copies for programs that bring no driver of their own. */
 #ifndef AITERI_MEMORY_C
 #define AITERI_MEMORY_C
@@ -13906,6 +13943,12 @@ static void aiteri_worker(void *arg, int32_t i)
     }
 }
 
+static aiteri_geometry aiteri_kernels_geometry(const aiteri_problem *p,
+                                               const aiteri_kernels *kernels, int32_t workers)
+{
+    return aiteri_geometry_of(p, kernels->isa, kernels->tile_lanes, workers);
+}
+
 /* The tile family serves every length, so what it does not take no CPU kernel does. */
 static aiter_status aiteri_engine_takes(const char *op, const aiteri_problem *p, aiter_context *ctx)
 {
@@ -13930,7 +13973,7 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     const int32_t workers = aiteri_context_workers(ctx);
     run.engine.problem = p;
     run.engine.kernels = aiteri_kernels_for(p, ctx);
-    run.engine.geometry = aiteri_geometry_of(p, run.engine.kernels, workers);
+    run.engine.geometry = aiteri_kernels_geometry(p, run.engine.kernels, workers);
     run.engine.rule = aiteri_score_rule_of(p);
     run.engine.out_scale = p->out_scale ? (double)p->out_scale[0] : 1.0;
     run.engine.partial_stride = aiteri_partial_stride(p);
@@ -13979,7 +14022,7 @@ static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, 
 {
     AITERI_TRY(aiteri_engine_takes(op, p, ctx));
     const aiteri_geometry g =
-        aiteri_geometry_of(p, aiteri_kernels_for(p, ctx), aiteri_context_workers(ctx));
+        aiteri_kernels_geometry(p, aiteri_kernels_for(p, ctx), aiteri_context_workers(ctx));
     return aiteri_plan_fill(op, p, ctx, &g, plan);
 }
 

@@ -29,6 +29,7 @@ AITERI_ONCE_A_CALL_BEGIN
 AITERI_ONCE_A_CALL_END
 #include "plan/problem.h"
 #include "plan/features.c"
+#include "plan/families.h"
 #include "cpu/score_rule.h"
 #include "cpu/kernel_table.h"
 #include "plan/mask.c"
@@ -50,8 +51,12 @@ AITERI_ONCE_A_CALL_BEGIN
 #include "gpu/launch.c"
 #include "gpu/memory.c"
 #endif
-#include "base/context.c"
-#include "base/memory.c"
+#include "context/hooks.c"
+#include "context/choose.c"
+#include "context/scratch.c"
+#include "context/parallel.c"
+#include "context/context.c"
+#include "context/memory.c"
 AITERI_ONCE_A_CALL_END
 #include "cpu/engine_rows.c"
 #include "cpu/engine_tiles.c"

@@ -158,7 +158,7 @@ static void streams_are_whole(void)
                     p.max_seqlen_k = l.k[0] = k;
                     p.total_q = sq;
                     if (sq == 0) continue;
-                    g = aiteri_geometry_of(&p, &kernels, 1);
+                    g = aiteri_geometry_of(&p, kernels.isa, kernels.tile_lanes, 1);
                     aiteri_schedule s = aiteri_schedule_count(&p, &g);
                     CHECK(!is_stream || s.works == (k + 1023) / 1024,
                           "%d rows of %d heads: %d works for %d keys", sq, group, (int)s.works, k);
@@ -188,7 +188,7 @@ static void bounds_hold(uint64_t seed)
     aiteri_problem p = random_problem(&r, &l, 2000000);
     if (seed % 4 == 3) only_family(&p, &l, &r, seed % 8 == 3);
     aiteri_kernels kernels = lanes_only(&r);
-    aiteri_geometry g = aiteri_geometry_of(&p, &kernels, rng_int(&r, 1, 70));
+    aiteri_geometry g = aiteri_geometry_of(&p, kernels.isa, kernels.tile_lanes, rng_int(&r, 1, 70));
     aiteri_schedule counted = aiteri_schedule_count(&p, &g), s;
     aiteri_schedule_bounds most = aiteri_schedule_bounds_of(&p, kernels.tile_lanes), fewer;
     aiteri_problem larger = p;
@@ -262,9 +262,9 @@ static void company_does_not_matter(uint64_t seed)
     one.k[0] = l.k[b];
     alone.seqused_q = one.q;
     alone.seqused_k = one.k;
-    g = aiteri_geometry_of(&p, &kernels, rng_int(&r, 1, 20));
+    g = aiteri_geometry_of(&p, kernels.isa, kernels.tile_lanes, rng_int(&r, 1, 20));
     all = scheduled(&p, &g, &memory);
-    g = aiteri_geometry_of(&alone, &kernels, rng_int(&r, 1, 20));
+    g = aiteri_geometry_of(&alone, kernels.isa, kernels.tile_lanes, rng_int(&r, 1, 20));
     single = scheduled(&alone, &g, &other);
     for (n = 0; n < 6; n++) {
         int32_t i = rng_int(&r, 0, l.q[b] - 1), h;
@@ -371,7 +371,7 @@ static void fingerprint_tells(uint64_t seed)
     int n;
     p.batch = p.batch > MOST / 2 ? MOST / 2 : p.batch;
     p.mask = AITER_MASK_WINDOW;
-    g = aiteri_geometry_of(&p, &kernels, rng_int(&r, 1, 20));
+    g = aiteri_geometry_of(&p, kernels.isa, kernels.tile_lanes, rng_int(&r, 1, 20));
     print = aiteri_fingerprint(&p, &g);
     CHECK(print == aiteri_fingerprint(&p, &g), "one call, two fingerprints");
     foreign_plans_are_refused(&p, &g, &l, seed);

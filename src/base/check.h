@@ -9,7 +9,7 @@ enum { AITERI_ERROR_BYTES = 256 };
 
 static AITERI_THREAD_LOCAL char aiteri_error_text[AITERI_ERROR_BYTES];
 
-/* Tells a context of its failure (base/context.c). NULL context: nobody. */
+/* Tells a context of its failure (context/hooks.c). NULL context: nobody. */
 static void aiteri_context_failed(aiter_context *ctx, const char *text);
 
 #if defined(__GNUC__) || defined(__clang__)

@@ -4,7 +4,7 @@
 #define AITERI_ENGINE_C
 
 #include "engine_stream.c"
-#include "../base/context.c"
+#include "../context/context.c"
 #include "../plan/plan.c"
 
 typedef struct aiteri_workspace {
@@ -118,6 +118,12 @@ static void aiteri_worker(void *arg, int32_t i)
     }
 }
 
+static aiteri_geometry aiteri_kernels_geometry(const aiteri_problem *p,
+                                               const aiteri_kernels *kernels, int32_t workers)
+{
+    return aiteri_geometry_of(p, kernels->isa, kernels->tile_lanes, workers);
+}
+
 /* The tile family serves every length, so what it does not take no CPU kernel does. */
 static aiter_status aiteri_engine_takes(const char *op, const aiteri_problem *p, aiter_context *ctx)
 {
@@ -142,7 +148,7 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     const int32_t workers = aiteri_context_workers(ctx);
     run.engine.problem = p;
     run.engine.kernels = aiteri_kernels_for(p, ctx);
-    run.engine.geometry = aiteri_geometry_of(p, run.engine.kernels, workers);
+    run.engine.geometry = aiteri_kernels_geometry(p, run.engine.kernels, workers);
     run.engine.rule = aiteri_score_rule_of(p);
     run.engine.out_scale = p->out_scale ? (double)p->out_scale[0] : 1.0;
     run.engine.partial_stride = aiteri_partial_stride(p);
@@ -191,7 +197,7 @@ static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, 
 {
     AITERI_TRY(aiteri_engine_takes(op, p, ctx));
     const aiteri_geometry g =
-        aiteri_geometry_of(p, aiteri_kernels_for(p, ctx), aiteri_context_workers(ctx));
+        aiteri_kernels_geometry(p, aiteri_kernels_for(p, ctx), aiteri_context_workers(ctx));
     return aiteri_plan_fill(op, p, ctx, &g, plan);
 }
 

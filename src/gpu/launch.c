@@ -89,7 +89,7 @@ static aiter_status aiteri_gpu_check_capture(const aiteri_gpu_call *c, const cha
                        c->op, what);
 }
 
-/* base/context.c has the log hook. */
+/* context/hooks.c has the log. */
 static void aiteri_gpu_log_growth(const aiteri_gpu_call *c, size_t held);
 
 static aiter_status aiteri_gpu_grow(const aiteri_gpu_call *c, size_t bytes)

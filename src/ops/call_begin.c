@@ -4,7 +4,7 @@
 #define AITERI_CALL_BEGIN_C
 
 #include "../api_ops.h"
-#include "../base/context.c"
+#include "../context/context.c"
 
 /* `call` is "" or what follows the op's name: "_plan". */
 static aiter_status aiteri_call_begin(const char *op, const char *call, aiter_context *ctx,

@@ -9,7 +9,8 @@
 #define AITERI_SCHEDULE_C
 
 #include "mask.c"
-#include "../cpu/kernel_table.h"
+#include "families.h"
+#include "../base/arena.c"
 
 enum {
     AITERI_STREAM_ROWS = 16,    /* packed rows up to which a sequence takes the stream family */
@@ -99,15 +100,11 @@ static int32_t aiteri_most_stream_heads(const aiteri_problem *p)
 }
 
 /* Fewer tiles and heads per work when there would be too few works for the workers. */
-static aiteri_geometry aiteri_geometry_of(const aiteri_problem *p, const aiteri_kernels *kernels,
-                                          int32_t workers)
+static aiteri_geometry aiteri_geometry_of(const aiteri_problem *p, aiter_isa isa,
+                                          int32_t tile_lanes, int32_t workers)
 {
-    aiteri_geometry g = {kernels->isa,
-                         workers,
-                         kernels->tile_lanes,
-                         aiteri_most_tiles(p, kernels->tile_lanes),
-                         aiteri_most_stream_heads(p),
-                         0};
+    aiteri_geometry g = {
+        isa, workers, tile_lanes, aiteri_most_tiles(p, tile_lanes), aiteri_most_stream_heads(p), 0};
     int64_t tile_rows = 0, pieces = 0;
     for (int32_t b = 0; b < p->batch; b++) {
         const aiteri_sequence s = aiteri_sequence_of(p, b);

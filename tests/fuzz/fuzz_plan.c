@@ -6,7 +6,7 @@
 #include "../../src/api_ops.h"
 #include "../../src/plan/plan.c"
 
-/* Of base/context.c, which is not here: the planner never fails. */
+/* Of context/hooks.c, which is not here: the planner never fails. */
 static void aiteri_context_failed(aiter_context *ctx, const char *text)
 {
     (void)ctx;
@@ -68,11 +68,8 @@ static aiteri_problem a_problem(fuzz_input *in, fuzz_lengths *l)
 static aiteri_geometry a_geometry(fuzz_input *in, const aiteri_problem *p)
 {
     static const int32_t lanes[] = {4, 24, 48, 16};
-    aiteri_kernels k;
-    memset(&k, 0, sizeof k);
-    k.isa = AITER_ISA_SCALAR;
-    k.tile_lanes = lanes[fuzz_below(in, 4)];
-    aiteri_geometry g = aiteri_geometry_of(p, &k, 1 + fuzz_below(in, 9));
+    const int32_t tile_lanes = lanes[fuzz_below(in, 4)];
+    aiteri_geometry g = aiteri_geometry_of(p, AITER_ISA_SCALAR, tile_lanes, 1 + fuzz_below(in, 9));
     if (fuzz_below(in, 8) == 0) g.split_keys = AITERI_TILE_KEYS * (1 + fuzz_below(in, 64));
     return g;
 }
