@@ -2556,20 +2556,18 @@ typedef struct aiteri_problem {
     uint64_t features; /* aiteri_problem_features: what it asks of a kernel */
 } aiteri_problem;
 
-/* One sequence of the batch. Packed rows start at token q_start; packed keys at token k_start, a
- * list of pages at element k_start of block_table. The last `tail` of the seqlen_k keys are of the
- * second part; packed ones start at token tail_start. */
+/* One sequence of the batch. The last `tail` of the seqlen_k keys are of the second part. Packed
+ * rows start at token q_start; packed keys at token k_start, a list of pages at element k_start of
+ * block_table. */
 typedef struct aiteri_sequence {
     int32_t index;
-    int32_t seqlen_q, seqlen_k;
+    int32_t seqlen_q, seqlen_k, tail;
     int64_t q_start, k_start;
-    int32_t tail;
-    int64_t tail_start;
 } aiteri_sequence;
 
 static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
 {
-    aiteri_sequence s = {b, p->seqlen_q, p->seqlen_k, 0, 0, 0, 0};
+    aiteri_sequence s = {b, p->seqlen_q, p->seqlen_k, 0, 0, 0};
     if (p->cu_seqlens_q) {
         s.q_start = p->cu_seqlens_q[b * p->cu_stride_q];
         s.seqlen_q = (int32_t)(p->cu_seqlens_q[(b + 1) * p->cu_stride_q] - s.q_start);
@@ -2594,11 +2592,12 @@ static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
         s.k_start = b * p->table_stride_batch;
     }
     if (p->k_tail.data) {
-        s.tail = p->seqused_tail ? p->seqused_tail[b * p->used_stride_tail] : p->seqlen_tail;
-        if (p->cu_seqlens_tail) {
-            s.tail_start = p->cu_seqlens_tail[b * p->cu_stride_tail];
-            s.tail = (int32_t)(p->cu_seqlens_tail[(b + 1) * p->cu_stride_tail] - s.tail_start);
-        }
+        s.tail = p->seqlen_tail;
+        if (p->cu_seqlens_tail)
+            s.tail = p->cu_seqlens_tail[(b + 1) * p->cu_stride_tail] -
+                     p->cu_seqlens_tail[b * p->cu_stride_tail];
+        else if (p->seqused_tail)
+            s.tail = p->seqused_tail[b * p->used_stride_tail];
         s.seqlen_k += s.tail;
     }
     return s;
@@ -2660,9 +2659,9 @@ enum {
 static int aiteri_in_chunks(const void *data, aiter_dtype dtype, int64_t outer, int64_t token,
                             int64_t head)
 {
-    const uint64_t bits = (uint64_t)aiter_dtype_bits(dtype);
-    return (uintptr_t)data % 16 == 0 && (uint64_t)outer * bits % 128 == 0 &&
-           (uint64_t)token * bits % 128 == 0 && (uint64_t)head * bits % 128 == 0;
+    /* An or of the strides is a multiple of a power of two if each of them is. */
+    const uint64_t strides = (uint64_t)outer | (uint64_t)token | (uint64_t)head;
+    return (uintptr_t)data % 16 == 0 && strides * (uint64_t)aiter_dtype_bits(dtype) % 128 == 0;
 }
 
 static uint64_t aiteri_mask_features(const aiteri_problem *p)
@@ -3155,16 +3154,10 @@ AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_page(const aiteri_problem *
     return at;
 }
 
-AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_key(const aiteri_problem *p,
-                                                         const aiteri_sequence *s, int32_t j)
+/* Key j of the first part. */
+AITERI_FORCE_INLINE aiteri_key_place aiteri_place_in_front(const aiteri_problem *p,
+                                                           const aiteri_sequence *s, int32_t j)
 {
-    const int32_t behind = j - (s->seqlen_k - s->tail); /* the first part */
-    AITERI_ASSERT(0 <= j && j < s->seqlen_k);
-    if (behind >= 0) {
-        const aiteri_key_place tail = {
-            p->cu_seqlens_tail ? 0 : s->index, s->tail_start + behind, INT32_MAX, 1, 0, 1};
-        return tail;
-    }
     if (p->block_table) {
         const int32_t entry = j / p->page_size;
         aiteri_key_place at = aiteri_place_of_page(p, s, entry);
@@ -3172,32 +3165,54 @@ AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_key(const aiteri_problem *p
         at.run -= (int32_t)at.token;
         return at;
     }
-    const aiteri_key_place dense = {s->index, j, INT32_MAX, 1, 0, 0};
-    const aiteri_key_place packed = {0, s->k_start + j, INT32_MAX, 1, 0, 0};
-    return p->cu_seqlens_k ? packed : dense;
+    const int packed = p->cu_seqlens_k != NULL;
+    const aiteri_key_place at = {
+        packed ? 0 : s->index, packed ? s->k_start + j : j, INT32_MAX, 1, 0, 0};
+    return at;
 }
 
-/* Keys or values [first, end) of kv head h, all in one part, whose source it is. */
-static void aiteri_part_rows(const aiteri_problem *p, const aiteri_sequence *s,
-                             const aiteri_source *source, int32_t h, int32_t first, int32_t end,
-                             const void **row, float *scale)
+/* Key j of the second part, the new tokens. */
+AITERI_FORCE_INLINE aiteri_key_place aiteri_place_in_tail(const aiteri_problem *p,
+                                                          const aiteri_sequence *s, int32_t j)
 {
-    const char *head = aiteri_source_at(source, 0, 0, h);
-    const float *head_scale = scale ? aiteri_scale_at(&source->scales, 0, 0, h) : NULL;
-    const int64_t outer = aiteri_bytes_of(source->dtype, source->stride_outer);
+    const int32_t *cu = p->cu_seqlens_tail;
+    const int64_t start = cu ? cu[s->index * p->cu_stride_tail] : 0;
+    const aiteri_key_place at = {cu ? 0 : s->index, start + j, INT32_MAX, 1, 0, 1};
+    return at;
+}
+
+static aiteri_key_place aiteri_place_of_key(const aiteri_problem *p, const aiteri_sequence *s,
+                                            int32_t j)
+{
+    const int32_t front = s->seqlen_k - s->tail;
+    AITERI_ASSERT(0 <= j && j < s->seqlen_k);
+    return j < front ? aiteri_place_in_front(p, s, j) : aiteri_place_in_tail(p, s, j - front);
+}
+
+/* n keys or values of kv head h from `at` on, all of the part that `source` is. */
+AITERI_FORCE_INLINE void aiteri_part_rows(const aiteri_problem *p, const aiteri_sequence *s,
+                                          const aiteri_source *source, int32_t h,
+                                          aiteri_key_place at, int32_t n, const void **row,
+                                          float *scale)
+{
     const int64_t token = aiteri_bytes_of(source->dtype, source->stride_token);
-    const int64_t scale_outer = source->scales.stride_outer;
-    const int64_t scale_token = source->scales.stride_token;
-    aiteri_key_place at = aiteri_place_of_key(p, s, first);
+    const float none = 0.0f;
     for (int32_t j = 0;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
-        const int32_t to = (int32_t)aiteri_min(end - first, (int64_t)j + at.run);
-        const char *data = head + at.outer * outer + at.token * token;
-        for (int32_t i = j; row && i < to; i++, data += token) row[i] = at.present ? data : NULL;
-        const int64_t place = at.outer * scale_outer + at.token * scale_token;
-        for (int32_t i = j; scale && i < to; i++)
-            scale[i] = at.present ? head_scale[place + (i - j) * scale_token] : 0.0f;
-        j = to;
-        if (j == end - first) return;
+        const int32_t run = (int32_t)aiteri_min(n - j, at.run);
+        if (row) {
+            const char *data = at.present ? aiteri_source_at(source, at.outer, at.token, h) : NULL;
+            const int64_t step = at.present ? token : 0;
+            const void **to = row + j;
+            for (int32_t i = 0; i < run; i++, data += step) to[i] = data; /* gcc: two at a time */
+        }
+        if (scale) {
+            const float *data =
+                at.present ? aiteri_scale_at(&source->scales, at.outer, at.token, h) : &none;
+            const int64_t step = at.present ? source->scales.stride_token : 0;
+            for (int32_t i = 0; i < run; i++) scale[j + i] = data[i * step];
+        }
+        j += run;
+        if (j == n) return;
     }
 }
 
@@ -3207,12 +3222,15 @@ static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s
                                const aiteri_source *source, int32_t h, int32_t first, int32_t end,
                                const void **row, float *scale)
 {
-    const int32_t tail = s->seqlen_k - s->tail, behind = (int32_t)aiteri_max(first, tail);
+    const int32_t front = s->seqlen_k - s->tail, behind = (int32_t)aiteri_max(first, front);
     AITERI_ASSERT(source == &p->k || source == &p->v);
-    if (first < end && first < tail)
-        aiteri_part_rows(p, s, source, h, first, (int32_t)aiteri_min(end, tail), row, scale);
+    AITERI_ASSERT(first >= end || (0 <= first && end <= s->seqlen_k));
+    if (first < end && first < front)
+        aiteri_part_rows(p, s, source, h, aiteri_place_in_front(p, s, first),
+                         (int32_t)aiteri_min(end, front) - first, row, scale);
     if (behind < end)
-        aiteri_part_rows(p, s, source == &p->k ? &p->k_tail : &p->v_tail, h, behind, end,
+        aiteri_part_rows(p, s, source == &p->k ? &p->k_tail : &p->v_tail, h,
+                         aiteri_place_in_tail(p, s, behind - front), end - behind,
                          row ? row + (behind - first) : NULL,
                          scale ? scale + (behind - first) : NULL);
 }

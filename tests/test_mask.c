@@ -20,7 +20,7 @@ static int in_range(aiteri_key_range r, int j) { return j < r.sink || (j >= r.lo
  */
 static int64_t shape(const aiteri_problem *p, const ref_mask *m, int sq, int sk)
 {
-    const aiteri_sequence s = {0, sq, sk, 0, 0};
+    const aiteri_sequence s = {0, sq, sk, 0, 0, 0};
     int64_t bad = 0;
     int i, j, end, last;
     for (i = 0; i < sq; i++) {
@@ -78,7 +78,7 @@ static void large(void)
                     aiteri_problem p = masked((aiter_mask)kind, left, right, sink);
                     ref_mask m = {(aiter_mask)kind, left, right, sink};
                     int rows[2] = {0, n[a] - 1}, keys[3] = {0, n[b] / 2, n[b] - 1}, i, j;
-                    const aiteri_sequence s = {0, n[a], n[b], 0, 0};
+                    const aiteri_sequence s = {0, n[a], n[b], 0, 0, 0};
                     for (i = 0; i < 2; i++) {
                         aiteri_key_range r = aiteri_visible_keys(&p, &s, rows[i]);
                         for (j = 0; j < 3; j++) {

@@ -53,9 +53,9 @@ enum {
 static int aiteri_in_chunks(const void *data, aiter_dtype dtype, int64_t outer, int64_t token,
                             int64_t head)
 {
-    const uint64_t bits = (uint64_t)aiter_dtype_bits(dtype);
-    return (uintptr_t)data % 16 == 0 && (uint64_t)outer * bits % 128 == 0 &&
-           (uint64_t)token * bits % 128 == 0 && (uint64_t)head * bits % 128 == 0;
+    /* An or of the strides is a multiple of a power of two if each of them is. */
+    const uint64_t strides = (uint64_t)outer | (uint64_t)token | (uint64_t)head;
+    return (uintptr_t)data % 16 == 0 && strides * (uint64_t)aiter_dtype_bits(dtype) % 128 == 0;
 }
 
 static uint64_t aiteri_mask_features(const aiteri_problem *p)

@@ -77,20 +77,18 @@ typedef struct aiteri_problem {
     uint64_t features; /* aiteri_problem_features: what it asks of a kernel */
 } aiteri_problem;
 
-/* One sequence of the batch. Packed rows start at token q_start; packed keys at token k_start, a
- * list of pages at element k_start of block_table. The last `tail` of the seqlen_k keys are of the
- * second part; packed ones start at token tail_start. */
+/* One sequence of the batch. The last `tail` of the seqlen_k keys are of the second part. Packed
+ * rows start at token q_start; packed keys at token k_start, a list of pages at element k_start of
+ * block_table. */
 typedef struct aiteri_sequence {
     int32_t index;
-    int32_t seqlen_q, seqlen_k;
+    int32_t seqlen_q, seqlen_k, tail;
     int64_t q_start, k_start;
-    int32_t tail;
-    int64_t tail_start;
 } aiteri_sequence;
 
 static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
 {
-    aiteri_sequence s = {b, p->seqlen_q, p->seqlen_k, 0, 0, 0, 0};
+    aiteri_sequence s = {b, p->seqlen_q, p->seqlen_k, 0, 0, 0};
     if (p->cu_seqlens_q) {
         s.q_start = p->cu_seqlens_q[b * p->cu_stride_q];
         s.seqlen_q = (int32_t)(p->cu_seqlens_q[(b + 1) * p->cu_stride_q] - s.q_start);
@@ -115,11 +113,12 @@ static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
         s.k_start = b * p->table_stride_batch;
     }
     if (p->k_tail.data) {
-        s.tail = p->seqused_tail ? p->seqused_tail[b * p->used_stride_tail] : p->seqlen_tail;
-        if (p->cu_seqlens_tail) {
-            s.tail_start = p->cu_seqlens_tail[b * p->cu_stride_tail];
-            s.tail = (int32_t)(p->cu_seqlens_tail[(b + 1) * p->cu_stride_tail] - s.tail_start);
-        }
+        s.tail = p->seqlen_tail;
+        if (p->cu_seqlens_tail)
+            s.tail = p->cu_seqlens_tail[(b + 1) * p->cu_stride_tail] -
+                     p->cu_seqlens_tail[b * p->cu_stride_tail];
+        else if (p->seqused_tail)
+            s.tail = p->seqused_tail[b * p->used_stride_tail];
         s.seqlen_k += s.tail;
     }
     return s;

@@ -57,16 +57,10 @@ AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_page(const aiteri_problem *
     return at;
 }
 
-AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_key(const aiteri_problem *p,
-                                                         const aiteri_sequence *s, int32_t j)
+/* Key j of the first part. */
+AITERI_FORCE_INLINE aiteri_key_place aiteri_place_in_front(const aiteri_problem *p,
+                                                           const aiteri_sequence *s, int32_t j)
 {
-    const int32_t behind = j - (s->seqlen_k - s->tail); /* the first part */
-    AITERI_ASSERT(0 <= j && j < s->seqlen_k);
-    if (behind >= 0) {
-        const aiteri_key_place tail = {
-            p->cu_seqlens_tail ? 0 : s->index, s->tail_start + behind, INT32_MAX, 1, 0, 1};
-        return tail;
-    }
     if (p->block_table) {
         const int32_t entry = j / p->page_size;
         aiteri_key_place at = aiteri_place_of_page(p, s, entry);
@@ -74,32 +68,54 @@ AITERI_FORCE_INLINE aiteri_key_place aiteri_place_of_key(const aiteri_problem *p
         at.run -= (int32_t)at.token;
         return at;
     }
-    const aiteri_key_place dense = {s->index, j, INT32_MAX, 1, 0, 0};
-    const aiteri_key_place packed = {0, s->k_start + j, INT32_MAX, 1, 0, 0};
-    return p->cu_seqlens_k ? packed : dense;
+    const int packed = p->cu_seqlens_k != NULL;
+    const aiteri_key_place at = {
+        packed ? 0 : s->index, packed ? s->k_start + j : j, INT32_MAX, 1, 0, 0};
+    return at;
 }
 
-/* Keys or values [first, end) of kv head h, all in one part, whose source it is. */
-static void aiteri_part_rows(const aiteri_problem *p, const aiteri_sequence *s,
-                             const aiteri_source *source, int32_t h, int32_t first, int32_t end,
-                             const void **row, float *scale)
+/* Key j of the second part, the new tokens. */
+AITERI_FORCE_INLINE aiteri_key_place aiteri_place_in_tail(const aiteri_problem *p,
+                                                          const aiteri_sequence *s, int32_t j)
 {
-    const char *head = aiteri_source_at(source, 0, 0, h);
-    const float *head_scale = scale ? aiteri_scale_at(&source->scales, 0, 0, h) : NULL;
-    const int64_t outer = aiteri_bytes_of(source->dtype, source->stride_outer);
+    const int32_t *cu = p->cu_seqlens_tail;
+    const int64_t start = cu ? cu[s->index * p->cu_stride_tail] : 0;
+    const aiteri_key_place at = {cu ? 0 : s->index, start + j, INT32_MAX, 1, 0, 1};
+    return at;
+}
+
+static aiteri_key_place aiteri_place_of_key(const aiteri_problem *p, const aiteri_sequence *s,
+                                            int32_t j)
+{
+    const int32_t front = s->seqlen_k - s->tail;
+    AITERI_ASSERT(0 <= j && j < s->seqlen_k);
+    return j < front ? aiteri_place_in_front(p, s, j) : aiteri_place_in_tail(p, s, j - front);
+}
+
+/* n keys or values of kv head h from `at` on, all of the part that `source` is. */
+AITERI_FORCE_INLINE void aiteri_part_rows(const aiteri_problem *p, const aiteri_sequence *s,
+                                          const aiteri_source *source, int32_t h,
+                                          aiteri_key_place at, int32_t n, const void **row,
+                                          float *scale)
+{
     const int64_t token = aiteri_bytes_of(source->dtype, source->stride_token);
-    const int64_t scale_outer = source->scales.stride_outer;
-    const int64_t scale_token = source->scales.stride_token;
-    aiteri_key_place at = aiteri_place_of_key(p, s, first);
+    const float none = 0.0f;
     for (int32_t j = 0;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
-        const int32_t to = (int32_t)aiteri_min(end - first, (int64_t)j + at.run);
-        const char *data = head + at.outer * outer + at.token * token;
-        for (int32_t i = j; row && i < to; i++, data += token) row[i] = at.present ? data : NULL;
-        const int64_t place = at.outer * scale_outer + at.token * scale_token;
-        for (int32_t i = j; scale && i < to; i++)
-            scale[i] = at.present ? head_scale[place + (i - j) * scale_token] : 0.0f;
-        j = to;
-        if (j == end - first) return;
+        const int32_t run = (int32_t)aiteri_min(n - j, at.run);
+        if (row) {
+            const char *data = at.present ? aiteri_source_at(source, at.outer, at.token, h) : NULL;
+            const int64_t step = at.present ? token : 0;
+            const void **to = row + j;
+            for (int32_t i = 0; i < run; i++, data += step) to[i] = data; /* gcc: two at a time */
+        }
+        if (scale) {
+            const float *data =
+                at.present ? aiteri_scale_at(&source->scales, at.outer, at.token, h) : &none;
+            const int64_t step = at.present ? source->scales.stride_token : 0;
+            for (int32_t i = 0; i < run; i++) scale[j + i] = data[i * step];
+        }
+        j += run;
+        if (j == n) return;
     }
 }
 
@@ -109,12 +125,15 @@ static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s
                                const aiteri_source *source, int32_t h, int32_t first, int32_t end,
                                const void **row, float *scale)
 {
-    const int32_t tail = s->seqlen_k - s->tail, behind = (int32_t)aiteri_max(first, tail);
+    const int32_t front = s->seqlen_k - s->tail, behind = (int32_t)aiteri_max(first, front);
     AITERI_ASSERT(source == &p->k || source == &p->v);
-    if (first < end && first < tail)
-        aiteri_part_rows(p, s, source, h, first, (int32_t)aiteri_min(end, tail), row, scale);
+    AITERI_ASSERT(first >= end || (0 <= first && end <= s->seqlen_k));
+    if (first < end && first < front)
+        aiteri_part_rows(p, s, source, h, aiteri_place_in_front(p, s, first),
+                         (int32_t)aiteri_min(end, front) - first, row, scale);
     if (behind < end)
-        aiteri_part_rows(p, s, source == &p->k ? &p->k_tail : &p->v_tail, h, behind, end,
+        aiteri_part_rows(p, s, source == &p->k ? &p->k_tail : &p->v_tail, h,
+                         aiteri_place_in_tail(p, s, behind - front), end - behind,
                          row ? row + (behind - first) : NULL,
                          scale ? scale + (behind - first) : NULL);
 }
