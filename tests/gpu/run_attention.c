@@ -130,7 +130,8 @@ static void plain_were_used(void)
     int i;
     for (i = 0; device.kind == AITER_DEVICE_HIP && i < AITERI_GPU_ROW_COUNT; i++) {
         const aiteri_gpu_row *r = &aiteri_gpu_rows_table[i];
-        if (r->op == AITERI_GPU_OP_flash_fwd && !r->general && (r->archs & d->arch_bits))
+        if (r->op == AITERI_GPU_OP_flash_fwd && r->kernel_class == AITER_KERNEL_CLASS_PLAIN &&
+            (r->archs & d->arch_bits))
             CHECK(d->function[i] != 0, "%s was never called", r->symbol);
     }
 }
