@@ -75,6 +75,9 @@ typedef enum aiter_isa {
     AITER_ISA_AVX2,   /* AVX2, FMA, F16C */
     AITER_ISA_AVX512, /* AVX-512 F, BW, DQ, VL, CD */
     AITER_ISA_NEON,   /* AArch64 Advanced SIMD */
+    /* AVX-512 whose bf16 prefill multiplies bf16 pairs; only where it is named, as isa_max or in
+     * AITER_ISA: its softmax weights are bf16. */
+    AITER_ISA_AVX512_BF16,
     AITER_ISA_COUNT
 } aiter_isa;
 

@@ -61,8 +61,8 @@ AITERI_ONCE_A_CALL_END
 #include "cpu/engine_rows.c"
 #include "cpu/engine_tiles.c"
 #include "cpu/engine_stream.c"
-#include "cpu/engine.c"
 AITERI_ONCE_A_CALL_BEGIN
+#include "cpu/engine.c"
 #if AITERI_GPU
 #include "gpu/attention.c"
 #include "gpu/cache.c"

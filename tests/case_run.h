@@ -303,6 +303,9 @@ static inline void problem_run_everywhere(attn_problem *p)
     int t;
     for (t = 0; t < run_on.tiers; t++) {
         const char *tier = aiter_isa_name(run_on.isa[t]);
+        const int pairs = run_on.isa[t] == AITER_ISA_AVX512_BF16 && p->c.q_type == AITER_BF16 &&
+                          p->c.kv_type == AITER_BF16;
+        run_weight_rounding = pairs ? 1.0 / 256 : 0;
         output_bits nan = problem_run(p, run_on.one[t], SLACK_NAN, 1, tier), zero;
         problem_compare(p, tier);
         zero = problem_run(p, t == run_on.tiers - 1 ? run_on.two : run_on.one[t], SLACK_ZERO,

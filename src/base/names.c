@@ -13,7 +13,8 @@ AITER_ATTN_API const char *aiter_dtype_name(aiter_dtype dtype)
 
 AITER_ATTN_API const char *aiter_isa_name(aiter_isa isa)
 {
-    static const char *const names[AITER_ISA_COUNT] = {"auto", "scalar", "avx2", "avx512", "neon"};
+    static const char *const names[AITER_ISA_COUNT] = {"auto",   "scalar", "avx2",
+                                                       "avx512", "neon",   "avx512_bf16"};
     return (int)isa >= 0 && isa < AITER_ISA_COUNT ? names[isa] : "unknown";
 }
 

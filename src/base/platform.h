@@ -165,6 +165,14 @@
 #define AITERI_TARGET_AVX512 \
     "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512cd" AITERI_EVEX512
 
+/* gcc has the intrinsics from 10 on. */
+#if AITERI_X86 && !AITERI_MSVC && (defined(__clang__) || __GNUC__ >= 10)
+#define AITERI_X86_BF16 1
+#else
+#define AITERI_X86_BF16 0
+#endif
+#define AITERI_TARGET_AVX512_BF16 AITERI_TARGET_AVX512 ",avx512bf16"
+
 /* Around the whole implementation: floating point means what IEEE 754 says, whatever the user's
  * flags (-ffast-math, -Ofast, /fp:fast), and a*b+c is never silently fused, so that every
  * optimisation level and every compiler gives the same bits. */

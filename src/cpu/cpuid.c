@@ -59,7 +59,7 @@ AITERI_UNUSED static uint32_t aiteri_cpu_features(void)
     leaves = r[0];
     if (leaves > 0) aiteri_cpuid(7, 1, r);
     return AITERI_CPU_AVX2 | AITERI_CPU_AVX512 |
-           (leaves > 0 && (r[0] & 1u << 5) ? AITERI_CPU_AVX512_BF16 : 0u);
+           (leaves > 0 && (r[0] & 1u << 5) ? (uint32_t)AITERI_CPU_AVX512_BF16 : 0u);
 }
 #else
 AITERI_UNUSED static uint32_t aiteri_cpu_features(void)

@@ -60,6 +60,12 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 AITERI_TARGET_END
 #endif /* AITERI_X86 */
 
+#if AITERI_X86_BF16
+AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512_BF16)
+#include "kernels_avx512_bf16.inl.h"
+AITERI_TARGET_END
+#endif
+
 #if AITERI_NEON
 #define AITERI_K(name)      AITERI_CAT(aiteri_neon, name)
 #define AITERI_K_NAME       "neon"
@@ -79,6 +85,9 @@ AITERI_TARGET_END
 
 /* All of this architecture, best first. */
 static const aiteri_kernels *const aiteri_kernel_sets[] = {
+#if AITERI_X86_BF16
+    &aiteri_avx512bf16_kernels,
+#endif
 #if AITERI_X86
     &aiteri_avx512_kernels,
     &aiteri_avx2_kernels,

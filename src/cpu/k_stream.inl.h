@@ -5,7 +5,7 @@
  * keys. Every (row, key) score and every (row, dim) sum is one chain in ascending order, whatever
  * the grouping. The loads come from k_stream_types.inl.h, once per storage type. */
 
-/* `bytes` of memory from p on; a constant where the loop matters. */
+/* `bytes` of memory from p on. */
 AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
 {
     for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);

@@ -80,19 +80,20 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
                                               const int32_t used, const int rows, const int vectors,
                                               const void *const *ahead)
 {
-    float *o_at[4];
-    const float *p_at[4];
+    int32_t row[4];
     AITERI_K(vf) acc[4][AITERI_AXPY_VECTORS];
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) {
-        o_at[r] = o + (r < used ? r : used - 1) * o_stride + d;
-        p_at[r] = p + (r < used ? r : used - 1) * p_stride;
+        row[r] = r < used ? r : used - 1;
         AITERI_UNROLL(8)
-        for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(load)(o_at[r] + c * AITERI_LANES);
+        for (int c = 0; c < vectors; c++)
+            acc[r][c] = AITERI_K(load)(o + row[r] * o_stride + d + c * AITERI_LANES);
     }
     for (int32_t i = 0; i < n; i++) {
-        AITERI_K(fetch)(AITERI_ROW(ahead[i]) + d,
-                        vectors * AITERI_LANES * (int32_t)sizeof(AITERI_TYPE_C));
+        AITERI_UNROLL(8)
+        for (int at = 0; at < vectors * AITERI_LANES;
+             at += AITERI_LINE / (int)sizeof(AITERI_TYPE_C))
+            AITERI_PREFETCH(AITERI_ROW(ahead[i]) + d + at);
         AITERI_K(vf) v[AITERI_AXPY_VECTORS];
         AITERI_UNROLL(8)
         for (int c = 0; c < vectors; c++) {
@@ -103,18 +104,36 @@ AITERI_FORCE_INLINE void AITERI_T(axpy_strip)(float *o, int64_t o_stride, const 
         }
         AITERI_UNROLL(8)
         for (int r = 0; r < rows; r++) {
-            const AITERI_K(vf) w = AITERI_K(set1)(p_at[r][i]);
+            const AITERI_K(vf) w = AITERI_K(set1)(p[row[r] * p_stride + i]);
             AITERI_UNROLL(8)
             for (int c = 0; c < vectors; c++) acc[r][c] = AITERI_K(fma)(w, v[c], acc[r][c]);
         }
     }
     AITERI_UNROLL(8)
     for (int r = 0; r < rows; r++) AITERI_UNROLL(8)
-    for (int c = 0; c < vectors; c++) AITERI_K(store)(o_at[r] + c * AITERI_LANES, acc[r][c]);
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(o + row[r] * o_stride + d + c * AITERI_LANES, acc[r][c]);
 }
 
-#define AITERI_STRIP(used, rows, vectors) \
-    AITERI_T(axpy_strip)(at, o_stride, w, p_stride, d, dim, values, n, used, rows, vectors, ahead)
+/* The whole strips of up to `whole` columns. */
+AITERI_FORCE_INLINE void AITERI_T(axpy_rows)(float *o, int64_t o_stride, const float *p,
+                                             int64_t p_stride, int32_t whole,
+                                             const void *const *values, int32_t n, const int rows,
+                                             const void *const *ahead)
+{
+    for (int32_t d = 0; d < whole; d += AITERI_AXPY_VECTORS * AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, whole, values, n, rows, rows,
+                             AITERI_AXPY_VECTORS, ahead);
+}
+
+/* The columns from `whole` on; up to four rows as four. */
+AITERI_COLD void AITERI_T(axpy_rest)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
+                                     int32_t whole, int32_t dim, const void *const *values,
+                                     int32_t n, int32_t used, const void *const *ahead)
+{
+    for (int32_t d = whole; d < dim; d += AITERI_LANES)
+        AITERI_T(axpy_strip)(o, o_stride, p, p_stride, d, dim, values, n, used, 4, 1, ahead);
+}
 
 static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, int64_t p_stride,
                                   int32_t rows, int32_t dim, const void *const *values, int32_t n,
@@ -125,21 +144,17 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
     for (int32_t r = 0; r < rows; r += 4) {
         float *at = o + r * o_stride;
         const float *w = p + r * p_stride;
-        const int32_t left = rows - r;
-        int32_t d = 0;
-        for (; d < whole; d += strip) {
-            switch (left) {
-            case 1: AITERI_STRIP(1, 1, AITERI_AXPY_VECTORS); break;
-            case 2: AITERI_STRIP(2, 2, AITERI_AXPY_VECTORS); break;
-            case 3: AITERI_STRIP(3, 3, AITERI_AXPY_VECTORS); break;
-            default: AITERI_STRIP(4, 4, AITERI_AXPY_VECTORS); break;
-            }
+        switch (rows - r) {
+        case 1: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, whole, values, n, 1, ahead); break;
+        case 2: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, whole, values, n, 2, ahead); break;
+        case 3: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, whole, values, n, 3, ahead); break;
+        default: AITERI_T(axpy_rows)(at, o_stride, w, p_stride, whole, values, n, 4, ahead); break;
         }
-        for (; d < dim; d += AITERI_LANES) AITERI_STRIP(left, 4, 1);
+        if (whole < dim)
+            AITERI_T(axpy_rest)(at, o_stride, w, p_stride, whole, dim, values, n, rows - r, ahead);
     }
 }
 
-#undef AITERI_STRIP
 #undef AITERI_T
 #undef AITERI_ROW
 #undef AITERI_TYPE

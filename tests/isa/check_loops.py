@@ -16,12 +16,13 @@ import sys
 LOOPS = {
     "avx2_tile_score": 12, "avx2_tile_value": 12,
     "avx512_tile_score": 24, "avx512_tile_value": 24,
+    "avx512bf16_tile_score": 24, "avx512bf16_tile_value": 24,
     "neon_tile_score": 24, "neon_tile_value": 24,
     "avx2_stream_dot_f32": 4, "avx2_stream_axpy_f32": 4,
     "avx512_stream_dot_f32": 4, "avx512_stream_axpy_f32": 4,
     "neon_stream_dot_f32": 4, "neon_stream_axpy_f32": 4,
 }
-FMA = re.compile(r"^v?fm(add|la)")
+FMA = re.compile(r"^v?fm(add|la)|^vdpbf16ps")
 STACK = re.compile(r"\(%rsp|\[(sp|x29)")
 FRAME = re.compile(r"\(%rbp")  # of the stack where %rbp is the frame
 JUMP = re.compile(r"^(?:j\w+|b\.?\w*|cbn?z|tbn?z)\s.*?\b([0-9a-f]+)(?: <|$)")
