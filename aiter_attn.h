@@ -1098,13 +1098,6 @@ AITER_OP_LIST(AITER_CXX)
 #define AITERI_IN_REGISTER(x) ((void)0)
 #endif
 
-/* An integer that the optimizer knows nothing of from here on. */
-#if AITERI_MSVC
-#define AITERI_UNKNOWN(i) ((void)0)
-#else
-#define AITERI_UNKNOWN(i) __asm__("" : "+r"(i))
-#endif
-
 /* What is read at `place` (an index, a pointer) from here on is not read before the vectors x[0],
  * .. are known. Where accumulators fill the register file, clang on x86 and gcc on Arm would put
  * some on the stack to load the next operand early. */
@@ -4780,19 +4773,6 @@ AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
     for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
 }
 
-/* Copies of the elements from `from` on, at their places, and zeros up to a whole vector. Of each
- * of AITERI_DOT_KEYS rows; sizes in bytes, but for AITERI_REST, the elements of a copy. */
-#define AITERI_REST (AITERI_MAX_HEAD_DIM + AITERI_PAD)
-AITERI_COLD void AITERI_K(copy_rests)(void *rest, const void *const *rows, int32_t from,
-                                      int32_t end, int32_t size)
-{
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-        char *at = (char *)rest + i * AITERI_REST * size + from;
-        memset(at, 0, (size_t)(AITERI_LANES * size));
-        memcpy(at, (const char *)rows[i] + from, (size_t)(end - from));
-    }
-}
-
 /* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
 AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const AITERI_K(vf) * acc,
                                               const int rows)
@@ -4914,38 +4894,37 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
- * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const AITERI_TYPE_C *rest, const int rows)
+                                             const int rows)
 {
-    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    AITERI_UNROLL(8)
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
-    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
-    for (;; start = end, end += AITERI_LANES) {
-        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
-        for (int32_t d = start; d < end; d += AITERI_LANES) {
-            AITERI_K(vf) k[AITERI_DOT_KEYS];
-            AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
-            AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++) {
-                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-                AITERI_IN_REGISTER(x);
-                AITERI_UNROLL(8)
-                for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                    acc[r * AITERI_DOT_KEYS + i] =
-                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-            }
-        }
-        if (end >= dim) break;
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -4954,22 +4933,19 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
-    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
-    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
-        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
             }
         }
     }
@@ -5084,38 +5060,37 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
- * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const AITERI_TYPE_C *rest, const int rows)
+                                             const int rows)
 {
-    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    AITERI_UNROLL(8)
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
-    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
-    for (;; start = end, end += AITERI_LANES) {
-        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
-        for (int32_t d = start; d < end; d += AITERI_LANES) {
-            AITERI_K(vf) k[AITERI_DOT_KEYS];
-            AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
-            AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++) {
-                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-                AITERI_IN_REGISTER(x);
-                AITERI_UNROLL(8)
-                for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                    acc[r * AITERI_DOT_KEYS + i] =
-                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-            }
-        }
-        if (end >= dim) break;
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -5124,22 +5099,19 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
-    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
-    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
-        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
             }
         }
     }
@@ -5253,38 +5225,37 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
- * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const AITERI_TYPE_C *rest, const int rows)
+                                             const int rows)
 {
-    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    AITERI_UNROLL(8)
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
-    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
-    for (;; start = end, end += AITERI_LANES) {
-        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
-        for (int32_t d = start; d < end; d += AITERI_LANES) {
-            AITERI_K(vf) k[AITERI_DOT_KEYS];
-            AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
-            AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++) {
-                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-                AITERI_IN_REGISTER(x);
-                AITERI_UNROLL(8)
-                for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                    acc[r * AITERI_DOT_KEYS + i] =
-                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-            }
-        }
-        if (end >= dim) break;
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -5293,22 +5264,19 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
-    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
-    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
-        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
             }
         }
     }
@@ -5422,38 +5390,37 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
- * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const AITERI_TYPE_C *rest, const int rows)
+                                             const int rows)
 {
-    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    AITERI_UNROLL(8)
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
-    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
-    for (;; start = end, end += AITERI_LANES) {
-        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
-        for (int32_t d = start; d < end; d += AITERI_LANES) {
-            AITERI_K(vf) k[AITERI_DOT_KEYS];
-            AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
-            AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++) {
-                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-                AITERI_IN_REGISTER(x);
-                AITERI_UNROLL(8)
-                for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                    acc[r * AITERI_DOT_KEYS + i] =
-                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-            }
-        }
-        if (end >= dim) break;
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -5462,22 +5429,19 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
-    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
-    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
-        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
             }
         }
     }
@@ -5573,7 +5537,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
 #endif
-#undef AITERI_REST
 
 #if AITERI_STREAM_TYPES
 #define AITERI_K_TYPED(name) AITERI_K(name)
@@ -6570,19 +6533,6 @@ AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
     for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
 }
 
-/* Copies of the elements from `from` on, at their places, and zeros up to a whole vector. Of each
- * of AITERI_DOT_KEYS rows; sizes in bytes, but for AITERI_REST, the elements of a copy. */
-#define AITERI_REST (AITERI_MAX_HEAD_DIM + AITERI_PAD)
-AITERI_COLD void AITERI_K(copy_rests)(void *rest, const void *const *rows, int32_t from,
-                                      int32_t end, int32_t size)
-{
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-        char *at = (char *)rest + i * AITERI_REST * size + from;
-        memset(at, 0, (size_t)(AITERI_LANES * size));
-        memcpy(at, (const char *)rows[i] + from, (size_t)(end - from));
-    }
-}
-
 /* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
 AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const AITERI_K(vf) * acc,
                                               const int rows)
@@ -6704,38 +6654,37 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
- * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const AITERI_TYPE_C *rest, const int rows)
+                                             const int rows)
 {
-    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    AITERI_UNROLL(8)
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
-    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
-    for (;; start = end, end += AITERI_LANES) {
-        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
-        for (int32_t d = start; d < end; d += AITERI_LANES) {
-            AITERI_K(vf) k[AITERI_DOT_KEYS];
-            AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
-            AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++) {
-                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-                AITERI_IN_REGISTER(x);
-                AITERI_UNROLL(8)
-                for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                    acc[r * AITERI_DOT_KEYS + i] =
-                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-            }
-        }
-        if (end >= dim) break;
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -6744,22 +6693,19 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
-    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
-    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
-        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
             }
         }
     }
@@ -6874,38 +6820,37 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
- * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const AITERI_TYPE_C *rest, const int rows)
+                                             const int rows)
 {
-    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    AITERI_UNROLL(8)
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
-    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
-    for (;; start = end, end += AITERI_LANES) {
-        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
-        for (int32_t d = start; d < end; d += AITERI_LANES) {
-            AITERI_K(vf) k[AITERI_DOT_KEYS];
-            AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
-            AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++) {
-                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-                AITERI_IN_REGISTER(x);
-                AITERI_UNROLL(8)
-                for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                    acc[r * AITERI_DOT_KEYS + i] =
-                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-            }
-        }
-        if (end >= dim) break;
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -6914,22 +6859,19 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
-    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
-    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
-        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
             }
         }
     }
@@ -7043,38 +6985,37 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
- * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const AITERI_TYPE_C *rest, const int rows)
+                                             const int rows)
 {
-    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    AITERI_UNROLL(8)
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
-    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
-    for (;; start = end, end += AITERI_LANES) {
-        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
-        for (int32_t d = start; d < end; d += AITERI_LANES) {
-            AITERI_K(vf) k[AITERI_DOT_KEYS];
-            AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
-            AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++) {
-                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-                AITERI_IN_REGISTER(x);
-                AITERI_UNROLL(8)
-                for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                    acc[r * AITERI_DOT_KEYS + i] =
-                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-            }
-        }
-        if (end >= dim) break;
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -7083,22 +7024,19 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
-    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
-    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
-        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
             }
         }
     }
@@ -7212,38 +7150,37 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
- * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const AITERI_TYPE_C *rest, const int rows)
+                                             const int rows)
 {
-    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    AITERI_UNROLL(8)
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
-    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
-    for (;; start = end, end += AITERI_LANES) {
-        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
-        for (int32_t d = start; d < end; d += AITERI_LANES) {
-            AITERI_K(vf) k[AITERI_DOT_KEYS];
-            AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
-            AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++) {
-                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-                AITERI_IN_REGISTER(x);
-                AITERI_UNROLL(8)
-                for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                    acc[r * AITERI_DOT_KEYS + i] =
-                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-            }
-        }
-        if (end >= dim) break;
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -7252,22 +7189,19 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
-    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
-    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
-        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
             }
         }
     }
@@ -7363,7 +7297,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
 #endif
-#undef AITERI_REST
 
 #if AITERI_STREAM_TYPES
 #define AITERI_K_TYPED(name) AITERI_K(name)
@@ -8361,19 +8294,6 @@ AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
     for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
 }
 
-/* Copies of the elements from `from` on, at their places, and zeros up to a whole vector. Of each
- * of AITERI_DOT_KEYS rows; sizes in bytes, but for AITERI_REST, the elements of a copy. */
-#define AITERI_REST (AITERI_MAX_HEAD_DIM + AITERI_PAD)
-AITERI_COLD void AITERI_K(copy_rests)(void *rest, const void *const *rows, int32_t from,
-                                      int32_t end, int32_t size)
-{
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-        char *at = (char *)rest + i * AITERI_REST * size + from;
-        memset(at, 0, (size_t)(AITERI_LANES * size));
-        memcpy(at, (const char *)rows[i] + from, (size_t)(end - from));
-    }
-}
-
 /* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
 AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const AITERI_K(vf) * acc,
                                               const int rows)
@@ -8495,38 +8415,37 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
- * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const AITERI_TYPE_C *rest, const int rows)
+                                             const int rows)
 {
-    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    AITERI_UNROLL(8)
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
-    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
-    for (;; start = end, end += AITERI_LANES) {
-        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
-        for (int32_t d = start; d < end; d += AITERI_LANES) {
-            AITERI_K(vf) k[AITERI_DOT_KEYS];
-            AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
-            AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++) {
-                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-                AITERI_IN_REGISTER(x);
-                AITERI_UNROLL(8)
-                for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                    acc[r * AITERI_DOT_KEYS + i] =
-                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-            }
-        }
-        if (end >= dim) break;
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -8535,22 +8454,19 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
-    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
-    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
-        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
             }
         }
     }
@@ -8665,38 +8581,37 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
- * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const AITERI_TYPE_C *rest, const int rows)
+                                             const int rows)
 {
-    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    AITERI_UNROLL(8)
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
-    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
-    for (;; start = end, end += AITERI_LANES) {
-        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
-        for (int32_t d = start; d < end; d += AITERI_LANES) {
-            AITERI_K(vf) k[AITERI_DOT_KEYS];
-            AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
-            AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++) {
-                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-                AITERI_IN_REGISTER(x);
-                AITERI_UNROLL(8)
-                for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                    acc[r * AITERI_DOT_KEYS + i] =
-                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-            }
-        }
-        if (end >= dim) break;
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -8705,22 +8620,19 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
-    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
-    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
-        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
             }
         }
     }
@@ -8834,38 +8746,37 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
- * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const AITERI_TYPE_C *rest, const int rows)
+                                             const int rows)
 {
-    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    AITERI_UNROLL(8)
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
-    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
-    for (;; start = end, end += AITERI_LANES) {
-        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
-        for (int32_t d = start; d < end; d += AITERI_LANES) {
-            AITERI_K(vf) k[AITERI_DOT_KEYS];
-            AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
-            AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++) {
-                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-                AITERI_IN_REGISTER(x);
-                AITERI_UNROLL(8)
-                for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                    acc[r * AITERI_DOT_KEYS + i] =
-                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-            }
-        }
-        if (end >= dim) break;
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -8874,22 +8785,19 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
-    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
-    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
-        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
             }
         }
     }
@@ -9003,38 +8911,37 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
- * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const AITERI_TYPE_C *rest, const int rows)
+                                             const int rows)
 {
-    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    AITERI_UNROLL(8)
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
-    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
-    for (;; start = end, end += AITERI_LANES) {
-        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
-        for (int32_t d = start; d < end; d += AITERI_LANES) {
-            AITERI_K(vf) k[AITERI_DOT_KEYS];
-            AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
-            AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++) {
-                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-                AITERI_IN_REGISTER(x);
-                AITERI_UNROLL(8)
-                for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                    acc[r * AITERI_DOT_KEYS + i] =
-                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-            }
-        }
-        if (end >= dim) break;
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -9043,22 +8950,19 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
-    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
-    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
-        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
             }
         }
     }
@@ -9154,7 +9058,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
 #endif
-#undef AITERI_REST
 
 #if AITERI_STREAM_TYPES
 #define AITERI_K_TYPED(name) AITERI_K(name)
@@ -10456,19 +10359,6 @@ AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
     for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
 }
 
-/* Copies of the elements from `from` on, at their places, and zeros up to a whole vector. Of each
- * of AITERI_DOT_KEYS rows; sizes in bytes, but for AITERI_REST, the elements of a copy. */
-#define AITERI_REST (AITERI_MAX_HEAD_DIM + AITERI_PAD)
-AITERI_COLD void AITERI_K(copy_rests)(void *rest, const void *const *rows, int32_t from,
-                                      int32_t end, int32_t size)
-{
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-        char *at = (char *)rest + i * AITERI_REST * size + from;
-        memset(at, 0, (size_t)(AITERI_LANES * size));
-        memcpy(at, (const char *)rows[i] + from, (size_t)(end - from));
-    }
-}
-
 /* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
 AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const AITERI_K(vf) * acc,
                                               const int rows)
@@ -10590,38 +10480,37 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
- * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const AITERI_TYPE_C *rest, const int rows)
+                                             const int rows)
 {
-    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    AITERI_UNROLL(8)
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
-    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
-    for (;; start = end, end += AITERI_LANES) {
-        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
-        for (int32_t d = start; d < end; d += AITERI_LANES) {
-            AITERI_K(vf) k[AITERI_DOT_KEYS];
-            AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
-            AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++) {
-                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-                AITERI_IN_REGISTER(x);
-                AITERI_UNROLL(8)
-                for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                    acc[r * AITERI_DOT_KEYS + i] =
-                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-            }
-        }
-        if (end >= dim) break;
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -10630,22 +10519,19 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
-    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
-    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
-        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
             }
         }
     }
@@ -10760,38 +10646,37 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
- * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const AITERI_TYPE_C *rest, const int rows)
+                                             const int rows)
 {
-    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    AITERI_UNROLL(8)
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
-    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
-    for (;; start = end, end += AITERI_LANES) {
-        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
-        for (int32_t d = start; d < end; d += AITERI_LANES) {
-            AITERI_K(vf) k[AITERI_DOT_KEYS];
-            AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
-            AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++) {
-                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-                AITERI_IN_REGISTER(x);
-                AITERI_UNROLL(8)
-                for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                    acc[r * AITERI_DOT_KEYS + i] =
-                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-            }
-        }
-        if (end >= dim) break;
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -10800,22 +10685,19 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
-    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
-    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
-        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
             }
         }
     }
@@ -10929,38 +10811,37 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
- * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const AITERI_TYPE_C *rest, const int rows)
+                                             const int rows)
 {
-    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    AITERI_UNROLL(8)
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
-    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
-    for (;; start = end, end += AITERI_LANES) {
-        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
-        for (int32_t d = start; d < end; d += AITERI_LANES) {
-            AITERI_K(vf) k[AITERI_DOT_KEYS];
-            AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
-            AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++) {
-                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-                AITERI_IN_REGISTER(x);
-                AITERI_UNROLL(8)
-                for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                    acc[r * AITERI_DOT_KEYS + i] =
-                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-            }
-        }
-        if (end >= dim) break;
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -10969,22 +10850,19 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
-    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
-    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
-        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
             }
         }
     }
@@ -11098,38 +10976,37 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
- * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const AITERI_TYPE_C *rest, const int rows)
+                                             const int rows)
 {
-    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    AITERI_UNROLL(8)
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
-    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
-    for (;; start = end, end += AITERI_LANES) {
-        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
-        for (int32_t d = start; d < end; d += AITERI_LANES) {
-            AITERI_K(vf) k[AITERI_DOT_KEYS];
-            AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
-            AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++) {
-                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-                AITERI_IN_REGISTER(x);
-                AITERI_UNROLL(8)
-                for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                    acc[r * AITERI_DOT_KEYS + i] =
-                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-            }
-        }
-        if (end >= dim) break;
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -11138,22 +11015,19 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
-    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
-    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
-        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
             }
         }
     }
@@ -11249,7 +11123,6 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
 #endif
-#undef AITERI_REST
 
 #if AITERI_STREAM_TYPES
 #define AITERI_K_TYPED(name) AITERI_K(name)

@@ -236,13 +236,6 @@
 #define AITERI_IN_REGISTER(x) ((void)0)
 #endif
 
-/* An integer that the optimizer knows nothing of from here on. */
-#if AITERI_MSVC
-#define AITERI_UNKNOWN(i) ((void)0)
-#else
-#define AITERI_UNKNOWN(i) __asm__("" : "+r"(i))
-#endif
-
 /* What is read at `place` (an index, a pointer) from here on is not read before the vectors x[0],
  * .. are known. Where accumulators fill the register file, clang on x86 and gcc on Arm would put
  * some on the stack to load the next operand early. */

@@ -11,19 +11,6 @@ AITERI_FORCE_INLINE void AITERI_K(fetch)(const void *p, int32_t bytes)
     for (int32_t at = 0; at < bytes; at += AITERI_LINE) AITERI_PREFETCH((const char *)p + at);
 }
 
-/* Copies of the elements from `from` on, at their places, and zeros up to a whole vector. Of each
- * of AITERI_DOT_KEYS rows; sizes in bytes, but for AITERI_REST, the elements of a copy. */
-#define AITERI_REST (AITERI_MAX_HEAD_DIM + AITERI_PAD)
-AITERI_COLD void AITERI_K(copy_rests)(void *rest, const void *const *rows, int32_t from,
-                                      int32_t end, int32_t size)
-{
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) {
-        char *at = (char *)rest + i * AITERI_REST * size + from;
-        memset(at, 0, (size_t)(AITERI_LANES * size));
-        memcpy(at, (const char *)rows[i] + from, (size_t)(end - from));
-    }
-}
-
 /* Horizontal sums of acc[rows][AITERI_DOT_KEYS] into s, the same order for every one of them. */
 AITERI_FORCE_INLINE void AITERI_K(store_sums)(float *s, int64_t s_stride, const AITERI_K(vf) * acc,
                                               const int rows)
@@ -148,4 +135,3 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
 #define AITERI_TYPE_LOAD_N AITERI_K(load_i8_n)
 #include "k_stream_types.inl.h"
 #endif
-#undef AITERI_REST

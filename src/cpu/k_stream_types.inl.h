@@ -11,38 +11,37 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_T(chunk)(const void *row, int32_t d, int
     return AITERI_TYPE_LOAD_N(AITERI_ROW(row) + d, dim - d);
 }
 
-/* The scores of AITERI_DOT_KEYS keys and `rows` query rows, both constants where this is inlined;
- * the last vector of a key that is none is read from `rest`, so that one loop serves all. */
+/* The scores of `keys` keys and `rows` query rows, both constants where this is inlined. */
 AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const float *q,
                                              int64_t q_stride, int32_t dim, const void *const *key,
-                                             const AITERI_TYPE_C *rest, const int rows)
+                                             const int rows)
 {
-    const AITERI_TYPE_C *k_at[AITERI_DOT_KEYS];
     AITERI_K(vf) acc[4 * AITERI_DOT_KEYS];
     AITERI_UNROLL(16)
     for (int i = 0; i < rows * AITERI_DOT_KEYS; i++) acc[i] = AITERI_K(zero)();
-    AITERI_UNROLL(8)
-    for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = AITERI_ROW(key[i]);
-    int32_t start = 0, end = dim / AITERI_LANES * AITERI_LANES;
-    for (;; start = end, end += AITERI_LANES) {
-        AITERI_UNKNOWN(start); /* or gcc makes one loop of the two, with a jump in each step */
-        for (int32_t d = start; d < end; d += AITERI_LANES) {
-            AITERI_K(vf) k[AITERI_DOT_KEYS];
-            AITERI_UNROLL(8)
-            for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(k_at[i] + d);
-            AITERI_UNROLL(8)
-            for (int r = 0; r < rows; r++) {
-                AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
-                AITERI_IN_REGISTER(x);
-                AITERI_UNROLL(8)
-                for (int i = 0; i < AITERI_DOT_KEYS; i++)
-                    acc[r * AITERI_DOT_KEYS + i] =
-                        AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
-            }
-        }
-        if (end >= dim) break;
+    int32_t d = 0;
+    for (; d + AITERI_LANES <= dim; d += AITERI_LANES) {
+        AITERI_K(vf) k[AITERI_DOT_KEYS];
         AITERI_UNROLL(8)
-        for (int i = 0; i < AITERI_DOT_KEYS; i++) k_at[i] = rest + i * AITERI_REST;
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) k[i] = AITERI_TYPE_LOAD(AITERI_ROW(key[i]) + d);
+        AITERI_UNROLL(8)
+        for (int r = 0; r < rows; r++) {
+            AITERI_K(vf) x = AITERI_K(load)(q + r * q_stride + d);
+            AITERI_IN_REGISTER(x);
+            AITERI_UNROLL(8)
+            for (int i = 0; i < AITERI_DOT_KEYS; i++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(x, k[i], acc[r * AITERI_DOT_KEYS + i]);
+        }
+    }
+    if (d < dim) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < AITERI_DOT_KEYS; i++) {
+            const AITERI_K(vf) k = AITERI_T(chunk)(key[i], d, dim);
+            AITERI_UNROLL(8)
+            for (int r = 0; r < rows; r++)
+                acc[r * AITERI_DOT_KEYS + i] = AITERI_K(fma)(AITERI_K(load)(q + r * q_stride + d),
+                                                             k, acc[r * AITERI_DOT_KEYS + i]);
+        }
     }
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
@@ -51,22 +50,19 @@ static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
-    AITERI_TYPE_C rest[AITERI_DOT_KEYS * AITERI_REST];
-    const int32_t size = (int32_t)sizeof rest[0], whole = dim / AITERI_LANES * AITERI_LANES;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
     for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        const void *const *key = keys + i;
         AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], dim * size);
-        if (whole < dim) AITERI_K(copy_rests)(rest, key, whole * size, dim * size, size);
+        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
         for (int32_t r = 0; r < rows; r += 4) {
             float *at = s + r * s_stride + i;
             const float *x = q + r * q_stride;
             switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, key, rest, 4); break;
+            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
+            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
+            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
+            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
             }
         }
     }

@@ -18,7 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 # defines, share of the yardstick's time, bytes of text
 ROWS = (
-    ("", 0.70, 175000),
+    ("", 0.70, 190000),
 )
 
 
