@@ -235,6 +235,11 @@ AITER_ATTN_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *
     {                                                                                             \
         return aiter_##op##_workspace(&args, ctx, &bytes);                                        \
     }                                                                                             \
+    inline aiter_status aiter_##op##_explain(const aiter_##op##_args &args, aiter_context *ctx,   \
+                                             char *text, size_t bytes)                            \
+    {                                                                                             \
+        return aiter_##op##_explain(&args, ctx, text, bytes);                                     \
+    }                                                                                             \
     AITER_CXX_##plan(op)
 AITER_OP_LIST(AITER_CXX)
 #undef AITER_CXX
