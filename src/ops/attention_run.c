@@ -344,13 +344,16 @@ static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ct
                            x->op->name);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
     AITERI_TRY(aiteri_attention_check_bounds(x, ctx, plan));
-    AITERI_TRY(aiteri_attention_check_data(x, ctx));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
+        aiteri_gpu_shape s; /* of what is refused the lengths may be on the device */
+        AITERI_TRY(aiteri_gpu_choose_planned(&call, &x->problem, plan, &s));
+        AITERI_TRY(aiteri_attention_check_data(x, ctx));
         return aiteri_gpu_attention_plan(&call, &x->problem, plan);
     }
 #endif
+    AITERI_TRY(aiteri_attention_check_data(x, ctx));
     return aiteri_engine_plan(x->op->name, &x->problem, ctx, plan);
 }
 
