@@ -89,7 +89,7 @@ AITER_ATTN_API aiter_status aiter_flash_attn_fwd(const aiter_flash_attn_fwd_args
 typedef aiter_attention_args aiter_paged_attn_decode_args;
 
 /* Runs it: the formula of aiter_flash_attn_fwd, score.mask DEFAULT is CAUSAL. INVALID_ARGUMENT
- * also: no kv.block_table, no kv.seq_lens, a cu_seqlens_q or seqused_q.
+ * also: no pages (kv.block_table with kv.seq_lens, or kv.indptr), a cu_seqlens_q or seqused_q.
  * aiter_paged_attn_decode_plan with a device context reads kv.seq_lens in host memory and answers
  * UNSUPPORTED where another kernel than paged_decode would run. */
 AITER_ATTN_API aiter_status aiter_paged_attn_decode(const aiter_paged_attn_decode_args *args,
@@ -152,7 +152,7 @@ aiter_multi_query_attention(const aiter_multi_query_attention_args *args, aiter_
  * pages. */
 typedef aiter_attention_args aiter_variable_length_attention_args;
 
-/* Runs it. INVALID_ARGUMENT also: no cu_seqlens_q, neither kv.cu_seqlens nor kv.block_table. */
+/* Runs it. INVALID_ARGUMENT also: no cu_seqlens_q, neither kv.cu_seqlens nor pages. */
 AITER_ATTN_API aiter_status aiter_variable_length_attention(
     const aiter_variable_length_attention_args *args, aiter_context *ctx);
 
