@@ -93,8 +93,8 @@
         AITER_ATTN_IMPLEMENTATION   create the implementation here
         AITER_ATTN_STATIC           every function static: private to this file
         AITER_ATTN_PREFIX           another prefix for external names, e.g. mylib_
-        AITER_ATTN_NO_SIMD               the scalar kernel set only
-        AITER_ATTN_NO_THREADS            no pool (parallel_for still works)
+        AITER_ATTN_NO_SIMD          the scalar kernel set only
+        AITER_ATTN_NO_THREADS       no pool (parallel_for still works)
         AITER_ATTN_HIP              contexts on AMD GPUs (gfx90a, gfx942, gfx950)
         AITER_ATTN_CUDA             contexts on NVIDIA GPUs (sm_80 and later)
         AITER_ATTN_EMBEDDED_KERNELS the GPU kernels are linked in (library aiter_attn_kernels)
@@ -563,7 +563,8 @@ typedef struct aiter_kv {
                                      pages in place of a table */
     aiter_tensor last_page_lens;  /* I32 [B], 1 to P: with indptr, in place of seq_lens */
     int32_t max_seqlen;   /* bound of the lengths: for the workspace, and on a device for the number
-                             of workgroups and splits; 0: the largest that the shapes allow */
+                             of workgroups and splits; 0: the largest that the shapes allow,
+ with indptr all pages for every sequence: give it there */
     aiter_tensor k_scale; /* F32, needed for I8: real = stored * scale. [1], [Hk], or the index */
     aiter_tensor v_scale; /* order of the data without D. An absent v has the scales of k */
     aiter_scale_kind k_scale_kind, v_scale_kind; /* 0: by shape */
@@ -699,7 +700,7 @@ AITER_ATTN_API aiter_status aiter_flash_attn_fwd(const aiter_flash_attn_fwd_args
 typedef aiter_attention_args aiter_paged_attn_decode_args;
 
 /* Runs it: the formula of aiter_flash_attn_fwd, score.mask DEFAULT is CAUSAL. INVALID_ARGUMENT
- * also: no kv.block_table, no kv.seq_lens, a cu_seqlens_q or seqused_q.
+ * also: no pages (kv.block_table with kv.seq_lens, or kv.indptr), a cu_seqlens_q or seqused_q.
  * aiter_paged_attn_decode_plan with a device context reads kv.seq_lens in host memory and answers
  * UNSUPPORTED where another kernel than paged_decode would run. */
 AITER_ATTN_API aiter_status aiter_paged_attn_decode(const aiter_paged_attn_decode_args *args,
@@ -713,7 +714,8 @@ typedef struct aiter_reshape_and_cache_args {
     aiter_tensor v; /* [tokens, Hk, Dv]; same dtype */
     aiter_kv kv;    /* the cache: k and v are pages, F32, F16, BF16, or I8 when quantising;
                        k_scale and v_scale are read as [1] or [Hk], or written as
-                       [num_blocks, P, Hk]. No other field */
+                       [num_blocks, P, Hk]. The same kv as the readers take: how
+ they look keys up is not looked at */
     aiter_tensor slot_mapping; /* I32 or I64 [tokens] */
     aiter_quantisation quantisation;
     aiter_call call; /* no plan; the workspace has a bit per slot, to find one given twice */
@@ -762,7 +764,7 @@ aiter_multi_query_attention(const aiter_multi_query_attention_args *args, aiter_
  * pages. */
 typedef aiter_attention_args aiter_variable_length_attention_args;
 
-/* Runs it. INVALID_ARGUMENT also: no cu_seqlens_q, neither kv.cu_seqlens nor kv.block_table. */
+/* Runs it. INVALID_ARGUMENT also: no cu_seqlens_q, neither kv.cu_seqlens nor pages. */
 AITER_ATTN_API aiter_status aiter_variable_length_attention(
     const aiter_variable_length_attention_args *args, aiter_context *ctx);
 
@@ -844,6 +846,11 @@ AITER_ATTN_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *
                                                size_t &bytes)                                     \
     {                                                                                             \
         return aiter_##op##_workspace(&args, ctx, &bytes);                                        \
+    }                                                                                             \
+    inline aiter_status aiter_##op##_explain(const aiter_##op##_args &args, aiter_context *ctx,   \
+                                             char *text, size_t bytes)                            \
+    {                                                                                             \
+        return aiter_##op##_explain(&args, ctx, text, bytes);                                     \
     }                                                                                             \
     AITER_CXX_##plan(op)
 AITER_OP_LIST(AITER_CXX)
@@ -3762,8 +3769,8 @@ AITERI_UNUSED static uint32_t aiteri_cpu_features(void)
     if ((saved & zmm) != zmm || (r[1] & f_dq_cd_bw_vl) != f_dq_cd_bw_vl) return AITERI_CPU_AVX2;
     leaves = r[0];
     if (leaves > 0) aiteri_cpuid(7, 1, r);
-    return AITERI_CPU_AVX2 | AITERI_CPU_AVX512 |
-           (leaves > 0 && (r[0] & 1u << 5) ? (uint32_t)AITERI_CPU_AVX512_BF16 : 0u);
+    const uint32_t sets = AITERI_CPU_AVX2 | AITERI_CPU_AVX512;
+    return leaves > 0 && (r[0] & 1u << 5) ? sets | AITERI_CPU_AVX512_BF16 : sets;
 }
 #else
 AITERI_UNUSED static uint32_t aiteri_cpu_features(void)
@@ -14775,14 +14782,21 @@ static aiter_status aiteri_gpu_take_plan(const aiteri_gpu_call *c, const aiteri_
     return AITER_OK;
 }
 
+/* Whether a kernel with works from a plan takes the problem; no length is read. */
+static aiter_status aiteri_gpu_choose_planned(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                              const aiter_plan *plan, aiteri_gpu_shape *s)
+{
+    AITERI_TRY(aiteri_gpu_check_strides(c, p));
+    AITERI_TRY(aiteri_gpu_choose(c, p, s));
+    return aiteri_gpu_check_plan(c, "_plan", s, plan);
+}
+
 /* Fills the plan for lengths that the host can read, and queues its copy to the device. */
 static aiter_status aiteri_gpu_attention_plan(const aiteri_gpu_call *c, const aiteri_problem *p,
                                               aiter_plan *plan)
 {
     aiteri_gpu_shape s;
-    AITERI_TRY(aiteri_gpu_check_strides(c, p));
-    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
-    AITERI_TRY(aiteri_gpu_check_plan(c, "_plan", &s, plan));
+    AITERI_TRY(aiteri_gpu_choose_planned(c, p, plan, &s));
     aiteri_gpu_cut(c->gpu, p, &s);
     const aiteri_geometry g = aiteri_gpu_geometry(&s);
     if (!plan->data) return aiteri_plan_fill(c->op, p, c->ctx, &g, plan);
@@ -15796,7 +15810,9 @@ static void aiteri_explain_cost(aiteri_text *t, const aiteri_problem *p)
     const double rows = (double)p->batch * (double)p->max_seqlen_q;
     const double queries =
         (rows < (double)p->total_q ? rows : (double)p->total_q) * (double)p->heads_q;
-    const double keys = (double)p->batch * (double)p->max_seqlen_k * (double)p->heads_k;
+    const double each = (double)p->batch * (double)p->max_seqlen_k;
+    const double listed = (double)p->table_entries * (double)p->page_size;
+    const double keys = (p->page_indptr && listed < each ? listed : each) * (double)p->heads_k;
     const double row_bytes = (double)p->k.dim * aiter_dtype_bits(p->q.dtype) / 8 +
                              (double)p->v.dim * aiter_dtype_bits(p->out.dtype) / 8;
     const double key_bytes = (double)p->k.dim * aiter_dtype_bits(p->k.dtype) / 8 +
@@ -15994,18 +16010,30 @@ static void aiteri_check_pairs(aiteri_check *c, const aiteri_attention *x, const
     }
 }
 
+/* a * b to nearest with subnormals: checks run in the caller's mode. volatile holds the product
+ * between the two changes of it. */
+static float aiteri_product(float a, float b)
+{
+    volatile float x = a, product;
+    const aiteri_float_mode mode = aiteri_float_mode_enter();
+    product = x * b;
+    aiteri_float_mode_leave(mode);
+    return product;
+}
+
 /* The scale of q is one of the scores. */
 static void aiteri_fold_q_scale(aiteri_check *c, aiteri_problem *p)
 {
     aiteri_check_positive(c, "score.q_scale", 0, p->q_scale ? p->q_scale[0] : 1.0f);
     aiteri_check_positive(c, "out_scale", 0, p->out_scale ? p->out_scale[0] : 1.0f);
     if (c->status != AITER_OK || !p->q_scale) return;
-    const float scale = p->softmax_scale * p->q_scale[0];
+    const float scale = aiteri_product(p->softmax_scale, p->q_scale[0]);
     if (aiteri_bits_of_f32(scale) >= 0x7f800000u)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.score.q_scale: is %g, which times softmax_scale (%g) is beyond f32",
                       c->op, (double)p->q_scale[0], (double)p->softmax_scale);
     p->softmax_scale = scale;
+    p->features = aiteri_problem_features(p); /* the scale may be far now */
 }
 
 /* What only data can tell; of a device's plan the lengths alone are host memory. */
@@ -16181,13 +16209,16 @@ static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ct
                            x->op->name);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
     AITERI_TRY(aiteri_attention_check_bounds(x, ctx, plan));
-    AITERI_TRY(aiteri_attention_check_data(x, ctx));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
+        aiteri_gpu_shape s; /* of what is refused the lengths may be on the device */
+        AITERI_TRY(aiteri_gpu_choose_planned(&call, &x->problem, plan, &s));
+        AITERI_TRY(aiteri_attention_check_data(x, ctx));
         return aiteri_gpu_attention_plan(&call, &x->problem, plan);
     }
 #endif
+    AITERI_TRY(aiteri_attention_check_data(x, ctx));
     return aiteri_engine_plan(x->op->name, &x->problem, ctx, plan);
 }
 
@@ -16445,6 +16476,8 @@ static void aiteri_check_transposed_fields(aiteri_check *c, const aiter_attentio
     aiteri_check_absent(c, "kv.cu_seqlens", &a->kv.cu_seqlens, why);
     aiteri_check_absent(c, "kv.block_table", &a->kv.block_table, why);
     aiteri_check_absent(c, "kv.indptr", &a->kv.indptr, why);
+    aiteri_check_absent(c, "kv.indices", &a->kv.indices, why);
+    aiteri_check_absent(c, "kv.last_page_lens", &a->kv.last_page_lens, why);
 }
 
 /* Checked as the caller wrote them, so that a text names the caller's indices. `one`: without the

@@ -89,7 +89,7 @@ AITER_ATTN_API aiter_status aiter_flash_attn_fwd(const aiter_flash_attn_fwd_args
 typedef aiter_attention_args aiter_paged_attn_decode_args;
 
 /* Runs it: the formula of aiter_flash_attn_fwd, score.mask DEFAULT is CAUSAL. INVALID_ARGUMENT
- * also: no kv.block_table, no kv.seq_lens, a cu_seqlens_q or seqused_q.
+ * also: no pages (kv.block_table with kv.seq_lens, or kv.indptr), a cu_seqlens_q or seqused_q.
  * aiter_paged_attn_decode_plan with a device context reads kv.seq_lens in host memory and answers
  * UNSUPPORTED where another kernel than paged_decode would run. */
 AITER_ATTN_API aiter_status aiter_paged_attn_decode(const aiter_paged_attn_decode_args *args,
@@ -103,7 +103,8 @@ typedef struct aiter_reshape_and_cache_args {
     aiter_tensor v; /* [tokens, Hk, Dv]; same dtype */
     aiter_kv kv;    /* the cache: k and v are pages, F32, F16, BF16, or I8 when quantising;
                        k_scale and v_scale are read as [1] or [Hk], or written as
-                       [num_blocks, P, Hk]. No other field */
+                       [num_blocks, P, Hk]. The same kv as the readers take: how
+ they look keys up is not looked at */
     aiter_tensor slot_mapping; /* I32 or I64 [tokens] */
     aiter_quantisation quantisation;
     aiter_call call; /* no plan; the workspace has a bit per slot, to find one given twice */
@@ -152,7 +153,7 @@ aiter_multi_query_attention(const aiter_multi_query_attention_args *args, aiter_
  * pages. */
 typedef aiter_attention_args aiter_variable_length_attention_args;
 
-/* Runs it. INVALID_ARGUMENT also: no cu_seqlens_q, neither kv.cu_seqlens nor kv.block_table. */
+/* Runs it. INVALID_ARGUMENT also: no cu_seqlens_q, neither kv.cu_seqlens nor pages. */
 AITER_ATTN_API aiter_status aiter_variable_length_attention(
     const aiter_variable_length_attention_args *args, aiter_context *ctx);
 
@@ -234,6 +235,11 @@ AITER_ATTN_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *
                                                size_t &bytes)                                     \
     {                                                                                             \
         return aiter_##op##_workspace(&args, ctx, &bytes);                                        \
+    }                                                                                             \
+    inline aiter_status aiter_##op##_explain(const aiter_##op##_args &args, aiter_context *ctx,   \
+                                             char *text, size_t bytes)                            \
+    {                                                                                             \
+        return aiter_##op##_explain(&args, ctx, text, bytes);                                     \
     }                                                                                             \
     AITER_CXX_##plan(op)
 AITER_OP_LIST(AITER_CXX)

@@ -30,7 +30,8 @@ typedef struct aiter_kv {
                                      pages in place of a table */
     aiter_tensor last_page_lens;  /* I32 [B], 1 to P: with indptr, in place of seq_lens */
     int32_t max_seqlen;   /* bound of the lengths: for the workspace, and on a device for the number
-                             of workgroups and splits; 0: the largest that the shapes allow */
+                             of workgroups and splits; 0: the largest that the shapes allow,
+ with indptr all pages for every sequence: give it there */
     aiter_tensor k_scale; /* F32, needed for I8: real = stored * scale. [1], [Hk], or the index */
     aiter_tensor v_scale; /* order of the data without D. An absent v has the scales of k */
     aiter_scale_kind k_scale_kind, v_scale_kind; /* 0: by shape */

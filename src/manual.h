@@ -87,8 +87,8 @@
         AITER_ATTN_IMPLEMENTATION   create the implementation here
         AITER_ATTN_STATIC           every function static: private to this file
         AITER_ATTN_PREFIX           another prefix for external names, e.g. mylib_
-        AITER_ATTN_NO_SIMD               the scalar kernel set only
-        AITER_ATTN_NO_THREADS            no pool (parallel_for still works)
+        AITER_ATTN_NO_SIMD          the scalar kernel set only
+        AITER_ATTN_NO_THREADS       no pool (parallel_for still works)
         AITER_ATTN_HIP              contexts on AMD GPUs (gfx90a, gfx942, gfx950)
         AITER_ATTN_CUDA             contexts on NVIDIA GPUs (sm_80 and later)
         AITER_ATTN_EMBEDDED_KERNELS the GPU kernels are linked in (library aiter_attn_kernels)

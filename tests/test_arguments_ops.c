@@ -169,6 +169,9 @@ static void transposed_fields(const subject *subject_of, aiter_attention_args go
         INVALID("seqused_q: expected none", a.seqused_q = ints);
         INVALID("kv.cu_seqlens: expected none", a.kv.cu_seqlens = ints);
         INVALID("kv.seq_lens: expected none", a.kv.seq_lens = ints);
+        INVALID("kv.indptr: expected none", a.kv.indptr = ints);
+        INVALID("kv.indices: expected none: the layout", a.kv.indices = ints);
+        INVALID("kv.last_page_lens: expected none: the layout", a.kv.last_page_lens = ints);
         INVALID("kv.block_table: expected none",
                 a.kv.block_table = aiter_tensor_2d(good.q.data, AITER_I32, 1, n));
     }

@@ -26,6 +26,9 @@ static void inputs_fill(inputs *x, float v_size)
     }
 }
 
+/* Their product needs more bits than a float has, and is subnormal where q and k are large. */
+static float softmax_scale = 0.163f, q_scale = 1.7654321f;
+
 static void attend(inputs *x, int sq, aiter_context *ctx)
 {
     aiter_flash_attn_fwd_args a;
@@ -35,6 +38,8 @@ static void attend(inputs *x, int sq, aiter_context *ctx)
     a.kv.v = aiter_tensor_4d(x->v, AITER_F32, 1, ROWS, HEADS, DIM);
     a.out = aiter_tensor_4d(x->out, AITER_F32, 1, sq, HEADS, DIM);
     a.lse = aiter_tensor_3d(x->lse, AITER_F32, 1, HEADS, sq);
+    a.score.softmax_scale = softmax_scale;
+    a.score.q_scale = aiter_tensor_1d(&q_scale, AITER_F32, 1);
     CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_last_error());
 }
 
@@ -103,6 +108,31 @@ static void float_modes(aiter_context *ctx)
                   "mode %d changes a merge", i);
         }
     }
+}
+
+/* The product of the scales is one of the score's operations, and may be subnormal. */
+static void float_modes_of_scales(aiter_context *ctx)
+{
+    static inputs x, clean;
+    const float scales[2] = {softmax_scale, q_scale};
+    int i, n, far;
+    for (far = 0; far < 2; far++) {
+        const float size = far ? 1e18f : 1.0f;
+        for (i = -1; i < MODES; i++) {
+            inputs *to = i < 0 ? &clean : &x;
+            inputs_fill(to, 1.0f);
+            for (n = 0; n < ROWS * HEADS * DIM; n++) to->q[n] *= size, to->k[n] *= size;
+            softmax_scale = far ? 1e-19f : scales[0], q_scale = far ? 3e-20f : scales[1];
+            if (i >= 0) mode_set(i);
+            attend(to, ROWS, ctx);
+            mode_clear();
+            if (i >= 0)
+                CHECK(differ(x.out, clean.out, ROWS * HEADS * DIM) == 0,
+                      "mode %d changes bits, scales %g and %g", i, (double)softmax_scale,
+                      (double)q_scale);
+        }
+    }
+    softmax_scale = scales[0], q_scale = scales[1];
 }
 
 /* All keys equal: each output is the value, also where it is subnormal. */
@@ -366,6 +396,7 @@ int main(void)
         for (threads = 1; threads < 4; threads += 2) {
             aiter_context *ctx = test_context(run_on.isa[t], threads);
             float_modes(ctx);
+            float_modes_of_scales(ctx);
             subnormal_values(ctx);
             aiter_context_destroy(ctx);
         }

@@ -178,7 +178,10 @@ static void check_layer(aiter_isa isa, vector_report *report)
     switch (isa) {
 #if AITERI_X86
     case AITER_ISA_AVX2: aiteri_avx2_check_layer(report); break;
-    case AITER_ISA_AVX512: aiteri_avx512_check_layer(report); break;
+    case AITER_ISA_AVX512:
+    case AITER_ISA_AVX512_BF16: /* whose own kernels are those of blocks */
+        aiteri_avx512_check_layer(report);
+        break;
 #endif
 #if AITERI_NEON
     case AITER_ISA_NEON: aiteri_neon_check_layer(report); break;

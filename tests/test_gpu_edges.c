@@ -393,6 +393,29 @@ static void cpu_beside_devices(void)
     CHECK(aiter_context_create(&d, &ctx) == AITER_INVALID_ARGUMENT && !ctx, "device -1");
 }
 
+/* A plan that no kernel takes is refused before a length is read: it may be on the device. */
+static void no_plan(aiter_device device)
+{
+    aiter_context *ctx = device_context(device);
+    for (int n = 0; n < 12; n++) {
+        aiter_paged_attn_decode_args d = decode(2, 1, 8, 2, AITER_BF16), lists = d;
+        aiter_flash_attn_fwd_args a = dense(1, 40 + n, 40 + n, 4, 4, 128);
+        aiter_plan plan;
+        memset(&plan, 0, sizeof plan);
+        lists.kv.block_table.ndim = lists.kv.seq_lens.ndim = 0;
+        lists.kv.indptr = aiter_tensor_1d(AT(9), AITER_I32, 3);
+        lists.kv.indices = aiter_tensor_1d(AT(10), AITER_I32, 20 + n);
+        lists.kv.last_page_lens = aiter_tensor_1d(AT(11), AITER_I32, 2);
+        CHECK(aiter_paged_attn_decode_plan(&lists, ctx, &plan) == AITER_UNSUPPORTED &&
+                  strstr(aiter_context_error(ctx), "lists of pages"),
+              "%s", aiter_context_error(ctx));
+        a.kv.seq_lens = aiter_tensor_1d(AT(9), AITER_I32, 1);
+        CHECK(aiter_flash_attn_fwd_plan(&a, ctx, &plan) == AITER_UNSUPPORTED, "%s",
+              aiter_context_error(ctx));
+    }
+    close_context(ctx);
+}
+
 int main(void)
 {
     test_begin("gpu_edges", 1);
@@ -404,6 +427,7 @@ int main(void)
         memory_fails(both[i]);
         own_memory(both[i]);
         queries_and_plans(both[i]);
+        no_plan(both[i]);
         merges(both[i]);
         one_bias(both[i]);
         off_plain(both[i]);

@@ -58,8 +58,8 @@ AITERI_UNUSED static uint32_t aiteri_cpu_features(void)
     if ((saved & zmm) != zmm || (r[1] & f_dq_cd_bw_vl) != f_dq_cd_bw_vl) return AITERI_CPU_AVX2;
     leaves = r[0];
     if (leaves > 0) aiteri_cpuid(7, 1, r);
-    return AITERI_CPU_AVX2 | AITERI_CPU_AVX512 |
-           (leaves > 0 && (r[0] & 1u << 5) ? (uint32_t)AITERI_CPU_AVX512_BF16 : 0u);
+    const uint32_t sets = AITERI_CPU_AVX2 | AITERI_CPU_AVX512;
+    return leaves > 0 && (r[0] & 1u << 5) ? sets | AITERI_CPU_AVX512_BF16 : sets;
 }
 #else
 AITERI_UNUSED static uint32_t aiteri_cpu_features(void)

@@ -283,14 +283,21 @@ static aiter_status aiteri_gpu_take_plan(const aiteri_gpu_call *c, const aiteri_
     return AITER_OK;
 }
 
+/* Whether a kernel with works from a plan takes the problem; no length is read. */
+static aiter_status aiteri_gpu_choose_planned(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                              const aiter_plan *plan, aiteri_gpu_shape *s)
+{
+    AITERI_TRY(aiteri_gpu_check_strides(c, p));
+    AITERI_TRY(aiteri_gpu_choose(c, p, s));
+    return aiteri_gpu_check_plan(c, "_plan", s, plan);
+}
+
 /* Fills the plan for lengths that the host can read, and queues its copy to the device. */
 static aiter_status aiteri_gpu_attention_plan(const aiteri_gpu_call *c, const aiteri_problem *p,
                                               aiter_plan *plan)
 {
     aiteri_gpu_shape s;
-    AITERI_TRY(aiteri_gpu_check_strides(c, p));
-    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
-    AITERI_TRY(aiteri_gpu_check_plan(c, "_plan", &s, plan));
+    AITERI_TRY(aiteri_gpu_choose_planned(c, p, plan, &s));
     aiteri_gpu_cut(c->gpu, p, &s);
     const aiteri_geometry g = aiteri_gpu_geometry(&s);
     if (!plan->data) return aiteri_plan_fill(c->op, p, c->ctx, &g, plan);

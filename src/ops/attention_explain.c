@@ -66,7 +66,9 @@ static void aiteri_explain_cost(aiteri_text *t, const aiteri_problem *p)
     const double rows = (double)p->batch * (double)p->max_seqlen_q;
     const double queries =
         (rows < (double)p->total_q ? rows : (double)p->total_q) * (double)p->heads_q;
-    const double keys = (double)p->batch * (double)p->max_seqlen_k * (double)p->heads_k;
+    const double each = (double)p->batch * (double)p->max_seqlen_k;
+    const double listed = (double)p->table_entries * (double)p->page_size;
+    const double keys = (p->page_indptr && listed < each ? listed : each) * (double)p->heads_k;
     const double row_bytes = (double)p->k.dim * aiter_dtype_bits(p->q.dtype) / 8 +
                              (double)p->v.dim * aiter_dtype_bits(p->out.dtype) / 8;
     const double key_bytes = (double)p->k.dim * aiter_dtype_bits(p->k.dtype) / 8 +

@@ -145,18 +145,30 @@ static void aiteri_check_pairs(aiteri_check *c, const aiteri_attention *x, const
     }
 }
 
+/* a * b to nearest with subnormals: checks run in the caller's mode. volatile holds the product
+ * between the two changes of it. */
+static float aiteri_product(float a, float b)
+{
+    volatile float x = a, product;
+    const aiteri_float_mode mode = aiteri_float_mode_enter();
+    product = x * b;
+    aiteri_float_mode_leave(mode);
+    return product;
+}
+
 /* The scale of q is one of the scores. */
 static void aiteri_fold_q_scale(aiteri_check *c, aiteri_problem *p)
 {
     aiteri_check_positive(c, "score.q_scale", 0, p->q_scale ? p->q_scale[0] : 1.0f);
     aiteri_check_positive(c, "out_scale", 0, p->out_scale ? p->out_scale[0] : 1.0f);
     if (c->status != AITER_OK || !p->q_scale) return;
-    const float scale = p->softmax_scale * p->q_scale[0];
+    const float scale = aiteri_product(p->softmax_scale, p->q_scale[0]);
     if (aiteri_bits_of_f32(scale) >= 0x7f800000u)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.score.q_scale: is %g, which times softmax_scale (%g) is beyond f32",
                       c->op, (double)p->q_scale[0], (double)p->softmax_scale);
     p->softmax_scale = scale;
+    p->features = aiteri_problem_features(p); /* the scale may be far now */
 }
 
 /* What only data can tell; of a device's plan the lengths alone are host memory. */
@@ -332,13 +344,16 @@ static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ct
                            x->op->name);
     AITERI_TRY(aiteri_attention_lower(x, ctx));
     AITERI_TRY(aiteri_attention_check_bounds(x, ctx, plan));
-    AITERI_TRY(aiteri_attention_check_data(x, ctx));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
+        aiteri_gpu_shape s; /* of what is refused the lengths may be on the device */
+        AITERI_TRY(aiteri_gpu_choose_planned(&call, &x->problem, plan, &s));
+        AITERI_TRY(aiteri_attention_check_data(x, ctx));
         return aiteri_gpu_attention_plan(&call, &x->problem, plan);
     }
 #endif
+    AITERI_TRY(aiteri_attention_check_data(x, ctx));
     return aiteri_engine_plan(x->op->name, &x->problem, ctx, plan);
 }
 

@@ -32,6 +32,8 @@ static void aiteri_check_transposed_fields(aiteri_check *c, const aiter_attentio
     aiteri_check_absent(c, "kv.cu_seqlens", &a->kv.cu_seqlens, why);
     aiteri_check_absent(c, "kv.block_table", &a->kv.block_table, why);
     aiteri_check_absent(c, "kv.indptr", &a->kv.indptr, why);
+    aiteri_check_absent(c, "kv.indices", &a->kv.indices, why);
+    aiteri_check_absent(c, "kv.last_page_lens", &a->kv.last_page_lens, why);
 }
 
 /* Checked as the caller wrote them, so that a text names the caller's indices. `one`: without the
