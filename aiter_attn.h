@@ -535,7 +535,8 @@ AITER_ATTN_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *ou
 /* api_parts.h -- what the argument structs share: keys and values as they lie, what happens from
  * q . k to the softmax, how a cache is quantised, a call's own memory. One thing is said in one
  * way, whatever the op; zero is the default of every field, and where a field means nothing to an
- * op, setting it is an error that says so. C calls stay flat: .kv.k = ..., .score.softcap = 30. */
+ * op, setting it is an error that says so; a writer alone takes the readers' whole kv. C calls stay
+ * flat: .kv.k = ..., .score.softcap = 30. */
 #ifndef AITER_API_PARTS_H
 #define AITER_API_PARTS_H
 
@@ -553,10 +554,10 @@ typedef struct aiter_kv {
     aiter_tensor k; /* [B, Sk, Hk, Dq]; packed [total_k, Hk, Dq]; pages [num_blocks, P, Hk, Dq];
                        F32, F16, BF16, I8 */
     aiter_tensor v; /* as k with Dv, its dtype may differ. Absent: V is the first dim_v columns of k
-                       (latent rows), which are not loaded a second time */
+                       (latent rows) */
     int32_t dim_v;  /* needed without a v; with one 0 or its last extent */
     aiter_tensor seq_lens;        /* I32 [B]: keys in use, new tokens included; needed with
-                                   block_table */
+                                     block_table */
     aiter_tensor cu_seqlens;      /* I32 [B + 1], non-decreasing from 0 */
     aiter_tensor block_table;     /* I32 [B, max_blocks]: the page of keys [n * P, (n + 1) * P) */
     aiter_tensor indptr, indices; /* I32 [B + 1], non-decreasing from 0, and I32 [pages]: lists of
@@ -564,9 +565,10 @@ typedef struct aiter_kv {
     aiter_tensor last_page_lens;  /* I32 [B], 1 to P: with indptr, in place of seq_lens */
     int32_t max_seqlen;   /* bound of the lengths: for the workspace, and on a device for the number
                              of workgroups and splits; 0: the largest that the shapes allow,
- with indptr all pages for every sequence: give it there */
-    aiter_tensor k_scale; /* F32, needed for I8: real = stored * scale. [1], [Hk], or the index */
-    aiter_tensor v_scale; /* order of the data without D. An absent v has the scales of k */
+                             with indptr all pages for every sequence: give it there */
+    aiter_tensor k_scale; /* F32, needed for I8: real = stored * scale. [1], [Hk], or the data's
+                             shape without D */
+    aiter_tensor v_scale; /* the same; an absent v has the scales of k */
     aiter_scale_kind k_scale_kind, v_scale_kind; /* 0: by shape */
 } aiter_kv;
 
@@ -714,8 +716,8 @@ typedef struct aiter_reshape_and_cache_args {
     aiter_tensor v; /* [tokens, Hk, Dv]; same dtype */
     aiter_kv kv;    /* the cache: k and v are pages, F32, F16, BF16, or I8 when quantising;
                        k_scale and v_scale are read as [1] or [Hk], or written as
-                       [num_blocks, P, Hk]. The same kv as the readers take: how
- they look keys up is not looked at */
+                       [num_blocks, P, Hk]. The same kv as the readers
+                       take: how they look keys up is not looked at */
     aiter_tensor slot_mapping; /* I32 or I64 [tokens] */
     aiter_quantisation quantisation;
     aiter_call call; /* no plan; the workspace has a bit per slot, to find one given twice */
