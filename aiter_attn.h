@@ -12253,7 +12253,7 @@ static void aiteri_device_release(aiteri_device *d)
 
 // >>abi_hash    (kernels/abi_hash.h)
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
-#define AITERI_GPU_ABI_HASH 0xf7d47e187827399dull
+#define AITERI_GPU_ABI_HASH 0xe9db7ecdf1faf819ull
 
 #if defined(AITER_ATTN_EMBEDDED_KERNELS)
 /* As kernels/embed.c defines it; a zero follows every file. */
