@@ -177,6 +177,7 @@ static inline void device_merge_case(aiter_dtype type, int b, int tokens, int he
     void *host[6], *at[6];
     aiter_merge_attn_states_args a[2];
     int i, k, side;
+    memset(a, 0, sizeof a);
     for (i = 0; i < 6; i++)
         host[i] = random_elements(i < 3 ? type : AITER_F32, count[i], 90 + i, 4);
     for (i = 0; i < rows; i++) { /* sides that saw nothing, with NaN in their place */
