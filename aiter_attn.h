@@ -9159,7 +9159,7 @@ enum {
 static int aiteri_avx512bf16_takes(const aiteri_problem *p, int exact_arithmetic)
 {
     return !exact_arithmetic && p->q.dtype == AITER_BF16 && p->k.dtype == AITER_BF16 &&
-           p->v.dtype == AITER_BF16 && !p->k.scales.data && !p->v.scales.data;
+           p->v.dtype == AITER_BF16 && !p->k.scales.data && !p->v.scales.data && !p->has_holes;
 }
 
 static size_t aiteri_avx512bf16_query_bytes(int32_t dim, int32_t tile_lanes)
@@ -15852,7 +15852,7 @@ static aiter_status aiteri_attention_explain(aiteri_attention *x, aiter_context 
     {
         size_t need = 0;
         AITERI_TRY(aiteri_engine_workspace(x->op->name, p, ctx, &need));
-        aiteri_explain_loops(&t, p, aiteri_context_kernels(ctx));
+        aiteri_explain_loops(&t, p, aiteri_kernels_for(p, ctx));
         aiteri_say(&t, "workspace: %zu bytes\n", need);
     }
     aiteri_explain_cost(&t, p);

@@ -106,7 +106,7 @@ static aiter_status aiteri_attention_explain(aiteri_attention *x, aiter_context 
     {
         size_t need = 0;
         AITERI_TRY(aiteri_engine_workspace(x->op->name, p, ctx, &need));
-        aiteri_explain_loops(&t, p, aiteri_context_kernels(ctx));
+        aiteri_explain_loops(&t, p, aiteri_kernels_for(p, ctx));
         aiteri_say(&t, "workspace: %zu bytes\n", need);
     }
     aiteri_explain_cost(&t, p);
