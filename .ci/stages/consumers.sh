@@ -23,6 +23,11 @@ job install "cmake -S . -B $dir/library -DBUILD_TESTING=OFF -DCMAKE_INSTALL_PREF
 run_jobs
 job_counted find_package "cmake -S $dir/projects/find_package -B $dir/find_package \
     -DCMAKE_PREFIX_PATH=$out/prefix && cmake --build $dir/find_package && $dir/find_package/main"
+# A minor version may rename fields, so a project that asks for the last one is told.
+job "find_package of 0.1 refused" "mkdir -p $dir/projects/find_last &&
+    sed 's/aiter_attn 0.2/aiter_attn 0.1/' $dir/projects/find_package/CMakeLists.txt >$dir/projects/find_last/CMakeLists.txt &&
+    cmake -S $dir/projects/find_last -B $dir/find_last -DCMAKE_PREFIX_PATH=$out/prefix 2>&1 |
+        grep 'compatible with requested version'"
 job_counted pkg-config "export PKG_CONFIG_PATH=$out/prefix/share/pkgconfig
     version=\$(sed -n 's/^#define AITER_ATTN_VERSION_STRING *\"\\(.*\\)\"/\\1/p' aiter_attn.h)
     [ \"\$(pkg-config --modversion aiter_attn)\" = \"\$version\" ] &&
