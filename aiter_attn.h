@@ -2529,6 +2529,7 @@ typedef struct aiteri_problem {
     float *lse; /* NULL: not wanted */
     int64_t lse_stride_batch, lse_stride_head, lse_stride_token;
     aiteri_source k, v;
+    int32_t v_in_k; /* V is the first columns of K, in both parts: it need not be loaded again */
 
     /* Lengths: cu_* packed, used_* per batch row, else seqlen_* for all. */
     int32_t seqlen_q, seqlen_k;
@@ -2962,8 +2963,16 @@ typedef struct aiteri_block_rows {
     const float *scale; /* of each row; NULL: none */
 } aiteri_block_rows;
 
+/* n keys of a block from `place` on, with the first dim elements of rows that were loaded as
+ * row_dim elements. */
+typedef struct aiteri_block_run {
+    const void *block;
+    int32_t place, n, dim, row_dim;
+} aiteri_block_run;
+
 /* A set owns the format of its blocks of queries, K and V: the engine gives the bytes and says
- * which place of a block a key has, 0 to AITERI_TILE_KEYS - 1. */
+ * which place of a block a key has, 0 to AITERI_TILE_KEYS - 1. `vectors` is how many of a tile's
+ * vectors have query rows, the first ones: the others need not be worked on. */
 typedef struct aiteri_kernels {
     const char *name;
     aiter_isa isa;
@@ -2984,26 +2993,25 @@ typedef struct aiteri_kernels {
                    const aiteri_block_rows *rows);
     /* tile_lanes rows of queries, [tile_lanes][row_stride], times scale. */
     void (*pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim, float scale);
-    /* st[j][lane] = k_j . q_lane for the n keys from `place` on. */
-    void (*tile_score)(float *st, const void *k, int32_t place, int32_t n, int32_t dim,
-                       const void *q);
+    /* st[j][lane] = k_j . q_lane. */
+    void (*tile_score)(float *st, const aiteri_block_run *keys, const void *q, int32_t vectors);
     /* ot[d][lane] += sum_j v_j[d] * st[j][lane], j ascending; st may be lost. */
-    void (*tile_value)(float *ot, const void *v, int32_t place, int32_t n, int32_t dim_v,
-                       float *st);
+    void (*tile_value)(float *ot, const aiteri_block_run *values, float *st, int32_t vectors);
     /* The same, touching only lanes that see the key (key0 is the first), or, with scores, whose
      * score was not -infinity: for blocks where a V row that is not finite may be hidden. */
-    void (*tile_value_guarded)(float *ot, const void *v, int32_t place, int32_t key0, int32_t n,
-                               int32_t dim_v, float *st, const aiteri_lane_mask *mask,
-                               const float *scores);
-    /* 1 if all of the n rows from `place` on are finite. */
-    int (*v_finite)(const void *v, int32_t place, int32_t n, int32_t dim_v);
+    void (*tile_value_guarded)(float *ot, const aiteri_block_run *values, int32_t key0, float *st,
+                               const aiteri_lane_mask *mask, const float *scores, int32_t vectors);
+    /* 1 if all values are finite. */
+    int (*v_finite)(const aiteri_block_run *values);
+    int v_in_k; /* whether the value kernels read the first columns of a K block as V */
 
     /* Softcap, bias, ALiBi and mask on st, for keys key0 .. key0 + n - 1. */
-    void (*tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_tile_adjust *adjust);
+    void (*tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_tile_adjust *adjust,
+                        int32_t vectors);
     /* st becomes exp(stretch * (st - m)) in AITERI_TILE_UNIT; m, l and ot follow the online
      * softmax, each lane for itself. */
     void (*tile_softmax)(float *st, int32_t n, float stretch, float *m, float *l, float *ot,
-                         int32_t dim_v);
+                         int32_t dim_v, int32_t vectors);
     /* rows[lane][d] = ot[d][tile_lanes]. */
     void (*tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim);
 
@@ -3272,7 +3280,7 @@ enum {
     AITERI_TILE_SPLITS = 32,
     AITERI_TILE_SPLIT_ROWS = 1024, /* packed rows up to which tiles are split at all */
     AITERI_TILES_PER_WORK = 12,
-    AITERI_TILE_STATE_BYTES = 576 * 1024, /* Q^T and O^T of one work: about half of an L2 */
+    AITERI_TILE_STATE_BYTES = 672 * 1024, /* Q^T and O^T of one work */
     AITERI_STREAM_STATE_ROWS = 128,
     AITERI_WORK_INTS = 8,
     AITERI_REDUCE_INTS = 4
@@ -3857,6 +3865,9 @@ AITERI_UNUSED static void aiteri_f32_load(const aiteri_kernels *kernels, void *b
 #define AITERI_INSTANTIATE_C
 
 
+/* AITERI_TILE_ROWS are the rows of K at once against a whole tile, _2 and _1 against two vectors of
+ * it and one; 0: such tiles are worked on whole. */
+
 /* One K row at a time: with two, gcc 12.2 vectorises across them and reads past the last row. */
 #define AITERI_K(name)             AITERI_CAT(aiteri_scalar, name)
 #define AITERI_K_NAME              "scalar"
@@ -3866,6 +3877,8 @@ AITERI_UNUSED static void aiteri_f32_load(const aiteri_kernels *kernels, void *b
 #define AITERI_TILE_VECTORS        16
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           1
+#define AITERI_TILE_ROWS_2         0
+#define AITERI_TILE_ROWS_1         0
 #define AITERI_DOT_KEYS            2
 #define AITERI_AXPY_VECTORS        2
 #define AITERI_STREAM_TYPES        0
@@ -4467,13 +4480,20 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
 /* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
  *
  * A tile is AITERI_TILE_VECTORS vectors of query rows. K and V rows are the broadcast operand, so
- * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of
- * K (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
- *     AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32.
- * Every (row, lane) has one accumulator that adds its products in ascending order, in the full and
- * in the one-row form alike, so the grouping of rows cannot be seen in the bits. */
+ * neither is packed or transposed, and max, sum and rescale are lane-wise. A
+ * group of rows of K (columns of V) shares each load of the tile: rows x vectors accumulators fill
+ * the register file: AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32. Every (row, lane) has
+ * one accumulator that adds its products in ascending order, in the full and in the one-row form
+ * alike, so the grouping of rows cannot be seen in the bits. */
 
 #define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
+#define AITERI_TILE_MOST  (AITERI_TILE_VECTORS * AITERI_TILE_ROWS)
+#define AITERI_TILE_GROUP(vectors)                         \
+    ((vectors) == AITERI_TILE_VECTORS ? AITERI_TILE_ROWS   \
+     : (vectors) == 2                 ? AITERI_TILE_ROWS_2 \
+                                      : AITERI_TILE_ROWS_1)
+/* Elements of head_dim whose queries stay in the first cache while all keys of a block pass. */
+#define AITERI_TILE_CHUNK (6144 / AITERI_TILE_LANES)
 
 static void AITERI_K(pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim,
                                  float scale)
@@ -4505,47 +4525,81 @@ static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *
     }
 }
 
-/* One group of K rows against the tile; `count` is a constant where it is inlined. */
-AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
+/* One group of K rows against the first `vectors` of the tile, added to `from`, the sums of the
+ * chunks before; `vectors` and `count` are constants where it is inlined. */
+AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st, const float *from,
                                               const float *AITERI_RESTRICT k, int64_t k_stride,
                                               int32_t dim, const float *AITERI_RESTRICT qt,
-                                              const int count)
+                                              const int vectors, const int count)
 {
-    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_K(vf) acc[AITERI_TILE_MOST];
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int c = 0; c < vectors; c++)
+        acc[i * vectors + c] = AITERI_K(load)(from + i * AITERI_TILE_LANES + c * AITERI_LANES);
     for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
+        for (int c = 0; c < vectors; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
             AITERI_UNROLL(16)
-            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-                acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
-            AITERI_TILE_NEXT(d, acc[i]);
+            for (int c = 0; c < vectors; c++)
+                acc[i * vectors + c] = AITERI_K(fma)(x, q[c], acc[i * vectors + c]);
+            if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(d, (acc + i * vectors));
         }
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i * vectors + c]);
 }
 
-static void AITERI_K(tile_score)(float *st, const void *block, int32_t place, int32_t n,
-                                 int32_t dim, const void *q)
+AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *keys,
+                                             const float *qt, const int vectors)
 {
-    AITERI_ASSERT(0 <= place && 0 <= n && place + n <= AITERI_TILE_KEYS && 0 < dim);
-    const int64_t k_stride = aiteri_block_stride(dim);
-    const float *k = (const float *)block + place * k_stride, *qt = (const float *)q;
-    int32_t j = 0;
-    for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
-        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
-                             AITERI_TILE_ROWS);
-    for (; j < n; j++)
-        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt, 1);
+    static const float zeros[AITERI_TILE_MOST * AITERI_TILE_LANES];
+    const int rows = AITERI_TILE_GROUP(vectors);
+    const int64_t k_stride = aiteri_block_stride(keys->row_dim);
+    const int32_t n = keys->n, dim = keys->dim;
+    const float *k = (const float *)keys->block + keys->place * k_stride;
+    for (int32_t d = 0; d < dim; d += AITERI_TILE_CHUNK) {
+        const int32_t width = (int32_t)aiteri_min(dim - d, AITERI_TILE_CHUNK);
+        const float *q = qt + d * AITERI_TILE_LANES;
+        int32_t j = 0;
+        for (; j + rows <= n; j += rows) {
+            float *to = st + j * AITERI_TILE_LANES;
+            AITERI_K(score_rows)
+            (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, rows);
+        }
+        for (; j < n; j++) {
+            float *to = st + j * AITERI_TILE_LANES;
+            AITERI_K(score_rows)
+            (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, 1);
+        }
+    }
+}
+
+#if AITERI_TILE_ROWS_1
+#define AITERI_BY_VECTORS(call)                \
+    switch (vectors) {                         \
+    case 1: call(1); break;                    \
+    case 2: call(2); break;                    \
+    default: call(AITERI_TILE_VECTORS); break; \
+    }
+#else
+#define AITERI_BY_VECTORS(call) call(AITERI_TILE_VECTORS);
+#endif
+
+static void AITERI_K(tile_score)(float *st, const aiteri_block_run *keys, const void *q,
+                                 int32_t vectors)
+{
+    AITERI_ASSERT(0 <= keys->place && 0 <= keys->n && 0 < keys->dim);
+    AITERI_ASSERT(keys->place + keys->n <= AITERI_TILE_KEYS && 0 < vectors);
+#define AITERI_SCORE_RUN(v) AITERI_K(score_run)(st, keys, (const float *)q, v)
+    AITERI_BY_VECTORS(AITERI_SCORE_RUN)
+#undef AITERI_SCORE_RUN
 }
 
 AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
@@ -4583,11 +4637,11 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range
 }
 
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
-                                  const aiteri_tile_adjust *adjust)
+                                  const aiteri_tile_adjust *adjust, int32_t vectors)
 {
     const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int c = 0; c < vectors; c++) {
         AITERI_K(range) range;
         memset(&range, 0, sizeof range);
         if (adjust->mask) range = AITERI_K(range_of)(adjust->mask, c);
@@ -4654,10 +4708,10 @@ AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float stretch
 }
 
 static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m, float *l,
-                                   float *ot, int32_t dim_v)
+                                   float *ot, int32_t dim_v, int32_t vectors)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int c = 0; c < vectors; c++) {
         float *column = st + c * AITERI_LANES;
         AITERI_K(vf) top = minus_inf;
         for (int32_t j = 0; j < n; j++)
@@ -4683,60 +4737,70 @@ static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m
 AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
                                                  const float *AITERI_RESTRICT v, int64_t v_stride,
                                                  int32_t n, const float *AITERI_RESTRICT st,
-                                                 const int count)
+                                                 const int vectors, const int count)
 {
-    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_K(vf) acc[AITERI_TILE_MOST];
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-        acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int c = 0; c < vectors; c++)
+        acc[i * vectors + c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
     for (int32_t j = 0; j < n; j++) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        for (int c = 0; c < vectors; c++)
             p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
             AITERI_UNROLL(16)
-            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-                acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
-            AITERI_TILE_NEXT(v, acc[i]);
+            for (int c = 0; c < vectors; c++)
+                acc[i * vectors + c] = AITERI_K(fma)(x, p[c], acc[i * vectors + c]);
+            if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(v, (acc + i * vectors));
         }
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i * vectors + c]);
 }
 
-static void AITERI_K(tile_value)(float *ot, const void *block, int32_t place, int32_t n,
-                                 int32_t dim_v, float *st)
+AITERI_FORCE_INLINE void AITERI_K(value_run)(float *ot, const aiteri_block_run *values,
+                                             const float *st, const int vectors)
 {
-    AITERI_ASSERT(0 <= place && 0 < n && place + n <= AITERI_TILE_KEYS && 0 < dim_v);
-    const int64_t v_stride = aiteri_block_stride(dim_v);
-    const float *v = (const float *)block + place * v_stride;
+    const int64_t v_stride = aiteri_block_stride(values->row_dim);
+    const float *v = (const float *)values->block + values->place * v_stride;
+    const int32_t n = values->n, dim = values->dim;
+    const int rows = AITERI_TILE_GROUP(vectors);
     int32_t d = 0;
-    for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
-        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
-                                AITERI_TILE_ROWS);
-    for (; d < dim_v; d++)
-        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
+    for (; d + rows <= dim; d += rows)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, rows);
+    for (; d < dim; d++)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const void *block, int32_t place, int32_t key0,
-                                         int32_t n, int32_t dim_v, float *st,
-                                         const aiteri_lane_mask *mask, const float *scores)
+static void AITERI_K(tile_value)(float *ot, const aiteri_block_run *values, float *st,
+                                 int32_t vectors)
 {
-    const int64_t v_stride = aiteri_block_stride(dim_v);
-    const float *v = (const float *)block + place * v_stride;
+    AITERI_ASSERT(0 <= values->place && 0 < values->n && 0 < values->dim);
+    AITERI_ASSERT(values->place + values->n <= AITERI_TILE_KEYS && 0 < vectors);
+#define AITERI_VALUE_RUN(v) AITERI_K(value_run)(ot, values, st, v)
+    AITERI_BY_VECTORS(AITERI_VALUE_RUN)
+#undef AITERI_VALUE_RUN
+}
+
+static void AITERI_K(tile_value_guarded)(float *ot, const aiteri_block_run *values, int32_t key0,
+                                         float *st, const aiteri_lane_mask *mask,
+                                         const float *scores, int32_t vectors)
+{
+    const int64_t v_stride = aiteri_block_stride(values->row_dim);
+    const float *v = (const float *)values->block + values->place * v_stride;
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
-    for (int32_t d = 0; d < dim_v; d++) {
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int32_t d = 0; d < values->dim; d++) {
+        for (int c = 0; c < vectors; c++) {
             float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) acc = AITERI_K(load)(at);
             const AITERI_K(range) range = AITERI_K(range_of)(mask, c);
-            for (int32_t j = 0; j < n; j++) {
+            for (int32_t j = 0; j < values->n; j++) {
                 const int32_t from = j * AITERI_TILE_LANES + c * AITERI_LANES;
                 const AITERI_K(vf) p = AITERI_K(load)(st + from);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
@@ -4752,12 +4816,13 @@ static void AITERI_K(tile_value_guarded)(float *ot, const void *block, int32_t p
     }
 }
 
-static int AITERI_K(v_finite)(const void *block, int32_t place, int32_t n, int32_t dim)
+static int AITERI_K(v_finite)(const aiteri_block_run *values)
 {
-    const int64_t stride = aiteri_block_stride(dim);
-    const float *rows = (const float *)block + place * stride;
+    const int64_t stride = aiteri_block_stride(values->row_dim);
+    const float *rows = (const float *)values->block + values->place * stride;
+    const int32_t dim = values->dim;
     const AITERI_K(vf) inf = AITERI_K(set1)(aiteri_f32_of_bits(0x7f800000u));
-    for (int32_t j = 0; j < n; j++) {
+    for (int32_t j = 0; j < values->n; j++) {
         const float *row = rows + j * stride;
         int32_t d = 0;
         for (; d + AITERI_LANES <= dim; d += AITERI_LANES)
@@ -4767,6 +4832,7 @@ static int AITERI_K(v_finite)(const void *block, int32_t place, int32_t n, int32
     }
     return 1;
 }
+#undef AITERI_BY_VECTORS
 
 // >>k_stream    (src/cpu/k_stream.inl.h)
 /* k_stream.inl.h -- head_dim in the lanes: a few query rows against a stream of K and V rows.
@@ -4938,24 +5004,34 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
+/* All keys against `rows` query rows; `ahead` is NULL where it was brought already. */
+AITERI_FORCE_INLINE void AITERI_T(dot_rows)(float *s, int64_t s_stride, const float *q,
+                                            int64_t q_stride, int32_t dim, const void *const *keys,
+                                            int32_t n, const int rows, const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        if (ahead) {
+            AITERI_UNROLL(8)
+            for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        }
+        AITERI_T(dot_block)(s + i, s_stride, q, q_stride, dim, keys + i, rows);
+    }
+}
+
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
-    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
-        for (int32_t r = 0; r < rows; r += 4) {
-            float *at = s + r * s_stride + i;
-            const float *x = q + r * q_stride;
-            switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
-            }
+    for (int32_t r = 0; r < rows; r += 4, ahead = NULL) {
+        float *at = s + r * s_stride;
+        const float *x = q + r * q_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 1, ahead); break;
+        case 2: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 2, ahead); break;
+        case 3: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 3, ahead); break;
+        default: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 4, ahead); break;
         }
     }
 }
@@ -5104,24 +5180,34 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
+/* All keys against `rows` query rows; `ahead` is NULL where it was brought already. */
+AITERI_FORCE_INLINE void AITERI_T(dot_rows)(float *s, int64_t s_stride, const float *q,
+                                            int64_t q_stride, int32_t dim, const void *const *keys,
+                                            int32_t n, const int rows, const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        if (ahead) {
+            AITERI_UNROLL(8)
+            for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        }
+        AITERI_T(dot_block)(s + i, s_stride, q, q_stride, dim, keys + i, rows);
+    }
+}
+
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
-    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
-        for (int32_t r = 0; r < rows; r += 4) {
-            float *at = s + r * s_stride + i;
-            const float *x = q + r * q_stride;
-            switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
-            }
+    for (int32_t r = 0; r < rows; r += 4, ahead = NULL) {
+        float *at = s + r * s_stride;
+        const float *x = q + r * q_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 1, ahead); break;
+        case 2: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 2, ahead); break;
+        case 3: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 3, ahead); break;
+        default: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 4, ahead); break;
         }
     }
 }
@@ -5269,24 +5355,34 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
+/* All keys against `rows` query rows; `ahead` is NULL where it was brought already. */
+AITERI_FORCE_INLINE void AITERI_T(dot_rows)(float *s, int64_t s_stride, const float *q,
+                                            int64_t q_stride, int32_t dim, const void *const *keys,
+                                            int32_t n, const int rows, const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        if (ahead) {
+            AITERI_UNROLL(8)
+            for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        }
+        AITERI_T(dot_block)(s + i, s_stride, q, q_stride, dim, keys + i, rows);
+    }
+}
+
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
-    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
-        for (int32_t r = 0; r < rows; r += 4) {
-            float *at = s + r * s_stride + i;
-            const float *x = q + r * q_stride;
-            switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
-            }
+    for (int32_t r = 0; r < rows; r += 4, ahead = NULL) {
+        float *at = s + r * s_stride;
+        const float *x = q + r * q_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 1, ahead); break;
+        case 2: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 2, ahead); break;
+        case 3: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 3, ahead); break;
+        default: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 4, ahead); break;
         }
     }
 }
@@ -5434,24 +5530,34 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
+/* All keys against `rows` query rows; `ahead` is NULL where it was brought already. */
+AITERI_FORCE_INLINE void AITERI_T(dot_rows)(float *s, int64_t s_stride, const float *q,
+                                            int64_t q_stride, int32_t dim, const void *const *keys,
+                                            int32_t n, const int rows, const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        if (ahead) {
+            AITERI_UNROLL(8)
+            for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        }
+        AITERI_T(dot_block)(s + i, s_stride, q, q_stride, dim, keys + i, rows);
+    }
+}
+
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
-    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
-        for (int32_t r = 0; r < rows; r += 4) {
-            float *at = s + r * s_stride + i;
-            const float *x = q + r * q_stride;
-            switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
-            }
+    for (int32_t r = 0; r < rows; r += 4, ahead = NULL) {
+        float *at = s + r * s_stride;
+        const float *x = q + r * q_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 1, ahead); break;
+        case 2: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 2, ahead); break;
+        case 3: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 3, ahead); break;
+        default: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 4, ahead); break;
         }
     }
 }
@@ -5590,6 +5696,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
                                                  AITERI_TILE_LANES,
                                                  AITERI_F32_FORMAT,
                                                  AITERI_BLOCK_ENTRIES(AITERI_K),
+                                                 1,
                                                  AITERI_OTHER_ENTRIES(AITERI_K)};
 
 #undef AITERI_K
@@ -5601,6 +5708,11 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
+#undef AITERI_TILE_ROWS_2
+#undef AITERI_TILE_ROWS_1
+#undef AITERI_TILE_GROUP
+#undef AITERI_TILE_MOST
+#undef AITERI_TILE_CHUNK
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
@@ -5620,6 +5732,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 #define AITERI_TILE_VECTORS 3
 #define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_3
 #define AITERI_TILE_ROWS    4
+#define AITERI_TILE_ROWS_2  6
+#define AITERI_TILE_ROWS_1  8
 #define AITERI_DOT_KEYS     2
 #define AITERI_AXPY_VECTORS 2
 #define AITERI_STREAM_TYPES 1
@@ -6227,13 +6341,20 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
 /* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
  *
  * A tile is AITERI_TILE_VECTORS vectors of query rows. K and V rows are the broadcast operand, so
- * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of
- * K (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
- *     AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32.
- * Every (row, lane) has one accumulator that adds its products in ascending order, in the full and
- * in the one-row form alike, so the grouping of rows cannot be seen in the bits. */
+ * neither is packed or transposed, and max, sum and rescale are lane-wise. A
+ * group of rows of K (columns of V) shares each load of the tile: rows x vectors accumulators fill
+ * the register file: AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32. Every (row, lane) has
+ * one accumulator that adds its products in ascending order, in the full and in the one-row form
+ * alike, so the grouping of rows cannot be seen in the bits. */
 
 #define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
+#define AITERI_TILE_MOST  (AITERI_TILE_VECTORS * AITERI_TILE_ROWS)
+#define AITERI_TILE_GROUP(vectors)                         \
+    ((vectors) == AITERI_TILE_VECTORS ? AITERI_TILE_ROWS   \
+     : (vectors) == 2                 ? AITERI_TILE_ROWS_2 \
+                                      : AITERI_TILE_ROWS_1)
+/* Elements of head_dim whose queries stay in the first cache while all keys of a block pass. */
+#define AITERI_TILE_CHUNK (6144 / AITERI_TILE_LANES)
 
 static void AITERI_K(pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim,
                                  float scale)
@@ -6265,47 +6386,81 @@ static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *
     }
 }
 
-/* One group of K rows against the tile; `count` is a constant where it is inlined. */
-AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
+/* One group of K rows against the first `vectors` of the tile, added to `from`, the sums of the
+ * chunks before; `vectors` and `count` are constants where it is inlined. */
+AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st, const float *from,
                                               const float *AITERI_RESTRICT k, int64_t k_stride,
                                               int32_t dim, const float *AITERI_RESTRICT qt,
-                                              const int count)
+                                              const int vectors, const int count)
 {
-    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_K(vf) acc[AITERI_TILE_MOST];
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int c = 0; c < vectors; c++)
+        acc[i * vectors + c] = AITERI_K(load)(from + i * AITERI_TILE_LANES + c * AITERI_LANES);
     for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
+        for (int c = 0; c < vectors; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
             AITERI_UNROLL(16)
-            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-                acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
-            AITERI_TILE_NEXT(d, acc[i]);
+            for (int c = 0; c < vectors; c++)
+                acc[i * vectors + c] = AITERI_K(fma)(x, q[c], acc[i * vectors + c]);
+            if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(d, (acc + i * vectors));
         }
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i * vectors + c]);
 }
 
-static void AITERI_K(tile_score)(float *st, const void *block, int32_t place, int32_t n,
-                                 int32_t dim, const void *q)
+AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *keys,
+                                             const float *qt, const int vectors)
 {
-    AITERI_ASSERT(0 <= place && 0 <= n && place + n <= AITERI_TILE_KEYS && 0 < dim);
-    const int64_t k_stride = aiteri_block_stride(dim);
-    const float *k = (const float *)block + place * k_stride, *qt = (const float *)q;
-    int32_t j = 0;
-    for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
-        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
-                             AITERI_TILE_ROWS);
-    for (; j < n; j++)
-        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt, 1);
+    static const float zeros[AITERI_TILE_MOST * AITERI_TILE_LANES];
+    const int rows = AITERI_TILE_GROUP(vectors);
+    const int64_t k_stride = aiteri_block_stride(keys->row_dim);
+    const int32_t n = keys->n, dim = keys->dim;
+    const float *k = (const float *)keys->block + keys->place * k_stride;
+    for (int32_t d = 0; d < dim; d += AITERI_TILE_CHUNK) {
+        const int32_t width = (int32_t)aiteri_min(dim - d, AITERI_TILE_CHUNK);
+        const float *q = qt + d * AITERI_TILE_LANES;
+        int32_t j = 0;
+        for (; j + rows <= n; j += rows) {
+            float *to = st + j * AITERI_TILE_LANES;
+            AITERI_K(score_rows)
+            (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, rows);
+        }
+        for (; j < n; j++) {
+            float *to = st + j * AITERI_TILE_LANES;
+            AITERI_K(score_rows)
+            (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, 1);
+        }
+    }
+}
+
+#if AITERI_TILE_ROWS_1
+#define AITERI_BY_VECTORS(call)                \
+    switch (vectors) {                         \
+    case 1: call(1); break;                    \
+    case 2: call(2); break;                    \
+    default: call(AITERI_TILE_VECTORS); break; \
+    }
+#else
+#define AITERI_BY_VECTORS(call) call(AITERI_TILE_VECTORS);
+#endif
+
+static void AITERI_K(tile_score)(float *st, const aiteri_block_run *keys, const void *q,
+                                 int32_t vectors)
+{
+    AITERI_ASSERT(0 <= keys->place && 0 <= keys->n && 0 < keys->dim);
+    AITERI_ASSERT(keys->place + keys->n <= AITERI_TILE_KEYS && 0 < vectors);
+#define AITERI_SCORE_RUN(v) AITERI_K(score_run)(st, keys, (const float *)q, v)
+    AITERI_BY_VECTORS(AITERI_SCORE_RUN)
+#undef AITERI_SCORE_RUN
 }
 
 AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
@@ -6343,11 +6498,11 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range
 }
 
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
-                                  const aiteri_tile_adjust *adjust)
+                                  const aiteri_tile_adjust *adjust, int32_t vectors)
 {
     const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int c = 0; c < vectors; c++) {
         AITERI_K(range) range;
         memset(&range, 0, sizeof range);
         if (adjust->mask) range = AITERI_K(range_of)(adjust->mask, c);
@@ -6414,10 +6569,10 @@ AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float stretch
 }
 
 static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m, float *l,
-                                   float *ot, int32_t dim_v)
+                                   float *ot, int32_t dim_v, int32_t vectors)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int c = 0; c < vectors; c++) {
         float *column = st + c * AITERI_LANES;
         AITERI_K(vf) top = minus_inf;
         for (int32_t j = 0; j < n; j++)
@@ -6443,60 +6598,70 @@ static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m
 AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
                                                  const float *AITERI_RESTRICT v, int64_t v_stride,
                                                  int32_t n, const float *AITERI_RESTRICT st,
-                                                 const int count)
+                                                 const int vectors, const int count)
 {
-    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_K(vf) acc[AITERI_TILE_MOST];
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-        acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int c = 0; c < vectors; c++)
+        acc[i * vectors + c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
     for (int32_t j = 0; j < n; j++) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        for (int c = 0; c < vectors; c++)
             p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
             AITERI_UNROLL(16)
-            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-                acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
-            AITERI_TILE_NEXT(v, acc[i]);
+            for (int c = 0; c < vectors; c++)
+                acc[i * vectors + c] = AITERI_K(fma)(x, p[c], acc[i * vectors + c]);
+            if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(v, (acc + i * vectors));
         }
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i * vectors + c]);
 }
 
-static void AITERI_K(tile_value)(float *ot, const void *block, int32_t place, int32_t n,
-                                 int32_t dim_v, float *st)
+AITERI_FORCE_INLINE void AITERI_K(value_run)(float *ot, const aiteri_block_run *values,
+                                             const float *st, const int vectors)
 {
-    AITERI_ASSERT(0 <= place && 0 < n && place + n <= AITERI_TILE_KEYS && 0 < dim_v);
-    const int64_t v_stride = aiteri_block_stride(dim_v);
-    const float *v = (const float *)block + place * v_stride;
+    const int64_t v_stride = aiteri_block_stride(values->row_dim);
+    const float *v = (const float *)values->block + values->place * v_stride;
+    const int32_t n = values->n, dim = values->dim;
+    const int rows = AITERI_TILE_GROUP(vectors);
     int32_t d = 0;
-    for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
-        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
-                                AITERI_TILE_ROWS);
-    for (; d < dim_v; d++)
-        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
+    for (; d + rows <= dim; d += rows)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, rows);
+    for (; d < dim; d++)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const void *block, int32_t place, int32_t key0,
-                                         int32_t n, int32_t dim_v, float *st,
-                                         const aiteri_lane_mask *mask, const float *scores)
+static void AITERI_K(tile_value)(float *ot, const aiteri_block_run *values, float *st,
+                                 int32_t vectors)
 {
-    const int64_t v_stride = aiteri_block_stride(dim_v);
-    const float *v = (const float *)block + place * v_stride;
+    AITERI_ASSERT(0 <= values->place && 0 < values->n && 0 < values->dim);
+    AITERI_ASSERT(values->place + values->n <= AITERI_TILE_KEYS && 0 < vectors);
+#define AITERI_VALUE_RUN(v) AITERI_K(value_run)(ot, values, st, v)
+    AITERI_BY_VECTORS(AITERI_VALUE_RUN)
+#undef AITERI_VALUE_RUN
+}
+
+static void AITERI_K(tile_value_guarded)(float *ot, const aiteri_block_run *values, int32_t key0,
+                                         float *st, const aiteri_lane_mask *mask,
+                                         const float *scores, int32_t vectors)
+{
+    const int64_t v_stride = aiteri_block_stride(values->row_dim);
+    const float *v = (const float *)values->block + values->place * v_stride;
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
-    for (int32_t d = 0; d < dim_v; d++) {
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int32_t d = 0; d < values->dim; d++) {
+        for (int c = 0; c < vectors; c++) {
             float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) acc = AITERI_K(load)(at);
             const AITERI_K(range) range = AITERI_K(range_of)(mask, c);
-            for (int32_t j = 0; j < n; j++) {
+            for (int32_t j = 0; j < values->n; j++) {
                 const int32_t from = j * AITERI_TILE_LANES + c * AITERI_LANES;
                 const AITERI_K(vf) p = AITERI_K(load)(st + from);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
@@ -6512,12 +6677,13 @@ static void AITERI_K(tile_value_guarded)(float *ot, const void *block, int32_t p
     }
 }
 
-static int AITERI_K(v_finite)(const void *block, int32_t place, int32_t n, int32_t dim)
+static int AITERI_K(v_finite)(const aiteri_block_run *values)
 {
-    const int64_t stride = aiteri_block_stride(dim);
-    const float *rows = (const float *)block + place * stride;
+    const int64_t stride = aiteri_block_stride(values->row_dim);
+    const float *rows = (const float *)values->block + values->place * stride;
+    const int32_t dim = values->dim;
     const AITERI_K(vf) inf = AITERI_K(set1)(aiteri_f32_of_bits(0x7f800000u));
-    for (int32_t j = 0; j < n; j++) {
+    for (int32_t j = 0; j < values->n; j++) {
         const float *row = rows + j * stride;
         int32_t d = 0;
         for (; d + AITERI_LANES <= dim; d += AITERI_LANES)
@@ -6527,6 +6693,7 @@ static int AITERI_K(v_finite)(const void *block, int32_t place, int32_t n, int32
     }
     return 1;
 }
+#undef AITERI_BY_VECTORS
 
 // >>k_stream    (src/cpu/k_stream.inl.h)
 /* k_stream.inl.h -- head_dim in the lanes: a few query rows against a stream of K and V rows.
@@ -6698,24 +6865,34 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
+/* All keys against `rows` query rows; `ahead` is NULL where it was brought already. */
+AITERI_FORCE_INLINE void AITERI_T(dot_rows)(float *s, int64_t s_stride, const float *q,
+                                            int64_t q_stride, int32_t dim, const void *const *keys,
+                                            int32_t n, const int rows, const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        if (ahead) {
+            AITERI_UNROLL(8)
+            for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        }
+        AITERI_T(dot_block)(s + i, s_stride, q, q_stride, dim, keys + i, rows);
+    }
+}
+
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
-    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
-        for (int32_t r = 0; r < rows; r += 4) {
-            float *at = s + r * s_stride + i;
-            const float *x = q + r * q_stride;
-            switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
-            }
+    for (int32_t r = 0; r < rows; r += 4, ahead = NULL) {
+        float *at = s + r * s_stride;
+        const float *x = q + r * q_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 1, ahead); break;
+        case 2: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 2, ahead); break;
+        case 3: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 3, ahead); break;
+        default: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 4, ahead); break;
         }
     }
 }
@@ -6864,24 +7041,34 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
+/* All keys against `rows` query rows; `ahead` is NULL where it was brought already. */
+AITERI_FORCE_INLINE void AITERI_T(dot_rows)(float *s, int64_t s_stride, const float *q,
+                                            int64_t q_stride, int32_t dim, const void *const *keys,
+                                            int32_t n, const int rows, const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        if (ahead) {
+            AITERI_UNROLL(8)
+            for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        }
+        AITERI_T(dot_block)(s + i, s_stride, q, q_stride, dim, keys + i, rows);
+    }
+}
+
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
-    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
-        for (int32_t r = 0; r < rows; r += 4) {
-            float *at = s + r * s_stride + i;
-            const float *x = q + r * q_stride;
-            switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
-            }
+    for (int32_t r = 0; r < rows; r += 4, ahead = NULL) {
+        float *at = s + r * s_stride;
+        const float *x = q + r * q_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 1, ahead); break;
+        case 2: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 2, ahead); break;
+        case 3: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 3, ahead); break;
+        default: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 4, ahead); break;
         }
     }
 }
@@ -7029,24 +7216,34 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
+/* All keys against `rows` query rows; `ahead` is NULL where it was brought already. */
+AITERI_FORCE_INLINE void AITERI_T(dot_rows)(float *s, int64_t s_stride, const float *q,
+                                            int64_t q_stride, int32_t dim, const void *const *keys,
+                                            int32_t n, const int rows, const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        if (ahead) {
+            AITERI_UNROLL(8)
+            for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        }
+        AITERI_T(dot_block)(s + i, s_stride, q, q_stride, dim, keys + i, rows);
+    }
+}
+
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
-    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
-        for (int32_t r = 0; r < rows; r += 4) {
-            float *at = s + r * s_stride + i;
-            const float *x = q + r * q_stride;
-            switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
-            }
+    for (int32_t r = 0; r < rows; r += 4, ahead = NULL) {
+        float *at = s + r * s_stride;
+        const float *x = q + r * q_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 1, ahead); break;
+        case 2: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 2, ahead); break;
+        case 3: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 3, ahead); break;
+        default: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 4, ahead); break;
         }
     }
 }
@@ -7194,24 +7391,34 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
+/* All keys against `rows` query rows; `ahead` is NULL where it was brought already. */
+AITERI_FORCE_INLINE void AITERI_T(dot_rows)(float *s, int64_t s_stride, const float *q,
+                                            int64_t q_stride, int32_t dim, const void *const *keys,
+                                            int32_t n, const int rows, const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        if (ahead) {
+            AITERI_UNROLL(8)
+            for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        }
+        AITERI_T(dot_block)(s + i, s_stride, q, q_stride, dim, keys + i, rows);
+    }
+}
+
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
-    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
-        for (int32_t r = 0; r < rows; r += 4) {
-            float *at = s + r * s_stride + i;
-            const float *x = q + r * q_stride;
-            switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
-            }
+    for (int32_t r = 0; r < rows; r += 4, ahead = NULL) {
+        float *at = s + r * s_stride;
+        const float *x = q + r * q_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 1, ahead); break;
+        case 2: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 2, ahead); break;
+        case 3: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 3, ahead); break;
+        default: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 4, ahead); break;
         }
     }
 }
@@ -7350,6 +7557,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
                                                  AITERI_TILE_LANES,
                                                  AITERI_F32_FORMAT,
                                                  AITERI_BLOCK_ENTRIES(AITERI_K),
+                                                 1,
                                                  AITERI_OTHER_ENTRIES(AITERI_K)};
 
 #undef AITERI_K
@@ -7361,6 +7569,11 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
+#undef AITERI_TILE_ROWS_2
+#undef AITERI_TILE_ROWS_1
+#undef AITERI_TILE_GROUP
+#undef AITERI_TILE_MOST
+#undef AITERI_TILE_CHUNK
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
@@ -7380,6 +7593,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 #define AITERI_TILE_VECTORS        3
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           8
+#define AITERI_TILE_ROWS_2         8
+#define AITERI_TILE_ROWS_1         16
 #define AITERI_DOT_KEYS            4
 #define AITERI_AXPY_VECTORS        4
 #define AITERI_STREAM_TYPES        1
@@ -7988,13 +8203,20 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
 /* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
  *
  * A tile is AITERI_TILE_VECTORS vectors of query rows. K and V rows are the broadcast operand, so
- * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of
- * K (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
- *     AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32.
- * Every (row, lane) has one accumulator that adds its products in ascending order, in the full and
- * in the one-row form alike, so the grouping of rows cannot be seen in the bits. */
+ * neither is packed or transposed, and max, sum and rescale are lane-wise. A
+ * group of rows of K (columns of V) shares each load of the tile: rows x vectors accumulators fill
+ * the register file: AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32. Every (row, lane) has
+ * one accumulator that adds its products in ascending order, in the full and in the one-row form
+ * alike, so the grouping of rows cannot be seen in the bits. */
 
 #define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
+#define AITERI_TILE_MOST  (AITERI_TILE_VECTORS * AITERI_TILE_ROWS)
+#define AITERI_TILE_GROUP(vectors)                         \
+    ((vectors) == AITERI_TILE_VECTORS ? AITERI_TILE_ROWS   \
+     : (vectors) == 2                 ? AITERI_TILE_ROWS_2 \
+                                      : AITERI_TILE_ROWS_1)
+/* Elements of head_dim whose queries stay in the first cache while all keys of a block pass. */
+#define AITERI_TILE_CHUNK (6144 / AITERI_TILE_LANES)
 
 static void AITERI_K(pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim,
                                  float scale)
@@ -8026,47 +8248,81 @@ static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *
     }
 }
 
-/* One group of K rows against the tile; `count` is a constant where it is inlined. */
-AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
+/* One group of K rows against the first `vectors` of the tile, added to `from`, the sums of the
+ * chunks before; `vectors` and `count` are constants where it is inlined. */
+AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st, const float *from,
                                               const float *AITERI_RESTRICT k, int64_t k_stride,
                                               int32_t dim, const float *AITERI_RESTRICT qt,
-                                              const int count)
+                                              const int vectors, const int count)
 {
-    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_K(vf) acc[AITERI_TILE_MOST];
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int c = 0; c < vectors; c++)
+        acc[i * vectors + c] = AITERI_K(load)(from + i * AITERI_TILE_LANES + c * AITERI_LANES);
     for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
+        for (int c = 0; c < vectors; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
             AITERI_UNROLL(16)
-            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-                acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
-            AITERI_TILE_NEXT(d, acc[i]);
+            for (int c = 0; c < vectors; c++)
+                acc[i * vectors + c] = AITERI_K(fma)(x, q[c], acc[i * vectors + c]);
+            if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(d, (acc + i * vectors));
         }
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i * vectors + c]);
 }
 
-static void AITERI_K(tile_score)(float *st, const void *block, int32_t place, int32_t n,
-                                 int32_t dim, const void *q)
+AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *keys,
+                                             const float *qt, const int vectors)
 {
-    AITERI_ASSERT(0 <= place && 0 <= n && place + n <= AITERI_TILE_KEYS && 0 < dim);
-    const int64_t k_stride = aiteri_block_stride(dim);
-    const float *k = (const float *)block + place * k_stride, *qt = (const float *)q;
-    int32_t j = 0;
-    for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
-        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
-                             AITERI_TILE_ROWS);
-    for (; j < n; j++)
-        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt, 1);
+    static const float zeros[AITERI_TILE_MOST * AITERI_TILE_LANES];
+    const int rows = AITERI_TILE_GROUP(vectors);
+    const int64_t k_stride = aiteri_block_stride(keys->row_dim);
+    const int32_t n = keys->n, dim = keys->dim;
+    const float *k = (const float *)keys->block + keys->place * k_stride;
+    for (int32_t d = 0; d < dim; d += AITERI_TILE_CHUNK) {
+        const int32_t width = (int32_t)aiteri_min(dim - d, AITERI_TILE_CHUNK);
+        const float *q = qt + d * AITERI_TILE_LANES;
+        int32_t j = 0;
+        for (; j + rows <= n; j += rows) {
+            float *to = st + j * AITERI_TILE_LANES;
+            AITERI_K(score_rows)
+            (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, rows);
+        }
+        for (; j < n; j++) {
+            float *to = st + j * AITERI_TILE_LANES;
+            AITERI_K(score_rows)
+            (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, 1);
+        }
+    }
+}
+
+#if AITERI_TILE_ROWS_1
+#define AITERI_BY_VECTORS(call)                \
+    switch (vectors) {                         \
+    case 1: call(1); break;                    \
+    case 2: call(2); break;                    \
+    default: call(AITERI_TILE_VECTORS); break; \
+    }
+#else
+#define AITERI_BY_VECTORS(call) call(AITERI_TILE_VECTORS);
+#endif
+
+static void AITERI_K(tile_score)(float *st, const aiteri_block_run *keys, const void *q,
+                                 int32_t vectors)
+{
+    AITERI_ASSERT(0 <= keys->place && 0 <= keys->n && 0 < keys->dim);
+    AITERI_ASSERT(keys->place + keys->n <= AITERI_TILE_KEYS && 0 < vectors);
+#define AITERI_SCORE_RUN(v) AITERI_K(score_run)(st, keys, (const float *)q, v)
+    AITERI_BY_VECTORS(AITERI_SCORE_RUN)
+#undef AITERI_SCORE_RUN
 }
 
 AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
@@ -8104,11 +8360,11 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range
 }
 
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
-                                  const aiteri_tile_adjust *adjust)
+                                  const aiteri_tile_adjust *adjust, int32_t vectors)
 {
     const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int c = 0; c < vectors; c++) {
         AITERI_K(range) range;
         memset(&range, 0, sizeof range);
         if (adjust->mask) range = AITERI_K(range_of)(adjust->mask, c);
@@ -8175,10 +8431,10 @@ AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float stretch
 }
 
 static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m, float *l,
-                                   float *ot, int32_t dim_v)
+                                   float *ot, int32_t dim_v, int32_t vectors)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int c = 0; c < vectors; c++) {
         float *column = st + c * AITERI_LANES;
         AITERI_K(vf) top = minus_inf;
         for (int32_t j = 0; j < n; j++)
@@ -8204,60 +8460,70 @@ static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m
 AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
                                                  const float *AITERI_RESTRICT v, int64_t v_stride,
                                                  int32_t n, const float *AITERI_RESTRICT st,
-                                                 const int count)
+                                                 const int vectors, const int count)
 {
-    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_K(vf) acc[AITERI_TILE_MOST];
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-        acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int c = 0; c < vectors; c++)
+        acc[i * vectors + c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
     for (int32_t j = 0; j < n; j++) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        for (int c = 0; c < vectors; c++)
             p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
             AITERI_UNROLL(16)
-            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-                acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
-            AITERI_TILE_NEXT(v, acc[i]);
+            for (int c = 0; c < vectors; c++)
+                acc[i * vectors + c] = AITERI_K(fma)(x, p[c], acc[i * vectors + c]);
+            if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(v, (acc + i * vectors));
         }
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i * vectors + c]);
 }
 
-static void AITERI_K(tile_value)(float *ot, const void *block, int32_t place, int32_t n,
-                                 int32_t dim_v, float *st)
+AITERI_FORCE_INLINE void AITERI_K(value_run)(float *ot, const aiteri_block_run *values,
+                                             const float *st, const int vectors)
 {
-    AITERI_ASSERT(0 <= place && 0 < n && place + n <= AITERI_TILE_KEYS && 0 < dim_v);
-    const int64_t v_stride = aiteri_block_stride(dim_v);
-    const float *v = (const float *)block + place * v_stride;
+    const int64_t v_stride = aiteri_block_stride(values->row_dim);
+    const float *v = (const float *)values->block + values->place * v_stride;
+    const int32_t n = values->n, dim = values->dim;
+    const int rows = AITERI_TILE_GROUP(vectors);
     int32_t d = 0;
-    for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
-        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
-                                AITERI_TILE_ROWS);
-    for (; d < dim_v; d++)
-        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
+    for (; d + rows <= dim; d += rows)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, rows);
+    for (; d < dim; d++)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const void *block, int32_t place, int32_t key0,
-                                         int32_t n, int32_t dim_v, float *st,
-                                         const aiteri_lane_mask *mask, const float *scores)
+static void AITERI_K(tile_value)(float *ot, const aiteri_block_run *values, float *st,
+                                 int32_t vectors)
 {
-    const int64_t v_stride = aiteri_block_stride(dim_v);
-    const float *v = (const float *)block + place * v_stride;
+    AITERI_ASSERT(0 <= values->place && 0 < values->n && 0 < values->dim);
+    AITERI_ASSERT(values->place + values->n <= AITERI_TILE_KEYS && 0 < vectors);
+#define AITERI_VALUE_RUN(v) AITERI_K(value_run)(ot, values, st, v)
+    AITERI_BY_VECTORS(AITERI_VALUE_RUN)
+#undef AITERI_VALUE_RUN
+}
+
+static void AITERI_K(tile_value_guarded)(float *ot, const aiteri_block_run *values, int32_t key0,
+                                         float *st, const aiteri_lane_mask *mask,
+                                         const float *scores, int32_t vectors)
+{
+    const int64_t v_stride = aiteri_block_stride(values->row_dim);
+    const float *v = (const float *)values->block + values->place * v_stride;
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
-    for (int32_t d = 0; d < dim_v; d++) {
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int32_t d = 0; d < values->dim; d++) {
+        for (int c = 0; c < vectors; c++) {
             float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) acc = AITERI_K(load)(at);
             const AITERI_K(range) range = AITERI_K(range_of)(mask, c);
-            for (int32_t j = 0; j < n; j++) {
+            for (int32_t j = 0; j < values->n; j++) {
                 const int32_t from = j * AITERI_TILE_LANES + c * AITERI_LANES;
                 const AITERI_K(vf) p = AITERI_K(load)(st + from);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
@@ -8273,12 +8539,13 @@ static void AITERI_K(tile_value_guarded)(float *ot, const void *block, int32_t p
     }
 }
 
-static int AITERI_K(v_finite)(const void *block, int32_t place, int32_t n, int32_t dim)
+static int AITERI_K(v_finite)(const aiteri_block_run *values)
 {
-    const int64_t stride = aiteri_block_stride(dim);
-    const float *rows = (const float *)block + place * stride;
+    const int64_t stride = aiteri_block_stride(values->row_dim);
+    const float *rows = (const float *)values->block + values->place * stride;
+    const int32_t dim = values->dim;
     const AITERI_K(vf) inf = AITERI_K(set1)(aiteri_f32_of_bits(0x7f800000u));
-    for (int32_t j = 0; j < n; j++) {
+    for (int32_t j = 0; j < values->n; j++) {
         const float *row = rows + j * stride;
         int32_t d = 0;
         for (; d + AITERI_LANES <= dim; d += AITERI_LANES)
@@ -8288,6 +8555,7 @@ static int AITERI_K(v_finite)(const void *block, int32_t place, int32_t n, int32
     }
     return 1;
 }
+#undef AITERI_BY_VECTORS
 
 // >>k_stream    (src/cpu/k_stream.inl.h)
 /* k_stream.inl.h -- head_dim in the lanes: a few query rows against a stream of K and V rows.
@@ -8459,24 +8727,34 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
+/* All keys against `rows` query rows; `ahead` is NULL where it was brought already. */
+AITERI_FORCE_INLINE void AITERI_T(dot_rows)(float *s, int64_t s_stride, const float *q,
+                                            int64_t q_stride, int32_t dim, const void *const *keys,
+                                            int32_t n, const int rows, const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        if (ahead) {
+            AITERI_UNROLL(8)
+            for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        }
+        AITERI_T(dot_block)(s + i, s_stride, q, q_stride, dim, keys + i, rows);
+    }
+}
+
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
-    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
-        for (int32_t r = 0; r < rows; r += 4) {
-            float *at = s + r * s_stride + i;
-            const float *x = q + r * q_stride;
-            switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
-            }
+    for (int32_t r = 0; r < rows; r += 4, ahead = NULL) {
+        float *at = s + r * s_stride;
+        const float *x = q + r * q_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 1, ahead); break;
+        case 2: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 2, ahead); break;
+        case 3: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 3, ahead); break;
+        default: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 4, ahead); break;
         }
     }
 }
@@ -8625,24 +8903,34 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
+/* All keys against `rows` query rows; `ahead` is NULL where it was brought already. */
+AITERI_FORCE_INLINE void AITERI_T(dot_rows)(float *s, int64_t s_stride, const float *q,
+                                            int64_t q_stride, int32_t dim, const void *const *keys,
+                                            int32_t n, const int rows, const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        if (ahead) {
+            AITERI_UNROLL(8)
+            for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        }
+        AITERI_T(dot_block)(s + i, s_stride, q, q_stride, dim, keys + i, rows);
+    }
+}
+
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
-    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
-        for (int32_t r = 0; r < rows; r += 4) {
-            float *at = s + r * s_stride + i;
-            const float *x = q + r * q_stride;
-            switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
-            }
+    for (int32_t r = 0; r < rows; r += 4, ahead = NULL) {
+        float *at = s + r * s_stride;
+        const float *x = q + r * q_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 1, ahead); break;
+        case 2: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 2, ahead); break;
+        case 3: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 3, ahead); break;
+        default: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 4, ahead); break;
         }
     }
 }
@@ -8790,24 +9078,34 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
+/* All keys against `rows` query rows; `ahead` is NULL where it was brought already. */
+AITERI_FORCE_INLINE void AITERI_T(dot_rows)(float *s, int64_t s_stride, const float *q,
+                                            int64_t q_stride, int32_t dim, const void *const *keys,
+                                            int32_t n, const int rows, const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        if (ahead) {
+            AITERI_UNROLL(8)
+            for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        }
+        AITERI_T(dot_block)(s + i, s_stride, q, q_stride, dim, keys + i, rows);
+    }
+}
+
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
-    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
-        for (int32_t r = 0; r < rows; r += 4) {
-            float *at = s + r * s_stride + i;
-            const float *x = q + r * q_stride;
-            switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
-            }
+    for (int32_t r = 0; r < rows; r += 4, ahead = NULL) {
+        float *at = s + r * s_stride;
+        const float *x = q + r * q_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 1, ahead); break;
+        case 2: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 2, ahead); break;
+        case 3: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 3, ahead); break;
+        default: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 4, ahead); break;
         }
     }
 }
@@ -8955,24 +9253,34 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
+/* All keys against `rows` query rows; `ahead` is NULL where it was brought already. */
+AITERI_FORCE_INLINE void AITERI_T(dot_rows)(float *s, int64_t s_stride, const float *q,
+                                            int64_t q_stride, int32_t dim, const void *const *keys,
+                                            int32_t n, const int rows, const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        if (ahead) {
+            AITERI_UNROLL(8)
+            for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        }
+        AITERI_T(dot_block)(s + i, s_stride, q, q_stride, dim, keys + i, rows);
+    }
+}
+
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
-    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
-        for (int32_t r = 0; r < rows; r += 4) {
-            float *at = s + r * s_stride + i;
-            const float *x = q + r * q_stride;
-            switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
-            }
+    for (int32_t r = 0; r < rows; r += 4, ahead = NULL) {
+        float *at = s + r * s_stride;
+        const float *x = q + r * q_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 1, ahead); break;
+        case 2: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 2, ahead); break;
+        case 3: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 3, ahead); break;
+        default: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 4, ahead); break;
         }
     }
 }
@@ -9111,6 +9419,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
                                                  AITERI_TILE_LANES,
                                                  AITERI_F32_FORMAT,
                                                  AITERI_BLOCK_ENTRIES(AITERI_K),
+                                                 1,
                                                  AITERI_OTHER_ENTRIES(AITERI_K)};
 
 #undef AITERI_K
@@ -9122,6 +9431,11 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
+#undef AITERI_TILE_ROWS_2
+#undef AITERI_TILE_ROWS_1
+#undef AITERI_TILE_GROUP
+#undef AITERI_TILE_MOST
+#undef AITERI_TILE_CHUNK
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
@@ -9283,16 +9597,17 @@ AITERI_FORCE_INLINE void aiteri_avx512bf16_score_rows(float *st, const uint32_t 
         _mm512_storeu_ps(st + i * AITERI_BF16_TILE + 16 * c, aiteri_avx512_mul(acc[i][c], scale));
 }
 
-static void aiteri_avx512bf16_tile_score(float *st, const void *block, int32_t place, int32_t n,
-                                         int32_t dim, const void *query)
+static void aiteri_avx512bf16_tile_score(float *st, const aiteri_block_run *keys, const void *query,
+                                         int32_t vectors)
 {
-    const int32_t pairs = (dim + 1) / 2;
-    const int64_t stride = aiteri_block_stride(pairs);
-    const uint32_t *k = (const uint32_t *)block + place * stride;
+    const int32_t pairs = (keys->dim + 1) / 2, n = keys->n;
+    const int64_t stride = aiteri_block_stride((keys->row_dim + 1) / 2);
+    const uint32_t *k = (const uint32_t *)keys->block + keys->place * stride;
     const uint32_t *q = (const uint32_t *)query + AITERI_BF16_HEAD;
     const __m512 scale = _mm512_set1_ps(*(const float *)query);
     int32_t j = 0;
-    AITERI_ASSERT(0 <= place && 0 <= n && place + n <= AITERI_TILE_KEYS && 0 < dim);
+    (void)vectors;
+    AITERI_ASSERT(0 <= keys->place && 0 <= n && keys->place + n <= AITERI_TILE_KEYS);
     for (; j + AITERI_BF16_ROWS <= n; j += AITERI_BF16_ROWS)
         aiteri_avx512bf16_score_rows(st + j * AITERI_BF16_TILE, k + j * stride, stride, pairs, q,
                                      scale, AITERI_BF16_ROWS);
@@ -9345,14 +9660,16 @@ AITERI_COLD void aiteri_avx512bf16_value_half(float *ot, const uint32_t *v, int3
 }
 
 /* The pairs of weights take the place of the weights, row by row from the front. */
-static void aiteri_avx512bf16_tile_value(float *ot, const void *block, int32_t place, int32_t n,
-                                         int32_t dim_v, float *st)
+static void aiteri_avx512bf16_tile_value(float *ot, const aiteri_block_run *values, float *st,
+                                         int32_t vectors)
 {
-    const int64_t stride = aiteri_block_stride(dim_v);
+    const int64_t stride = aiteri_block_stride(values->row_dim);
+    const int32_t place = values->place, n = values->n, dim_v = values->dim;
     const int32_t odd = place & 1, end = place + n;
-    const uint32_t *v = (const uint32_t *)block + place / 2 * stride;
+    const uint32_t *v = (const uint32_t *)values->block + place / 2 * stride;
     uint32_t *w = (uint32_t *)(void *)st;
     int32_t pairs = (end + 1) / 2 - place / 2, d = 0;
+    (void)vectors;
     AITERI_ASSERT(0 <= place && 0 < n && end <= AITERI_TILE_KEYS && 0 < dim_v);
     for (int32_t i = 0; i < pairs; i++)
         for (int c = 0; c < AITERI_BF16_VECTORS; c++) {
@@ -9390,14 +9707,16 @@ AITERI_FORCE_INLINE __mmask16 aiteri_avx512bf16_sees(const aiteri_lane_mask *mas
     return aiteri_avx512_visible(&range, key0 + i);
 }
 
-static void aiteri_avx512bf16_tile_value_guarded(float *ot, const void *block, int32_t place,
-                                                 int32_t key0, int32_t n, int32_t dim_v, float *st,
-                                                 const aiteri_lane_mask *mask, const float *scores)
+static void aiteri_avx512bf16_tile_value_guarded(float *ot, const aiteri_block_run *values,
+                                                 int32_t key0, float *st,
+                                                 const aiteri_lane_mask *mask, const float *scores,
+                                                 int32_t vectors)
 {
-    const int64_t stride = aiteri_block_stride(dim_v);
+    const int64_t stride = aiteri_block_stride(values->row_dim);
+    const int32_t place = values->place, n = values->n, dim_v = values->dim;
     for (int32_t i = -(place & 1); i < n; i += 2) {
-        const uint32_t *v = (const uint32_t *)block + (place + i) / 2 * stride;
-        for (int c = 0; c < AITERI_BF16_VECTORS; c++) {
+        const uint32_t *v = (const uint32_t *)values->block + (place + i) / 2 * stride;
+        for (int c = 0; c < vectors; c++) {
             const __m512i w = aiteri_avx512bf16_weights(st, n, i, c);
             const __mmask16 even = aiteri_avx512bf16_sees(mask, scores, key0, n, i, c);
             const __mmask16 odd = aiteri_avx512bf16_sees(mask, scores, key0, n, i + 1, c);
@@ -9416,12 +9735,13 @@ static void aiteri_avx512bf16_tile_value_guarded(float *ot, const void *block, i
 }
 
 /* A run's other halves of pairs are zeros or keys of the same block. */
-static int aiteri_avx512bf16_v_finite(const void *block, int32_t place, int32_t n, int32_t dim_v)
+static int aiteri_avx512bf16_v_finite(const aiteri_block_run *values)
 {
-    const int64_t stride = aiteri_block_stride(dim_v);
-    for (int32_t i = place / 2; 2 * i < place + n; i++)
-        for (int32_t d = 0; d < dim_v; d++) {
-            const uint32_t x = ((const uint32_t *)block)[i * stride + d];
+    const int64_t stride = aiteri_block_stride(values->row_dim);
+    const int32_t place = values->place;
+    for (int32_t i = place / 2; 2 * i < place + values->n; i++)
+        for (int32_t d = 0; d < values->dim; d++) {
+            const uint32_t x = ((const uint32_t *)values->block)[i * stride + d];
             if ((x & 0x7f800000u) == 0x7f800000u || (x & 0x7f80u) == 0x7f80u) return 0;
         }
     return 1;
@@ -9442,6 +9762,7 @@ static const aiteri_kernels aiteri_avx512bf16_kernels = {"avx512_bf16",
                                                          aiteri_avx512bf16_load_k,
                                                          aiteri_avx512bf16_load_v,
                                                          AITERI_BLOCK_ENTRIES(AITERI_OF_BF16),
+                                                         0,
                                                          AITERI_OTHER_ENTRIES(AITERI_OF_AVX512)};
 #undef AITERI_OF_BF16
 #undef AITERI_OF_AVX512
@@ -9457,6 +9778,8 @@ AITERI_TARGET_END
 #define AITERI_TILE_VECTORS 4
 #define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_4
 #define AITERI_TILE_ROWS    6
+#define AITERI_TILE_ROWS_2  8
+#define AITERI_TILE_ROWS_1  16
 #define AITERI_DOT_KEYS     4
 #define AITERI_AXPY_VECTORS 4
 #define AITERI_STREAM_TYPES 1
@@ -10053,13 +10376,20 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
 /* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
  *
  * A tile is AITERI_TILE_VECTORS vectors of query rows. K and V rows are the broadcast operand, so
- * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of
- * K (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
- *     AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32.
- * Every (row, lane) has one accumulator that adds its products in ascending order, in the full and
- * in the one-row form alike, so the grouping of rows cannot be seen in the bits. */
+ * neither is packed or transposed, and max, sum and rescale are lane-wise. A
+ * group of rows of K (columns of V) shares each load of the tile: rows x vectors accumulators fill
+ * the register file: AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32. Every (row, lane) has
+ * one accumulator that adds its products in ascending order, in the full and in the one-row form
+ * alike, so the grouping of rows cannot be seen in the bits. */
 
 #define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
+#define AITERI_TILE_MOST  (AITERI_TILE_VECTORS * AITERI_TILE_ROWS)
+#define AITERI_TILE_GROUP(vectors)                         \
+    ((vectors) == AITERI_TILE_VECTORS ? AITERI_TILE_ROWS   \
+     : (vectors) == 2                 ? AITERI_TILE_ROWS_2 \
+                                      : AITERI_TILE_ROWS_1)
+/* Elements of head_dim whose queries stay in the first cache while all keys of a block pass. */
+#define AITERI_TILE_CHUNK (6144 / AITERI_TILE_LANES)
 
 static void AITERI_K(pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim,
                                  float scale)
@@ -10091,47 +10421,81 @@ static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *
     }
 }
 
-/* One group of K rows against the tile; `count` is a constant where it is inlined. */
-AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
+/* One group of K rows against the first `vectors` of the tile, added to `from`, the sums of the
+ * chunks before; `vectors` and `count` are constants where it is inlined. */
+AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st, const float *from,
                                               const float *AITERI_RESTRICT k, int64_t k_stride,
                                               int32_t dim, const float *AITERI_RESTRICT qt,
-                                              const int count)
+                                              const int vectors, const int count)
 {
-    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_K(vf) acc[AITERI_TILE_MOST];
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int c = 0; c < vectors; c++)
+        acc[i * vectors + c] = AITERI_K(load)(from + i * AITERI_TILE_LANES + c * AITERI_LANES);
     for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
+        for (int c = 0; c < vectors; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
             AITERI_UNROLL(16)
-            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-                acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
-            AITERI_TILE_NEXT(d, acc[i]);
+            for (int c = 0; c < vectors; c++)
+                acc[i * vectors + c] = AITERI_K(fma)(x, q[c], acc[i * vectors + c]);
+            if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(d, (acc + i * vectors));
         }
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i * vectors + c]);
 }
 
-static void AITERI_K(tile_score)(float *st, const void *block, int32_t place, int32_t n,
-                                 int32_t dim, const void *q)
+AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *keys,
+                                             const float *qt, const int vectors)
 {
-    AITERI_ASSERT(0 <= place && 0 <= n && place + n <= AITERI_TILE_KEYS && 0 < dim);
-    const int64_t k_stride = aiteri_block_stride(dim);
-    const float *k = (const float *)block + place * k_stride, *qt = (const float *)q;
-    int32_t j = 0;
-    for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
-        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
-                             AITERI_TILE_ROWS);
-    for (; j < n; j++)
-        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt, 1);
+    static const float zeros[AITERI_TILE_MOST * AITERI_TILE_LANES];
+    const int rows = AITERI_TILE_GROUP(vectors);
+    const int64_t k_stride = aiteri_block_stride(keys->row_dim);
+    const int32_t n = keys->n, dim = keys->dim;
+    const float *k = (const float *)keys->block + keys->place * k_stride;
+    for (int32_t d = 0; d < dim; d += AITERI_TILE_CHUNK) {
+        const int32_t width = (int32_t)aiteri_min(dim - d, AITERI_TILE_CHUNK);
+        const float *q = qt + d * AITERI_TILE_LANES;
+        int32_t j = 0;
+        for (; j + rows <= n; j += rows) {
+            float *to = st + j * AITERI_TILE_LANES;
+            AITERI_K(score_rows)
+            (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, rows);
+        }
+        for (; j < n; j++) {
+            float *to = st + j * AITERI_TILE_LANES;
+            AITERI_K(score_rows)
+            (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, 1);
+        }
+    }
+}
+
+#if AITERI_TILE_ROWS_1
+#define AITERI_BY_VECTORS(call)                \
+    switch (vectors) {                         \
+    case 1: call(1); break;                    \
+    case 2: call(2); break;                    \
+    default: call(AITERI_TILE_VECTORS); break; \
+    }
+#else
+#define AITERI_BY_VECTORS(call) call(AITERI_TILE_VECTORS);
+#endif
+
+static void AITERI_K(tile_score)(float *st, const aiteri_block_run *keys, const void *q,
+                                 int32_t vectors)
+{
+    AITERI_ASSERT(0 <= keys->place && 0 <= keys->n && 0 < keys->dim);
+    AITERI_ASSERT(keys->place + keys->n <= AITERI_TILE_KEYS && 0 < vectors);
+#define AITERI_SCORE_RUN(v) AITERI_K(score_run)(st, keys, (const float *)q, v)
+    AITERI_BY_VECTORS(AITERI_SCORE_RUN)
+#undef AITERI_SCORE_RUN
 }
 
 AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
@@ -10169,11 +10533,11 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range
 }
 
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
-                                  const aiteri_tile_adjust *adjust)
+                                  const aiteri_tile_adjust *adjust, int32_t vectors)
 {
     const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int c = 0; c < vectors; c++) {
         AITERI_K(range) range;
         memset(&range, 0, sizeof range);
         if (adjust->mask) range = AITERI_K(range_of)(adjust->mask, c);
@@ -10240,10 +10604,10 @@ AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float stretch
 }
 
 static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m, float *l,
-                                   float *ot, int32_t dim_v)
+                                   float *ot, int32_t dim_v, int32_t vectors)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int c = 0; c < vectors; c++) {
         float *column = st + c * AITERI_LANES;
         AITERI_K(vf) top = minus_inf;
         for (int32_t j = 0; j < n; j++)
@@ -10269,60 +10633,70 @@ static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m
 AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
                                                  const float *AITERI_RESTRICT v, int64_t v_stride,
                                                  int32_t n, const float *AITERI_RESTRICT st,
-                                                 const int count)
+                                                 const int vectors, const int count)
 {
-    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_K(vf) acc[AITERI_TILE_MOST];
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-        acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int c = 0; c < vectors; c++)
+        acc[i * vectors + c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
     for (int32_t j = 0; j < n; j++) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        for (int c = 0; c < vectors; c++)
             p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
             AITERI_UNROLL(16)
-            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-                acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
-            AITERI_TILE_NEXT(v, acc[i]);
+            for (int c = 0; c < vectors; c++)
+                acc[i * vectors + c] = AITERI_K(fma)(x, p[c], acc[i * vectors + c]);
+            if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(v, (acc + i * vectors));
         }
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i * vectors + c]);
 }
 
-static void AITERI_K(tile_value)(float *ot, const void *block, int32_t place, int32_t n,
-                                 int32_t dim_v, float *st)
+AITERI_FORCE_INLINE void AITERI_K(value_run)(float *ot, const aiteri_block_run *values,
+                                             const float *st, const int vectors)
 {
-    AITERI_ASSERT(0 <= place && 0 < n && place + n <= AITERI_TILE_KEYS && 0 < dim_v);
-    const int64_t v_stride = aiteri_block_stride(dim_v);
-    const float *v = (const float *)block + place * v_stride;
+    const int64_t v_stride = aiteri_block_stride(values->row_dim);
+    const float *v = (const float *)values->block + values->place * v_stride;
+    const int32_t n = values->n, dim = values->dim;
+    const int rows = AITERI_TILE_GROUP(vectors);
     int32_t d = 0;
-    for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
-        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
-                                AITERI_TILE_ROWS);
-    for (; d < dim_v; d++)
-        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
+    for (; d + rows <= dim; d += rows)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, rows);
+    for (; d < dim; d++)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const void *block, int32_t place, int32_t key0,
-                                         int32_t n, int32_t dim_v, float *st,
-                                         const aiteri_lane_mask *mask, const float *scores)
+static void AITERI_K(tile_value)(float *ot, const aiteri_block_run *values, float *st,
+                                 int32_t vectors)
 {
-    const int64_t v_stride = aiteri_block_stride(dim_v);
-    const float *v = (const float *)block + place * v_stride;
+    AITERI_ASSERT(0 <= values->place && 0 < values->n && 0 < values->dim);
+    AITERI_ASSERT(values->place + values->n <= AITERI_TILE_KEYS && 0 < vectors);
+#define AITERI_VALUE_RUN(v) AITERI_K(value_run)(ot, values, st, v)
+    AITERI_BY_VECTORS(AITERI_VALUE_RUN)
+#undef AITERI_VALUE_RUN
+}
+
+static void AITERI_K(tile_value_guarded)(float *ot, const aiteri_block_run *values, int32_t key0,
+                                         float *st, const aiteri_lane_mask *mask,
+                                         const float *scores, int32_t vectors)
+{
+    const int64_t v_stride = aiteri_block_stride(values->row_dim);
+    const float *v = (const float *)values->block + values->place * v_stride;
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
-    for (int32_t d = 0; d < dim_v; d++) {
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int32_t d = 0; d < values->dim; d++) {
+        for (int c = 0; c < vectors; c++) {
             float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) acc = AITERI_K(load)(at);
             const AITERI_K(range) range = AITERI_K(range_of)(mask, c);
-            for (int32_t j = 0; j < n; j++) {
+            for (int32_t j = 0; j < values->n; j++) {
                 const int32_t from = j * AITERI_TILE_LANES + c * AITERI_LANES;
                 const AITERI_K(vf) p = AITERI_K(load)(st + from);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
@@ -10338,12 +10712,13 @@ static void AITERI_K(tile_value_guarded)(float *ot, const void *block, int32_t p
     }
 }
 
-static int AITERI_K(v_finite)(const void *block, int32_t place, int32_t n, int32_t dim)
+static int AITERI_K(v_finite)(const aiteri_block_run *values)
 {
-    const int64_t stride = aiteri_block_stride(dim);
-    const float *rows = (const float *)block + place * stride;
+    const int64_t stride = aiteri_block_stride(values->row_dim);
+    const float *rows = (const float *)values->block + values->place * stride;
+    const int32_t dim = values->dim;
     const AITERI_K(vf) inf = AITERI_K(set1)(aiteri_f32_of_bits(0x7f800000u));
-    for (int32_t j = 0; j < n; j++) {
+    for (int32_t j = 0; j < values->n; j++) {
         const float *row = rows + j * stride;
         int32_t d = 0;
         for (; d + AITERI_LANES <= dim; d += AITERI_LANES)
@@ -10353,6 +10728,7 @@ static int AITERI_K(v_finite)(const void *block, int32_t place, int32_t n, int32
     }
     return 1;
 }
+#undef AITERI_BY_VECTORS
 
 // >>k_stream    (src/cpu/k_stream.inl.h)
 /* k_stream.inl.h -- head_dim in the lanes: a few query rows against a stream of K and V rows.
@@ -10524,24 +10900,34 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
+/* All keys against `rows` query rows; `ahead` is NULL where it was brought already. */
+AITERI_FORCE_INLINE void AITERI_T(dot_rows)(float *s, int64_t s_stride, const float *q,
+                                            int64_t q_stride, int32_t dim, const void *const *keys,
+                                            int32_t n, const int rows, const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        if (ahead) {
+            AITERI_UNROLL(8)
+            for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        }
+        AITERI_T(dot_block)(s + i, s_stride, q, q_stride, dim, keys + i, rows);
+    }
+}
+
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
-    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
-        for (int32_t r = 0; r < rows; r += 4) {
-            float *at = s + r * s_stride + i;
-            const float *x = q + r * q_stride;
-            switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
-            }
+    for (int32_t r = 0; r < rows; r += 4, ahead = NULL) {
+        float *at = s + r * s_stride;
+        const float *x = q + r * q_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 1, ahead); break;
+        case 2: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 2, ahead); break;
+        case 3: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 3, ahead); break;
+        default: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 4, ahead); break;
         }
     }
 }
@@ -10690,24 +11076,34 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
+/* All keys against `rows` query rows; `ahead` is NULL where it was brought already. */
+AITERI_FORCE_INLINE void AITERI_T(dot_rows)(float *s, int64_t s_stride, const float *q,
+                                            int64_t q_stride, int32_t dim, const void *const *keys,
+                                            int32_t n, const int rows, const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        if (ahead) {
+            AITERI_UNROLL(8)
+            for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        }
+        AITERI_T(dot_block)(s + i, s_stride, q, q_stride, dim, keys + i, rows);
+    }
+}
+
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
-    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
-        for (int32_t r = 0; r < rows; r += 4) {
-            float *at = s + r * s_stride + i;
-            const float *x = q + r * q_stride;
-            switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
-            }
+    for (int32_t r = 0; r < rows; r += 4, ahead = NULL) {
+        float *at = s + r * s_stride;
+        const float *x = q + r * q_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 1, ahead); break;
+        case 2: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 2, ahead); break;
+        case 3: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 3, ahead); break;
+        default: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 4, ahead); break;
         }
     }
 }
@@ -10855,24 +11251,34 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
+/* All keys against `rows` query rows; `ahead` is NULL where it was brought already. */
+AITERI_FORCE_INLINE void AITERI_T(dot_rows)(float *s, int64_t s_stride, const float *q,
+                                            int64_t q_stride, int32_t dim, const void *const *keys,
+                                            int32_t n, const int rows, const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        if (ahead) {
+            AITERI_UNROLL(8)
+            for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        }
+        AITERI_T(dot_block)(s + i, s_stride, q, q_stride, dim, keys + i, rows);
+    }
+}
+
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
-    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
-        for (int32_t r = 0; r < rows; r += 4) {
-            float *at = s + r * s_stride + i;
-            const float *x = q + r * q_stride;
-            switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
-            }
+    for (int32_t r = 0; r < rows; r += 4, ahead = NULL) {
+        float *at = s + r * s_stride;
+        const float *x = q + r * q_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 1, ahead); break;
+        case 2: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 2, ahead); break;
+        case 3: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 3, ahead); break;
+        default: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 4, ahead); break;
         }
     }
 }
@@ -11020,24 +11426,34 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
+/* All keys against `rows` query rows; `ahead` is NULL where it was brought already. */
+AITERI_FORCE_INLINE void AITERI_T(dot_rows)(float *s, int64_t s_stride, const float *q,
+                                            int64_t q_stride, int32_t dim, const void *const *keys,
+                                            int32_t n, const int rows, const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        if (ahead) {
+            AITERI_UNROLL(8)
+            for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        }
+        AITERI_T(dot_block)(s + i, s_stride, q, q_stride, dim, keys + i, rows);
+    }
+}
+
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
-    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
-        for (int32_t r = 0; r < rows; r += 4) {
-            float *at = s + r * s_stride + i;
-            const float *x = q + r * q_stride;
-            switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
-            }
+    for (int32_t r = 0; r < rows; r += 4, ahead = NULL) {
+        float *at = s + r * s_stride;
+        const float *x = q + r * q_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 1, ahead); break;
+        case 2: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 2, ahead); break;
+        case 3: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 3, ahead); break;
+        default: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 4, ahead); break;
         }
     }
 }
@@ -11176,6 +11592,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
                                                  AITERI_TILE_LANES,
                                                  AITERI_F32_FORMAT,
                                                  AITERI_BLOCK_ENTRIES(AITERI_K),
+                                                 1,
                                                  AITERI_OTHER_ENTRIES(AITERI_K)};
 
 #undef AITERI_K
@@ -11187,6 +11604,11 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
+#undef AITERI_TILE_ROWS_2
+#undef AITERI_TILE_ROWS_1
+#undef AITERI_TILE_GROUP
+#undef AITERI_TILE_MOST
+#undef AITERI_TILE_CHUNK
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
@@ -13661,7 +14083,7 @@ typedef struct aiteri_tile {
     float *ot, *m, *l;       /* [dim_v][lanes], [lanes], [lanes] */
     float *slope, *position; /* ALiBi, [lanes] */
     aiteri_lane_mask *mask;
-    int32_t rows;           /* lanes in use */
+    int32_t rows, vectors;  /* lanes in use, and the vectors that hold them */
     aiteri_key_range seen;  /* by any row */
     int32_t lo_max, hi_min; /* keys [lo_max, hi_min) are seen by every row */
 } aiteri_tile;
@@ -13674,6 +14096,12 @@ typedef struct aiteri_tile_scratch {
     float *rows;
     const void **pointers;
 } aiteri_tile_scratch;
+
+/* Whether the block of K serves as the block of V. */
+static int aiteri_block_is_shared(const aiteri_problem *p, const aiteri_kernels *kernels)
+{
+    return p->v_in_k && kernels->v_in_k;
+}
 
 /* The same layout function measures (arena without base) and hands out. */
 static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *arena,
@@ -13698,7 +14126,8 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
     t->before = (float *)aiteri_carve(arena, aiteri_reads_pairs(p) ? AITERI_TILE_KEYS * n : 0,
                                       sizeof(float));
     t->k = aiteri_carve(arena, kernels->k_bytes(p->k.dim), 1);
-    t->v = aiteri_carve(arena, kernels->v_bytes(p->v.dim), 1);
+    t->v = aiteri_block_is_shared(p, kernels) ? t->k
+                                              : aiteri_carve(arena, kernels->v_bytes(p->v.dim), 1);
     t->rows =
         (float *)aiteri_carve(arena, n * (padded > padded_v ? padded : padded_v), sizeof(float));
     t->pointers = (const void **)aiteri_carve(arena, AITERI_TILE_KEYS, sizeof(void *));
@@ -13753,6 +14182,7 @@ static void aiteri_tile_begin(const aiteri_engine *e, const aiteri_sequence *s,
     const aiteri_problem *p = e->problem;
     const int32_t lanes = e->kernels->tile_lanes, stride = aiteri_padded(p->k.dim);
     tile->rows = rows;
+    tile->vectors = (rows + e->kernels->lanes - 1) / e->kernels->lanes;
     aiteri_tile_lanes_fill(e, s, w, first, tile);
     for (int32_t lane = 0; lane < lanes; lane++) {
         if (lane >= rows) {
@@ -13811,6 +14241,24 @@ static aiteri_key_block aiteri_key_block_clip(aiteri_key_range seen, int32_t fir
     return b;
 }
 
+/* Keys [first, end) of a loaded block, and their values. */
+static aiteri_block_run aiteri_keys_run(const aiteri_engine *e, const aiteri_tile_scratch *t,
+                                        const aiteri_key_block *b, int32_t first, int32_t end)
+{
+    const int32_t dim = e->problem->k.dim;
+    const aiteri_block_run keys = {t->k, first - b->start, end - first, dim, dim};
+    return keys;
+}
+
+static aiteri_block_run aiteri_values_run(const aiteri_engine *e, const aiteri_tile_scratch *t,
+                                          const aiteri_key_block *b, int32_t first, int32_t end)
+{
+    const aiteri_problem *p = e->problem;
+    const int32_t row_dim = aiteri_block_is_shared(p, e->kernels) ? p->k.dim : p->v.dim;
+    const aiteri_block_run values = {t->v, first - b->start, end - first, p->v.dim, row_dim};
+    return values;
+}
+
 static void aiteri_key_block_load(const aiteri_engine *e, const aiteri_sequence *s, int32_t kv_head,
                                   aiteri_tile_scratch *t, const aiteri_key_block *b)
 {
@@ -13820,7 +14268,9 @@ static void aiteri_key_block_load(const aiteri_engine *e, const aiteri_sequence 
         const int32_t place = runs[i][0] - b->start;
         if (runs[i][0] >= runs[i][1]) continue;
         aiteri_source_block(e, s, &p->k, kv_head, runs[i][0], runs[i][1], t->pointers, t->k, place);
-        aiteri_source_block(e, s, &p->v, kv_head, runs[i][0], runs[i][1], t->pointers, t->v, place);
+        if (!aiteri_block_is_shared(p, e->kernels))
+            aiteri_source_block(e, s, &p->v, kv_head, runs[i][0], runs[i][1], t->pointers, t->v,
+                                place);
     }
 }
 
@@ -13829,9 +14279,9 @@ static int aiteri_key_block_finite(const aiteri_engine *e, const aiteri_tile_scr
                                    aiteri_key_block *b)
 {
     if (b->v_finite < 0) {
-        const int32_t dim = e->problem->v.dim;
-        b->v_finite = e->kernels->v_finite(t->v, b->first - b->start, b->gap - b->first, dim) &&
-                      e->kernels->v_finite(t->v, b->resume - b->start, b->end - b->resume, dim);
+        const aiteri_block_run prefix = aiteri_values_run(e, t, b, b->first, b->gap);
+        const aiteri_block_run window = aiteri_values_run(e, t, b, b->resume, b->end);
+        b->v_finite = e->kernels->v_finite(&prefix) && e->kernels->v_finite(&window);
     }
     return b->v_finite;
 }
@@ -13855,7 +14305,7 @@ static void aiteri_tile_adjust_scores(const aiteri_engine *e, const aiteri_seque
         adjust.position = tile->position;
     }
     if (masked) adjust.mask = tile->mask;
-    e->kernels->tile_adjust(t->st, first, end - first, &adjust);
+    e->kernels->tile_adjust(t->st, first, end - first, &adjust, tile->vectors);
 }
 
 /* One tile against one loaded block, clipped to what the tile itself can see. */
@@ -13871,9 +14321,11 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
     AITERI_ASSERT(b->first <= own.first && own.end <= b->end);
     AITERI_ASSERT(own.first <= own.gap && own.gap <= own.resume && own.resume <= own.end);
     const int32_t runs[2][2] = {{own.first, own.gap}, {own.resume, own.end}};
-    for (int i = 0; i < 2; i++)
-        kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes, t->k, runs[i][0] - b->start,
-                            runs[i][1] - runs[i][0], p->k.dim, tile->q);
+    for (int i = 0; i < 2; i++) {
+        const aiteri_block_run keys = aiteri_keys_run(e, t, b, runs[i][0], runs[i][1]);
+        kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes, &keys, tile->q,
+                            tile->vectors);
+    }
     for (int32_t i = (own.gap - own.first) * lanes; i < (own.resume - own.first) * lanes; i++)
         t->st[i] = aiteri_minus_inf();
 
@@ -13886,16 +14338,16 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
     if (guarded && pairs)
         memcpy(t->before, t->st, (size_t)(own.end - own.first) * (size_t)lanes * sizeof(float));
     kernels->tile_softmax(t->st, own.end - own.first, e->rule.softmax, tile->m, tile->l, tile->ot,
-                          p->v.dim);
+                          p->v.dim, tile->vectors);
     for (int i = 0; i < 2; i++) {
-        const int32_t place = runs[i][0] - b->start, at = (runs[i][0] - own.first) * lanes;
-        const int32_t n = runs[i][1] - runs[i][0];
-        if (n == 0) continue;
+        const int32_t at = (runs[i][0] - own.first) * lanes;
+        const aiteri_block_run values = aiteri_values_run(e, t, b, runs[i][0], runs[i][1]);
+        if (values.n == 0) continue;
         if (guarded)
-            kernels->tile_value_guarded(tile->ot, t->v, place, runs[i][0], n, p->v.dim, t->st + at,
-                                        tile->mask, pairs ? t->before + at : NULL);
+            kernels->tile_value_guarded(tile->ot, &values, runs[i][0], t->st + at, tile->mask,
+                                        pairs ? t->before + at : NULL, tile->vectors);
         else
-            kernels->tile_value(tile->ot, t->v, place, n, p->v.dim, t->st + at);
+            kernels->tile_value(tile->ot, &values, t->st + at, tile->vectors);
     }
 }
 
@@ -14002,6 +14454,7 @@ typedef struct aiteri_stream {
     int32_t kv_start, kv_heads;
     aiteri_key_range seen;
     int32_t lo_max, hi_min;   /* every row sees keys [lo_max, hi_min) */
+    aiter_dtype k_type;       /* of the rows of K as the kernels read them */
     const aiteri_work *after; /* what this worker will probably run next, or NULL */
 } aiteri_stream;
 
@@ -14059,12 +14512,14 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     if (first >= end) return;
     AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
     float *scale = p->k.scales.data ? t->k_scale + (first - block) : NULL;
-    const aiter_dtype type =
-        aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, t->k_rows, t->k, scale);
-    kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
-                              t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
-                              aiteri_padded(p->k.dim), x->rows, p->k.dim, t->k_rows, end - first,
-                              t->ahead[0] + (first - block));
+    const int32_t place = first - block;
+    const void **rows = t->k_rows + place;
+    float *widened = t->k + (int64_t)place * aiteri_padded(p->k.dim);
+    x->k_type = aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, rows, widened, scale);
+    kernels->stream_dot[x->k_type](t->s + (first - block), AITERI_SCORE_STRIDE,
+                                   t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
+                                   aiteri_padded(p->k.dim), x->rows, p->k.dim, rows, end - first,
+                                   t->ahead[0] + place);
 }
 
 /* What one row does to its scores before the softmax; hidden places become -inf. A whole block has
@@ -14129,15 +14584,17 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     aiteri_stream_scratch *t = x->t;
     if (first >= end) return;
     const int32_t stride = aiteri_padded(p->v.dim);
+    const void **rows = p->v_in_k ? t->k_rows + (first - block) : t->v_rows;
     const aiter_dtype type =
-        aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, t->v_rows, t->v, NULL);
+        p->v_in_k ? x->k_type
+                  : aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, rows, t->v, NULL);
     const aiteri_axpy_fn axpy = kernels->stream_axpy[type];
     float *o = t->o + (int64_t)h * x->rows * stride;
     const uint32_t run = aiteri_bits_between(first - block, end - block);
     uint32_t all = run;
     for (int32_t r = 0; r < x->rows; r++) all &= t->seen[r];
     if (all == run) {
-        axpy(o, stride, t->s + (first - block), AITERI_SCORE_STRIDE, x->rows, p->v.dim, t->v_rows,
+        axpy(o, stride, t->s + (first - block), AITERI_SCORE_STRIDE, x->rows, p->v.dim, rows,
              end - first, t->ahead[1] + (first - block));
         return;
     }
@@ -14148,7 +14605,7 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
             if (!(seen >> i & 1)) continue;
             while (to < end - block && seen >> to & 1) to++;
             axpy(o + (int64_t)r * stride, stride, t->s + (int64_t)r * AITERI_SCORE_STRIDE + i,
-                 AITERI_SCORE_STRIDE, 1, p->v.dim, t->v_rows + (i + block - first), to - i,
+                 AITERI_SCORE_STRIDE, 1, p->v.dim, rows + (i + block - first), to - i,
                  t->ahead[1] + i);
         }
     }
@@ -14185,9 +14642,10 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_blo
 {
     const aiteri_problem *p = x->e->problem;
     const aiteri_source *source[2] = {&p->k, &p->v};
-    const int32_t keys = (int32_t)aiteri_max(0, n->end - n->first);
     for (int kv = 0; kv < 2; kv++) {
         const aiteri_source *src = source[kv];
+        const int32_t all = (int32_t)aiteri_max(0, n->end - n->first);
+        const int32_t keys = kv == 1 && p->v_in_k ? 0 : all; /* with K */
         const void **ahead = x->t->ahead[kv];
         const int joined = x->kv_heads > 1 && src->stride_head == src->dim;
         const int32_t heads = joined ? x->kv_heads : 1, share = joined ? h : 0;
@@ -15162,6 +15620,7 @@ typedef struct aiteri_attention {
     aiter_attention_args a;
     aiteri_problem problem;
     int packed, paged, listed, lse_packed; /* listed: pages by indptr, not by a table */
+    int latent;                            /* no kv.v: V is the first columns of kv.k */
 } aiteri_attention;
 
 /* Which of the optional forms it is: what must come together, and what must not. */
@@ -15226,8 +15685,9 @@ static void aiteri_check_heads(aiteri_check *c, const aiteri_attention *x)
 }
 
 /* V as the first columns of the latent rows in k: the same view and scales, fewer columns. */
-static void aiteri_check_latent(aiteri_check *c, aiter_kv *kv)
+static void aiteri_check_latent(aiteri_check *c, aiteri_attention *x)
 {
+    aiter_kv *kv = &x->a.kv;
     if (c->status != AITER_OK) return;
     const int32_t kd = kv->k.ndim - 1;
     if (kv->dim_v < 1 || kv->dim_v > kv->k.shape[kd])
@@ -15238,6 +15698,7 @@ static void aiteri_check_latent(aiteri_check *c, aiter_kv *kv)
     aiteri_check_true(c, kv->v_scale.ndim == 0, "kv.v_scale",
                       "none: kv.v is absent, and V has the scales of kv.k");
     if (c->status != AITER_OK) return;
+    x->latent = 1;
     kv->v = kv->k;
     kv->v.shape[kd] = kv->dim_v;
     kv->v_scale = kv->k_scale;
@@ -15260,7 +15721,7 @@ static void aiteri_check_operands(aiteri_check *c, aiteri_attention *x)
                       "first columns of kv.k",
                       c->op, keys);
     else if (a->kv.v.ndim == 0)
-        aiteri_check_latent(c, &a->kv);
+        aiteri_check_latent(c, x);
     else
         aiteri_check_tensor(c, "kv.v", &a->kv.v, k_ndim, k_ndim, AITERI_FLOATS_OR_I8, 1, keys);
     aiteri_check_tensor(c, "out", &a->out, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
@@ -15622,6 +16083,7 @@ static void aiteri_lower_shapes(aiteri_check *c, aiteri_attention *x)
     if (a->out.shape[qd] == 1) p->out.stride_dim = 1;
     p->k = aiteri_source_of(&a->kv.k);
     p->v = aiteri_source_of(&a->kv.v);
+    p->v_in_k = x->latent;
     p->seqlen_q = (int32_t)(x->packed ? 0 : a->q.shape[1]);
     p->seqlen_k = (int32_t)(x->paged || a->kv.k.ndim == 3 ? 0 : a->kv.k.shape[1]);
     p->total_q = x->packed ? a->q.shape[0] : a->q.shape[0] * a->q.shape[1];

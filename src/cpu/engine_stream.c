@@ -57,6 +57,7 @@ typedef struct aiteri_stream {
     int32_t kv_start, kv_heads;
     aiteri_key_range seen;
     int32_t lo_max, hi_min;   /* every row sees keys [lo_max, hi_min) */
+    aiter_dtype k_type;       /* of the rows of K as the kernels read them */
     const aiteri_work *after; /* what this worker will probably run next, or NULL */
 } aiteri_stream;
 
@@ -114,12 +115,14 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     if (first >= end) return;
     AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
     float *scale = p->k.scales.data ? t->k_scale + (first - block) : NULL;
-    const aiter_dtype type =
-        aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, t->k_rows, t->k, scale);
-    kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
-                              t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
-                              aiteri_padded(p->k.dim), x->rows, p->k.dim, t->k_rows, end - first,
-                              t->ahead[0] + (first - block));
+    const int32_t place = first - block;
+    const void **rows = t->k_rows + place;
+    float *widened = t->k + (int64_t)place * aiteri_padded(p->k.dim);
+    x->k_type = aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, rows, widened, scale);
+    kernels->stream_dot[x->k_type](t->s + (first - block), AITERI_SCORE_STRIDE,
+                                   t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
+                                   aiteri_padded(p->k.dim), x->rows, p->k.dim, rows, end - first,
+                                   t->ahead[0] + place);
 }
 
 /* What one row does to its scores before the softmax; hidden places become -inf. A whole block has
@@ -184,15 +187,17 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     aiteri_stream_scratch *t = x->t;
     if (first >= end) return;
     const int32_t stride = aiteri_padded(p->v.dim);
+    const void **rows = p->v_in_k ? t->k_rows + (first - block) : t->v_rows;
     const aiter_dtype type =
-        aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, t->v_rows, t->v, NULL);
+        p->v_in_k ? x->k_type
+                  : aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, rows, t->v, NULL);
     const aiteri_axpy_fn axpy = kernels->stream_axpy[type];
     float *o = t->o + (int64_t)h * x->rows * stride;
     const uint32_t run = aiteri_bits_between(first - block, end - block);
     uint32_t all = run;
     for (int32_t r = 0; r < x->rows; r++) all &= t->seen[r];
     if (all == run) {
-        axpy(o, stride, t->s + (first - block), AITERI_SCORE_STRIDE, x->rows, p->v.dim, t->v_rows,
+        axpy(o, stride, t->s + (first - block), AITERI_SCORE_STRIDE, x->rows, p->v.dim, rows,
              end - first, t->ahead[1] + (first - block));
         return;
     }
@@ -203,7 +208,7 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
             if (!(seen >> i & 1)) continue;
             while (to < end - block && seen >> to & 1) to++;
             axpy(o + (int64_t)r * stride, stride, t->s + (int64_t)r * AITERI_SCORE_STRIDE + i,
-                 AITERI_SCORE_STRIDE, 1, p->v.dim, t->v_rows + (i + block - first), to - i,
+                 AITERI_SCORE_STRIDE, 1, p->v.dim, rows + (i + block - first), to - i,
                  t->ahead[1] + i);
         }
     }
@@ -240,9 +245,10 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_blo
 {
     const aiteri_problem *p = x->e->problem;
     const aiteri_source *source[2] = {&p->k, &p->v};
-    const int32_t keys = (int32_t)aiteri_max(0, n->end - n->first);
     for (int kv = 0; kv < 2; kv++) {
         const aiteri_source *src = source[kv];
+        const int32_t all = (int32_t)aiteri_max(0, n->end - n->first);
+        const int32_t keys = kv == 1 && p->v_in_k ? 0 : all; /* with K */
         const void **ahead = x->t->ahead[kv];
         const int joined = x->kv_heads > 1 && src->stride_head == src->dim;
         const int32_t heads = joined ? x->kv_heads : 1, share = joined ? h : 0;

@@ -14,7 +14,7 @@ typedef struct aiteri_tile {
     float *ot, *m, *l;       /* [dim_v][lanes], [lanes], [lanes] */
     float *slope, *position; /* ALiBi, [lanes] */
     aiteri_lane_mask *mask;
-    int32_t rows;           /* lanes in use */
+    int32_t rows, vectors;  /* lanes in use, and the vectors that hold them */
     aiteri_key_range seen;  /* by any row */
     int32_t lo_max, hi_min; /* keys [lo_max, hi_min) are seen by every row */
 } aiteri_tile;
@@ -27,6 +27,12 @@ typedef struct aiteri_tile_scratch {
     float *rows;
     const void **pointers;
 } aiteri_tile_scratch;
+
+/* Whether the block of K serves as the block of V. */
+static int aiteri_block_is_shared(const aiteri_problem *p, const aiteri_kernels *kernels)
+{
+    return p->v_in_k && kernels->v_in_k;
+}
 
 /* The same layout function measures (arena without base) and hands out. */
 static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *arena,
@@ -51,7 +57,8 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
     t->before = (float *)aiteri_carve(arena, aiteri_reads_pairs(p) ? AITERI_TILE_KEYS * n : 0,
                                       sizeof(float));
     t->k = aiteri_carve(arena, kernels->k_bytes(p->k.dim), 1);
-    t->v = aiteri_carve(arena, kernels->v_bytes(p->v.dim), 1);
+    t->v = aiteri_block_is_shared(p, kernels) ? t->k
+                                              : aiteri_carve(arena, kernels->v_bytes(p->v.dim), 1);
     t->rows =
         (float *)aiteri_carve(arena, n * (padded > padded_v ? padded : padded_v), sizeof(float));
     t->pointers = (const void **)aiteri_carve(arena, AITERI_TILE_KEYS, sizeof(void *));
@@ -106,6 +113,7 @@ static void aiteri_tile_begin(const aiteri_engine *e, const aiteri_sequence *s,
     const aiteri_problem *p = e->problem;
     const int32_t lanes = e->kernels->tile_lanes, stride = aiteri_padded(p->k.dim);
     tile->rows = rows;
+    tile->vectors = (rows + e->kernels->lanes - 1) / e->kernels->lanes;
     aiteri_tile_lanes_fill(e, s, w, first, tile);
     for (int32_t lane = 0; lane < lanes; lane++) {
         if (lane >= rows) {
@@ -164,6 +172,24 @@ static aiteri_key_block aiteri_key_block_clip(aiteri_key_range seen, int32_t fir
     return b;
 }
 
+/* Keys [first, end) of a loaded block, and their values. */
+static aiteri_block_run aiteri_keys_run(const aiteri_engine *e, const aiteri_tile_scratch *t,
+                                        const aiteri_key_block *b, int32_t first, int32_t end)
+{
+    const int32_t dim = e->problem->k.dim;
+    const aiteri_block_run keys = {t->k, first - b->start, end - first, dim, dim};
+    return keys;
+}
+
+static aiteri_block_run aiteri_values_run(const aiteri_engine *e, const aiteri_tile_scratch *t,
+                                          const aiteri_key_block *b, int32_t first, int32_t end)
+{
+    const aiteri_problem *p = e->problem;
+    const int32_t row_dim = aiteri_block_is_shared(p, e->kernels) ? p->k.dim : p->v.dim;
+    const aiteri_block_run values = {t->v, first - b->start, end - first, p->v.dim, row_dim};
+    return values;
+}
+
 static void aiteri_key_block_load(const aiteri_engine *e, const aiteri_sequence *s, int32_t kv_head,
                                   aiteri_tile_scratch *t, const aiteri_key_block *b)
 {
@@ -173,7 +199,9 @@ static void aiteri_key_block_load(const aiteri_engine *e, const aiteri_sequence 
         const int32_t place = runs[i][0] - b->start;
         if (runs[i][0] >= runs[i][1]) continue;
         aiteri_source_block(e, s, &p->k, kv_head, runs[i][0], runs[i][1], t->pointers, t->k, place);
-        aiteri_source_block(e, s, &p->v, kv_head, runs[i][0], runs[i][1], t->pointers, t->v, place);
+        if (!aiteri_block_is_shared(p, e->kernels))
+            aiteri_source_block(e, s, &p->v, kv_head, runs[i][0], runs[i][1], t->pointers, t->v,
+                                place);
     }
 }
 
@@ -182,9 +210,9 @@ static int aiteri_key_block_finite(const aiteri_engine *e, const aiteri_tile_scr
                                    aiteri_key_block *b)
 {
     if (b->v_finite < 0) {
-        const int32_t dim = e->problem->v.dim;
-        b->v_finite = e->kernels->v_finite(t->v, b->first - b->start, b->gap - b->first, dim) &&
-                      e->kernels->v_finite(t->v, b->resume - b->start, b->end - b->resume, dim);
+        const aiteri_block_run prefix = aiteri_values_run(e, t, b, b->first, b->gap);
+        const aiteri_block_run window = aiteri_values_run(e, t, b, b->resume, b->end);
+        b->v_finite = e->kernels->v_finite(&prefix) && e->kernels->v_finite(&window);
     }
     return b->v_finite;
 }
@@ -208,7 +236,7 @@ static void aiteri_tile_adjust_scores(const aiteri_engine *e, const aiteri_seque
         adjust.position = tile->position;
     }
     if (masked) adjust.mask = tile->mask;
-    e->kernels->tile_adjust(t->st, first, end - first, &adjust);
+    e->kernels->tile_adjust(t->st, first, end - first, &adjust, tile->vectors);
 }
 
 /* One tile against one loaded block, clipped to what the tile itself can see. */
@@ -224,9 +252,11 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
     AITERI_ASSERT(b->first <= own.first && own.end <= b->end);
     AITERI_ASSERT(own.first <= own.gap && own.gap <= own.resume && own.resume <= own.end);
     const int32_t runs[2][2] = {{own.first, own.gap}, {own.resume, own.end}};
-    for (int i = 0; i < 2; i++)
-        kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes, t->k, runs[i][0] - b->start,
-                            runs[i][1] - runs[i][0], p->k.dim, tile->q);
+    for (int i = 0; i < 2; i++) {
+        const aiteri_block_run keys = aiteri_keys_run(e, t, b, runs[i][0], runs[i][1]);
+        kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes, &keys, tile->q,
+                            tile->vectors);
+    }
     for (int32_t i = (own.gap - own.first) * lanes; i < (own.resume - own.first) * lanes; i++)
         t->st[i] = aiteri_minus_inf();
 
@@ -239,16 +269,16 @@ static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, c
     if (guarded && pairs)
         memcpy(t->before, t->st, (size_t)(own.end - own.first) * (size_t)lanes * sizeof(float));
     kernels->tile_softmax(t->st, own.end - own.first, e->rule.softmax, tile->m, tile->l, tile->ot,
-                          p->v.dim);
+                          p->v.dim, tile->vectors);
     for (int i = 0; i < 2; i++) {
-        const int32_t place = runs[i][0] - b->start, at = (runs[i][0] - own.first) * lanes;
-        const int32_t n = runs[i][1] - runs[i][0];
-        if (n == 0) continue;
+        const int32_t at = (runs[i][0] - own.first) * lanes;
+        const aiteri_block_run values = aiteri_values_run(e, t, b, runs[i][0], runs[i][1]);
+        if (values.n == 0) continue;
         if (guarded)
-            kernels->tile_value_guarded(tile->ot, t->v, place, runs[i][0], n, p->v.dim, t->st + at,
-                                        tile->mask, pairs ? t->before + at : NULL);
+            kernels->tile_value_guarded(tile->ot, &values, runs[i][0], t->st + at, tile->mask,
+                                        pairs ? t->before + at : NULL, tile->vectors);
         else
-            kernels->tile_value(tile->ot, t->v, place, n, p->v.dim, t->st + at);
+            kernels->tile_value(tile->ot, &values, t->st + at, tile->vectors);
     }
 }
 

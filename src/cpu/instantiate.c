@@ -7,6 +7,9 @@
 #include "kernel_table.h"
 #include "block_f32.c"
 
+/* AITERI_TILE_ROWS are the rows of K at once against a whole tile, _2 and _1 against two vectors of
+ * it and one; 0: such tiles are worked on whole. */
+
 /* One K row at a time: with two, gcc 12.2 vectorises across them and reads past the last row. */
 #define AITERI_K(name)             AITERI_CAT(aiteri_scalar, name)
 #define AITERI_K_NAME              "scalar"
@@ -16,6 +19,8 @@
 #define AITERI_TILE_VECTORS        16
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           1
+#define AITERI_TILE_ROWS_2         0
+#define AITERI_TILE_ROWS_1         0
 #define AITERI_DOT_KEYS            2
 #define AITERI_AXPY_VECTORS        2
 #define AITERI_STREAM_TYPES        0
@@ -33,6 +38,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 #define AITERI_TILE_VECTORS 3
 #define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_3
 #define AITERI_TILE_ROWS    4
+#define AITERI_TILE_ROWS_2  6
+#define AITERI_TILE_ROWS_1  8
 #define AITERI_DOT_KEYS     2
 #define AITERI_AXPY_VECTORS 2
 #define AITERI_STREAM_TYPES 1
@@ -50,6 +57,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 #define AITERI_TILE_VECTORS        3
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           8
+#define AITERI_TILE_ROWS_2         8
+#define AITERI_TILE_ROWS_1         16
 #define AITERI_DOT_KEYS            4
 #define AITERI_AXPY_VECTORS        4
 #define AITERI_STREAM_TYPES        1
@@ -75,6 +84,8 @@ AITERI_TARGET_END
 #define AITERI_TILE_VECTORS 4
 #define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_4
 #define AITERI_TILE_ROWS    6
+#define AITERI_TILE_ROWS_2  8
+#define AITERI_TILE_ROWS_1  16
 #define AITERI_DOT_KEYS     4
 #define AITERI_AXPY_VECTORS 4
 #define AITERI_STREAM_TYPES 1

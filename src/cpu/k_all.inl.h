@@ -48,6 +48,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
                                                  AITERI_TILE_LANES,
                                                  AITERI_F32_FORMAT,
                                                  AITERI_BLOCK_ENTRIES(AITERI_K),
+                                                 1,
                                                  AITERI_OTHER_ENTRIES(AITERI_K)};
 
 #undef AITERI_K
@@ -59,6 +60,11 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
+#undef AITERI_TILE_ROWS_2
+#undef AITERI_TILE_ROWS_1
+#undef AITERI_TILE_GROUP
+#undef AITERI_TILE_MOST
+#undef AITERI_TILE_CHUNK
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS

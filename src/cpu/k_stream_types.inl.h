@@ -46,24 +46,34 @@ AITERI_FORCE_INLINE void AITERI_T(dot_block)(float *s, int64_t s_stride, const f
     AITERI_K(store_sums)(s, s_stride, acc, rows);
 }
 
+/* All keys against `rows` query rows; `ahead` is NULL where it was brought already. */
+AITERI_FORCE_INLINE void AITERI_T(dot_rows)(float *s, int64_t s_stride, const float *q,
+                                            int64_t q_stride, int32_t dim, const void *const *keys,
+                                            int32_t n, const int rows, const void *const *ahead)
+{
+    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
+    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
+        if (ahead) {
+            AITERI_UNROLL(8)
+            for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
+        }
+        AITERI_T(dot_block)(s + i, s_stride, q, q_stride, dim, keys + i, rows);
+    }
+}
+
 static void AITERI_T(stream_dot)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                                  int32_t rows, int32_t dim, const void *const *keys, int32_t n,
                                  const void *const *ahead)
 {
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS && 0 < rows && dim <= q_stride);
-    const int32_t bytes = dim * (int32_t)sizeof(AITERI_TYPE_C);
-    for (int32_t i = 0; i < n; i += AITERI_DOT_KEYS) {
-        AITERI_UNROLL(8)
-        for (int k = 0; k < AITERI_DOT_KEYS; k++) AITERI_K(fetch)(ahead[i + k], bytes);
-        for (int32_t r = 0; r < rows; r += 4) {
-            float *at = s + r * s_stride + i;
-            const float *x = q + r * q_stride;
-            switch (rows - r) {
-            case 1: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 1); break;
-            case 2: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 2); break;
-            case 3: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 3); break;
-            default: AITERI_T(dot_block)(at, s_stride, x, q_stride, dim, keys + i, 4); break;
-            }
+    for (int32_t r = 0; r < rows; r += 4, ahead = NULL) {
+        float *at = s + r * s_stride;
+        const float *x = q + r * q_stride;
+        switch (rows - r) {
+        case 1: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 1, ahead); break;
+        case 2: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 2, ahead); break;
+        case 3: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 3, ahead); break;
+        default: AITERI_T(dot_rows)(at, s_stride, x, q_stride, dim, keys, n, 4, ahead); break;
         }
     }
 }

@@ -1,13 +1,20 @@
 /* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
  *
  * A tile is AITERI_TILE_VECTORS vectors of query rows. K and V rows are the broadcast operand, so
- * neither is packed or transposed, and max, sum and rescale are lane-wise. AITERI_TILE_ROWS rows of
- * K (columns of V) share each load of the tile: rows x vectors accumulators fill the register file:
- *     AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32.
- * Every (row, lane) has one accumulator that adds its products in ascending order, in the full and
- * in the one-row form alike, so the grouping of rows cannot be seen in the bits. */
+ * neither is packed or transposed, and max, sum and rescale are lane-wise. A
+ * group of rows of K (columns of V) shares each load of the tile: rows x vectors accumulators fill
+ * the register file: AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32. Every (row, lane) has
+ * one accumulator that adds its products in ascending order, in the full and in the one-row form
+ * alike, so the grouping of rows cannot be seen in the bits. */
 
 #define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
+#define AITERI_TILE_MOST  (AITERI_TILE_VECTORS * AITERI_TILE_ROWS)
+#define AITERI_TILE_GROUP(vectors)                         \
+    ((vectors) == AITERI_TILE_VECTORS ? AITERI_TILE_ROWS   \
+     : (vectors) == 2                 ? AITERI_TILE_ROWS_2 \
+                                      : AITERI_TILE_ROWS_1)
+/* Elements of head_dim whose queries stay in the first cache while all keys of a block pass. */
+#define AITERI_TILE_CHUNK (6144 / AITERI_TILE_LANES)
 
 static void AITERI_K(pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim,
                                  float scale)
@@ -39,47 +46,81 @@ static void AITERI_K(tile_unpack)(float *rows, int64_t row_stride, const float *
     }
 }
 
-/* One group of K rows against the tile; `count` is a constant where it is inlined. */
-AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
+/* One group of K rows against the first `vectors` of the tile, added to `from`, the sums of the
+ * chunks before; `vectors` and `count` are constants where it is inlined. */
+AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st, const float *from,
                                               const float *AITERI_RESTRICT k, int64_t k_stride,
                                               int32_t dim, const float *AITERI_RESTRICT qt,
-                                              const int count)
+                                              const int vectors, const int count)
 {
-    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_K(vf) acc[AITERI_TILE_MOST];
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int c = 0; c < vectors; c++)
+        acc[i * vectors + c] = AITERI_K(load)(from + i * AITERI_TILE_LANES + c * AITERI_LANES);
     for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
+        for (int c = 0; c < vectors; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
             AITERI_UNROLL(16)
-            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-                acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
-            AITERI_TILE_NEXT(d, acc[i]);
+            for (int c = 0; c < vectors; c++)
+                acc[i * vectors + c] = AITERI_K(fma)(x, q[c], acc[i * vectors + c]);
+            if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(d, (acc + i * vectors));
         }
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(st + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i * vectors + c]);
 }
 
-static void AITERI_K(tile_score)(float *st, const void *block, int32_t place, int32_t n,
-                                 int32_t dim, const void *q)
+AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *keys,
+                                             const float *qt, const int vectors)
 {
-    AITERI_ASSERT(0 <= place && 0 <= n && place + n <= AITERI_TILE_KEYS && 0 < dim);
-    const int64_t k_stride = aiteri_block_stride(dim);
-    const float *k = (const float *)block + place * k_stride, *qt = (const float *)q;
-    int32_t j = 0;
-    for (; j + AITERI_TILE_ROWS <= n; j += AITERI_TILE_ROWS)
-        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt,
-                             AITERI_TILE_ROWS);
-    for (; j < n; j++)
-        AITERI_K(score_rows)(st + j * AITERI_TILE_LANES, k + j * k_stride, k_stride, dim, qt, 1);
+    static const float zeros[AITERI_TILE_MOST * AITERI_TILE_LANES];
+    const int rows = AITERI_TILE_GROUP(vectors);
+    const int64_t k_stride = aiteri_block_stride(keys->row_dim);
+    const int32_t n = keys->n, dim = keys->dim;
+    const float *k = (const float *)keys->block + keys->place * k_stride;
+    for (int32_t d = 0; d < dim; d += AITERI_TILE_CHUNK) {
+        const int32_t width = (int32_t)aiteri_min(dim - d, AITERI_TILE_CHUNK);
+        const float *q = qt + d * AITERI_TILE_LANES;
+        int32_t j = 0;
+        for (; j + rows <= n; j += rows) {
+            float *to = st + j * AITERI_TILE_LANES;
+            AITERI_K(score_rows)
+            (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, rows);
+        }
+        for (; j < n; j++) {
+            float *to = st + j * AITERI_TILE_LANES;
+            AITERI_K(score_rows)
+            (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, 1);
+        }
+    }
+}
+
+#if AITERI_TILE_ROWS_1
+#define AITERI_BY_VECTORS(call)                \
+    switch (vectors) {                         \
+    case 1: call(1); break;                    \
+    case 2: call(2); break;                    \
+    default: call(AITERI_TILE_VECTORS); break; \
+    }
+#else
+#define AITERI_BY_VECTORS(call) call(AITERI_TILE_VECTORS);
+#endif
+
+static void AITERI_K(tile_score)(float *st, const aiteri_block_run *keys, const void *q,
+                                 int32_t vectors)
+{
+    AITERI_ASSERT(0 <= keys->place && 0 <= keys->n && 0 < keys->dim);
+    AITERI_ASSERT(keys->place + keys->n <= AITERI_TILE_KEYS && 0 < vectors);
+#define AITERI_SCORE_RUN(v) AITERI_K(score_run)(st, keys, (const float *)q, v)
+    AITERI_BY_VECTORS(AITERI_SCORE_RUN)
+#undef AITERI_SCORE_RUN
 }
 
 AITERI_FORCE_INLINE AITERI_K(vi) AITERI_K(load_i)(const int32_t *p)
@@ -117,11 +158,11 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range
 }
 
 static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
-                                  const aiteri_tile_adjust *adjust)
+                                  const aiteri_tile_adjust *adjust, int32_t vectors)
 {
     const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int c = 0; c < vectors; c++) {
         AITERI_K(range) range;
         memset(&range, 0, sizeof range);
         if (adjust->mask) range = AITERI_K(range_of)(adjust->mask, c);
@@ -188,10 +229,10 @@ AITERI_FORCE_INLINE void AITERI_K(raise_maximum)(AITERI_K(vf) top, float stretch
 }
 
 static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m, float *l,
-                                   float *ot, int32_t dim_v)
+                                   float *ot, int32_t dim_v, int32_t vectors)
 {
     const AITERI_K(vf) minus_inf = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int c = 0; c < vectors; c++) {
         float *column = st + c * AITERI_LANES;
         AITERI_K(vf) top = minus_inf;
         for (int32_t j = 0; j < n; j++)
@@ -217,60 +258,70 @@ static void AITERI_K(tile_softmax)(float *st, int32_t n, float stretch, float *m
 AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
                                                  const float *AITERI_RESTRICT v, int64_t v_stride,
                                                  int32_t n, const float *AITERI_RESTRICT st,
-                                                 const int count)
+                                                 const int vectors, const int count)
 {
-    AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    AITERI_K(vf) acc[AITERI_TILE_MOST];
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-        acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int c = 0; c < vectors; c++)
+        acc[i * vectors + c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
     for (int32_t j = 0; j < n; j++) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
+        for (int c = 0; c < vectors; c++)
             p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
             const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
             AITERI_UNROLL(16)
-            for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-                acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
-            AITERI_TILE_NEXT(v, acc[i]);
+            for (int c = 0; c < vectors; c++)
+                acc[i * vectors + c] = AITERI_K(fma)(x, p[c], acc[i * vectors + c]);
+            if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(v, (acc + i * vectors));
         }
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i][c]);
+    for (int c = 0; c < vectors; c++)
+        AITERI_K(store)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES, acc[i * vectors + c]);
 }
 
-static void AITERI_K(tile_value)(float *ot, const void *block, int32_t place, int32_t n,
-                                 int32_t dim_v, float *st)
+AITERI_FORCE_INLINE void AITERI_K(value_run)(float *ot, const aiteri_block_run *values,
+                                             const float *st, const int vectors)
 {
-    AITERI_ASSERT(0 <= place && 0 < n && place + n <= AITERI_TILE_KEYS && 0 < dim_v);
-    const int64_t v_stride = aiteri_block_stride(dim_v);
-    const float *v = (const float *)block + place * v_stride;
+    const int64_t v_stride = aiteri_block_stride(values->row_dim);
+    const float *v = (const float *)values->block + values->place * v_stride;
+    const int32_t n = values->n, dim = values->dim;
+    const int rows = AITERI_TILE_GROUP(vectors);
     int32_t d = 0;
-    for (; d + AITERI_TILE_ROWS <= dim_v; d += AITERI_TILE_ROWS)
-        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st,
-                                AITERI_TILE_ROWS);
-    for (; d < dim_v; d++)
-        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, 1);
+    for (; d + rows <= dim; d += rows)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, rows);
+    for (; d < dim; d++)
+        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, 1);
 }
 
-static void AITERI_K(tile_value_guarded)(float *ot, const void *block, int32_t place, int32_t key0,
-                                         int32_t n, int32_t dim_v, float *st,
-                                         const aiteri_lane_mask *mask, const float *scores)
+static void AITERI_K(tile_value)(float *ot, const aiteri_block_run *values, float *st,
+                                 int32_t vectors)
 {
-    const int64_t v_stride = aiteri_block_stride(dim_v);
-    const float *v = (const float *)block + place * v_stride;
+    AITERI_ASSERT(0 <= values->place && 0 < values->n && 0 < values->dim);
+    AITERI_ASSERT(values->place + values->n <= AITERI_TILE_KEYS && 0 < vectors);
+#define AITERI_VALUE_RUN(v) AITERI_K(value_run)(ot, values, st, v)
+    AITERI_BY_VECTORS(AITERI_VALUE_RUN)
+#undef AITERI_VALUE_RUN
+}
+
+static void AITERI_K(tile_value_guarded)(float *ot, const aiteri_block_run *values, int32_t key0,
+                                         float *st, const aiteri_lane_mask *mask,
+                                         const float *scores, int32_t vectors)
+{
+    const int64_t v_stride = aiteri_block_stride(values->row_dim);
+    const float *v = (const float *)values->block + values->place * v_stride;
     const AITERI_K(vi) hidden = AITERI_K(set1_i)((int32_t)0xff800000u);
-    for (int32_t d = 0; d < dim_v; d++) {
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++) {
+    for (int32_t d = 0; d < values->dim; d++) {
+        for (int c = 0; c < vectors; c++) {
             float *at = ot + d * AITERI_TILE_LANES + c * AITERI_LANES;
             AITERI_K(vf) acc = AITERI_K(load)(at);
             const AITERI_K(range) range = AITERI_K(range_of)(mask, c);
-            for (int32_t j = 0; j < n; j++) {
+            for (int32_t j = 0; j < values->n; j++) {
                 const int32_t from = j * AITERI_TILE_LANES + c * AITERI_LANES;
                 const AITERI_K(vf) p = AITERI_K(load)(st + from);
                 const AITERI_K(vf) sum = AITERI_K(fma)(AITERI_K(set1)(v[j * v_stride + d]), p, acc);
@@ -286,12 +337,13 @@ static void AITERI_K(tile_value_guarded)(float *ot, const void *block, int32_t p
     }
 }
 
-static int AITERI_K(v_finite)(const void *block, int32_t place, int32_t n, int32_t dim)
+static int AITERI_K(v_finite)(const aiteri_block_run *values)
 {
-    const int64_t stride = aiteri_block_stride(dim);
-    const float *rows = (const float *)block + place * stride;
+    const int64_t stride = aiteri_block_stride(values->row_dim);
+    const float *rows = (const float *)values->block + values->place * stride;
+    const int32_t dim = values->dim;
     const AITERI_K(vf) inf = AITERI_K(set1)(aiteri_f32_of_bits(0x7f800000u));
-    for (int32_t j = 0; j < n; j++) {
+    for (int32_t j = 0; j < values->n; j++) {
         const float *row = rows + j * stride;
         int32_t d = 0;
         for (; d + AITERI_LANES <= dim; d += AITERI_LANES)
@@ -301,3 +353,4 @@ static int AITERI_K(v_finite)(const void *block, int32_t place, int32_t n, int32
     }
     return 1;
 }
+#undef AITERI_BY_VECTORS

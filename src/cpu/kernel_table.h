@@ -66,8 +66,16 @@ typedef struct aiteri_block_rows {
     const float *scale; /* of each row; NULL: none */
 } aiteri_block_rows;
 
+/* n keys of a block from `place` on, with the first dim elements of rows that were loaded as
+ * row_dim elements. */
+typedef struct aiteri_block_run {
+    const void *block;
+    int32_t place, n, dim, row_dim;
+} aiteri_block_run;
+
 /* A set owns the format of its blocks of queries, K and V: the engine gives the bytes and says
- * which place of a block a key has, 0 to AITERI_TILE_KEYS - 1. */
+ * which place of a block a key has, 0 to AITERI_TILE_KEYS - 1. `vectors` is how many of a tile's
+ * vectors have query rows, the first ones: the others need not be worked on. */
 typedef struct aiteri_kernels {
     const char *name;
     aiter_isa isa;
@@ -88,26 +96,25 @@ typedef struct aiteri_kernels {
                    const aiteri_block_rows *rows);
     /* tile_lanes rows of queries, [tile_lanes][row_stride], times scale. */
     void (*pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim, float scale);
-    /* st[j][lane] = k_j . q_lane for the n keys from `place` on. */
-    void (*tile_score)(float *st, const void *k, int32_t place, int32_t n, int32_t dim,
-                       const void *q);
+    /* st[j][lane] = k_j . q_lane. */
+    void (*tile_score)(float *st, const aiteri_block_run *keys, const void *q, int32_t vectors);
     /* ot[d][lane] += sum_j v_j[d] * st[j][lane], j ascending; st may be lost. */
-    void (*tile_value)(float *ot, const void *v, int32_t place, int32_t n, int32_t dim_v,
-                       float *st);
+    void (*tile_value)(float *ot, const aiteri_block_run *values, float *st, int32_t vectors);
     /* The same, touching only lanes that see the key (key0 is the first), or, with scores, whose
      * score was not -infinity: for blocks where a V row that is not finite may be hidden. */
-    void (*tile_value_guarded)(float *ot, const void *v, int32_t place, int32_t key0, int32_t n,
-                               int32_t dim_v, float *st, const aiteri_lane_mask *mask,
-                               const float *scores);
-    /* 1 if all of the n rows from `place` on are finite. */
-    int (*v_finite)(const void *v, int32_t place, int32_t n, int32_t dim_v);
+    void (*tile_value_guarded)(float *ot, const aiteri_block_run *values, int32_t key0, float *st,
+                               const aiteri_lane_mask *mask, const float *scores, int32_t vectors);
+    /* 1 if all values are finite. */
+    int (*v_finite)(const aiteri_block_run *values);
+    int v_in_k; /* whether the value kernels read the first columns of a K block as V */
 
     /* Softcap, bias, ALiBi and mask on st, for keys key0 .. key0 + n - 1. */
-    void (*tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_tile_adjust *adjust);
+    void (*tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_tile_adjust *adjust,
+                        int32_t vectors);
     /* st becomes exp(stretch * (st - m)) in AITERI_TILE_UNIT; m, l and ot follow the online
      * softmax, each lane for itself. */
     void (*tile_softmax)(float *st, int32_t n, float stretch, float *m, float *l, float *ot,
-                         int32_t dim_v);
+                         int32_t dim_v, int32_t vectors);
     /* rows[lane][d] = ot[d][tile_lanes]. */
     void (*tile_unpack)(float *rows, int64_t row_stride, const float *ot, int32_t dim);
 

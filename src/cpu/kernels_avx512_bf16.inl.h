@@ -144,16 +144,17 @@ AITERI_FORCE_INLINE void aiteri_avx512bf16_score_rows(float *st, const uint32_t 
         _mm512_storeu_ps(st + i * AITERI_BF16_TILE + 16 * c, aiteri_avx512_mul(acc[i][c], scale));
 }
 
-static void aiteri_avx512bf16_tile_score(float *st, const void *block, int32_t place, int32_t n,
-                                         int32_t dim, const void *query)
+static void aiteri_avx512bf16_tile_score(float *st, const aiteri_block_run *keys, const void *query,
+                                         int32_t vectors)
 {
-    const int32_t pairs = (dim + 1) / 2;
-    const int64_t stride = aiteri_block_stride(pairs);
-    const uint32_t *k = (const uint32_t *)block + place * stride;
+    const int32_t pairs = (keys->dim + 1) / 2, n = keys->n;
+    const int64_t stride = aiteri_block_stride((keys->row_dim + 1) / 2);
+    const uint32_t *k = (const uint32_t *)keys->block + keys->place * stride;
     const uint32_t *q = (const uint32_t *)query + AITERI_BF16_HEAD;
     const __m512 scale = _mm512_set1_ps(*(const float *)query);
     int32_t j = 0;
-    AITERI_ASSERT(0 <= place && 0 <= n && place + n <= AITERI_TILE_KEYS && 0 < dim);
+    (void)vectors;
+    AITERI_ASSERT(0 <= keys->place && 0 <= n && keys->place + n <= AITERI_TILE_KEYS);
     for (; j + AITERI_BF16_ROWS <= n; j += AITERI_BF16_ROWS)
         aiteri_avx512bf16_score_rows(st + j * AITERI_BF16_TILE, k + j * stride, stride, pairs, q,
                                      scale, AITERI_BF16_ROWS);
@@ -206,14 +207,16 @@ AITERI_COLD void aiteri_avx512bf16_value_half(float *ot, const uint32_t *v, int3
 }
 
 /* The pairs of weights take the place of the weights, row by row from the front. */
-static void aiteri_avx512bf16_tile_value(float *ot, const void *block, int32_t place, int32_t n,
-                                         int32_t dim_v, float *st)
+static void aiteri_avx512bf16_tile_value(float *ot, const aiteri_block_run *values, float *st,
+                                         int32_t vectors)
 {
-    const int64_t stride = aiteri_block_stride(dim_v);
+    const int64_t stride = aiteri_block_stride(values->row_dim);
+    const int32_t place = values->place, n = values->n, dim_v = values->dim;
     const int32_t odd = place & 1, end = place + n;
-    const uint32_t *v = (const uint32_t *)block + place / 2 * stride;
+    const uint32_t *v = (const uint32_t *)values->block + place / 2 * stride;
     uint32_t *w = (uint32_t *)(void *)st;
     int32_t pairs = (end + 1) / 2 - place / 2, d = 0;
+    (void)vectors;
     AITERI_ASSERT(0 <= place && 0 < n && end <= AITERI_TILE_KEYS && 0 < dim_v);
     for (int32_t i = 0; i < pairs; i++)
         for (int c = 0; c < AITERI_BF16_VECTORS; c++) {
@@ -251,14 +254,16 @@ AITERI_FORCE_INLINE __mmask16 aiteri_avx512bf16_sees(const aiteri_lane_mask *mas
     return aiteri_avx512_visible(&range, key0 + i);
 }
 
-static void aiteri_avx512bf16_tile_value_guarded(float *ot, const void *block, int32_t place,
-                                                 int32_t key0, int32_t n, int32_t dim_v, float *st,
-                                                 const aiteri_lane_mask *mask, const float *scores)
+static void aiteri_avx512bf16_tile_value_guarded(float *ot, const aiteri_block_run *values,
+                                                 int32_t key0, float *st,
+                                                 const aiteri_lane_mask *mask, const float *scores,
+                                                 int32_t vectors)
 {
-    const int64_t stride = aiteri_block_stride(dim_v);
+    const int64_t stride = aiteri_block_stride(values->row_dim);
+    const int32_t place = values->place, n = values->n, dim_v = values->dim;
     for (int32_t i = -(place & 1); i < n; i += 2) {
-        const uint32_t *v = (const uint32_t *)block + (place + i) / 2 * stride;
-        for (int c = 0; c < AITERI_BF16_VECTORS; c++) {
+        const uint32_t *v = (const uint32_t *)values->block + (place + i) / 2 * stride;
+        for (int c = 0; c < vectors; c++) {
             const __m512i w = aiteri_avx512bf16_weights(st, n, i, c);
             const __mmask16 even = aiteri_avx512bf16_sees(mask, scores, key0, n, i, c);
             const __mmask16 odd = aiteri_avx512bf16_sees(mask, scores, key0, n, i + 1, c);
@@ -277,12 +282,13 @@ static void aiteri_avx512bf16_tile_value_guarded(float *ot, const void *block, i
 }
 
 /* A run's other halves of pairs are zeros or keys of the same block. */
-static int aiteri_avx512bf16_v_finite(const void *block, int32_t place, int32_t n, int32_t dim_v)
+static int aiteri_avx512bf16_v_finite(const aiteri_block_run *values)
 {
-    const int64_t stride = aiteri_block_stride(dim_v);
-    for (int32_t i = place / 2; 2 * i < place + n; i++)
-        for (int32_t d = 0; d < dim_v; d++) {
-            const uint32_t x = ((const uint32_t *)block)[i * stride + d];
+    const int64_t stride = aiteri_block_stride(values->row_dim);
+    const int32_t place = values->place;
+    for (int32_t i = place / 2; 2 * i < place + values->n; i++)
+        for (int32_t d = 0; d < values->dim; d++) {
+            const uint32_t x = ((const uint32_t *)values->block)[i * stride + d];
             if ((x & 0x7f800000u) == 0x7f800000u || (x & 0x7f80u) == 0x7f80u) return 0;
         }
     return 1;
@@ -303,6 +309,7 @@ static const aiteri_kernels aiteri_avx512bf16_kernels = {"avx512_bf16",
                                                          aiteri_avx512bf16_load_k,
                                                          aiteri_avx512bf16_load_v,
                                                          AITERI_BLOCK_ENTRIES(AITERI_OF_BF16),
+                                                         0,
                                                          AITERI_OTHER_ENTRIES(AITERI_OF_AVX512)};
 #undef AITERI_OF_BF16
 #undef AITERI_OF_AVX512

@@ -24,6 +24,7 @@ typedef struct aiteri_attention {
     aiter_attention_args a;
     aiteri_problem problem;
     int packed, paged, listed, lse_packed; /* listed: pages by indptr, not by a table */
+    int latent;                            /* no kv.v: V is the first columns of kv.k */
 } aiteri_attention;
 
 /* Which of the optional forms it is: what must come together, and what must not. */
@@ -88,8 +89,9 @@ static void aiteri_check_heads(aiteri_check *c, const aiteri_attention *x)
 }
 
 /* V as the first columns of the latent rows in k: the same view and scales, fewer columns. */
-static void aiteri_check_latent(aiteri_check *c, aiter_kv *kv)
+static void aiteri_check_latent(aiteri_check *c, aiteri_attention *x)
 {
+    aiter_kv *kv = &x->a.kv;
     if (c->status != AITER_OK) return;
     const int32_t kd = kv->k.ndim - 1;
     if (kv->dim_v < 1 || kv->dim_v > kv->k.shape[kd])
@@ -100,6 +102,7 @@ static void aiteri_check_latent(aiteri_check *c, aiter_kv *kv)
     aiteri_check_true(c, kv->v_scale.ndim == 0, "kv.v_scale",
                       "none: kv.v is absent, and V has the scales of kv.k");
     if (c->status != AITER_OK) return;
+    x->latent = 1;
     kv->v = kv->k;
     kv->v.shape[kd] = kv->dim_v;
     kv->v_scale = kv->k_scale;
@@ -122,7 +125,7 @@ static void aiteri_check_operands(aiteri_check *c, aiteri_attention *x)
                       "first columns of kv.k",
                       c->op, keys);
     else if (a->kv.v.ndim == 0)
-        aiteri_check_latent(c, &a->kv);
+        aiteri_check_latent(c, x);
     else
         aiteri_check_tensor(c, "kv.v", &a->kv.v, k_ndim, k_ndim, AITERI_FLOATS_OR_I8, 1, keys);
     aiteri_check_tensor(c, "out", &a->out, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);

@@ -261,6 +261,7 @@ static void aiteri_lower_shapes(aiteri_check *c, aiteri_attention *x)
     if (a->out.shape[qd] == 1) p->out.stride_dim = 1;
     p->k = aiteri_source_of(&a->kv.k);
     p->v = aiteri_source_of(&a->kv.v);
+    p->v_in_k = x->latent;
     p->seqlen_q = (int32_t)(x->packed ? 0 : a->q.shape[1]);
     p->seqlen_k = (int32_t)(x->paged || a->kv.k.ndim == 3 ? 0 : a->kv.k.shape[1]);
     p->total_q = x->packed ? a->q.shape[0] : a->q.shape[0] * a->q.shape[1];

@@ -36,6 +36,7 @@ typedef struct aiteri_problem {
     float *lse; /* NULL: not wanted */
     int64_t lse_stride_batch, lse_stride_head, lse_stride_token;
     aiteri_source k, v;
+    int32_t v_in_k; /* V is the first columns of K, in both parts: it need not be loaded again */
 
     /* Lengths: cu_* packed, used_* per batch row, else seqlen_* for all. */
     int32_t seqlen_q, seqlen_k;

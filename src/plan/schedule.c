@@ -20,7 +20,7 @@ enum {
     AITERI_TILE_SPLITS = 32,
     AITERI_TILE_SPLIT_ROWS = 1024, /* packed rows up to which tiles are split at all */
     AITERI_TILES_PER_WORK = 12,
-    AITERI_TILE_STATE_BYTES = 576 * 1024, /* Q^T and O^T of one work: about half of an L2 */
+    AITERI_TILE_STATE_BYTES = 672 * 1024, /* Q^T and O^T of one work */
     AITERI_STREAM_STATE_ROWS = 128,
     AITERI_WORK_INTS = 8,
     AITERI_REDUCE_INTS = 4

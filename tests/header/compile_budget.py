@@ -19,7 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 # defines, share of the yardstick's time, bytes of text
 ROWS = (
-    ("", 0.70, 190000),
+    ("", 0.70, 205000),
 )
 
 
