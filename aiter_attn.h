@@ -14500,11 +14500,11 @@ static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, 
 #endif /* AITERI_ENGINE_C */
 #if AITERI_GPU
 
-// >>attention    (src/gpu/attention.c)
-/* attention.c -- a problem on a device: which kernel, cut into how many splits, with which
- * arguments. Everything follows from shapes and bounds: lengths are read on the device. */
-#ifndef AITERI_GPU_ATTENTION_C
-#define AITERI_GPU_ATTENTION_C
+// >>attention_choose    (src/gpu/attention_choose.c)
+/* attention_choose.c -- a problem on a device: which kernel, cut into how many splits, in how much
+ * memory. Everything follows from shapes and bounds: nothing is launched, lengths are not read. */
+#ifndef AITERI_GPU_ATTENTION_CHOOSE_C
+#define AITERI_GPU_ATTENTION_CHOOSE_C
 
 
 enum {
@@ -14645,6 +14645,82 @@ static size_t aiteri_gpu_most_partial_bytes(const aiteri_gpu *g, const aiteri_pr
     return bytes < filled ? bytes : filled;
 }
 
+static aiter_status aiteri_gpu_check_strides(const aiteri_gpu_call *c, const aiteri_problem *p)
+{
+    static const char *const name[4] = {"q", "k", "v", "out"};
+    const int64_t stride[4] = {p->q.stride_dim, p->k.stride_dim, p->v.stride_dim,
+                               p->out.stride_dim};
+    for (int i = 0; i < 4; i++) AITERI_TRY(aiteri_gpu_check_last_stride(c, name[i], stride[i]));
+    return AITER_OK;
+}
+
+static aiter_status aiteri_gpu_check_plan(const aiteri_gpu_call *c, const char *call,
+                                          const aiteri_gpu_shape *s, const aiter_plan *plan)
+{
+    if (!s->decode)
+        return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                           "%s%s.plan: flash_fwd takes its works from bounds on a device, expected "
+                           "no plan",
+                           c->op, call);
+    if (plan->data && !plan->device)
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
+                           "%s%s.plan: device is NULL, expected %zu bytes of device memory", c->op,
+                           call, plan->bytes);
+    return AITER_OK;
+}
+
+/* Whether a kernel with works from a plan takes the problem; no length is read. */
+static aiter_status aiteri_gpu_choose_planned(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                              const aiter_plan *plan, aiteri_gpu_shape *s)
+{
+    AITERI_TRY(aiteri_gpu_check_strides(c, p));
+    AITERI_TRY(aiteri_gpu_choose(c, p, s));
+    return aiteri_gpu_check_plan(c, "_plan", s, plan);
+}
+
+/* Device bytes of a problem and all smaller ones. */
+static aiter_status aiteri_gpu_attention_workspace(const aiteri_gpu_call *c,
+                                                   const aiteri_problem *p, size_t *bytes)
+{
+    aiteri_gpu_shape s;
+    AITERI_TRY(aiteri_gpu_check_strides(c, p));
+    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
+    const size_t need = aiteri_gpu_scratch_bytes(aiteri_gpu_most_partial_bytes(c->gpu, p, &s));
+    if (!bytes)
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
+                           "%s_workspace.bytes: is NULL, expected a pointer", c->op);
+    if (need > SIZE_MAX / 2)
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
+                           "%s_workspace: the shapes need more memory than can be addressed",
+                           c->op);
+    *bytes = need;
+    return AITER_OK;
+}
+
+/* The kernel of a problem that is supported, in words. */
+static aiter_status aiteri_gpu_attention_name(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                              char *text, size_t bytes)
+{
+    aiteri_gpu_shape s;
+    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
+    aiteri_gpu_cut(c->gpu, p, &s);
+    const aiteri_gpu_row *r = &aiteri_gpu_rows_table[s.row];
+    snprintf(text, bytes,
+             "%s, tiles of %d rows x %d keys by %d threads, %lld workgroups x %lld splits",
+             r->symbol, (int)r->rows, (int)r->keys, (int)r->threads, (long long)s.units,
+             (long long)s.splits);
+    return AITER_OK;
+}
+
+#endif /* AITERI_GPU_ATTENTION_CHOOSE_C */
+
+// >>attention_launch    (src/gpu/attention_launch.c)
+/* attention_launch.c -- a problem on a device whose kernel is chosen: the kernel's arguments, its
+ * works from a plan, its launch and that of the merge. */
+#ifndef AITERI_GPU_ATTENTION_LAUNCH_C
+#define AITERI_GPU_ATTENTION_LAUNCH_C
+
+
 static aiteri_gpu_rows aiteri_gpu_rows_of(const aiteri_rows *r)
 {
     aiteri_gpu_rows out;
@@ -14742,31 +14818,7 @@ static void aiteri_gpu_fill(aiteri_gpu_attention *x, const aiteri_gpu *g, const 
     x->xcds = g->device->dies;
 }
 
-static aiter_status aiteri_gpu_check_strides(const aiteri_gpu_call *c, const aiteri_problem *p)
-{
-    static const char *const name[4] = {"q", "k", "v", "out"};
-    const int64_t stride[4] = {p->q.stride_dim, p->k.stride_dim, p->v.stride_dim,
-                               p->out.stride_dim};
-    for (int i = 0; i < 4; i++) AITERI_TRY(aiteri_gpu_check_last_stride(c, name[i], stride[i]));
-    return AITER_OK;
-}
-
 /* ---- plans: works of the planner, in the caller's device memory ---- */
-
-static aiter_status aiteri_gpu_check_plan(const aiteri_gpu_call *c, const char *call,
-                                          const aiteri_gpu_shape *s, const aiter_plan *plan)
-{
-    if (!s->decode)
-        return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
-                           "%s%s.plan: flash_fwd takes its works from bounds on a device, expected "
-                           "no plan",
-                           c->op, call);
-    if (plan->data && !plan->device)
-        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
-                           "%s%s.plan: device is NULL, expected %zu bytes of device memory", c->op,
-                           call, plan->bytes);
-    return AITER_OK;
-}
 
 /* The works of a plan that was made for these shapes, as many as its memory holds: a graph that was
  * captured now replays with every later refill. */
@@ -14784,15 +14836,6 @@ static aiter_status aiteri_gpu_take_plan(const aiteri_gpu_call *c, const aiteri_
     return AITER_OK;
 }
 
-/* Whether a kernel with works from a plan takes the problem; no length is read. */
-static aiter_status aiteri_gpu_choose_planned(const aiteri_gpu_call *c, const aiteri_problem *p,
-                                              const aiter_plan *plan, aiteri_gpu_shape *s)
-{
-    AITERI_TRY(aiteri_gpu_check_strides(c, p));
-    AITERI_TRY(aiteri_gpu_choose(c, p, s));
-    return aiteri_gpu_check_plan(c, "_plan", s, plan);
-}
-
 /* Fills the plan for lengths that the host can read, and queues its copy to the device. */
 static aiter_status aiteri_gpu_attention_plan(const aiteri_gpu_call *c, const aiteri_problem *p,
                                               aiter_plan *plan)
@@ -14808,6 +14851,8 @@ static aiter_status aiteri_gpu_attention_plan(const aiteri_gpu_call *c, const ai
                                   AITER_MEMORY_PINNED,
                                   aiteri_plan_bytes(1, (size_t)plan->num_works, 0, 0));
 }
+
+/* ---- the launch ---- */
 
 /* The attention kernel, and the merge of its splits; the device is current. */
 static aiter_status aiteri_gpu_attention_launch(const aiteri_gpu_call *c, const aiteri_problem *p,
@@ -14855,41 +14900,7 @@ static aiter_status aiteri_gpu_attention_run(const aiteri_gpu_call *c, const ait
     return status;
 }
 
-/* Device bytes of a problem and all smaller ones. */
-static aiter_status aiteri_gpu_attention_workspace(const aiteri_gpu_call *c,
-                                                   const aiteri_problem *p, size_t *bytes)
-{
-    aiteri_gpu_shape s;
-    AITERI_TRY(aiteri_gpu_check_strides(c, p));
-    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
-    const size_t need = aiteri_gpu_scratch_bytes(aiteri_gpu_most_partial_bytes(c->gpu, p, &s));
-    if (!bytes)
-        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
-                           "%s_workspace.bytes: is NULL, expected a pointer", c->op);
-    if (need > SIZE_MAX / 2)
-        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
-                           "%s_workspace: the shapes need more memory than can be addressed",
-                           c->op);
-    *bytes = need;
-    return AITER_OK;
-}
-
-/* The kernel of a problem that is supported, in words. */
-static aiter_status aiteri_gpu_attention_name(const aiteri_gpu_call *c, const aiteri_problem *p,
-                                              char *text, size_t bytes)
-{
-    aiteri_gpu_shape s;
-    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
-    aiteri_gpu_cut(c->gpu, p, &s);
-    const aiteri_gpu_row *r = &aiteri_gpu_rows_table[s.row];
-    snprintf(text, bytes,
-             "%s, tiles of %d rows x %d keys by %d threads, %lld workgroups x %lld splits",
-             r->symbol, (int)r->rows, (int)r->keys, (int)r->threads, (long long)s.units,
-             (long long)s.splits);
-    return AITER_OK;
-}
-
-#endif /* AITERI_GPU_ATTENTION_C */
+#endif /* AITERI_GPU_ATTENTION_LAUNCH_C */
 
 // >>cache    (src/gpu/cache.c)
 /* cache.c -- aiter_reshape_and_cache on a device: one launch, slots are read and judged there. */

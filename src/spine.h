@@ -64,7 +64,8 @@ AITERI_ONCE_A_CALL_END
 AITERI_ONCE_A_CALL_BEGIN
 #include "cpu/engine.c"
 #if AITERI_GPU
-#include "gpu/attention.c"
+#include "gpu/attention_choose.c"
+#include "gpu/attention_launch.c"
 #include "gpu/cache.c"
 #include "gpu/merge.c"
 #endif

@@ -7,7 +7,7 @@
 #include "call_begin.c"
 #include "../cpu/engine.c"
 #if AITERI_GPU
-#include "../gpu/attention.c"
+#include "../gpu/attention_choose.c"
 #endif
 
 static void aiteri_explain_engine(aiteri_text *t, aiter_context *ctx)

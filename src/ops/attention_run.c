@@ -6,7 +6,7 @@
 #include "attention_lower.c"
 #include "../cpu/engine.c"
 #if AITERI_GPU
-#include "../gpu/attention.c"
+#include "../gpu/attention_launch.c"
 #endif
 
 /* A bound of the lengths, and the words for it. */
