@@ -14955,13 +14955,13 @@ static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
     return aiteri_gpu_need_row(c, &want, row);
 }
 
+/* By the row that was chosen. */
 static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
-                                         const aiter_reshape_and_cache_args *a, int32_t mode)
+                                         const aiter_reshape_and_cache_args *a, int32_t mode,
+                                         int32_t row)
 {
     aiteri_gpu_reshape_and_cache x;
     aiteri_current was;
-    int32_t row;
-    AITERI_TRY(aiteri_gpu_cache_choose(c, a, &row));
     memset(&x, 0, sizeof x);
     aiteri_gpu_fill_cache_side(&x.k, &a->k, &a->kv.k, &a->kv.k_scale);
     aiteri_gpu_fill_cache_side(&x.v, &a->v, &a->kv.v, &a->kv.v_scale);
@@ -15061,15 +15061,14 @@ static aiter_status aiteri_gpu_merge_choose(const aiteri_gpu_call *c,
     return aiteri_gpu_need_row(c, &want, row);
 }
 
+/* By the row that was chosen. */
 static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
-                                         const aiter_merge_attn_states_args *a)
+                                         const aiter_merge_attn_states_args *a, int32_t row)
 {
     const int32_t n = a->out.ndim;
     const int64_t batch = n == 4 ? a->out.shape[0] : 1;
     aiteri_current was;
     aiter_status status = AITER_OK;
-    int32_t row;
-    AITERI_TRY(aiteri_gpu_merge_choose(c, a, &row));
     if (a->out.shape[n - 3] == 0 || a->out.shape[n - 2] == 0) return AITER_OK;
     AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
     for (int64_t b = 0; b < batch && status == AITER_OK; b++)
@@ -15173,6 +15172,7 @@ typedef struct aiteri_attention {
     aiter_attention_args a;
     aiteri_problem problem;
     int packed, paged, listed, lse_packed; /* listed: pages by indptr, not by a table */
+    int latent;                            /* v is absent: it is the first columns of k */
 } aiteri_attention;
 
 /* Which of the optional forms it is: what must come together, and what must not. */
@@ -15694,9 +15694,69 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
 
 #endif /* AITERI_ATTENTION_LOWER_C */
 
+// >>explain    (src/ops/explain.c)
+/* explain.c -- how an _explain writes its text, and what those of all ops say. */
+#ifndef AITERI_EXPLAIN_C
+#define AITERI_EXPLAIN_C
+
+
+/* A text in the caller's memory; what does not fit is left out. */
+typedef struct aiteri_text {
+    char *at;
+    size_t left; /* the closing 0 included */
+} aiteri_text;
+
+static void aiteri_say(aiteri_text *t, const char *format, ...) AITERI_PRINTF(2, 3);
+static void aiteri_say(aiteri_text *t, const char *format, ...)
+{
+    va_list list;
+    if (t->left == 0) return;
+    va_start(list, format);
+    const int n = vsnprintf(t->at, t->left, format, list);
+    va_end(list);
+    const size_t used = (size_t)n < t->left ? (size_t)n : t->left - 1;
+    t->at += used;
+    t->left -= used;
+}
+
+static void aiteri_explain_engine(aiteri_text *t, aiter_context *ctx)
+{
+    const aiter_context_details d = aiter_context_info(ctx);
+    if (d.device == AITER_DEVICE_CPU)
+        aiteri_say(t, "engine: cpu, kernel set %s, %d thread%s\n", d.isa_name, (int)d.num_threads,
+                   d.num_threads == 1 ? "" : "s");
+    else
+        aiteri_say(t, "engine: %s, %s, %d compute units\n", d.device_name, d.architecture,
+                   (int)d.compute_units);
+}
+
+/* Begins the text of `op` with its verdict, `status`, and of what runs with the engine and the
+ * bytes of the workspace; *t has no room where there is none. */
+static aiter_status aiteri_explain_begin(const char *op, aiter_context *ctx, aiter_status status,
+                                         size_t need, char *text, size_t bytes, aiteri_text *t)
+{
+    t->at = text;
+    t->left = text ? bytes : 0;
+    if (t->left == 0)
+        return status != AITER_OK ? status
+                                  : aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                                                "%s_explain.%s, expected room for the text", op,
+                                                text ? "bytes: is 0" : "text: is NULL");
+    if (status != AITER_OK) {
+        aiteri_say(t, "%s: %s\n%s\n", op, aiter_status_name(status), aiteri_error_text);
+        return status;
+    }
+    aiteri_say(t, "%s: runs\n", op);
+    aiteri_explain_engine(t, ctx);
+    aiteri_say(t, "workspace: %zu bytes\n", need);
+    return status;
+}
+
+#endif /* AITERI_EXPLAIN_C */
+
 // >>call_begin    (src/ops/call_begin.c)
-/* call_begin.c -- what is the same of all args structs: they are there, and of this header; and how
- * an _explain writes its text. */
+/* call_begin.c -- what is the same of all ops: their args are there, and of this header; and the
+ * calls that an op makes of its family. */
 #ifndef AITERI_CALL_BEGIN_C
 #define AITERI_CALL_BEGIN_C
 
@@ -15719,42 +15779,45 @@ static aiter_status aiteri_call_begin(const char *op, const char *call, aiter_co
     return AITER_OK;
 }
 
-/* A text in the caller's memory; what does not fit is left out. */
-typedef struct aiteri_text {
-    char *at;
-    size_t left; /* the closing 0 included */
-} aiteri_text;
-
-static void aiteri_say(aiteri_text *t, const char *format, ...) AITERI_PRINTF(2, 3);
-static void aiteri_say(aiteri_text *t, const char *format, ...)
-{
-    va_list list;
-    if (t->left == 0) return;
-    va_start(list, format);
-    const int n = vsnprintf(t->at, t->left, format, list);
-    va_end(list);
-    const size_t used = (size_t)n < t->left ? (size_t)n : t->left - 1;
-    t->at += used;
-    t->left -= used;
-}
-
-/* Begins the text of `op` with its verdict, `status`; *t has no room where there is none. */
-static aiter_status aiteri_explain_begin(const char *op, aiter_context *ctx, aiter_status status,
-                                         char *text, size_t bytes, aiteri_text *t)
-{
-    t->at = text;
-    t->left = text ? bytes : 0;
-    if (t->left == 0)
-        return status != AITER_OK ? status
-                                  : aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                                                "%s_explain.%s, expected room for the text", op,
-                                                text ? "bytes: is 0" : "text: is NULL");
-    if (status == AITER_OK)
-        aiteri_say(t, "%s: runs\n", op);
-    else
-        aiteri_say(t, "%s: %s\n%s\n", op, aiter_status_name(status), aiteri_error_text);
-    return status;
-}
+/* The calls of aiter_<name>, whose args `family` takes:
+ *     begin(op, call, args, ctx, x)   x holds a copy of args that are there, and what `op` tells
+ *     run(x, ctx)                     checks and runs it
+ *     workspace(x, ctx, bytes)        answers the query
+ *     supported(x, ctx, bytes)        checks all that shapes tell; the bytes of its workspace
+ *     explain(x, ctx, text)           what such an x would do, in words */
+#define AITERI_CALLS(name, family, op)                                                            \
+    AITER_ATTN_API aiter_status aiter_##name(const aiter_##name##_args *args, aiter_context *ctx) \
+    {                                                                                             \
+        aiteri_##family x;                                                                        \
+        AITERI_TRY(aiteri_##family##_begin(op, "", args, ctx, &x));                               \
+        return aiteri_##family##_run(&x, ctx);                                                    \
+    }                                                                                             \
+    AITER_ATTN_API aiter_status aiter_##name##_workspace(const aiter_##name##_args *args,         \
+                                                         aiter_context *ctx, size_t *bytes)       \
+    {                                                                                             \
+        aiteri_##family x;                                                                        \
+        AITERI_TRY(aiteri_##family##_begin(op, "_workspace", args, ctx, &x));                     \
+        return aiteri_##family##_workspace(&x, ctx, bytes);                                       \
+    }                                                                                             \
+    AITER_ATTN_API aiter_status aiter_##name##_supported(const aiter_##name##_args *args,         \
+                                                         aiter_context *ctx)                      \
+    {                                                                                             \
+        aiteri_##family x;                                                                        \
+        size_t bytes;                                                                             \
+        AITERI_TRY(aiteri_##family##_begin(op, "_supported", args, ctx, &x));                     \
+        return aiteri_##family##_supported(&x, ctx, &bytes);                                      \
+    }                                                                                             \
+    AITER_ATTN_API aiter_status aiter_##name##_explain(                                           \
+        const aiter_##name##_args *args, aiter_context *ctx, char *text, size_t bytes)            \
+    {                                                                                             \
+        aiteri_##family x;                                                                        \
+        aiteri_text t;                                                                            \
+        size_t need = 0;                                                                          \
+        aiter_status status = aiteri_##family##_begin(op, "_explain", args, ctx, &x);             \
+        if (status == AITER_OK) status = aiteri_##family##_supported(&x, ctx, &need);             \
+        status = aiteri_explain_begin("aiter_" #name, ctx, status, need, text, bytes, &t);        \
+        return status == AITER_OK ? aiteri_##family##_explain(&x, ctx, &t) : status;              \
+    }
 
 #endif /* AITERI_CALL_BEGIN_C */
 
@@ -15766,17 +15829,6 @@ static aiter_status aiteri_explain_begin(const char *op, aiter_context *ctx, ait
 
 #if AITERI_GPU
 #endif
-
-static void aiteri_explain_engine(aiteri_text *t, aiter_context *ctx)
-{
-    const aiter_context_details d = aiter_context_info(ctx);
-    if (d.device == AITER_DEVICE_CPU)
-        aiteri_say(t, "engine: cpu, kernel set %s, %d thread%s\n", d.isa_name, (int)d.num_threads,
-                   d.num_threads == 1 ? "" : "s");
-    else
-        aiteri_say(t, "engine: %s, %s, %d compute units\n", d.device_name, d.architecture,
-                   (int)d.compute_units);
-}
 
 /* Where the keys lie, and of what types everything is. */
 static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
@@ -15843,32 +15895,23 @@ static double aiteri_rounding_of(double n)
     return (n < root ? n : root) / 16777216.0;
 }
 
-static aiter_status aiteri_attention_explain(aiteri_attention *x, aiter_context *ctx,
-                                             aiter_status status, char *text, size_t bytes)
+static aiter_status aiteri_attention_explain(const aiteri_attention *x, aiter_context *ctx,
+                                             aiteri_text *t)
 {
     const aiteri_problem *p = &x->problem;
-    aiteri_text t;
-    status = aiteri_explain_begin(x->op->name, ctx, status, text, bytes, &t);
-    if (status != AITER_OK) return status;
-    aiteri_explain_engine(&t, ctx);
-    aiteri_explain_operands(&t, p);
+    aiteri_explain_operands(t, p);
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
         char kernel[256];
         AITERI_TRY(aiteri_gpu_attention_name(&call, p, kernel, sizeof kernel));
-        aiteri_say(&t, "kernel: %s\n", kernel);
+        aiteri_say(t, "kernel: %s\n", kernel);
     } else
 #endif
-    {
-        size_t need = 0;
-        AITERI_TRY(aiteri_engine_workspace(x->op->name, p, ctx, &need));
-        aiteri_explain_loops(&t, p, aiteri_kernels_for(p, ctx));
-        aiteri_say(&t, "workspace: %zu bytes\n", need);
-    }
-    aiteri_explain_cost(&t, p);
+        aiteri_explain_loops(t, p, aiteri_kernels_for(p, ctx));
+    aiteri_explain_cost(t, p);
     aiteri_say(
-        &t,
+        t,
         "error: a score %.2g of its largest scale * sum |q k|, a row %.2g of sum P |v|, half "
         "a unit of %s (docs/guide.md, 5)\n",
         aiteri_rounding_of(p->k.dim + 4.0), aiteri_rounding_of((double)p->max_seqlen_k),
@@ -16187,10 +16230,10 @@ static aiter_status aiteri_attention_run(aiteri_attention *x, aiter_context *ctx
                                  a->call.workspace_bytes);
 }
 
-static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_context *ctx,
-                                               size_t *bytes)
+/* Bytes for a problem that was lowered. */
+static aiter_status aiteri_attention_need(const aiteri_attention *x, aiter_context *ctx,
+                                          size_t *bytes)
 {
-    AITERI_TRY(aiteri_attention_lower(x, ctx));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
@@ -16200,19 +16243,20 @@ static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_contex
     return aiteri_engine_workspace(x->op->name, &x->problem, ctx, bytes);
 }
 
-/* The same as a run up to where it would read a tensor. */
-static aiter_status aiteri_attention_supported(aiteri_attention *x, aiter_context *ctx)
+static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_context *ctx,
+                                               size_t *bytes)
 {
-    size_t bytes;
+    AITERI_TRY(aiteri_attention_lower(x, ctx));
+    return aiteri_attention_need(x, ctx, bytes);
+}
+
+/* The same as a run up to where it would read a tensor. */
+static aiter_status aiteri_attention_supported(aiteri_attention *x, aiter_context *ctx,
+                                               size_t *bytes)
+{
     AITERI_TRY(aiteri_attention_lower(x, ctx));
     AITERI_TRY(aiteri_attention_check_bounds(x, ctx, NULL));
-#if AITERI_GPU
-    if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
-        return aiteri_gpu_attention_workspace(&call, &x->problem, &bytes);
-    }
-#endif
-    return aiteri_engine_workspace(x->op->name, &x->problem, ctx, &bytes);
+    return aiteri_attention_need(x, ctx, bytes);
 }
 
 static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ctx, aiter_plan *plan)
@@ -16249,72 +16293,24 @@ static aiter_status aiteri_attention_begin(const aiteri_attention_op *op, const 
                                            aiteri_attention *x)
 {
     memset(x, 0, sizeof *x);
-    x->op = op; /* first: an explanation names it, whatever fails */
     AITERI_TRY(aiteri_call_begin(op->name, call, ctx, args, sizeof *args));
+    x->op = op;
     x->a = *args;
+    x->latent = x->a.kv.v.ndim == 0;
     if (x->a.score.mask == AITER_MASK_DEFAULT)
         x->a.score.mask = x->a.score.visible.ndim ? AITER_MASK_NONE : op->mask;
-    return AITER_OK;
-}
-
-/* Which of an op's calls it is, and where its answer goes. */
-typedef struct aiteri_answer {
-    const char *call; /* "", or what follows the op's name: "_plan" */
-    size_t *bytes;    /* _workspace */
-    aiter_plan *plan; /* _plan */
-    char *text;       /* _explain, with text_bytes */
-    size_t text_bytes;
-} aiteri_answer;
-
-static aiter_status aiteri_attention_answer(const aiteri_attention_op *op,
-                                            const aiter_attention_args *args, aiter_context *ctx,
-                                            const aiteri_answer *to)
-{
-    aiteri_attention x;
-    aiter_status status = aiteri_attention_begin(op, to->call, args, ctx, &x);
-    if (status == AITER_OK && op->begin) status = op->begin(&x, ctx);
-    if (strcmp(to->call, "_explain") == 0) {
-        if (status == AITER_OK) status = aiteri_attention_supported(&x, ctx);
-        return aiteri_attention_explain(&x, ctx, status, to->text, to->text_bytes);
-    }
-    if (status != AITER_OK) return status;
-    if (strcmp(to->call, "_workspace") == 0) return aiteri_attention_workspace(&x, ctx, to->bytes);
-    if (strcmp(to->call, "_supported") == 0) return aiteri_attention_supported(&x, ctx);
-    if (strcmp(to->call, "_plan") == 0) return aiteri_attention_plan(&x, ctx, to->plan);
-    return aiteri_attention_run(&x, ctx);
+    return op->begin ? op->begin(x, ctx) : AITER_OK;
 }
 
 /* The calls of aiteri_<name>_op. */
-#define AITERI_ATTENTION_CALLS(name)                                                               \
-    AITER_ATTN_API aiter_status aiter_##name(const aiter_attention_args *args, aiter_context *ctx) \
-    {                                                                                              \
-        const aiteri_answer to = {"", NULL, NULL, NULL, 0};                                        \
-        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);                       \
-    }                                                                                              \
-    AITER_ATTN_API aiter_status aiter_##name##_workspace(const aiter_attention_args *args,         \
-                                                         aiter_context *ctx, size_t *bytes)        \
-    {                                                                                              \
-        const aiteri_answer to = {"_workspace", bytes, NULL, NULL, 0};                             \
-        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);                       \
-    }                                                                                              \
-    AITER_ATTN_API aiter_status aiter_##name##_supported(const aiter_attention_args *args,         \
-                                                         aiter_context *ctx)                       \
-    {                                                                                              \
-        const aiteri_answer to = {"_supported", NULL, NULL, NULL, 0};                              \
-        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);                       \
-    }                                                                                              \
-    AITER_ATTN_API aiter_status aiter_##name##_explain(                                            \
-        const aiter_attention_args *args, aiter_context *ctx, char *text, size_t bytes)            \
-    {                                                                                              \
-        const aiteri_answer to = {"_explain", NULL, NULL, text, bytes};                            \
-        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);                       \
-    }
+#define AITERI_ATTENTION_CALLS(name) AITERI_CALLS(name, attention, &aiteri_##name##_op)
 #define AITERI_ATTENTION_PLAN(name)                                                       \
     AITER_ATTN_API aiter_status aiter_##name##_plan(const aiter_attention_args *args,     \
                                                     aiter_context *ctx, aiter_plan *plan) \
     {                                                                                     \
-        const aiteri_answer to = {"_plan", NULL, plan, NULL, 0};                          \
-        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);              \
+        aiteri_attention x;                                                               \
+        AITERI_TRY(aiteri_attention_begin(&aiteri_##name##_op, "_plan", args, ctx, &x));  \
+        return aiteri_attention_plan(&x, ctx, plan);                                      \
     }
 
 #endif /* AITERI_ATTENTION_CALLS_C */
@@ -16801,92 +16797,97 @@ static uint8_t *aiteri_cache_layout(const aiter_reshape_and_cache_args *a, int32
     return (uint8_t *)aiteri_carve(arena, slots / 8 + 1, 1);
 }
 
-static aiter_status aiteri_cache_begin(const char *call, const aiter_reshape_and_cache_args *args,
-                                       aiter_context *ctx, aiter_reshape_and_cache_args *a)
+/* A call. */
+typedef struct aiteri_writer {
+    aiter_reshape_and_cache_args a;
+    aiteri_cache_mode mode;
+    int32_t row; /* of the registry, on a device */
+} aiteri_writer;
+
+static aiter_status aiteri_writer_begin(const char *op, const char *call,
+                                        const aiter_reshape_and_cache_args *args,
+                                        aiter_context *ctx, aiteri_writer *x)
 {
-    aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
-    AITERI_TRY(aiteri_call_begin(c.op, call, ctx, args, sizeof *args));
-    *a = *args;
-    aiteri_check_true(&c, a->call.plan == NULL, "call.plan", "none: this op has no plan");
-    aiteri_check_cache(&c, a);
+    aiteri_check c = {op, ctx, AITER_OK};
+    memset(x, 0, sizeof *x);
+    AITERI_TRY(aiteri_call_begin(op, call, ctx, args, sizeof *args));
+    x->a = *args;
+    aiteri_check_true(&c, x->a.call.plan == NULL, "call.plan", "none: this op has no plan");
+    aiteri_check_cache(&c, &x->a);
+    x->mode = aiteri_cache_mode_of(&x->a.quantisation);
     return c.status;
 }
 
-AITER_ATTN_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_args *args,
-                                                    aiter_context *ctx)
+/* Carved bytes; none on a device, where slots are not looked at. */
+static size_t aiteri_writer_need(const aiteri_writer *x, aiter_context *ctx)
 {
-    aiter_reshape_and_cache_args a;
-    AITERI_TRY(aiteri_cache_begin("", args, ctx, &a));
+    aiteri_arena measure = {NULL, 0};
+    float *rows;
+    if (aiteri_context_on_device(ctx)) return 0;
+    aiteri_cache_layout(&x->a, aiteri_context_workers(ctx), &measure, &rows);
+    return measure.used;
+}
+
+static aiter_status aiteri_writer_workspace(const aiteri_writer *x, aiter_context *ctx,
+                                            size_t *bytes)
+{
+    return aiteri_scratch_answer("aiter_reshape_and_cache", ctx, aiteri_writer_need(x, ctx), bytes);
+}
+
+/* Everything that shapes tell, and which kernel. */
+static aiter_status aiteri_writer_supported(aiteri_writer *x, aiter_context *ctx, size_t *bytes)
+{
     aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
-    aiteri_check_cache_overlap(&c, &a);
+    aiteri_check_cache_overlap(&c, &x->a);
     if (c.status != AITER_OK) return c.status;
-    const aiteri_cache_mode mode = aiteri_cache_mode_of(&a.quantisation);
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
-        return aiteri_gpu_cache_run(&call, &a, (int32_t)mode);
+        AITERI_TRY(aiteri_gpu_cache_choose(&call, &x->a, &x->row));
     }
 #endif
-    if (mode == AITERI_CACHE_SCALE_GIVEN) {
-        aiteri_check_static_scales(&c, "kv.k_scale", &a.kv.k_scale);
-        aiteri_check_static_scales(&c, "kv.v_scale", &a.kv.v_scale);
+    return aiteri_writer_workspace(x, ctx, bytes);
+}
+
+static aiter_status aiteri_writer_explain(const aiteri_writer *x, aiter_context *ctx,
+                                          aiteri_text *t)
+{
+    (void)x, (void)ctx, (void)t;
+    return AITER_OK;
+}
+
+static aiter_status aiteri_writer_run(aiteri_writer *x, aiter_context *ctx)
+{
+    const aiter_reshape_and_cache_args *a = &x->a;
+    size_t bytes;
+    AITERI_TRY(aiteri_writer_supported(x, ctx, &bytes));
+    aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        return aiteri_gpu_cache_run(&call, a, (int32_t)x->mode, x->row);
+    }
+#endif
+    if (x->mode == AITERI_CACHE_SCALE_GIVEN) {
+        aiteri_check_static_scales(&c, "kv.k_scale", &a->kv.k_scale);
+        aiteri_check_static_scales(&c, "kv.v_scale", &a->kv.v_scale);
         if (c.status != AITER_OK) return c.status;
     }
-    aiteri_cache_run run = {&a, aiteri_context_kernels(ctx), mode, NULL,
+    aiteri_cache_run run = {a, aiteri_context_kernels(ctx), x->mode, NULL,
                             aiteri_context_workers(ctx)};
-    aiteri_arena measure = {NULL, 0};
-    aiteri_cache_layout(&a, run.workers, &measure, &run.rows);
     aiteri_scratch scratch;
-    AITERI_TRY(aiteri_scratch_take(c.op, ctx, a.call.workspace, a.call.workspace_bytes,
-                                   measure.used, &scratch));
-    uint8_t *seen = aiteri_cache_layout(&a, run.workers, &scratch.arena, &run.rows);
-    aiteri_check_slots(&c, &a, seen);
-    if (c.status == AITER_OK && a.k.shape[0] > 0)
+    AITERI_TRY(aiteri_scratch_take(c.op, ctx, a->call.workspace, a->call.workspace_bytes,
+                                   aiteri_writer_need(x, ctx), &scratch));
+    uint8_t *seen = aiteri_cache_layout(a, run.workers, &scratch.arena, &run.rows);
+    aiteri_check_slots(&c, a, seen);
+    if (c.status == AITER_OK && a->k.shape[0] > 0)
         aiteri_parallel(ctx, aiteri_cache_worker, &run,
                         (int32_t)aiteri_min(run.workers, AITERI_MAX_THREADS));
     aiteri_scratch_give_back(&scratch);
     return c.status;
 }
 
-AITER_ATTN_API aiter_status aiter_reshape_and_cache_workspace(
-    const aiter_reshape_and_cache_args *args, aiter_context *ctx, size_t *bytes)
-{
-    aiter_reshape_and_cache_args a;
-    AITERI_TRY(aiteri_cache_begin("_workspace", args, ctx, &a));
-    aiteri_arena measure = {NULL, 0};
-    float *rows;
-    if (!aiteri_context_on_device(ctx)) /* where slots are not looked at */
-        aiteri_cache_layout(&a, aiteri_context_workers(ctx), &measure, &rows);
-    return aiteri_scratch_answer("aiter_reshape_and_cache", ctx, measure.used, bytes);
-}
-
-AITER_ATTN_API aiter_status
-aiter_reshape_and_cache_supported(const aiter_reshape_and_cache_args *args, aiter_context *ctx)
-{
-    aiter_reshape_and_cache_args a;
-    AITERI_TRY(aiteri_cache_begin("_supported", args, ctx, &a));
-    aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
-    aiteri_check_cache_overlap(&c, &a);
-#if AITERI_GPU
-    if (c.status == AITER_OK && aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
-        int32_t row;
-        return aiteri_gpu_cache_choose(&call, &a, &row);
-    }
-#endif
-    return c.status;
-}
-
-AITER_ATTN_API aiter_status aiter_reshape_and_cache_explain(
-    const aiter_reshape_and_cache_args *args, aiter_context *ctx, char *text, size_t bytes)
-{
-    aiteri_text t;
-    const aiter_status status =
-        aiteri_explain_begin("aiter_reshape_and_cache", ctx,
-                             aiter_reshape_and_cache_supported(args, ctx), text, bytes, &t);
-    if (status == AITER_OK) aiteri_explain_engine(&t, ctx);
-    return status;
-}
+AITERI_CALLS(reshape_and_cache, writer, "aiter_reshape_and_cache")
 
 #endif /* AITERI_RESHAPE_AND_CACHE_C */
 
@@ -16972,21 +16973,21 @@ static float *aiteri_lse_at(const aiter_tensor *t, int64_t b, int64_t s, int64_t
            s * t->stride[n - 1];
 }
 
-/* What the workers of a merge share. */
-typedef struct aiteri_merge_run {
-    const aiter_merge_attn_states_args *args;
+/* A call, and what its workers share. */
+typedef struct aiteri_merge {
+    aiter_merge_attn_states_args a;
+    int64_t batch, tokens, heads, dim; /* batch of [tokens, H, D] is 1 */
     const aiteri_kernels *kernels;
-    int64_t batch, tokens, heads;
-    int32_t workers;
-} aiteri_merge_run;
+    int32_t workers, row; /* row: of the registry, on a device */
+} aiteri_merge;
 
 enum { AITERI_MERGE_STRIP = 128 }; /* elements of a row at a time, on the stack */
 
 /* out = share_a out_a + share_b out_b, strip by strip; a side whose share is 0 is not read. */
-static void aiteri_merge_row(const aiteri_merge_run *run, int64_t b, int64_t s, int64_t h,
+static void aiteri_merge_row(const aiteri_merge *run, int64_t b, int64_t s, int64_t h,
                              const float share[2])
 {
-    const aiter_merge_attn_states_args *a = run->args;
+    const aiter_merge_attn_states_args *a = &run->a;
     const aiter_tensor *side[2] = {&a->out_a, &a->out_b};
     const int32_t last = a->out.ndim - 1, dim = (int32_t)a->out.shape[last];
     char *out = aiteri_merge_row_at(&a->out, b, s, h);
@@ -17015,9 +17016,9 @@ static int aiteri_lse_is_empty(float lse)
 }
 
 /* The two shares of a row and its joint log-sum-exp. */
-static void aiteri_merge_state(const aiteri_merge_run *run, int64_t b, int64_t s, int64_t h)
+static void aiteri_merge_state(const aiteri_merge *run, int64_t b, int64_t s, int64_t h)
 {
-    const aiter_merge_attn_states_args *a = run->args;
+    const aiter_merge_attn_states_args *a = &run->a;
     const float lse[2] = {*aiteri_lse_at(&a->lse_a, b, s, h), *aiteri_lse_at(&a->lse_b, b, s, h)};
     const int empty[2] = {aiteri_lse_is_empty(lse[0]), aiteri_lse_is_empty(lse[1])};
     double m = (double)lse[1], weight[2] = {0.0, 0.0}, sum = 0.0;
@@ -17040,82 +17041,76 @@ static void aiteri_merge_state(const aiteri_merge_run *run, int64_t b, int64_t s
 
 static void aiteri_merge_worker(void *arg, int32_t i)
 {
-    const aiteri_merge_run *run = (const aiteri_merge_run *)arg;
-    const int64_t rows = run->batch * run->tokens;
-    const int64_t first = aiteri_share_of(rows, i, run->workers);
-    for (int64_t r = first; r < aiteri_share_of(rows, i + 1, run->workers); r++)
-        for (int64_t h = 0; h < run->heads; h++)
-            aiteri_merge_state(run, r / run->tokens, r % run->tokens, h);
+    const aiteri_merge *x = (const aiteri_merge *)arg;
+    const int64_t rows = x->batch * x->tokens;
+    const int64_t first = aiteri_share_of(rows, i, x->workers);
+    for (int64_t r = first; r < aiteri_share_of(rows, i + 1, x->workers); r++)
+        for (int64_t h = 0; h < x->heads; h++)
+            aiteri_merge_state(x, r / x->tokens, r % x->tokens, h);
 }
 
-/* Checked arguments with strides filled. */
-static aiter_status aiteri_merge_begin(const char *call, const aiter_merge_attn_states_args *args,
-                                       aiter_context *ctx, aiter_merge_attn_states_args *a)
+static aiter_status aiteri_merge_begin(const char *op, const char *call,
+                                       const aiter_merge_attn_states_args *args, aiter_context *ctx,
+                                       aiteri_merge *x)
+{
+    memset(x, 0, sizeof *x);
+    AITERI_TRY(aiteri_call_begin(op, call, ctx, args, sizeof *args));
+    x->a = *args;
+    return AITER_OK;
+}
+
+static aiter_status aiteri_merge_workspace(const aiteri_merge *x, aiter_context *ctx, size_t *bytes)
+{
+    (void)x;
+    return aiteri_scratch_answer("aiter_merge_attn_states", ctx, 0, bytes);
+}
+
+/* Everything but the run: all that shapes tell, and which kernel. */
+static aiter_status aiteri_merge_supported(aiteri_merge *x, aiter_context *ctx, size_t *bytes)
 {
     aiteri_check c = {"aiter_merge_attn_states", ctx, AITER_OK};
-    AITERI_TRY(aiteri_call_begin(c.op, call, ctx, args, sizeof *args));
-    *a = *args;
-    aiteri_merge_check(&c, a);
-    return c.status;
-}
-
-AITER_ATTN_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_args *args,
-                                                    aiter_context *ctx)
-{
-    aiter_merge_attn_states_args a;
-    AITERI_TRY(aiteri_merge_begin("", args, ctx, &a));
+    aiteri_merge_check(&c, &x->a);
+    if (c.status != AITER_OK) return c.status;
+    const int32_t n = x->a.out.ndim;
+    x->batch = n == 4 ? x->a.out.shape[0] : 1;
+    x->tokens = x->a.out.shape[n - 3];
+    x->heads = x->a.out.shape[n - 2];
+    x->dim = x->a.out.shape[n - 1];
+    *bytes = 0;
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of("aiter_merge_attn_states", ctx);
-        return aiteri_gpu_merge_run(&call, &a);
-    }
-#endif
-    const int32_t n = a.out.ndim;
-    aiteri_merge_run run = {&a,
-                            aiteri_context_kernels(ctx),
-                            n == 4 ? a.out.shape[0] : 1,
-                            a.out.shape[n - 3],
-                            a.out.shape[n - 2],
-                            aiteri_context_workers(ctx)};
-    const int empty = run.heads == 0 || (a.out.shape[n - 1] == 0 && a.lse.ndim == 0);
-    if (run.batch * run.tokens > 0 && !empty)
-        aiteri_parallel(ctx, aiteri_merge_worker, &run, run.workers);
-    return AITER_OK;
-}
-
-AITER_ATTN_API aiter_status aiter_merge_attn_states_workspace(
-    const aiter_merge_attn_states_args *args, aiter_context *ctx, size_t *bytes)
-{
-    const char *op = "aiter_merge_attn_states";
-    AITERI_TRY(aiteri_call_begin(op, "_workspace", ctx, args, sizeof *args));
-    return aiteri_scratch_answer(op, ctx, 0, bytes);
-}
-
-AITER_ATTN_API aiter_status
-aiter_merge_attn_states_supported(const aiter_merge_attn_states_args *args, aiter_context *ctx)
-{
-    aiter_merge_attn_states_args a;
-    AITERI_TRY(aiteri_merge_begin("_supported", args, ctx, &a));
-#if AITERI_GPU
-    if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of("aiter_merge_attn_states", ctx);
-        int32_t row;
-        return aiteri_gpu_merge_choose(&call, &a, &row);
+        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        return aiteri_gpu_merge_choose(&call, &x->a, &x->row);
     }
 #endif
     return AITER_OK;
 }
 
-AITER_ATTN_API aiter_status aiter_merge_attn_states_explain(
-    const aiter_merge_attn_states_args *args, aiter_context *ctx, char *text, size_t bytes)
+static aiter_status aiteri_merge_explain(const aiteri_merge *x, aiter_context *ctx, aiteri_text *t)
 {
-    const char *op = "aiter_merge_attn_states";
-    aiteri_text t;
-    const aiter_status status = aiteri_explain_begin(
-        op, ctx, aiter_merge_attn_states_supported(args, ctx), text, bytes, &t);
-    if (status == AITER_OK) aiteri_explain_engine(&t, ctx);
-    return status;
+    (void)x, (void)ctx, (void)t;
+    return AITER_OK;
 }
+
+static aiter_status aiteri_merge_run(aiteri_merge *x, aiter_context *ctx)
+{
+    size_t bytes;
+    AITERI_TRY(aiteri_merge_supported(x, ctx, &bytes));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of("aiter_merge_attn_states", ctx);
+        return aiteri_gpu_merge_run(&call, &x->a, x->row);
+    }
+#endif
+    const int empty = x->heads == 0 || (x->dim == 0 && x->a.lse.ndim == 0);
+    x->kernels = aiteri_context_kernels(ctx);
+    x->workers = aiteri_context_workers(ctx);
+    if (x->batch * x->tokens > 0 && !empty)
+        aiteri_parallel(ctx, aiteri_merge_worker, x, x->workers);
+    return AITER_OK;
+}
+
+AITERI_CALLS(merge_attn_states, merge, "aiter_merge_attn_states")
 
 #endif /* AITERI_MERGE_ATTN_STATES_C */
 

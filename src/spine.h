@@ -72,6 +72,7 @@ AITERI_ONCE_A_CALL_BEGIN
 #include "ops/attention_advice.c"
 #include "ops/attention_check.c"
 #include "ops/attention_lower.c"
+#include "ops/explain.c"
 #include "ops/call_begin.c"
 #include "ops/attention_explain.c"
 #include "ops/attention_run.c"

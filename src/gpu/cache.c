@@ -52,13 +52,13 @@ static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
     return aiteri_gpu_need_row(c, &want, row);
 }
 
+/* By the row that was chosen. */
 static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
-                                         const aiter_reshape_and_cache_args *a, int32_t mode)
+                                         const aiter_reshape_and_cache_args *a, int32_t mode,
+                                         int32_t row)
 {
     aiteri_gpu_reshape_and_cache x;
     aiteri_current was;
-    int32_t row;
-    AITERI_TRY(aiteri_gpu_cache_choose(c, a, &row));
     memset(&x, 0, sizeof x);
     aiteri_gpu_fill_cache_side(&x.k, &a->k, &a->kv.k, &a->kv.k_scale);
     aiteri_gpu_fill_cache_side(&x.v, &a->v, &a->kv.v, &a->kv.v_scale);

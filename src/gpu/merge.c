@@ -77,15 +77,14 @@ static aiter_status aiteri_gpu_merge_choose(const aiteri_gpu_call *c,
     return aiteri_gpu_need_row(c, &want, row);
 }
 
+/* By the row that was chosen. */
 static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
-                                         const aiter_merge_attn_states_args *a)
+                                         const aiter_merge_attn_states_args *a, int32_t row)
 {
     const int32_t n = a->out.ndim;
     const int64_t batch = n == 4 ? a->out.shape[0] : 1;
     aiteri_current was;
     aiter_status status = AITER_OK;
-    int32_t row;
-    AITERI_TRY(aiteri_gpu_merge_choose(c, a, &row));
     if (a->out.shape[n - 3] == 0 || a->out.shape[n - 2] == 0) return AITER_OK;
     AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
     for (int64_t b = 0; b < batch && status == AITER_OK; b++)

@@ -24,6 +24,7 @@ typedef struct aiteri_attention {
     aiter_attention_args a;
     aiteri_problem problem;
     int packed, paged, listed, lse_packed; /* listed: pages by indptr, not by a table */
+    int latent;                            /* v is absent: it is the first columns of k */
 } aiteri_attention;
 
 /* Which of the optional forms it is: what must come together, and what must not. */

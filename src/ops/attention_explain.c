@@ -10,17 +10,6 @@
 #include "../gpu/attention_choose.c"
 #endif
 
-static void aiteri_explain_engine(aiteri_text *t, aiter_context *ctx)
-{
-    const aiter_context_details d = aiter_context_info(ctx);
-    if (d.device == AITER_DEVICE_CPU)
-        aiteri_say(t, "engine: cpu, kernel set %s, %d thread%s\n", d.isa_name, (int)d.num_threads,
-                   d.num_threads == 1 ? "" : "s");
-    else
-        aiteri_say(t, "engine: %s, %s, %d compute units\n", d.device_name, d.architecture,
-                   (int)d.compute_units);
-}
-
 /* Where the keys lie, and of what types everything is. */
 static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
 {
@@ -86,32 +75,23 @@ static double aiteri_rounding_of(double n)
     return (n < root ? n : root) / 16777216.0;
 }
 
-static aiter_status aiteri_attention_explain(aiteri_attention *x, aiter_context *ctx,
-                                             aiter_status status, char *text, size_t bytes)
+static aiter_status aiteri_attention_explain(const aiteri_attention *x, aiter_context *ctx,
+                                             aiteri_text *t)
 {
     const aiteri_problem *p = &x->problem;
-    aiteri_text t;
-    status = aiteri_explain_begin(x->op->name, ctx, status, text, bytes, &t);
-    if (status != AITER_OK) return status;
-    aiteri_explain_engine(&t, ctx);
-    aiteri_explain_operands(&t, p);
+    aiteri_explain_operands(t, p);
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
         char kernel[256];
         AITERI_TRY(aiteri_gpu_attention_name(&call, p, kernel, sizeof kernel));
-        aiteri_say(&t, "kernel: %s\n", kernel);
+        aiteri_say(t, "kernel: %s\n", kernel);
     } else
 #endif
-    {
-        size_t need = 0;
-        AITERI_TRY(aiteri_engine_workspace(x->op->name, p, ctx, &need));
-        aiteri_explain_loops(&t, p, aiteri_kernels_for(p, ctx));
-        aiteri_say(&t, "workspace: %zu bytes\n", need);
-    }
-    aiteri_explain_cost(&t, p);
+        aiteri_explain_loops(t, p, aiteri_kernels_for(p, ctx));
+    aiteri_explain_cost(t, p);
     aiteri_say(
-        &t,
+        t,
         "error: a score %.2g of its largest scale * sum |q k|, a row %.2g of sum P |v|, half "
         "a unit of %s (docs/guide.md, 5)\n",
         aiteri_rounding_of(p->k.dim + 4.0), aiteri_rounding_of((double)p->max_seqlen_k),

@@ -6,7 +6,6 @@
 #include "../api_ops.h"
 #include "../base/argument.c"
 #include "../cpu/engine_rows.c"
-#include "attention_explain.c"
 #include "call_begin.c"
 #if AITERI_GPU
 #include "../gpu/cache.c"
@@ -257,91 +256,96 @@ static uint8_t *aiteri_cache_layout(const aiter_reshape_and_cache_args *a, int32
     return (uint8_t *)aiteri_carve(arena, slots / 8 + 1, 1);
 }
 
-static aiter_status aiteri_cache_begin(const char *call, const aiter_reshape_and_cache_args *args,
-                                       aiter_context *ctx, aiter_reshape_and_cache_args *a)
+/* A call. */
+typedef struct aiteri_writer {
+    aiter_reshape_and_cache_args a;
+    aiteri_cache_mode mode;
+    int32_t row; /* of the registry, on a device */
+} aiteri_writer;
+
+static aiter_status aiteri_writer_begin(const char *op, const char *call,
+                                        const aiter_reshape_and_cache_args *args,
+                                        aiter_context *ctx, aiteri_writer *x)
 {
-    aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
-    AITERI_TRY(aiteri_call_begin(c.op, call, ctx, args, sizeof *args));
-    *a = *args;
-    aiteri_check_true(&c, a->call.plan == NULL, "call.plan", "none: this op has no plan");
-    aiteri_check_cache(&c, a);
+    aiteri_check c = {op, ctx, AITER_OK};
+    memset(x, 0, sizeof *x);
+    AITERI_TRY(aiteri_call_begin(op, call, ctx, args, sizeof *args));
+    x->a = *args;
+    aiteri_check_true(&c, x->a.call.plan == NULL, "call.plan", "none: this op has no plan");
+    aiteri_check_cache(&c, &x->a);
+    x->mode = aiteri_cache_mode_of(&x->a.quantisation);
     return c.status;
 }
 
-AITER_ATTN_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_args *args,
-                                                    aiter_context *ctx)
+/* Carved bytes; none on a device, where slots are not looked at. */
+static size_t aiteri_writer_need(const aiteri_writer *x, aiter_context *ctx)
 {
-    aiter_reshape_and_cache_args a;
-    AITERI_TRY(aiteri_cache_begin("", args, ctx, &a));
+    aiteri_arena measure = {NULL, 0};
+    float *rows;
+    if (aiteri_context_on_device(ctx)) return 0;
+    aiteri_cache_layout(&x->a, aiteri_context_workers(ctx), &measure, &rows);
+    return measure.used;
+}
+
+static aiter_status aiteri_writer_workspace(const aiteri_writer *x, aiter_context *ctx,
+                                            size_t *bytes)
+{
+    return aiteri_scratch_answer("aiter_reshape_and_cache", ctx, aiteri_writer_need(x, ctx), bytes);
+}
+
+/* Everything that shapes tell, and which kernel. */
+static aiter_status aiteri_writer_supported(aiteri_writer *x, aiter_context *ctx, size_t *bytes)
+{
     aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
-    aiteri_check_cache_overlap(&c, &a);
+    aiteri_check_cache_overlap(&c, &x->a);
     if (c.status != AITER_OK) return c.status;
-    const aiteri_cache_mode mode = aiteri_cache_mode_of(&a.quantisation);
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
-        return aiteri_gpu_cache_run(&call, &a, (int32_t)mode);
+        AITERI_TRY(aiteri_gpu_cache_choose(&call, &x->a, &x->row));
     }
 #endif
-    if (mode == AITERI_CACHE_SCALE_GIVEN) {
-        aiteri_check_static_scales(&c, "kv.k_scale", &a.kv.k_scale);
-        aiteri_check_static_scales(&c, "kv.v_scale", &a.kv.v_scale);
+    return aiteri_writer_workspace(x, ctx, bytes);
+}
+
+static aiter_status aiteri_writer_explain(const aiteri_writer *x, aiter_context *ctx,
+                                          aiteri_text *t)
+{
+    (void)x, (void)ctx, (void)t;
+    return AITER_OK;
+}
+
+static aiter_status aiteri_writer_run(aiteri_writer *x, aiter_context *ctx)
+{
+    const aiter_reshape_and_cache_args *a = &x->a;
+    size_t bytes;
+    AITERI_TRY(aiteri_writer_supported(x, ctx, &bytes));
+    aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        return aiteri_gpu_cache_run(&call, a, (int32_t)x->mode, x->row);
+    }
+#endif
+    if (x->mode == AITERI_CACHE_SCALE_GIVEN) {
+        aiteri_check_static_scales(&c, "kv.k_scale", &a->kv.k_scale);
+        aiteri_check_static_scales(&c, "kv.v_scale", &a->kv.v_scale);
         if (c.status != AITER_OK) return c.status;
     }
-    aiteri_cache_run run = {&a, aiteri_context_kernels(ctx), mode, NULL,
+    aiteri_cache_run run = {a, aiteri_context_kernels(ctx), x->mode, NULL,
                             aiteri_context_workers(ctx)};
-    aiteri_arena measure = {NULL, 0};
-    aiteri_cache_layout(&a, run.workers, &measure, &run.rows);
     aiteri_scratch scratch;
-    AITERI_TRY(aiteri_scratch_take(c.op, ctx, a.call.workspace, a.call.workspace_bytes,
-                                   measure.used, &scratch));
-    uint8_t *seen = aiteri_cache_layout(&a, run.workers, &scratch.arena, &run.rows);
-    aiteri_check_slots(&c, &a, seen);
-    if (c.status == AITER_OK && a.k.shape[0] > 0)
+    AITERI_TRY(aiteri_scratch_take(c.op, ctx, a->call.workspace, a->call.workspace_bytes,
+                                   aiteri_writer_need(x, ctx), &scratch));
+    uint8_t *seen = aiteri_cache_layout(a, run.workers, &scratch.arena, &run.rows);
+    aiteri_check_slots(&c, a, seen);
+    if (c.status == AITER_OK && a->k.shape[0] > 0)
         aiteri_parallel(ctx, aiteri_cache_worker, &run,
                         (int32_t)aiteri_min(run.workers, AITERI_MAX_THREADS));
     aiteri_scratch_give_back(&scratch);
     return c.status;
 }
 
-AITER_ATTN_API aiter_status aiter_reshape_and_cache_workspace(
-    const aiter_reshape_and_cache_args *args, aiter_context *ctx, size_t *bytes)
-{
-    aiter_reshape_and_cache_args a;
-    AITERI_TRY(aiteri_cache_begin("_workspace", args, ctx, &a));
-    aiteri_arena measure = {NULL, 0};
-    float *rows;
-    if (!aiteri_context_on_device(ctx)) /* where slots are not looked at */
-        aiteri_cache_layout(&a, aiteri_context_workers(ctx), &measure, &rows);
-    return aiteri_scratch_answer("aiter_reshape_and_cache", ctx, measure.used, bytes);
-}
-
-AITER_ATTN_API aiter_status
-aiter_reshape_and_cache_supported(const aiter_reshape_and_cache_args *args, aiter_context *ctx)
-{
-    aiter_reshape_and_cache_args a;
-    AITERI_TRY(aiteri_cache_begin("_supported", args, ctx, &a));
-    aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
-    aiteri_check_cache_overlap(&c, &a);
-#if AITERI_GPU
-    if (c.status == AITER_OK && aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
-        int32_t row;
-        return aiteri_gpu_cache_choose(&call, &a, &row);
-    }
-#endif
-    return c.status;
-}
-
-AITER_ATTN_API aiter_status aiter_reshape_and_cache_explain(
-    const aiter_reshape_and_cache_args *args, aiter_context *ctx, char *text, size_t bytes)
-{
-    aiteri_text t;
-    const aiter_status status =
-        aiteri_explain_begin("aiter_reshape_and_cache", ctx,
-                             aiter_reshape_and_cache_supported(args, ctx), text, bytes, &t);
-    if (status == AITER_OK) aiteri_explain_engine(&t, ctx);
-    return status;
-}
+AITERI_CALLS(reshape_and_cache, writer, "aiter_reshape_and_cache")
 
 #endif /* AITERI_RESHAPE_AND_CACHE_C */
