@@ -15699,6 +15699,8 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
 #ifndef AITERI_EXPLAIN_C
 #define AITERI_EXPLAIN_C
 
+#if AITERI_GPU
+#endif
 
 /* A text in the caller's memory; what does not fit is left out. */
 typedef struct aiteri_text {
@@ -15728,6 +15730,38 @@ static void aiteri_explain_engine(aiteri_text *t, aiter_context *ctx)
     else
         aiteri_say(t, "engine: %s, %s, %d compute units\n", d.device_name, d.architecture,
                    (int)d.compute_units);
+}
+
+static double aiteri_bytes_per(aiter_dtype dtype) { return aiter_dtype_bits(dtype) / 8.0; }
+
+/* Behind a type, what its elements are to be multiplied by. */
+static const char *aiteri_scale_words(aiter_scale_kind kind)
+{
+    switch (kind) {
+    case AITER_SCALE_PER_TENSOR: return " with one scale";
+    case AITER_SCALE_PER_HEAD: return " with a scale per head";
+    case AITER_SCALE_PER_TOKEN_HEAD: return " with a scale per token and head";
+    default: return "";
+    }
+}
+
+/* How an op without keys is cut: `count` rows, each by one worker; on a device by row `row` of the
+ * registry, in so many launches. */
+static void aiteri_explain_rows(aiteri_text *t, aiter_context *ctx, int32_t row, const char *rows,
+                                int64_t count, int64_t launches)
+{
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_row *r = &aiteri_gpu_rows_table[row];
+        aiteri_say(t, "kernel: %s, %d of %lld %s by %d threads, %lld workgroups x %lld launches\n",
+                   r->symbol, (int)r->rows, (long long)count, rows, (int)r->threads,
+                   (long long)aiteri_ceil_div(count, r->rows), (long long)launches);
+        return;
+    }
+#endif
+    (void)ctx, (void)row;
+    aiteri_say(t, "work: %lld %s, a stretch of the tokens for each thread\n",
+               (long long)(count * launches), rows);
 }
 
 /* Begins the text of `op` with its verdict, `status`, and of what runs with the engine and the
@@ -15830,8 +15864,16 @@ static aiter_status aiteri_call_begin(const char *op, const char *call, aiter_co
 #if AITERI_GPU
 #endif
 
+static aiter_scale_kind aiteri_scale_kind_of(const aiteri_scales *s)
+{
+    return !s->data                             ? AITER_SCALE_BY_SHAPE
+           : s->stride_outer || s->stride_token ? AITER_SCALE_PER_TOKEN_HEAD
+           : s->stride_head                     ? AITER_SCALE_PER_HEAD
+                                                : AITER_SCALE_PER_TENSOR;
+}
+
 /* Where the keys lie, and of what types everything is. */
-static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
+static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p, int latent)
 {
     const char *keys = p->page_indptr    ? "lists of pages"
                        : p->block_table  ? "paged"
@@ -15841,9 +15883,15 @@ static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
     aiteri_say(t, "problem: batch %d, heads %d/%d, up to %d queries and %d keys, D %d/%d\n",
                (int)p->batch, (int)p->heads_q, (int)p->heads_k, (int)p->max_seqlen_q,
                (int)p->max_seqlen_k, (int)p->k.dim, (int)p->v.dim);
-    aiteri_say(t, "types: q %s, k %s, v %s, out %s; keys %s", aiter_dtype_name(p->q.dtype),
-               aiter_dtype_name(p->k.dtype), aiter_dtype_name(p->v.dtype),
-               aiter_dtype_name(p->out.dtype), keys);
+    aiteri_say(t, "types: q %s, k %s%s, ", aiter_dtype_name(p->q.dtype),
+               aiter_dtype_name(p->k.dtype),
+               aiteri_scale_words(aiteri_scale_kind_of(&p->k.scales)));
+    if (latent)
+        aiteri_say(t, "v the first %d columns of k (kv.v is absent), ", (int)p->v.dim);
+    else
+        aiteri_say(t, "v %s%s, ", aiter_dtype_name(p->v.dtype),
+                   aiteri_scale_words(aiteri_scale_kind_of(&p->v.scales)));
+    aiteri_say(t, "out %s; keys %s", aiter_dtype_name(p->out.dtype), keys);
     if (p->block_table) aiteri_say(t, ", page size %d", (int)p->page_size);
     char features[256];
     aiteri_describe_features(features, sizeof features, p->features);
@@ -15870,7 +15918,7 @@ static void aiteri_explain_loops(aiteri_text *t, const aiteri_problem *p,
 }
 
 /* Upper bounds: every row sees every key, and no operand is read twice. */
-static void aiteri_explain_cost(aiteri_text *t, const aiteri_problem *p)
+static void aiteri_explain_cost(aiteri_text *t, const aiteri_problem *p, int latent)
 {
     const double rows = (double)p->batch * (double)p->max_seqlen_q;
     const double queries =
@@ -15878,14 +15926,14 @@ static void aiteri_explain_cost(aiteri_text *t, const aiteri_problem *p)
     const double each = (double)p->batch * (double)p->max_seqlen_k;
     const double listed = (double)p->table_entries * (double)p->page_size;
     const double keys = (p->page_indptr && listed < each ? listed : each) * (double)p->heads_k;
-    const double row_bytes = (double)p->k.dim * aiter_dtype_bits(p->q.dtype) / 8 +
-                             (double)p->v.dim * aiter_dtype_bits(p->out.dtype) / 8;
-    const double key_bytes = (double)p->k.dim * aiter_dtype_bits(p->k.dtype) / 8 +
-                             (double)p->v.dim * aiter_dtype_bits(p->v.dtype) / 8;
+    const double row_bytes =
+        p->k.dim * aiteri_bytes_per(p->q.dtype) + p->v.dim * aiteri_bytes_per(p->out.dtype);
+    const double key_bytes = p->k.dim * aiteri_bytes_per(p->k.dtype) +
+                             (latent ? 0 : p->v.dim) * aiteri_bytes_per(p->v.dtype);
     aiteri_say(t, "flops: at most %.3g (without what the mask hides)\n",
                2.0 * queries * (double)p->max_seqlen_k * ((double)p->k.dim + (double)p->v.dim));
-    aiteri_say(t, "bytes: at most %.3g of q and out, %.3g of k and v\n", queries * row_bytes,
-               keys * key_bytes);
+    aiteri_say(t, "bytes: at most %.3g of q and out, %.3g of %s\n", queries * row_bytes,
+               keys * key_bytes, latent ? "k" : "k and v");
 }
 
 /* gamma(n) of docs/guide.md, section 5. */
@@ -15899,7 +15947,7 @@ static aiter_status aiteri_attention_explain(const aiteri_attention *x, aiter_co
                                              aiteri_text *t)
 {
     const aiteri_problem *p = &x->problem;
-    aiteri_explain_operands(t, p);
+    aiteri_explain_operands(t, p, x->latent);
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
@@ -15909,7 +15957,7 @@ static aiter_status aiteri_attention_explain(const aiteri_attention *x, aiter_co
     } else
 #endif
         aiteri_explain_loops(t, p, aiteri_kernels_for(p, ctx));
-    aiteri_explain_cost(t, p);
+    aiteri_explain_cost(t, p, x->latent);
     aiteri_say(
         t,
         "error: a score %.2g of its largest scale * sum |q k|, a row %.2g of sum P |v|, half "
@@ -16849,10 +16897,50 @@ static aiter_status aiteri_writer_supported(aiteri_writer *x, aiter_context *ctx
     return aiteri_writer_workspace(x, ctx, bytes);
 }
 
+/* What a rounding into the cache may change. */
+static void aiteri_explain_rounding(aiteri_text *t, const aiteri_writer *x)
+{
+    const aiter_dtype from = x->a.k.dtype, to = x->a.kv.k.dtype;
+    if (x->mode != AITERI_CACHE_CONVERTS)
+        aiteri_say(t, "error: half a scale; %s\n",
+                   x->mode == AITERI_CACHE_SCALE_GIVEN
+                       ? "beyond 127 scales an element is 127 of them"
+                       : "a scale is the largest |element| of its row / 127");
+    else if (from == to || to == AITER_F32)
+        aiteri_say(t, "error: none, every %s is %s\n", aiter_dtype_name(from),
+                   from == to ? "kept" : "an f32");
+    else
+        aiteri_say(t, "error: half a unit of %s\n", aiter_dtype_name(to));
+}
+
 static aiter_status aiteri_writer_explain(const aiteri_writer *x, aiter_context *ctx,
                                           aiteri_text *t)
 {
-    (void)x, (void)ctx, (void)t;
+    const aiter_reshape_and_cache_args *a = &x->a;
+    const aiter_tensor *scale[2] = {&a->kv.k_scale, &a->kv.v_scale};
+    const int computes = x->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+    const double tokens = (double)a->k.shape[0], rows = tokens * (double)a->k.shape[1];
+    const double elements = rows * (double)(a->k.shape[2] + a->v.shape[2]);
+    aiteri_say(t,
+               "problem: %lld tokens, heads %lld, D %lld/%lld, into %lld blocks of %lld tokens\n",
+               (long long)a->k.shape[0], (long long)a->k.shape[1], (long long)a->k.shape[2],
+               (long long)a->v.shape[2], (long long)a->kv.k.shape[0], (long long)a->kv.k.shape[1]);
+    aiteri_say(t, "types: k and v %s, slots %s", aiter_dtype_name(a->k.dtype),
+               aiter_dtype_name(a->slot_mapping.dtype));
+    for (int i = 0; i < 2; i++)
+        aiteri_say(t, ", kv.%c %s%s", "kv"[i], aiter_dtype_name(a->kv.k.dtype),
+                   scale[i] -> ndim == 0 ? ""
+                                         : aiteri_scale_words(computes ? AITER_SCALE_PER_TOKEN_HEAD
+                                                              : scale[i]->shape[0] == 1
+                                                                  ? AITER_SCALE_PER_TENSOR
+                                                                  : AITER_SCALE_PER_HEAD));
+    aiteri_say(t, "%s\n", computes ? ", which are written" : "");
+    aiteri_explain_rows(t, ctx, x->row, "tokens", a->k.shape[0], 1);
+    aiteri_say(t, "bytes: at most %.3g read, %.3g written\n",
+               elements * aiteri_bytes_per(a->k.dtype) +
+                   tokens * aiteri_bytes_per(a->slot_mapping.dtype),
+               elements * aiteri_bytes_per(a->kv.k.dtype) + (computes ? rows * 2 * 4 : 0));
+    aiteri_explain_rounding(t, x);
     return AITER_OK;
 }
 
@@ -17088,7 +17176,22 @@ static aiter_status aiteri_merge_supported(aiteri_merge *x, aiter_context *ctx, 
 
 static aiter_status aiteri_merge_explain(const aiteri_merge *x, aiter_context *ctx, aiteri_text *t)
 {
-    (void)x, (void)ctx, (void)t;
+    const aiter_merge_attn_states_args *a = &x->a;
+    const double rows = (double)x->batch * (double)x->tokens * (double)x->heads;
+    const double row_bytes =
+        (double)x->dim * (aiteri_bytes_per(a->out_a.dtype) + aiteri_bytes_per(a->out_b.dtype));
+    aiteri_say(t, "problem: batch %lld, %lld tokens, heads %lld, D %lld\n", (long long)x->batch,
+               (long long)x->tokens, (long long)x->heads, (long long)x->dim);
+    aiteri_say(t, "types: out_a %s, out_b %s, out %s, %s\n", aiter_dtype_name(a->out_a.dtype),
+               aiter_dtype_name(a->out_b.dtype), aiter_dtype_name(a->out.dtype),
+               a->lse.ndim ? "lse f32" : "no lse");
+    aiteri_explain_rows(t, ctx, x->row, "rows of heads", x->tokens * x->heads, x->batch);
+    aiteri_say(t, "bytes: at most %.3g read, %.3g written\n", rows * (row_bytes + 8),
+               rows * ((double)x->dim * aiteri_bytes_per(a->out.dtype) + (a->lse.ndim ? 4 : 0)));
+    aiteri_say(t,
+               "error: (12 + 2 |lse_a - lse_b|) 2^-24 of |out_a| + |out_b|, half a unit of %s "
+               "(docs/guide.md, 5)\n",
+               aiter_dtype_name(a->out.dtype));
     return AITER_OK;
 }
 

@@ -10,8 +10,16 @@
 #include "../gpu/attention_choose.c"
 #endif
 
+static aiter_scale_kind aiteri_scale_kind_of(const aiteri_scales *s)
+{
+    return !s->data                             ? AITER_SCALE_BY_SHAPE
+           : s->stride_outer || s->stride_token ? AITER_SCALE_PER_TOKEN_HEAD
+           : s->stride_head                     ? AITER_SCALE_PER_HEAD
+                                                : AITER_SCALE_PER_TENSOR;
+}
+
 /* Where the keys lie, and of what types everything is. */
-static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
+static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p, int latent)
 {
     const char *keys = p->page_indptr    ? "lists of pages"
                        : p->block_table  ? "paged"
@@ -21,9 +29,15 @@ static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
     aiteri_say(t, "problem: batch %d, heads %d/%d, up to %d queries and %d keys, D %d/%d\n",
                (int)p->batch, (int)p->heads_q, (int)p->heads_k, (int)p->max_seqlen_q,
                (int)p->max_seqlen_k, (int)p->k.dim, (int)p->v.dim);
-    aiteri_say(t, "types: q %s, k %s, v %s, out %s; keys %s", aiter_dtype_name(p->q.dtype),
-               aiter_dtype_name(p->k.dtype), aiter_dtype_name(p->v.dtype),
-               aiter_dtype_name(p->out.dtype), keys);
+    aiteri_say(t, "types: q %s, k %s%s, ", aiter_dtype_name(p->q.dtype),
+               aiter_dtype_name(p->k.dtype),
+               aiteri_scale_words(aiteri_scale_kind_of(&p->k.scales)));
+    if (latent)
+        aiteri_say(t, "v the first %d columns of k (kv.v is absent), ", (int)p->v.dim);
+    else
+        aiteri_say(t, "v %s%s, ", aiter_dtype_name(p->v.dtype),
+                   aiteri_scale_words(aiteri_scale_kind_of(&p->v.scales)));
+    aiteri_say(t, "out %s; keys %s", aiter_dtype_name(p->out.dtype), keys);
     if (p->block_table) aiteri_say(t, ", page size %d", (int)p->page_size);
     char features[256];
     aiteri_describe_features(features, sizeof features, p->features);
@@ -50,7 +64,7 @@ static void aiteri_explain_loops(aiteri_text *t, const aiteri_problem *p,
 }
 
 /* Upper bounds: every row sees every key, and no operand is read twice. */
-static void aiteri_explain_cost(aiteri_text *t, const aiteri_problem *p)
+static void aiteri_explain_cost(aiteri_text *t, const aiteri_problem *p, int latent)
 {
     const double rows = (double)p->batch * (double)p->max_seqlen_q;
     const double queries =
@@ -58,14 +72,14 @@ static void aiteri_explain_cost(aiteri_text *t, const aiteri_problem *p)
     const double each = (double)p->batch * (double)p->max_seqlen_k;
     const double listed = (double)p->table_entries * (double)p->page_size;
     const double keys = (p->page_indptr && listed < each ? listed : each) * (double)p->heads_k;
-    const double row_bytes = (double)p->k.dim * aiter_dtype_bits(p->q.dtype) / 8 +
-                             (double)p->v.dim * aiter_dtype_bits(p->out.dtype) / 8;
-    const double key_bytes = (double)p->k.dim * aiter_dtype_bits(p->k.dtype) / 8 +
-                             (double)p->v.dim * aiter_dtype_bits(p->v.dtype) / 8;
+    const double row_bytes =
+        p->k.dim * aiteri_bytes_per(p->q.dtype) + p->v.dim * aiteri_bytes_per(p->out.dtype);
+    const double key_bytes = p->k.dim * aiteri_bytes_per(p->k.dtype) +
+                             (latent ? 0 : p->v.dim) * aiteri_bytes_per(p->v.dtype);
     aiteri_say(t, "flops: at most %.3g (without what the mask hides)\n",
                2.0 * queries * (double)p->max_seqlen_k * ((double)p->k.dim + (double)p->v.dim));
-    aiteri_say(t, "bytes: at most %.3g of q and out, %.3g of k and v\n", queries * row_bytes,
-               keys * key_bytes);
+    aiteri_say(t, "bytes: at most %.3g of q and out, %.3g of %s\n", queries * row_bytes,
+               keys * key_bytes, latent ? "k" : "k and v");
 }
 
 /* gamma(n) of docs/guide.md, section 5. */
@@ -79,7 +93,7 @@ static aiter_status aiteri_attention_explain(const aiteri_attention *x, aiter_co
                                              aiteri_text *t)
 {
     const aiteri_problem *p = &x->problem;
-    aiteri_explain_operands(t, p);
+    aiteri_explain_operands(t, p, x->latent);
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
@@ -89,7 +103,7 @@ static aiter_status aiteri_attention_explain(const aiteri_attention *x, aiter_co
     } else
 #endif
         aiteri_explain_loops(t, p, aiteri_kernels_for(p, ctx));
-    aiteri_explain_cost(t, p);
+    aiteri_explain_cost(t, p, x->latent);
     aiteri_say(
         t,
         "error: a score %.2g of its largest scale * sum |q k|, a row %.2g of sum P |v|, half "

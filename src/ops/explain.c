@@ -3,6 +3,9 @@
 #define AITERI_EXPLAIN_C
 
 #include "../context/context.c"
+#if AITERI_GPU
+#include "../gpu/launch.c"
+#endif
 
 /* A text in the caller's memory; what does not fit is left out. */
 typedef struct aiteri_text {
@@ -32,6 +35,38 @@ static void aiteri_explain_engine(aiteri_text *t, aiter_context *ctx)
     else
         aiteri_say(t, "engine: %s, %s, %d compute units\n", d.device_name, d.architecture,
                    (int)d.compute_units);
+}
+
+static double aiteri_bytes_per(aiter_dtype dtype) { return aiter_dtype_bits(dtype) / 8.0; }
+
+/* Behind a type, what its elements are to be multiplied by. */
+static const char *aiteri_scale_words(aiter_scale_kind kind)
+{
+    switch (kind) {
+    case AITER_SCALE_PER_TENSOR: return " with one scale";
+    case AITER_SCALE_PER_HEAD: return " with a scale per head";
+    case AITER_SCALE_PER_TOKEN_HEAD: return " with a scale per token and head";
+    default: return "";
+    }
+}
+
+/* How an op without keys is cut: `count` rows, each by one worker; on a device by row `row` of the
+ * registry, in so many launches. */
+static void aiteri_explain_rows(aiteri_text *t, aiter_context *ctx, int32_t row, const char *rows,
+                                int64_t count, int64_t launches)
+{
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_row *r = &aiteri_gpu_rows_table[row];
+        aiteri_say(t, "kernel: %s, %d of %lld %s by %d threads, %lld workgroups x %lld launches\n",
+                   r->symbol, (int)r->rows, (long long)count, rows, (int)r->threads,
+                   (long long)aiteri_ceil_div(count, r->rows), (long long)launches);
+        return;
+    }
+#endif
+    (void)ctx, (void)row;
+    aiteri_say(t, "work: %lld %s, a stretch of the tokens for each thread\n",
+               (long long)(count * launches), rows);
 }
 
 /* Begins the text of `op` with its verdict, `status`, and of what runs with the engine and the

@@ -199,7 +199,22 @@ static aiter_status aiteri_merge_supported(aiteri_merge *x, aiter_context *ctx, 
 
 static aiter_status aiteri_merge_explain(const aiteri_merge *x, aiter_context *ctx, aiteri_text *t)
 {
-    (void)x, (void)ctx, (void)t;
+    const aiter_merge_attn_states_args *a = &x->a;
+    const double rows = (double)x->batch * (double)x->tokens * (double)x->heads;
+    const double row_bytes =
+        (double)x->dim * (aiteri_bytes_per(a->out_a.dtype) + aiteri_bytes_per(a->out_b.dtype));
+    aiteri_say(t, "problem: batch %lld, %lld tokens, heads %lld, D %lld\n", (long long)x->batch,
+               (long long)x->tokens, (long long)x->heads, (long long)x->dim);
+    aiteri_say(t, "types: out_a %s, out_b %s, out %s, %s\n", aiter_dtype_name(a->out_a.dtype),
+               aiter_dtype_name(a->out_b.dtype), aiter_dtype_name(a->out.dtype),
+               a->lse.ndim ? "lse f32" : "no lse");
+    aiteri_explain_rows(t, ctx, x->row, "rows of heads", x->tokens * x->heads, x->batch);
+    aiteri_say(t, "bytes: at most %.3g read, %.3g written\n", rows * (row_bytes + 8),
+               rows * ((double)x->dim * aiteri_bytes_per(a->out.dtype) + (a->lse.ndim ? 4 : 0)));
+    aiteri_say(t,
+               "error: (12 + 2 |lse_a - lse_b|) 2^-24 of |out_a| + |out_b|, half a unit of %s "
+               "(docs/guide.md, 5)\n",
+               aiter_dtype_name(a->out.dtype));
     return AITER_OK;
 }
 

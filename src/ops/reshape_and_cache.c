@@ -308,10 +308,50 @@ static aiter_status aiteri_writer_supported(aiteri_writer *x, aiter_context *ctx
     return aiteri_writer_workspace(x, ctx, bytes);
 }
 
+/* What a rounding into the cache may change. */
+static void aiteri_explain_rounding(aiteri_text *t, const aiteri_writer *x)
+{
+    const aiter_dtype from = x->a.k.dtype, to = x->a.kv.k.dtype;
+    if (x->mode != AITERI_CACHE_CONVERTS)
+        aiteri_say(t, "error: half a scale; %s\n",
+                   x->mode == AITERI_CACHE_SCALE_GIVEN
+                       ? "beyond 127 scales an element is 127 of them"
+                       : "a scale is the largest |element| of its row / 127");
+    else if (from == to || to == AITER_F32)
+        aiteri_say(t, "error: none, every %s is %s\n", aiter_dtype_name(from),
+                   from == to ? "kept" : "an f32");
+    else
+        aiteri_say(t, "error: half a unit of %s\n", aiter_dtype_name(to));
+}
+
 static aiter_status aiteri_writer_explain(const aiteri_writer *x, aiter_context *ctx,
                                           aiteri_text *t)
 {
-    (void)x, (void)ctx, (void)t;
+    const aiter_reshape_and_cache_args *a = &x->a;
+    const aiter_tensor *scale[2] = {&a->kv.k_scale, &a->kv.v_scale};
+    const int computes = x->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+    const double tokens = (double)a->k.shape[0], rows = tokens * (double)a->k.shape[1];
+    const double elements = rows * (double)(a->k.shape[2] + a->v.shape[2]);
+    aiteri_say(t,
+               "problem: %lld tokens, heads %lld, D %lld/%lld, into %lld blocks of %lld tokens\n",
+               (long long)a->k.shape[0], (long long)a->k.shape[1], (long long)a->k.shape[2],
+               (long long)a->v.shape[2], (long long)a->kv.k.shape[0], (long long)a->kv.k.shape[1]);
+    aiteri_say(t, "types: k and v %s, slots %s", aiter_dtype_name(a->k.dtype),
+               aiter_dtype_name(a->slot_mapping.dtype));
+    for (int i = 0; i < 2; i++)
+        aiteri_say(t, ", kv.%c %s%s", "kv"[i], aiter_dtype_name(a->kv.k.dtype),
+                   scale[i] -> ndim == 0 ? ""
+                                         : aiteri_scale_words(computes ? AITER_SCALE_PER_TOKEN_HEAD
+                                                              : scale[i]->shape[0] == 1
+                                                                  ? AITER_SCALE_PER_TENSOR
+                                                                  : AITER_SCALE_PER_HEAD));
+    aiteri_say(t, "%s\n", computes ? ", which are written" : "");
+    aiteri_explain_rows(t, ctx, x->row, "tokens", a->k.shape[0], 1);
+    aiteri_say(t, "bytes: at most %.3g read, %.3g written\n",
+               elements * aiteri_bytes_per(a->k.dtype) +
+                   tokens * aiteri_bytes_per(a->slot_mapping.dtype),
+               elements * aiteri_bytes_per(a->kv.k.dtype) + (computes ? rows * 2 * 4 : 0));
+    aiteri_explain_rounding(t, x);
     return AITER_OK;
 }
 
