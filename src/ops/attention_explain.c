@@ -69,9 +69,7 @@ static void aiteri_explain_cost(aiteri_text *t, const aiteri_problem *p, int lat
     const double rows = (double)p->batch * (double)p->max_seqlen_q;
     const double queries =
         (rows < (double)p->total_q ? rows : (double)p->total_q) * (double)p->heads_q;
-    const double each = (double)p->batch * (double)p->max_seqlen_k;
-    const double listed = (double)p->table_entries * (double)p->page_size;
-    const double keys = (p->page_indptr && listed < each ? listed : each) * (double)p->heads_k;
+    const double keys = (double)aiteri_most_keys(p) * (double)p->heads_k;
     const double row_bytes =
         p->k.dim * aiteri_bytes_per(p->q.dtype) + p->v.dim * aiteri_bytes_per(p->out.dtype);
     const double key_bytes = p->k.dim * aiteri_bytes_per(p->k.dtype) +
