@@ -2118,7 +2118,7 @@ static int aiteri_extents_meet(const aiteri_extent *a, const aiteri_extent *b, i
     return 0;
 }
 
-/* One argument for the overlap check. */
+/* One argument by its name in texts. */
 typedef struct aiteri_operand {
     const char *field;
     const aiter_tensor *tensor;
@@ -12626,11 +12626,16 @@ static aiter_status aiteri_gpu_check_last_stride(const aiteri_gpu_call *c, const
 }
 
 /* The same for tensors whose strides are filled; one element has no stride. */
-static aiter_status aiteri_gpu_check_dense(const aiteri_gpu_call *c, const char *name,
-                                           const aiter_tensor *t)
+static aiter_status aiteri_gpu_check_dense(const aiteri_gpu_call *c, const aiteri_operand *rows,
+                                           int32_t count)
 {
-    const int32_t last = t->ndim - 1;
-    return aiteri_gpu_check_last_stride(c, name, t->shape[last] > 1 ? t->stride[last] : 1);
+    for (int32_t i = 0; i < count; i++) {
+        const aiter_tensor *t = rows[i].tensor;
+        const int32_t last = t->ndim - 1;
+        AITERI_TRY(aiteri_gpu_check_last_stride(c, rows[i].field,
+                                                t->shape[last] > 1 ? t->stride[last] : 1));
+    }
+    return AITER_OK;
 }
 
 static aiter_status aiteri_gpu_allocate(const aiteri_gpu_call *c, size_t bytes)
@@ -14953,19 +14958,12 @@ static void aiteri_gpu_fill_cache_side(aiteri_gpu_cache_side *s, const aiter_ten
                                                   : scale->stride[0];
 }
 
-static aiter_status aiteri_gpu_check_cache_strides(const aiteri_gpu_call *c,
-                                                   const aiter_reshape_and_cache_args *a)
-{
-    static const char *const name[4] = {"k", "v", "kv.k", "kv.v"};
-    const aiter_tensor *const tensor[4] = {&a->k, &a->v, &a->kv.k, &a->kv.v};
-    for (int i = 0; i < 4; i++) AITERI_TRY(aiteri_gpu_check_dense(c, name[i], tensor[i]));
-    return AITER_OK;
-}
-
 /* The row of the registry that serves it; shapes were checked. */
 static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
                                             const aiter_reshape_and_cache_args *a, int32_t *row)
 {
+    const aiteri_operand rows[4] = {
+        {"k", &a->k}, {"v", &a->v}, {"kv.k", &a->kv.k}, {"kv.v", &a->kv.v}};
     aiteri_gpu_want want;
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_reshape_and_cache;
@@ -14976,7 +14974,7 @@ static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
     want.dv = (int32_t)a->v.shape[2];
     want.features = AITERI_BIT(PAGED_KEYS);
     if (a->kv.k_scale.ndim != 0) want.features |= AITERI_BIT(SCALE_TOKEN);
-    AITERI_TRY(aiteri_gpu_check_cache_strides(c, a));
+    AITERI_TRY(aiteri_gpu_check_dense(c, rows, 4));
     return aiteri_gpu_need_row(c, &want, row);
 }
 
@@ -15060,20 +15058,11 @@ static aiter_status aiteri_gpu_merge_launch(const aiteri_gpu_call *c,
         c, row, aiteri_ceil_div(x.tokens * x.heads, aiteri_gpu_rows_table[row].rows), &x);
 }
 
-/* The last dimension is dense. */
-static aiter_status aiteri_gpu_check_merge(const aiteri_gpu_call *c,
-                                           const aiter_merge_attn_states_args *a)
-{
-    static const char *const name[3] = {"out_a", "out_b", "out"};
-    const aiter_tensor *const tensor[3] = {&a->out_a, &a->out_b, &a->out};
-    for (int i = 0; i < 3; i++) AITERI_TRY(aiteri_gpu_check_dense(c, name[i], tensor[i]));
-    return AITER_OK;
-}
-
 /* The row of the registry that serves it; shapes were checked. */
 static aiter_status aiteri_gpu_merge_choose(const aiteri_gpu_call *c,
                                             const aiter_merge_attn_states_args *a, int32_t *row)
 {
+    const aiteri_operand rows[3] = {{"out_a", &a->out_a}, {"out_b", &a->out_b}, {"out", &a->out}};
     aiteri_gpu_want want;
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_merge_attn_states;
@@ -15082,7 +15071,7 @@ static aiter_status aiteri_gpu_merge_choose(const aiteri_gpu_call *c,
     want.q = a->out_a.dtype;
     want.kv = a->out_b.dtype;
     want.out = a->out.dtype;
-    AITERI_TRY(aiteri_gpu_check_merge(c, a));
+    AITERI_TRY(aiteri_gpu_check_dense(c, rows, 3));
     return aiteri_gpu_need_row(c, &want, row);
 }
 
