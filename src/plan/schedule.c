@@ -265,9 +265,9 @@ static void aiteri_add_split_bounds(aiteri_schedule_bounds *n, const aiteri_prob
                                     size_t most_tokens, size_t per_span, size_t head_parts)
 {
     const int64_t keys = aiteri_most_keys(p);
-    const int64_t unit = p->num_splits > 0 ? (stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS)
-                         : stream          ? AITERI_STREAM_SPLIT
-                                           : AITERI_TILE_SPLIT;
+    const int64_t block = stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS;
+    const int64_t piece = stream ? AITERI_STREAM_SPLIT : AITERI_TILE_SPLIT;
+    const int64_t unit = p->num_splits > 0 ? block : piece;
     const int64_t whole = p->num_splits > 0 || stream ? unit : 2 * unit; /* keys of one piece */
     const int64_t split = aiteri_min(p->batch, keys / (whole + 1));
     const size_t splits = (size_t)aiteri_most_splits(p, stream, p->max_seqlen_k);
