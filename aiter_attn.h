@@ -2118,7 +2118,7 @@ static int aiteri_extents_meet(const aiteri_extent *a, const aiteri_extent *b, i
     return 0;
 }
 
-/* One argument for the overlap check. */
+/* One argument by its name in texts. */
 typedef struct aiteri_operand {
     const char *field;
     const aiter_tensor *tensor;
@@ -2536,6 +2536,7 @@ typedef struct aiteri_problem {
     const int32_t *cu_seqlens_q, *cu_seqlens_k, *seqused_q, *seqused_k;
     int64_t cu_stride_q, cu_stride_k, used_stride_q, used_stride_k;
     int64_t total_q; /* query tokens of all sequences, a bound */
+    int64_t total_k; /* the same of keys, of both parts; 0: max_seqlen_k of each sequence */
     int32_t max_seqlen_q, max_seqlen_k;
 
     /* Pages: key j of sequence b is token j % page_size of page list_b[j / page_size], with list_b
@@ -3510,42 +3511,66 @@ static void aiteri_schedule_all(aiteri_schedule *s, const aiteri_problem *p,
         s->total_cost = s->cost;
 }
 
+/* Keys of all sequences, a bound. */
+static int64_t aiteri_most_keys(const aiteri_problem *p)
+{
+    const int64_t each = (int64_t)p->batch * p->max_seqlen_k;
+    return p->total_k > 0 ? aiteri_min(p->total_k, each) : each;
+}
+
+/* What splits add in one family. A sequence that is split has `most_tokens` at most, in spans of
+ * `per_span`, each of them once for each of `head_parts`, and more keys than one piece takes: where
+ * all sequences together have few, few are split. A piece is `unit` keys but for each sequence's
+ * last. */
+static void aiteri_add_split_bounds(aiteri_schedule_bounds *n, const aiteri_problem *p, int stream,
+                                    size_t most_tokens, size_t per_span, size_t head_parts)
+{
+    const int64_t keys = aiteri_most_keys(p);
+    const int64_t block = stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS;
+    const int64_t piece = stream ? AITERI_STREAM_SPLIT : AITERI_TILE_SPLIT;
+    const int64_t unit = p->num_splits > 0 ? block : piece;
+    const int64_t whole = p->num_splits > 0 || stream ? unit : 2 * unit; /* keys of one piece */
+    const int64_t split = aiteri_min(p->batch, keys / (whole + 1));
+    const size_t splits = (size_t)aiteri_most_splits(p, stream, p->max_seqlen_k);
+    if (splits <= 1 || split == 0 || most_tokens == 0) return;
+    size_t pieces = aiteri_mul_size((size_t)split, splits);
+    if ((uint64_t)(keys / unit + split) < pieces) pieces = (size_t)(keys / unit + split);
+    size_t tokens = aiteri_mul_size((size_t)split, most_tokens);
+    if (tokens > (uint64_t)p->total_q) tokens = (size_t)p->total_q;
+
+    const size_t spans =
+        aiteri_mul_size(aiteri_add_size(tokens / per_span, (size_t)split), head_parts);
+    const size_t each = aiteri_mul_size(most_tokens / per_span + 1, head_parts);
+    const size_t partials = aiteri_mul_size(spans, splits), fewer = aiteri_mul_size(each, pieces);
+    const size_t rows = aiteri_mul_size(tokens, splits),
+                 less = aiteri_mul_size(most_tokens, pieces);
+    n->reduces = aiteri_add_size(n->reduces, spans);
+    n->partials = aiteri_add_size(n->partials, partials < fewer ? partials : fewer);
+    n->partial_rows = aiteri_add_size(
+        n->partial_rows, aiteri_mul_size(rows < less ? rows : less, (size_t)p->heads_q));
+}
+
 /* Sizes that no schedule of these shapes exceeds; monotone in every extent and maximum. */
 static aiteri_schedule_bounds aiteri_schedule_bounds_of(const aiteri_problem *p, int32_t tile_lanes)
 {
     const size_t batch = (size_t)p->batch, heads_q = (size_t)p->heads_q;
     const size_t group = (size_t)p->group, lanes = (size_t)tile_lanes;
+    const size_t most_q = (size_t)p->max_seqlen_q;
     const size_t tokens = (size_t)aiteri_min(p->total_q, (int64_t)p->batch * p->max_seqlen_q);
     const size_t per_tile = (size_t)aiteri_max(1, tile_lanes / p->group);
     const size_t head_parts = heads_q / group * ((group + lanes - 1) / lanes);
-    size_t tile_splits = (size_t)aiteri_most_splits(p, 0, p->max_seqlen_k);
-    size_t stream_splits = (size_t)aiteri_most_splits(p, 1, p->max_seqlen_k);
-    if (tile_splits < 1) tile_splits = 1;
-    if (stream_splits < 1) stream_splits = 1;
-
-    /* Tokens of sequences short enough to be split; explicit splits concern every sequence. */
-    const size_t split_rows =
-        p->num_splits > 0 ? (size_t)p->max_seqlen_q : (size_t)AITERI_TILE_SPLIT_ROWS / group + 1;
-    size_t split_tokens = aiteri_mul_size(batch, split_rows);
-    if (split_tokens > tokens) split_tokens = tokens;
-    size_t stream_tokens = aiteri_mul_size(batch, (size_t)AITERI_STREAM_ROWS / group);
-    if (stream_tokens > tokens) stream_tokens = tokens;
-
+    const size_t stream_q = (size_t)AITERI_STREAM_ROWS / group;
+    /* Explicit splits concern every sequence. */
+    const size_t split_q = p->num_splits > 0 ? most_q : (size_t)AITERI_TILE_SPLIT_ROWS / group + 1;
     const size_t spans = aiteri_mul_size(aiteri_add_size(tokens / per_tile, batch), head_parts);
-    const size_t split_spans =
-        aiteri_mul_size(aiteri_add_size(split_tokens / per_tile, batch), head_parts);
     const size_t stream_spans = aiteri_mul_size(batch, (size_t)p->heads_k);
-    aiteri_schedule_bounds n;
-    n.reduces =
-        aiteri_add_size(tile_splits > 1 ? split_spans : 0, stream_splits > 1 ? stream_spans : 0);
-    n.partials =
-        aiteri_add_size(tile_splits > 1 ? aiteri_mul_size(split_spans, tile_splits) : 0,
-                        stream_splits > 1 ? aiteri_mul_size(stream_spans, stream_splits) : 0);
+    aiteri_schedule_bounds n = {0, 0, 0, 0};
+    if (!aiteri_takes_stream(p, p->max_seqlen_q)) /* else all are streams */
+        aiteri_add_split_bounds(&n, p, 0, split_q < most_q ? split_q : most_q, per_tile,
+                                head_parts);
+    aiteri_add_split_bounds(&n, p, 1, stream_q < most_q ? stream_q : most_q, SIZE_MAX,
+                            (size_t)p->heads_k);
     n.works = aiteri_add_size(aiteri_add_size(spans, stream_spans), n.partials);
-    n.partial_rows = aiteri_add_size(
-        tile_splits > 1 ? aiteri_mul_size(aiteri_mul_size(split_tokens, heads_q), tile_splits) : 0,
-        stream_splits > 1 ? aiteri_mul_size(aiteri_mul_size(stream_tokens, heads_q), stream_splits)
-                          : 0);
     return n;
 }
 
@@ -13023,11 +13048,16 @@ static aiter_status aiteri_gpu_check_last_stride(const aiteri_gpu_call *c, const
 }
 
 /* The same for tensors whose strides are filled; one element has no stride. */
-static aiter_status aiteri_gpu_check_dense(const aiteri_gpu_call *c, const char *name,
-                                           const aiter_tensor *t)
+static aiter_status aiteri_gpu_check_dense(const aiteri_gpu_call *c, const aiteri_operand *rows,
+                                           int32_t count)
 {
-    const int32_t last = t->ndim - 1;
-    return aiteri_gpu_check_last_stride(c, name, t->shape[last] > 1 ? t->stride[last] : 1);
+    for (int32_t i = 0; i < count; i++) {
+        const aiter_tensor *t = rows[i].tensor;
+        const int32_t last = t->ndim - 1;
+        AITERI_TRY(aiteri_gpu_check_last_stride(c, rows[i].field,
+                                                t->shape[last] > 1 ? t->stride[last] : 1));
+    }
+    return AITER_OK;
 }
 
 static aiter_status aiteri_gpu_allocate(const aiteri_gpu_call *c, size_t bytes)
@@ -14958,11 +14988,11 @@ static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, 
 #endif /* AITERI_ENGINE_C */
 #if AITERI_GPU
 
-// >>attention    (src/gpu/attention.c)
-/* attention.c -- a problem on a device: which kernel, cut into how many splits, with which
- * arguments. Everything follows from shapes and bounds: lengths are read on the device. */
-#ifndef AITERI_GPU_ATTENTION_C
-#define AITERI_GPU_ATTENTION_C
+// >>attention_choose    (src/gpu/attention_choose.c)
+/* attention_choose.c -- a problem on a device: which kernel, cut into how many splits, in how much
+ * memory. Everything follows from shapes and bounds: nothing is launched, lengths are not read. */
+#ifndef AITERI_GPU_ATTENTION_CHOOSE_C
+#define AITERI_GPU_ATTENTION_CHOOSE_C
 
 
 enum {
@@ -15103,6 +15133,82 @@ static size_t aiteri_gpu_most_partial_bytes(const aiteri_gpu *g, const aiteri_pr
     return bytes < filled ? bytes : filled;
 }
 
+static aiter_status aiteri_gpu_check_strides(const aiteri_gpu_call *c, const aiteri_problem *p)
+{
+    static const char *const name[4] = {"q", "k", "v", "out"};
+    const int64_t stride[4] = {p->q.stride_dim, p->k.stride_dim, p->v.stride_dim,
+                               p->out.stride_dim};
+    for (int i = 0; i < 4; i++) AITERI_TRY(aiteri_gpu_check_last_stride(c, name[i], stride[i]));
+    return AITER_OK;
+}
+
+static aiter_status aiteri_gpu_check_plan(const aiteri_gpu_call *c, const char *call,
+                                          const aiteri_gpu_shape *s, const aiter_plan *plan)
+{
+    if (!s->decode)
+        return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
+                           "%s%s.plan: flash_fwd takes its works from bounds on a device, expected "
+                           "no plan",
+                           c->op, call);
+    if (plan->data && !plan->device)
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
+                           "%s%s.plan: device is NULL, expected %zu bytes of device memory", c->op,
+                           call, plan->bytes);
+    return AITER_OK;
+}
+
+/* Whether a kernel with works from a plan takes the problem; no length is read. */
+static aiter_status aiteri_gpu_choose_planned(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                              const aiter_plan *plan, aiteri_gpu_shape *s)
+{
+    AITERI_TRY(aiteri_gpu_check_strides(c, p));
+    AITERI_TRY(aiteri_gpu_choose(c, p, s));
+    return aiteri_gpu_check_plan(c, "_plan", s, plan);
+}
+
+/* Device bytes of a problem and all smaller ones. */
+static aiter_status aiteri_gpu_attention_workspace(const aiteri_gpu_call *c,
+                                                   const aiteri_problem *p, size_t *bytes)
+{
+    aiteri_gpu_shape s;
+    AITERI_TRY(aiteri_gpu_check_strides(c, p));
+    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
+    const size_t need = aiteri_gpu_scratch_bytes(aiteri_gpu_most_partial_bytes(c->gpu, p, &s));
+    if (!bytes)
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
+                           "%s_workspace.bytes: is NULL, expected a pointer", c->op);
+    if (need > SIZE_MAX / 2)
+        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
+                           "%s_workspace: the shapes need more memory than can be addressed",
+                           c->op);
+    *bytes = need;
+    return AITER_OK;
+}
+
+/* The kernel of a problem that is supported, in words. */
+static aiter_status aiteri_gpu_attention_name(const aiteri_gpu_call *c, const aiteri_problem *p,
+                                              char *text, size_t bytes)
+{
+    aiteri_gpu_shape s;
+    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
+    aiteri_gpu_cut(c->gpu, p, &s);
+    const aiteri_gpu_row *r = &aiteri_gpu_rows_table[s.row];
+    snprintf(text, bytes,
+             "%s, tiles of %d rows x %d keys by %d threads, %lld workgroups x %lld splits",
+             r->symbol, (int)r->rows, (int)r->keys, (int)r->threads, (long long)s.units,
+             (long long)s.splits);
+    return AITER_OK;
+}
+
+#endif /* AITERI_GPU_ATTENTION_CHOOSE_C */
+
+// >>attention_launch    (src/gpu/attention_launch.c)
+/* attention_launch.c -- a problem on a device whose kernel is chosen: the kernel's arguments, its
+ * works from a plan, its launch and that of the merge. */
+#ifndef AITERI_GPU_ATTENTION_LAUNCH_C
+#define AITERI_GPU_ATTENTION_LAUNCH_C
+
+
 static aiteri_gpu_rows aiteri_gpu_rows_of(const aiteri_rows *r)
 {
     aiteri_gpu_rows out;
@@ -15200,31 +15306,7 @@ static void aiteri_gpu_fill(aiteri_gpu_attention *x, const aiteri_gpu *g, const 
     x->xcds = g->device->dies;
 }
 
-static aiter_status aiteri_gpu_check_strides(const aiteri_gpu_call *c, const aiteri_problem *p)
-{
-    static const char *const name[4] = {"q", "k", "v", "out"};
-    const int64_t stride[4] = {p->q.stride_dim, p->k.stride_dim, p->v.stride_dim,
-                               p->out.stride_dim};
-    for (int i = 0; i < 4; i++) AITERI_TRY(aiteri_gpu_check_last_stride(c, name[i], stride[i]));
-    return AITER_OK;
-}
-
 /* ---- plans: works of the planner, in the caller's device memory ---- */
-
-static aiter_status aiteri_gpu_check_plan(const aiteri_gpu_call *c, const char *call,
-                                          const aiteri_gpu_shape *s, const aiter_plan *plan)
-{
-    if (!s->decode)
-        return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
-                           "%s%s.plan: flash_fwd takes its works from bounds on a device, expected "
-                           "no plan",
-                           c->op, call);
-    if (plan->data && !plan->device)
-        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
-                           "%s%s.plan: device is NULL, expected %zu bytes of device memory", c->op,
-                           call, plan->bytes);
-    return AITER_OK;
-}
 
 /* The works of a plan that was made for these shapes, as many as its memory holds: a graph that was
  * captured now replays with every later refill. */
@@ -15242,15 +15324,6 @@ static aiter_status aiteri_gpu_take_plan(const aiteri_gpu_call *c, const aiteri_
     return AITER_OK;
 }
 
-/* Whether a kernel with works from a plan takes the problem; no length is read. */
-static aiter_status aiteri_gpu_choose_planned(const aiteri_gpu_call *c, const aiteri_problem *p,
-                                              const aiter_plan *plan, aiteri_gpu_shape *s)
-{
-    AITERI_TRY(aiteri_gpu_check_strides(c, p));
-    AITERI_TRY(aiteri_gpu_choose(c, p, s));
-    return aiteri_gpu_check_plan(c, "_plan", s, plan);
-}
-
 /* Fills the plan for lengths that the host can read, and queues its copy to the device. */
 static aiter_status aiteri_gpu_attention_plan(const aiteri_gpu_call *c, const aiteri_problem *p,
                                               aiter_plan *plan)
@@ -15266,6 +15339,8 @@ static aiter_status aiteri_gpu_attention_plan(const aiteri_gpu_call *c, const ai
                                   AITER_MEMORY_PINNED,
                                   aiteri_plan_bytes(1, (size_t)plan->num_works, 0, 0));
 }
+
+/* ---- the launch ---- */
 
 /* The attention kernel, and the merge of its splits; the device is current. */
 static aiter_status aiteri_gpu_attention_launch(const aiteri_gpu_call *c, const aiteri_problem *p,
@@ -15313,41 +15388,7 @@ static aiter_status aiteri_gpu_attention_run(const aiteri_gpu_call *c, const ait
     return status;
 }
 
-/* Device bytes of a problem and all smaller ones. */
-static aiter_status aiteri_gpu_attention_workspace(const aiteri_gpu_call *c,
-                                                   const aiteri_problem *p, size_t *bytes)
-{
-    aiteri_gpu_shape s;
-    AITERI_TRY(aiteri_gpu_check_strides(c, p));
-    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
-    const size_t need = aiteri_gpu_scratch_bytes(aiteri_gpu_most_partial_bytes(c->gpu, p, &s));
-    if (!bytes)
-        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
-                           "%s_workspace.bytes: is NULL, expected a pointer", c->op);
-    if (need > SIZE_MAX / 2)
-        return aiteri_fail(c->ctx, AITER_INVALID_ARGUMENT,
-                           "%s_workspace: the shapes need more memory than can be addressed",
-                           c->op);
-    *bytes = need;
-    return AITER_OK;
-}
-
-/* The kernel of a problem that is supported, in words. */
-static aiter_status aiteri_gpu_attention_name(const aiteri_gpu_call *c, const aiteri_problem *p,
-                                              char *text, size_t bytes)
-{
-    aiteri_gpu_shape s;
-    AITERI_TRY(aiteri_gpu_choose(c, p, &s));
-    aiteri_gpu_cut(c->gpu, p, &s);
-    const aiteri_gpu_row *r = &aiteri_gpu_rows_table[s.row];
-    snprintf(text, bytes,
-             "%s, tiles of %d rows x %d keys by %d threads, %lld workgroups x %lld splits",
-             r->symbol, (int)r->rows, (int)r->keys, (int)r->threads, (long long)s.units,
-             (long long)s.splits);
-    return AITER_OK;
-}
-
-#endif /* AITERI_GPU_ATTENTION_C */
+#endif /* AITERI_GPU_ATTENTION_LAUNCH_C */
 
 // >>cache    (src/gpu/cache.c)
 /* cache.c -- aiter_reshape_and_cache on a device: one launch, slots are read and judged there. */
@@ -15375,19 +15416,12 @@ static void aiteri_gpu_fill_cache_side(aiteri_gpu_cache_side *s, const aiter_ten
                                                   : scale->stride[0];
 }
 
-static aiter_status aiteri_gpu_check_cache_strides(const aiteri_gpu_call *c,
-                                                   const aiter_reshape_and_cache_args *a)
-{
-    static const char *const name[4] = {"k", "v", "kv.k", "kv.v"};
-    const aiter_tensor *const tensor[4] = {&a->k, &a->v, &a->kv.k, &a->kv.v};
-    for (int i = 0; i < 4; i++) AITERI_TRY(aiteri_gpu_check_dense(c, name[i], tensor[i]));
-    return AITER_OK;
-}
-
 /* The row of the registry that serves it; shapes were checked. */
 static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
                                             const aiter_reshape_and_cache_args *a, int32_t *row)
 {
+    const aiteri_operand rows[4] = {
+        {"k", &a->k}, {"v", &a->v}, {"kv.k", &a->kv.k}, {"kv.v", &a->kv.v}};
     aiteri_gpu_want want;
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_reshape_and_cache;
@@ -15398,17 +15432,17 @@ static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
     want.dv = (int32_t)a->v.shape[2];
     want.features = AITERI_BIT(PAGED_KEYS);
     if (a->kv.k_scale.ndim != 0) want.features |= AITERI_BIT(SCALE_TOKEN);
-    AITERI_TRY(aiteri_gpu_check_cache_strides(c, a));
+    AITERI_TRY(aiteri_gpu_check_dense(c, rows, 4));
     return aiteri_gpu_need_row(c, &want, row);
 }
 
+/* By the row that was chosen. */
 static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
-                                         const aiter_reshape_and_cache_args *a, int32_t mode)
+                                         const aiter_reshape_and_cache_args *a, int32_t mode,
+                                         int32_t row)
 {
     aiteri_gpu_reshape_and_cache x;
     aiteri_current was;
-    int32_t row;
-    AITERI_TRY(aiteri_gpu_cache_choose(c, a, &row));
     memset(&x, 0, sizeof x);
     aiteri_gpu_fill_cache_side(&x.k, &a->k, &a->kv.k, &a->kv.k_scale);
     aiteri_gpu_fill_cache_side(&x.v, &a->v, &a->kv.v, &a->kv.v_scale);
@@ -15482,20 +15516,11 @@ static aiter_status aiteri_gpu_merge_launch(const aiteri_gpu_call *c,
         c, row, aiteri_ceil_div(x.tokens * x.heads, aiteri_gpu_rows_table[row].rows), &x);
 }
 
-/* The last dimension is dense. */
-static aiter_status aiteri_gpu_check_merge(const aiteri_gpu_call *c,
-                                           const aiter_merge_attn_states_args *a)
-{
-    static const char *const name[3] = {"out_a", "out_b", "out"};
-    const aiter_tensor *const tensor[3] = {&a->out_a, &a->out_b, &a->out};
-    for (int i = 0; i < 3; i++) AITERI_TRY(aiteri_gpu_check_dense(c, name[i], tensor[i]));
-    return AITER_OK;
-}
-
 /* The row of the registry that serves it; shapes were checked. */
 static aiter_status aiteri_gpu_merge_choose(const aiteri_gpu_call *c,
                                             const aiter_merge_attn_states_args *a, int32_t *row)
 {
+    const aiteri_operand rows[3] = {{"out_a", &a->out_a}, {"out_b", &a->out_b}, {"out", &a->out}};
     aiteri_gpu_want want;
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_merge_attn_states;
@@ -15504,19 +15529,18 @@ static aiter_status aiteri_gpu_merge_choose(const aiteri_gpu_call *c,
     want.q = a->out_a.dtype;
     want.kv = a->out_b.dtype;
     want.out = a->out.dtype;
-    AITERI_TRY(aiteri_gpu_check_merge(c, a));
+    AITERI_TRY(aiteri_gpu_check_dense(c, rows, 3));
     return aiteri_gpu_need_row(c, &want, row);
 }
 
+/* By the row that was chosen. */
 static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
-                                         const aiter_merge_attn_states_args *a)
+                                         const aiter_merge_attn_states_args *a, int32_t row)
 {
     const int32_t n = a->out.ndim;
     const int64_t batch = n == 4 ? a->out.shape[0] : 1;
     aiteri_current was;
     aiter_status status = AITER_OK;
-    int32_t row;
-    AITERI_TRY(aiteri_gpu_merge_choose(c, a, &row));
     if (a->out.shape[n - 3] == 0 || a->out.shape[n - 2] == 0) return AITER_OK;
     AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
     for (int64_t b = 0; b < batch && status == AITER_OK; b++)
@@ -15620,7 +15644,6 @@ typedef struct aiteri_attention {
     aiter_attention_args a;
     aiteri_problem problem;
     int packed, paged, listed, lse_packed; /* listed: pages by indptr, not by a table */
-    int latent;                            /* no kv.v: V is the first columns of kv.k */
 } aiteri_attention;
 
 /* Which of the optional forms it is: what must come together, and what must not. */
@@ -15698,7 +15721,7 @@ static void aiteri_check_latent(aiteri_check *c, aiteri_attention *x)
     aiteri_check_true(c, kv->v_scale.ndim == 0, "kv.v_scale",
                       "none: kv.v is absent, and V has the scales of kv.k");
     if (c->status != AITER_OK) return;
-    x->latent = 1;
+    x->problem.v_in_k = 1;
     kv->v = kv->k;
     kv->v.shape[kd] = kv->dim_v;
     kv->v_scale = kv->k_scale;
@@ -16083,7 +16106,6 @@ static void aiteri_lower_shapes(aiteri_check *c, aiteri_attention *x)
     if (a->out.shape[qd] == 1) p->out.stride_dim = 1;
     p->k = aiteri_source_of(&a->kv.k);
     p->v = aiteri_source_of(&a->kv.v);
-    p->v_in_k = x->latent;
     p->seqlen_q = (int32_t)(x->packed ? 0 : a->q.shape[1]);
     p->seqlen_k = (int32_t)(x->paged || a->kv.k.ndim == 3 ? 0 : a->kv.k.shape[1]);
     p->total_q = x->packed ? a->q.shape[0] : a->q.shape[0] * a->q.shape[1];
@@ -16100,8 +16122,11 @@ static void aiteri_lower_shapes(aiteri_check *c, aiteri_attention *x)
         p->page_size = (int32_t)a->kv.k.shape[1];
         p->num_blocks = (int32_t)a->kv.k.shape[0];
         aiteri_lower_pages(p, &a->kv, x->listed);
-        most_k = aiteri_min((int64_t)p->table_entries * p->page_size, INT32_MAX - 1);
+        most_k = (int64_t)p->table_entries * p->page_size;
     }
+    /* A page may stand in several lists, but each of their entries in one alone. */
+    if (x->listed || a->kv.k.ndim == 3) p->total_k = most_k;
+    most_k = aiteri_min(most_k, INT32_MAX - 1);
     const int64_t most_q = x->packed ? a->q.shape[0] : a->q.shape[1];
     p->max_seqlen_q = (int32_t)(a->max_seqlen_q ? aiteri_min(a->max_seqlen_q, most_q) : most_q);
     p->max_seqlen_k = (int32_t)(a->kv.max_seqlen ? aiteri_min(a->kv.max_seqlen, most_k) : most_k);
@@ -16145,9 +16170,103 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
 
 #endif /* AITERI_ATTENTION_LOWER_C */
 
+// >>explain    (src/ops/explain.c)
+/* explain.c -- how an _explain writes its text, and what those of all ops say. */
+#ifndef AITERI_EXPLAIN_C
+#define AITERI_EXPLAIN_C
+
+#if AITERI_GPU
+#endif
+
+/* A text in the caller's memory; what does not fit is left out. */
+typedef struct aiteri_text {
+    char *at;
+    size_t left; /* the closing 0 included */
+} aiteri_text;
+
+static void aiteri_say(aiteri_text *t, const char *format, ...) AITERI_PRINTF(2, 3);
+static void aiteri_say(aiteri_text *t, const char *format, ...)
+{
+    va_list list;
+    if (t->left == 0) return;
+    va_start(list, format);
+    const int n = vsnprintf(t->at, t->left, format, list);
+    va_end(list);
+    const size_t used = (size_t)n < t->left ? (size_t)n : t->left - 1;
+    t->at += used;
+    t->left -= used;
+}
+
+static void aiteri_explain_engine(aiteri_text *t, aiter_context *ctx)
+{
+    const aiter_context_details d = aiter_context_info(ctx);
+    if (d.device == AITER_DEVICE_CPU)
+        aiteri_say(t, "engine: cpu, kernel set %s, %d thread%s\n", d.isa_name, (int)d.num_threads,
+                   d.num_threads == 1 ? "" : "s");
+    else
+        aiteri_say(t, "engine: %s, %s, %d compute units\n", d.device_name, d.architecture,
+                   (int)d.compute_units);
+}
+
+static double aiteri_bytes_per(aiter_dtype dtype) { return aiter_dtype_bits(dtype) / 8.0; }
+
+/* Behind a type, what its elements are to be multiplied by. */
+static const char *aiteri_scale_words(aiter_scale_kind kind)
+{
+    switch (kind) {
+    case AITER_SCALE_PER_TENSOR: return " with one scale";
+    case AITER_SCALE_PER_HEAD: return " with a scale per head";
+    case AITER_SCALE_PER_TOKEN_HEAD: return " with a scale per token and head";
+    default: return "";
+    }
+}
+
+/* How an op without keys is cut: `count` rows, each by one worker; on a device by row `row` of the
+ * registry, in so many launches. */
+static void aiteri_explain_rows(aiteri_text *t, aiter_context *ctx, int32_t row, const char *rows,
+                                int64_t count, int64_t launches)
+{
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_row *r = &aiteri_gpu_rows_table[row];
+        aiteri_say(t, "kernel: %s, %d of %lld %s by %d threads, %lld workgroups x %lld launches\n",
+                   r->symbol, (int)r->rows, (long long)count, rows, (int)r->threads,
+                   (long long)aiteri_ceil_div(count, r->rows), (long long)launches);
+        return;
+    }
+#endif
+    (void)ctx, (void)row;
+    aiteri_say(t, "work: %lld %s, a stretch of the tokens for each thread\n",
+               (long long)(count * launches), rows);
+}
+
+/* Begins the text of `op` with its verdict, `status`, and of what runs with the engine and the
+ * bytes of the workspace; *t has no room where there is none. */
+static aiter_status aiteri_explain_begin(const char *op, aiter_context *ctx, aiter_status status,
+                                         size_t need, char *text, size_t bytes, aiteri_text *t)
+{
+    t->at = text;
+    t->left = text ? bytes : 0;
+    if (t->left == 0)
+        return status != AITER_OK ? status
+                                  : aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                                                "%s_explain.%s, expected room for the text", op,
+                                                text ? "bytes: is 0" : "text: is NULL");
+    if (status != AITER_OK) {
+        aiteri_say(t, "%s: %s\n%s\n", op, aiter_status_name(status), aiteri_error_text);
+        return status;
+    }
+    aiteri_say(t, "%s: runs\n", op);
+    aiteri_explain_engine(t, ctx);
+    aiteri_say(t, "workspace: %zu bytes\n", need);
+    return status;
+}
+
+#endif /* AITERI_EXPLAIN_C */
+
 // >>call_begin    (src/ops/call_begin.c)
-/* call_begin.c -- what is the same of all args structs: they are there, and of this header; and how
- * an _explain writes its text. */
+/* call_begin.c -- what is the same of all ops: their args are there, and of this header; and the
+ * calls that an op makes of its family. */
 #ifndef AITERI_CALL_BEGIN_C
 #define AITERI_CALL_BEGIN_C
 
@@ -16170,42 +16289,45 @@ static aiter_status aiteri_call_begin(const char *op, const char *call, aiter_co
     return AITER_OK;
 }
 
-/* A text in the caller's memory; what does not fit is left out. */
-typedef struct aiteri_text {
-    char *at;
-    size_t left; /* the closing 0 included */
-} aiteri_text;
-
-static void aiteri_say(aiteri_text *t, const char *format, ...) AITERI_PRINTF(2, 3);
-static void aiteri_say(aiteri_text *t, const char *format, ...)
-{
-    va_list list;
-    if (t->left == 0) return;
-    va_start(list, format);
-    const int n = vsnprintf(t->at, t->left, format, list);
-    va_end(list);
-    const size_t used = (size_t)n < t->left ? (size_t)n : t->left - 1;
-    t->at += used;
-    t->left -= used;
-}
-
-/* Begins the text of `op` with its verdict, `status`; *t has no room where there is none. */
-static aiter_status aiteri_explain_begin(const char *op, aiter_context *ctx, aiter_status status,
-                                         char *text, size_t bytes, aiteri_text *t)
-{
-    t->at = text;
-    t->left = text ? bytes : 0;
-    if (t->left == 0)
-        return status != AITER_OK ? status
-                                  : aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                                                "%s_explain.%s, expected room for the text", op,
-                                                text ? "bytes: is 0" : "text: is NULL");
-    if (status == AITER_OK)
-        aiteri_say(t, "%s: runs\n", op);
-    else
-        aiteri_say(t, "%s: %s\n%s\n", op, aiter_status_name(status), aiteri_error_text);
-    return status;
-}
+/* The calls of aiter_<name>, whose args `family` takes:
+ *     begin(op, call, args, ctx, x)   x holds a copy of args that are there, and what `op` tells
+ *     run(x, ctx)                     checks and runs it
+ *     workspace(x, ctx, bytes)        answers the query
+ *     supported(x, ctx, bytes)        checks all that shapes tell; the bytes of its workspace
+ *     explain(x, ctx, text)           what such an x would do, in words */
+#define AITERI_CALLS(name, family, op)                                                            \
+    AITER_ATTN_API aiter_status aiter_##name(const aiter_##name##_args *args, aiter_context *ctx) \
+    {                                                                                             \
+        aiteri_##family x;                                                                        \
+        AITERI_TRY(aiteri_##family##_begin(op, "", args, ctx, &x));                               \
+        return aiteri_##family##_run(&x, ctx);                                                    \
+    }                                                                                             \
+    AITER_ATTN_API aiter_status aiter_##name##_workspace(const aiter_##name##_args *args,         \
+                                                         aiter_context *ctx, size_t *bytes)       \
+    {                                                                                             \
+        aiteri_##family x;                                                                        \
+        AITERI_TRY(aiteri_##family##_begin(op, "_workspace", args, ctx, &x));                     \
+        return aiteri_##family##_workspace(&x, ctx, bytes);                                       \
+    }                                                                                             \
+    AITER_ATTN_API aiter_status aiter_##name##_supported(const aiter_##name##_args *args,         \
+                                                         aiter_context *ctx)                      \
+    {                                                                                             \
+        aiteri_##family x;                                                                        \
+        size_t bytes;                                                                             \
+        AITERI_TRY(aiteri_##family##_begin(op, "_supported", args, ctx, &x));                     \
+        return aiteri_##family##_supported(&x, ctx, &bytes);                                      \
+    }                                                                                             \
+    AITER_ATTN_API aiter_status aiter_##name##_explain(                                           \
+        const aiter_##name##_args *args, aiter_context *ctx, char *text, size_t bytes)            \
+    {                                                                                             \
+        aiteri_##family x;                                                                        \
+        aiteri_text t;                                                                            \
+        size_t need = 0;                                                                          \
+        aiter_status status = aiteri_##family##_begin(op, "_explain", args, ctx, &x);             \
+        if (status == AITER_OK) status = aiteri_##family##_supported(&x, ctx, &need);             \
+        status = aiteri_explain_begin("aiter_" #name, ctx, status, need, text, bytes, &t);        \
+        return status == AITER_OK ? aiteri_##family##_explain(&x, ctx, &t) : status;              \
+    }
 
 #endif /* AITERI_CALL_BEGIN_C */
 
@@ -16218,15 +16340,12 @@ static aiter_status aiteri_explain_begin(const char *op, aiter_context *ctx, ait
 #if AITERI_GPU
 #endif
 
-static void aiteri_explain_engine(aiteri_text *t, aiter_context *ctx)
+static aiter_scale_kind aiteri_scale_kind_of(const aiteri_scales *s)
 {
-    const aiter_context_details d = aiter_context_info(ctx);
-    if (d.device == AITER_DEVICE_CPU)
-        aiteri_say(t, "engine: cpu, kernel set %s, %d thread%s\n", d.isa_name, (int)d.num_threads,
-                   d.num_threads == 1 ? "" : "s");
-    else
-        aiteri_say(t, "engine: %s, %s, %d compute units\n", d.device_name, d.architecture,
-                   (int)d.compute_units);
+    return !s->data                             ? AITER_SCALE_BY_SHAPE
+           : s->stride_outer || s->stride_token ? AITER_SCALE_PER_TOKEN_HEAD
+           : s->stride_head                     ? AITER_SCALE_PER_HEAD
+                                                : AITER_SCALE_PER_TENSOR;
 }
 
 /* Where the keys lie, and of what types everything is. */
@@ -16240,9 +16359,15 @@ static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
     aiteri_say(t, "problem: batch %d, heads %d/%d, up to %d queries and %d keys, D %d/%d\n",
                (int)p->batch, (int)p->heads_q, (int)p->heads_k, (int)p->max_seqlen_q,
                (int)p->max_seqlen_k, (int)p->k.dim, (int)p->v.dim);
-    aiteri_say(t, "types: q %s, k %s, v %s, out %s; keys %s", aiter_dtype_name(p->q.dtype),
-               aiter_dtype_name(p->k.dtype), aiter_dtype_name(p->v.dtype),
-               aiter_dtype_name(p->out.dtype), keys);
+    aiteri_say(t, "types: q %s, k %s%s, ", aiter_dtype_name(p->q.dtype),
+               aiter_dtype_name(p->k.dtype),
+               aiteri_scale_words(aiteri_scale_kind_of(&p->k.scales)));
+    if (p->v_in_k)
+        aiteri_say(t, "v the first %d columns of k (kv.v is absent), ", (int)p->v.dim);
+    else
+        aiteri_say(t, "v %s%s, ", aiter_dtype_name(p->v.dtype),
+                   aiteri_scale_words(aiteri_scale_kind_of(&p->v.scales)));
+    aiteri_say(t, "out %s; keys %s", aiter_dtype_name(p->out.dtype), keys);
     if (p->block_table) aiteri_say(t, ", page size %d", (int)p->page_size);
     char features[256];
     aiteri_describe_features(features, sizeof features, p->features);
@@ -16274,17 +16399,15 @@ static void aiteri_explain_cost(aiteri_text *t, const aiteri_problem *p)
     const double rows = (double)p->batch * (double)p->max_seqlen_q;
     const double queries =
         (rows < (double)p->total_q ? rows : (double)p->total_q) * (double)p->heads_q;
-    const double each = (double)p->batch * (double)p->max_seqlen_k;
-    const double listed = (double)p->table_entries * (double)p->page_size;
-    const double keys = (p->page_indptr && listed < each ? listed : each) * (double)p->heads_k;
-    const double row_bytes = (double)p->k.dim * aiter_dtype_bits(p->q.dtype) / 8 +
-                             (double)p->v.dim * aiter_dtype_bits(p->out.dtype) / 8;
-    const double key_bytes = (double)p->k.dim * aiter_dtype_bits(p->k.dtype) / 8 +
-                             (double)p->v.dim * aiter_dtype_bits(p->v.dtype) / 8;
+    const double keys = (double)aiteri_most_keys(p) * (double)p->heads_k;
+    const double row_bytes =
+        p->k.dim * aiteri_bytes_per(p->q.dtype) + p->v.dim * aiteri_bytes_per(p->out.dtype);
+    const double key_bytes = p->k.dim * aiteri_bytes_per(p->k.dtype) +
+                             (p->v_in_k ? 0 : p->v.dim) * aiteri_bytes_per(p->v.dtype);
     aiteri_say(t, "flops: at most %.3g (without what the mask hides)\n",
                2.0 * queries * (double)p->max_seqlen_k * ((double)p->k.dim + (double)p->v.dim));
-    aiteri_say(t, "bytes: at most %.3g of q and out, %.3g of k and v\n", queries * row_bytes,
-               keys * key_bytes);
+    aiteri_say(t, "bytes: at most %.3g of q and out, %.3g of %s\n", queries * row_bytes,
+               keys * key_bytes, p->v_in_k ? "k" : "k and v");
 }
 
 /* gamma(n) of docs/guide.md, section 5. */
@@ -16294,32 +16417,23 @@ static double aiteri_rounding_of(double n)
     return (n < root ? n : root) / 16777216.0;
 }
 
-static aiter_status aiteri_attention_explain(aiteri_attention *x, aiter_context *ctx,
-                                             aiter_status status, char *text, size_t bytes)
+static aiter_status aiteri_attention_explain(const aiteri_attention *x, aiter_context *ctx,
+                                             aiteri_text *t)
 {
     const aiteri_problem *p = &x->problem;
-    aiteri_text t;
-    status = aiteri_explain_begin(x->op->name, ctx, status, text, bytes, &t);
-    if (status != AITER_OK) return status;
-    aiteri_explain_engine(&t, ctx);
-    aiteri_explain_operands(&t, p);
+    aiteri_explain_operands(t, p);
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
         char kernel[256];
         AITERI_TRY(aiteri_gpu_attention_name(&call, p, kernel, sizeof kernel));
-        aiteri_say(&t, "kernel: %s\n", kernel);
+        aiteri_say(t, "kernel: %s\n", kernel);
     } else
 #endif
-    {
-        size_t need = 0;
-        AITERI_TRY(aiteri_engine_workspace(x->op->name, p, ctx, &need));
-        aiteri_explain_loops(&t, p, aiteri_kernels_for(p, ctx));
-        aiteri_say(&t, "workspace: %zu bytes\n", need);
-    }
-    aiteri_explain_cost(&t, p);
+        aiteri_explain_loops(t, p, aiteri_kernels_for(p, ctx));
+    aiteri_explain_cost(t, p);
     aiteri_say(
-        &t,
+        t,
         "error: a score %.2g of its largest scale * sum |q k|, a row %.2g of sum P |v|, half "
         "a unit of %s (docs/guide.md, 5)\n",
         aiteri_rounding_of(p->k.dim + 4.0), aiteri_rounding_of((double)p->max_seqlen_k),
@@ -16638,10 +16752,10 @@ static aiter_status aiteri_attention_run(aiteri_attention *x, aiter_context *ctx
                                  a->call.workspace_bytes);
 }
 
-static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_context *ctx,
-                                               size_t *bytes)
+/* Bytes for a problem that was lowered. */
+static aiter_status aiteri_attention_need(const aiteri_attention *x, aiter_context *ctx,
+                                          size_t *bytes)
 {
-    AITERI_TRY(aiteri_attention_lower(x, ctx));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
@@ -16651,19 +16765,20 @@ static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_contex
     return aiteri_engine_workspace(x->op->name, &x->problem, ctx, bytes);
 }
 
-/* The same as a run up to where it would read a tensor. */
-static aiter_status aiteri_attention_supported(aiteri_attention *x, aiter_context *ctx)
+static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_context *ctx,
+                                               size_t *bytes)
 {
-    size_t bytes;
+    AITERI_TRY(aiteri_attention_lower(x, ctx));
+    return aiteri_attention_need(x, ctx, bytes);
+}
+
+/* The same as a run up to where it would read a tensor. */
+static aiter_status aiteri_attention_supported(aiteri_attention *x, aiter_context *ctx,
+                                               size_t *bytes)
+{
     AITERI_TRY(aiteri_attention_lower(x, ctx));
     AITERI_TRY(aiteri_attention_check_bounds(x, ctx, NULL));
-#if AITERI_GPU
-    if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
-        return aiteri_gpu_attention_workspace(&call, &x->problem, &bytes);
-    }
-#endif
-    return aiteri_engine_workspace(x->op->name, &x->problem, ctx, &bytes);
+    return aiteri_attention_need(x, ctx, bytes);
 }
 
 static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ctx, aiter_plan *plan)
@@ -16700,72 +16815,23 @@ static aiter_status aiteri_attention_begin(const aiteri_attention_op *op, const 
                                            aiteri_attention *x)
 {
     memset(x, 0, sizeof *x);
-    x->op = op; /* first: an explanation names it, whatever fails */
     AITERI_TRY(aiteri_call_begin(op->name, call, ctx, args, sizeof *args));
+    x->op = op;
     x->a = *args;
     if (x->a.score.mask == AITER_MASK_DEFAULT)
         x->a.score.mask = x->a.score.visible.ndim ? AITER_MASK_NONE : op->mask;
-    return AITER_OK;
-}
-
-/* Which of an op's calls it is, and where its answer goes. */
-typedef struct aiteri_answer {
-    const char *call; /* "", or what follows the op's name: "_plan" */
-    size_t *bytes;    /* _workspace */
-    aiter_plan *plan; /* _plan */
-    char *text;       /* _explain, with text_bytes */
-    size_t text_bytes;
-} aiteri_answer;
-
-static aiter_status aiteri_attention_answer(const aiteri_attention_op *op,
-                                            const aiter_attention_args *args, aiter_context *ctx,
-                                            const aiteri_answer *to)
-{
-    aiteri_attention x;
-    aiter_status status = aiteri_attention_begin(op, to->call, args, ctx, &x);
-    if (status == AITER_OK && op->begin) status = op->begin(&x, ctx);
-    if (strcmp(to->call, "_explain") == 0) {
-        if (status == AITER_OK) status = aiteri_attention_supported(&x, ctx);
-        return aiteri_attention_explain(&x, ctx, status, to->text, to->text_bytes);
-    }
-    if (status != AITER_OK) return status;
-    if (strcmp(to->call, "_workspace") == 0) return aiteri_attention_workspace(&x, ctx, to->bytes);
-    if (strcmp(to->call, "_supported") == 0) return aiteri_attention_supported(&x, ctx);
-    if (strcmp(to->call, "_plan") == 0) return aiteri_attention_plan(&x, ctx, to->plan);
-    return aiteri_attention_run(&x, ctx);
+    return op->begin ? op->begin(x, ctx) : AITER_OK;
 }
 
 /* The calls of aiteri_<name>_op. */
-#define AITERI_ATTENTION_CALLS(name)                                                               \
-    AITER_ATTN_API aiter_status aiter_##name(const aiter_attention_args *args, aiter_context *ctx) \
-    {                                                                                              \
-        const aiteri_answer to = {"", NULL, NULL, NULL, 0};                                        \
-        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);                       \
-    }                                                                                              \
-    AITER_ATTN_API aiter_status aiter_##name##_workspace(const aiter_attention_args *args,         \
-                                                         aiter_context *ctx, size_t *bytes)        \
-    {                                                                                              \
-        const aiteri_answer to = {"_workspace", bytes, NULL, NULL, 0};                             \
-        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);                       \
-    }                                                                                              \
-    AITER_ATTN_API aiter_status aiter_##name##_supported(const aiter_attention_args *args,         \
-                                                         aiter_context *ctx)                       \
-    {                                                                                              \
-        const aiteri_answer to = {"_supported", NULL, NULL, NULL, 0};                              \
-        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);                       \
-    }                                                                                              \
-    AITER_ATTN_API aiter_status aiter_##name##_explain(                                            \
-        const aiter_attention_args *args, aiter_context *ctx, char *text, size_t bytes)            \
-    {                                                                                              \
-        const aiteri_answer to = {"_explain", NULL, NULL, text, bytes};                            \
-        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);                       \
-    }
+#define AITERI_ATTENTION_CALLS(name) AITERI_CALLS(name, attention, &aiteri_##name##_op)
 #define AITERI_ATTENTION_PLAN(name)                                                       \
     AITER_ATTN_API aiter_status aiter_##name##_plan(const aiter_attention_args *args,     \
                                                     aiter_context *ctx, aiter_plan *plan) \
     {                                                                                     \
-        const aiteri_answer to = {"_plan", NULL, plan, NULL, 0};                          \
-        return aiteri_attention_answer(&aiteri_##name##_op, args, ctx, &to);              \
+        aiteri_attention x;                                                               \
+        AITERI_TRY(aiteri_attention_begin(&aiteri_##name##_op, "_plan", args, ctx, &x));  \
+        return aiteri_attention_plan(&x, ctx, plan);                                      \
     }
 
 #endif /* AITERI_ATTENTION_CALLS_C */
@@ -17252,92 +17318,137 @@ static uint8_t *aiteri_cache_layout(const aiter_reshape_and_cache_args *a, int32
     return (uint8_t *)aiteri_carve(arena, slots / 8 + 1, 1);
 }
 
-static aiter_status aiteri_cache_begin(const char *call, const aiter_reshape_and_cache_args *args,
-                                       aiter_context *ctx, aiter_reshape_and_cache_args *a)
+/* A call. */
+typedef struct aiteri_writer {
+    aiter_reshape_and_cache_args a;
+    aiteri_cache_mode mode;
+    int32_t row; /* of the registry, on a device */
+} aiteri_writer;
+
+static aiter_status aiteri_writer_begin(const char *op, const char *call,
+                                        const aiter_reshape_and_cache_args *args,
+                                        aiter_context *ctx, aiteri_writer *x)
 {
-    aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
-    AITERI_TRY(aiteri_call_begin(c.op, call, ctx, args, sizeof *args));
-    *a = *args;
-    aiteri_check_true(&c, a->call.plan == NULL, "call.plan", "none: this op has no plan");
-    aiteri_check_cache(&c, a);
+    aiteri_check c = {op, ctx, AITER_OK};
+    memset(x, 0, sizeof *x);
+    AITERI_TRY(aiteri_call_begin(op, call, ctx, args, sizeof *args));
+    x->a = *args;
+    aiteri_check_true(&c, x->a.call.plan == NULL, "call.plan", "none: this op has no plan");
+    aiteri_check_cache(&c, &x->a);
+    x->mode = aiteri_cache_mode_of(&x->a.quantisation);
     return c.status;
 }
 
-AITER_ATTN_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_args *args,
-                                                    aiter_context *ctx)
+/* Carved bytes; none on a device, where slots are not looked at. */
+static size_t aiteri_writer_need(const aiteri_writer *x, aiter_context *ctx)
 {
-    aiter_reshape_and_cache_args a;
-    AITERI_TRY(aiteri_cache_begin("", args, ctx, &a));
+    aiteri_arena measure = {NULL, 0};
+    float *rows;
+    if (aiteri_context_on_device(ctx)) return 0;
+    aiteri_cache_layout(&x->a, aiteri_context_workers(ctx), &measure, &rows);
+    return measure.used;
+}
+
+static aiter_status aiteri_writer_workspace(const aiteri_writer *x, aiter_context *ctx,
+                                            size_t *bytes)
+{
+    return aiteri_scratch_answer("aiter_reshape_and_cache", ctx, aiteri_writer_need(x, ctx), bytes);
+}
+
+/* Everything that shapes tell, and which kernel. */
+static aiter_status aiteri_writer_supported(aiteri_writer *x, aiter_context *ctx, size_t *bytes)
+{
     aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
-    aiteri_check_cache_overlap(&c, &a);
+    aiteri_check_cache_overlap(&c, &x->a);
     if (c.status != AITER_OK) return c.status;
-    const aiteri_cache_mode mode = aiteri_cache_mode_of(&a.quantisation);
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
-        return aiteri_gpu_cache_run(&call, &a, (int32_t)mode);
+        AITERI_TRY(aiteri_gpu_cache_choose(&call, &x->a, &x->row));
     }
 #endif
-    if (mode == AITERI_CACHE_SCALE_GIVEN) {
-        aiteri_check_static_scales(&c, "kv.k_scale", &a.kv.k_scale);
-        aiteri_check_static_scales(&c, "kv.v_scale", &a.kv.v_scale);
+    return aiteri_writer_workspace(x, ctx, bytes);
+}
+
+/* What a rounding into the cache may change. */
+static void aiteri_explain_rounding(aiteri_text *t, const aiteri_writer *x)
+{
+    const aiter_dtype from = x->a.k.dtype, to = x->a.kv.k.dtype;
+    if (x->mode != AITERI_CACHE_CONVERTS)
+        aiteri_say(t, "error: half a scale; %s\n",
+                   x->mode == AITERI_CACHE_SCALE_GIVEN
+                       ? "beyond 127 scales an element is 127 of them"
+                       : "a scale is the largest |element| of its row / 127");
+    else if (from == to || to == AITER_F32)
+        aiteri_say(t, "error: none, every %s is %s\n", aiter_dtype_name(from),
+                   from == to ? "kept" : "an f32");
+    else
+        aiteri_say(t, "error: half a unit of %s\n", aiter_dtype_name(to));
+}
+
+static aiter_status aiteri_writer_explain(const aiteri_writer *x, aiter_context *ctx,
+                                          aiteri_text *t)
+{
+    const aiter_reshape_and_cache_args *a = &x->a;
+    const aiter_tensor *scale[2] = {&a->kv.k_scale, &a->kv.v_scale};
+    const int computes = x->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+    const double tokens = (double)a->k.shape[0], rows = tokens * (double)a->k.shape[1];
+    const double elements = rows * (double)(a->k.shape[2] + a->v.shape[2]);
+    aiteri_say(t,
+               "problem: %lld tokens, heads %lld, D %lld/%lld, into %lld blocks of %lld tokens\n",
+               (long long)a->k.shape[0], (long long)a->k.shape[1], (long long)a->k.shape[2],
+               (long long)a->v.shape[2], (long long)a->kv.k.shape[0], (long long)a->kv.k.shape[1]);
+    aiteri_say(t, "types: k and v %s, slots %s", aiter_dtype_name(a->k.dtype),
+               aiter_dtype_name(a->slot_mapping.dtype));
+    for (int i = 0; i < 2; i++)
+        aiteri_say(t, ", kv.%c %s%s", "kv"[i], aiter_dtype_name(a->kv.k.dtype),
+                   scale[i] -> ndim == 0 ? ""
+                                         : aiteri_scale_words(computes ? AITER_SCALE_PER_TOKEN_HEAD
+                                                              : scale[i]->shape[0] == 1
+                                                                  ? AITER_SCALE_PER_TENSOR
+                                                                  : AITER_SCALE_PER_HEAD));
+    aiteri_say(t, "%s\n", computes ? ", which are written" : "");
+    aiteri_explain_rows(t, ctx, x->row, "tokens", a->k.shape[0], 1);
+    aiteri_say(t, "bytes: at most %.3g read, %.3g written\n",
+               elements * aiteri_bytes_per(a->k.dtype) +
+                   tokens * aiteri_bytes_per(a->slot_mapping.dtype),
+               elements * aiteri_bytes_per(a->kv.k.dtype) + (computes ? rows * 2 * 4 : 0));
+    aiteri_explain_rounding(t, x);
+    return AITER_OK;
+}
+
+static aiter_status aiteri_writer_run(aiteri_writer *x, aiter_context *ctx)
+{
+    const aiter_reshape_and_cache_args *a = &x->a;
+    size_t bytes;
+    AITERI_TRY(aiteri_writer_supported(x, ctx, &bytes));
+    aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        return aiteri_gpu_cache_run(&call, a, (int32_t)x->mode, x->row);
+    }
+#endif
+    if (x->mode == AITERI_CACHE_SCALE_GIVEN) {
+        aiteri_check_static_scales(&c, "kv.k_scale", &a->kv.k_scale);
+        aiteri_check_static_scales(&c, "kv.v_scale", &a->kv.v_scale);
         if (c.status != AITER_OK) return c.status;
     }
-    aiteri_cache_run run = {&a, aiteri_context_kernels(ctx), mode, NULL,
+    aiteri_cache_run run = {a, aiteri_context_kernels(ctx), x->mode, NULL,
                             aiteri_context_workers(ctx)};
-    aiteri_arena measure = {NULL, 0};
-    aiteri_cache_layout(&a, run.workers, &measure, &run.rows);
     aiteri_scratch scratch;
-    AITERI_TRY(aiteri_scratch_take(c.op, ctx, a.call.workspace, a.call.workspace_bytes,
-                                   measure.used, &scratch));
-    uint8_t *seen = aiteri_cache_layout(&a, run.workers, &scratch.arena, &run.rows);
-    aiteri_check_slots(&c, &a, seen);
-    if (c.status == AITER_OK && a.k.shape[0] > 0)
+    AITERI_TRY(aiteri_scratch_take(c.op, ctx, a->call.workspace, a->call.workspace_bytes,
+                                   aiteri_writer_need(x, ctx), &scratch));
+    uint8_t *seen = aiteri_cache_layout(a, run.workers, &scratch.arena, &run.rows);
+    aiteri_check_slots(&c, a, seen);
+    if (c.status == AITER_OK && a->k.shape[0] > 0)
         aiteri_parallel(ctx, aiteri_cache_worker, &run,
                         (int32_t)aiteri_min(run.workers, AITERI_MAX_THREADS));
     aiteri_scratch_give_back(&scratch);
     return c.status;
 }
 
-AITER_ATTN_API aiter_status aiter_reshape_and_cache_workspace(
-    const aiter_reshape_and_cache_args *args, aiter_context *ctx, size_t *bytes)
-{
-    aiter_reshape_and_cache_args a;
-    AITERI_TRY(aiteri_cache_begin("_workspace", args, ctx, &a));
-    aiteri_arena measure = {NULL, 0};
-    float *rows;
-    if (!aiteri_context_on_device(ctx)) /* where slots are not looked at */
-        aiteri_cache_layout(&a, aiteri_context_workers(ctx), &measure, &rows);
-    return aiteri_scratch_answer("aiter_reshape_and_cache", ctx, measure.used, bytes);
-}
-
-AITER_ATTN_API aiter_status
-aiter_reshape_and_cache_supported(const aiter_reshape_and_cache_args *args, aiter_context *ctx)
-{
-    aiter_reshape_and_cache_args a;
-    AITERI_TRY(aiteri_cache_begin("_supported", args, ctx, &a));
-    aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
-    aiteri_check_cache_overlap(&c, &a);
-#if AITERI_GPU
-    if (c.status == AITER_OK && aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
-        int32_t row;
-        return aiteri_gpu_cache_choose(&call, &a, &row);
-    }
-#endif
-    return c.status;
-}
-
-AITER_ATTN_API aiter_status aiter_reshape_and_cache_explain(
-    const aiter_reshape_and_cache_args *args, aiter_context *ctx, char *text, size_t bytes)
-{
-    aiteri_text t;
-    const aiter_status status =
-        aiteri_explain_begin("aiter_reshape_and_cache", ctx,
-                             aiter_reshape_and_cache_supported(args, ctx), text, bytes, &t);
-    if (status == AITER_OK) aiteri_explain_engine(&t, ctx);
-    return status;
-}
+AITERI_CALLS(reshape_and_cache, writer, "aiter_reshape_and_cache")
 
 #endif /* AITERI_RESHAPE_AND_CACHE_C */
 
@@ -17423,21 +17534,21 @@ static float *aiteri_lse_at(const aiter_tensor *t, int64_t b, int64_t s, int64_t
            s * t->stride[n - 1];
 }
 
-/* What the workers of a merge share. */
-typedef struct aiteri_merge_run {
-    const aiter_merge_attn_states_args *args;
+/* A call, and what its workers share. */
+typedef struct aiteri_merge {
+    aiter_merge_attn_states_args a;
+    int64_t batch, tokens, heads, dim; /* batch of [tokens, H, D] is 1 */
     const aiteri_kernels *kernels;
-    int64_t batch, tokens, heads;
-    int32_t workers;
-} aiteri_merge_run;
+    int32_t workers, row; /* row: of the registry, on a device */
+} aiteri_merge;
 
 enum { AITERI_MERGE_STRIP = 128 }; /* elements of a row at a time, on the stack */
 
 /* out = share_a out_a + share_b out_b, strip by strip; a side whose share is 0 is not read. */
-static void aiteri_merge_row(const aiteri_merge_run *run, int64_t b, int64_t s, int64_t h,
+static void aiteri_merge_row(const aiteri_merge *run, int64_t b, int64_t s, int64_t h,
                              const float share[2])
 {
-    const aiter_merge_attn_states_args *a = run->args;
+    const aiter_merge_attn_states_args *a = &run->a;
     const aiter_tensor *side[2] = {&a->out_a, &a->out_b};
     const int32_t last = a->out.ndim - 1, dim = (int32_t)a->out.shape[last];
     char *out = aiteri_merge_row_at(&a->out, b, s, h);
@@ -17466,9 +17577,9 @@ static int aiteri_lse_is_empty(float lse)
 }
 
 /* The two shares of a row and its joint log-sum-exp. */
-static void aiteri_merge_state(const aiteri_merge_run *run, int64_t b, int64_t s, int64_t h)
+static void aiteri_merge_state(const aiteri_merge *run, int64_t b, int64_t s, int64_t h)
 {
-    const aiter_merge_attn_states_args *a = run->args;
+    const aiter_merge_attn_states_args *a = &run->a;
     const float lse[2] = {*aiteri_lse_at(&a->lse_a, b, s, h), *aiteri_lse_at(&a->lse_b, b, s, h)};
     const int empty[2] = {aiteri_lse_is_empty(lse[0]), aiteri_lse_is_empty(lse[1])};
     double m = (double)lse[1], weight[2] = {0.0, 0.0}, sum = 0.0;
@@ -17491,82 +17602,91 @@ static void aiteri_merge_state(const aiteri_merge_run *run, int64_t b, int64_t s
 
 static void aiteri_merge_worker(void *arg, int32_t i)
 {
-    const aiteri_merge_run *run = (const aiteri_merge_run *)arg;
-    const int64_t rows = run->batch * run->tokens;
-    const int64_t first = aiteri_share_of(rows, i, run->workers);
-    for (int64_t r = first; r < aiteri_share_of(rows, i + 1, run->workers); r++)
-        for (int64_t h = 0; h < run->heads; h++)
-            aiteri_merge_state(run, r / run->tokens, r % run->tokens, h);
+    const aiteri_merge *x = (const aiteri_merge *)arg;
+    const int64_t rows = x->batch * x->tokens;
+    const int64_t first = aiteri_share_of(rows, i, x->workers);
+    for (int64_t r = first; r < aiteri_share_of(rows, i + 1, x->workers); r++)
+        for (int64_t h = 0; h < x->heads; h++)
+            aiteri_merge_state(x, r / x->tokens, r % x->tokens, h);
 }
 
-/* Checked arguments with strides filled. */
-static aiter_status aiteri_merge_begin(const char *call, const aiter_merge_attn_states_args *args,
-                                       aiter_context *ctx, aiter_merge_attn_states_args *a)
+static aiter_status aiteri_merge_begin(const char *op, const char *call,
+                                       const aiter_merge_attn_states_args *args, aiter_context *ctx,
+                                       aiteri_merge *x)
+{
+    memset(x, 0, sizeof *x);
+    AITERI_TRY(aiteri_call_begin(op, call, ctx, args, sizeof *args));
+    x->a = *args;
+    return AITER_OK;
+}
+
+static aiter_status aiteri_merge_workspace(const aiteri_merge *x, aiter_context *ctx, size_t *bytes)
+{
+    (void)x;
+    return aiteri_scratch_answer("aiter_merge_attn_states", ctx, 0, bytes);
+}
+
+/* Everything but the run: all that shapes tell, and which kernel. */
+static aiter_status aiteri_merge_supported(aiteri_merge *x, aiter_context *ctx, size_t *bytes)
 {
     aiteri_check c = {"aiter_merge_attn_states", ctx, AITER_OK};
-    AITERI_TRY(aiteri_call_begin(c.op, call, ctx, args, sizeof *args));
-    *a = *args;
-    aiteri_merge_check(&c, a);
-    return c.status;
-}
-
-AITER_ATTN_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_args *args,
-                                                    aiter_context *ctx)
-{
-    aiter_merge_attn_states_args a;
-    AITERI_TRY(aiteri_merge_begin("", args, ctx, &a));
+    aiteri_merge_check(&c, &x->a);
+    if (c.status != AITER_OK) return c.status;
+    const int32_t n = x->a.out.ndim;
+    x->batch = n == 4 ? x->a.out.shape[0] : 1;
+    x->tokens = x->a.out.shape[n - 3];
+    x->heads = x->a.out.shape[n - 2];
+    x->dim = x->a.out.shape[n - 1];
+    *bytes = 0;
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of("aiter_merge_attn_states", ctx);
-        return aiteri_gpu_merge_run(&call, &a);
-    }
-#endif
-    const int32_t n = a.out.ndim;
-    aiteri_merge_run run = {&a,
-                            aiteri_context_kernels(ctx),
-                            n == 4 ? a.out.shape[0] : 1,
-                            a.out.shape[n - 3],
-                            a.out.shape[n - 2],
-                            aiteri_context_workers(ctx)};
-    const int empty = run.heads == 0 || (a.out.shape[n - 1] == 0 && a.lse.ndim == 0);
-    if (run.batch * run.tokens > 0 && !empty)
-        aiteri_parallel(ctx, aiteri_merge_worker, &run, run.workers);
-    return AITER_OK;
-}
-
-AITER_ATTN_API aiter_status aiter_merge_attn_states_workspace(
-    const aiter_merge_attn_states_args *args, aiter_context *ctx, size_t *bytes)
-{
-    const char *op = "aiter_merge_attn_states";
-    AITERI_TRY(aiteri_call_begin(op, "_workspace", ctx, args, sizeof *args));
-    return aiteri_scratch_answer(op, ctx, 0, bytes);
-}
-
-AITER_ATTN_API aiter_status
-aiter_merge_attn_states_supported(const aiter_merge_attn_states_args *args, aiter_context *ctx)
-{
-    aiter_merge_attn_states_args a;
-    AITERI_TRY(aiteri_merge_begin("_supported", args, ctx, &a));
-#if AITERI_GPU
-    if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of("aiter_merge_attn_states", ctx);
-        int32_t row;
-        return aiteri_gpu_merge_choose(&call, &a, &row);
+        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        return aiteri_gpu_merge_choose(&call, &x->a, &x->row);
     }
 #endif
     return AITER_OK;
 }
 
-AITER_ATTN_API aiter_status aiter_merge_attn_states_explain(
-    const aiter_merge_attn_states_args *args, aiter_context *ctx, char *text, size_t bytes)
+static aiter_status aiteri_merge_explain(const aiteri_merge *x, aiter_context *ctx, aiteri_text *t)
 {
-    const char *op = "aiter_merge_attn_states";
-    aiteri_text t;
-    const aiter_status status = aiteri_explain_begin(
-        op, ctx, aiter_merge_attn_states_supported(args, ctx), text, bytes, &t);
-    if (status == AITER_OK) aiteri_explain_engine(&t, ctx);
-    return status;
+    const aiter_merge_attn_states_args *a = &x->a;
+    const double rows = (double)x->batch * (double)x->tokens * (double)x->heads;
+    const double row_bytes =
+        (double)x->dim * (aiteri_bytes_per(a->out_a.dtype) + aiteri_bytes_per(a->out_b.dtype));
+    aiteri_say(t, "problem: batch %lld, %lld tokens, heads %lld, D %lld\n", (long long)x->batch,
+               (long long)x->tokens, (long long)x->heads, (long long)x->dim);
+    aiteri_say(t, "types: out_a %s, out_b %s, out %s, %s\n", aiter_dtype_name(a->out_a.dtype),
+               aiter_dtype_name(a->out_b.dtype), aiter_dtype_name(a->out.dtype),
+               a->lse.ndim ? "lse f32" : "no lse");
+    aiteri_explain_rows(t, ctx, x->row, "rows of heads", x->tokens * x->heads, x->batch);
+    aiteri_say(t, "bytes: at most %.3g read, %.3g written\n", rows * (row_bytes + 8),
+               rows * ((double)x->dim * aiteri_bytes_per(a->out.dtype) + (a->lse.ndim ? 4 : 0)));
+    aiteri_say(t,
+               "error: (12 + 2 |lse_a - lse_b|) 2^-24 of |out_a| + |out_b|, half a unit of %s "
+               "(docs/guide.md, 5)\n",
+               aiter_dtype_name(a->out.dtype));
+    return AITER_OK;
 }
+
+static aiter_status aiteri_merge_run(aiteri_merge *x, aiter_context *ctx)
+{
+    size_t bytes;
+    AITERI_TRY(aiteri_merge_supported(x, ctx, &bytes));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of("aiter_merge_attn_states", ctx);
+        return aiteri_gpu_merge_run(&call, &x->a, x->row);
+    }
+#endif
+    const int empty = x->heads == 0 || (x->dim == 0 && x->a.lse.ndim == 0);
+    x->kernels = aiteri_context_kernels(ctx);
+    x->workers = aiteri_context_workers(ctx);
+    if (x->batch * x->tokens > 0 && !empty)
+        aiteri_parallel(ctx, aiteri_merge_worker, x, x->workers);
+    return AITER_OK;
+}
+
+AITERI_CALLS(merge_attn_states, merge, "aiter_merge_attn_states")
 
 #endif /* AITERI_MERGE_ATTN_STATES_C */
 

@@ -64,13 +64,15 @@ AITERI_ONCE_A_CALL_END
 AITERI_ONCE_A_CALL_BEGIN
 #include "cpu/engine.c"
 #if AITERI_GPU
-#include "gpu/attention.c"
+#include "gpu/attention_choose.c"
+#include "gpu/attention_launch.c"
 #include "gpu/cache.c"
 #include "gpu/merge.c"
 #endif
 #include "ops/attention_advice.c"
 #include "ops/attention_check.c"
 #include "ops/attention_lower.c"
+#include "ops/explain.c"
 #include "ops/call_begin.c"
 #include "ops/attention_explain.c"
 #include "ops/attention_run.c"

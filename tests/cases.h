@@ -157,6 +157,19 @@ static inline ref_mask case_ref_mask(const attn_case *c)
     return m;
 }
 
+/* Types, scales and whether V lies in K, at random. */
+static inline void case_draws_types(attn_case *c, test_rng *r)
+{
+    static const aiter_dtype kv[] = {AITER_F32, AITER_F16, AITER_BF16, AITER_I8};
+    c->q_type = (aiter_dtype)rng_int(r, AITER_F32, AITER_BF16);
+    c->kv_type = kv[rng_int(r, 0, 3)];
+    if (rng_int(r, 0, 3) == 0) c->v_type = kv[rng_int(r, 0, 3)];
+    c->latent = rng_int(r, 0, 7) == 0;
+    c->out_type = (aiter_dtype)rng_int(r, AITER_F32, AITER_BF16);
+    c->scale_kind =
+        (aiter_scale_kind)rng_int(r, AITER_SCALE_PER_TENSOR, AITER_SCALE_PER_TOKEN_HEAD);
+}
+
 static inline const char *case_text(const attn_case *c)
 {
     static char text[600];

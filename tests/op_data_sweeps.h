@@ -84,35 +84,19 @@ static inline void sweep_lengths(op_case *g, const char *field, int64_t most)
     }
 }
 
-/* Pages: one of the blocks. */
-static inline void sweep_pages(op_case *g)
+/* Pages: one of the blocks; in rows of a table, or in lists one after the other. */
+static inline void sweep_pages(op_case *g, const char *field)
 {
-    const aiter_tensor *t = op_named(g, &g->args, "kv.block_table");
-    const aiter_tensor *k = op_named(g, &g->args, "kv.k");
-    int64_t b, n;
-    int i;
-    for (b = 0; t && b < t->shape[0]; b++) {
-        const int64_t blocks = k->shape[0], page = k->shape[1];
-        const int64_t wrong[] = {-1, -2, -blocks, INT32_MIN, blocks, blocks + 1, INT32_MAX};
-        for (n = 0; n * page < g->p.len_k[b]; n++) {
-            for (i = 0; i < COUNT(wrong); i++)
-                bad_entry(g, "kv.block_table", b * t->shape[1] + n, wrong[i], 0);
-        }
-    }
-}
-
-/* The same in lists, one after the other. */
-static inline void sweep_listed_pages(op_case *g)
-{
-    const aiter_tensor *t = op_named(g, &g->args, "kv.indices");
+    const aiter_tensor *t = op_named(g, &g->args, field);
     const aiter_tensor *k = op_named(g, &g->args, "kv.k");
     int64_t b, n, at = 0;
     int i;
     for (b = 0; t && b < g->p.c.b; b++) {
         const int64_t blocks = k->shape[0], page = k->shape[1];
         const int64_t wrong[] = {-1, -2, -blocks, INT32_MIN, blocks, blocks + 1, INT32_MAX};
+        if (t->ndim == 2) at = b * t->shape[1];
         for (n = 0; n * page < g->p.len_k[b]; n++, at++) {
-            for (i = 0; i < COUNT(wrong); i++) bad_entry(g, "kv.indices", at, wrong[i], 0);
+            for (i = 0; i < COUNT(wrong); i++) bad_entry(g, field, at, wrong[i], 0);
         }
     }
 }
@@ -159,8 +143,8 @@ static inline void sweep_values(op_case *g)
     if (op_named(g, &g->args, "kv.indices"))
         sweep_sums(g, "kv.indptr", op_named(g, &g->args, "kv.indices")->shape[0]);
     sweep_lengths(g, "kv.last_page_lens", k->shape[1]);
-    sweep_pages(g);
-    sweep_listed_pages(g);
+    sweep_pages(g, "kv.block_table");
+    sweep_pages(g, "kv.indices");
 }
 
 /* ---- bounds of the lengths ---- */

@@ -367,7 +367,6 @@ static void random_sweep(uint64_t seed)
 {
     static const int lengths[] = {0, 1, 2, 3, 16, 24, 48, 63, 64, 65, 96, 128, 200, 513};
     static const int groups[] = {1, 2, 3, 4, 5, 6, 7, 8, 12, 16};
-    static const aiter_dtype kv[] = {AITER_F32, AITER_F16, AITER_BF16, AITER_I8};
     test_rng r = {seed};
     test_say("random sweep, seed %" PRIu64 "\n", seed);
     while (test_global.spent < test_global.limit * 0.98) {
@@ -384,13 +383,7 @@ static void random_sweep(uint64_t seed)
         c.dv = rng_int(&r, 0, 1) ? c.dq : rng_int(&r, 1, 130);
         while ((double)c.b * c.hq * c.sq * c.sk * (c.dq + c.dv) > 5e6) c.sq /= 2;
         c.ragged = rng_int(&r, 0, 3) != 0;
-        c.q_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);
-        c.kv_type = kv[rng_int(&r, 0, 3)];
-        if (rng_int(&r, 0, 3) == 0) c.v_type = kv[rng_int(&r, 0, 3)];
-        c.latent = rng_int(&r, 0, 7) == 0;
-        c.out_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);
-        c.scale_kind =
-            (aiter_scale_kind)rng_int(&r, AITER_SCALE_PER_TENSOR, AITER_SCALE_PER_TOKEN_HEAD);
+        case_draws_types(&c, &r);
         c.mask = (aiter_mask)rng_int(&r, 0, AITER_MASK_COUNT - 1);
         c.left = rng_int(&r, -1, 1 + c.sk / 2);
         c.right = rng_int(&r, -1, 1 + c.sk / 2);

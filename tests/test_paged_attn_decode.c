@@ -202,6 +202,34 @@ static void bytes(void)
     }
 }
 
+/* Lists of pages without a bound of their lengths: the entries of all of them bound the workspace,
+ * which suffices, whichever sequence has them, and is far below that of as many long sequences. */
+static void lists(void)
+{
+    static const int lengths[][4] = {{1025, 0, 3000, 1}, {0, 5200, 0, 0}, {1025, 1026, 1027, 1028}};
+    static char far[8];
+    aiter_paged_attn_decode_args a;
+    size_t bytes = 0;
+    int i;
+    for (i = 0; i < 24; i++) {
+        attn_case c = decode(i % 2 ? 24 : 4, 1 + i % 2, 1 + i / 2 % 2, 5200, 4, i % 3 ? 16 : 1);
+        c.seed = 4; /* no max_seqlen */
+        c.len_k = lengths[i % 3];
+        c.b = 4;
+        c.lists = 1 + i / 3 % 2;
+        c.splits = i < 12 ? 0 : 2 + i % 4;
+        case_run(&c);
+    }
+    memset(&a, 0, sizeof a);
+    a.q = a.out = aiter_tensor_3d(far, AITER_BF16, 256, 32, 128);
+    a.kv.k = a.kv.v = aiter_tensor_4d(far, AITER_BF16, 100000, 16, 8, 128);
+    a.kv.indptr = aiter_tensor_1d(far, AITER_I32, 257);
+    a.kv.indices = aiter_tensor_1d(far, AITER_I32, 100000);
+    a.kv.last_page_lens = aiter_tensor_1d(far, AITER_I32, 256);
+    CHECK(aiter_paged_attn_decode_workspace(&a, NULL, &bytes) == AITER_OK && bytes < 40000000,
+          "256 sequences of 1.6 million keys: %zu bytes", bytes);
+}
+
 static void extremes(void)
 {
     static const double sizes[][3] = {
@@ -253,7 +281,6 @@ static void spec(void)
 
 static void random_sweep(uint64_t seed)
 {
-    static const aiter_dtype kv[] = {AITER_F32, AITER_F16, AITER_BF16, AITER_I8};
     test_rng r = {seed};
     test_say("random sweep, seed %" PRIu64 "\n", seed);
     while (test_global.spent < test_global.limit * 0.98) {
@@ -267,13 +294,7 @@ static void random_sweep(uint64_t seed)
         c.ragged = 1;
         c.dv = rng_int(&r, 0, 1) ? c.dq : rng_int(&r, 1, 200);
         while ((double)c.b * c.hq * c.sq * c.sk * (c.dq + c.dv) > 3e6) c.sk /= 2;
-        c.q_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);
-        c.kv_type = kv[rng_int(&r, 0, 3)];
-        if (rng_int(&r, 0, 3) == 0) c.v_type = kv[rng_int(&r, 0, 3)];
-        c.latent = rng_int(&r, 0, 7) == 0;
-        c.out_type = (aiter_dtype)rng_int(&r, AITER_F32, AITER_BF16);
-        c.scale_kind =
-            (aiter_scale_kind)rng_int(&r, AITER_SCALE_PER_TENSOR, AITER_SCALE_PER_TOKEN_HEAD);
+        case_draws_types(&c, &r);
         c.mask = (aiter_mask)rng_int(&r, 0, AITER_MASK_COUNT - 1);
         c.left = rng_int(&r, -1, 100);
         c.right = rng_int(&r, -1, 3);
@@ -300,6 +321,7 @@ int main(void)
     edges();
     options();
     bytes();
+    lists();
     extremes();
     test_say("core: %" PRId64 " cases, %.3g flops\n", test_global.cases, test_global.spent);
     test_share(0.7);

@@ -172,27 +172,32 @@ typedef struct planned {
     test_buffer buffer;
 } planned;
 
-static planned plan_make(const attn_problem *p, aiter_context *ctx)
+static aiter_status plan_call(const attn_problem *p, aiter_context *ctx, aiter_plan *plan)
 {
-    planned x;
     attn_call call;
-    aiter_status status;
-    size_t bytes;
-    memset(&x, 0, sizeof x);
     memset(&call, 0, sizeof call);
     call.kind = CALL_PLAN;
     call.ctx = ctx;
-    call.plan_out = &x.plan;
-    status = problem_call(p, &call);
+    call.plan_out = plan;
+    return problem_call(p, &call);
+}
+
+static planned plan_make(const attn_problem *p, aiter_context *ctx)
+{
+    planned x;
+    aiter_status status;
+    size_t bytes;
+    memset(&x, 0, sizeof x);
+    status = plan_call(p, ctx, &x.plan);
     bytes = x.plan.bytes;
     CHECK(status == AITER_OK && bytes > 0, "asking for the size: %s", aiter_last_error());
     x.buffer = buffer_new((bytes + 7) / 8 * 8);
     memset(x.buffer.data, SLACK_NAN, bytes);
     x.plan.data = x.buffer.data;
     x.plan.bytes = bytes - 1;
-    CHECK(problem_call(p, &call) == AITER_WORKSPACE_TOO_SMALL, "one byte short");
+    CHECK(plan_call(p, ctx, &x.plan) == AITER_WORKSPACE_TOO_SMALL, "one byte short");
     x.plan.bytes = bytes;
-    CHECK(problem_call(p, &call) == AITER_OK, "plan: %s", aiter_last_error());
+    CHECK(plan_call(p, ctx, &x.plan) == AITER_OK, "plan: %s", aiter_last_error());
     CHECK(buffer_guard_is_whole(&x.buffer), "written before the plan");
     return x;
 }
@@ -300,17 +305,12 @@ static void bad_lengths(const attn_case *base, aiter_context *ctx)
     for (n = 0; n < COUNT(bad); n++) {
         aiter_plan plan;
         attn_problem p;
-        attn_call call;
         memset(&plan, 0, sizeof plan);
-        memset(&call, 0, sizeof call);
         problem_new(&p, base);
         problem_store(&p, SLACK_ZERO);
-        call.kind = CALL_PLAN;
-        call.ctx = ctx;
-        call.plan_out = &plan;
         aiter_tensor *const lengths = p.seqused_k.ndim ? &p.seqused_k : &p.cu_k;
         ((int32_t *)lengths->data)[(lengths->shape[0] - 1) * lengths->stride[0]] = bad[n];
-        CHECK(problem_call(&p, &call) == AITER_INVALID_ARGUMENT && plan.bytes == 0,
+        CHECK(plan_call(&p, ctx, &plan) == AITER_INVALID_ARGUMENT && plan.bytes == 0,
               "a plan for a length of %d", (int)bad[n]);
         problem_free(&p);
     }
@@ -345,21 +345,16 @@ static void misaligned(const attn_case *base, aiter_context *ctx)
     for (at = 1; at < 8; at++) {
         aiter_plan plan;
         attn_problem p;
-        attn_call call;
         uint64_t before;
         char *memory;
         memset(&plan, 0, sizeof plan);
-        memset(&call, 0, sizeof call);
         problem_new(&p, base);
         problem_store(&p, SLACK_ZERO);
-        call.kind = CALL_PLAN;
-        call.ctx = ctx;
-        call.plan_out = &plan;
-        CHECK(problem_call(&p, &call) == AITER_OK, "%s", aiter_last_error());
+        CHECK(plan_call(&p, ctx, &plan) == AITER_OK, "%s", aiter_last_error());
         memory = (char *)calloc(plan.bytes + 16, 1);
         before = test_hash(memory, plan.bytes + 16);
         plan.data = memory + at;
-        CHECK(problem_call(&p, &call) == AITER_INVALID_ARGUMENT, "a plan at an odd address");
+        CHECK(plan_call(&p, ctx, &plan) == AITER_INVALID_ARGUMENT, "a plan at an odd address");
         CHECK(test_hash(memory, plan.bytes + 16) == before, "written all the same");
         free(memory);
         problem_free(&p);

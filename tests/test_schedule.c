@@ -185,15 +185,17 @@ static void bounds_hold(uint64_t seed)
 {
     test_rng r = {seed};
     lengths l;
+    int32_t i;
     aiteri_problem p = random_problem(&r, &l, 2000000);
     if (seed % 4 == 3) only_family(&p, &l, &r, seed % 8 == 3);
+    for (i = 0; seed / 4 % 2 && i < p.batch; i++) p.total_k += l.k[i]; /* as packed keys have */
     aiteri_kernels kernels = lanes_only(&r);
     aiteri_geometry g = aiteri_geometry_of(&p, kernels.isa, kernels.tile_lanes, rng_int(&r, 1, 70));
     aiteri_schedule counted = aiteri_schedule_count(&p, &g), s;
     aiteri_schedule_bounds most = aiteri_schedule_bounds_of(&p, kernels.tile_lanes), fewer;
     aiteri_problem larger = p;
     void *memory;
-    int32_t i, w, falls = 0, lonely = 0;
+    int32_t w, falls = 0, lonely = 0;
     CHECK((size_t)counted.works <= most.works && (size_t)counted.reduces <= most.reduces &&
               (size_t)counted.partials <= most.partials &&
               (size_t)counted.partial_rows <= most.partial_rows,
@@ -215,12 +217,62 @@ static void bounds_hold(uint64_t seed)
     larger.max_seqlen_q += rng_int(&r, 0, 500);
     larger.max_seqlen_k += rng_int(&r, 0, 50000);
     larger.total_q += rng_int(&r, 0, 5000);
+    if (larger.total_k) larger.total_k += rng_int(&r, 0, 50000);
     fewer = most;
     most = aiteri_schedule_bounds_of(&larger, kernels.tile_lanes);
     CHECK(fewer.works <= most.works && fewer.reduces <= most.reduces &&
               fewer.partials <= most.partials && fewer.partial_rows <= most.partial_rows,
           "seed %" PRIu64 ": the bounds fall when an extent grows", seed);
     free(memory);
+}
+
+/* All keys may be those of one sequence, or those of many that are just long enough to be cut: the
+ * bounds of both are met, and far below those of as many sequences of that length. */
+static void all_keys_are_counted(int stream, int splits)
+{
+    static int32_t q[MOST], k[MOST];
+    const int32_t unit = splits   ? stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS
+                         : stream ? AITERI_STREAM_SPLIT
+                                  : 2 * AITERI_TILE_SPLIT;
+    aiteri_geometry g = {AITER_ISA_SCALAR, 1, 16, 1, 1, 0};
+    aiteri_problem p;
+    aiteri_schedule s;
+    aiteri_schedule_bounds most, loose;
+    int b, n;
+    memset(&p, 0, sizeof p);
+    p.heads_q = p.heads_k = p.group = 1;
+    p.k.dim = p.v.dim = 64;
+    p.mask = AITER_MASK_NONE;
+    p.num_splits = splits;
+    p.seqused_q = q, p.seqused_k = k;
+    p.used_stride_q = p.used_stride_k = 1;
+    p.max_seqlen_q = stream ? 1 : 17;
+    p.max_seqlen_k = p.total_k = (int64_t)MOST * (unit + 1);
+    p.batch = MOST;
+    p.total_q = (int64_t)MOST * p.max_seqlen_q;
+    most = aiteri_schedule_bounds_of(&p, g.tile_lanes);
+    for (n = 1; n <= MOST; n++) { /* so many sequences share the keys */
+        for (b = 0; b < MOST; b++) {
+            q[b] = p.max_seqlen_q;
+            k[b] = b < n ? (int32_t)(p.total_k / n) : 0;
+        }
+        s = aiteri_schedule_count(&p, &g);
+        CHECK((size_t)s.works <= most.works && (size_t)s.reduces <= most.reduces &&
+                  (size_t)s.partials <= most.partials &&
+                  (size_t)s.partial_rows <= most.partial_rows,
+              "%d sequences, stream %d, %d splits: %d pieces in %d rows, %zu in %zu", n, stream,
+              splits, (int)s.partials, (int)s.partial_rows, most.partials, most.partial_rows);
+    }
+    if (stream && splits != 1) /* the last, whose sequences are just too long for one piece */
+        CHECK(s.partials == 2 * MOST && most.partials <= 2 * MOST + 1 &&
+                  most.reduces == (size_t)s.reduces,
+              "%d splits: %d pieces, room for %zu", splits, (int)s.partials, most.partials);
+    p.total_k = 0;
+    loose = aiteri_schedule_bounds_of(&p, g.tile_lanes);
+    CHECK(most.partial_rows * (splits == 0 ? 8 : 1) <= loose.partial_rows &&
+              (splits < 3 || most.partial_rows < loose.partial_rows),
+          "stream %d, %d splits: %zu rows, %zu without the sum", stream, splits, most.partial_rows,
+          loose.partial_rows);
 }
 
 /* Where the keys of sequence b are cut for query token i and head h, as a hash. */
@@ -433,6 +485,7 @@ int main(void)
     if (test_is_slow()) most = 60;
     for (seed = 0; seed < most; seed++) bounds_hold(seed);
     streams_are_whole();
+    for (seed = 0; seed < 40; seed++) all_keys_are_counted((int)seed % 2, (int)seed / 2);
     pieces_are_few();
     for (seed = 0; seed < 80; seed++) company_does_not_matter(seed);
     sizes_saturate();

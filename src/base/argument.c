@@ -318,7 +318,7 @@ static int aiteri_extents_meet(const aiteri_extent *a, const aiteri_extent *b, i
     return 0;
 }
 
-/* One argument for the overlap check. */
+/* One argument by its name in texts. */
 typedef struct aiteri_operand {
     const char *field;
     const aiter_tensor *tensor;

@@ -25,19 +25,12 @@ static void aiteri_gpu_fill_cache_side(aiteri_gpu_cache_side *s, const aiter_ten
                                                   : scale->stride[0];
 }
 
-static aiter_status aiteri_gpu_check_cache_strides(const aiteri_gpu_call *c,
-                                                   const aiter_reshape_and_cache_args *a)
-{
-    static const char *const name[4] = {"k", "v", "kv.k", "kv.v"};
-    const aiter_tensor *const tensor[4] = {&a->k, &a->v, &a->kv.k, &a->kv.v};
-    for (int i = 0; i < 4; i++) AITERI_TRY(aiteri_gpu_check_dense(c, name[i], tensor[i]));
-    return AITER_OK;
-}
-
 /* The row of the registry that serves it; shapes were checked. */
 static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
                                             const aiter_reshape_and_cache_args *a, int32_t *row)
 {
+    const aiteri_operand rows[4] = {
+        {"k", &a->k}, {"v", &a->v}, {"kv.k", &a->kv.k}, {"kv.v", &a->kv.v}};
     aiteri_gpu_want want;
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_reshape_and_cache;
@@ -48,17 +41,17 @@ static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
     want.dv = (int32_t)a->v.shape[2];
     want.features = AITERI_BIT(PAGED_KEYS);
     if (a->kv.k_scale.ndim != 0) want.features |= AITERI_BIT(SCALE_TOKEN);
-    AITERI_TRY(aiteri_gpu_check_cache_strides(c, a));
+    AITERI_TRY(aiteri_gpu_check_dense(c, rows, 4));
     return aiteri_gpu_need_row(c, &want, row);
 }
 
+/* By the row that was chosen. */
 static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
-                                         const aiter_reshape_and_cache_args *a, int32_t mode)
+                                         const aiter_reshape_and_cache_args *a, int32_t mode,
+                                         int32_t row)
 {
     aiteri_gpu_reshape_and_cache x;
     aiteri_current was;
-    int32_t row;
-    AITERI_TRY(aiteri_gpu_cache_choose(c, a, &row));
     memset(&x, 0, sizeof x);
     aiteri_gpu_fill_cache_side(&x.k, &a->k, &a->kv.k, &a->kv.k_scale);
     aiteri_gpu_fill_cache_side(&x.v, &a->v, &a->kv.v, &a->kv.v_scale);

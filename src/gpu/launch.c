@@ -4,6 +4,7 @@
 #define AITERI_GPU_LAUNCH_C
 
 #include "code.c"
+#include "../base/argument.c"
 #include "../../kernels/args.h"
 
 enum { AITERI_GPU_ALIGN = 256, AITERI_GPU_RETIRED = 64 };
@@ -53,11 +54,16 @@ static aiter_status aiteri_gpu_check_last_stride(const aiteri_gpu_call *c, const
 }
 
 /* The same for tensors whose strides are filled; one element has no stride. */
-static aiter_status aiteri_gpu_check_dense(const aiteri_gpu_call *c, const char *name,
-                                           const aiter_tensor *t)
+static aiter_status aiteri_gpu_check_dense(const aiteri_gpu_call *c, const aiteri_operand *rows,
+                                           int32_t count)
 {
-    const int32_t last = t->ndim - 1;
-    return aiteri_gpu_check_last_stride(c, name, t->shape[last] > 1 ? t->stride[last] : 1);
+    for (int32_t i = 0; i < count; i++) {
+        const aiter_tensor *t = rows[i].tensor;
+        const int32_t last = t->ndim - 1;
+        AITERI_TRY(aiteri_gpu_check_last_stride(c, rows[i].field,
+                                                t->shape[last] > 1 ? t->stride[last] : 1));
+    }
+    return AITER_OK;
 }
 
 static aiter_status aiteri_gpu_allocate(const aiteri_gpu_call *c, size_t bytes)

@@ -51,20 +51,11 @@ static aiter_status aiteri_gpu_merge_launch(const aiteri_gpu_call *c,
         c, row, aiteri_ceil_div(x.tokens * x.heads, aiteri_gpu_rows_table[row].rows), &x);
 }
 
-/* The last dimension is dense. */
-static aiter_status aiteri_gpu_check_merge(const aiteri_gpu_call *c,
-                                           const aiter_merge_attn_states_args *a)
-{
-    static const char *const name[3] = {"out_a", "out_b", "out"};
-    const aiter_tensor *const tensor[3] = {&a->out_a, &a->out_b, &a->out};
-    for (int i = 0; i < 3; i++) AITERI_TRY(aiteri_gpu_check_dense(c, name[i], tensor[i]));
-    return AITER_OK;
-}
-
 /* The row of the registry that serves it; shapes were checked. */
 static aiter_status aiteri_gpu_merge_choose(const aiteri_gpu_call *c,
                                             const aiter_merge_attn_states_args *a, int32_t *row)
 {
+    const aiteri_operand rows[3] = {{"out_a", &a->out_a}, {"out_b", &a->out_b}, {"out", &a->out}};
     aiteri_gpu_want want;
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_merge_attn_states;
@@ -73,19 +64,18 @@ static aiter_status aiteri_gpu_merge_choose(const aiteri_gpu_call *c,
     want.q = a->out_a.dtype;
     want.kv = a->out_b.dtype;
     want.out = a->out.dtype;
-    AITERI_TRY(aiteri_gpu_check_merge(c, a));
+    AITERI_TRY(aiteri_gpu_check_dense(c, rows, 3));
     return aiteri_gpu_need_row(c, &want, row);
 }
 
+/* By the row that was chosen. */
 static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
-                                         const aiter_merge_attn_states_args *a)
+                                         const aiter_merge_attn_states_args *a, int32_t row)
 {
     const int32_t n = a->out.ndim;
     const int64_t batch = n == 4 ? a->out.shape[0] : 1;
     aiteri_current was;
     aiter_status status = AITER_OK;
-    int32_t row;
-    AITERI_TRY(aiteri_gpu_merge_choose(c, a, &row));
     if (a->out.shape[n - 3] == 0 || a->out.shape[n - 2] == 0) return AITER_OK;
     AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
     for (int64_t b = 0; b < batch && status == AITER_OK; b++)

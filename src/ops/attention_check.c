@@ -24,7 +24,6 @@ typedef struct aiteri_attention {
     aiter_attention_args a;
     aiteri_problem problem;
     int packed, paged, listed, lse_packed; /* listed: pages by indptr, not by a table */
-    int latent;                            /* no kv.v: V is the first columns of kv.k */
 } aiteri_attention;
 
 /* Which of the optional forms it is: what must come together, and what must not. */
@@ -102,7 +101,7 @@ static void aiteri_check_latent(aiteri_check *c, aiteri_attention *x)
     aiteri_check_true(c, kv->v_scale.ndim == 0, "kv.v_scale",
                       "none: kv.v is absent, and V has the scales of kv.k");
     if (c->status != AITER_OK) return;
-    x->latent = 1;
+    x->problem.v_in_k = 1;
     kv->v = kv->k;
     kv->v.shape[kd] = kv->dim_v;
     kv->v_scale = kv->k_scale;

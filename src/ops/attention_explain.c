@@ -7,18 +7,15 @@
 #include "call_begin.c"
 #include "../cpu/engine.c"
 #if AITERI_GPU
-#include "../gpu/attention.c"
+#include "../gpu/attention_choose.c"
 #endif
 
-static void aiteri_explain_engine(aiteri_text *t, aiter_context *ctx)
+static aiter_scale_kind aiteri_scale_kind_of(const aiteri_scales *s)
 {
-    const aiter_context_details d = aiter_context_info(ctx);
-    if (d.device == AITER_DEVICE_CPU)
-        aiteri_say(t, "engine: cpu, kernel set %s, %d thread%s\n", d.isa_name, (int)d.num_threads,
-                   d.num_threads == 1 ? "" : "s");
-    else
-        aiteri_say(t, "engine: %s, %s, %d compute units\n", d.device_name, d.architecture,
-                   (int)d.compute_units);
+    return !s->data                             ? AITER_SCALE_BY_SHAPE
+           : s->stride_outer || s->stride_token ? AITER_SCALE_PER_TOKEN_HEAD
+           : s->stride_head                     ? AITER_SCALE_PER_HEAD
+                                                : AITER_SCALE_PER_TENSOR;
 }
 
 /* Where the keys lie, and of what types everything is. */
@@ -32,9 +29,15 @@ static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
     aiteri_say(t, "problem: batch %d, heads %d/%d, up to %d queries and %d keys, D %d/%d\n",
                (int)p->batch, (int)p->heads_q, (int)p->heads_k, (int)p->max_seqlen_q,
                (int)p->max_seqlen_k, (int)p->k.dim, (int)p->v.dim);
-    aiteri_say(t, "types: q %s, k %s, v %s, out %s; keys %s", aiter_dtype_name(p->q.dtype),
-               aiter_dtype_name(p->k.dtype), aiter_dtype_name(p->v.dtype),
-               aiter_dtype_name(p->out.dtype), keys);
+    aiteri_say(t, "types: q %s, k %s%s, ", aiter_dtype_name(p->q.dtype),
+               aiter_dtype_name(p->k.dtype),
+               aiteri_scale_words(aiteri_scale_kind_of(&p->k.scales)));
+    if (p->v_in_k)
+        aiteri_say(t, "v the first %d columns of k (kv.v is absent), ", (int)p->v.dim);
+    else
+        aiteri_say(t, "v %s%s, ", aiter_dtype_name(p->v.dtype),
+                   aiteri_scale_words(aiteri_scale_kind_of(&p->v.scales)));
+    aiteri_say(t, "out %s; keys %s", aiter_dtype_name(p->out.dtype), keys);
     if (p->block_table) aiteri_say(t, ", page size %d", (int)p->page_size);
     char features[256];
     aiteri_describe_features(features, sizeof features, p->features);
@@ -66,17 +69,15 @@ static void aiteri_explain_cost(aiteri_text *t, const aiteri_problem *p)
     const double rows = (double)p->batch * (double)p->max_seqlen_q;
     const double queries =
         (rows < (double)p->total_q ? rows : (double)p->total_q) * (double)p->heads_q;
-    const double each = (double)p->batch * (double)p->max_seqlen_k;
-    const double listed = (double)p->table_entries * (double)p->page_size;
-    const double keys = (p->page_indptr && listed < each ? listed : each) * (double)p->heads_k;
-    const double row_bytes = (double)p->k.dim * aiter_dtype_bits(p->q.dtype) / 8 +
-                             (double)p->v.dim * aiter_dtype_bits(p->out.dtype) / 8;
-    const double key_bytes = (double)p->k.dim * aiter_dtype_bits(p->k.dtype) / 8 +
-                             (double)p->v.dim * aiter_dtype_bits(p->v.dtype) / 8;
+    const double keys = (double)aiteri_most_keys(p) * (double)p->heads_k;
+    const double row_bytes =
+        p->k.dim * aiteri_bytes_per(p->q.dtype) + p->v.dim * aiteri_bytes_per(p->out.dtype);
+    const double key_bytes = p->k.dim * aiteri_bytes_per(p->k.dtype) +
+                             (p->v_in_k ? 0 : p->v.dim) * aiteri_bytes_per(p->v.dtype);
     aiteri_say(t, "flops: at most %.3g (without what the mask hides)\n",
                2.0 * queries * (double)p->max_seqlen_k * ((double)p->k.dim + (double)p->v.dim));
-    aiteri_say(t, "bytes: at most %.3g of q and out, %.3g of k and v\n", queries * row_bytes,
-               keys * key_bytes);
+    aiteri_say(t, "bytes: at most %.3g of q and out, %.3g of %s\n", queries * row_bytes,
+               keys * key_bytes, p->v_in_k ? "k" : "k and v");
 }
 
 /* gamma(n) of docs/guide.md, section 5. */
@@ -86,32 +87,23 @@ static double aiteri_rounding_of(double n)
     return (n < root ? n : root) / 16777216.0;
 }
 
-static aiter_status aiteri_attention_explain(aiteri_attention *x, aiter_context *ctx,
-                                             aiter_status status, char *text, size_t bytes)
+static aiter_status aiteri_attention_explain(const aiteri_attention *x, aiter_context *ctx,
+                                             aiteri_text *t)
 {
     const aiteri_problem *p = &x->problem;
-    aiteri_text t;
-    status = aiteri_explain_begin(x->op->name, ctx, status, text, bytes, &t);
-    if (status != AITER_OK) return status;
-    aiteri_explain_engine(&t, ctx);
-    aiteri_explain_operands(&t, p);
+    aiteri_explain_operands(t, p);
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
         char kernel[256];
         AITERI_TRY(aiteri_gpu_attention_name(&call, p, kernel, sizeof kernel));
-        aiteri_say(&t, "kernel: %s\n", kernel);
+        aiteri_say(t, "kernel: %s\n", kernel);
     } else
 #endif
-    {
-        size_t need = 0;
-        AITERI_TRY(aiteri_engine_workspace(x->op->name, p, ctx, &need));
-        aiteri_explain_loops(&t, p, aiteri_kernels_for(p, ctx));
-        aiteri_say(&t, "workspace: %zu bytes\n", need);
-    }
-    aiteri_explain_cost(&t, p);
+        aiteri_explain_loops(t, p, aiteri_kernels_for(p, ctx));
+    aiteri_explain_cost(t, p);
     aiteri_say(
-        &t,
+        t,
         "error: a score %.2g of its largest scale * sum |q k|, a row %.2g of sum P |v|, half "
         "a unit of %s (docs/guide.md, 5)\n",
         aiteri_rounding_of(p->k.dim + 4.0), aiteri_rounding_of((double)p->max_seqlen_k),

@@ -261,7 +261,6 @@ static void aiteri_lower_shapes(aiteri_check *c, aiteri_attention *x)
     if (a->out.shape[qd] == 1) p->out.stride_dim = 1;
     p->k = aiteri_source_of(&a->kv.k);
     p->v = aiteri_source_of(&a->kv.v);
-    p->v_in_k = x->latent;
     p->seqlen_q = (int32_t)(x->packed ? 0 : a->q.shape[1]);
     p->seqlen_k = (int32_t)(x->paged || a->kv.k.ndim == 3 ? 0 : a->kv.k.shape[1]);
     p->total_q = x->packed ? a->q.shape[0] : a->q.shape[0] * a->q.shape[1];
@@ -278,8 +277,11 @@ static void aiteri_lower_shapes(aiteri_check *c, aiteri_attention *x)
         p->page_size = (int32_t)a->kv.k.shape[1];
         p->num_blocks = (int32_t)a->kv.k.shape[0];
         aiteri_lower_pages(p, &a->kv, x->listed);
-        most_k = aiteri_min((int64_t)p->table_entries * p->page_size, INT32_MAX - 1);
+        most_k = (int64_t)p->table_entries * p->page_size;
     }
+    /* A page may stand in several lists, but each of their entries in one alone. */
+    if (x->listed || a->kv.k.ndim == 3) p->total_k = most_k;
+    most_k = aiteri_min(most_k, INT32_MAX - 1);
     const int64_t most_q = x->packed ? a->q.shape[0] : a->q.shape[1];
     p->max_seqlen_q = (int32_t)(a->max_seqlen_q ? aiteri_min(a->max_seqlen_q, most_q) : most_q);
     p->max_seqlen_k = (int32_t)(a->kv.max_seqlen ? aiteri_min(a->kv.max_seqlen, most_k) : most_k);

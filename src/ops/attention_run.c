@@ -6,7 +6,7 @@
 #include "attention_lower.c"
 #include "../cpu/engine.c"
 #if AITERI_GPU
-#include "../gpu/attention.c"
+#include "../gpu/attention_launch.c"
 #endif
 
 /* A bound of the lengths, and the words for it. */
@@ -309,10 +309,10 @@ static aiter_status aiteri_attention_run(aiteri_attention *x, aiter_context *ctx
                                  a->call.workspace_bytes);
 }
 
-static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_context *ctx,
-                                               size_t *bytes)
+/* Bytes for a problem that was lowered. */
+static aiter_status aiteri_attention_need(const aiteri_attention *x, aiter_context *ctx,
+                                          size_t *bytes)
 {
-    AITERI_TRY(aiteri_attention_lower(x, ctx));
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
@@ -322,19 +322,20 @@ static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_contex
     return aiteri_engine_workspace(x->op->name, &x->problem, ctx, bytes);
 }
 
-/* The same as a run up to where it would read a tensor. */
-static aiter_status aiteri_attention_supported(aiteri_attention *x, aiter_context *ctx)
+static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_context *ctx,
+                                               size_t *bytes)
 {
-    size_t bytes;
+    AITERI_TRY(aiteri_attention_lower(x, ctx));
+    return aiteri_attention_need(x, ctx, bytes);
+}
+
+/* The same as a run up to where it would read a tensor. */
+static aiter_status aiteri_attention_supported(aiteri_attention *x, aiter_context *ctx,
+                                               size_t *bytes)
+{
     AITERI_TRY(aiteri_attention_lower(x, ctx));
     AITERI_TRY(aiteri_attention_check_bounds(x, ctx, NULL));
-#if AITERI_GPU
-    if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of(x->op->name, ctx);
-        return aiteri_gpu_attention_workspace(&call, &x->problem, &bytes);
-    }
-#endif
-    return aiteri_engine_workspace(x->op->name, &x->problem, ctx, &bytes);
+    return aiteri_attention_need(x, ctx, bytes);
 }
 
 static aiter_status aiteri_attention_plan(aiteri_attention *x, aiter_context *ctx, aiter_plan *plan)

@@ -1,10 +1,10 @@
-/* call_begin.c -- what is the same of all args structs: they are there, and of this header; and how
- * an _explain writes its text. */
+/* call_begin.c -- what is the same of all ops: their args are there, and of this header; and the
+ * calls that an op makes of its family. */
 #ifndef AITERI_CALL_BEGIN_C
 #define AITERI_CALL_BEGIN_C
 
 #include "../api_ops.h"
-#include "../context/context.c"
+#include "explain.c"
 
 /* `call` is "" or what follows the op's name: "_plan". */
 static aiter_status aiteri_call_begin(const char *op, const char *call, aiter_context *ctx,
@@ -24,41 +24,44 @@ static aiter_status aiteri_call_begin(const char *op, const char *call, aiter_co
     return AITER_OK;
 }
 
-/* A text in the caller's memory; what does not fit is left out. */
-typedef struct aiteri_text {
-    char *at;
-    size_t left; /* the closing 0 included */
-} aiteri_text;
-
-static void aiteri_say(aiteri_text *t, const char *format, ...) AITERI_PRINTF(2, 3);
-static void aiteri_say(aiteri_text *t, const char *format, ...)
-{
-    va_list list;
-    if (t->left == 0) return;
-    va_start(list, format);
-    const int n = vsnprintf(t->at, t->left, format, list);
-    va_end(list);
-    const size_t used = (size_t)n < t->left ? (size_t)n : t->left - 1;
-    t->at += used;
-    t->left -= used;
-}
-
-/* Begins the text of `op` with its verdict, `status`; *t has no room where there is none. */
-static aiter_status aiteri_explain_begin(const char *op, aiter_context *ctx, aiter_status status,
-                                         char *text, size_t bytes, aiteri_text *t)
-{
-    t->at = text;
-    t->left = text ? bytes : 0;
-    if (t->left == 0)
-        return status != AITER_OK ? status
-                                  : aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                                                "%s_explain.%s, expected room for the text", op,
-                                                text ? "bytes: is 0" : "text: is NULL");
-    if (status == AITER_OK)
-        aiteri_say(t, "%s: runs\n", op);
-    else
-        aiteri_say(t, "%s: %s\n%s\n", op, aiter_status_name(status), aiteri_error_text);
-    return status;
-}
+/* The calls of aiter_<name>, whose args `family` takes:
+ *     begin(op, call, args, ctx, x)   x holds a copy of args that are there, and what `op` tells
+ *     run(x, ctx)                     checks and runs it
+ *     workspace(x, ctx, bytes)        answers the query
+ *     supported(x, ctx, bytes)        checks all that shapes tell; the bytes of its workspace
+ *     explain(x, ctx, text)           what such an x would do, in words */
+#define AITERI_CALLS(name, family, op)                                                            \
+    AITER_ATTN_API aiter_status aiter_##name(const aiter_##name##_args *args, aiter_context *ctx) \
+    {                                                                                             \
+        aiteri_##family x;                                                                        \
+        AITERI_TRY(aiteri_##family##_begin(op, "", args, ctx, &x));                               \
+        return aiteri_##family##_run(&x, ctx);                                                    \
+    }                                                                                             \
+    AITER_ATTN_API aiter_status aiter_##name##_workspace(const aiter_##name##_args *args,         \
+                                                         aiter_context *ctx, size_t *bytes)       \
+    {                                                                                             \
+        aiteri_##family x;                                                                        \
+        AITERI_TRY(aiteri_##family##_begin(op, "_workspace", args, ctx, &x));                     \
+        return aiteri_##family##_workspace(&x, ctx, bytes);                                       \
+    }                                                                                             \
+    AITER_ATTN_API aiter_status aiter_##name##_supported(const aiter_##name##_args *args,         \
+                                                         aiter_context *ctx)                      \
+    {                                                                                             \
+        aiteri_##family x;                                                                        \
+        size_t bytes;                                                                             \
+        AITERI_TRY(aiteri_##family##_begin(op, "_supported", args, ctx, &x));                     \
+        return aiteri_##family##_supported(&x, ctx, &bytes);                                      \
+    }                                                                                             \
+    AITER_ATTN_API aiter_status aiter_##name##_explain(                                           \
+        const aiter_##name##_args *args, aiter_context *ctx, char *text, size_t bytes)            \
+    {                                                                                             \
+        aiteri_##family x;                                                                        \
+        aiteri_text t;                                                                            \
+        size_t need = 0;                                                                          \
+        aiter_status status = aiteri_##family##_begin(op, "_explain", args, ctx, &x);             \
+        if (status == AITER_OK) status = aiteri_##family##_supported(&x, ctx, &need);             \
+        status = aiteri_explain_begin("aiter_" #name, ctx, status, need, text, bytes, &t);        \
+        return status == AITER_OK ? aiteri_##family##_explain(&x, ctx, &t) : status;              \
+    }
 
 #endif /* AITERI_CALL_BEGIN_C */

@@ -7,7 +7,6 @@
 #include "../api_ops.h"
 #include "../base/argument.c"
 #include "../cpu/engine_rows.c"
-#include "attention_explain.c"
 #include "call_begin.c"
 #if AITERI_GPU
 #include "../gpu/merge.c"
@@ -85,21 +84,21 @@ static float *aiteri_lse_at(const aiter_tensor *t, int64_t b, int64_t s, int64_t
            s * t->stride[n - 1];
 }
 
-/* What the workers of a merge share. */
-typedef struct aiteri_merge_run {
-    const aiter_merge_attn_states_args *args;
+/* A call, and what its workers share. */
+typedef struct aiteri_merge {
+    aiter_merge_attn_states_args a;
+    int64_t batch, tokens, heads, dim; /* batch of [tokens, H, D] is 1 */
     const aiteri_kernels *kernels;
-    int64_t batch, tokens, heads;
-    int32_t workers;
-} aiteri_merge_run;
+    int32_t workers, row; /* row: of the registry, on a device */
+} aiteri_merge;
 
 enum { AITERI_MERGE_STRIP = 128 }; /* elements of a row at a time, on the stack */
 
 /* out = share_a out_a + share_b out_b, strip by strip; a side whose share is 0 is not read. */
-static void aiteri_merge_row(const aiteri_merge_run *run, int64_t b, int64_t s, int64_t h,
+static void aiteri_merge_row(const aiteri_merge *run, int64_t b, int64_t s, int64_t h,
                              const float share[2])
 {
-    const aiter_merge_attn_states_args *a = run->args;
+    const aiter_merge_attn_states_args *a = &run->a;
     const aiter_tensor *side[2] = {&a->out_a, &a->out_b};
     const int32_t last = a->out.ndim - 1, dim = (int32_t)a->out.shape[last];
     char *out = aiteri_merge_row_at(&a->out, b, s, h);
@@ -128,9 +127,9 @@ static int aiteri_lse_is_empty(float lse)
 }
 
 /* The two shares of a row and its joint log-sum-exp. */
-static void aiteri_merge_state(const aiteri_merge_run *run, int64_t b, int64_t s, int64_t h)
+static void aiteri_merge_state(const aiteri_merge *run, int64_t b, int64_t s, int64_t h)
 {
-    const aiter_merge_attn_states_args *a = run->args;
+    const aiter_merge_attn_states_args *a = &run->a;
     const float lse[2] = {*aiteri_lse_at(&a->lse_a, b, s, h), *aiteri_lse_at(&a->lse_b, b, s, h)};
     const int empty[2] = {aiteri_lse_is_empty(lse[0]), aiteri_lse_is_empty(lse[1])};
     double m = (double)lse[1], weight[2] = {0.0, 0.0}, sum = 0.0;
@@ -153,81 +152,90 @@ static void aiteri_merge_state(const aiteri_merge_run *run, int64_t b, int64_t s
 
 static void aiteri_merge_worker(void *arg, int32_t i)
 {
-    const aiteri_merge_run *run = (const aiteri_merge_run *)arg;
-    const int64_t rows = run->batch * run->tokens;
-    const int64_t first = aiteri_share_of(rows, i, run->workers);
-    for (int64_t r = first; r < aiteri_share_of(rows, i + 1, run->workers); r++)
-        for (int64_t h = 0; h < run->heads; h++)
-            aiteri_merge_state(run, r / run->tokens, r % run->tokens, h);
+    const aiteri_merge *x = (const aiteri_merge *)arg;
+    const int64_t rows = x->batch * x->tokens;
+    const int64_t first = aiteri_share_of(rows, i, x->workers);
+    for (int64_t r = first; r < aiteri_share_of(rows, i + 1, x->workers); r++)
+        for (int64_t h = 0; h < x->heads; h++)
+            aiteri_merge_state(x, r / x->tokens, r % x->tokens, h);
 }
 
-/* Checked arguments with strides filled. */
-static aiter_status aiteri_merge_begin(const char *call, const aiter_merge_attn_states_args *args,
-                                       aiter_context *ctx, aiter_merge_attn_states_args *a)
+static aiter_status aiteri_merge_begin(const char *op, const char *call,
+                                       const aiter_merge_attn_states_args *args, aiter_context *ctx,
+                                       aiteri_merge *x)
+{
+    memset(x, 0, sizeof *x);
+    AITERI_TRY(aiteri_call_begin(op, call, ctx, args, sizeof *args));
+    x->a = *args;
+    return AITER_OK;
+}
+
+static aiter_status aiteri_merge_workspace(const aiteri_merge *x, aiter_context *ctx, size_t *bytes)
+{
+    (void)x;
+    return aiteri_scratch_answer("aiter_merge_attn_states", ctx, 0, bytes);
+}
+
+/* Everything but the run: all that shapes tell, and which kernel. */
+static aiter_status aiteri_merge_supported(aiteri_merge *x, aiter_context *ctx, size_t *bytes)
 {
     aiteri_check c = {"aiter_merge_attn_states", ctx, AITER_OK};
-    AITERI_TRY(aiteri_call_begin(c.op, call, ctx, args, sizeof *args));
-    *a = *args;
-    aiteri_merge_check(&c, a);
-    return c.status;
-}
-
-AITER_ATTN_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_args *args,
-                                                    aiter_context *ctx)
-{
-    aiter_merge_attn_states_args a;
-    AITERI_TRY(aiteri_merge_begin("", args, ctx, &a));
+    aiteri_merge_check(&c, &x->a);
+    if (c.status != AITER_OK) return c.status;
+    const int32_t n = x->a.out.ndim;
+    x->batch = n == 4 ? x->a.out.shape[0] : 1;
+    x->tokens = x->a.out.shape[n - 3];
+    x->heads = x->a.out.shape[n - 2];
+    x->dim = x->a.out.shape[n - 1];
+    *bytes = 0;
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of("aiter_merge_attn_states", ctx);
-        return aiteri_gpu_merge_run(&call, &a);
-    }
-#endif
-    const int32_t n = a.out.ndim;
-    aiteri_merge_run run = {&a,
-                            aiteri_context_kernels(ctx),
-                            n == 4 ? a.out.shape[0] : 1,
-                            a.out.shape[n - 3],
-                            a.out.shape[n - 2],
-                            aiteri_context_workers(ctx)};
-    const int empty = run.heads == 0 || (a.out.shape[n - 1] == 0 && a.lse.ndim == 0);
-    if (run.batch * run.tokens > 0 && !empty)
-        aiteri_parallel(ctx, aiteri_merge_worker, &run, run.workers);
-    return AITER_OK;
-}
-
-AITER_ATTN_API aiter_status aiter_merge_attn_states_workspace(
-    const aiter_merge_attn_states_args *args, aiter_context *ctx, size_t *bytes)
-{
-    const char *op = "aiter_merge_attn_states";
-    AITERI_TRY(aiteri_call_begin(op, "_workspace", ctx, args, sizeof *args));
-    return aiteri_scratch_answer(op, ctx, 0, bytes);
-}
-
-AITER_ATTN_API aiter_status
-aiter_merge_attn_states_supported(const aiter_merge_attn_states_args *args, aiter_context *ctx)
-{
-    aiter_merge_attn_states_args a;
-    AITERI_TRY(aiteri_merge_begin("_supported", args, ctx, &a));
-#if AITERI_GPU
-    if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of("aiter_merge_attn_states", ctx);
-        int32_t row;
-        return aiteri_gpu_merge_choose(&call, &a, &row);
+        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        return aiteri_gpu_merge_choose(&call, &x->a, &x->row);
     }
 #endif
     return AITER_OK;
 }
 
-AITER_ATTN_API aiter_status aiter_merge_attn_states_explain(
-    const aiter_merge_attn_states_args *args, aiter_context *ctx, char *text, size_t bytes)
+static aiter_status aiteri_merge_explain(const aiteri_merge *x, aiter_context *ctx, aiteri_text *t)
 {
-    const char *op = "aiter_merge_attn_states";
-    aiteri_text t;
-    const aiter_status status = aiteri_explain_begin(
-        op, ctx, aiter_merge_attn_states_supported(args, ctx), text, bytes, &t);
-    if (status == AITER_OK) aiteri_explain_engine(&t, ctx);
-    return status;
+    const aiter_merge_attn_states_args *a = &x->a;
+    const double rows = (double)x->batch * (double)x->tokens * (double)x->heads;
+    const double row_bytes =
+        (double)x->dim * (aiteri_bytes_per(a->out_a.dtype) + aiteri_bytes_per(a->out_b.dtype));
+    aiteri_say(t, "problem: batch %lld, %lld tokens, heads %lld, D %lld\n", (long long)x->batch,
+               (long long)x->tokens, (long long)x->heads, (long long)x->dim);
+    aiteri_say(t, "types: out_a %s, out_b %s, out %s, %s\n", aiter_dtype_name(a->out_a.dtype),
+               aiter_dtype_name(a->out_b.dtype), aiter_dtype_name(a->out.dtype),
+               a->lse.ndim ? "lse f32" : "no lse");
+    aiteri_explain_rows(t, ctx, x->row, "rows of heads", x->tokens * x->heads, x->batch);
+    aiteri_say(t, "bytes: at most %.3g read, %.3g written\n", rows * (row_bytes + 8),
+               rows * ((double)x->dim * aiteri_bytes_per(a->out.dtype) + (a->lse.ndim ? 4 : 0)));
+    aiteri_say(t,
+               "error: (12 + 2 |lse_a - lse_b|) 2^-24 of |out_a| + |out_b|, half a unit of %s "
+               "(docs/guide.md, 5)\n",
+               aiter_dtype_name(a->out.dtype));
+    return AITER_OK;
 }
+
+static aiter_status aiteri_merge_run(aiteri_merge *x, aiter_context *ctx)
+{
+    size_t bytes;
+    AITERI_TRY(aiteri_merge_supported(x, ctx, &bytes));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of("aiter_merge_attn_states", ctx);
+        return aiteri_gpu_merge_run(&call, &x->a, x->row);
+    }
+#endif
+    const int empty = x->heads == 0 || (x->dim == 0 && x->a.lse.ndim == 0);
+    x->kernels = aiteri_context_kernels(ctx);
+    x->workers = aiteri_context_workers(ctx);
+    if (x->batch * x->tokens > 0 && !empty)
+        aiteri_parallel(ctx, aiteri_merge_worker, x, x->workers);
+    return AITER_OK;
+}
+
+AITERI_CALLS(merge_attn_states, merge, "aiter_merge_attn_states")
 
 #endif /* AITERI_MERGE_ATTN_STATES_C */

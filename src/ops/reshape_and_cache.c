@@ -6,7 +6,6 @@
 #include "../api_ops.h"
 #include "../base/argument.c"
 #include "../cpu/engine_rows.c"
-#include "attention_explain.c"
 #include "call_begin.c"
 #if AITERI_GPU
 #include "../gpu/cache.c"
@@ -257,91 +256,136 @@ static uint8_t *aiteri_cache_layout(const aiter_reshape_and_cache_args *a, int32
     return (uint8_t *)aiteri_carve(arena, slots / 8 + 1, 1);
 }
 
-static aiter_status aiteri_cache_begin(const char *call, const aiter_reshape_and_cache_args *args,
-                                       aiter_context *ctx, aiter_reshape_and_cache_args *a)
+/* A call. */
+typedef struct aiteri_writer {
+    aiter_reshape_and_cache_args a;
+    aiteri_cache_mode mode;
+    int32_t row; /* of the registry, on a device */
+} aiteri_writer;
+
+static aiter_status aiteri_writer_begin(const char *op, const char *call,
+                                        const aiter_reshape_and_cache_args *args,
+                                        aiter_context *ctx, aiteri_writer *x)
 {
-    aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
-    AITERI_TRY(aiteri_call_begin(c.op, call, ctx, args, sizeof *args));
-    *a = *args;
-    aiteri_check_true(&c, a->call.plan == NULL, "call.plan", "none: this op has no plan");
-    aiteri_check_cache(&c, a);
+    aiteri_check c = {op, ctx, AITER_OK};
+    memset(x, 0, sizeof *x);
+    AITERI_TRY(aiteri_call_begin(op, call, ctx, args, sizeof *args));
+    x->a = *args;
+    aiteri_check_true(&c, x->a.call.plan == NULL, "call.plan", "none: this op has no plan");
+    aiteri_check_cache(&c, &x->a);
+    x->mode = aiteri_cache_mode_of(&x->a.quantisation);
     return c.status;
 }
 
-AITER_ATTN_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_args *args,
-                                                    aiter_context *ctx)
+/* Carved bytes; none on a device, where slots are not looked at. */
+static size_t aiteri_writer_need(const aiteri_writer *x, aiter_context *ctx)
 {
-    aiter_reshape_and_cache_args a;
-    AITERI_TRY(aiteri_cache_begin("", args, ctx, &a));
+    aiteri_arena measure = {NULL, 0};
+    float *rows;
+    if (aiteri_context_on_device(ctx)) return 0;
+    aiteri_cache_layout(&x->a, aiteri_context_workers(ctx), &measure, &rows);
+    return measure.used;
+}
+
+static aiter_status aiteri_writer_workspace(const aiteri_writer *x, aiter_context *ctx,
+                                            size_t *bytes)
+{
+    return aiteri_scratch_answer("aiter_reshape_and_cache", ctx, aiteri_writer_need(x, ctx), bytes);
+}
+
+/* Everything that shapes tell, and which kernel. */
+static aiter_status aiteri_writer_supported(aiteri_writer *x, aiter_context *ctx, size_t *bytes)
+{
     aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
-    aiteri_check_cache_overlap(&c, &a);
+    aiteri_check_cache_overlap(&c, &x->a);
     if (c.status != AITER_OK) return c.status;
-    const aiteri_cache_mode mode = aiteri_cache_mode_of(&a.quantisation);
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
-        return aiteri_gpu_cache_run(&call, &a, (int32_t)mode);
+        AITERI_TRY(aiteri_gpu_cache_choose(&call, &x->a, &x->row));
     }
 #endif
-    if (mode == AITERI_CACHE_SCALE_GIVEN) {
-        aiteri_check_static_scales(&c, "kv.k_scale", &a.kv.k_scale);
-        aiteri_check_static_scales(&c, "kv.v_scale", &a.kv.v_scale);
+    return aiteri_writer_workspace(x, ctx, bytes);
+}
+
+/* What a rounding into the cache may change. */
+static void aiteri_explain_rounding(aiteri_text *t, const aiteri_writer *x)
+{
+    const aiter_dtype from = x->a.k.dtype, to = x->a.kv.k.dtype;
+    if (x->mode != AITERI_CACHE_CONVERTS)
+        aiteri_say(t, "error: half a scale; %s\n",
+                   x->mode == AITERI_CACHE_SCALE_GIVEN
+                       ? "beyond 127 scales an element is 127 of them"
+                       : "a scale is the largest |element| of its row / 127");
+    else if (from == to || to == AITER_F32)
+        aiteri_say(t, "error: none, every %s is %s\n", aiter_dtype_name(from),
+                   from == to ? "kept" : "an f32");
+    else
+        aiteri_say(t, "error: half a unit of %s\n", aiter_dtype_name(to));
+}
+
+static aiter_status aiteri_writer_explain(const aiteri_writer *x, aiter_context *ctx,
+                                          aiteri_text *t)
+{
+    const aiter_reshape_and_cache_args *a = &x->a;
+    const aiter_tensor *scale[2] = {&a->kv.k_scale, &a->kv.v_scale};
+    const int computes = x->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+    const double tokens = (double)a->k.shape[0], rows = tokens * (double)a->k.shape[1];
+    const double elements = rows * (double)(a->k.shape[2] + a->v.shape[2]);
+    aiteri_say(t,
+               "problem: %lld tokens, heads %lld, D %lld/%lld, into %lld blocks of %lld tokens\n",
+               (long long)a->k.shape[0], (long long)a->k.shape[1], (long long)a->k.shape[2],
+               (long long)a->v.shape[2], (long long)a->kv.k.shape[0], (long long)a->kv.k.shape[1]);
+    aiteri_say(t, "types: k and v %s, slots %s", aiter_dtype_name(a->k.dtype),
+               aiter_dtype_name(a->slot_mapping.dtype));
+    for (int i = 0; i < 2; i++)
+        aiteri_say(t, ", kv.%c %s%s", "kv"[i], aiter_dtype_name(a->kv.k.dtype),
+                   scale[i] -> ndim == 0 ? ""
+                                         : aiteri_scale_words(computes ? AITER_SCALE_PER_TOKEN_HEAD
+                                                              : scale[i]->shape[0] == 1
+                                                                  ? AITER_SCALE_PER_TENSOR
+                                                                  : AITER_SCALE_PER_HEAD));
+    aiteri_say(t, "%s\n", computes ? ", which are written" : "");
+    aiteri_explain_rows(t, ctx, x->row, "tokens", a->k.shape[0], 1);
+    aiteri_say(t, "bytes: at most %.3g read, %.3g written\n",
+               elements * aiteri_bytes_per(a->k.dtype) +
+                   tokens * aiteri_bytes_per(a->slot_mapping.dtype),
+               elements * aiteri_bytes_per(a->kv.k.dtype) + (computes ? rows * 2 * 4 : 0));
+    aiteri_explain_rounding(t, x);
+    return AITER_OK;
+}
+
+static aiter_status aiteri_writer_run(aiteri_writer *x, aiter_context *ctx)
+{
+    const aiter_reshape_and_cache_args *a = &x->a;
+    size_t bytes;
+    AITERI_TRY(aiteri_writer_supported(x, ctx, &bytes));
+    aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        return aiteri_gpu_cache_run(&call, a, (int32_t)x->mode, x->row);
+    }
+#endif
+    if (x->mode == AITERI_CACHE_SCALE_GIVEN) {
+        aiteri_check_static_scales(&c, "kv.k_scale", &a->kv.k_scale);
+        aiteri_check_static_scales(&c, "kv.v_scale", &a->kv.v_scale);
         if (c.status != AITER_OK) return c.status;
     }
-    aiteri_cache_run run = {&a, aiteri_context_kernels(ctx), mode, NULL,
+    aiteri_cache_run run = {a, aiteri_context_kernels(ctx), x->mode, NULL,
                             aiteri_context_workers(ctx)};
-    aiteri_arena measure = {NULL, 0};
-    aiteri_cache_layout(&a, run.workers, &measure, &run.rows);
     aiteri_scratch scratch;
-    AITERI_TRY(aiteri_scratch_take(c.op, ctx, a.call.workspace, a.call.workspace_bytes,
-                                   measure.used, &scratch));
-    uint8_t *seen = aiteri_cache_layout(&a, run.workers, &scratch.arena, &run.rows);
-    aiteri_check_slots(&c, &a, seen);
-    if (c.status == AITER_OK && a.k.shape[0] > 0)
+    AITERI_TRY(aiteri_scratch_take(c.op, ctx, a->call.workspace, a->call.workspace_bytes,
+                                   aiteri_writer_need(x, ctx), &scratch));
+    uint8_t *seen = aiteri_cache_layout(a, run.workers, &scratch.arena, &run.rows);
+    aiteri_check_slots(&c, a, seen);
+    if (c.status == AITER_OK && a->k.shape[0] > 0)
         aiteri_parallel(ctx, aiteri_cache_worker, &run,
                         (int32_t)aiteri_min(run.workers, AITERI_MAX_THREADS));
     aiteri_scratch_give_back(&scratch);
     return c.status;
 }
 
-AITER_ATTN_API aiter_status aiter_reshape_and_cache_workspace(
-    const aiter_reshape_and_cache_args *args, aiter_context *ctx, size_t *bytes)
-{
-    aiter_reshape_and_cache_args a;
-    AITERI_TRY(aiteri_cache_begin("_workspace", args, ctx, &a));
-    aiteri_arena measure = {NULL, 0};
-    float *rows;
-    if (!aiteri_context_on_device(ctx)) /* where slots are not looked at */
-        aiteri_cache_layout(&a, aiteri_context_workers(ctx), &measure, &rows);
-    return aiteri_scratch_answer("aiter_reshape_and_cache", ctx, measure.used, bytes);
-}
-
-AITER_ATTN_API aiter_status
-aiter_reshape_and_cache_supported(const aiter_reshape_and_cache_args *args, aiter_context *ctx)
-{
-    aiter_reshape_and_cache_args a;
-    AITERI_TRY(aiteri_cache_begin("_supported", args, ctx, &a));
-    aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
-    aiteri_check_cache_overlap(&c, &a);
-#if AITERI_GPU
-    if (c.status == AITER_OK && aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
-        int32_t row;
-        return aiteri_gpu_cache_choose(&call, &a, &row);
-    }
-#endif
-    return c.status;
-}
-
-AITER_ATTN_API aiter_status aiter_reshape_and_cache_explain(
-    const aiter_reshape_and_cache_args *args, aiter_context *ctx, char *text, size_t bytes)
-{
-    aiteri_text t;
-    const aiter_status status =
-        aiteri_explain_begin("aiter_reshape_and_cache", ctx,
-                             aiter_reshape_and_cache_supported(args, ctx), text, bytes, &t);
-    if (status == AITER_OK) aiteri_explain_engine(&t, ctx);
-    return status;
-}
+AITERI_CALLS(reshape_and_cache, writer, "aiter_reshape_and_cache")
 
 #endif /* AITERI_RESHAPE_AND_CACHE_C */

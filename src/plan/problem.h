@@ -43,6 +43,7 @@ typedef struct aiteri_problem {
     const int32_t *cu_seqlens_q, *cu_seqlens_k, *seqused_q, *seqused_k;
     int64_t cu_stride_q, cu_stride_k, used_stride_q, used_stride_k;
     int64_t total_q; /* query tokens of all sequences, a bound */
+    int64_t total_k; /* the same of keys, of both parts; 0: max_seqlen_k of each sequence */
     int32_t max_seqlen_q, max_seqlen_k;
 
     /* Pages: key j of sequence b is token j % page_size of page list_b[j / page_size], with list_b

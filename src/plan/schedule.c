@@ -250,42 +250,66 @@ static void aiteri_schedule_all(aiteri_schedule *s, const aiteri_problem *p,
         s->total_cost = s->cost;
 }
 
+/* Keys of all sequences, a bound. */
+static int64_t aiteri_most_keys(const aiteri_problem *p)
+{
+    const int64_t each = (int64_t)p->batch * p->max_seqlen_k;
+    return p->total_k > 0 ? aiteri_min(p->total_k, each) : each;
+}
+
+/* What splits add in one family. A sequence that is split has `most_tokens` at most, in spans of
+ * `per_span`, each of them once for each of `head_parts`, and more keys than one piece takes: where
+ * all sequences together have few, few are split. A piece is `unit` keys but for each sequence's
+ * last. */
+static void aiteri_add_split_bounds(aiteri_schedule_bounds *n, const aiteri_problem *p, int stream,
+                                    size_t most_tokens, size_t per_span, size_t head_parts)
+{
+    const int64_t keys = aiteri_most_keys(p);
+    const int64_t block = stream ? AITERI_STREAM_KEYS : AITERI_TILE_KEYS;
+    const int64_t piece = stream ? AITERI_STREAM_SPLIT : AITERI_TILE_SPLIT;
+    const int64_t unit = p->num_splits > 0 ? block : piece;
+    const int64_t whole = p->num_splits > 0 || stream ? unit : 2 * unit; /* keys of one piece */
+    const int64_t split = aiteri_min(p->batch, keys / (whole + 1));
+    const size_t splits = (size_t)aiteri_most_splits(p, stream, p->max_seqlen_k);
+    if (splits <= 1 || split == 0 || most_tokens == 0) return;
+    size_t pieces = aiteri_mul_size((size_t)split, splits);
+    if ((uint64_t)(keys / unit + split) < pieces) pieces = (size_t)(keys / unit + split);
+    size_t tokens = aiteri_mul_size((size_t)split, most_tokens);
+    if (tokens > (uint64_t)p->total_q) tokens = (size_t)p->total_q;
+
+    const size_t spans =
+        aiteri_mul_size(aiteri_add_size(tokens / per_span, (size_t)split), head_parts);
+    const size_t each = aiteri_mul_size(most_tokens / per_span + 1, head_parts);
+    const size_t partials = aiteri_mul_size(spans, splits), fewer = aiteri_mul_size(each, pieces);
+    const size_t rows = aiteri_mul_size(tokens, splits),
+                 less = aiteri_mul_size(most_tokens, pieces);
+    n->reduces = aiteri_add_size(n->reduces, spans);
+    n->partials = aiteri_add_size(n->partials, partials < fewer ? partials : fewer);
+    n->partial_rows = aiteri_add_size(
+        n->partial_rows, aiteri_mul_size(rows < less ? rows : less, (size_t)p->heads_q));
+}
+
 /* Sizes that no schedule of these shapes exceeds; monotone in every extent and maximum. */
 static aiteri_schedule_bounds aiteri_schedule_bounds_of(const aiteri_problem *p, int32_t tile_lanes)
 {
     const size_t batch = (size_t)p->batch, heads_q = (size_t)p->heads_q;
     const size_t group = (size_t)p->group, lanes = (size_t)tile_lanes;
+    const size_t most_q = (size_t)p->max_seqlen_q;
     const size_t tokens = (size_t)aiteri_min(p->total_q, (int64_t)p->batch * p->max_seqlen_q);
     const size_t per_tile = (size_t)aiteri_max(1, tile_lanes / p->group);
     const size_t head_parts = heads_q / group * ((group + lanes - 1) / lanes);
-    size_t tile_splits = (size_t)aiteri_most_splits(p, 0, p->max_seqlen_k);
-    size_t stream_splits = (size_t)aiteri_most_splits(p, 1, p->max_seqlen_k);
-    if (tile_splits < 1) tile_splits = 1;
-    if (stream_splits < 1) stream_splits = 1;
-
-    /* Tokens of sequences short enough to be split; explicit splits concern every sequence. */
-    const size_t split_rows =
-        p->num_splits > 0 ? (size_t)p->max_seqlen_q : (size_t)AITERI_TILE_SPLIT_ROWS / group + 1;
-    size_t split_tokens = aiteri_mul_size(batch, split_rows);
-    if (split_tokens > tokens) split_tokens = tokens;
-    size_t stream_tokens = aiteri_mul_size(batch, (size_t)AITERI_STREAM_ROWS / group);
-    if (stream_tokens > tokens) stream_tokens = tokens;
-
+    const size_t stream_q = (size_t)AITERI_STREAM_ROWS / group;
+    /* Explicit splits concern every sequence. */
+    const size_t split_q = p->num_splits > 0 ? most_q : (size_t)AITERI_TILE_SPLIT_ROWS / group + 1;
     const size_t spans = aiteri_mul_size(aiteri_add_size(tokens / per_tile, batch), head_parts);
-    const size_t split_spans =
-        aiteri_mul_size(aiteri_add_size(split_tokens / per_tile, batch), head_parts);
     const size_t stream_spans = aiteri_mul_size(batch, (size_t)p->heads_k);
-    aiteri_schedule_bounds n;
-    n.reduces =
-        aiteri_add_size(tile_splits > 1 ? split_spans : 0, stream_splits > 1 ? stream_spans : 0);
-    n.partials =
-        aiteri_add_size(tile_splits > 1 ? aiteri_mul_size(split_spans, tile_splits) : 0,
-                        stream_splits > 1 ? aiteri_mul_size(stream_spans, stream_splits) : 0);
+    aiteri_schedule_bounds n = {0, 0, 0, 0};
+    if (!aiteri_takes_stream(p, p->max_seqlen_q)) /* else all are streams */
+        aiteri_add_split_bounds(&n, p, 0, split_q < most_q ? split_q : most_q, per_tile,
+                                head_parts);
+    aiteri_add_split_bounds(&n, p, 1, stream_q < most_q ? stream_q : most_q, SIZE_MAX,
+                            (size_t)p->heads_k);
     n.works = aiteri_add_size(aiteri_add_size(spans, stream_spans), n.partials);
-    n.partial_rows = aiteri_add_size(
-        tile_splits > 1 ? aiteri_mul_size(aiteri_mul_size(split_tokens, heads_q), tile_splits) : 0,
-        stream_splits > 1 ? aiteri_mul_size(aiteri_mul_size(stream_tokens, heads_q), stream_splits)
-                          : 0);
     return n;
 }
 

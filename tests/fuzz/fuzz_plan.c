@@ -58,6 +58,7 @@ static aiteri_problem a_problem(fuzz_input *in, fuzz_lengths *l)
         if (l->q[b] > p.max_seqlen_q) p.max_seqlen_q = l->q[b];
         if (l->k[b] > p.max_seqlen_k) p.max_seqlen_k = l->k[b];
         p.total_q += l->q[b];
+        if (p.batch % 2) p.total_k += l->k[b]; /* else every sequence has the longest */
     }
     p.seqused_q = l->q;
     p.seqused_k = l->k;
