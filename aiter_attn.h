@@ -15523,6 +15523,33 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
     p->lse_stride_token = x->lse_packed ? 0 : t->stride[at + 1];
 }
 
+/* K or V in the order [outer,] token, head, element: readers and the writer of a cache. */
+static aiteri_source aiteri_source_of(const aiter_tensor *t)
+{
+    aiteri_source s;
+    const int32_t n = t->ndim;
+    memset(&s, 0, sizeof s);
+    s.data = (const char *)t->data;
+    s.dtype = t->dtype;
+    s.dim = (int32_t)t->shape[n - 1];
+    s.stride_outer = n == 4 ? t->stride[0] : 0;
+    s.stride_token = t->stride[n - 3];
+    s.stride_head = t->stride[n - 2];
+    s.stride_dim = t->shape[n - 1] == 1 ? 1 : t->stride[n - 1];
+    return s;
+}
+
+/* Scales of a shape that was checked: one, [Hk], or the source's without D. */
+static aiteri_scales aiteri_scales_of(const aiter_tensor *t)
+{
+    aiteri_scales s = {(const float *)t->data, 0, 0, 0};
+    const int32_t n = t->ndim;
+    if (n == 3) s.stride_outer = t->stride[0];
+    if (n >= 2) s.stride_token = t->stride[n - 2];
+    s.stride_head = n == 1 ? aiteri_broadcast_stride(t, 0) : t->stride[n - 1];
+    return s;
+}
+
 /* Scales of one int8 source, [1], [Hk] or the source's shape without D. */
 static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor *t,
                                 aiter_scale_kind kind, const aiter_tensor *data,
@@ -15540,7 +15567,7 @@ static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor
         kind = t->ndim > 1                                      ? AITER_SCALE_PER_TOKEN_HEAD
                : t->shape[0] == 1 && data->shape[rank - 1] != 1 ? AITER_SCALE_PER_TENSOR
                                                                 : AITER_SCALE_PER_HEAD;
-    source->scales.data = (const float *)t->data;
+    source->scales = aiteri_scales_of(t);
     if (kind == AITER_SCALE_PER_TOKEN_HEAD) {
         if (t->ndim != rank) {
             aiteri_reject(c, AITER_INVALID_ARGUMENT,
@@ -15550,9 +15577,6 @@ static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor
         }
         for (int32_t i = 0; i < rank; i++)
             aiteri_check_extent(c, field, t, i, data->shape[i], "the data's shape");
-        source->scales.stride_outer = rank == 3 ? t->stride[0] : 0;
-        source->scales.stride_token = t->stride[rank - 2];
-        source->scales.stride_head = t->stride[rank - 1];
         return;
     }
     if (t->ndim != 1)
@@ -15562,7 +15586,6 @@ static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor
     aiteri_check_extent(c, field, t, 0, kind == AITER_SCALE_PER_TENSOR ? 1 : data->shape[rank - 1],
                         kind == AITER_SCALE_PER_TENSOR ? "one scale"
                                                        : "kv heads; or 1 for one scale");
-    source->scales.stride_head = kind == AITER_SCALE_PER_TENSOR ? 0 : t->stride[0];
 }
 
 static void aiteri_lower_kv_scales(aiteri_check *c, aiteri_attention *x)
@@ -15574,21 +15597,6 @@ static void aiteri_lower_kv_scales(aiteri_check *c, aiteri_attention *x)
                       "aiter_scale_kind");
     aiteri_lower_scales(c, "kv.k_scale", &kv->k_scale, kv->k_scale_kind, &kv->k, &x->problem.k);
     aiteri_lower_scales(c, "kv.v_scale", &kv->v_scale, kv->v_scale_kind, &kv->v, &x->problem.v);
-}
-
-static aiteri_source aiteri_source_of(const aiter_tensor *t)
-{
-    aiteri_source s;
-    const int32_t n = t->ndim;
-    memset(&s, 0, sizeof s);
-    s.data = (const char *)t->data;
-    s.dtype = t->dtype;
-    s.dim = (int32_t)t->shape[n - 1];
-    s.stride_outer = n == 4 ? t->stride[0] : 0;
-    s.stride_token = t->stride[n - 3];
-    s.stride_head = t->stride[n - 2];
-    s.stride_dim = t->shape[n - 1] == 1 ? 1 : t->stride[n - 1];
-    return s;
 }
 
 /* A table of pages, or lists of them one after the other. */
@@ -16552,9 +16560,9 @@ typedef enum aiteri_cache_mode {
     AITERI_CACHE_SCALE_PER_TOKEN_HEAD
 } aiteri_cache_mode;
 
-/* K or V: where it comes from, where it goes, and its scales. */
+/* K or V: where its rows come from and where they go, as readers see them. */
 typedef struct aiteri_cache_side {
-    const aiter_tensor *src, *cache, *scale;
+    aiteri_source src, cache;
 } aiteri_cache_side;
 
 typedef struct aiteri_cache_run {
@@ -16739,38 +16747,35 @@ static void aiteri_check_slots(aiteri_check *c, const aiter_reshape_and_cache_ar
 static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_side *side,
                              int64_t token, int64_t slot, int64_t h, float *row)
 {
-    const aiter_tensor *src = side->src, *cache = side->cache, *scale = side->scale;
-    const int32_t dim = (int32_t)src->shape[2];
-    const int64_t page = cache->shape[1], block = slot / page, at = slot % page;
-    aiteri_gather_row(run->kernels, row,
-                      (const char *)src->data +
-                          aiteri_bytes_of(src->dtype, token * src->stride[0] + h * src->stride[1]),
-                      src->dtype, src->stride[2], dim);
-    float step = 1.0f;
-    if (run->mode == AITERI_CACHE_SCALE_GIVEN) {
-        step = ((const float *)scale->data)[scale->shape[0] == 1 ? 0 : h * scale->stride[0]];
-    } else if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD) {
-        step = aiteri_rounded(run->kernels->row_amax(row, dim) / 127.0f);
-        ((float *)
-             scale->data)[block * scale->stride[0] + at * scale->stride[1] + h * scale->stride[2]] =
-            step;
+    const aiteri_source *src = &side->src, *cache = &side->cache;
+    const int64_t page = run->a->kv.k.shape[1], block = slot / page, at = slot % page;
+    aiteri_gather_row(run->kernels, row, aiteri_source_at(src, 0, token, h), src->dtype,
+                      src->stride_dim, src->dim);
+    if (run->mode != AITERI_CACHE_CONVERTS) {
+        float *scale = (float *)aiteri_scale_at(&cache->scales, block, at, h);
+        if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD)
+            *scale = aiteri_rounded(run->kernels->row_amax(row, src->dim) / 127.0f);
+        const float step = *scale;
+        for (int32_t d = 0; d < src->dim; d++) row[d] = step != 0.0f ? row[d] / step : 0.0f;
     }
-    if (run->mode != AITERI_CACHE_CONVERTS)
-        for (int32_t d = 0; d < dim; d++) row[d] = step != 0.0f ? row[d] / step : 0.0f;
-    aiteri_scatter_row(run->kernels,
-                       (char *)cache->data +
-                           aiteri_bytes_of(cache->dtype, block * cache->stride[0] +
-                                                             at * cache->stride[1] +
-                                                             h * cache->stride[2]),
-                       cache->dtype, cache->stride[3], row, dim);
+    aiteri_scatter_row(run->kernels, (char *)aiteri_source_at(cache, block, at, h), cache->dtype,
+                       cache->stride_dim, row, src->dim);
+}
+
+static aiteri_cache_side aiteri_cache_side_of(const aiter_tensor *src, const aiter_tensor *cache,
+                                              const aiter_tensor *scale)
+{
+    aiteri_cache_side side = {aiteri_source_of(src), aiteri_source_of(cache)};
+    if (scale->ndim != 0) side.cache.scales = aiteri_scales_of(scale);
+    return side;
 }
 
 static void aiteri_cache_worker(void *arg, int32_t i)
 {
     const aiteri_cache_run *run = (const aiteri_cache_run *)arg;
     const aiter_reshape_and_cache_args *a = run->a;
-    const aiteri_cache_side side[2] = {{&a->k, &a->kv.k, &a->kv.k_scale},
-                                       {&a->v, &a->kv.v, &a->kv.v_scale}};
+    const aiteri_cache_side side[2] = {aiteri_cache_side_of(&a->k, &a->kv.k, &a->kv.k_scale),
+                                       aiteri_cache_side_of(&a->v, &a->kv.v, &a->kv.v_scale)};
     const int64_t tokens = a->k.shape[0];
     float *row = run->rows + (int64_t)i * AITERI_MAX_HEAD_DIM;
     const int64_t end = aiteri_share_of(tokens, i + 1, run->workers);
