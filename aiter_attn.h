@@ -2548,7 +2548,7 @@ typedef struct aiteri_problem {
     int32_t page_size, num_blocks, table_entries, has_holes;
 
     /* A second part, the new tokens behind the keys above: rows as dense keys lie, or packed ones,
-     * of the same types, sizes and strides between elements, with scales where those have them. */
+     * of the same sizes, with types, strides and scales of their own. */
     aiteri_source k_tail, v_tail; /* data NULL: none */
     const int32_t *cu_seqlens_tail, *seqused_tail;
     int64_t cu_stride_tail, used_stride_tail;
@@ -2647,6 +2647,8 @@ static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
     X(PAGE_LISTS, "lists of pages (indptr, indices)", "pass a block_table")                 \
     X(HOLES, "pages of -1", "pass lengths that end before them")                            \
     X(TWO_PARTS, "keys in two parts", "write the new tokens to the cache first")            \
+    X(PART_TYPES, "new tokens of another type than the keys before them",                   \
+      "pass them in the type of the cache")                                                 \
     X(PACKED_ROWS, "packed rows of q", "")                                                  \
     X(USED_ROWS, "lengths of q", "")                                                        \
     X(USED_KEYS, "lengths of keys", "")                                                     \
@@ -2741,6 +2743,8 @@ static uint64_t aiteri_problem_features(const aiteri_problem *p)
     if (p->k_tail.data)
         bits |= AITERI_BIT(TWO_PARTS) | aiteri_source_features(&p->k_tail) |
                 aiteri_source_features(&p->v_tail);
+    if (p->k_tail.data && (p->k_tail.dtype != p->k.dtype || p->v_tail.dtype != p->v.dtype))
+        bits |= AITERI_BIT(PART_TYPES);
     if (p->has_holes) bits |= AITERI_BIT(HOLES);
     if (p->cu_seqlens_q) bits |= AITERI_BIT(PACKED_ROWS);
     if (p->seqused_q) bits |= AITERI_BIT(USED_ROWS);
@@ -2809,15 +2813,15 @@ enum {
 #define AITERI_TILE_LEAST (-123.0f)
 
 /* The features that each family takes. */
-#define AITERI_TILE_TAKES                                                                        \
-    (AITERI_BIT(CAUSAL) | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) | AITERI_BIT(WINDOW_SINKS) | \
-     AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) | AITERI_BIT(VISIBLE) |          \
-     AITERI_BIT(Q_SCALE) | AITERI_BIT(OUT_SCALE) | AITERI_BIT(SINKS) | AITERI_BIT(LSE) |         \
-     AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) | AITERI_BIT(PAGED_KEYS) |                 \
-     AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(TWO_PARTS) |                        \
-     AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS) |                   \
-     AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) | AITERI_BIT(SCALE_TOKEN) |               \
-     AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) |                 \
+#define AITERI_TILE_TAKES                                                                          \
+    (AITERI_BIT(CAUSAL) | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) | AITERI_BIT(WINDOW_SINKS) |   \
+     AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) | AITERI_BIT(VISIBLE) |            \
+     AITERI_BIT(Q_SCALE) | AITERI_BIT(OUT_SCALE) | AITERI_BIT(SINKS) | AITERI_BIT(LSE) |           \
+     AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) | AITERI_BIT(PAGED_KEYS) |                   \
+     AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(TWO_PARTS) | AITERI_BIT(PART_TYPES) | \
+     AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS) |                     \
+     AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) | AITERI_BIT(SCALE_TOKEN) |                 \
+     AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) |                   \
      AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
 /* Streams read rows where they lie, so there must be one. */
 #define AITERI_STREAM_TAKES (AITERI_TILE_TAKES & ~AITERI_BIT(HOLES))
@@ -3203,6 +3207,29 @@ static aiteri_key_place aiteri_place_of_key(const aiteri_problem *p, const aiter
     return j < front ? aiteri_place_in_front(p, s, j) : aiteri_place_in_tail(p, s, j - front);
 }
 
+/* The new tokens that follow the keys or values that `source` is, k or v of the problem. */
+AITERI_FORCE_INLINE const aiteri_source *aiteri_tail_of(const aiteri_problem *p,
+                                                        const aiteri_source *source)
+{
+    AITERI_ASSERT(source == &p->k || source == &p->v);
+    return source == &p->k ? &p->k_tail : &p->v_tail;
+}
+
+/* The part that holds key j. */
+AITERI_FORCE_INLINE const aiteri_source *aiteri_part_of(const aiteri_problem *p,
+                                                        const aiteri_sequence *s,
+                                                        const aiteri_source *source, int32_t j)
+{
+    return j < s->seqlen_k - s->tail ? source : aiteri_tail_of(p, source);
+}
+
+/* Where the keys of [first, end) end that are of one part with the first. */
+AITERI_FORCE_INLINE int32_t aiteri_part_end(const aiteri_sequence *s, int32_t first, int32_t end)
+{
+    const int32_t front = s->seqlen_k - s->tail;
+    return first < front && front < end ? front : end;
+}
+
 /* n keys or values of kv head h from `at` on, all of the part that `source` is. */
 AITERI_FORCE_INLINE void aiteri_part_rows(const aiteri_problem *p, const aiteri_sequence *s,
                                           const aiteri_source *source, int32_t h,
@@ -3210,7 +3237,8 @@ AITERI_FORCE_INLINE void aiteri_part_rows(const aiteri_problem *p, const aiteri_
                                           float *scale)
 {
     const int64_t token = aiteri_bytes_of(source->dtype, source->stride_token);
-    const float none = 0.0f;
+    const float none = 0.0f, one = 1.0f;
+    const int scaled = source->scales.data != NULL;
     for (int32_t j = 0;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
         const int32_t run = (int32_t)aiteri_min(n - j, at.run);
         if (row) {
@@ -3220,9 +3248,10 @@ AITERI_FORCE_INLINE void aiteri_part_rows(const aiteri_problem *p, const aiteri_
             for (int32_t i = 0; i < run; i++, data += step) to[i] = data; /* gcc: two at a time */
         }
         if (scale) {
-            const float *data =
-                at.present ? aiteri_scale_at(&source->scales, at.outer, at.token, h) : &none;
-            const int64_t step = at.present ? source->scales.stride_token : 0;
+            const float *data = at.present ? &one : &none;
+            if (at.present && scaled)
+                data = aiteri_scale_at(&source->scales, at.outer, at.token, h);
+            const int64_t step = at.present && scaled ? source->scales.stride_token : 0;
             for (int32_t i = 0; i < run; i++) scale[j + i] = data[i * step];
         }
         j += run;
@@ -3231,19 +3260,19 @@ AITERI_FORCE_INLINE void aiteri_part_rows(const aiteri_problem *p, const aiteri_
 }
 
 /* Keys or values [first, end) of kv head h, `source` being k or v of the problem: the address of
- * each row, or NULL of one that is not present, and its scale. `row` and `scale` may be NULL. */
+ * each row, or NULL of one that is not present, and its scale, 1 in a part without scales. `row`
+ * and `scale` may be NULL. */
 static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
                                const aiteri_source *source, int32_t h, int32_t first, int32_t end,
                                const void **row, float *scale)
 {
     const int32_t front = s->seqlen_k - s->tail, behind = (int32_t)aiteri_max(first, front);
-    AITERI_ASSERT(source == &p->k || source == &p->v);
     AITERI_ASSERT(first >= end || (0 <= first && end <= s->seqlen_k));
     if (first < end && first < front)
         aiteri_part_rows(p, s, source, h, aiteri_place_in_front(p, s, first),
                          (int32_t)aiteri_min(end, front) - first, row, scale);
     if (behind < end)
-        aiteri_part_rows(p, s, source == &p->k ? &p->k_tail : &p->v_tail, h,
+        aiteri_part_rows(p, s, aiteri_tail_of(p, source), h,
                          aiteri_place_in_tail(p, s, behind - front), end - behind,
                          row ? row + (behind - first) : NULL,
                          scale ? scale + (behind - first) : NULL);
@@ -9159,7 +9188,8 @@ enum {
 static int aiteri_avx512bf16_takes(const aiteri_problem *p, int exact_arithmetic)
 {
     return !exact_arithmetic && p->q.dtype == AITER_BF16 && p->k.dtype == AITER_BF16 &&
-           p->v.dtype == AITER_BF16 && !p->k.scales.data && !p->v.scales.data && !p->has_holes;
+           p->v.dtype == AITER_BF16 && !p->k.scales.data && !p->v.scales.data && !p->has_holes &&
+           !p->k_tail.data; /* a pair of keys comes in one call */
 }
 
 static size_t aiteri_avx512bf16_query_bytes(int32_t dim, int32_t tile_lanes)
@@ -13502,19 +13532,26 @@ static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, in
                                                          head * rows->stride_head);
 }
 
-/* K or V rows [first, end) of a kv head to `place` of a block: layout, then type and scale. */
+/* K or V rows [first, end) of a kv head to `place` of a block, part by part: layout, then type and
+ * scale. */
 static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
                                 const aiteri_source *source, int32_t h, int32_t first, int32_t end,
                                 const void **row, void *block, int32_t place)
 {
     const aiteri_problem *p = e->problem;
-    float scales[AITERI_TILE_KEYS], *scale = source->scales.data ? scales : NULL;
+    float scales[AITERI_TILE_KEYS];
     AITERI_ASSERT(first < end && 0 <= place && place + end - first <= AITERI_TILE_KEYS);
     AITERI_ASSERT(h < p->heads_k);
-    const aiteri_block_rows rows = {row,           end - first,        source->dim,
-                                    source->dtype, source->stride_dim, scale};
-    aiteri_source_rows(p, s, source, h, first, end, row, scale);
-    (source == &p->k ? e->kernels->load_k : e->kernels->load_v)(e->kernels, block, place, &rows);
+    for (int32_t stop; first < end; place += stop - first, first = stop) {
+        const aiteri_source *part = aiteri_part_of(p, s, source, first);
+        float *scale = part->scales.data ? scales : NULL;
+        stop = aiteri_part_end(s, first, end);
+        const aiteri_block_rows rows = {row,         stop - first,     part->dim,
+                                        part->dtype, part->stride_dim, scale};
+        aiteri_source_rows(p, s, source, h, first, stop, row, scale);
+        (source == &p->k ? e->kernels->load_k : e->kernels->load_v)(e->kernels, block, place,
+                                                                    &rows);
+    }
 }
 
 /* Whether something is read for every pair of a query and a key. */
@@ -14001,7 +14038,9 @@ typedef struct aiteri_stream {
     int32_t rows; /* query tokens * group: of one kv head */
     int32_t kv_start, kv_heads;
     aiteri_key_range seen;
+    int32_t run[3][2], runs;  /* of keys that are loaded of the block, each of one part */
     int32_t lo_max, hi_min;   /* every row sees keys [lo_max, hi_min) */
+    int k_scales, v_scales;   /* scores are multiplied by scales of K, weights by those of V */
     const aiteri_work *after; /* what this worker will probably run next, or NULL */
 } aiteri_stream;
 
@@ -14025,22 +14064,30 @@ static void aiteri_stream_begin(aiteri_stream *x)
     memset(x->t->o, 0, (size_t)all * (size_t)dim_v * sizeof(float));
 }
 
-/* Row pointers of keys [first, end) that the kernels of `*type` can read: the source's own rows, or
- * widened ones; and their scales, if asked for. The pointer list is padded with its last entry. */
+/* Whether a part has scales. */
+static int aiteri_stream_scales(const aiteri_problem *p, const aiteri_source *source)
+{
+    return source->scales.data || aiteri_tail_of(p, source)->scales.data;
+}
+
+/* Row pointers of keys [first, end), of one part, that the kernels of `*type` can read: the
+ * source's own rows, or widened ones; and their scales, if asked for. The pointer list is padded
+ * with its last entry. */
 static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_source *source,
                                       int32_t h, int32_t first, int32_t end, const void **rows,
                                       float *scratch, float *scale)
 {
+    const aiteri_source *part = aiteri_part_of(x->e->problem, &x->s, source, first);
     const int32_t n = end - first;
-    aiter_dtype type = source->dtype;
+    aiter_dtype type = part->dtype;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
     aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows, scale);
-    if (source->stride_dim != 1 || !x->e->kernels->stream_dot[type]) {
-        const int32_t stride = aiteri_padded(source->dim);
+    if (part->stride_dim != 1 || !x->e->kernels->stream_dot[type]) {
+        const int32_t stride = aiteri_padded(part->dim);
         for (int32_t i = 0; i < n; i++) {
             float *row = scratch + (int64_t)i * stride;
-            aiteri_gather_row(x->e->kernels, row, (const char *)rows[i], source->dtype,
-                              source->stride_dim, source->dim);
+            aiteri_gather_row(x->e->kernels, row, (const char *)rows[i], part->dtype,
+                              part->stride_dim, part->dim);
             rows[i] = row;
         }
         type = AITER_F32;
@@ -14056,9 +14103,8 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     const aiteri_problem *p = x->e->problem;
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
-    if (first >= end) return;
     AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
-    float *scale = p->k.scales.data ? t->k_scale + (first - block) : NULL;
+    float *scale = x->k_scales ? t->k_scale + (first - block) : NULL;
     const aiter_dtype type =
         aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, t->k_rows, t->k, scale);
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
@@ -14077,7 +14123,7 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
     const int32_t head = (x->kv_start + h) * p->group + r % p->group;
     float *s = x->t->s + (int64_t)r * AITERI_SCORE_STRIDE;
     const aiteri_score_rule *rule = &x->e->rule;
-    if (p->k.scales.data) x->e->kernels->stream_mul(s, x->t->k_scale);
+    if (x->k_scales) x->e->kernels->stream_mul(s, x->t->k_scale);
     if (rule->score != 1.0f) x->e->kernels->row_scale(s, AITERI_STREAM_KEYS, rule->score);
     if (p->softcap > 0.0f) x->e->kernels->stream_softcap(s, &rule->softcap);
     const int pairs = aiteri_reads_pairs(p), plain = !p->alibi_slopes && !pairs;
@@ -14127,7 +14173,6 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     const aiteri_problem *p = x->e->problem;
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
-    if (first >= end) return;
     const int32_t stride = aiteri_padded(p->v.dim);
     const aiter_dtype type =
         aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, t->v_rows, t->v, NULL);
@@ -14154,7 +14199,8 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     }
 }
 
-/* The block that will be worked on after this one: of this work, or the first of the next. */
+/* The block that will be worked on after this one: of this work, or the first of the next; its keys
+ * of one part. */
 typedef struct aiteri_next_block {
     aiteri_sequence s;
     int32_t kv_start, first, end;
@@ -14166,7 +14212,7 @@ static aiteri_next_block aiteri_stream_next(const aiteri_stream *x, int32_t end)
     const int32_t first = (int32_t)aiteri_max(end, x->seen.lo);
     const int32_t stop = (int32_t)aiteri_min(
         aiteri_min((int64_t)end + AITERI_STREAM_KEYS, x->w->kv_end), x->seen.hi);
-    aiteri_next_block n = {x->s, x->kv_start, first, stop};
+    aiteri_next_block n = {x->s, x->kv_start, first, aiteri_part_end(&x->s, first, stop)};
     if (first < stop || !x->after) return n;
     n.s = aiteri_sequence_of(p, x->after->batch);
     n.kv_start = x->after->head_start / p->group;
@@ -14175,6 +14221,7 @@ static aiteri_next_block aiteri_stream_next(const aiteri_stream *x, int32_t end)
     n.first = (int32_t)aiteri_max(x->after->kv_start, seen.lo);
     n.end = (int32_t)aiteri_min(
         aiteri_min((int64_t)x->after->kv_start + AITERI_STREAM_KEYS, x->after->kv_end), seen.hi);
+    n.end = aiteri_part_end(&n.s, n.first, n.end);
     return n;
 }
 
@@ -14187,14 +14234,14 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_blo
     const aiteri_source *source[2] = {&p->k, &p->v};
     const int32_t keys = (int32_t)aiteri_max(0, n->end - n->first);
     for (int kv = 0; kv < 2; kv++) {
-        const aiteri_source *src = source[kv];
+        const aiteri_source *src = aiteri_part_of(p, &n->s, source[kv], n->first);
         const void **ahead = x->t->ahead[kv];
         const int joined = x->kv_heads > 1 && src->stride_head == src->dim;
         const int32_t heads = joined ? x->kv_heads : 1, share = joined ? h : 0;
         const int32_t from = keys * share / heads, count = keys * (share + 1) / heads - from;
         const int64_t step = aiteri_bytes_of(src->dtype, src->stride_head);
-        aiteri_source_rows(p, &n->s, src, joined ? n->kv_start : n->kv_start + h, n->first + from,
-                           n->first + from + count, ahead, NULL);
+        aiteri_source_rows(p, &n->s, source[kv], joined ? n->kv_start : n->kv_start + h,
+                           n->first + from, n->first + from + count, ahead, NULL);
         /* Backwards, so that the tokens' rows spread out in place. */
         for (int32_t t = count - 1; heads > 1 && t >= 0; t--) {
             const char *row = (const char *)ahead[t];
@@ -14206,6 +14253,18 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_blo
     }
 }
 
+static void aiteri_stream_runs(aiteri_stream *x, const aiteri_key_block *b)
+{
+    const int32_t ends[2][2] = {{b->first, b->gap}, {b->resume, b->end}};
+    x->runs = 0;
+    for (int i = 0; i < 2; i++)
+        for (int32_t at = ends[i][0]; at < ends[i][1];) {
+            int32_t *run = x->run[x->runs++];
+            run[0] = at;
+            run[1] = at = aiteri_part_end(&x->s, at, ends[i][1]);
+        }
+}
+
 /* One kv head against one block. */
 static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
                                const aiteri_key_block *b)
@@ -14214,14 +14273,14 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
     const int32_t dim_v = aiteri_padded(p->v.dim);
-    if (p->v.scales.data) memset(t->v_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
-    if (p->k.scales.data) memset(t->k_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
-    const int32_t runs[2][2] = {{b->first, b->gap}, {b->resume, b->end}};
-    for (int i = 0; i < 2; i++) {
-        aiteri_stream_scores(x, h, block, runs[i][0], runs[i][1]);
-        if (p->v.scales.data && runs[i][0] < runs[i][1])
-            aiteri_source_rows(p, &x->s, &p->v, x->kv_start + h, runs[i][0], runs[i][1], NULL,
-                               t->v_scale + (runs[i][0] - block));
+    if (x->v_scales) memset(t->v_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
+    if (x->k_scales) memset(t->k_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
+    for (int32_t i = 0; i < x->runs; i++) {
+        const int32_t *run = x->run[i];
+        aiteri_stream_scores(x, h, block, run[0], run[1]);
+        if (x->v_scales)
+            aiteri_source_rows(p, &x->s, &p->v, x->kv_start + h, run[0], run[1], NULL,
+                               t->v_scale + (run[0] - block));
     }
     const int whole =
         b->first == block && b->end == block + AITERI_STREAM_KEYS && aiteri_stream_sees_all(x, b);
@@ -14231,9 +14290,10 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
         aiteri_stream_adjust(x, h, r, block, b, whole);
         const float factor = kernels->stream_softmax(s, x->e->rule.softmax, &t->m[i], &t->l[i]);
         if (factor != 1.0f) kernels->row_scale(t->o + i * dim_v, dim_v, factor);
-        if (p->v.scales.data) kernels->stream_mul(s, t->v_scale);
+        if (x->v_scales) kernels->stream_mul(s, t->v_scale);
     }
-    for (int i = 0; i < 2; i++) aiteri_stream_values(x, h, block, runs[i][0], runs[i][1]);
+    for (int32_t i = 0; i < x->runs; i++)
+        aiteri_stream_values(x, h, block, x->run[i][0], x->run[i][1]);
 }
 
 static void aiteri_stream_end(aiteri_stream *x)
@@ -14270,6 +14330,8 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
     x.kv_start = w->head_start / p->group;
     x.kv_heads = (w->head_end - w->head_start) / p->group;
     x.seen = aiteri_visible_keys_of_span(p, &x.s, w->q_start, w->q_end);
+    x.k_scales = aiteri_stream_scales(p, &p->k);
+    x.v_scales = aiteri_stream_scales(p, &p->v);
     x.hi_min = x.s.seqlen_k;
     for (int32_t i = w->q_start; i < w->q_end; i++) {
         const aiteri_key_range own = aiteri_visible_keys(p, &x.s, i);
@@ -14284,6 +14346,7 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
         const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_STREAM_KEYS, w->kv_end);
         const aiteri_key_block b = aiteri_key_block_clip(x.seen, at, end);
         if (b.first >= b.end) continue;
+        aiteri_stream_runs(&x, &b);
         const aiteri_next_block next = aiteri_stream_next(&x, end);
         for (int32_t h = 0; h < x.kv_heads; h++) {
             aiteri_stream_aim(&x, h, &next);

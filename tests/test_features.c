@@ -57,6 +57,8 @@ static const change changes[] = {
     {"lists of pages", AITERI_FEATURE_PAGE_LISTS, AITERI_FEATURE_DENSE_KEYS},
     {"holes", AITERI_FEATURE_HOLES, NOTHING},
     {"new tokens", AITERI_FEATURE_TWO_PARTS, NOTHING},
+    {"new keys of another type", AITERI_FEATURE_PART_TYPES, NOTHING},
+    {"new values of another type", AITERI_FEATURE_PART_TYPES, NOTHING},
     {"packed rows", AITERI_FEATURE_PACKED_ROWS, NOTHING},
     {"lengths of q", AITERI_FEATURE_USED_ROWS, NOTHING},
     {"lengths of keys", AITERI_FEATURE_USED_KEYS, NOTHING},
@@ -97,25 +99,27 @@ static void change_problem(aiteri_problem *p, int n)
     case 11: p->block_table = p->page_indptr = ints; break;
     case 12: p->has_holes = 1; break;
     case 13: p->k_tail = p->k, p->v_tail = p->v; break;
-    case 14: p->cu_seqlens_q = ints; break;
-    case 15: p->seqused_q = ints; break;
-    case 16: p->seqused_k = ints; break;
-    case 17: p->k.scales.data = floats; break;
-    case 18: p->v.scales.data = floats; break;
-    case 19: p->k.scales.data = floats, p->k.scales.stride_head = 1; break;
-    case 20: p->v.scales.data = floats, p->v.scales.stride_token = 1; break;
-    case 21: p->k.scales.data = floats, p->k.scales.stride_outer = 1; break;
-    case 22: p->v.dim += 8; break;
-    case 23: p->v.dtype = AITER_F16; break;
-    case 24: p->softmax_scale = 0x0.ffffffp-100f; break;
-    case 25: p->softmax_scale = 0x1.000002p100f; break;
-    case 26: p->k.stride_token = 1 << 23; break;
-    case 27: p->v.stride_token = 1 << 23; break;
-    case 28: p->q.stride_dim = 2; break;
-    case 29: p->out.stride_dim = 2; break;
-    case 30: p->k.stride_dim = 2; break;
-    case 31: p->v.stride_dim = 2; break;
-    case 32: p->q_scale = floats; break;
+    case 14: p->k_tail = p->k, p->v_tail = p->v, p->k_tail.dtype = AITER_F16; break;
+    case 15: p->k_tail = p->k, p->v_tail = p->v, p->v_tail.dtype = AITER_F16; break;
+    case 16: p->cu_seqlens_q = ints; break;
+    case 17: p->seqused_q = ints; break;
+    case 18: p->seqused_k = ints; break;
+    case 19: p->k.scales.data = floats; break;
+    case 20: p->v.scales.data = floats; break;
+    case 21: p->k.scales.data = floats, p->k.scales.stride_head = 1; break;
+    case 22: p->v.scales.data = floats, p->v.scales.stride_token = 1; break;
+    case 23: p->k.scales.data = floats, p->k.scales.stride_outer = 1; break;
+    case 24: p->v.dim += 8; break;
+    case 25: p->v.dtype = AITER_F16; break;
+    case 26: p->softmax_scale = 0x0.ffffffp-100f; break;
+    case 27: p->softmax_scale = 0x1.000002p100f; break;
+    case 28: p->k.stride_token = 1 << 23; break;
+    case 29: p->v.stride_token = 1 << 23; break;
+    case 30: p->q.stride_dim = 2; break;
+    case 31: p->out.stride_dim = 2; break;
+    case 32: p->k.stride_dim = 2; break;
+    case 33: p->v.stride_dim = 2; break;
+    case 34: p->q_scale = floats; break;
     default: p->out_scale = floats; break;
     }
 }
@@ -132,8 +136,9 @@ static void own_bits(int dim)
         aiteri_problem p = base;
         change_problem(&p, n);
         const uint64_t bits = aiteri_problem_features(&p);
-        CHECK(bits == ((base.features & ~bit_of(changes[n].goes)) | bit_of(changes[n].comes)),
-              "%s: bits %llx", changes[n].what, (unsigned long long)bits);
+        uint64_t want = (base.features & ~bit_of(changes[n].goes)) | bit_of(changes[n].comes);
+        if (p.k_tail.data) want |= AITERI_BIT(TWO_PARTS);
+        CHECK(bits == want, "%s: bits %llx", changes[n].what, (unsigned long long)bits);
         all |= bits;
     }
     aiteri_problem p = base;
@@ -189,16 +194,17 @@ static void chunks(void)
 
 /* Takers: p and g flash of class plain and general, d decoding, t and s the CPU's families. */
 static const char *const takers[][2] = {
-    {"CAUSAL", "pgdts"},      {"TOP_LEFT", "gdts"},    {"WINDOW", "gdts"},
-    {"WINDOW_SINKS", "gdts"}, {"SOFTCAP", "gdts"},     {"ALIBI", "gdts"},
-    {"BIAS", "gts"},          {"VISIBLE", "ts"},       {"SINKS", "gdts"},
-    {"LSE", "pgdts"},         {"DENSE_KEYS", "pgts"},  {"PACKED_KEYS", "gts"},
-    {"PAGED_KEYS", "gdts"},   {"PAGE_LISTS", "ts"},    {"HOLES", "t"},
-    {"TWO_PARTS", "ts"},      {"PACKED_ROWS", "gdts"}, {"USED_ROWS", "pgdts"},
-    {"USED_KEYS", "pgdts"},   {"SCALE_TENSOR", "its"}, {"SCALE_HEAD", "its"},
-    {"SCALE_TOKEN", "its"},   {"STRIDED_DIM", "ts"},   {"OFF_CHUNKS", "gdts"},
-    {"FAR_TOKENS", "gdts"},   {"FAR_SCALE", "gdts"},   {"V_DIM", "gdts"},
-    {"KV_TYPES", "ts"},       {"Q_SCALE", "ts"},       {"OUT_SCALE", "ts"}};
+    {"CAUSAL", "pgdts"},      {"TOP_LEFT", "gdts"},   {"WINDOW", "gdts"},
+    {"WINDOW_SINKS", "gdts"}, {"SOFTCAP", "gdts"},    {"ALIBI", "gdts"},
+    {"BIAS", "gts"},          {"VISIBLE", "ts"},      {"SINKS", "gdts"},
+    {"LSE", "pgdts"},         {"DENSE_KEYS", "pgts"}, {"PACKED_KEYS", "gts"},
+    {"PAGED_KEYS", "gdts"},   {"PAGE_LISTS", "ts"},   {"HOLES", "t"},
+    {"TWO_PARTS", "ts"},      {"PART_TYPES", "ts"},   {"PACKED_ROWS", "gdts"},
+    {"USED_ROWS", "pgdts"},   {"USED_KEYS", "pgdts"}, {"SCALE_TENSOR", "its"},
+    {"SCALE_HEAD", "its"},    {"SCALE_TOKEN", "its"}, {"STRIDED_DIM", "ts"},
+    {"OFF_CHUNKS", "gdts"},   {"FAR_TOKENS", "gdts"}, {"FAR_SCALE", "gdts"},
+    {"V_DIM", "gdts"},        {"KV_TYPES", "ts"},     {"Q_SCALE", "ts"},
+    {"OUT_SCALE", "ts"}};
 
 static const char *const feature_names[] = {
 #define FEATURE_NAME(name, words, instead) #name,

@@ -357,6 +357,102 @@ static void two_parts(aiter_context *ctx)
     }
 }
 
+/* A source of rows of floats turned into one of `type`, in place of them: the floats become what
+ * the codes stand for, int8 by a scale for each row. To be freed: memory[0] and [1]. */
+static void retype(aiteri_source *s, float *x, size_t floats, aiter_dtype type, void **memory)
+{
+    const size_t rows = floats / (size_t)s->dim;
+    char *data = (char *)calloc(floats + 1, 4);
+    float *scale = (float *)paged_floats(rows, 1);
+    if (!data) exit(3);
+    for (size_t i = 0; i < rows * (size_t)s->dim; i++) {
+        const size_t row = i / (size_t)s->dim;
+        if (x[i] != x[i]) continue;
+        if (type == AITER_I8) {
+            scale[row] = (float)(5 + row % 7) / 512;
+            ((int8_t *)data)[i] = (int8_t)(x[i] / scale[row]);
+            x[i] = (float)((int8_t *)data)[i] * scale[row];
+        } else {
+            ref_store(type, data, (int64_t)i, x[i]);
+            x[i] = (float)ref_load(type, data, (int64_t)i);
+        }
+    }
+    s->data = data, s->dtype = type;
+    if (type == AITER_I8) {
+        s->scales.data = scale;
+        s->scales.stride_outer = s->stride_outer / s->dim;
+        s->scales.stride_token = s->stride_token / s->dim;
+        s->scales.stride_head = s->stride_head / s->dim;
+    }
+    memory[0] = data, memory[1] = scale;
+}
+
+/* Rows of a part back to their dense places. */
+static void part_back(const part *t, inner_problem *x, const int *first, const int *count)
+{
+    const size_t k = (size_t)(x->s.hk * x->s.d), v = (size_t)(x->s.hk * x->s.dv);
+    for (int b = 0; b < INNER_BATCH; b++)
+        for (int j = 0; j < count[b]; j++) {
+            const size_t to = (size_t)inner_row_of_k(x, b, first[b] + j);
+            const size_t at = (size_t)(x->s.packed ? t->cu[b] + j : b * (x->most_k + 2) + j);
+            memcpy(x->k + to * k, t->k + at * k, k * sizeof(float));
+            memcpy(x->v + to * v, t->v + at * v, v * sizeof(float));
+        }
+}
+
+static void expect_rows(const inner_problem *x)
+{
+    unsigned char shown[500];
+    memset(shown, 1, sizeof shown);
+    for (int b = 0; b < INNER_BATCH; b++)
+        for (int i = 0; i < x->s.sq[b]; i++)
+            for (int h = 0; h < x->s.hq; h++) inner_expect_row(x, shown, b, h, i);
+}
+
+/* Two parts, each of a type of its own, with scales where that is int8. */
+static void part_types(aiter_context *ctx)
+{
+    static const aiter_dtype types[][4] = {/* K and V, then those of the new tokens */
+                                           {AITER_I8, AITER_I8, AITER_BF16, AITER_BF16},
+                                           {AITER_F16, AITER_BF16, AITER_I8, AITER_F32},
+                                           {AITER_I8, AITER_F32, AITER_I8, AITER_I8}};
+    for (int n = 0; n < COUNT(shapes) * COUNT(types); n++) {
+        const aiter_dtype *type = types[n / COUNT(shapes)];
+        const int none[INNER_BATCH] = {0};
+        int head[INNER_BATCH], tail[INNER_BATCH];
+        inner_problem x;
+        part of[2];
+        void *memory[8];
+        inner_new(&x, &shapes[n % COUNT(shapes)], (uint64_t)n + 1300);
+        for (int b = 0; b < INNER_BATCH; b++) {
+            tail[b] = (n * 17 + b * 29 + 5) % (x.s.sk[b] + 1);
+            head[b] = x.s.sk[b] - tail[b];
+        }
+        part_new(&of[0], &x, none, head);
+        part_new(&of[1], &x, head, tail);
+        part_use(&of[1], &x, &x.p.k_tail, &x.p.v_tail);
+        part_use(&of[0], &x, &x.p.k, &x.p.v);
+        const size_t rows = (size_t)(INNER_BATCH * (x.most_k + 2) * x.s.hk);
+        aiteri_source *const source[4] = {&x.p.k, &x.p.v, &x.p.k_tail, &x.p.v_tail};
+        for (int i = 0; i < 4; i++)
+            retype(source[i], i & 1 ? of[i / 2].v : of[i / 2].k, rows * (size_t)source[i]->dim,
+                   type[i], memory + 2 * i);
+        part_back(&of[0], &x, none, head);
+        part_back(&of[1], &x, head, tail);
+        if (x.s.packed)
+            x.p.cu_seqlens_k = of[0].cu, x.p.cu_seqlens_tail = of[1].cu, x.p.cu_stride_tail = 1;
+        else
+            x.p.seqused_k = of[0].len, x.p.seqused_tail = of[1].len, x.p.used_stride_tail = 1;
+        CHECK(inner_run(&x, ctx) == AITER_OK, "%s", aiter_last_error());
+        CHECK((x.p.features & AITERI_BIT(PART_TYPES)) != 0, "bits");
+        expect_rows(&x);
+        test_global.cases++;
+        for (int i = 0; i < 8; i++) free(memory[i]);
+        for (int i = 0; i < 2; i++) free(of[i].k), free(of[i].v);
+        inner_free(&x);
+    }
+}
+
 /* Rows and scales of every run of keys, each by its place. */
 static void places(void)
 {
@@ -414,6 +510,7 @@ int main(void)
         holes(ctx);
         two_types(ctx);
         two_parts(ctx);
+        part_types(ctx);
         aiter_context_destroy(ctx);
         aiter_context_destroy(threads);
     }

@@ -54,19 +54,26 @@ static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, in
                                                          head * rows->stride_head);
 }
 
-/* K or V rows [first, end) of a kv head to `place` of a block: layout, then type and scale. */
+/* K or V rows [first, end) of a kv head to `place` of a block, part by part: layout, then type and
+ * scale. */
 static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
                                 const aiteri_source *source, int32_t h, int32_t first, int32_t end,
                                 const void **row, void *block, int32_t place)
 {
     const aiteri_problem *p = e->problem;
-    float scales[AITERI_TILE_KEYS], *scale = source->scales.data ? scales : NULL;
+    float scales[AITERI_TILE_KEYS];
     AITERI_ASSERT(first < end && 0 <= place && place + end - first <= AITERI_TILE_KEYS);
     AITERI_ASSERT(h < p->heads_k);
-    const aiteri_block_rows rows = {row,           end - first,        source->dim,
-                                    source->dtype, source->stride_dim, scale};
-    aiteri_source_rows(p, s, source, h, first, end, row, scale);
-    (source == &p->k ? e->kernels->load_k : e->kernels->load_v)(e->kernels, block, place, &rows);
+    for (int32_t stop; first < end; place += stop - first, first = stop) {
+        const aiteri_source *part = aiteri_part_of(p, s, source, first);
+        float *scale = part->scales.data ? scales : NULL;
+        stop = aiteri_part_end(s, first, end);
+        const aiteri_block_rows rows = {row,         stop - first,     part->dim,
+                                        part->dtype, part->stride_dim, scale};
+        aiteri_source_rows(p, s, source, h, first, stop, row, scale);
+        (source == &p->k ? e->kernels->load_k : e->kernels->load_v)(e->kernels, block, place,
+                                                                    &rows);
+    }
 }
 
 /* Whether something is read for every pair of a query and a key. */

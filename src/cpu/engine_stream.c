@@ -56,7 +56,9 @@ typedef struct aiteri_stream {
     int32_t rows; /* query tokens * group: of one kv head */
     int32_t kv_start, kv_heads;
     aiteri_key_range seen;
+    int32_t run[3][2], runs;  /* of keys that are loaded of the block, each of one part */
     int32_t lo_max, hi_min;   /* every row sees keys [lo_max, hi_min) */
+    int k_scales, v_scales;   /* scores are multiplied by scales of K, weights by those of V */
     const aiteri_work *after; /* what this worker will probably run next, or NULL */
 } aiteri_stream;
 
@@ -80,22 +82,30 @@ static void aiteri_stream_begin(aiteri_stream *x)
     memset(x->t->o, 0, (size_t)all * (size_t)dim_v * sizeof(float));
 }
 
-/* Row pointers of keys [first, end) that the kernels of `*type` can read: the source's own rows, or
- * widened ones; and their scales, if asked for. The pointer list is padded with its last entry. */
+/* Whether a part has scales. */
+static int aiteri_stream_scales(const aiteri_problem *p, const aiteri_source *source)
+{
+    return source->scales.data || aiteri_tail_of(p, source)->scales.data;
+}
+
+/* Row pointers of keys [first, end), of one part, that the kernels of `*type` can read: the
+ * source's own rows, or widened ones; and their scales, if asked for. The pointer list is padded
+ * with its last entry. */
 static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_source *source,
                                       int32_t h, int32_t first, int32_t end, const void **rows,
                                       float *scratch, float *scale)
 {
+    const aiteri_source *part = aiteri_part_of(x->e->problem, &x->s, source, first);
     const int32_t n = end - first;
-    aiter_dtype type = source->dtype;
+    aiter_dtype type = part->dtype;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
     aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows, scale);
-    if (source->stride_dim != 1 || !x->e->kernels->stream_dot[type]) {
-        const int32_t stride = aiteri_padded(source->dim);
+    if (part->stride_dim != 1 || !x->e->kernels->stream_dot[type]) {
+        const int32_t stride = aiteri_padded(part->dim);
         for (int32_t i = 0; i < n; i++) {
             float *row = scratch + (int64_t)i * stride;
-            aiteri_gather_row(x->e->kernels, row, (const char *)rows[i], source->dtype,
-                              source->stride_dim, source->dim);
+            aiteri_gather_row(x->e->kernels, row, (const char *)rows[i], part->dtype,
+                              part->stride_dim, part->dim);
             rows[i] = row;
         }
         type = AITER_F32;
@@ -111,9 +121,8 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     const aiteri_problem *p = x->e->problem;
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
-    if (first >= end) return;
     AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
-    float *scale = p->k.scales.data ? t->k_scale + (first - block) : NULL;
+    float *scale = x->k_scales ? t->k_scale + (first - block) : NULL;
     const aiter_dtype type =
         aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, t->k_rows, t->k, scale);
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
@@ -132,7 +141,7 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
     const int32_t head = (x->kv_start + h) * p->group + r % p->group;
     float *s = x->t->s + (int64_t)r * AITERI_SCORE_STRIDE;
     const aiteri_score_rule *rule = &x->e->rule;
-    if (p->k.scales.data) x->e->kernels->stream_mul(s, x->t->k_scale);
+    if (x->k_scales) x->e->kernels->stream_mul(s, x->t->k_scale);
     if (rule->score != 1.0f) x->e->kernels->row_scale(s, AITERI_STREAM_KEYS, rule->score);
     if (p->softcap > 0.0f) x->e->kernels->stream_softcap(s, &rule->softcap);
     const int pairs = aiteri_reads_pairs(p), plain = !p->alibi_slopes && !pairs;
@@ -182,7 +191,6 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     const aiteri_problem *p = x->e->problem;
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
-    if (first >= end) return;
     const int32_t stride = aiteri_padded(p->v.dim);
     const aiter_dtype type =
         aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, t->v_rows, t->v, NULL);
@@ -209,7 +217,8 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     }
 }
 
-/* The block that will be worked on after this one: of this work, or the first of the next. */
+/* The block that will be worked on after this one: of this work, or the first of the next; its keys
+ * of one part. */
 typedef struct aiteri_next_block {
     aiteri_sequence s;
     int32_t kv_start, first, end;
@@ -221,7 +230,7 @@ static aiteri_next_block aiteri_stream_next(const aiteri_stream *x, int32_t end)
     const int32_t first = (int32_t)aiteri_max(end, x->seen.lo);
     const int32_t stop = (int32_t)aiteri_min(
         aiteri_min((int64_t)end + AITERI_STREAM_KEYS, x->w->kv_end), x->seen.hi);
-    aiteri_next_block n = {x->s, x->kv_start, first, stop};
+    aiteri_next_block n = {x->s, x->kv_start, first, aiteri_part_end(&x->s, first, stop)};
     if (first < stop || !x->after) return n;
     n.s = aiteri_sequence_of(p, x->after->batch);
     n.kv_start = x->after->head_start / p->group;
@@ -230,6 +239,7 @@ static aiteri_next_block aiteri_stream_next(const aiteri_stream *x, int32_t end)
     n.first = (int32_t)aiteri_max(x->after->kv_start, seen.lo);
     n.end = (int32_t)aiteri_min(
         aiteri_min((int64_t)x->after->kv_start + AITERI_STREAM_KEYS, x->after->kv_end), seen.hi);
+    n.end = aiteri_part_end(&n.s, n.first, n.end);
     return n;
 }
 
@@ -242,14 +252,14 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_blo
     const aiteri_source *source[2] = {&p->k, &p->v};
     const int32_t keys = (int32_t)aiteri_max(0, n->end - n->first);
     for (int kv = 0; kv < 2; kv++) {
-        const aiteri_source *src = source[kv];
+        const aiteri_source *src = aiteri_part_of(p, &n->s, source[kv], n->first);
         const void **ahead = x->t->ahead[kv];
         const int joined = x->kv_heads > 1 && src->stride_head == src->dim;
         const int32_t heads = joined ? x->kv_heads : 1, share = joined ? h : 0;
         const int32_t from = keys * share / heads, count = keys * (share + 1) / heads - from;
         const int64_t step = aiteri_bytes_of(src->dtype, src->stride_head);
-        aiteri_source_rows(p, &n->s, src, joined ? n->kv_start : n->kv_start + h, n->first + from,
-                           n->first + from + count, ahead, NULL);
+        aiteri_source_rows(p, &n->s, source[kv], joined ? n->kv_start : n->kv_start + h,
+                           n->first + from, n->first + from + count, ahead, NULL);
         /* Backwards, so that the tokens' rows spread out in place. */
         for (int32_t t = count - 1; heads > 1 && t >= 0; t--) {
             const char *row = (const char *)ahead[t];
@@ -261,6 +271,18 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_blo
     }
 }
 
+static void aiteri_stream_runs(aiteri_stream *x, const aiteri_key_block *b)
+{
+    const int32_t ends[2][2] = {{b->first, b->gap}, {b->resume, b->end}};
+    x->runs = 0;
+    for (int i = 0; i < 2; i++)
+        for (int32_t at = ends[i][0]; at < ends[i][1];) {
+            int32_t *run = x->run[x->runs++];
+            run[0] = at;
+            run[1] = at = aiteri_part_end(&x->s, at, ends[i][1]);
+        }
+}
+
 /* One kv head against one block. */
 static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
                                const aiteri_key_block *b)
@@ -269,14 +291,14 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
     const int32_t dim_v = aiteri_padded(p->v.dim);
-    if (p->v.scales.data) memset(t->v_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
-    if (p->k.scales.data) memset(t->k_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
-    const int32_t runs[2][2] = {{b->first, b->gap}, {b->resume, b->end}};
-    for (int i = 0; i < 2; i++) {
-        aiteri_stream_scores(x, h, block, runs[i][0], runs[i][1]);
-        if (p->v.scales.data && runs[i][0] < runs[i][1])
-            aiteri_source_rows(p, &x->s, &p->v, x->kv_start + h, runs[i][0], runs[i][1], NULL,
-                               t->v_scale + (runs[i][0] - block));
+    if (x->v_scales) memset(t->v_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
+    if (x->k_scales) memset(t->k_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
+    for (int32_t i = 0; i < x->runs; i++) {
+        const int32_t *run = x->run[i];
+        aiteri_stream_scores(x, h, block, run[0], run[1]);
+        if (x->v_scales)
+            aiteri_source_rows(p, &x->s, &p->v, x->kv_start + h, run[0], run[1], NULL,
+                               t->v_scale + (run[0] - block));
     }
     const int whole =
         b->first == block && b->end == block + AITERI_STREAM_KEYS && aiteri_stream_sees_all(x, b);
@@ -286,9 +308,10 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
         aiteri_stream_adjust(x, h, r, block, b, whole);
         const float factor = kernels->stream_softmax(s, x->e->rule.softmax, &t->m[i], &t->l[i]);
         if (factor != 1.0f) kernels->row_scale(t->o + i * dim_v, dim_v, factor);
-        if (p->v.scales.data) kernels->stream_mul(s, t->v_scale);
+        if (x->v_scales) kernels->stream_mul(s, t->v_scale);
     }
-    for (int i = 0; i < 2; i++) aiteri_stream_values(x, h, block, runs[i][0], runs[i][1]);
+    for (int32_t i = 0; i < x->runs; i++)
+        aiteri_stream_values(x, h, block, x->run[i][0], x->run[i][1]);
 }
 
 static void aiteri_stream_end(aiteri_stream *x)
@@ -325,6 +348,8 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
     x.kv_start = w->head_start / p->group;
     x.kv_heads = (w->head_end - w->head_start) / p->group;
     x.seen = aiteri_visible_keys_of_span(p, &x.s, w->q_start, w->q_end);
+    x.k_scales = aiteri_stream_scales(p, &p->k);
+    x.v_scales = aiteri_stream_scales(p, &p->v);
     x.hi_min = x.s.seqlen_k;
     for (int32_t i = w->q_start; i < w->q_end; i++) {
         const aiteri_key_range own = aiteri_visible_keys(p, &x.s, i);
@@ -339,6 +364,7 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
         const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_STREAM_KEYS, w->kv_end);
         const aiteri_key_block b = aiteri_key_block_clip(x.seen, at, end);
         if (b.first >= b.end) continue;
+        aiteri_stream_runs(&x, &b);
         const aiteri_next_block next = aiteri_stream_next(&x, end);
         for (int32_t h = 0; h < x.kv_heads; h++) {
             aiteri_stream_aim(&x, h, &next);

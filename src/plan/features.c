@@ -27,6 +27,8 @@
     X(PAGE_LISTS, "lists of pages (indptr, indices)", "pass a block_table")                 \
     X(HOLES, "pages of -1", "pass lengths that end before them")                            \
     X(TWO_PARTS, "keys in two parts", "write the new tokens to the cache first")            \
+    X(PART_TYPES, "new tokens of another type than the keys before them",                   \
+      "pass them in the type of the cache")                                                 \
     X(PACKED_ROWS, "packed rows of q", "")                                                  \
     X(USED_ROWS, "lengths of q", "")                                                        \
     X(USED_KEYS, "lengths of keys", "")                                                     \
@@ -121,6 +123,8 @@ static uint64_t aiteri_problem_features(const aiteri_problem *p)
     if (p->k_tail.data)
         bits |= AITERI_BIT(TWO_PARTS) | aiteri_source_features(&p->k_tail) |
                 aiteri_source_features(&p->v_tail);
+    if (p->k_tail.data && (p->k_tail.dtype != p->k.dtype || p->v_tail.dtype != p->v.dtype))
+        bits |= AITERI_BIT(PART_TYPES);
     if (p->has_holes) bits |= AITERI_BIT(HOLES);
     if (p->cu_seqlens_q) bits |= AITERI_BIT(PACKED_ROWS);
     if (p->seqused_q) bits |= AITERI_BIT(USED_ROWS);

@@ -55,7 +55,7 @@ typedef struct aiteri_problem {
     int32_t page_size, num_blocks, table_entries, has_holes;
 
     /* A second part, the new tokens behind the keys above: rows as dense keys lie, or packed ones,
-     * of the same types, sizes and strides between elements, with scales where those have them. */
+     * of the same sizes, with types, strides and scales of their own. */
     aiteri_source k_tail, v_tail; /* data NULL: none */
     const int32_t *cu_seqlens_tail, *seqused_tail;
     int64_t cu_stride_tail, used_stride_tail;

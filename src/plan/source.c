@@ -92,6 +92,29 @@ static aiteri_key_place aiteri_place_of_key(const aiteri_problem *p, const aiter
     return j < front ? aiteri_place_in_front(p, s, j) : aiteri_place_in_tail(p, s, j - front);
 }
 
+/* The new tokens that follow the keys or values that `source` is, k or v of the problem. */
+AITERI_FORCE_INLINE const aiteri_source *aiteri_tail_of(const aiteri_problem *p,
+                                                        const aiteri_source *source)
+{
+    AITERI_ASSERT(source == &p->k || source == &p->v);
+    return source == &p->k ? &p->k_tail : &p->v_tail;
+}
+
+/* The part that holds key j. */
+AITERI_FORCE_INLINE const aiteri_source *aiteri_part_of(const aiteri_problem *p,
+                                                        const aiteri_sequence *s,
+                                                        const aiteri_source *source, int32_t j)
+{
+    return j < s->seqlen_k - s->tail ? source : aiteri_tail_of(p, source);
+}
+
+/* Where the keys of [first, end) end that are of one part with the first. */
+AITERI_FORCE_INLINE int32_t aiteri_part_end(const aiteri_sequence *s, int32_t first, int32_t end)
+{
+    const int32_t front = s->seqlen_k - s->tail;
+    return first < front && front < end ? front : end;
+}
+
 /* n keys or values of kv head h from `at` on, all of the part that `source` is. */
 AITERI_FORCE_INLINE void aiteri_part_rows(const aiteri_problem *p, const aiteri_sequence *s,
                                           const aiteri_source *source, int32_t h,
@@ -99,7 +122,8 @@ AITERI_FORCE_INLINE void aiteri_part_rows(const aiteri_problem *p, const aiteri_
                                           float *scale)
 {
     const int64_t token = aiteri_bytes_of(source->dtype, source->stride_token);
-    const float none = 0.0f;
+    const float none = 0.0f, one = 1.0f;
+    const int scaled = source->scales.data != NULL;
     for (int32_t j = 0;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
         const int32_t run = (int32_t)aiteri_min(n - j, at.run);
         if (row) {
@@ -109,9 +133,10 @@ AITERI_FORCE_INLINE void aiteri_part_rows(const aiteri_problem *p, const aiteri_
             for (int32_t i = 0; i < run; i++, data += step) to[i] = data; /* gcc: two at a time */
         }
         if (scale) {
-            const float *data =
-                at.present ? aiteri_scale_at(&source->scales, at.outer, at.token, h) : &none;
-            const int64_t step = at.present ? source->scales.stride_token : 0;
+            const float *data = at.present ? &one : &none;
+            if (at.present && scaled)
+                data = aiteri_scale_at(&source->scales, at.outer, at.token, h);
+            const int64_t step = at.present && scaled ? source->scales.stride_token : 0;
             for (int32_t i = 0; i < run; i++) scale[j + i] = data[i * step];
         }
         j += run;
@@ -120,19 +145,19 @@ AITERI_FORCE_INLINE void aiteri_part_rows(const aiteri_problem *p, const aiteri_
 }
 
 /* Keys or values [first, end) of kv head h, `source` being k or v of the problem: the address of
- * each row, or NULL of one that is not present, and its scale. `row` and `scale` may be NULL. */
+ * each row, or NULL of one that is not present, and its scale, 1 in a part without scales. `row`
+ * and `scale` may be NULL. */
 static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
                                const aiteri_source *source, int32_t h, int32_t first, int32_t end,
                                const void **row, float *scale)
 {
     const int32_t front = s->seqlen_k - s->tail, behind = (int32_t)aiteri_max(first, front);
-    AITERI_ASSERT(source == &p->k || source == &p->v);
     AITERI_ASSERT(first >= end || (0 <= first && end <= s->seqlen_k));
     if (first < end && first < front)
         aiteri_part_rows(p, s, source, h, aiteri_place_in_front(p, s, first),
                          (int32_t)aiteri_min(end, front) - first, row, scale);
     if (behind < end)
-        aiteri_part_rows(p, s, source == &p->k ? &p->k_tail : &p->v_tail, h,
+        aiteri_part_rows(p, s, aiteri_tail_of(p, source), h,
                          aiteri_place_in_tail(p, s, behind - front), end - behind,
                          row ? row + (behind - first) : NULL,
                          scale ? scale + (behind - first) : NULL);
