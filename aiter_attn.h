@@ -2508,10 +2508,14 @@ typedef struct aiteri_rows {
     int64_t stride_batch, stride_token, stride_head, stride_dim;
 } aiteri_rows;
 
-/* Scales of a quantised source, same index order; strides 0 where a scale does not vary. */
+/* Scales of a quantised source, same index order: element (outer, t, h, d) has the one at place
+ * outer, t / block, h, d / group. Strides are 0 where a scale does not vary. */
 typedef struct aiteri_scales {
-    const float *data; /* NULL: none */
-    int64_t stride_outer, stride_token, stride_head;
+    const void *data;  /* NULL: none */
+    aiter_dtype dtype; /* F32, F16, BF16; U8: E8M0, 2^(code - 127), NaN of code 255 */
+    int32_t block;     /* tokens under one scale; 0: 1 */
+    int32_t group;     /* columns under one scale, a multiple of 16; 0: the whole row */
+    int64_t stride_outer, stride_token, stride_head, stride_group;
 } aiteri_scales;
 
 /* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it. */
@@ -2655,6 +2659,9 @@ static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
     X(SCALE_TENSOR, "one scale for all keys", "")                                           \
     X(SCALE_HEAD, "scales of heads", "")                                                    \
     X(SCALE_TOKEN, "scales of tokens", "")                                                  \
+    X(SCALE_BLOCK, "scales of several tokens", "pass a scale for each token")               \
+    X(SCALE_GROUP, "scales of groups of columns", "")                                       \
+    X(SCALE_TYPE, "scales other than f32", "pass f32 scales")                               \
     X(STRIDED_DIM, "a last stride other than 1", "pass a copy that is dense there")         \
     X(OFF_CHUNKS, "rows that do not start at multiples of 16 bytes", "pass aligned copies") \
     X(FAR_TOKENS, "keys 2^23 elements apart", "pass copies whose tokens lie closer")        \
@@ -2725,6 +2732,9 @@ static uint64_t aiteri_source_features(const aiteri_source *s)
         bits |= AITERI_BIT(OFF_CHUNKS);
     if (s->stride_token >= 1 << 23) bits |= AITERI_BIT(FAR_TOKENS);
     if (!scales->data) return bits;
+    if (scales->block > 1) bits |= AITERI_BIT(SCALE_BLOCK);
+    if (scales->group) bits |= AITERI_BIT(SCALE_GROUP);
+    if (scales->dtype != AITER_F32) bits |= AITERI_BIT(SCALE_TYPE);
     return bits | (scales->stride_outer || scales->stride_token ? AITERI_BIT(SCALE_TOKEN)
                    : scales->stride_head                        ? AITERI_BIT(SCALE_HEAD)
                                                                 : AITERI_BIT(SCALE_TENSOR));
@@ -2821,6 +2831,7 @@ enum {
      AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(TWO_PARTS) | AITERI_BIT(PART_TYPES) | \
      AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS) |                     \
      AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) | AITERI_BIT(SCALE_TOKEN) |                 \
+     AITERI_BIT(SCALE_BLOCK) | AITERI_BIT(SCALE_GROUP) | AITERI_BIT(SCALE_TYPE) |                  \
      AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) |                   \
      AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
 /* Streams read rows where they lie, so there must be one. */
@@ -2963,8 +2974,14 @@ typedef struct aiteri_block_rows {
     int32_t n, dim;
     aiter_dtype dtype;
     int64_t stride_dim;
-    const float *scale; /* of each row; NULL: none */
+    const float *scale; /* of each row, ceil(dim / group) of them; NULL: none */
+    int32_t group;      /* columns under one scale */
 } aiteri_block_rows;
+
+struct aiteri_kernels;
+/* Rows to places of a block from `place` on. */
+typedef void (*aiteri_load_fn)(const struct aiteri_kernels *own, void *block, int32_t place,
+                               const aiteri_block_rows *rows);
 
 /* A set owns the format of its blocks of queries, K and V: the engine gives the bytes and says
  * which place of a block a key has, 0 to AITERI_TILE_KEYS - 1. */
@@ -2981,11 +2998,7 @@ typedef struct aiteri_kernels {
     size_t (*query_bytes)(int32_t dim, int32_t tile_lanes);
     size_t (*k_bytes)(int32_t dim);
     size_t (*v_bytes)(int32_t dim);
-    /* Rows to places from `place` on. */
-    void (*load_k)(const struct aiteri_kernels *own, void *block, int32_t place,
-                   const aiteri_block_rows *rows);
-    void (*load_v)(const struct aiteri_kernels *own, void *block, int32_t place,
-                   const aiteri_block_rows *rows);
+    aiteri_load_fn load_k, load_v;
     /* tile_lanes rows of queries, [tile_lanes][row_stride], times scale. */
     void (*pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim, float scale);
     /* st[j][lane] = k_j . q_lane for the n keys from `place` on. */
@@ -3137,12 +3150,30 @@ AITERI_FORCE_INLINE const char *aiteri_source_at(const aiteri_source *source, in
                                                              h * source->stride_head);
 }
 
-/* Its scale. */
-AITERI_FORCE_INLINE const float *aiteri_scale_at(const aiteri_scales *scales, int64_t outer,
-                                                 int64_t token, int64_t h)
+/* The place of its scale, or of the first of them, in elements. */
+AITERI_FORCE_INLINE int64_t aiteri_scale_place(const aiteri_scales *scales, int64_t outer,
+                                               int64_t token, int64_t h)
 {
-    return scales->data + outer * scales->stride_outer + token * scales->stride_token +
-           h * scales->stride_head;
+    const int64_t block = scales->block > 1 ? token / scales->block : token;
+    return outer * scales->stride_outer + block * scales->stride_token + h * scales->stride_head;
+}
+
+/* Whether a row has one scale, so that sums may be multiplied by it in place of elements. */
+AITERI_FORCE_INLINE int aiteri_scales_rows(const aiteri_source *source)
+{
+    return source->scales.data && !source->scales.group;
+}
+
+/* Scales of a row. */
+AITERI_FORCE_INLINE int32_t aiteri_scales_of_row(const aiteri_source *source)
+{
+    return source->scales.group ? (int32_t)aiteri_ceil_div(source->dim, source->scales.group) : 1;
+}
+
+AITERI_FORCE_INLINE uint32_t aiteri_bits_from_e8m0(uint8_t code)
+{
+    if (code == 0) return 0x400000; /* 2^-127 */
+    return code == 255 ? 0x7fc00000 : (uint32_t)code << 23;
 }
 
 /* Entry `entry` of a sequence's list of pages. */
@@ -3230,52 +3261,70 @@ AITERI_FORCE_INLINE int32_t aiteri_part_end(const aiteri_sequence *s, int32_t fi
     return first < front && front < end ? front : end;
 }
 
-/* n keys or values of kv head h from `at` on, all of the part that `source` is. */
-AITERI_FORCE_INLINE void aiteri_part_rows(const aiteri_problem *p, const aiteri_sequence *s,
-                                          const aiteri_source *source, int32_t h,
-                                          aiteri_key_place at, int32_t n, const void **row,
-                                          float *scale)
+/* The address of each row of keys or values [first, end), all of one part, or NULL of one that is
+ * not present; `part` is that of the source, kv head h. */
+static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
+                               const aiteri_source *part, int32_t h, int32_t first, int32_t end,
+                               const void **row)
 {
-    const int64_t token = aiteri_bytes_of(source->dtype, source->stride_token);
-    const float none = 0.0f, one = 1.0f;
-    const int scaled = source->scales.data != NULL;
-    for (int32_t j = 0;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
-        const int32_t run = (int32_t)aiteri_min(n - j, at.run);
-        if (row) {
-            const char *data = at.present ? aiteri_source_at(source, at.outer, at.token, h) : NULL;
-            const int64_t step = at.present ? token : 0;
-            const void **to = row + j;
-            for (int32_t i = 0; i < run; i++, data += step) to[i] = data; /* gcc: two at a time */
-        }
-        if (scale) {
-            const float *data = at.present ? &one : &none;
-            if (at.present && scaled)
-                data = aiteri_scale_at(&source->scales, at.outer, at.token, h);
-            const int64_t step = at.present && scaled ? source->scales.stride_token : 0;
-            for (int32_t i = 0; i < run; i++) scale[j + i] = data[i * step];
-        }
-        j += run;
-        if (j == n) return;
+    const int64_t token = aiteri_bytes_of(part->dtype, part->stride_token);
+    AITERI_ASSERT(aiteri_part_end(s, first, end) == end);
+    if (first >= end) return;
+    aiteri_key_place at = aiteri_place_of_key(p, s, first);
+    for (int32_t n = end - first;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
+        const int32_t run = (int32_t)aiteri_min(n, at.run);
+        const char *data = at.present ? aiteri_source_at(part, at.outer, at.token, h) : NULL;
+        const int64_t step = at.present ? token : 0;
+        for (int32_t i = 0; i < run; i++, data += step) row[i] = data; /* gcc: two at a time */
+        row += run;
+        n -= run;
+        if (n == 0) return;
     }
 }
 
-/* Keys or values [first, end) of kv head h, `source` being k or v of the problem: the address of
- * each row, or NULL of one that is not present, and its scale, 1 in a part without scales. `row`
- * and `scale` may be NULL. */
-static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
-                               const aiteri_source *source, int32_t h, int32_t first, int32_t end,
-                               const void **row, float *scale)
+/* Scales of every kind of n rows from `at` on. */
+static void aiteri_load_scales(const aiteri_source *part, const aiteri_key_place *at, int32_t h,
+                               int32_t n, float *scale)
 {
-    const int32_t front = s->seqlen_k - s->tail, behind = (int32_t)aiteri_max(first, front);
-    AITERI_ASSERT(first >= end || (0 <= first && end <= s->seqlen_k));
-    if (first < end && first < front)
-        aiteri_part_rows(p, s, source, h, aiteri_place_in_front(p, s, first),
-                         (int32_t)aiteri_min(end, front) - first, row, scale);
-    if (behind < end)
-        aiteri_part_rows(p, s, aiteri_tail_of(p, source), h,
-                         aiteri_place_in_tail(p, s, behind - front), end - behind,
-                         row ? row + (behind - first) : NULL,
-                         scale ? scale + (behind - first) : NULL);
+    const aiteri_scales *scales = &part->scales;
+    const int32_t of_row = aiteri_scales_of_row(part);
+    for (int32_t i = 0; i < n * of_row; i++) {
+        const int64_t place = aiteri_scale_place(scales, at->outer, at->token + i / of_row, h) +
+                              i % of_row * scales->stride_group;
+        const uint32_t bits = scales->dtype == AITER_U8
+                                  ? aiteri_bits_from_e8m0(((const uint8_t *)scales->data)[place])
+                                  : aiteri_load_bits(scales->dtype, scales->data, place);
+        memcpy(scale + i, &bits, sizeof bits);
+    }
+}
+
+/* The scales of the same rows, those of one behind those of another: 1 in a part without scales, 0
+ * of a row that is not present. */
+static void aiteri_source_scales(const aiteri_problem *p, const aiteri_sequence *s,
+                                 const aiteri_source *part, int32_t h, int32_t first, int32_t end,
+                                 float *scale)
+{
+    const aiteri_scales *scales = &part->scales;
+    const int plain = scales->dtype == AITER_F32 && !scales->block && !scales->group;
+    const int32_t of_row = aiteri_scales_of_row(part);
+    AITERI_ASSERT(first < end && aiteri_part_end(s, first, end) == end);
+    aiteri_key_place at = aiteri_place_of_key(p, s, first);
+    for (int32_t n = end - first;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
+        const int32_t run = (int32_t)aiteri_min(n, at.run);
+        if (at.present && scales->data && plain) {
+            const float *data =
+                (const float *)scales->data + aiteri_scale_place(scales, at.outer, at.token, h);
+            for (int32_t i = 0; i < run; i++) scale[i] = data[i * scales->stride_token];
+        } else if (at.present && scales->data) {
+            aiteri_load_scales(part, &at, h, run, scale);
+        } else {
+            const float same = at.present ? 1.0f : 0.0f;
+            for (int32_t i = 0; i < run * of_row; i++) scale[i] = same;
+        }
+        scale += run * of_row;
+        n -= run;
+        if (n == 0) return;
+    }
 }
 
 #endif /* AITERI_SOURCE_C */
@@ -3862,6 +3911,7 @@ AITERI_UNUSED static void aiteri_f32_load(const aiteri_kernels *kernels, void *b
                                           const aiteri_block_rows *rows)
 {
     const int64_t stride = aiteri_block_stride(rows->dim);
+    const int64_t of_row = rows->scale ? aiteri_ceil_div(rows->dim, rows->group) : 0;
     for (int32_t i = 0; i < rows->n; i++) {
         float *row = (float *)block + (place + i) * stride;
         if (!rows->row[i]) {
@@ -3872,7 +3922,10 @@ AITERI_UNUSED static void aiteri_f32_load(const aiteri_kernels *kernels, void *b
                           rows->dim);
         if (!rows->scale) continue;
         for (int32_t d = rows->dim; d < stride; d++) row[d] = 0.0f;
-        kernels->row_scale(row, aiteri_padded(rows->dim), rows->scale[i]);
+        const float *scale = rows->scale + i * of_row;
+        for (int32_t d = 0; d < rows->dim; d += rows->group, scale++)
+            kernels->row_scale(
+                row + d, aiteri_padded((int32_t)aiteri_min(rows->group, rows->dim - d)), scale[0]);
     }
 }
 
@@ -13532,26 +13585,42 @@ static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, in
                                                          head * rows->stride_head);
 }
 
-/* K or V rows [first, end) of a kv head to `place` of a block, part by part: layout, then type and
- * scale. */
+/* K or V rows [first, end) of a kv head to `place` of a block that `load` fills: layout, then type
+ * and scales, part by part. With `sums` one scale of a row is left to its sums. */
+static void aiteri_load_rows(const aiteri_engine *e, const aiteri_sequence *s,
+                             const aiteri_source *source, int32_t h, int32_t first, int32_t end,
+                             const void **row, int sums, aiteri_load_fn load, void *block,
+                             int32_t place)
+{
+    const aiteri_problem *p = e->problem;
+    float scale[AITERI_MAX_HEAD_DIM];
+    AITERI_ASSERT(0 <= place && place + end - first <= AITERI_TILE_KEYS && h < p->heads_k);
+    for (int32_t stop; first < end; place += stop - first, first = stop) {
+        const aiteri_source *part = aiteri_part_of(p, s, source, first);
+        const int scaled = part->scales.data && !(sums && aiteri_scales_rows(part));
+        const int32_t most = AITERI_MAX_HEAD_DIM / aiteri_scales_of_row(part); /* above 0 */
+        stop = (int32_t)aiteri_min(aiteri_part_end(s, first, end), first + most);
+        const aiteri_block_rows rows = {row,
+                                        stop - first,
+                                        part->dim,
+                                        part->dtype,
+                                        part->stride_dim,
+                                        scaled ? scale : NULL,
+                                        part->scales.group ? part->scales.group : part->dim};
+        aiteri_source_rows(p, s, part, h, first, stop, row);
+        if (scaled) aiteri_source_scales(p, s, part, h, first, stop, scale);
+        load(e->kernels, block, place, &rows);
+    }
+}
+
+/* The same to a block of the tile family. */
 static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
                                 const aiteri_source *source, int32_t h, int32_t first, int32_t end,
                                 const void **row, void *block, int32_t place)
 {
-    const aiteri_problem *p = e->problem;
-    float scales[AITERI_TILE_KEYS];
-    AITERI_ASSERT(first < end && 0 <= place && place + end - first <= AITERI_TILE_KEYS);
-    AITERI_ASSERT(h < p->heads_k);
-    for (int32_t stop; first < end; place += stop - first, first = stop) {
-        const aiteri_source *part = aiteri_part_of(p, s, source, first);
-        float *scale = part->scales.data ? scales : NULL;
-        stop = aiteri_part_end(s, first, end);
-        const aiteri_block_rows rows = {row,         stop - first,     part->dim,
-                                        part->dtype, part->stride_dim, scale};
-        aiteri_source_rows(p, s, source, h, first, stop, row, scale);
-        (source == &p->k ? e->kernels->load_k : e->kernels->load_v)(e->kernels, block, place,
-                                                                    &rows);
-    }
+    aiteri_load_rows(e, s, source, h, first, end, row, 0,
+                     source == &e->problem->k ? e->kernels->load_k : e->kernels->load_v, block,
+                     place);
 }
 
 /* Whether something is read for every pair of a query and a key. */
@@ -14017,8 +14086,10 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     t->m = (float *)aiteri_carve(arena, all, sizeof(float));
     t->l = (float *)aiteri_carve(arena, all, sizeof(float));
     t->s = (float *)aiteri_carve(arena, rows * AITERI_SCORE_STRIDE, sizeof(float));
-    t->k = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * dim, sizeof(float));
-    t->v = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * dim_v, sizeof(float));
+    t->k = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * (size_t)aiteri_block_stride(p->k.dim),
+                                 sizeof(float));
+    t->v = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * (size_t)aiteri_block_stride(p->v.dim),
+                                 sizeof(float));
     t->k_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->v_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->seen = (uint32_t *)aiteri_carve(arena, rows, sizeof(uint32_t));
@@ -14064,33 +14135,39 @@ static void aiteri_stream_begin(aiteri_stream *x)
     memset(x->t->o, 0, (size_t)all * (size_t)dim_v * sizeof(float));
 }
 
-/* Whether a part has scales. */
+/* Whether sums are multiplied by scales of a part. */
 static int aiteri_stream_scales(const aiteri_problem *p, const aiteri_source *source)
 {
-    return source->scales.data || aiteri_tail_of(p, source)->scales.data;
+    return aiteri_scales_rows(source) || aiteri_scales_rows(aiteri_tail_of(p, source));
 }
 
-/* Row pointers of keys [first, end), of one part, that the kernels of `*type` can read: the
- * source's own rows, or widened ones; and their scales, if asked for. The pointer list is padded
- * with its last entry. */
+/* What sums over keys [first, end), of one part, are multiplied by. */
+static void aiteri_stream_scales_load(const aiteri_stream *x, const aiteri_source *source,
+                                      int32_t h, int32_t first, int32_t end, float *scale)
+{
+    const aiteri_source *part = aiteri_part_of(x->e->problem, &x->s, source, first);
+    if (!part->scales.group)
+        aiteri_source_scales(x->e->problem, &x->s, part, h, first, end, scale);
+    else /* its elements are */
+        for (int32_t i = 0; i < end - first; i++) scale[i] = 1.0f;
+}
+
+/* Row pointers of keys [first, end), of one part, that the kernels of the type returned can read:
+ * the source's own rows, or widened ones. The list is padded with its last entry. */
 static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_source *source,
                                       int32_t h, int32_t first, int32_t end, const void **rows,
-                                      float *scratch, float *scale)
+                                      float *scratch)
 {
     const aiteri_source *part = aiteri_part_of(x->e->problem, &x->s, source, first);
     const int32_t n = end - first;
     aiter_dtype type = part->dtype;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
-    aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows, scale);
-    if (part->stride_dim != 1 || !x->e->kernels->stream_dot[type]) {
-        const int32_t stride = aiteri_padded(part->dim);
-        for (int32_t i = 0; i < n; i++) {
-            float *row = scratch + (int64_t)i * stride;
-            aiteri_gather_row(x->e->kernels, row, (const char *)rows[i], part->dtype,
-                              part->stride_dim, part->dim);
-            rows[i] = row;
-        }
+    if (part->stride_dim != 1 || !x->e->kernels->stream_dot[type] || part->scales.group) {
+        aiteri_load_rows(x->e, &x->s, source, h, first, end, rows, 1, aiteri_f32_load, scratch, 0);
+        for (int32_t i = 0; i < n; i++) rows[i] = scratch + i * aiteri_block_stride(part->dim);
         type = AITER_F32;
+    } else {
+        aiteri_source_rows(x->e->problem, &x->s, part, h, first, end, rows);
     }
     for (int32_t i = n; i < n + AITERI_STREAM_SLACK; i++) rows[i] = rows[n - 1];
     return type;
@@ -14104,9 +14181,8 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
     AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
-    float *scale = x->k_scales ? t->k_scale + (first - block) : NULL;
     const aiter_dtype type =
-        aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, t->k_rows, t->k, scale);
+        aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, t->k_rows, t->k);
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
                               t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
                               aiteri_padded(p->k.dim), x->rows, p->k.dim, t->k_rows, end - first,
@@ -14175,7 +14251,7 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     aiteri_stream_scratch *t = x->t;
     const int32_t stride = aiteri_padded(p->v.dim);
     const aiter_dtype type =
-        aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, t->v_rows, t->v, NULL);
+        aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, t->v_rows, t->v);
     const aiteri_axpy_fn axpy = kernels->stream_axpy[type];
     float *o = t->o + (int64_t)h * x->rows * stride;
     const uint32_t run = aiteri_bits_between(first - block, end - block);
@@ -14240,8 +14316,8 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_blo
         const int32_t heads = joined ? x->kv_heads : 1, share = joined ? h : 0;
         const int32_t from = keys * share / heads, count = keys * (share + 1) / heads - from;
         const int64_t step = aiteri_bytes_of(src->dtype, src->stride_head);
-        aiteri_source_rows(p, &n->s, source[kv], joined ? n->kv_start : n->kv_start + h,
-                           n->first + from, n->first + from + count, ahead, NULL);
+        aiteri_source_rows(p, &n->s, src, joined ? n->kv_start : n->kv_start + h, n->first + from,
+                           n->first + from + count, ahead);
         /* Backwards, so that the tokens' rows spread out in place. */
         for (int32_t t = count - 1; heads > 1 && t >= 0; t--) {
             const char *row = (const char *)ahead[t];
@@ -14278,9 +14354,12 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
     for (int32_t i = 0; i < x->runs; i++) {
         const int32_t *run = x->run[i];
         aiteri_stream_scores(x, h, block, run[0], run[1]);
+        if (x->k_scales)
+            aiteri_stream_scales_load(x, &p->k, x->kv_start + h, run[0], run[1],
+                                      t->k_scale + (run[0] - block));
         if (x->v_scales)
-            aiteri_source_rows(p, &x->s, &p->v, x->kv_start + h, run[0], run[1], NULL,
-                               t->v_scale + (run[0] - block));
+            aiteri_stream_scales_load(x, &p->v, x->kv_start + h, run[0], run[1],
+                                      t->v_scale + (run[0] - block));
     }
     const int whole =
         b->first == block && b->end == block + AITERI_STREAM_KEYS && aiteri_stream_sees_all(x, b);
@@ -15605,8 +15684,11 @@ static aiteri_source aiteri_source_of(const aiter_tensor *t)
 /* Scales of a shape that was checked: one, [Hk], or the source's without D. */
 static aiteri_scales aiteri_scales_of(const aiter_tensor *t)
 {
-    aiteri_scales s = {(const float *)t->data, 0, 0, 0};
+    aiteri_scales s;
     const int32_t n = t->ndim;
+    memset(&s, 0, sizeof s);
+    s.data = t->data;
+    s.dtype = t->dtype;
     if (n == 3) s.stride_outer = t->stride[0];
     if (n >= 2) s.stride_token = t->stride[n - 2];
     s.stride_head = n == 1 ? aiteri_broadcast_stride(t, 0) : t->stride[n - 1];
@@ -16815,7 +16897,8 @@ static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_sid
     aiteri_gather_row(run->kernels, row, aiteri_source_at(src, 0, token, h), src->dtype,
                       src->stride_dim, src->dim);
     if (run->mode != AITERI_CACHE_CONVERTS) {
-        float *scale = (float *)aiteri_scale_at(&cache->scales, block, at, h);
+        float *scale =
+            (float *)cache->scales.data + aiteri_scale_place(&cache->scales, block, at, h);
         if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD)
             *scale = aiteri_rounded(run->kernels->row_amax(row, src->dim) / 127.0f);
         const float step = *scale;

@@ -67,6 +67,9 @@ static const change changes[] = {
     {"scales of heads", AITERI_FEATURE_SCALE_HEAD, NOTHING},
     {"scales of tokens", AITERI_FEATURE_SCALE_TOKEN, NOTHING},
     {"scales of pages", AITERI_FEATURE_SCALE_TOKEN, NOTHING},
+    {"scales of pairs of tokens", AITERI_FEATURE_SCALE_BLOCK, NOTHING},
+    {"scales of groups", AITERI_FEATURE_SCALE_GROUP, NOTHING},
+    {"powers of two", AITERI_FEATURE_SCALE_TYPE, NOTHING},
     {"a larger V", AITERI_FEATURE_V_DIM, NOTHING},
     {"another type of V", AITERI_FEATURE_KV_TYPES, NOTHING},
     {"a small scale", AITERI_FEATURE_FAR_SCALE, NOTHING},
@@ -79,6 +82,11 @@ static const change changes[] = {
     {"a stride in v", AITERI_FEATURE_STRIDED_DIM, NOTHING},
     {"a scale of q", AITERI_FEATURE_Q_SCALE, NOTHING},
     {"a scale of out", AITERI_FEATURE_OUT_SCALE, NOTHING}};
+
+static void scale(aiteri_source *s, const float *data)
+{
+    s->scales.data = data, s->scales.dtype = AITER_F32;
+}
 
 static void change_problem(aiteri_problem *p, int n)
 {
@@ -104,22 +112,25 @@ static void change_problem(aiteri_problem *p, int n)
     case 16: p->cu_seqlens_q = ints; break;
     case 17: p->seqused_q = ints; break;
     case 18: p->seqused_k = ints; break;
-    case 19: p->k.scales.data = floats; break;
-    case 20: p->v.scales.data = floats; break;
-    case 21: p->k.scales.data = floats, p->k.scales.stride_head = 1; break;
-    case 22: p->v.scales.data = floats, p->v.scales.stride_token = 1; break;
-    case 23: p->k.scales.data = floats, p->k.scales.stride_outer = 1; break;
-    case 24: p->v.dim += 8; break;
-    case 25: p->v.dtype = AITER_F16; break;
-    case 26: p->softmax_scale = 0x0.ffffffp-100f; break;
-    case 27: p->softmax_scale = 0x1.000002p100f; break;
-    case 28: p->k.stride_token = 1 << 23; break;
-    case 29: p->v.stride_token = 1 << 23; break;
-    case 30: p->q.stride_dim = 2; break;
-    case 31: p->out.stride_dim = 2; break;
-    case 32: p->k.stride_dim = 2; break;
-    case 33: p->v.stride_dim = 2; break;
-    case 34: p->q_scale = floats; break;
+    case 19: scale(&p->k, floats); break;
+    case 20: scale(&p->v, floats); break;
+    case 21: scale(&p->k, floats), p->k.scales.stride_head = 1; break;
+    case 22: scale(&p->v, floats), p->v.scales.stride_token = 1; break;
+    case 23: scale(&p->k, floats), p->k.scales.stride_outer = 1; break;
+    case 24: scale(&p->k, floats), p->k.scales.stride_token = 1, p->k.scales.block = 2; break;
+    case 25: scale(&p->k, floats), p->k.scales.stride_token = 1, p->k.scales.group = 32; break;
+    case 26: scale(&p->v, floats), p->v.scales.dtype = AITER_U8; break;
+    case 27: p->v.dim += 8; break;
+    case 28: p->v.dtype = AITER_F16; break;
+    case 29: p->softmax_scale = 0x0.ffffffp-100f; break;
+    case 30: p->softmax_scale = 0x1.000002p100f; break;
+    case 31: p->k.stride_token = 1 << 23; break;
+    case 32: p->v.stride_token = 1 << 23; break;
+    case 33: p->q.stride_dim = 2; break;
+    case 34: p->out.stride_dim = 2; break;
+    case 35: p->k.stride_dim = 2; break;
+    case 36: p->v.stride_dim = 2; break;
+    case 37: p->q_scale = floats; break;
     default: p->out_scale = floats; break;
     }
 }
@@ -138,6 +149,8 @@ static void own_bits(int dim)
         const uint64_t bits = aiteri_problem_features(&p);
         uint64_t want = (base.features & ~bit_of(changes[n].goes)) | bit_of(changes[n].comes);
         if (p.k_tail.data) want |= AITERI_BIT(TWO_PARTS);
+        if (p.k.scales.block || p.k.scales.group) want |= AITERI_BIT(SCALE_TOKEN);
+        if (p.v.scales.dtype == AITER_U8) want |= AITERI_BIT(SCALE_TENSOR);
         CHECK(bits == want, "%s: bits %llx", changes[n].what, (unsigned long long)bits);
         all |= bits;
     }
@@ -201,7 +214,8 @@ static const char *const takers[][2] = {
     {"PAGED_KEYS", "gdts"},   {"PAGE_LISTS", "ts"},   {"HOLES", "t"},
     {"TWO_PARTS", "ts"},      {"PART_TYPES", "ts"},   {"PACKED_ROWS", "gdts"},
     {"USED_ROWS", "pgdts"},   {"USED_KEYS", "pgdts"}, {"SCALE_TENSOR", "its"},
-    {"SCALE_HEAD", "its"},    {"SCALE_TOKEN", "its"}, {"STRIDED_DIM", "ts"},
+    {"SCALE_HEAD", "its"},    {"SCALE_TOKEN", "its"}, {"SCALE_BLOCK", "ts"},
+    {"SCALE_GROUP", "ts"},    {"SCALE_TYPE", "ts"},   {"STRIDED_DIM", "ts"},
     {"OFF_CHUNKS", "gdts"},   {"FAR_TOKENS", "gdts"}, {"FAR_SCALE", "gdts"},
     {"V_DIM", "gdts"},        {"KV_TYPES", "ts"},     {"Q_SCALE", "ts"},
     {"OUT_SCALE", "ts"}};
@@ -320,7 +334,7 @@ static void named(aiter_context *ctx)
     aiteri_gpu_shape s;
     p.block_table = (const int32_t *)AT(5), p.page_size = 16;
     p.k.dtype = p.v.dtype = AITER_I8;
-    p.k.scales.data = p.v.scales.data = (const float *)AT(6);
+    scale(&p.k, (const float *)AT(6)), scale(&p.v, (const float *)AT(6));
     p.features = aiteri_problem_features(&p);
     CHECK(aiteri_gpu_choose(&call, &p, &s) == AITER_OK && s.decode, "int8 pages: %s",
           aiter_context_error(ctx));

@@ -49,6 +49,7 @@ AITERI_UNUSED static void aiteri_f32_load(const aiteri_kernels *kernels, void *b
                                           const aiteri_block_rows *rows)
 {
     const int64_t stride = aiteri_block_stride(rows->dim);
+    const int64_t of_row = rows->scale ? aiteri_ceil_div(rows->dim, rows->group) : 0;
     for (int32_t i = 0; i < rows->n; i++) {
         float *row = (float *)block + (place + i) * stride;
         if (!rows->row[i]) {
@@ -59,7 +60,10 @@ AITERI_UNUSED static void aiteri_f32_load(const aiteri_kernels *kernels, void *b
                           rows->dim);
         if (!rows->scale) continue;
         for (int32_t d = rows->dim; d < stride; d++) row[d] = 0.0f;
-        kernels->row_scale(row, aiteri_padded(rows->dim), rows->scale[i]);
+        const float *scale = rows->scale + i * of_row;
+        for (int32_t d = 0; d < rows->dim; d += rows->group, scale++)
+            kernels->row_scale(
+                row + d, aiteri_padded((int32_t)aiteri_min(rows->group, rows->dim - d)), scale[0]);
     }
 }
 

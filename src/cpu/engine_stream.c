@@ -35,8 +35,10 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     t->m = (float *)aiteri_carve(arena, all, sizeof(float));
     t->l = (float *)aiteri_carve(arena, all, sizeof(float));
     t->s = (float *)aiteri_carve(arena, rows * AITERI_SCORE_STRIDE, sizeof(float));
-    t->k = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * dim, sizeof(float));
-    t->v = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * dim_v, sizeof(float));
+    t->k = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * (size_t)aiteri_block_stride(p->k.dim),
+                                 sizeof(float));
+    t->v = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * (size_t)aiteri_block_stride(p->v.dim),
+                                 sizeof(float));
     t->k_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->v_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->seen = (uint32_t *)aiteri_carve(arena, rows, sizeof(uint32_t));
@@ -82,33 +84,39 @@ static void aiteri_stream_begin(aiteri_stream *x)
     memset(x->t->o, 0, (size_t)all * (size_t)dim_v * sizeof(float));
 }
 
-/* Whether a part has scales. */
+/* Whether sums are multiplied by scales of a part. */
 static int aiteri_stream_scales(const aiteri_problem *p, const aiteri_source *source)
 {
-    return source->scales.data || aiteri_tail_of(p, source)->scales.data;
+    return aiteri_scales_rows(source) || aiteri_scales_rows(aiteri_tail_of(p, source));
 }
 
-/* Row pointers of keys [first, end), of one part, that the kernels of `*type` can read: the
- * source's own rows, or widened ones; and their scales, if asked for. The pointer list is padded
- * with its last entry. */
+/* What sums over keys [first, end), of one part, are multiplied by. */
+static void aiteri_stream_scales_load(const aiteri_stream *x, const aiteri_source *source,
+                                      int32_t h, int32_t first, int32_t end, float *scale)
+{
+    const aiteri_source *part = aiteri_part_of(x->e->problem, &x->s, source, first);
+    if (!part->scales.group)
+        aiteri_source_scales(x->e->problem, &x->s, part, h, first, end, scale);
+    else /* its elements are */
+        for (int32_t i = 0; i < end - first; i++) scale[i] = 1.0f;
+}
+
+/* Row pointers of keys [first, end), of one part, that the kernels of the type returned can read:
+ * the source's own rows, or widened ones. The list is padded with its last entry. */
 static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_source *source,
                                       int32_t h, int32_t first, int32_t end, const void **rows,
-                                      float *scratch, float *scale)
+                                      float *scratch)
 {
     const aiteri_source *part = aiteri_part_of(x->e->problem, &x->s, source, first);
     const int32_t n = end - first;
     aiter_dtype type = part->dtype;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
-    aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows, scale);
-    if (part->stride_dim != 1 || !x->e->kernels->stream_dot[type]) {
-        const int32_t stride = aiteri_padded(part->dim);
-        for (int32_t i = 0; i < n; i++) {
-            float *row = scratch + (int64_t)i * stride;
-            aiteri_gather_row(x->e->kernels, row, (const char *)rows[i], part->dtype,
-                              part->stride_dim, part->dim);
-            rows[i] = row;
-        }
+    if (part->stride_dim != 1 || !x->e->kernels->stream_dot[type] || part->scales.group) {
+        aiteri_load_rows(x->e, &x->s, source, h, first, end, rows, 1, aiteri_f32_load, scratch, 0);
+        for (int32_t i = 0; i < n; i++) rows[i] = scratch + i * aiteri_block_stride(part->dim);
         type = AITER_F32;
+    } else {
+        aiteri_source_rows(x->e->problem, &x->s, part, h, first, end, rows);
     }
     for (int32_t i = n; i < n + AITERI_STREAM_SLACK; i++) rows[i] = rows[n - 1];
     return type;
@@ -122,9 +130,8 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
     AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
-    float *scale = x->k_scales ? t->k_scale + (first - block) : NULL;
     const aiter_dtype type =
-        aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, t->k_rows, t->k, scale);
+        aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, t->k_rows, t->k);
     kernels->stream_dot[type](t->s + (first - block), AITERI_SCORE_STRIDE,
                               t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
                               aiteri_padded(p->k.dim), x->rows, p->k.dim, t->k_rows, end - first,
@@ -193,7 +200,7 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     aiteri_stream_scratch *t = x->t;
     const int32_t stride = aiteri_padded(p->v.dim);
     const aiter_dtype type =
-        aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, t->v_rows, t->v, NULL);
+        aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, t->v_rows, t->v);
     const aiteri_axpy_fn axpy = kernels->stream_axpy[type];
     float *o = t->o + (int64_t)h * x->rows * stride;
     const uint32_t run = aiteri_bits_between(first - block, end - block);
@@ -258,8 +265,8 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_blo
         const int32_t heads = joined ? x->kv_heads : 1, share = joined ? h : 0;
         const int32_t from = keys * share / heads, count = keys * (share + 1) / heads - from;
         const int64_t step = aiteri_bytes_of(src->dtype, src->stride_head);
-        aiteri_source_rows(p, &n->s, source[kv], joined ? n->kv_start : n->kv_start + h,
-                           n->first + from, n->first + from + count, ahead, NULL);
+        aiteri_source_rows(p, &n->s, src, joined ? n->kv_start : n->kv_start + h, n->first + from,
+                           n->first + from + count, ahead);
         /* Backwards, so that the tokens' rows spread out in place. */
         for (int32_t t = count - 1; heads > 1 && t >= 0; t--) {
             const char *row = (const char *)ahead[t];
@@ -296,9 +303,12 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
     for (int32_t i = 0; i < x->runs; i++) {
         const int32_t *run = x->run[i];
         aiteri_stream_scores(x, h, block, run[0], run[1]);
+        if (x->k_scales)
+            aiteri_stream_scales_load(x, &p->k, x->kv_start + h, run[0], run[1],
+                                      t->k_scale + (run[0] - block));
         if (x->v_scales)
-            aiteri_source_rows(p, &x->s, &p->v, x->kv_start + h, run[0], run[1], NULL,
-                               t->v_scale + (run[0] - block));
+            aiteri_stream_scales_load(x, &p->v, x->kv_start + h, run[0], run[1],
+                                      t->v_scale + (run[0] - block));
     }
     const int whole =
         b->first == block && b->end == block + AITERI_STREAM_KEYS && aiteri_stream_sees_all(x, b);

@@ -63,8 +63,14 @@ typedef struct aiteri_block_rows {
     int32_t n, dim;
     aiter_dtype dtype;
     int64_t stride_dim;
-    const float *scale; /* of each row; NULL: none */
+    const float *scale; /* of each row, ceil(dim / group) of them; NULL: none */
+    int32_t group;      /* columns under one scale */
 } aiteri_block_rows;
+
+struct aiteri_kernels;
+/* Rows to places of a block from `place` on. */
+typedef void (*aiteri_load_fn)(const struct aiteri_kernels *own, void *block, int32_t place,
+                               const aiteri_block_rows *rows);
 
 /* A set owns the format of its blocks of queries, K and V: the engine gives the bytes and says
  * which place of a block a key has, 0 to AITERI_TILE_KEYS - 1. */
@@ -81,11 +87,7 @@ typedef struct aiteri_kernels {
     size_t (*query_bytes)(int32_t dim, int32_t tile_lanes);
     size_t (*k_bytes)(int32_t dim);
     size_t (*v_bytes)(int32_t dim);
-    /* Rows to places from `place` on. */
-    void (*load_k)(const struct aiteri_kernels *own, void *block, int32_t place,
-                   const aiteri_block_rows *rows);
-    void (*load_v)(const struct aiteri_kernels *own, void *block, int32_t place,
-                   const aiteri_block_rows *rows);
+    aiteri_load_fn load_k, load_v;
     /* tile_lanes rows of queries, [tile_lanes][row_stride], times scale. */
     void (*pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim, float scale);
     /* st[j][lane] = k_j . q_lane for the n keys from `place` on. */

@@ -181,8 +181,11 @@ static aiteri_source aiteri_source_of(const aiter_tensor *t)
 /* Scales of a shape that was checked: one, [Hk], or the source's without D. */
 static aiteri_scales aiteri_scales_of(const aiter_tensor *t)
 {
-    aiteri_scales s = {(const float *)t->data, 0, 0, 0};
+    aiteri_scales s;
     const int32_t n = t->ndim;
+    memset(&s, 0, sizeof s);
+    s.data = t->data;
+    s.dtype = t->dtype;
     if (n == 3) s.stride_outer = t->stride[0];
     if (n >= 2) s.stride_token = t->stride[n - 2];
     s.stride_head = n == 1 ? aiteri_broadcast_stride(t, 0) : t->stride[n - 1];

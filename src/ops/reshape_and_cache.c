@@ -212,7 +212,8 @@ static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_sid
     aiteri_gather_row(run->kernels, row, aiteri_source_at(src, 0, token, h), src->dtype,
                       src->stride_dim, src->dim);
     if (run->mode != AITERI_CACHE_CONVERTS) {
-        float *scale = (float *)aiteri_scale_at(&cache->scales, block, at, h);
+        float *scale =
+            (float *)cache->scales.data + aiteri_scale_place(&cache->scales, block, at, h);
         if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD)
             *scale = aiteri_rounded(run->kernels->row_amax(row, src->dim) / 127.0f);
         const float step = *scale;

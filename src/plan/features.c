@@ -35,6 +35,9 @@
     X(SCALE_TENSOR, "one scale for all keys", "")                                           \
     X(SCALE_HEAD, "scales of heads", "")                                                    \
     X(SCALE_TOKEN, "scales of tokens", "")                                                  \
+    X(SCALE_BLOCK, "scales of several tokens", "pass a scale for each token")               \
+    X(SCALE_GROUP, "scales of groups of columns", "")                                       \
+    X(SCALE_TYPE, "scales other than f32", "pass f32 scales")                               \
     X(STRIDED_DIM, "a last stride other than 1", "pass a copy that is dense there")         \
     X(OFF_CHUNKS, "rows that do not start at multiples of 16 bytes", "pass aligned copies") \
     X(FAR_TOKENS, "keys 2^23 elements apart", "pass copies whose tokens lie closer")        \
@@ -105,6 +108,9 @@ static uint64_t aiteri_source_features(const aiteri_source *s)
         bits |= AITERI_BIT(OFF_CHUNKS);
     if (s->stride_token >= 1 << 23) bits |= AITERI_BIT(FAR_TOKENS);
     if (!scales->data) return bits;
+    if (scales->block > 1) bits |= AITERI_BIT(SCALE_BLOCK);
+    if (scales->group) bits |= AITERI_BIT(SCALE_GROUP);
+    if (scales->dtype != AITER_F32) bits |= AITERI_BIT(SCALE_TYPE);
     return bits | (scales->stride_outer || scales->stride_token ? AITERI_BIT(SCALE_TOKEN)
                    : scales->stride_head                        ? AITERI_BIT(SCALE_HEAD)
                                                                 : AITERI_BIT(SCALE_TENSOR));

@@ -15,10 +15,14 @@ typedef struct aiteri_rows {
     int64_t stride_batch, stride_token, stride_head, stride_dim;
 } aiteri_rows;
 
-/* Scales of a quantised source, same index order; strides 0 where a scale does not vary. */
+/* Scales of a quantised source, same index order: element (outer, t, h, d) has the one at place
+ * outer, t / block, h, d / group. Strides are 0 where a scale does not vary. */
 typedef struct aiteri_scales {
-    const float *data; /* NULL: none */
-    int64_t stride_outer, stride_token, stride_head;
+    const void *data;  /* NULL: none */
+    aiter_dtype dtype; /* F32, F16, BF16; U8: E8M0, 2^(code - 127), NaN of code 255 */
+    int32_t block;     /* tokens under one scale; 0: 1 */
+    int32_t group;     /* columns under one scale, a multiple of 16; 0: the whole row */
+    int64_t stride_outer, stride_token, stride_head, stride_group;
 } aiteri_scales;
 
 /* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it. */
