@@ -2518,11 +2518,14 @@ typedef struct aiteri_scales {
     int64_t stride_outer, stride_token, stride_head, stride_group;
 } aiteri_scales;
 
-/* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it. */
+/* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it. A row
+ * may come in segments, as latent codes beside their rope columns: the first columns, a multiple of
+ * 16, are here, and `rest` has the others. */
 typedef struct aiteri_source {
     const char *data;
     aiter_dtype dtype;
-    int32_t dim;
+    int32_t dim;                      /* columns, those of the rest too */
+    const struct aiteri_source *rest; /* NULL: all are here */
     int64_t stride_outer, stride_token, stride_head, stride_dim;
     aiteri_scales scales;
 } aiteri_source;
@@ -2651,6 +2654,7 @@ static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
     X(PAGE_LISTS, "lists of pages (indptr, indices)", "pass a block_table")                 \
     X(HOLES, "pages of -1", "pass lengths that end before them")                            \
     X(TWO_PARTS, "keys in two parts", "write the new tokens to the cache first")            \
+    X(SEGMENTS, "rows in segments", "")                                                     \
     X(PART_TYPES, "new tokens of another type than the keys before them",                   \
       "pass them in the type of the cache")                                                 \
     X(PACKED_ROWS, "packed rows of q", "")                                                  \
@@ -2731,6 +2735,7 @@ static uint64_t aiteri_source_features(const aiteri_source *s)
     if (!aiteri_in_chunks(s->data, s->dtype, s->stride_outer, s->stride_token, s->stride_head))
         bits |= AITERI_BIT(OFF_CHUNKS);
     if (s->stride_token >= 1 << 23) bits |= AITERI_BIT(FAR_TOKENS);
+    if (s->rest) bits |= AITERI_BIT(SEGMENTS) | aiteri_source_features(s->rest);
     if (!scales->data) return bits;
     if (scales->block > 1) bits |= AITERI_BIT(SCALE_BLOCK);
     if (scales->group) bits |= AITERI_BIT(SCALE_GROUP);
@@ -2823,17 +2828,17 @@ enum {
 #define AITERI_TILE_LEAST (-123.0f)
 
 /* The features that each family takes. */
-#define AITERI_TILE_TAKES                                                                          \
-    (AITERI_BIT(CAUSAL) | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) | AITERI_BIT(WINDOW_SINKS) |   \
-     AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) | AITERI_BIT(VISIBLE) |            \
-     AITERI_BIT(Q_SCALE) | AITERI_BIT(OUT_SCALE) | AITERI_BIT(SINKS) | AITERI_BIT(LSE) |           \
-     AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) | AITERI_BIT(PAGED_KEYS) |                   \
-     AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(TWO_PARTS) | AITERI_BIT(PART_TYPES) | \
-     AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS) |                     \
-     AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) | AITERI_BIT(SCALE_TOKEN) |                 \
-     AITERI_BIT(SCALE_BLOCK) | AITERI_BIT(SCALE_GROUP) | AITERI_BIT(SCALE_TYPE) |                  \
-     AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) |                   \
-     AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
+#define AITERI_TILE_TAKES                                                                        \
+    (AITERI_BIT(CAUSAL) | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) | AITERI_BIT(WINDOW_SINKS) | \
+     AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) | AITERI_BIT(VISIBLE) |          \
+     AITERI_BIT(Q_SCALE) | AITERI_BIT(OUT_SCALE) | AITERI_BIT(SINKS) | AITERI_BIT(LSE) |         \
+     AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) | AITERI_BIT(PAGED_KEYS) |                 \
+     AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(TWO_PARTS) | AITERI_BIT(SEGMENTS) | \
+     AITERI_BIT(PART_TYPES) | AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) |                  \
+     AITERI_BIT(USED_KEYS) | AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) |                 \
+     AITERI_BIT(SCALE_TOKEN) | AITERI_BIT(SCALE_BLOCK) | AITERI_BIT(SCALE_GROUP) |               \
+     AITERI_BIT(SCALE_TYPE) | AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) |                 \
+     AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
 /* Streams read rows where they lie, so there must be one. */
 #define AITERI_STREAM_TAKES (AITERI_TILE_TAKES & ~AITERI_BIT(HOLES))
 
@@ -2972,6 +2977,7 @@ enum {
 typedef struct aiteri_block_rows {
     const void *const *row; /* NULL: a key that is not there, zeros */
     int32_t n, dim;
+    int32_t column, width; /* they are columns from `column` on of rows of `width` */
     aiter_dtype dtype;
     int64_t stride_dim;
     const float *scale; /* of each row, ceil(dim / group) of them; NULL: none */
@@ -3158,16 +3164,29 @@ AITERI_FORCE_INLINE int64_t aiteri_scale_place(const aiteri_scales *scales, int6
     return outer * scales->stride_outer + block * scales->stride_token + h * scales->stride_head;
 }
 
-/* Whether a row has one scale, so that sums may be multiplied by it in place of elements. */
-AITERI_FORCE_INLINE int aiteri_scales_rows(const aiteri_source *source)
+/* Columns of the first segment. */
+AITERI_FORCE_INLINE int32_t aiteri_own_dim(const aiteri_source *source)
 {
-    return source->scales.data && !source->scales.group;
+    return source->rest ? source->dim - source->rest->dim : source->dim;
 }
 
-/* Scales of a row. */
+/* Whether a row is one piece under one scale at most: loops read it where it lies, and sums may be
+ * multiplied by the scale in place of elements. */
+AITERI_FORCE_INLINE int aiteri_rows_are_whole(const aiteri_source *source)
+{
+    return !source->rest && !source->scales.group;
+}
+
+AITERI_FORCE_INLINE int aiteri_scales_rows(const aiteri_source *source)
+{
+    return source->scales.data && aiteri_rows_are_whole(source);
+}
+
+/* Scales of a row's first segment. */
 AITERI_FORCE_INLINE int32_t aiteri_scales_of_row(const aiteri_source *source)
 {
-    return source->scales.group ? (int32_t)aiteri_ceil_div(source->dim, source->scales.group) : 1;
+    const int32_t group = source->scales.group;
+    return group ? (int32_t)aiteri_ceil_div(aiteri_own_dim(source), group) : 1;
 }
 
 AITERI_FORCE_INLINE uint32_t aiteri_bits_from_e8m0(uint8_t code)
@@ -3262,7 +3281,7 @@ AITERI_FORCE_INLINE int32_t aiteri_part_end(const aiteri_sequence *s, int32_t fi
 }
 
 /* The address of each row of keys or values [first, end), all of one part, or NULL of one that is
- * not present; `part` is that of the source, kv head h. */
+ * not present; `part` is that of the source, or a segment of it; kv head h. */
 static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
                                const aiteri_source *part, int32_t h, int32_t first, int32_t end,
                                const void **row)
@@ -3910,18 +3929,18 @@ static void aiteri_gather_row(const aiteri_kernels *kernels, float *dst, const c
 AITERI_UNUSED static void aiteri_f32_load(const aiteri_kernels *kernels, void *block, int32_t place,
                                           const aiteri_block_rows *rows)
 {
-    const int64_t stride = aiteri_block_stride(rows->dim);
+    const int64_t stride = aiteri_block_stride(rows->width), room = stride - rows->column;
     const int64_t of_row = rows->scale ? aiteri_ceil_div(rows->dim, rows->group) : 0;
     for (int32_t i = 0; i < rows->n; i++) {
-        float *row = (float *)block + (place + i) * stride;
+        float *row = (float *)block + (place + i) * stride + rows->column;
         if (!rows->row[i]) {
-            memset(row, 0, (size_t)stride * sizeof(float));
+            memset(row, 0, (size_t)room * sizeof(float));
             continue;
         }
         aiteri_gather_row(kernels, row, (const char *)rows->row[i], rows->dtype, rows->stride_dim,
                           rows->dim);
         if (!rows->scale) continue;
-        for (int32_t d = rows->dim; d < stride; d++) row[d] = 0.0f;
+        for (int32_t d = rows->dim; d < room; d++) row[d] = 0.0f;
         const float *scale = rows->scale + i * of_row;
         for (int32_t d = 0; d < rows->dim; d += rows->group, scale++)
             kernels->row_scale(
@@ -9242,7 +9261,7 @@ static int aiteri_avx512bf16_takes(const aiteri_problem *p, int exact_arithmetic
 {
     return !exact_arithmetic && p->q.dtype == AITER_BF16 && p->k.dtype == AITER_BF16 &&
            p->v.dtype == AITER_BF16 && !p->k.scales.data && !p->v.scales.data && !p->has_holes &&
-           !p->k_tail.data; /* a pair of keys comes in one call */
+           !p->k.rest && !p->v.rest && !p->k_tail.data; /* a pair of keys comes in one call */
 }
 
 static size_t aiteri_avx512bf16_query_bytes(int32_t dim, int32_t tile_lanes)
@@ -13585,8 +13604,18 @@ static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, in
                                                          head * rows->stride_head);
 }
 
+/* Rows whose scales fit into the room that there is for them: more than none. */
+static int32_t aiteri_rows_at_once(const aiteri_source *part)
+{
+    int32_t n = AITERI_TILE_KEYS;
+    for (; part; part = part->rest)
+        n = (int32_t)aiteri_min(n, AITERI_MAX_HEAD_DIM / aiteri_scales_of_row(part));
+    return n;
+}
+
 /* K or V rows [first, end) of a kv head to `place` of a block that `load` fills: layout, then type
- * and scales, part by part. With `sums` one scale of a row is left to its sums. */
+ * and scales, part by part and segment by segment. With `sums` one scale of a row is left to its
+ * sums. */
 static void aiteri_load_rows(const aiteri_engine *e, const aiteri_sequence *s,
                              const aiteri_source *source, int32_t h, int32_t first, int32_t end,
                              const void **row, int sums, aiteri_load_fn load, void *block,
@@ -13597,19 +13626,26 @@ static void aiteri_load_rows(const aiteri_engine *e, const aiteri_sequence *s,
     AITERI_ASSERT(0 <= place && place + end - first <= AITERI_TILE_KEYS && h < p->heads_k);
     for (int32_t stop; first < end; place += stop - first, first = stop) {
         const aiteri_source *part = aiteri_part_of(p, s, source, first);
-        const int scaled = part->scales.data && !(sums && aiteri_scales_rows(part));
-        const int32_t most = AITERI_MAX_HEAD_DIM / aiteri_scales_of_row(part); /* above 0 */
-        stop = (int32_t)aiteri_min(aiteri_part_end(s, first, end), first + most);
-        const aiteri_block_rows rows = {row,
-                                        stop - first,
-                                        part->dim,
-                                        part->dtype,
-                                        part->stride_dim,
-                                        scaled ? scale : NULL,
-                                        part->scales.group ? part->scales.group : part->dim};
-        aiteri_source_rows(p, s, part, h, first, stop, row);
-        if (scaled) aiteri_source_scales(p, s, part, h, first, stop, scale);
-        load(e->kernels, block, place, &rows);
+        stop =
+            (int32_t)aiteri_min(aiteri_part_end(s, first, end), first + aiteri_rows_at_once(part));
+        int32_t column = 0;
+        for (const aiteri_source *x = part; x; column += aiteri_own_dim(x), x = x->rest) {
+            const int scaled = x->scales.data && !(sums && aiteri_scales_rows(part));
+            const int32_t dim = aiteri_own_dim(x);
+            const aiteri_block_rows rows = {row,
+                                            stop - first,
+                                            dim,
+                                            column,
+                                            part->dim,
+                                            x->dtype,
+                                            x->stride_dim,
+                                            scaled ? scale : NULL,
+                                            x->scales.group ? x->scales.group : dim};
+            AITERI_ASSERT(column % AITERI_PAD == 0 && x->scales.group % AITERI_PAD == 0);
+            aiteri_source_rows(p, s, x, h, first, stop, row);
+            if (scaled) aiteri_source_scales(p, s, x, h, first, stop, scale);
+            load(e->kernels, block, place, &rows);
+        }
     }
 }
 
@@ -14146,7 +14182,7 @@ static void aiteri_stream_scales_load(const aiteri_stream *x, const aiteri_sourc
                                       int32_t h, int32_t first, int32_t end, float *scale)
 {
     const aiteri_source *part = aiteri_part_of(x->e->problem, &x->s, source, first);
-    if (!part->scales.group)
+    if (aiteri_rows_are_whole(part))
         aiteri_source_scales(x->e->problem, &x->s, part, h, first, end, scale);
     else /* its elements are */
         for (int32_t i = 0; i < end - first; i++) scale[i] = 1.0f;
@@ -14162,7 +14198,7 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
     const int32_t n = end - first;
     aiter_dtype type = part->dtype;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
-    if (part->stride_dim != 1 || !x->e->kernels->stream_dot[type] || part->scales.group) {
+    if (part->stride_dim != 1 || !x->e->kernels->stream_dot[type] || !aiteri_rows_are_whole(part)) {
         aiteri_load_rows(x->e, &x->s, source, h, first, end, rows, 1, aiteri_f32_load, scratch, 0);
         for (int32_t i = 0; i < n; i++) rows[i] = scratch + i * aiteri_block_stride(part->dim);
         type = AITER_F32;

@@ -70,6 +70,8 @@ static const change changes[] = {
     {"scales of pairs of tokens", AITERI_FEATURE_SCALE_BLOCK, NOTHING},
     {"scales of groups", AITERI_FEATURE_SCALE_GROUP, NOTHING},
     {"powers of two", AITERI_FEATURE_SCALE_TYPE, NOTHING},
+    {"segments of K", AITERI_FEATURE_SEGMENTS, NOTHING},
+    {"a far segment of V", AITERI_FEATURE_SEGMENTS, NOTHING},
     {"a larger V", AITERI_FEATURE_V_DIM, NOTHING},
     {"another type of V", AITERI_FEATURE_KV_TYPES, NOTHING},
     {"a small scale", AITERI_FEATURE_FAR_SCALE, NOTHING},
@@ -92,6 +94,8 @@ static void change_problem(aiteri_problem *p, int n)
 {
     static const int32_t ints[4] = {0, 1, 2, 3};
     static const float floats[4] = {1, 1, 1, 1};
+    static aiteri_source rest;
+    rest = p->v, rest.dim = 64;
     switch (n) {
     case 0: p->mask = AITER_MASK_CAUSAL; break;
     case 1: p->mask = AITER_MASK_CAUSAL_TOP_LEFT; break;
@@ -120,17 +124,19 @@ static void change_problem(aiteri_problem *p, int n)
     case 24: scale(&p->k, floats), p->k.scales.stride_token = 1, p->k.scales.block = 2; break;
     case 25: scale(&p->k, floats), p->k.scales.stride_token = 1, p->k.scales.group = 32; break;
     case 26: scale(&p->v, floats), p->v.scales.dtype = AITER_U8; break;
-    case 27: p->v.dim += 8; break;
-    case 28: p->v.dtype = AITER_F16; break;
-    case 29: p->softmax_scale = 0x0.ffffffp-100f; break;
-    case 30: p->softmax_scale = 0x1.000002p100f; break;
-    case 31: p->k.stride_token = 1 << 23; break;
-    case 32: p->v.stride_token = 1 << 23; break;
-    case 33: p->q.stride_dim = 2; break;
-    case 34: p->out.stride_dim = 2; break;
-    case 35: p->k.stride_dim = 2; break;
-    case 36: p->v.stride_dim = 2; break;
-    case 37: p->q_scale = floats; break;
+    case 27: p->k.rest = &rest; break;
+    case 28: rest.stride_token = 1 << 23, p->v.rest = &rest; break;
+    case 29: p->v.dim += 8; break;
+    case 30: p->v.dtype = AITER_F16; break;
+    case 31: p->softmax_scale = 0x0.ffffffp-100f; break;
+    case 32: p->softmax_scale = 0x1.000002p100f; break;
+    case 33: p->k.stride_token = 1 << 23; break;
+    case 34: p->v.stride_token = 1 << 23; break;
+    case 35: p->q.stride_dim = 2; break;
+    case 36: p->out.stride_dim = 2; break;
+    case 37: p->k.stride_dim = 2; break;
+    case 38: p->v.stride_dim = 2; break;
+    case 39: p->q_scale = floats; break;
     default: p->out_scale = floats; break;
     }
 }
@@ -149,6 +155,7 @@ static void own_bits(int dim)
         const uint64_t bits = aiteri_problem_features(&p);
         uint64_t want = (base.features & ~bit_of(changes[n].goes)) | bit_of(changes[n].comes);
         if (p.k_tail.data) want |= AITERI_BIT(TWO_PARTS);
+        if (p.v.rest) want |= AITERI_BIT(FAR_TOKENS);
         if (p.k.scales.block || p.k.scales.group) want |= AITERI_BIT(SCALE_TOKEN);
         if (p.v.scales.dtype == AITER_U8) want |= AITERI_BIT(SCALE_TENSOR);
         CHECK(bits == want, "%s: bits %llx", changes[n].what, (unsigned long long)bits);
@@ -212,13 +219,13 @@ static const char *const takers[][2] = {
     {"BIAS", "gts"},          {"VISIBLE", "ts"},      {"SINKS", "gdts"},
     {"LSE", "pgdts"},         {"DENSE_KEYS", "pgts"}, {"PACKED_KEYS", "gts"},
     {"PAGED_KEYS", "gdts"},   {"PAGE_LISTS", "ts"},   {"HOLES", "t"},
-    {"TWO_PARTS", "ts"},      {"PART_TYPES", "ts"},   {"PACKED_ROWS", "gdts"},
-    {"USED_ROWS", "pgdts"},   {"USED_KEYS", "pgdts"}, {"SCALE_TENSOR", "its"},
-    {"SCALE_HEAD", "its"},    {"SCALE_TOKEN", "its"}, {"SCALE_BLOCK", "ts"},
-    {"SCALE_GROUP", "ts"},    {"SCALE_TYPE", "ts"},   {"STRIDED_DIM", "ts"},
-    {"OFF_CHUNKS", "gdts"},   {"FAR_TOKENS", "gdts"}, {"FAR_SCALE", "gdts"},
-    {"V_DIM", "gdts"},        {"KV_TYPES", "ts"},     {"Q_SCALE", "ts"},
-    {"OUT_SCALE", "ts"}};
+    {"TWO_PARTS", "ts"},      {"PART_TYPES", "ts"},   {"SEGMENTS", "ts"},
+    {"PACKED_ROWS", "gdts"},  {"USED_ROWS", "pgdts"}, {"USED_KEYS", "pgdts"},
+    {"SCALE_TENSOR", "its"},  {"SCALE_HEAD", "its"},  {"SCALE_TOKEN", "its"},
+    {"SCALE_BLOCK", "ts"},    {"SCALE_GROUP", "ts"},  {"SCALE_TYPE", "ts"},
+    {"STRIDED_DIM", "ts"},    {"OFF_CHUNKS", "gdts"}, {"FAR_TOKENS", "gdts"},
+    {"FAR_SCALE", "gdts"},    {"V_DIM", "gdts"},      {"KV_TYPES", "ts"},
+    {"Q_SCALE", "ts"},        {"OUT_SCALE", "ts"}};
 
 static const char *const feature_names[] = {
 #define FEATURE_NAME(name, words, instead) #name,

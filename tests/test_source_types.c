@@ -1,5 +1,5 @@
 /* test_source_types.c -- what keys and values are made of: parts of two types, scales of every type
- * and granularity; near the oracle, under each kernel set. */
+ * and granularity, rows in segments; near the oracle, under each kernel set. */
 #include "test.h"
 #include "reference.c"
 #include "source_layouts.h"
@@ -193,6 +193,128 @@ static void kinds_of_scales(aiter_context *ctx)
     }
 }
 
+/* A source of floats as two segments: the first columns of one type, the rest of another; the
+ * floats become what the segments stand for. To be freed: memory[0] to [3]. */
+static void cut_rows(aiteri_source *s, aiteri_source *rest, float *x, size_t rows, int first,
+                     const aiter_dtype *type, const scaling *how, void **memory)
+{
+    const int dim = s->dim;
+    aiteri_source piece[2];
+    for (int i = 0, column = 0; i < 2; column += piece[i++].dim) {
+        const int own = i ? dim - first : first;
+        float *t = (float *)paged_floats(rows * (size_t)own, 1);
+        piece[i] = *s;
+        piece[i].dim = own;
+        piece[i].stride_head = s->stride_head / dim * own;
+        piece[i].stride_token = s->stride_token / dim * own;
+        piece[i].stride_outer = s->stride_outer / dim * own;
+        for (size_t r = 0; r < rows; r++)
+            memcpy(t + r * (size_t)own, x + r * (size_t)dim + column, (size_t)own * sizeof *t);
+        retype(&piece[i], t, rows * (size_t)own, type[i], &how[i], memory + 2 * i);
+        for (size_t r = 0; r < rows; r++)
+            memcpy(x + r * (size_t)dim + column, t + r * (size_t)own, (size_t)own * sizeof *t);
+        free(t);
+    }
+    *rest = piece[1], *s = piece[0];
+    s->dim = dim, s->rest = rest;
+}
+
+static const aiter_dtype segment_types[][2] = {
+    {AITER_I8, AITER_BF16}, {AITER_BF16, AITER_F32}, {AITER_I8, AITER_I8}};
+static const scaling segment_scales[][2] = {{{AITER_F32, 16, 0}, {AITER_DTYPE_UNSET, 0, 0}},
+                                            {{AITER_DTYPE_UNSET, 0, 0}, {AITER_DTYPE_UNSET, 0, 0}},
+                                            {{AITER_U8, 64, 2}, {AITER_BF16, 0, 0}}};
+
+/* Where V is: a source of its own, or so many first columns of K. */
+static int columns_of_v(int mode, const inner_shape *s, int first)
+{
+    const int columns[4] = {s->dv, first, first + (s->d - first) / 2, s->d};
+    return columns[mode];
+}
+
+/* Latent rows: codes with scales beside columns of another type; V its own, or the first columns of
+ * K, in one segment or in both. */
+static void segments(aiter_context *ctx)
+{
+    for (int n = 0; n < 4 * 3 * 4; n++) {
+        const int mode = n % 4, kind = n / 4 % 3, in_pages = n / 12 & 1;
+        inner_shape shape = n % 5 == 0 ? wide : shapes[n % 3 ? 3 : 0]; /* d 32, or 21 */
+        const int first = shape.d > 64 ? 128 : 16;
+        inner_problem x;
+        aiteri_source rest, rest_v;
+        paged g;
+        void *memory[4];
+        shape.dv = columns_of_v(mode, &shape, first);
+        inner_new(&x, &shape, (uint64_t)n + 2100);
+        paged_new(&g, &x, pages[n % COUNT(pages)], 0);
+        if (in_pages) use_pages(&x, &g, 0);
+        const size_t rows =
+            in_pages ? (size_t)(g.blocks * g.page * x.s.hk) : x.k_floats / (size_t)x.s.d;
+        cut_rows(&x.p.k, &rest, in_pages ? g.k : x.k, rows, first, segment_types[kind],
+                 segment_scales[kind], memory);
+        if (in_pages) pages_back(&g, &x);
+        if (mode) {
+            x.p.v = x.p.k, x.p.v.dim = shape.dv;
+            rest_v = rest, rest_v.dim = shape.dv - first;
+            x.p.v.rest = rest_v.dim ? &rest_v : NULL;
+            for (size_t r = 0; r < x.v_floats / (size_t)shape.dv; r++)
+                memcpy(x.v + r * (size_t)shape.dv, x.k + r * (size_t)shape.d,
+                       (size_t)shape.dv * sizeof(float));
+        }
+        x.p.has_holes = in_pages && n % 3 == 1;
+        for (int b = 0; b < INNER_BATCH && x.p.has_holes; b++)
+            for (int j = b; j < x.s.sk[b]; j += 3 * g.page) *entry_of(&g, b, j) = -1;
+        CHECK(inner_run(&x, ctx) == AITER_OK && (x.p.features & AITERI_BIT(SEGMENTS)), "%s",
+              aiter_last_error());
+        expect_rows(&x, in_pages ? &g : NULL);
+        test_global.cases++;
+        for (int i = 0; i < 4; i++) free(memory[i]);
+        paged_free(&g);
+        inner_free(&x);
+    }
+}
+
+/* Segments in the first part, other ones or none in the second. */
+static void segments_in_parts(aiter_context *ctx)
+{
+    for (int n = 0; n < 12; n++) {
+        const inner_shape *shape = n % 3 == 0 ? &wide : n % 3 == 1 ? &shapes[3] : &shapes[0];
+        const int none[INNER_BATCH] = {0};
+        int head[INNER_BATCH], tail[INNER_BATCH];
+        inner_problem x;
+        part of[2];
+        aiteri_source rest[4];
+        void *memory[16] = {0};
+        inner_new(&x, shape, (uint64_t)n + 2500);
+        for (int b = 0; b < INNER_BATCH; b++) {
+            tail[b] = (n * 23 + b * 37 + 7) % (x.s.sk[b] + 1);
+            head[b] = x.s.sk[b] - tail[b];
+        }
+        part_new(&of[0], &x, none, head);
+        part_new(&of[1], &x, head, tail);
+        part_use(&of[1], &x, &x.p.k_tail, &x.p.v_tail);
+        part_use(&of[0], &x, &x.p.k, &x.p.v);
+        const size_t rows = (size_t)(INNER_BATCH * (x.most_k + 2) * x.s.hk);
+        aiteri_source *const source[4] = {&x.p.k, &x.p.v, &x.p.k_tail, &x.p.v_tail};
+        for (int i = 0; i < 4; i++)
+            if ((n >> 1 & 1) != i / 2) /* one part whole now and then */
+                cut_rows(source[i], &rest[i], i & 1 ? of[i / 2].v : of[i / 2].k, rows, 16,
+                         segment_types[(n + i) % 3], segment_scales[(n + i) % 3], memory + 4 * i);
+        part_back(&of[0], &x, none, head);
+        part_back(&of[1], &x, head, tail);
+        if (x.s.packed)
+            x.p.cu_seqlens_k = of[0].cu, x.p.cu_seqlens_tail = of[1].cu, x.p.cu_stride_tail = 1;
+        else
+            x.p.seqused_k = of[0].len, x.p.seqused_tail = of[1].len, x.p.used_stride_tail = 1;
+        CHECK(inner_run(&x, ctx) == AITER_OK, "%s", aiter_last_error());
+        expect_rows(&x, NULL);
+        test_global.cases++;
+        for (int i = 0; i < 16; i++) free(memory[i]);
+        for (int i = 0; i < 2; i++) free(of[i].k), free(of[i].v);
+        inner_free(&x);
+    }
+}
+
 int main(void)
 {
     aiter_isa tiers[AITER_ISA_COUNT];
@@ -203,6 +325,8 @@ int main(void)
         aiter_context *ctx = test_context(tiers[t], 1);
         part_types(ctx);
         kinds_of_scales(ctx);
+        segments(ctx);
+        segments_in_parts(ctx);
         aiter_context_destroy(ctx);
     }
     return test_end();

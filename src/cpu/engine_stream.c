@@ -95,7 +95,7 @@ static void aiteri_stream_scales_load(const aiteri_stream *x, const aiteri_sourc
                                       int32_t h, int32_t first, int32_t end, float *scale)
 {
     const aiteri_source *part = aiteri_part_of(x->e->problem, &x->s, source, first);
-    if (!part->scales.group)
+    if (aiteri_rows_are_whole(part))
         aiteri_source_scales(x->e->problem, &x->s, part, h, first, end, scale);
     else /* its elements are */
         for (int32_t i = 0; i < end - first; i++) scale[i] = 1.0f;
@@ -111,7 +111,7 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
     const int32_t n = end - first;
     aiter_dtype type = part->dtype;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
-    if (part->stride_dim != 1 || !x->e->kernels->stream_dot[type] || part->scales.group) {
+    if (part->stride_dim != 1 || !x->e->kernels->stream_dot[type] || !aiteri_rows_are_whole(part)) {
         aiteri_load_rows(x->e, &x->s, source, h, first, end, rows, 1, aiteri_f32_load, scratch, 0);
         for (int32_t i = 0; i < n; i++) rows[i] = scratch + i * aiteri_block_stride(part->dim);
         type = AITER_F32;

@@ -61,6 +61,7 @@ enum {
 typedef struct aiteri_block_rows {
     const void *const *row; /* NULL: a key that is not there, zeros */
     int32_t n, dim;
+    int32_t column, width; /* they are columns from `column` on of rows of `width` */
     aiter_dtype dtype;
     int64_t stride_dim;
     const float *scale; /* of each row, ceil(dim / group) of them; NULL: none */

@@ -27,6 +27,7 @@
     X(PAGE_LISTS, "lists of pages (indptr, indices)", "pass a block_table")                 \
     X(HOLES, "pages of -1", "pass lengths that end before them")                            \
     X(TWO_PARTS, "keys in two parts", "write the new tokens to the cache first")            \
+    X(SEGMENTS, "rows in segments", "")                                                     \
     X(PART_TYPES, "new tokens of another type than the keys before them",                   \
       "pass them in the type of the cache")                                                 \
     X(PACKED_ROWS, "packed rows of q", "")                                                  \
@@ -107,6 +108,7 @@ static uint64_t aiteri_source_features(const aiteri_source *s)
     if (!aiteri_in_chunks(s->data, s->dtype, s->stride_outer, s->stride_token, s->stride_head))
         bits |= AITERI_BIT(OFF_CHUNKS);
     if (s->stride_token >= 1 << 23) bits |= AITERI_BIT(FAR_TOKENS);
+    if (s->rest) bits |= AITERI_BIT(SEGMENTS) | aiteri_source_features(s->rest);
     if (!scales->data) return bits;
     if (scales->block > 1) bits |= AITERI_BIT(SCALE_BLOCK);
     if (scales->group) bits |= AITERI_BIT(SCALE_GROUP);

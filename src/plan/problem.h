@@ -25,11 +25,14 @@ typedef struct aiteri_scales {
     int64_t stride_outer, stride_token, stride_head, stride_group;
 } aiteri_scales;
 
-/* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it. */
+/* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it. A row
+ * may come in segments, as latent codes beside their rope columns: the first columns, a multiple of
+ * 16, are here, and `rest` has the others. */
 typedef struct aiteri_source {
     const char *data;
     aiter_dtype dtype;
-    int32_t dim;
+    int32_t dim;                      /* columns, those of the rest too */
+    const struct aiteri_source *rest; /* NULL: all are here */
     int64_t stride_outer, stride_token, stride_head, stride_dim;
     aiteri_scales scales;
 } aiteri_source;

@@ -30,16 +30,29 @@ AITERI_FORCE_INLINE int64_t aiteri_scale_place(const aiteri_scales *scales, int6
     return outer * scales->stride_outer + block * scales->stride_token + h * scales->stride_head;
 }
 
-/* Whether a row has one scale, so that sums may be multiplied by it in place of elements. */
-AITERI_FORCE_INLINE int aiteri_scales_rows(const aiteri_source *source)
+/* Columns of the first segment. */
+AITERI_FORCE_INLINE int32_t aiteri_own_dim(const aiteri_source *source)
 {
-    return source->scales.data && !source->scales.group;
+    return source->rest ? source->dim - source->rest->dim : source->dim;
 }
 
-/* Scales of a row. */
+/* Whether a row is one piece under one scale at most: loops read it where it lies, and sums may be
+ * multiplied by the scale in place of elements. */
+AITERI_FORCE_INLINE int aiteri_rows_are_whole(const aiteri_source *source)
+{
+    return !source->rest && !source->scales.group;
+}
+
+AITERI_FORCE_INLINE int aiteri_scales_rows(const aiteri_source *source)
+{
+    return source->scales.data && aiteri_rows_are_whole(source);
+}
+
+/* Scales of a row's first segment. */
 AITERI_FORCE_INLINE int32_t aiteri_scales_of_row(const aiteri_source *source)
 {
-    return source->scales.group ? (int32_t)aiteri_ceil_div(source->dim, source->scales.group) : 1;
+    const int32_t group = source->scales.group;
+    return group ? (int32_t)aiteri_ceil_div(aiteri_own_dim(source), group) : 1;
 }
 
 AITERI_FORCE_INLINE uint32_t aiteri_bits_from_e8m0(uint8_t code)
@@ -134,7 +147,7 @@ AITERI_FORCE_INLINE int32_t aiteri_part_end(const aiteri_sequence *s, int32_t fi
 }
 
 /* The address of each row of keys or values [first, end), all of one part, or NULL of one that is
- * not present; `part` is that of the source, kv head h. */
+ * not present; `part` is that of the source, or a segment of it; kv head h. */
 static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
                                const aiteri_source *part, int32_t h, int32_t first, int32_t end,
                                const void **row)
