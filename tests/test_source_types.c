@@ -5,7 +5,7 @@
 #include "source_layouts.h"
 
 /* More scales of a block than are loaded at once. */
-static const inner_shape wide = {4, 2, 160, 144, {30, 1, 5}, {190, 97, 40}, 1, AITER_MASK_NONE,
+static const inner_shape wide = {4, 2, 160, 144, {9, 1, 5}, {100, 97, 40}, 1, AITER_MASK_NONE,
                                  0, 0, 0,   0};
 
 /* How a source is scaled; zeros: int8 by f32 for each row. */
