@@ -2508,17 +2508,24 @@ typedef struct aiteri_rows {
     int64_t stride_batch, stride_token, stride_head, stride_dim;
 } aiteri_rows;
 
-/* Scales of a quantised source, same index order; strides 0 where a scale does not vary. */
+/* Scales of a quantised source, same index order: element (outer, t, h, d) has the one at place
+ * outer, t / block, h, d / group. Strides are 0 where a scale does not vary. */
 typedef struct aiteri_scales {
-    const float *data; /* NULL: none */
-    int64_t stride_outer, stride_token, stride_head;
+    const void *data;  /* NULL: none */
+    aiter_dtype dtype; /* F32, F16, BF16; U8: E8M0, 2^(code - 127), NaN of code 255 */
+    int32_t block;     /* tokens under one scale; 0: 1 */
+    int32_t group;     /* columns under one scale, a multiple of 16; 0: the whole row */
+    int64_t stride_outer, stride_token, stride_head, stride_group;
 } aiteri_scales;
 
-/* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it. */
+/* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it. A row
+ * may come in segments, as latent codes beside their rope columns: the first columns, a multiple of
+ * 16, are here, and `rest` has the others. */
 typedef struct aiteri_source {
     const char *data;
     aiter_dtype dtype;
-    int32_t dim;
+    int32_t dim;                      /* columns, those of the rest too */
+    const struct aiteri_source *rest; /* NULL: all are here */
     int64_t stride_outer, stride_token, stride_head, stride_dim;
     aiteri_scales scales;
 } aiteri_source;
@@ -2550,7 +2557,7 @@ typedef struct aiteri_problem {
     int32_t page_size, num_blocks, table_entries, has_holes;
 
     /* A second part, the new tokens behind the keys above: rows as dense keys lie, or packed ones,
-     * of the same types, sizes and strides between elements, with scales where those have them. */
+     * of the same sizes, with types, strides and scales of their own. */
     aiteri_source k_tail, v_tail; /* data NULL: none */
     const int32_t *cu_seqlens_tail, *seqused_tail;
     int64_t cu_stride_tail, used_stride_tail;
@@ -2649,12 +2656,18 @@ static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
     X(PAGE_LISTS, "lists of pages (indptr, indices)", "pass a block_table")                 \
     X(HOLES, "pages of -1", "pass lengths that end before them")                            \
     X(TWO_PARTS, "keys in two parts", "write the new tokens to the cache first")            \
+    X(SEGMENTS, "rows in segments", "")                                                     \
+    X(PART_TYPES, "new tokens of another type than the keys before them",                   \
+      "pass them in the type of the cache")                                                 \
     X(PACKED_ROWS, "packed rows of q", "")                                                  \
     X(USED_ROWS, "lengths of q", "")                                                        \
     X(USED_KEYS, "lengths of keys", "")                                                     \
     X(SCALE_TENSOR, "one scale for all keys", "")                                           \
     X(SCALE_HEAD, "scales of heads", "")                                                    \
     X(SCALE_TOKEN, "scales of tokens", "")                                                  \
+    X(SCALE_BLOCK, "scales of several tokens", "pass a scale for each token")               \
+    X(SCALE_GROUP, "scales of groups of columns", "")                                       \
+    X(SCALE_TYPE, "scales other than f32", "pass f32 scales")                               \
     X(STRIDED_DIM, "a last stride other than 1", "pass a copy that is dense there")         \
     X(OFF_CHUNKS, "rows that do not start at multiples of 16 bytes", "pass aligned copies") \
     X(FAR_TOKENS, "keys 2^23 elements apart", "pass copies whose tokens lie closer")        \
@@ -2724,7 +2737,11 @@ static uint64_t aiteri_source_features(const aiteri_source *s)
     if (!aiteri_in_chunks(s->data, s->dtype, s->stride_outer, s->stride_token, s->stride_head))
         bits |= AITERI_BIT(OFF_CHUNKS);
     if (s->stride_token >= 1 << 23) bits |= AITERI_BIT(FAR_TOKENS);
+    if (s->rest) bits |= AITERI_BIT(SEGMENTS) | aiteri_source_features(s->rest);
     if (!scales->data) return bits;
+    if (scales->block > 1) bits |= AITERI_BIT(SCALE_BLOCK);
+    if (scales->group) bits |= AITERI_BIT(SCALE_GROUP);
+    if (scales->dtype != AITER_F32) bits |= AITERI_BIT(SCALE_TYPE);
     return bits | (scales->stride_outer || scales->stride_token ? AITERI_BIT(SCALE_TOKEN)
                    : scales->stride_head                        ? AITERI_BIT(SCALE_HEAD)
                                                                 : AITERI_BIT(SCALE_TENSOR));
@@ -2743,6 +2760,8 @@ static uint64_t aiteri_problem_features(const aiteri_problem *p)
     if (p->k_tail.data)
         bits |= AITERI_BIT(TWO_PARTS) | aiteri_source_features(&p->k_tail) |
                 aiteri_source_features(&p->v_tail);
+    if (p->k_tail.data && (p->k_tail.dtype != p->k.dtype || p->v_tail.dtype != p->v.dtype))
+        bits |= AITERI_BIT(PART_TYPES);
     if (p->has_holes) bits |= AITERI_BIT(HOLES);
     if (p->cu_seqlens_q) bits |= AITERI_BIT(PACKED_ROWS);
     if (p->seqused_q) bits |= AITERI_BIT(USED_ROWS);
@@ -2816,11 +2835,12 @@ enum {
      AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) | AITERI_BIT(VISIBLE) |          \
      AITERI_BIT(Q_SCALE) | AITERI_BIT(OUT_SCALE) | AITERI_BIT(SINKS) | AITERI_BIT(LSE) |         \
      AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) | AITERI_BIT(PAGED_KEYS) |                 \
-     AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(TWO_PARTS) |                        \
-     AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS) |                   \
-     AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) | AITERI_BIT(SCALE_TOKEN) |               \
-     AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) |                 \
-     AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
+     AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(TWO_PARTS) | AITERI_BIT(SEGMENTS) | \
+     AITERI_BIT(PART_TYPES) | AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) |                  \
+     AITERI_BIT(USED_KEYS) | AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) |                 \
+     AITERI_BIT(SCALE_TOKEN) | AITERI_BIT(SCALE_BLOCK) | AITERI_BIT(SCALE_GROUP) |               \
+     AITERI_BIT(SCALE_TYPE) | AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) |                 \
+     AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
 /* Streams read rows where they lie, so there must be one. */
 #define AITERI_STREAM_TAKES (AITERI_TILE_TAKES & ~AITERI_BIT(HOLES))
 
@@ -2959,9 +2979,11 @@ enum {
 typedef struct aiteri_block_rows {
     const void *const *row; /* NULL: a key that is not there, zeros */
     int32_t n, dim;
+    int32_t column, width; /* they are columns from `column` on of rows of `width` */
     aiter_dtype dtype;
     int64_t stride_dim;
-    const float *scale; /* of each row; NULL: none */
+    const float *scale; /* of each row, ceil(dim / group) of them; NULL: none */
+    int32_t group;      /* columns under one scale */
 } aiteri_block_rows;
 
 /* n keys of a block from `place` on, with the first dim elements of rows that were loaded as
@@ -2970,6 +2992,11 @@ typedef struct aiteri_block_run {
     const void *block;
     int32_t place, n, dim, row_dim;
 } aiteri_block_run;
+
+struct aiteri_kernels;
+/* Rows to places of a block from `place` on. */
+typedef void (*aiteri_load_fn)(const struct aiteri_kernels *own, void *block, int32_t place,
+                               const aiteri_block_rows *rows);
 
 /* A set owns the format of its blocks of queries, K and V: the engine gives the bytes and says
  * which place of a block a key has, 0 to AITERI_TILE_KEYS - 1. `vectors` is how many of a tile's
@@ -2987,11 +3014,7 @@ typedef struct aiteri_kernels {
     size_t (*query_bytes)(int32_t dim, int32_t tile_lanes);
     size_t (*k_bytes)(int32_t dim);
     size_t (*v_bytes)(int32_t dim);
-    /* Rows to places from `place` on. */
-    void (*load_k)(const struct aiteri_kernels *own, void *block, int32_t place,
-                   const aiteri_block_rows *rows);
-    void (*load_v)(const struct aiteri_kernels *own, void *block, int32_t place,
-                   const aiteri_block_rows *rows);
+    aiteri_load_fn load_k, load_v;
     /* tile_lanes rows of queries, [tile_lanes][row_stride], times scale. */
     void (*pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim, float scale);
     /* st[j][lane] = k_j . q_lane. */
@@ -3142,12 +3165,43 @@ AITERI_FORCE_INLINE const char *aiteri_source_at(const aiteri_source *source, in
                                                              h * source->stride_head);
 }
 
-/* Its scale. */
-AITERI_FORCE_INLINE const float *aiteri_scale_at(const aiteri_scales *scales, int64_t outer,
-                                                 int64_t token, int64_t h)
+/* The place of its scale, or of the first of them, in elements. */
+AITERI_FORCE_INLINE int64_t aiteri_scale_place(const aiteri_scales *scales, int64_t outer,
+                                               int64_t token, int64_t h)
 {
-    return scales->data + outer * scales->stride_outer + token * scales->stride_token +
-           h * scales->stride_head;
+    const int64_t block = scales->block > 1 ? token / scales->block : token;
+    return outer * scales->stride_outer + block * scales->stride_token + h * scales->stride_head;
+}
+
+/* Columns of the first segment. */
+AITERI_FORCE_INLINE int32_t aiteri_own_dim(const aiteri_source *source)
+{
+    return source->rest ? source->dim - source->rest->dim : source->dim;
+}
+
+/* Whether a row is one piece under one scale at most: loops read it where it lies, and sums may be
+ * multiplied by the scale in place of elements. */
+AITERI_FORCE_INLINE int aiteri_rows_are_whole(const aiteri_source *source)
+{
+    return !source->rest && !source->scales.group;
+}
+
+AITERI_FORCE_INLINE int aiteri_scales_rows(const aiteri_source *source)
+{
+    return source->scales.data && aiteri_rows_are_whole(source);
+}
+
+/* Scales of a row's first segment. */
+AITERI_FORCE_INLINE int32_t aiteri_scales_of_row(const aiteri_source *source)
+{
+    const int32_t group = source->scales.group;
+    return group ? (int32_t)aiteri_ceil_div(aiteri_own_dim(source), group) : 1;
+}
+
+AITERI_FORCE_INLINE uint32_t aiteri_bits_from_e8m0(uint8_t code)
+{
+    if (code == 0) return 0x400000; /* 2^-127 */
+    return code == 255 ? 0x7fc00000 : (uint32_t)code << 23;
 }
 
 /* Entry `entry` of a sequence's list of pages. */
@@ -3212,50 +3266,93 @@ static aiteri_key_place aiteri_place_of_key(const aiteri_problem *p, const aiter
     return j < front ? aiteri_place_in_front(p, s, j) : aiteri_place_in_tail(p, s, j - front);
 }
 
-/* n keys or values of kv head h from `at` on, all of the part that `source` is. */
-AITERI_FORCE_INLINE void aiteri_part_rows(const aiteri_problem *p, const aiteri_sequence *s,
-                                          const aiteri_source *source, int32_t h,
-                                          aiteri_key_place at, int32_t n, const void **row,
-                                          float *scale)
+/* The new tokens that follow the keys or values that `source` is, k or v of the problem. */
+AITERI_FORCE_INLINE const aiteri_source *aiteri_tail_of(const aiteri_problem *p,
+                                                        const aiteri_source *source)
 {
-    const int64_t token = aiteri_bytes_of(source->dtype, source->stride_token);
-    const float none = 0.0f;
-    for (int32_t j = 0;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
-        const int32_t run = (int32_t)aiteri_min(n - j, at.run);
-        if (row) {
-            const char *data = at.present ? aiteri_source_at(source, at.outer, at.token, h) : NULL;
-            const int64_t step = at.present ? token : 0;
-            const void **to = row + j;
-            for (int32_t i = 0; i < run; i++, data += step) to[i] = data; /* gcc: two at a time */
-        }
-        if (scale) {
-            const float *data =
-                at.present ? aiteri_scale_at(&source->scales, at.outer, at.token, h) : &none;
-            const int64_t step = at.present ? source->scales.stride_token : 0;
-            for (int32_t i = 0; i < run; i++) scale[j + i] = data[i * step];
-        }
-        j += run;
-        if (j == n) return;
+    AITERI_ASSERT(source == &p->k || source == &p->v);
+    return source == &p->k ? &p->k_tail : &p->v_tail;
+}
+
+/* The part that holds key j. */
+AITERI_FORCE_INLINE const aiteri_source *aiteri_part_of(const aiteri_problem *p,
+                                                        const aiteri_sequence *s,
+                                                        const aiteri_source *source, int32_t j)
+{
+    return j < s->seqlen_k - s->tail ? source : aiteri_tail_of(p, source);
+}
+
+/* Where the keys of [first, end) end that are of one part with the first. */
+AITERI_FORCE_INLINE int32_t aiteri_part_end(const aiteri_sequence *s, int32_t first, int32_t end)
+{
+    const int32_t front = s->seqlen_k - s->tail;
+    return first < front && front < end ? front : end;
+}
+
+/* The address of each row of keys or values [first, end), all of one part, or NULL of one that is
+ * not present; `part` is that of the source, or a segment of it; kv head h. */
+static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
+                               const aiteri_source *part, int32_t h, int32_t first, int32_t end,
+                               const void **row)
+{
+    const int64_t token = aiteri_bytes_of(part->dtype, part->stride_token);
+    AITERI_ASSERT(aiteri_part_end(s, first, end) == end);
+    if (first >= end) return;
+    aiteri_key_place at = aiteri_place_of_key(p, s, first);
+    for (int32_t n = end - first;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
+        const int32_t run = (int32_t)aiteri_min(n, at.run);
+        const char *data = at.present ? aiteri_source_at(part, at.outer, at.token, h) : NULL;
+        const int64_t step = at.present ? token : 0;
+        for (int32_t i = 0; i < run; i++, data += step) row[i] = data; /* gcc: two at a time */
+        row += run;
+        n -= run;
+        if (n == 0) return;
     }
 }
 
-/* Keys or values [first, end) of kv head h, `source` being k or v of the problem: the address of
- * each row, or NULL of one that is not present, and its scale. `row` and `scale` may be NULL. */
-static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
-                               const aiteri_source *source, int32_t h, int32_t first, int32_t end,
-                               const void **row, float *scale)
+/* Scales of every kind of n rows from `at` on. */
+static void aiteri_load_scales(const aiteri_source *part, const aiteri_key_place *at, int32_t h,
+                               int32_t n, float *scale)
 {
-    const int32_t front = s->seqlen_k - s->tail, behind = (int32_t)aiteri_max(first, front);
-    AITERI_ASSERT(source == &p->k || source == &p->v);
-    AITERI_ASSERT(first >= end || (0 <= first && end <= s->seqlen_k));
-    if (first < end && first < front)
-        aiteri_part_rows(p, s, source, h, aiteri_place_in_front(p, s, first),
-                         (int32_t)aiteri_min(end, front) - first, row, scale);
-    if (behind < end)
-        aiteri_part_rows(p, s, source == &p->k ? &p->k_tail : &p->v_tail, h,
-                         aiteri_place_in_tail(p, s, behind - front), end - behind,
-                         row ? row + (behind - first) : NULL,
-                         scale ? scale + (behind - first) : NULL);
+    const aiteri_scales *scales = &part->scales;
+    const int32_t of_row = aiteri_scales_of_row(part);
+    for (int32_t i = 0; i < n * of_row; i++) {
+        const int64_t place = aiteri_scale_place(scales, at->outer, at->token + i / of_row, h) +
+                              i % of_row * scales->stride_group;
+        const uint32_t bits = scales->dtype == AITER_U8
+                                  ? aiteri_bits_from_e8m0(((const uint8_t *)scales->data)[place])
+                                  : aiteri_load_bits(scales->dtype, scales->data, place);
+        memcpy(scale + i, &bits, sizeof bits);
+    }
+}
+
+/* The scales of the same rows, those of one behind those of another: 1 in a part without scales, 0
+ * of a row that is not present. */
+static void aiteri_source_scales(const aiteri_problem *p, const aiteri_sequence *s,
+                                 const aiteri_source *part, int32_t h, int32_t first, int32_t end,
+                                 float *scale)
+{
+    const aiteri_scales *scales = &part->scales;
+    const int plain = scales->dtype == AITER_F32 && !scales->block && !scales->group;
+    const int32_t of_row = aiteri_scales_of_row(part);
+    AITERI_ASSERT(first < end && aiteri_part_end(s, first, end) == end);
+    aiteri_key_place at = aiteri_place_of_key(p, s, first);
+    for (int32_t n = end - first;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
+        const int32_t run = (int32_t)aiteri_min(n, at.run);
+        if (at.present && scales->data && plain) {
+            const float *data =
+                (const float *)scales->data + aiteri_scale_place(scales, at.outer, at.token, h);
+            for (int32_t i = 0; i < run; i++) scale[i] = data[i * scales->stride_token];
+        } else if (at.present && scales->data) {
+            aiteri_load_scales(part, &at, h, run, scale);
+        } else {
+            const float same = at.present ? 1.0f : 0.0f;
+            for (int32_t i = 0; i < run * of_row; i++) scale[i] = same;
+        }
+        scale += run * of_row;
+        n -= run;
+        if (n == 0) return;
+    }
 }
 
 #endif /* AITERI_SOURCE_C */
@@ -3865,18 +3962,22 @@ static void aiteri_gather_row(const aiteri_kernels *kernels, float *dst, const c
 AITERI_UNUSED static void aiteri_f32_load(const aiteri_kernels *kernels, void *block, int32_t place,
                                           const aiteri_block_rows *rows)
 {
-    const int64_t stride = aiteri_block_stride(rows->dim);
+    const int64_t stride = aiteri_block_stride(rows->width), room = stride - rows->column;
+    const int64_t of_row = rows->scale ? aiteri_ceil_div(rows->dim, rows->group) : 0;
     for (int32_t i = 0; i < rows->n; i++) {
-        float *row = (float *)block + (place + i) * stride;
+        float *row = (float *)block + (place + i) * stride + rows->column;
         if (!rows->row[i]) {
-            memset(row, 0, (size_t)stride * sizeof(float));
+            memset(row, 0, (size_t)room * sizeof(float));
             continue;
         }
         aiteri_gather_row(kernels, row, (const char *)rows->row[i], rows->dtype, rows->stride_dim,
                           rows->dim);
         if (!rows->scale) continue;
-        for (int32_t d = rows->dim; d < stride; d++) row[d] = 0.0f;
-        kernels->row_scale(row, aiteri_padded(rows->dim), rows->scale[i]);
+        for (int32_t d = rows->dim; d < room; d++) row[d] = 0.0f;
+        const float *scale = rows->scale + i * of_row;
+        for (int32_t d = 0; d < rows->dim; d += rows->group, scale++)
+            kernels->row_scale(
+                row + d, aiteri_padded((int32_t)aiteri_min(rows->group, rows->dim - d)), scale[0]);
     }
 }
 
@@ -4614,7 +4715,9 @@ AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *
     default: call(AITERI_TILE_VECTORS); break; \
     }
 #else
-#define AITERI_BY_VECTORS(call) call(AITERI_TILE_VECTORS);
+#define AITERI_BY_VECTORS(call) \
+    (void)vectors;              \
+    call(AITERI_TILE_VECTORS);
 #endif
 
 static void AITERI_K(tile_score)(float *st, const aiteri_block_run *keys, const void *q,
@@ -6475,7 +6578,9 @@ AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *
     default: call(AITERI_TILE_VECTORS); break; \
     }
 #else
-#define AITERI_BY_VECTORS(call) call(AITERI_TILE_VECTORS);
+#define AITERI_BY_VECTORS(call) \
+    (void)vectors;              \
+    call(AITERI_TILE_VECTORS);
 #endif
 
 static void AITERI_K(tile_score)(float *st, const aiteri_block_run *keys, const void *q,
@@ -8337,7 +8442,9 @@ AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *
     default: call(AITERI_TILE_VECTORS); break; \
     }
 #else
-#define AITERI_BY_VECTORS(call) call(AITERI_TILE_VECTORS);
+#define AITERI_BY_VECTORS(call) \
+    (void)vectors;              \
+    call(AITERI_TILE_VECTORS);
 #endif
 
 static void AITERI_K(tile_score)(float *st, const aiteri_block_run *keys, const void *q,
@@ -9498,7 +9605,8 @@ enum {
 static int aiteri_avx512bf16_takes(const aiteri_problem *p, int exact_arithmetic)
 {
     return !exact_arithmetic && p->q.dtype == AITER_BF16 && p->k.dtype == AITER_BF16 &&
-           p->v.dtype == AITER_BF16 && !p->k.scales.data && !p->v.scales.data && !p->has_holes;
+           p->v.dtype == AITER_BF16 && !p->k.scales.data && !p->v.scales.data && !p->has_holes &&
+           !p->k.rest && !p->v.rest && !p->k_tail.data; /* a pair of keys comes in one call */
 }
 
 static size_t aiteri_avx512bf16_query_bytes(int32_t dim, int32_t tile_lanes)
@@ -10510,7 +10618,9 @@ AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *
     default: call(AITERI_TILE_VECTORS); break; \
     }
 #else
-#define AITERI_BY_VECTORS(call) call(AITERI_TILE_VECTORS);
+#define AITERI_BY_VECTORS(call) \
+    (void)vectors;              \
+    call(AITERI_TILE_VECTORS);
 #endif
 
 static void AITERI_K(tile_score)(float *st, const aiteri_block_run *keys, const void *q,
@@ -13954,19 +14064,59 @@ static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, in
                                                          head * rows->stride_head);
 }
 
-/* K or V rows [first, end) of a kv head to `place` of a block: layout, then type and scale. */
+/* Rows whose scales fit into the room that there is for them: more than none. */
+static int32_t aiteri_rows_at_once(const aiteri_source *part)
+{
+    int32_t n = AITERI_TILE_KEYS;
+    for (; part; part = part->rest)
+        n = (int32_t)aiteri_min(n, AITERI_MAX_HEAD_DIM / aiteri_scales_of_row(part));
+    return n;
+}
+
+/* K or V rows [first, end) of a kv head to `place` of a block that `load` fills: layout, then type
+ * and scales, part by part and segment by segment. With `sums` one scale of a row is left to its
+ * sums. */
+static void aiteri_load_rows(const aiteri_engine *e, const aiteri_sequence *s,
+                             const aiteri_source *source, int32_t h, int32_t first, int32_t end,
+                             const void **row, int sums, aiteri_load_fn load, void *block,
+                             int32_t place)
+{
+    const aiteri_problem *p = e->problem;
+    float scale[AITERI_MAX_HEAD_DIM];
+    AITERI_ASSERT(0 <= place && place + end - first <= AITERI_TILE_KEYS && h < p->heads_k);
+    for (int32_t stop; first < end; place += stop - first, first = stop) {
+        const aiteri_source *part = aiteri_part_of(p, s, source, first);
+        stop =
+            (int32_t)aiteri_min(aiteri_part_end(s, first, end), first + aiteri_rows_at_once(part));
+        int32_t column = 0;
+        for (const aiteri_source *x = part; x; column += aiteri_own_dim(x), x = x->rest) {
+            const int scaled = x->scales.data && !(sums && aiteri_scales_rows(part));
+            const int32_t dim = aiteri_own_dim(x);
+            const aiteri_block_rows rows = {row,
+                                            stop - first,
+                                            dim,
+                                            column,
+                                            part->dim,
+                                            x->dtype,
+                                            x->stride_dim,
+                                            scaled ? scale : NULL,
+                                            x->scales.group ? x->scales.group : dim};
+            AITERI_ASSERT(column % AITERI_PAD == 0 && x->scales.group % AITERI_PAD == 0);
+            aiteri_source_rows(p, s, x, h, first, stop, row);
+            if (scaled) aiteri_source_scales(p, s, x, h, first, stop, scale);
+            load(e->kernels, block, place, &rows);
+        }
+    }
+}
+
+/* The same to a block of the tile family. */
 static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
                                 const aiteri_source *source, int32_t h, int32_t first, int32_t end,
                                 const void **row, void *block, int32_t place)
 {
-    const aiteri_problem *p = e->problem;
-    float scales[AITERI_TILE_KEYS], *scale = source->scales.data ? scales : NULL;
-    AITERI_ASSERT(first < end && 0 <= place && place + end - first <= AITERI_TILE_KEYS);
-    AITERI_ASSERT(h < p->heads_k);
-    const aiteri_block_rows rows = {row,           end - first,        source->dim,
-                                    source->dtype, source->stride_dim, scale};
-    aiteri_source_rows(p, s, source, h, first, end, row, scale);
-    (source == &p->k ? e->kernels->load_k : e->kernels->load_v)(e->kernels, block, place, &rows);
+    aiteri_load_rows(e, s, source, h, first, end, row, 0,
+                     source == &e->problem->k ? e->kernels->load_k : e->kernels->load_v, block,
+                     place);
 }
 
 /* Whether something is read for every pair of a query and a key. */
@@ -14462,8 +14612,10 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     t->m = (float *)aiteri_carve(arena, all, sizeof(float));
     t->l = (float *)aiteri_carve(arena, all, sizeof(float));
     t->s = (float *)aiteri_carve(arena, rows * AITERI_SCORE_STRIDE, sizeof(float));
-    t->k = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * dim, sizeof(float));
-    t->v = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * dim_v, sizeof(float));
+    t->k = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * (size_t)aiteri_block_stride(p->k.dim),
+                                 sizeof(float));
+    t->v = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * (size_t)aiteri_block_stride(p->v.dim),
+                                 sizeof(float));
     t->k_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->v_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->seen = (uint32_t *)aiteri_carve(arena, rows, sizeof(uint32_t));
@@ -14483,8 +14635,10 @@ typedef struct aiteri_stream {
     int32_t rows; /* query tokens * group: of one kv head */
     int32_t kv_start, kv_heads;
     aiteri_key_range seen;
+    int32_t run[3][2], runs;  /* of keys that are loaded of the block, each of one part */
     int32_t lo_max, hi_min;   /* every row sees keys [lo_max, hi_min) */
-    aiter_dtype k_type;       /* of the rows of K as the kernels read them */
+    aiter_dtype k_type[3];    /* of each run's rows of K as the kernels read them */
+    int k_scales, v_scales;   /* scores are multiplied by scales of K, weights by those of V */
     const aiteri_work *after; /* what this worker will probably run next, or NULL */
 } aiteri_stream;
 
@@ -14508,48 +14662,64 @@ static void aiteri_stream_begin(aiteri_stream *x)
     memset(x->t->o, 0, (size_t)all * (size_t)dim_v * sizeof(float));
 }
 
-/* Row pointers of keys [first, end) that the kernels of `*type` can read: the source's own rows, or
- * widened ones; and their scales, if asked for. The pointer list is padded with its last entry. */
+/* Where the values that the kernels read come from. */
+static const aiteri_source *aiteri_stream_v(const aiteri_problem *p)
+{
+    return p->v_in_k ? &p->k : &p->v;
+}
+
+/* Whether sums are multiplied by scales of a part. */
+static int aiteri_stream_scales(const aiteri_problem *p, const aiteri_source *source)
+{
+    return aiteri_scales_rows(source) || aiteri_scales_rows(aiteri_tail_of(p, source));
+}
+
+/* What sums over keys [first, end), of one part, are multiplied by. */
+static void aiteri_stream_scales_load(const aiteri_stream *x, const aiteri_source *source,
+                                      int32_t h, int32_t first, int32_t end, float *scale)
+{
+    const aiteri_source *part = aiteri_part_of(x->e->problem, &x->s, source, first);
+    if (aiteri_rows_are_whole(part))
+        aiteri_source_scales(x->e->problem, &x->s, part, h, first, end, scale);
+    else /* its elements are */
+        for (int32_t i = 0; i < end - first; i++) scale[i] = 1.0f;
+}
+
+/* Row pointers of keys [first, end), of one part, that the kernels of the type returned can read:
+ * the source's own rows, or widened ones. The list is padded with its last entry. */
 static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_source *source,
                                       int32_t h, int32_t first, int32_t end, const void **rows,
-                                      float *scratch, float *scale)
+                                      float *scratch)
 {
+    const aiteri_source *part = aiteri_part_of(x->e->problem, &x->s, source, first);
     const int32_t n = end - first;
-    aiter_dtype type = source->dtype;
+    aiter_dtype type = part->dtype;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
-    aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows, scale);
-    if (source->stride_dim != 1 || !x->e->kernels->stream_dot[type]) {
-        const int32_t stride = aiteri_padded(source->dim);
-        for (int32_t i = 0; i < n; i++) {
-            float *row = scratch + (int64_t)i * stride;
-            aiteri_gather_row(x->e->kernels, row, (const char *)rows[i], source->dtype,
-                              source->stride_dim, source->dim);
-            rows[i] = row;
-        }
+    if (part->stride_dim != 1 || !x->e->kernels->stream_dot[type] || !aiteri_rows_are_whole(part)) {
+        aiteri_load_rows(x->e, &x->s, source, h, first, end, rows, 1, aiteri_f32_load, scratch, 0);
+        for (int32_t i = 0; i < n; i++) rows[i] = scratch + i * aiteri_block_stride(part->dim);
         type = AITER_F32;
+    } else {
+        aiteri_source_rows(x->e->problem, &x->s, part, h, first, end, rows);
     }
     for (int32_t i = n; i < n + AITERI_STREAM_SLACK; i++) rows[i] = rows[n - 1];
     return type;
 }
 
-/* Scores of one run of keys, at their places in the block that starts at `block`. */
-static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int32_t first,
-                                 int32_t end)
+/* Scores of run i of keys, at their places in the block that starts at `block`. */
+static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int32_t i)
 {
     const aiteri_problem *p = x->e->problem;
-    const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
-    if (first >= end) return;
-    AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
-    float *scale = p->k.scales.data ? t->k_scale + (first - block) : NULL;
-    const int32_t place = first - block;
+    const int32_t first = x->run[i][0], end = x->run[i][1], place = first - block;
+    const int32_t dim = aiteri_padded(p->k.dim);
     const void **rows = t->k_rows + place;
-    float *widened = t->k + (int64_t)place * aiteri_padded(p->k.dim);
-    x->k_type = aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, rows, widened, scale);
-    kernels->stream_dot[x->k_type](t->s + (first - block), AITERI_SCORE_STRIDE,
-                                   t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
-                                   aiteri_padded(p->k.dim), x->rows, p->k.dim, rows, end - first,
-                                   t->ahead[0] + place);
+    AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
+    x->k_type[i] = aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, rows,
+                                      t->k + place * aiteri_block_stride(p->k.dim));
+    x->e->kernels->stream_dot[x->k_type[i]](t->s + place, AITERI_SCORE_STRIDE,
+                                            t->q + (int64_t)h * x->rows * dim, dim, x->rows,
+                                            p->k.dim, rows, end - first, t->ahead[0] + place);
 }
 
 /* What one row does to its scores before the softmax; hidden places become -inf. A whole block has
@@ -14562,7 +14732,7 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
     const int32_t head = (x->kv_start + h) * p->group + r % p->group;
     float *s = x->t->s + (int64_t)r * AITERI_SCORE_STRIDE;
     const aiteri_score_rule *rule = &x->e->rule;
-    if (p->k.scales.data) x->e->kernels->stream_mul(s, x->t->k_scale);
+    if (x->k_scales) x->e->kernels->stream_mul(s, x->t->k_scale);
     if (rule->score != 1.0f) x->e->kernels->row_scale(s, AITERI_STREAM_KEYS, rule->score);
     if (p->softcap > 0.0f) x->e->kernels->stream_softcap(s, &rule->softcap);
     const int pairs = aiteri_reads_pairs(p), plain = !p->alibi_slopes && !pairs;
@@ -14604,20 +14774,19 @@ AITERI_FORCE_INLINE uint32_t aiteri_bits_between(int32_t first, int32_t end)
     return (0xffffffffu >> (32 - (end - first))) << first;
 }
 
-/* o += p v over one run of keys: all rows at once, or each over the keys that it sees itself, so
- * that a hidden V row cannot reach it whatever it holds. */
-static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int32_t first,
-                                 int32_t end)
+/* o += p v over run i of keys: all rows at once, or each over the keys that it sees itself, so that
+ * a hidden V row cannot reach it whatever it holds. */
+static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int32_t i)
 {
     const aiteri_problem *p = x->e->problem;
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
-    if (first >= end) return;
+    const int32_t first = x->run[i][0], end = x->run[i][1];
     const int32_t stride = aiteri_padded(p->v.dim);
     const void **rows = p->v_in_k ? t->k_rows + (first - block) : t->v_rows;
     const aiter_dtype type =
-        p->v_in_k ? x->k_type
-                  : aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, rows, t->v, NULL);
+        p->v_in_k ? x->k_type[i]
+                  : aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, rows, t->v);
     const aiteri_axpy_fn axpy = kernels->stream_axpy[type];
     float *o = t->o + (int64_t)h * x->rows * stride;
     const uint32_t run = aiteri_bits_between(first - block, end - block);
@@ -14630,18 +14799,19 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     }
     for (int32_t r = 0; r < x->rows; r++) {
         const uint32_t seen = t->seen[r] & run;
-        for (int32_t i = first - block, to; i < end - block; i = to) {
-            to = i + 1;
-            if (!(seen >> i & 1)) continue;
+        for (int32_t at = first - block, to; at < end - block; at = to) {
+            to = at + 1;
+            if (!(seen >> at & 1)) continue;
             while (to < end - block && seen >> to & 1) to++;
-            axpy(o + (int64_t)r * stride, stride, t->s + (int64_t)r * AITERI_SCORE_STRIDE + i,
-                 AITERI_SCORE_STRIDE, 1, p->v.dim, rows + (i + block - first), to - i,
-                 t->ahead[1] + i);
+            axpy(o + (int64_t)r * stride, stride, t->s + (int64_t)r * AITERI_SCORE_STRIDE + at,
+                 AITERI_SCORE_STRIDE, 1, p->v.dim, rows + (at + block - first), to - at,
+                 t->ahead[1] + at);
         }
     }
 }
 
-/* The block that will be worked on after this one: of this work, or the first of the next. */
+/* The block that will be worked on after this one: of this work, or the first of the next; its keys
+ * of one part. */
 typedef struct aiteri_next_block {
     aiteri_sequence s;
     int32_t kv_start, first, end;
@@ -14653,7 +14823,7 @@ static aiteri_next_block aiteri_stream_next(const aiteri_stream *x, int32_t end)
     const int32_t first = (int32_t)aiteri_max(end, x->seen.lo);
     const int32_t stop = (int32_t)aiteri_min(
         aiteri_min((int64_t)end + AITERI_STREAM_KEYS, x->w->kv_end), x->seen.hi);
-    aiteri_next_block n = {x->s, x->kv_start, first, stop};
+    aiteri_next_block n = {x->s, x->kv_start, first, aiteri_part_end(&x->s, first, stop)};
     if (first < stop || !x->after) return n;
     n.s = aiteri_sequence_of(p, x->after->batch);
     n.kv_start = x->after->head_start / p->group;
@@ -14662,6 +14832,7 @@ static aiteri_next_block aiteri_stream_next(const aiteri_stream *x, int32_t end)
     n.first = (int32_t)aiteri_max(x->after->kv_start, seen.lo);
     n.end = (int32_t)aiteri_min(
         aiteri_min((int64_t)x->after->kv_start + AITERI_STREAM_KEYS, x->after->kv_end), seen.hi);
+    n.end = aiteri_part_end(&n.s, n.first, n.end);
     return n;
 }
 
@@ -14673,16 +14844,16 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_blo
     const aiteri_problem *p = x->e->problem;
     const aiteri_source *source[2] = {&p->k, &p->v};
     for (int kv = 0; kv < 2; kv++) {
-        const aiteri_source *src = source[kv];
         const int32_t all = (int32_t)aiteri_max(0, n->end - n->first);
         const int32_t keys = kv == 1 && p->v_in_k ? 0 : all; /* with K */
+        const aiteri_source *src = aiteri_part_of(p, &n->s, source[kv], n->first);
         const void **ahead = x->t->ahead[kv];
         const int joined = x->kv_heads > 1 && src->stride_head == src->dim;
         const int32_t heads = joined ? x->kv_heads : 1, share = joined ? h : 0;
         const int32_t from = keys * share / heads, count = keys * (share + 1) / heads - from;
         const int64_t step = aiteri_bytes_of(src->dtype, src->stride_head);
         aiteri_source_rows(p, &n->s, src, joined ? n->kv_start : n->kv_start + h, n->first + from,
-                           n->first + from + count, ahead, NULL);
+                           n->first + from + count, ahead);
         /* Backwards, so that the tokens' rows spread out in place. */
         for (int32_t t = count - 1; heads > 1 && t >= 0; t--) {
             const char *row = (const char *)ahead[t];
@@ -14694,6 +14865,18 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_blo
     }
 }
 
+static void aiteri_stream_runs(aiteri_stream *x, const aiteri_key_block *b)
+{
+    const int32_t ends[2][2] = {{b->first, b->gap}, {b->resume, b->end}};
+    x->runs = 0;
+    for (int i = 0; i < 2; i++)
+        for (int32_t at = ends[i][0]; at < ends[i][1];) {
+            int32_t *run = x->run[x->runs++];
+            run[0] = at;
+            run[1] = at = aiteri_part_end(&x->s, at, ends[i][1]);
+        }
+}
+
 /* One kv head against one block. */
 static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
                                const aiteri_key_block *b)
@@ -14702,14 +14885,17 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
     const int32_t dim_v = aiteri_padded(p->v.dim);
-    if (p->v.scales.data) memset(t->v_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
-    if (p->k.scales.data) memset(t->k_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
-    const int32_t runs[2][2] = {{b->first, b->gap}, {b->resume, b->end}};
-    for (int i = 0; i < 2; i++) {
-        aiteri_stream_scores(x, h, block, runs[i][0], runs[i][1]);
-        if (p->v.scales.data && runs[i][0] < runs[i][1])
-            aiteri_source_rows(p, &x->s, &p->v, x->kv_start + h, runs[i][0], runs[i][1], NULL,
-                               t->v_scale + (runs[i][0] - block));
+    if (x->v_scales) memset(t->v_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
+    if (x->k_scales) memset(t->k_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
+    for (int32_t i = 0; i < x->runs; i++) {
+        const int32_t *run = x->run[i];
+        aiteri_stream_scores(x, h, block, i);
+        if (x->k_scales)
+            aiteri_stream_scales_load(x, &p->k, x->kv_start + h, run[0], run[1],
+                                      t->k_scale + (run[0] - block));
+        if (x->v_scales)
+            aiteri_stream_scales_load(x, aiteri_stream_v(p), x->kv_start + h, run[0], run[1],
+                                      t->v_scale + (run[0] - block));
     }
     const int whole =
         b->first == block && b->end == block + AITERI_STREAM_KEYS && aiteri_stream_sees_all(x, b);
@@ -14719,9 +14905,9 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
         aiteri_stream_adjust(x, h, r, block, b, whole);
         const float factor = kernels->stream_softmax(s, x->e->rule.softmax, &t->m[i], &t->l[i]);
         if (factor != 1.0f) kernels->row_scale(t->o + i * dim_v, dim_v, factor);
-        if (p->v.scales.data) kernels->stream_mul(s, t->v_scale);
+        if (x->v_scales) kernels->stream_mul(s, t->v_scale);
     }
-    for (int i = 0; i < 2; i++) aiteri_stream_values(x, h, block, runs[i][0], runs[i][1]);
+    for (int32_t i = 0; i < x->runs; i++) aiteri_stream_values(x, h, block, i);
 }
 
 static void aiteri_stream_end(aiteri_stream *x)
@@ -14758,6 +14944,8 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
     x.kv_start = w->head_start / p->group;
     x.kv_heads = (w->head_end - w->head_start) / p->group;
     x.seen = aiteri_visible_keys_of_span(p, &x.s, w->q_start, w->q_end);
+    x.k_scales = aiteri_stream_scales(p, &p->k);
+    x.v_scales = aiteri_stream_scales(p, aiteri_stream_v(p));
     x.hi_min = x.s.seqlen_k;
     for (int32_t i = w->q_start; i < w->q_end; i++) {
         const aiteri_key_range own = aiteri_visible_keys(p, &x.s, i);
@@ -14772,6 +14960,7 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
         const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_STREAM_KEYS, w->kv_end);
         const aiteri_key_block b = aiteri_key_block_clip(x.seen, at, end);
         if (b.first >= b.end) continue;
+        aiteri_stream_runs(&x, &b);
         const aiteri_next_block next = aiteri_stream_next(&x, end);
         for (int32_t h = 0; h < x.kv_heads; h++) {
             aiteri_stream_aim(&x, h, &next);
@@ -16007,6 +16196,36 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
     p->lse_stride_token = x->lse_packed ? 0 : t->stride[at + 1];
 }
 
+/* K or V in the order [outer,] token, head, element: readers and the writer of a cache. */
+static aiteri_source aiteri_source_of(const aiter_tensor *t)
+{
+    aiteri_source s;
+    const int32_t n = t->ndim;
+    memset(&s, 0, sizeof s);
+    s.data = (const char *)t->data;
+    s.dtype = t->dtype;
+    s.dim = (int32_t)t->shape[n - 1];
+    s.stride_outer = n == 4 ? t->stride[0] : 0;
+    s.stride_token = t->stride[n - 3];
+    s.stride_head = t->stride[n - 2];
+    s.stride_dim = t->shape[n - 1] == 1 ? 1 : t->stride[n - 1];
+    return s;
+}
+
+/* Scales of a shape that was checked: one, [Hk], or the source's without D. */
+static aiteri_scales aiteri_scales_of(const aiter_tensor *t)
+{
+    aiteri_scales s;
+    const int32_t n = t->ndim;
+    memset(&s, 0, sizeof s);
+    s.data = t->data;
+    s.dtype = t->dtype;
+    if (n == 3) s.stride_outer = t->stride[0];
+    if (n >= 2) s.stride_token = t->stride[n - 2];
+    s.stride_head = n == 1 ? aiteri_broadcast_stride(t, 0) : t->stride[n - 1];
+    return s;
+}
+
 /* Scales of one int8 source, [1], [Hk] or the source's shape without D. */
 static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor *t,
                                 aiter_scale_kind kind, const aiter_tensor *data,
@@ -16024,7 +16243,7 @@ static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor
         kind = t->ndim > 1                                      ? AITER_SCALE_PER_TOKEN_HEAD
                : t->shape[0] == 1 && data->shape[rank - 1] != 1 ? AITER_SCALE_PER_TENSOR
                                                                 : AITER_SCALE_PER_HEAD;
-    source->scales.data = (const float *)t->data;
+    source->scales = aiteri_scales_of(t);
     if (kind == AITER_SCALE_PER_TOKEN_HEAD) {
         if (t->ndim != rank) {
             aiteri_reject(c, AITER_INVALID_ARGUMENT,
@@ -16034,9 +16253,6 @@ static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor
         }
         for (int32_t i = 0; i < rank; i++)
             aiteri_check_extent(c, field, t, i, data->shape[i], "the data's shape");
-        source->scales.stride_outer = rank == 3 ? t->stride[0] : 0;
-        source->scales.stride_token = t->stride[rank - 2];
-        source->scales.stride_head = t->stride[rank - 1];
         return;
     }
     if (t->ndim != 1)
@@ -16046,7 +16262,6 @@ static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor
     aiteri_check_extent(c, field, t, 0, kind == AITER_SCALE_PER_TENSOR ? 1 : data->shape[rank - 1],
                         kind == AITER_SCALE_PER_TENSOR ? "one scale"
                                                        : "kv heads; or 1 for one scale");
-    source->scales.stride_head = kind == AITER_SCALE_PER_TENSOR ? 0 : t->stride[0];
 }
 
 static void aiteri_lower_kv_scales(aiteri_check *c, aiteri_attention *x)
@@ -16058,21 +16273,6 @@ static void aiteri_lower_kv_scales(aiteri_check *c, aiteri_attention *x)
                       "aiter_scale_kind");
     aiteri_lower_scales(c, "kv.k_scale", &kv->k_scale, kv->k_scale_kind, &kv->k, &x->problem.k);
     aiteri_lower_scales(c, "kv.v_scale", &kv->v_scale, kv->v_scale_kind, &kv->v, &x->problem.v);
-}
-
-static aiteri_source aiteri_source_of(const aiter_tensor *t)
-{
-    aiteri_source s;
-    const int32_t n = t->ndim;
-    memset(&s, 0, sizeof s);
-    s.data = (const char *)t->data;
-    s.dtype = t->dtype;
-    s.dim = (int32_t)t->shape[n - 1];
-    s.stride_outer = n == 4 ? t->stride[0] : 0;
-    s.stride_token = t->stride[n - 3];
-    s.stride_head = t->stride[n - 2];
-    s.stride_dim = t->shape[n - 1] == 1 ? 1 : t->stride[n - 1];
-    return s;
 }
 
 /* A table of pages, or lists of them one after the other. */
@@ -17080,9 +17280,9 @@ typedef enum aiteri_cache_mode {
     AITERI_CACHE_SCALE_PER_TOKEN_HEAD
 } aiteri_cache_mode;
 
-/* K or V: where it comes from, where it goes, and its scales. */
+/* K or V: where its rows come from and where they go, as readers see them. */
 typedef struct aiteri_cache_side {
-    const aiter_tensor *src, *cache, *scale;
+    aiteri_source src, cache;
 } aiteri_cache_side;
 
 typedef struct aiteri_cache_run {
@@ -17267,38 +17467,36 @@ static void aiteri_check_slots(aiteri_check *c, const aiter_reshape_and_cache_ar
 static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_side *side,
                              int64_t token, int64_t slot, int64_t h, float *row)
 {
-    const aiter_tensor *src = side->src, *cache = side->cache, *scale = side->scale;
-    const int32_t dim = (int32_t)src->shape[2];
-    const int64_t page = cache->shape[1], block = slot / page, at = slot % page;
-    aiteri_gather_row(run->kernels, row,
-                      (const char *)src->data +
-                          aiteri_bytes_of(src->dtype, token * src->stride[0] + h * src->stride[1]),
-                      src->dtype, src->stride[2], dim);
-    float step = 1.0f;
-    if (run->mode == AITERI_CACHE_SCALE_GIVEN) {
-        step = ((const float *)scale->data)[scale->shape[0] == 1 ? 0 : h * scale->stride[0]];
-    } else if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD) {
-        step = aiteri_rounded(run->kernels->row_amax(row, dim) / 127.0f);
-        ((float *)
-             scale->data)[block * scale->stride[0] + at * scale->stride[1] + h * scale->stride[2]] =
-            step;
+    const aiteri_source *src = &side->src, *cache = &side->cache;
+    const int64_t page = run->a->kv.k.shape[1], block = slot / page, at = slot % page;
+    aiteri_gather_row(run->kernels, row, aiteri_source_at(src, 0, token, h), src->dtype,
+                      src->stride_dim, src->dim);
+    if (run->mode != AITERI_CACHE_CONVERTS) {
+        float *scale =
+            (float *)cache->scales.data + aiteri_scale_place(&cache->scales, block, at, h);
+        if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD)
+            *scale = aiteri_rounded(run->kernels->row_amax(row, src->dim) / 127.0f);
+        const float step = *scale;
+        for (int32_t d = 0; d < src->dim; d++) row[d] = step != 0.0f ? row[d] / step : 0.0f;
     }
-    if (run->mode != AITERI_CACHE_CONVERTS)
-        for (int32_t d = 0; d < dim; d++) row[d] = step != 0.0f ? row[d] / step : 0.0f;
-    aiteri_scatter_row(run->kernels,
-                       (char *)cache->data +
-                           aiteri_bytes_of(cache->dtype, block * cache->stride[0] +
-                                                             at * cache->stride[1] +
-                                                             h * cache->stride[2]),
-                       cache->dtype, cache->stride[3], row, dim);
+    aiteri_scatter_row(run->kernels, (char *)aiteri_source_at(cache, block, at, h), cache->dtype,
+                       cache->stride_dim, row, src->dim);
+}
+
+static aiteri_cache_side aiteri_cache_side_of(const aiter_tensor *src, const aiter_tensor *cache,
+                                              const aiter_tensor *scale)
+{
+    aiteri_cache_side side = {aiteri_source_of(src), aiteri_source_of(cache)};
+    if (scale->ndim != 0) side.cache.scales = aiteri_scales_of(scale);
+    return side;
 }
 
 static void aiteri_cache_worker(void *arg, int32_t i)
 {
     const aiteri_cache_run *run = (const aiteri_cache_run *)arg;
     const aiter_reshape_and_cache_args *a = run->a;
-    const aiteri_cache_side side[2] = {{&a->k, &a->kv.k, &a->kv.k_scale},
-                                       {&a->v, &a->kv.v, &a->kv.v_scale}};
+    const aiteri_cache_side side[2] = {aiteri_cache_side_of(&a->k, &a->kv.k, &a->kv.k_scale),
+                                       aiteri_cache_side_of(&a->v, &a->kv.v, &a->kv.v_scale)};
     const int64_t tokens = a->k.shape[0];
     float *row = run->rows + (int64_t)i * AITERI_MAX_HEAD_DIM;
     const int64_t end = aiteri_share_of(tokens, i + 1, run->workers);

@@ -140,7 +140,8 @@ static inline void inner_expect_row(const inner_problem *x, const unsigned char 
     const inner_shape *s = &x->s;
     const int sk = s->sk[b], kv = h / (s->hq / s->hk);
     double *v = (double *)malloc((size_t)(sk + 1) * (size_t)(s->d + s->dv + 2) * sizeof(double));
-    double q[64], out[64], abs_out[64], lse, *k, *bias, *work;
+    double q[AITERI_MAX_HEAD_DIM], out[AITERI_MAX_HEAD_DIM], abs_out[AITERI_MAX_HEAD_DIM], lse, *k,
+        *bias, *work;
     ref_facts facts;
     ref_row row;
     if (!v) exit(3);

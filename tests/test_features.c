@@ -57,6 +57,8 @@ static const change changes[] = {
     {"lists of pages", AITERI_FEATURE_PAGE_LISTS, AITERI_FEATURE_DENSE_KEYS},
     {"holes", AITERI_FEATURE_HOLES, NOTHING},
     {"new tokens", AITERI_FEATURE_TWO_PARTS, NOTHING},
+    {"new keys of another type", AITERI_FEATURE_PART_TYPES, NOTHING},
+    {"new values of another type", AITERI_FEATURE_PART_TYPES, NOTHING},
     {"packed rows", AITERI_FEATURE_PACKED_ROWS, NOTHING},
     {"lengths of q", AITERI_FEATURE_USED_ROWS, NOTHING},
     {"lengths of keys", AITERI_FEATURE_USED_KEYS, NOTHING},
@@ -65,6 +67,11 @@ static const change changes[] = {
     {"scales of heads", AITERI_FEATURE_SCALE_HEAD, NOTHING},
     {"scales of tokens", AITERI_FEATURE_SCALE_TOKEN, NOTHING},
     {"scales of pages", AITERI_FEATURE_SCALE_TOKEN, NOTHING},
+    {"scales of pairs of tokens", AITERI_FEATURE_SCALE_BLOCK, NOTHING},
+    {"scales of groups", AITERI_FEATURE_SCALE_GROUP, NOTHING},
+    {"powers of two", AITERI_FEATURE_SCALE_TYPE, NOTHING},
+    {"segments of K", AITERI_FEATURE_SEGMENTS, NOTHING},
+    {"a far segment of V", AITERI_FEATURE_SEGMENTS, NOTHING},
     {"a larger V", AITERI_FEATURE_V_DIM, NOTHING},
     {"another type of V", AITERI_FEATURE_KV_TYPES, NOTHING},
     {"a small scale", AITERI_FEATURE_FAR_SCALE, NOTHING},
@@ -78,10 +85,17 @@ static const change changes[] = {
     {"a scale of q", AITERI_FEATURE_Q_SCALE, NOTHING},
     {"a scale of out", AITERI_FEATURE_OUT_SCALE, NOTHING}};
 
+static void scale(aiteri_source *s, const float *data)
+{
+    s->scales.data = data, s->scales.dtype = AITER_F32;
+}
+
 static void change_problem(aiteri_problem *p, int n)
 {
     static const int32_t ints[4] = {0, 1, 2, 3};
     static const float floats[4] = {1, 1, 1, 1};
+    static aiteri_source rest;
+    rest = p->v, rest.dim = 64;
     switch (n) {
     case 0: p->mask = AITER_MASK_CAUSAL; break;
     case 1: p->mask = AITER_MASK_CAUSAL_TOP_LEFT; break;
@@ -97,25 +111,32 @@ static void change_problem(aiteri_problem *p, int n)
     case 11: p->block_table = p->page_indptr = ints; break;
     case 12: p->has_holes = 1; break;
     case 13: p->k_tail = p->k, p->v_tail = p->v; break;
-    case 14: p->cu_seqlens_q = ints; break;
-    case 15: p->seqused_q = ints; break;
-    case 16: p->seqused_k = ints; break;
-    case 17: p->k.scales.data = floats; break;
-    case 18: p->v.scales.data = floats; break;
-    case 19: p->k.scales.data = floats, p->k.scales.stride_head = 1; break;
-    case 20: p->v.scales.data = floats, p->v.scales.stride_token = 1; break;
-    case 21: p->k.scales.data = floats, p->k.scales.stride_outer = 1; break;
-    case 22: p->v.dim += 8; break;
-    case 23: p->v.dtype = AITER_F16; break;
-    case 24: p->softmax_scale = 0x0.ffffffp-100f; break;
-    case 25: p->softmax_scale = 0x1.000002p100f; break;
-    case 26: p->k.stride_token = 1 << 23; break;
-    case 27: p->v.stride_token = 1 << 23; break;
-    case 28: p->q.stride_dim = 2; break;
-    case 29: p->out.stride_dim = 2; break;
-    case 30: p->k.stride_dim = 2; break;
-    case 31: p->v.stride_dim = 2; break;
-    case 32: p->q_scale = floats; break;
+    case 14: p->k_tail = p->k, p->v_tail = p->v, p->k_tail.dtype = AITER_F16; break;
+    case 15: p->k_tail = p->k, p->v_tail = p->v, p->v_tail.dtype = AITER_F16; break;
+    case 16: p->cu_seqlens_q = ints; break;
+    case 17: p->seqused_q = ints; break;
+    case 18: p->seqused_k = ints; break;
+    case 19: scale(&p->k, floats); break;
+    case 20: scale(&p->v, floats); break;
+    case 21: scale(&p->k, floats), p->k.scales.stride_head = 1; break;
+    case 22: scale(&p->v, floats), p->v.scales.stride_token = 1; break;
+    case 23: scale(&p->k, floats), p->k.scales.stride_outer = 1; break;
+    case 24: scale(&p->k, floats), p->k.scales.stride_token = 1, p->k.scales.block = 2; break;
+    case 25: scale(&p->k, floats), p->k.scales.stride_token = 1, p->k.scales.group = 32; break;
+    case 26: scale(&p->v, floats), p->v.scales.dtype = AITER_U8; break;
+    case 27: p->k.rest = &rest; break;
+    case 28: rest.stride_token = 1 << 23, p->v.rest = &rest; break;
+    case 29: p->v.dim += 8; break;
+    case 30: p->v.dtype = AITER_F16; break;
+    case 31: p->softmax_scale = 0x0.ffffffp-100f; break;
+    case 32: p->softmax_scale = 0x1.000002p100f; break;
+    case 33: p->k.stride_token = 1 << 23; break;
+    case 34: p->v.stride_token = 1 << 23; break;
+    case 35: p->q.stride_dim = 2; break;
+    case 36: p->out.stride_dim = 2; break;
+    case 37: p->k.stride_dim = 2; break;
+    case 38: p->v.stride_dim = 2; break;
+    case 39: p->q_scale = floats; break;
     default: p->out_scale = floats; break;
     }
 }
@@ -132,8 +153,12 @@ static void own_bits(int dim)
         aiteri_problem p = base;
         change_problem(&p, n);
         const uint64_t bits = aiteri_problem_features(&p);
-        CHECK(bits == ((base.features & ~bit_of(changes[n].goes)) | bit_of(changes[n].comes)),
-              "%s: bits %llx", changes[n].what, (unsigned long long)bits);
+        uint64_t want = (base.features & ~bit_of(changes[n].goes)) | bit_of(changes[n].comes);
+        if (p.k_tail.data) want |= AITERI_BIT(TWO_PARTS);
+        if (p.v.rest) want |= AITERI_BIT(FAR_TOKENS);
+        if (p.k.scales.block || p.k.scales.group) want |= AITERI_BIT(SCALE_TOKEN);
+        if (p.v.scales.dtype == AITER_U8) want |= AITERI_BIT(SCALE_TENSOR);
+        CHECK(bits == want, "%s: bits %llx", changes[n].what, (unsigned long long)bits);
         all |= bits;
     }
     aiteri_problem p = base;
@@ -189,16 +214,18 @@ static void chunks(void)
 
 /* Takers: p and g flash of class plain and general, d decoding, t and s the CPU's families. */
 static const char *const takers[][2] = {
-    {"CAUSAL", "pgdts"},      {"TOP_LEFT", "gdts"},    {"WINDOW", "gdts"},
-    {"WINDOW_SINKS", "gdts"}, {"SOFTCAP", "gdts"},     {"ALIBI", "gdts"},
-    {"BIAS", "gts"},          {"VISIBLE", "ts"},       {"SINKS", "gdts"},
-    {"LSE", "pgdts"},         {"DENSE_KEYS", "pgts"},  {"PACKED_KEYS", "gts"},
-    {"PAGED_KEYS", "gdts"},   {"PAGE_LISTS", "ts"},    {"HOLES", "t"},
-    {"TWO_PARTS", "ts"},      {"PACKED_ROWS", "gdts"}, {"USED_ROWS", "pgdts"},
-    {"USED_KEYS", "pgdts"},   {"SCALE_TENSOR", "its"}, {"SCALE_HEAD", "its"},
-    {"SCALE_TOKEN", "its"},   {"STRIDED_DIM", "ts"},   {"OFF_CHUNKS", "gdts"},
-    {"FAR_TOKENS", "gdts"},   {"FAR_SCALE", "gdts"},   {"V_DIM", "gdts"},
-    {"KV_TYPES", "ts"},       {"Q_SCALE", "ts"},       {"OUT_SCALE", "ts"}};
+    {"CAUSAL", "pgdts"},      {"TOP_LEFT", "gdts"},   {"WINDOW", "gdts"},
+    {"WINDOW_SINKS", "gdts"}, {"SOFTCAP", "gdts"},    {"ALIBI", "gdts"},
+    {"BIAS", "gts"},          {"VISIBLE", "ts"},      {"SINKS", "gdts"},
+    {"LSE", "pgdts"},         {"DENSE_KEYS", "pgts"}, {"PACKED_KEYS", "gts"},
+    {"PAGED_KEYS", "gdts"},   {"PAGE_LISTS", "ts"},   {"HOLES", "t"},
+    {"TWO_PARTS", "ts"},      {"PART_TYPES", "ts"},   {"SEGMENTS", "ts"},
+    {"PACKED_ROWS", "gdts"},  {"USED_ROWS", "pgdts"}, {"USED_KEYS", "pgdts"},
+    {"SCALE_TENSOR", "its"},  {"SCALE_HEAD", "its"},  {"SCALE_TOKEN", "its"},
+    {"SCALE_BLOCK", "ts"},    {"SCALE_GROUP", "ts"},  {"SCALE_TYPE", "ts"},
+    {"STRIDED_DIM", "ts"},    {"OFF_CHUNKS", "gdts"}, {"FAR_TOKENS", "gdts"},
+    {"FAR_SCALE", "gdts"},    {"V_DIM", "gdts"},      {"KV_TYPES", "ts"},
+    {"Q_SCALE", "ts"},        {"OUT_SCALE", "ts"}};
 
 static const char *const feature_names[] = {
 #define FEATURE_NAME(name, words, instead) #name,
@@ -314,7 +341,7 @@ static void named(aiter_context *ctx)
     aiteri_gpu_shape s;
     p.block_table = (const int32_t *)AT(5), p.page_size = 16;
     p.k.dtype = p.v.dtype = AITER_I8;
-    p.k.scales.data = p.v.scales.data = (const float *)AT(6);
+    scale(&p.k, (const float *)AT(6)), scale(&p.v, (const float *)AT(6));
     p.features = aiteri_problem_features(&p);
     CHECK(aiteri_gpu_choose(&call, &p, &s) == AITER_OK && s.decode, "int8 pages: %s",
           aiter_context_error(ctx));

@@ -3,112 +3,7 @@
  * every key's place, row and scale. */
 #include "test.h"
 #include "reference.c"
-#include "inner_problem.h"
-
-#define COUNT(list) ((int)(sizeof(list) / sizeof(list)[0]))
-
-/* Both families, blocks of 32 and 96 keys crossed, pieces, a sequence without keys. */
-static const inner_shape shapes[] = {
-    {4, 2, 21, 21, {2, 1, 3}, {70, 33, 0}, 0, AITER_MASK_NONE, 0, 0, 0, 0},
-    {2, 2, 16, 24, {40, 17, 1}, {130, 97, 5}, 0, AITER_MASK_CAUSAL, 0, 0, 0, 0},
-    {4, 1, 8, 8, {30, 3, 60}, {200, 64, 96}, 1, AITER_MASK_CAUSAL_TOP_LEFT, 0, 0, 0, 3},
-    {2, 1, 32, 32, {4, 0, 7}, {300, 20, 129}, 0, AITER_MASK_WINDOW, 40, 3, 5, 2},
-    {4, 2, 24, 16, {20, 5, 8}, {0, 1, 250}, 1, AITER_MASK_WINDOW, 60, -1, 9, 0}};
-
-static const int pages[] = {1, 2, 7, 16, 64, 500};
-
-/* The keys of an inner_problem in pages, in an order of their own; NaN where there is no key. */
-typedef struct paged {
-    int page, blocks, entry_stride, table_width;
-    float *k, *v;
-    int32_t *list;
-    int32_t indptr[2 * INNER_BATCH + 2], last[3 * INNER_BATCH];
-    int first[INNER_BATCH]; /* entry of the list */
-} paged;
-
-static int pages_of(const inner_problem *x, int b, int page)
-{
-    return (x->s.sk[b] + page - 1) / page;
-}
-
-static void *paged_floats(size_t n, int nan)
-{
-    float *x = (float *)malloc((n + 1) * sizeof(float));
-    if (!x) exit(3);
-    for (size_t i = 0; i <= n; i++) x[i] = nan ? float_of_bits(0x7fc00000) : 0;
-    return x;
-}
-
-/* Ids of a permutation, by steps that share no factor with the number of blocks. */
-static void paged_new(paged *g, const inner_problem *x, int page, int ragged)
-{
-    int total = 0, used = 0;
-    memset(g, 0, sizeof *g);
-    g->page = page, g->entry_stride = ragged ? 1 + page % 3 : 1 + page % 2;
-    for (int b = 0; b < INNER_BATCH; b++) total += pages_of(x, b, page);
-    g->blocks = total + 4;
-    while (g->blocks % 7 == 0) g->blocks++;
-    g->table_width = pages_of(x, 0, page) + pages_of(x, 1, page) + pages_of(x, 2, page) + 1;
-    g->k = (float *)paged_floats((size_t)(g->blocks * page * x->s.hk * x->s.d), 1);
-    g->v = (float *)paged_floats((size_t)(g->blocks * page * x->s.hk * x->s.dv), 1);
-    g->list = (int32_t *)malloc(sizeof(int32_t) *
-                                (size_t)(INNER_BATCH * (g->table_width + 1) * g->entry_stride));
-    if (!g->list) exit(3);
-    for (int b = 0; b < INNER_BATCH; b++) {
-        const int count = pages_of(x, b, page);
-        g->first[b] = ragged ? used : b * g->table_width;
-        g->indptr[2 * b] = used;
-        g->last[3 * b] = x->s.sk[b] ? x->s.sk[b] - (count - 1) * page : 99; /* 99: not read */
-        for (int i = 0; i < count; i++)
-            g->list[(g->first[b] + i) * g->entry_stride] = (used + i + 3) * 7 % g->blocks;
-        used += count;
-    }
-    g->indptr[2 * INNER_BATCH] = used;
-}
-
-static void paged_free(paged *g) { free(g->k), free(g->v), free(g->list); }
-
-static int32_t *entry_of(const paged *g, int b, int j)
-{
-    return &g->list[(g->first[b] + j / g->page) * g->entry_stride];
-}
-
-/* Copies rows of `bytes` from dense places to their pages. */
-static void to_pages(const paged *g, const inner_problem *x, void *to, const void *from,
-                     size_t bytes)
-{
-    for (int b = 0; b < INNER_BATCH; b++)
-        for (int j = 0; j < x->s.sk[b]; j++) {
-            const int64_t at = (int64_t)*entry_of(g, b, j) * g->page + j % g->page;
-            memcpy((char *)to + (size_t)at * bytes,
-                   (const char *)from + (size_t)inner_row_of_k(x, b, j) * bytes, bytes);
-        }
-}
-
-static void use_pages(inner_problem *x, const paged *g, int ragged)
-{
-    aiteri_problem *p = &x->p;
-    to_pages(g, x, g->k, x->k, (size_t)(x->s.hk * x->s.d) * sizeof(float));
-    to_pages(g, x, g->v, x->v, (size_t)(x->s.hk * x->s.dv) * sizeof(float));
-    p->k.data = (const char *)g->k, p->v.data = (const char *)g->v;
-    p->k.stride_outer = g->page * p->k.stride_token;
-    p->v.stride_outer = g->page * p->v.stride_token;
-    p->cu_seqlens_k = NULL;
-    p->block_table = g->list;
-    p->table_stride_entry = g->entry_stride;
-    p->page_size = g->page, p->num_blocks = g->blocks;
-    p->seqused_k = x->len_k;
-    if (ragged) {
-        p->page_indptr = g->indptr, p->page_indptr_stride = 2;
-        p->table_stride_batch = INT64_MAX; /* not used */
-        if (ragged > 1) return;            /* lengths by seqused_k */
-        p->last_page_lens = g->last, p->last_page_stride = 3;
-        p->seqused_k = NULL;
-    } else {
-        p->table_entries = g->table_width;
-        p->table_stride_batch = (int64_t)g->table_width * g->entry_stride;
-    }
-}
+#include "source_layouts.h"
 
 static void layouts(aiter_context *ctx, aiter_context *threads)
 {
@@ -151,6 +46,7 @@ static void scales(aiter_context *ctx)
         x.p.k.dtype = x.p.v.dtype = AITER_I8;
         x.p.k.data = (const char *)k, x.p.v.data = (const char *)v;
         x.p.k.scales.data = x.p.v.scales.data = scale;
+        x.p.k.scales.dtype = x.p.v.scales.dtype = AITER_F32;
         x.p.k.scales.stride_head = x.p.v.scales.stride_head = 1;
         x.p.k.scales.stride_token = x.p.v.scales.stride_token = s->hk;
         x.p.k.scales.stride_outer = x.p.v.scales.stride_outer =
@@ -247,39 +143,6 @@ static void two_types(aiter_context *ctx)
     }
 }
 
-/* Keys [first[b], first[b] + count[b]) of each sequence as a source of their own, packed or with
- * gaps; nothing else is in it. */
-typedef struct part {
-    int32_t len[INNER_BATCH], cu[INNER_BATCH + 1];
-    float *k, *v;
-} part;
-
-static void part_new(part *t, const inner_problem *x, const int *first, const int *count)
-{
-    const size_t k = (size_t)(x->s.hk * x->s.d), v = (size_t)(x->s.hk * x->s.dv);
-    const size_t rows = (size_t)(INNER_BATCH * (x->most_k + 2));
-    memset(t, 0, sizeof *t);
-    t->k = (float *)paged_floats(rows * k, 1), t->v = (float *)paged_floats(rows * v, 1);
-    for (int b = 0; b < INNER_BATCH; b++) {
-        t->len[b] = count[b], t->cu[b + 1] = t->cu[b] + count[b];
-        for (int j = 0; j < count[b]; j++) {
-            const size_t was = (size_t)inner_row_of_k(x, b, first[b] + j);
-            const size_t at = (size_t)(x->s.packed ? t->cu[b] + j : b * (x->most_k + 2) + j);
-            memcpy(t->k + at * k, x->k + was * k, k * sizeof(float));
-            memcpy(t->v + at * v, x->v + was * v, v * sizeof(float));
-        }
-    }
-}
-
-static void part_use(const part *t, const inner_problem *x, aiteri_source *k, aiteri_source *v)
-{
-    *k = x->p.k, *v = x->p.v;
-    k->data = (const char *)t->k, v->data = (const char *)t->v;
-    k->stride_token = (int64_t)x->s.hk * x->s.d, v->stride_token = (int64_t)x->s.hk * x->s.dv;
-    k->stride_outer = x->s.packed ? 0 : (x->most_k + 2) * k->stride_token;
-    v->stride_outer = x->s.packed ? 0 : (x->most_k + 2) * v->stride_token;
-}
-
 /* Scales of both parts, in one walk; those of a key are its first element in each head. */
 static void part_scales(inner_problem *x, const part *first, const part *second)
 {
@@ -289,7 +152,7 @@ static void part_scales(inner_problem *x, const part *first, const part *second)
     aiteri_source *const source[2] = {&x->p.k, &x->p.k_tail};
     int64_t bad = 0;
     for (int i = 0; i < 2; i++) {
-        source[i]->scales.data = of[i]->k;
+        source[i]->scales.data = of[i]->k, source[i]->scales.dtype = AITER_F32;
         source[i]->scales.stride_outer = source[i]->stride_outer;
         source[i]->scales.stride_token = source[i]->stride_token;
         source[i]->scales.stride_head = source[i]->stride_head;
@@ -299,7 +162,12 @@ static void part_scales(inner_problem *x, const part *first, const part *second)
         for (int from = 0; from < s.seqlen_k; from += 1 + from / 4) {
             const int h = from % x->s.hk;
             memset(scale, 0xa5, sizeof scale);
-            aiteri_source_rows(&x->p, &s, &x->p.k, h, from, s.seqlen_k, row, scale);
+            for (int at = from, end; at < s.seqlen_k; at = end) {
+                const aiteri_source *of_key = aiteri_part_of(&x->p, &s, &x->p.k, at);
+                end = aiteri_part_end(&s, at, s.seqlen_k);
+                aiteri_source_rows(&x->p, &s, of_key, h, at, end, row + (at - from));
+                aiteri_source_scales(&x->p, &s, of_key, h, at, end, scale + (at - from));
+            }
             for (int j = from; j < s.seqlen_k; j++) {
                 const part *t = of[j >= first->len[b]];
                 const int k = j - (j >= first->len[b] ? first->len[b] : 0);
@@ -370,27 +238,27 @@ static void places(void)
         inner_new(&x, &shapes[n % COUNT(shapes)], (uint64_t)n + 700);
         paged_new(&g, &x, pages[n / COUNT(shapes) / 3], ragged);
         use_pages(&x, &g, ragged);
-        x.p.k.scales.data = g.k; /* any floats: a place is compared */
+        x.p.k.scales.data = g.k, x.p.k.scales.dtype = AITER_F32; /* any: a place is compared */
         x.p.k.scales.stride_outer = 3, x.p.k.scales.stride_token = 2, x.p.k.scales.stride_head = 1;
         for (int b = 0; b < INNER_BATCH; b++) {
             const aiteri_sequence s = aiteri_sequence_of(&x.p, b);
             bad += s.seqlen_k != x.s.sk[b] || s.index != b || s.seqlen_q != x.s.sq[b];
             for (int first = 0; first < s.seqlen_k; first += 1 + first / 9) {
                 const int end = first + 1 + (first * 7 + n) % (s.seqlen_k - first);
-                const int h = first % x.s.hk, both = first % 3;
+                const int h = first % x.s.hk;
                 memset(row, 0xa5, sizeof row), memset(scale, 0xa5, sizeof scale);
-                aiteri_source_rows(&x.p, &s, &x.p.k, h, first, end, both != 1 ? row : NULL,
-                                   both != 2 ? scale : NULL);
+                aiteri_source_rows(&x.p, &s, &x.p.k, h, first, end, row);
+                aiteri_source_scales(&x.p, &s, &x.p.k, h, first, end, scale);
                 for (int j = first; j < end; j++) {
                     const int64_t id = *entry_of(&g, b, j), in = j % g.page;
                     const float *at = g.k + ((id * g.page + in) * x.s.hk + h) * x.s.d;
                     const aiteri_key_place place = aiteri_place_of_key(&x.p, &s, j);
                     bad += place.outer != id || place.token != in || !place.present ||
                            place.run != g.page - in || place.part;
-                    bad += both != 1 && row[j - first] != at;
-                    bad += both != 2 && memcmp(&scale[j - first], &g.k[id * 3 + in * 2 + h], 4);
+                    bad += row[j - first] != at;
+                    bad += memcmp(&scale[j - first], &g.k[id * 3 + in * 2 + h], 4) != 0;
                     bad += aiteri_source_at(&x.p.k, id, in, h) != (const char *)at;
-                    bad += aiteri_scale_at(&x.p.k.scales, id, in, h) != g.k + id * 3 + in * 2 + h;
+                    bad += aiteri_scale_place(&x.p.k.scales, id, in, h) != id * 3 + in * 2 + h;
                 }
             }
         }

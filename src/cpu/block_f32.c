@@ -48,18 +48,22 @@ static void aiteri_gather_row(const aiteri_kernels *kernels, float *dst, const c
 AITERI_UNUSED static void aiteri_f32_load(const aiteri_kernels *kernels, void *block, int32_t place,
                                           const aiteri_block_rows *rows)
 {
-    const int64_t stride = aiteri_block_stride(rows->dim);
+    const int64_t stride = aiteri_block_stride(rows->width), room = stride - rows->column;
+    const int64_t of_row = rows->scale ? aiteri_ceil_div(rows->dim, rows->group) : 0;
     for (int32_t i = 0; i < rows->n; i++) {
-        float *row = (float *)block + (place + i) * stride;
+        float *row = (float *)block + (place + i) * stride + rows->column;
         if (!rows->row[i]) {
-            memset(row, 0, (size_t)stride * sizeof(float));
+            memset(row, 0, (size_t)room * sizeof(float));
             continue;
         }
         aiteri_gather_row(kernels, row, (const char *)rows->row[i], rows->dtype, rows->stride_dim,
                           rows->dim);
         if (!rows->scale) continue;
-        for (int32_t d = rows->dim; d < stride; d++) row[d] = 0.0f;
-        kernels->row_scale(row, aiteri_padded(rows->dim), rows->scale[i]);
+        for (int32_t d = rows->dim; d < room; d++) row[d] = 0.0f;
+        const float *scale = rows->scale + i * of_row;
+        for (int32_t d = 0; d < rows->dim; d += rows->group, scale++)
+            kernels->row_scale(
+                row + d, aiteri_padded((int32_t)aiteri_min(rows->group, rows->dim - d)), scale[0]);
     }
 }
 

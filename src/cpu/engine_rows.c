@@ -54,19 +54,59 @@ static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, in
                                                          head * rows->stride_head);
 }
 
-/* K or V rows [first, end) of a kv head to `place` of a block: layout, then type and scale. */
+/* Rows whose scales fit into the room that there is for them: more than none. */
+static int32_t aiteri_rows_at_once(const aiteri_source *part)
+{
+    int32_t n = AITERI_TILE_KEYS;
+    for (; part; part = part->rest)
+        n = (int32_t)aiteri_min(n, AITERI_MAX_HEAD_DIM / aiteri_scales_of_row(part));
+    return n;
+}
+
+/* K or V rows [first, end) of a kv head to `place` of a block that `load` fills: layout, then type
+ * and scales, part by part and segment by segment. With `sums` one scale of a row is left to its
+ * sums. */
+static void aiteri_load_rows(const aiteri_engine *e, const aiteri_sequence *s,
+                             const aiteri_source *source, int32_t h, int32_t first, int32_t end,
+                             const void **row, int sums, aiteri_load_fn load, void *block,
+                             int32_t place)
+{
+    const aiteri_problem *p = e->problem;
+    float scale[AITERI_MAX_HEAD_DIM];
+    AITERI_ASSERT(0 <= place && place + end - first <= AITERI_TILE_KEYS && h < p->heads_k);
+    for (int32_t stop; first < end; place += stop - first, first = stop) {
+        const aiteri_source *part = aiteri_part_of(p, s, source, first);
+        stop =
+            (int32_t)aiteri_min(aiteri_part_end(s, first, end), first + aiteri_rows_at_once(part));
+        int32_t column = 0;
+        for (const aiteri_source *x = part; x; column += aiteri_own_dim(x), x = x->rest) {
+            const int scaled = x->scales.data && !(sums && aiteri_scales_rows(part));
+            const int32_t dim = aiteri_own_dim(x);
+            const aiteri_block_rows rows = {row,
+                                            stop - first,
+                                            dim,
+                                            column,
+                                            part->dim,
+                                            x->dtype,
+                                            x->stride_dim,
+                                            scaled ? scale : NULL,
+                                            x->scales.group ? x->scales.group : dim};
+            AITERI_ASSERT(column % AITERI_PAD == 0 && x->scales.group % AITERI_PAD == 0);
+            aiteri_source_rows(p, s, x, h, first, stop, row);
+            if (scaled) aiteri_source_scales(p, s, x, h, first, stop, scale);
+            load(e->kernels, block, place, &rows);
+        }
+    }
+}
+
+/* The same to a block of the tile family. */
 static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
                                 const aiteri_source *source, int32_t h, int32_t first, int32_t end,
                                 const void **row, void *block, int32_t place)
 {
-    const aiteri_problem *p = e->problem;
-    float scales[AITERI_TILE_KEYS], *scale = source->scales.data ? scales : NULL;
-    AITERI_ASSERT(first < end && 0 <= place && place + end - first <= AITERI_TILE_KEYS);
-    AITERI_ASSERT(h < p->heads_k);
-    const aiteri_block_rows rows = {row,           end - first,        source->dim,
-                                    source->dtype, source->stride_dim, scale};
-    aiteri_source_rows(p, s, source, h, first, end, row, scale);
-    (source == &p->k ? e->kernels->load_k : e->kernels->load_v)(e->kernels, block, place, &rows);
+    aiteri_load_rows(e, s, source, h, first, end, row, 0,
+                     source == &e->problem->k ? e->kernels->load_k : e->kernels->load_v, block,
+                     place);
 }
 
 /* Whether something is read for every pair of a query and a key. */

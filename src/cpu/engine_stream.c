@@ -35,8 +35,10 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     t->m = (float *)aiteri_carve(arena, all, sizeof(float));
     t->l = (float *)aiteri_carve(arena, all, sizeof(float));
     t->s = (float *)aiteri_carve(arena, rows * AITERI_SCORE_STRIDE, sizeof(float));
-    t->k = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * dim, sizeof(float));
-    t->v = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * dim_v, sizeof(float));
+    t->k = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * (size_t)aiteri_block_stride(p->k.dim),
+                                 sizeof(float));
+    t->v = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * (size_t)aiteri_block_stride(p->v.dim),
+                                 sizeof(float));
     t->k_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->v_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->seen = (uint32_t *)aiteri_carve(arena, rows, sizeof(uint32_t));
@@ -56,8 +58,10 @@ typedef struct aiteri_stream {
     int32_t rows; /* query tokens * group: of one kv head */
     int32_t kv_start, kv_heads;
     aiteri_key_range seen;
+    int32_t run[3][2], runs;  /* of keys that are loaded of the block, each of one part */
     int32_t lo_max, hi_min;   /* every row sees keys [lo_max, hi_min) */
-    aiter_dtype k_type;       /* of the rows of K as the kernels read them */
+    aiter_dtype k_type[3];    /* of each run's rows of K as the kernels read them */
+    int k_scales, v_scales;   /* scores are multiplied by scales of K, weights by those of V */
     const aiteri_work *after; /* what this worker will probably run next, or NULL */
 } aiteri_stream;
 
@@ -81,48 +85,64 @@ static void aiteri_stream_begin(aiteri_stream *x)
     memset(x->t->o, 0, (size_t)all * (size_t)dim_v * sizeof(float));
 }
 
-/* Row pointers of keys [first, end) that the kernels of `*type` can read: the source's own rows, or
- * widened ones; and their scales, if asked for. The pointer list is padded with its last entry. */
+/* Where the values that the kernels read come from. */
+static const aiteri_source *aiteri_stream_v(const aiteri_problem *p)
+{
+    return p->v_in_k ? &p->k : &p->v;
+}
+
+/* Whether sums are multiplied by scales of a part. */
+static int aiteri_stream_scales(const aiteri_problem *p, const aiteri_source *source)
+{
+    return aiteri_scales_rows(source) || aiteri_scales_rows(aiteri_tail_of(p, source));
+}
+
+/* What sums over keys [first, end), of one part, are multiplied by. */
+static void aiteri_stream_scales_load(const aiteri_stream *x, const aiteri_source *source,
+                                      int32_t h, int32_t first, int32_t end, float *scale)
+{
+    const aiteri_source *part = aiteri_part_of(x->e->problem, &x->s, source, first);
+    if (aiteri_rows_are_whole(part))
+        aiteri_source_scales(x->e->problem, &x->s, part, h, first, end, scale);
+    else /* its elements are */
+        for (int32_t i = 0; i < end - first; i++) scale[i] = 1.0f;
+}
+
+/* Row pointers of keys [first, end), of one part, that the kernels of the type returned can read:
+ * the source's own rows, or widened ones. The list is padded with its last entry. */
 static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_source *source,
                                       int32_t h, int32_t first, int32_t end, const void **rows,
-                                      float *scratch, float *scale)
+                                      float *scratch)
 {
+    const aiteri_source *part = aiteri_part_of(x->e->problem, &x->s, source, first);
     const int32_t n = end - first;
-    aiter_dtype type = source->dtype;
+    aiter_dtype type = part->dtype;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
-    aiteri_source_rows(x->e->problem, &x->s, source, h, first, end, rows, scale);
-    if (source->stride_dim != 1 || !x->e->kernels->stream_dot[type]) {
-        const int32_t stride = aiteri_padded(source->dim);
-        for (int32_t i = 0; i < n; i++) {
-            float *row = scratch + (int64_t)i * stride;
-            aiteri_gather_row(x->e->kernels, row, (const char *)rows[i], source->dtype,
-                              source->stride_dim, source->dim);
-            rows[i] = row;
-        }
+    if (part->stride_dim != 1 || !x->e->kernels->stream_dot[type] || !aiteri_rows_are_whole(part)) {
+        aiteri_load_rows(x->e, &x->s, source, h, first, end, rows, 1, aiteri_f32_load, scratch, 0);
+        for (int32_t i = 0; i < n; i++) rows[i] = scratch + i * aiteri_block_stride(part->dim);
         type = AITER_F32;
+    } else {
+        aiteri_source_rows(x->e->problem, &x->s, part, h, first, end, rows);
     }
     for (int32_t i = n; i < n + AITERI_STREAM_SLACK; i++) rows[i] = rows[n - 1];
     return type;
 }
 
-/* Scores of one run of keys, at their places in the block that starts at `block`. */
-static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int32_t first,
-                                 int32_t end)
+/* Scores of run i of keys, at their places in the block that starts at `block`. */
+static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int32_t i)
 {
     const aiteri_problem *p = x->e->problem;
-    const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
-    if (first >= end) return;
-    AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
-    float *scale = p->k.scales.data ? t->k_scale + (first - block) : NULL;
-    const int32_t place = first - block;
+    const int32_t first = x->run[i][0], end = x->run[i][1], place = first - block;
+    const int32_t dim = aiteri_padded(p->k.dim);
     const void **rows = t->k_rows + place;
-    float *widened = t->k + (int64_t)place * aiteri_padded(p->k.dim);
-    x->k_type = aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, rows, widened, scale);
-    kernels->stream_dot[x->k_type](t->s + (first - block), AITERI_SCORE_STRIDE,
-                                   t->q + (int64_t)h * x->rows * aiteri_padded(p->k.dim),
-                                   aiteri_padded(p->k.dim), x->rows, p->k.dim, rows, end - first,
-                                   t->ahead[0] + place);
+    AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
+    x->k_type[i] = aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, rows,
+                                      t->k + place * aiteri_block_stride(p->k.dim));
+    x->e->kernels->stream_dot[x->k_type[i]](t->s + place, AITERI_SCORE_STRIDE,
+                                            t->q + (int64_t)h * x->rows * dim, dim, x->rows,
+                                            p->k.dim, rows, end - first, t->ahead[0] + place);
 }
 
 /* What one row does to its scores before the softmax; hidden places become -inf. A whole block has
@@ -135,7 +155,7 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
     const int32_t head = (x->kv_start + h) * p->group + r % p->group;
     float *s = x->t->s + (int64_t)r * AITERI_SCORE_STRIDE;
     const aiteri_score_rule *rule = &x->e->rule;
-    if (p->k.scales.data) x->e->kernels->stream_mul(s, x->t->k_scale);
+    if (x->k_scales) x->e->kernels->stream_mul(s, x->t->k_scale);
     if (rule->score != 1.0f) x->e->kernels->row_scale(s, AITERI_STREAM_KEYS, rule->score);
     if (p->softcap > 0.0f) x->e->kernels->stream_softcap(s, &rule->softcap);
     const int pairs = aiteri_reads_pairs(p), plain = !p->alibi_slopes && !pairs;
@@ -177,20 +197,19 @@ AITERI_FORCE_INLINE uint32_t aiteri_bits_between(int32_t first, int32_t end)
     return (0xffffffffu >> (32 - (end - first))) << first;
 }
 
-/* o += p v over one run of keys: all rows at once, or each over the keys that it sees itself, so
- * that a hidden V row cannot reach it whatever it holds. */
-static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int32_t first,
-                                 int32_t end)
+/* o += p v over run i of keys: all rows at once, or each over the keys that it sees itself, so that
+ * a hidden V row cannot reach it whatever it holds. */
+static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int32_t i)
 {
     const aiteri_problem *p = x->e->problem;
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
-    if (first >= end) return;
+    const int32_t first = x->run[i][0], end = x->run[i][1];
     const int32_t stride = aiteri_padded(p->v.dim);
     const void **rows = p->v_in_k ? t->k_rows + (first - block) : t->v_rows;
     const aiter_dtype type =
-        p->v_in_k ? x->k_type
-                  : aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, rows, t->v, NULL);
+        p->v_in_k ? x->k_type[i]
+                  : aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, rows, t->v);
     const aiteri_axpy_fn axpy = kernels->stream_axpy[type];
     float *o = t->o + (int64_t)h * x->rows * stride;
     const uint32_t run = aiteri_bits_between(first - block, end - block);
@@ -203,18 +222,19 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     }
     for (int32_t r = 0; r < x->rows; r++) {
         const uint32_t seen = t->seen[r] & run;
-        for (int32_t i = first - block, to; i < end - block; i = to) {
-            to = i + 1;
-            if (!(seen >> i & 1)) continue;
+        for (int32_t at = first - block, to; at < end - block; at = to) {
+            to = at + 1;
+            if (!(seen >> at & 1)) continue;
             while (to < end - block && seen >> to & 1) to++;
-            axpy(o + (int64_t)r * stride, stride, t->s + (int64_t)r * AITERI_SCORE_STRIDE + i,
-                 AITERI_SCORE_STRIDE, 1, p->v.dim, rows + (i + block - first), to - i,
-                 t->ahead[1] + i);
+            axpy(o + (int64_t)r * stride, stride, t->s + (int64_t)r * AITERI_SCORE_STRIDE + at,
+                 AITERI_SCORE_STRIDE, 1, p->v.dim, rows + (at + block - first), to - at,
+                 t->ahead[1] + at);
         }
     }
 }
 
-/* The block that will be worked on after this one: of this work, or the first of the next. */
+/* The block that will be worked on after this one: of this work, or the first of the next; its keys
+ * of one part. */
 typedef struct aiteri_next_block {
     aiteri_sequence s;
     int32_t kv_start, first, end;
@@ -226,7 +246,7 @@ static aiteri_next_block aiteri_stream_next(const aiteri_stream *x, int32_t end)
     const int32_t first = (int32_t)aiteri_max(end, x->seen.lo);
     const int32_t stop = (int32_t)aiteri_min(
         aiteri_min((int64_t)end + AITERI_STREAM_KEYS, x->w->kv_end), x->seen.hi);
-    aiteri_next_block n = {x->s, x->kv_start, first, stop};
+    aiteri_next_block n = {x->s, x->kv_start, first, aiteri_part_end(&x->s, first, stop)};
     if (first < stop || !x->after) return n;
     n.s = aiteri_sequence_of(p, x->after->batch);
     n.kv_start = x->after->head_start / p->group;
@@ -235,6 +255,7 @@ static aiteri_next_block aiteri_stream_next(const aiteri_stream *x, int32_t end)
     n.first = (int32_t)aiteri_max(x->after->kv_start, seen.lo);
     n.end = (int32_t)aiteri_min(
         aiteri_min((int64_t)x->after->kv_start + AITERI_STREAM_KEYS, x->after->kv_end), seen.hi);
+    n.end = aiteri_part_end(&n.s, n.first, n.end);
     return n;
 }
 
@@ -246,16 +267,16 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_blo
     const aiteri_problem *p = x->e->problem;
     const aiteri_source *source[2] = {&p->k, &p->v};
     for (int kv = 0; kv < 2; kv++) {
-        const aiteri_source *src = source[kv];
         const int32_t all = (int32_t)aiteri_max(0, n->end - n->first);
         const int32_t keys = kv == 1 && p->v_in_k ? 0 : all; /* with K */
+        const aiteri_source *src = aiteri_part_of(p, &n->s, source[kv], n->first);
         const void **ahead = x->t->ahead[kv];
         const int joined = x->kv_heads > 1 && src->stride_head == src->dim;
         const int32_t heads = joined ? x->kv_heads : 1, share = joined ? h : 0;
         const int32_t from = keys * share / heads, count = keys * (share + 1) / heads - from;
         const int64_t step = aiteri_bytes_of(src->dtype, src->stride_head);
         aiteri_source_rows(p, &n->s, src, joined ? n->kv_start : n->kv_start + h, n->first + from,
-                           n->first + from + count, ahead, NULL);
+                           n->first + from + count, ahead);
         /* Backwards, so that the tokens' rows spread out in place. */
         for (int32_t t = count - 1; heads > 1 && t >= 0; t--) {
             const char *row = (const char *)ahead[t];
@@ -267,6 +288,18 @@ static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_blo
     }
 }
 
+static void aiteri_stream_runs(aiteri_stream *x, const aiteri_key_block *b)
+{
+    const int32_t ends[2][2] = {{b->first, b->gap}, {b->resume, b->end}};
+    x->runs = 0;
+    for (int i = 0; i < 2; i++)
+        for (int32_t at = ends[i][0]; at < ends[i][1];) {
+            int32_t *run = x->run[x->runs++];
+            run[0] = at;
+            run[1] = at = aiteri_part_end(&x->s, at, ends[i][1]);
+        }
+}
+
 /* One kv head against one block. */
 static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
                                const aiteri_key_block *b)
@@ -275,14 +308,17 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
     const int32_t dim_v = aiteri_padded(p->v.dim);
-    if (p->v.scales.data) memset(t->v_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
-    if (p->k.scales.data) memset(t->k_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
-    const int32_t runs[2][2] = {{b->first, b->gap}, {b->resume, b->end}};
-    for (int i = 0; i < 2; i++) {
-        aiteri_stream_scores(x, h, block, runs[i][0], runs[i][1]);
-        if (p->v.scales.data && runs[i][0] < runs[i][1])
-            aiteri_source_rows(p, &x->s, &p->v, x->kv_start + h, runs[i][0], runs[i][1], NULL,
-                               t->v_scale + (runs[i][0] - block));
+    if (x->v_scales) memset(t->v_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
+    if (x->k_scales) memset(t->k_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
+    for (int32_t i = 0; i < x->runs; i++) {
+        const int32_t *run = x->run[i];
+        aiteri_stream_scores(x, h, block, i);
+        if (x->k_scales)
+            aiteri_stream_scales_load(x, &p->k, x->kv_start + h, run[0], run[1],
+                                      t->k_scale + (run[0] - block));
+        if (x->v_scales)
+            aiteri_stream_scales_load(x, aiteri_stream_v(p), x->kv_start + h, run[0], run[1],
+                                      t->v_scale + (run[0] - block));
     }
     const int whole =
         b->first == block && b->end == block + AITERI_STREAM_KEYS && aiteri_stream_sees_all(x, b);
@@ -292,9 +328,9 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
         aiteri_stream_adjust(x, h, r, block, b, whole);
         const float factor = kernels->stream_softmax(s, x->e->rule.softmax, &t->m[i], &t->l[i]);
         if (factor != 1.0f) kernels->row_scale(t->o + i * dim_v, dim_v, factor);
-        if (p->v.scales.data) kernels->stream_mul(s, t->v_scale);
+        if (x->v_scales) kernels->stream_mul(s, t->v_scale);
     }
-    for (int i = 0; i < 2; i++) aiteri_stream_values(x, h, block, runs[i][0], runs[i][1]);
+    for (int32_t i = 0; i < x->runs; i++) aiteri_stream_values(x, h, block, i);
 }
 
 static void aiteri_stream_end(aiteri_stream *x)
@@ -331,6 +367,8 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
     x.kv_start = w->head_start / p->group;
     x.kv_heads = (w->head_end - w->head_start) / p->group;
     x.seen = aiteri_visible_keys_of_span(p, &x.s, w->q_start, w->q_end);
+    x.k_scales = aiteri_stream_scales(p, &p->k);
+    x.v_scales = aiteri_stream_scales(p, aiteri_stream_v(p));
     x.hi_min = x.s.seqlen_k;
     for (int32_t i = w->q_start; i < w->q_end; i++) {
         const aiteri_key_range own = aiteri_visible_keys(p, &x.s, i);
@@ -345,6 +383,7 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
         const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_STREAM_KEYS, w->kv_end);
         const aiteri_key_block b = aiteri_key_block_clip(x.seen, at, end);
         if (b.first >= b.end) continue;
+        aiteri_stream_runs(&x, &b);
         const aiteri_next_block next = aiteri_stream_next(&x, end);
         for (int32_t h = 0; h < x.kv_heads; h++) {
             aiteri_stream_aim(&x, h, &next);

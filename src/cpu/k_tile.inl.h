@@ -110,7 +110,9 @@ AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *
     default: call(AITERI_TILE_VECTORS); break; \
     }
 #else
-#define AITERI_BY_VECTORS(call) call(AITERI_TILE_VECTORS);
+#define AITERI_BY_VECTORS(call) \
+    (void)vectors;              \
+    call(AITERI_TILE_VECTORS);
 #endif
 
 static void AITERI_K(tile_score)(float *st, const aiteri_block_run *keys, const void *q,

@@ -61,9 +61,11 @@ enum {
 typedef struct aiteri_block_rows {
     const void *const *row; /* NULL: a key that is not there, zeros */
     int32_t n, dim;
+    int32_t column, width; /* they are columns from `column` on of rows of `width` */
     aiter_dtype dtype;
     int64_t stride_dim;
-    const float *scale; /* of each row; NULL: none */
+    const float *scale; /* of each row, ceil(dim / group) of them; NULL: none */
+    int32_t group;      /* columns under one scale */
 } aiteri_block_rows;
 
 /* n keys of a block from `place` on, with the first dim elements of rows that were loaded as
@@ -72,6 +74,11 @@ typedef struct aiteri_block_run {
     const void *block;
     int32_t place, n, dim, row_dim;
 } aiteri_block_run;
+
+struct aiteri_kernels;
+/* Rows to places of a block from `place` on. */
+typedef void (*aiteri_load_fn)(const struct aiteri_kernels *own, void *block, int32_t place,
+                               const aiteri_block_rows *rows);
 
 /* A set owns the format of its blocks of queries, K and V: the engine gives the bytes and says
  * which place of a block a key has, 0 to AITERI_TILE_KEYS - 1. `vectors` is how many of a tile's
@@ -89,11 +96,7 @@ typedef struct aiteri_kernels {
     size_t (*query_bytes)(int32_t dim, int32_t tile_lanes);
     size_t (*k_bytes)(int32_t dim);
     size_t (*v_bytes)(int32_t dim);
-    /* Rows to places from `place` on. */
-    void (*load_k)(const struct aiteri_kernels *own, void *block, int32_t place,
-                   const aiteri_block_rows *rows);
-    void (*load_v)(const struct aiteri_kernels *own, void *block, int32_t place,
-                   const aiteri_block_rows *rows);
+    aiteri_load_fn load_k, load_v;
     /* tile_lanes rows of queries, [tile_lanes][row_stride], times scale. */
     void (*pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim, float scale);
     /* st[j][lane] = k_j . q_lane. */

@@ -162,6 +162,36 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
     p->lse_stride_token = x->lse_packed ? 0 : t->stride[at + 1];
 }
 
+/* K or V in the order [outer,] token, head, element: readers and the writer of a cache. */
+static aiteri_source aiteri_source_of(const aiter_tensor *t)
+{
+    aiteri_source s;
+    const int32_t n = t->ndim;
+    memset(&s, 0, sizeof s);
+    s.data = (const char *)t->data;
+    s.dtype = t->dtype;
+    s.dim = (int32_t)t->shape[n - 1];
+    s.stride_outer = n == 4 ? t->stride[0] : 0;
+    s.stride_token = t->stride[n - 3];
+    s.stride_head = t->stride[n - 2];
+    s.stride_dim = t->shape[n - 1] == 1 ? 1 : t->stride[n - 1];
+    return s;
+}
+
+/* Scales of a shape that was checked: one, [Hk], or the source's without D. */
+static aiteri_scales aiteri_scales_of(const aiter_tensor *t)
+{
+    aiteri_scales s;
+    const int32_t n = t->ndim;
+    memset(&s, 0, sizeof s);
+    s.data = t->data;
+    s.dtype = t->dtype;
+    if (n == 3) s.stride_outer = t->stride[0];
+    if (n >= 2) s.stride_token = t->stride[n - 2];
+    s.stride_head = n == 1 ? aiteri_broadcast_stride(t, 0) : t->stride[n - 1];
+    return s;
+}
+
 /* Scales of one int8 source, [1], [Hk] or the source's shape without D. */
 static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor *t,
                                 aiter_scale_kind kind, const aiter_tensor *data,
@@ -179,7 +209,7 @@ static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor
         kind = t->ndim > 1                                      ? AITER_SCALE_PER_TOKEN_HEAD
                : t->shape[0] == 1 && data->shape[rank - 1] != 1 ? AITER_SCALE_PER_TENSOR
                                                                 : AITER_SCALE_PER_HEAD;
-    source->scales.data = (const float *)t->data;
+    source->scales = aiteri_scales_of(t);
     if (kind == AITER_SCALE_PER_TOKEN_HEAD) {
         if (t->ndim != rank) {
             aiteri_reject(c, AITER_INVALID_ARGUMENT,
@@ -189,9 +219,6 @@ static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor
         }
         for (int32_t i = 0; i < rank; i++)
             aiteri_check_extent(c, field, t, i, data->shape[i], "the data's shape");
-        source->scales.stride_outer = rank == 3 ? t->stride[0] : 0;
-        source->scales.stride_token = t->stride[rank - 2];
-        source->scales.stride_head = t->stride[rank - 1];
         return;
     }
     if (t->ndim != 1)
@@ -201,7 +228,6 @@ static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor
     aiteri_check_extent(c, field, t, 0, kind == AITER_SCALE_PER_TENSOR ? 1 : data->shape[rank - 1],
                         kind == AITER_SCALE_PER_TENSOR ? "one scale"
                                                        : "kv heads; or 1 for one scale");
-    source->scales.stride_head = kind == AITER_SCALE_PER_TENSOR ? 0 : t->stride[0];
 }
 
 static void aiteri_lower_kv_scales(aiteri_check *c, aiteri_attention *x)
@@ -213,21 +239,6 @@ static void aiteri_lower_kv_scales(aiteri_check *c, aiteri_attention *x)
                       "aiter_scale_kind");
     aiteri_lower_scales(c, "kv.k_scale", &kv->k_scale, kv->k_scale_kind, &kv->k, &x->problem.k);
     aiteri_lower_scales(c, "kv.v_scale", &kv->v_scale, kv->v_scale_kind, &kv->v, &x->problem.v);
-}
-
-static aiteri_source aiteri_source_of(const aiter_tensor *t)
-{
-    aiteri_source s;
-    const int32_t n = t->ndim;
-    memset(&s, 0, sizeof s);
-    s.data = (const char *)t->data;
-    s.dtype = t->dtype;
-    s.dim = (int32_t)t->shape[n - 1];
-    s.stride_outer = n == 4 ? t->stride[0] : 0;
-    s.stride_token = t->stride[n - 3];
-    s.stride_head = t->stride[n - 2];
-    s.stride_dim = t->shape[n - 1] == 1 ? 1 : t->stride[n - 1];
-    return s;
 }
 
 /* A table of pages, or lists of them one after the other. */

@@ -6,6 +6,7 @@
 #include "../api_ops.h"
 #include "../base/argument.c"
 #include "../cpu/engine_rows.c"
+#include "attention_lower.c"
 #include "call_begin.c"
 #if AITERI_GPU
 #include "../gpu/cache.c"
@@ -18,9 +19,9 @@ typedef enum aiteri_cache_mode {
     AITERI_CACHE_SCALE_PER_TOKEN_HEAD
 } aiteri_cache_mode;
 
-/* K or V: where it comes from, where it goes, and its scales. */
+/* K or V: where its rows come from and where they go, as readers see them. */
 typedef struct aiteri_cache_side {
-    const aiter_tensor *src, *cache, *scale;
+    aiteri_source src, cache;
 } aiteri_cache_side;
 
 typedef struct aiteri_cache_run {
@@ -205,38 +206,36 @@ static void aiteri_check_slots(aiteri_check *c, const aiter_reshape_and_cache_ar
 static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_side *side,
                              int64_t token, int64_t slot, int64_t h, float *row)
 {
-    const aiter_tensor *src = side->src, *cache = side->cache, *scale = side->scale;
-    const int32_t dim = (int32_t)src->shape[2];
-    const int64_t page = cache->shape[1], block = slot / page, at = slot % page;
-    aiteri_gather_row(run->kernels, row,
-                      (const char *)src->data +
-                          aiteri_bytes_of(src->dtype, token * src->stride[0] + h * src->stride[1]),
-                      src->dtype, src->stride[2], dim);
-    float step = 1.0f;
-    if (run->mode == AITERI_CACHE_SCALE_GIVEN) {
-        step = ((const float *)scale->data)[scale->shape[0] == 1 ? 0 : h * scale->stride[0]];
-    } else if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD) {
-        step = aiteri_rounded(run->kernels->row_amax(row, dim) / 127.0f);
-        ((float *)
-             scale->data)[block * scale->stride[0] + at * scale->stride[1] + h * scale->stride[2]] =
-            step;
+    const aiteri_source *src = &side->src, *cache = &side->cache;
+    const int64_t page = run->a->kv.k.shape[1], block = slot / page, at = slot % page;
+    aiteri_gather_row(run->kernels, row, aiteri_source_at(src, 0, token, h), src->dtype,
+                      src->stride_dim, src->dim);
+    if (run->mode != AITERI_CACHE_CONVERTS) {
+        float *scale =
+            (float *)cache->scales.data + aiteri_scale_place(&cache->scales, block, at, h);
+        if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD)
+            *scale = aiteri_rounded(run->kernels->row_amax(row, src->dim) / 127.0f);
+        const float step = *scale;
+        for (int32_t d = 0; d < src->dim; d++) row[d] = step != 0.0f ? row[d] / step : 0.0f;
     }
-    if (run->mode != AITERI_CACHE_CONVERTS)
-        for (int32_t d = 0; d < dim; d++) row[d] = step != 0.0f ? row[d] / step : 0.0f;
-    aiteri_scatter_row(run->kernels,
-                       (char *)cache->data +
-                           aiteri_bytes_of(cache->dtype, block * cache->stride[0] +
-                                                             at * cache->stride[1] +
-                                                             h * cache->stride[2]),
-                       cache->dtype, cache->stride[3], row, dim);
+    aiteri_scatter_row(run->kernels, (char *)aiteri_source_at(cache, block, at, h), cache->dtype,
+                       cache->stride_dim, row, src->dim);
+}
+
+static aiteri_cache_side aiteri_cache_side_of(const aiter_tensor *src, const aiter_tensor *cache,
+                                              const aiter_tensor *scale)
+{
+    aiteri_cache_side side = {aiteri_source_of(src), aiteri_source_of(cache)};
+    if (scale->ndim != 0) side.cache.scales = aiteri_scales_of(scale);
+    return side;
 }
 
 static void aiteri_cache_worker(void *arg, int32_t i)
 {
     const aiteri_cache_run *run = (const aiteri_cache_run *)arg;
     const aiter_reshape_and_cache_args *a = run->a;
-    const aiteri_cache_side side[2] = {{&a->k, &a->kv.k, &a->kv.k_scale},
-                                       {&a->v, &a->kv.v, &a->kv.v_scale}};
+    const aiteri_cache_side side[2] = {aiteri_cache_side_of(&a->k, &a->kv.k, &a->kv.k_scale),
+                                       aiteri_cache_side_of(&a->v, &a->kv.v, &a->kv.v_scale)};
     const int64_t tokens = a->k.shape[0];
     float *row = run->rows + (int64_t)i * AITERI_MAX_HEAD_DIM;
     const int64_t end = aiteri_share_of(tokens, i + 1, run->workers);

@@ -27,12 +27,18 @@
     X(PAGE_LISTS, "lists of pages (indptr, indices)", "pass a block_table")                 \
     X(HOLES, "pages of -1", "pass lengths that end before them")                            \
     X(TWO_PARTS, "keys in two parts", "write the new tokens to the cache first")            \
+    X(SEGMENTS, "rows in segments", "")                                                     \
+    X(PART_TYPES, "new tokens of another type than the keys before them",                   \
+      "pass them in the type of the cache")                                                 \
     X(PACKED_ROWS, "packed rows of q", "")                                                  \
     X(USED_ROWS, "lengths of q", "")                                                        \
     X(USED_KEYS, "lengths of keys", "")                                                     \
     X(SCALE_TENSOR, "one scale for all keys", "")                                           \
     X(SCALE_HEAD, "scales of heads", "")                                                    \
     X(SCALE_TOKEN, "scales of tokens", "")                                                  \
+    X(SCALE_BLOCK, "scales of several tokens", "pass a scale for each token")               \
+    X(SCALE_GROUP, "scales of groups of columns", "")                                       \
+    X(SCALE_TYPE, "scales other than f32", "pass f32 scales")                               \
     X(STRIDED_DIM, "a last stride other than 1", "pass a copy that is dense there")         \
     X(OFF_CHUNKS, "rows that do not start at multiples of 16 bytes", "pass aligned copies") \
     X(FAR_TOKENS, "keys 2^23 elements apart", "pass copies whose tokens lie closer")        \
@@ -102,7 +108,11 @@ static uint64_t aiteri_source_features(const aiteri_source *s)
     if (!aiteri_in_chunks(s->data, s->dtype, s->stride_outer, s->stride_token, s->stride_head))
         bits |= AITERI_BIT(OFF_CHUNKS);
     if (s->stride_token >= 1 << 23) bits |= AITERI_BIT(FAR_TOKENS);
+    if (s->rest) bits |= AITERI_BIT(SEGMENTS) | aiteri_source_features(s->rest);
     if (!scales->data) return bits;
+    if (scales->block > 1) bits |= AITERI_BIT(SCALE_BLOCK);
+    if (scales->group) bits |= AITERI_BIT(SCALE_GROUP);
+    if (scales->dtype != AITER_F32) bits |= AITERI_BIT(SCALE_TYPE);
     return bits | (scales->stride_outer || scales->stride_token ? AITERI_BIT(SCALE_TOKEN)
                    : scales->stride_head                        ? AITERI_BIT(SCALE_HEAD)
                                                                 : AITERI_BIT(SCALE_TENSOR));
@@ -121,6 +131,8 @@ static uint64_t aiteri_problem_features(const aiteri_problem *p)
     if (p->k_tail.data)
         bits |= AITERI_BIT(TWO_PARTS) | aiteri_source_features(&p->k_tail) |
                 aiteri_source_features(&p->v_tail);
+    if (p->k_tail.data && (p->k_tail.dtype != p->k.dtype || p->v_tail.dtype != p->v.dtype))
+        bits |= AITERI_BIT(PART_TYPES);
     if (p->has_holes) bits |= AITERI_BIT(HOLES);
     if (p->cu_seqlens_q) bits |= AITERI_BIT(PACKED_ROWS);
     if (p->seqused_q) bits |= AITERI_BIT(USED_ROWS);

@@ -15,17 +15,24 @@ typedef struct aiteri_rows {
     int64_t stride_batch, stride_token, stride_head, stride_dim;
 } aiteri_rows;
 
-/* Scales of a quantised source, same index order; strides 0 where a scale does not vary. */
+/* Scales of a quantised source, same index order: element (outer, t, h, d) has the one at place
+ * outer, t / block, h, d / group. Strides are 0 where a scale does not vary. */
 typedef struct aiteri_scales {
-    const float *data; /* NULL: none */
-    int64_t stride_outer, stride_token, stride_head;
+    const void *data;  /* NULL: none */
+    aiter_dtype dtype; /* F32, F16, BF16; U8: E8M0, 2^(code - 127), NaN of code 255 */
+    int32_t block;     /* tokens under one scale; 0: 1 */
+    int32_t group;     /* columns under one scale, a multiple of 16; 0: the whole row */
+    int64_t stride_outer, stride_token, stride_head, stride_group;
 } aiteri_scales;
 
-/* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it. */
+/* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it. A row
+ * may come in segments, as latent codes beside their rope columns: the first columns, a multiple of
+ * 16, are here, and `rest` has the others. */
 typedef struct aiteri_source {
     const char *data;
     aiter_dtype dtype;
-    int32_t dim;
+    int32_t dim;                      /* columns, those of the rest too */
+    const struct aiteri_source *rest; /* NULL: all are here */
     int64_t stride_outer, stride_token, stride_head, stride_dim;
     aiteri_scales scales;
 } aiteri_source;
@@ -57,7 +64,7 @@ typedef struct aiteri_problem {
     int32_t page_size, num_blocks, table_entries, has_holes;
 
     /* A second part, the new tokens behind the keys above: rows as dense keys lie, or packed ones,
-     * of the same types, sizes and strides between elements, with scales where those have them. */
+     * of the same sizes, with types, strides and scales of their own. */
     aiteri_source k_tail, v_tail; /* data NULL: none */
     const int32_t *cu_seqlens_tail, *seqused_tail;
     int64_t cu_stride_tail, used_stride_tail;

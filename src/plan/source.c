@@ -22,12 +22,43 @@ AITERI_FORCE_INLINE const char *aiteri_source_at(const aiteri_source *source, in
                                                              h * source->stride_head);
 }
 
-/* Its scale. */
-AITERI_FORCE_INLINE const float *aiteri_scale_at(const aiteri_scales *scales, int64_t outer,
-                                                 int64_t token, int64_t h)
+/* The place of its scale, or of the first of them, in elements. */
+AITERI_FORCE_INLINE int64_t aiteri_scale_place(const aiteri_scales *scales, int64_t outer,
+                                               int64_t token, int64_t h)
 {
-    return scales->data + outer * scales->stride_outer + token * scales->stride_token +
-           h * scales->stride_head;
+    const int64_t block = scales->block > 1 ? token / scales->block : token;
+    return outer * scales->stride_outer + block * scales->stride_token + h * scales->stride_head;
+}
+
+/* Columns of the first segment. */
+AITERI_FORCE_INLINE int32_t aiteri_own_dim(const aiteri_source *source)
+{
+    return source->rest ? source->dim - source->rest->dim : source->dim;
+}
+
+/* Whether a row is one piece under one scale at most: loops read it where it lies, and sums may be
+ * multiplied by the scale in place of elements. */
+AITERI_FORCE_INLINE int aiteri_rows_are_whole(const aiteri_source *source)
+{
+    return !source->rest && !source->scales.group;
+}
+
+AITERI_FORCE_INLINE int aiteri_scales_rows(const aiteri_source *source)
+{
+    return source->scales.data && aiteri_rows_are_whole(source);
+}
+
+/* Scales of a row's first segment. */
+AITERI_FORCE_INLINE int32_t aiteri_scales_of_row(const aiteri_source *source)
+{
+    const int32_t group = source->scales.group;
+    return group ? (int32_t)aiteri_ceil_div(aiteri_own_dim(source), group) : 1;
+}
+
+AITERI_FORCE_INLINE uint32_t aiteri_bits_from_e8m0(uint8_t code)
+{
+    if (code == 0) return 0x400000; /* 2^-127 */
+    return code == 255 ? 0x7fc00000 : (uint32_t)code << 23;
 }
 
 /* Entry `entry` of a sequence's list of pages. */
@@ -92,50 +123,93 @@ static aiteri_key_place aiteri_place_of_key(const aiteri_problem *p, const aiter
     return j < front ? aiteri_place_in_front(p, s, j) : aiteri_place_in_tail(p, s, j - front);
 }
 
-/* n keys or values of kv head h from `at` on, all of the part that `source` is. */
-AITERI_FORCE_INLINE void aiteri_part_rows(const aiteri_problem *p, const aiteri_sequence *s,
-                                          const aiteri_source *source, int32_t h,
-                                          aiteri_key_place at, int32_t n, const void **row,
-                                          float *scale)
+/* The new tokens that follow the keys or values that `source` is, k or v of the problem. */
+AITERI_FORCE_INLINE const aiteri_source *aiteri_tail_of(const aiteri_problem *p,
+                                                        const aiteri_source *source)
 {
-    const int64_t token = aiteri_bytes_of(source->dtype, source->stride_token);
-    const float none = 0.0f;
-    for (int32_t j = 0;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
-        const int32_t run = (int32_t)aiteri_min(n - j, at.run);
-        if (row) {
-            const char *data = at.present ? aiteri_source_at(source, at.outer, at.token, h) : NULL;
-            const int64_t step = at.present ? token : 0;
-            const void **to = row + j;
-            for (int32_t i = 0; i < run; i++, data += step) to[i] = data; /* gcc: two at a time */
-        }
-        if (scale) {
-            const float *data =
-                at.present ? aiteri_scale_at(&source->scales, at.outer, at.token, h) : &none;
-            const int64_t step = at.present ? source->scales.stride_token : 0;
-            for (int32_t i = 0; i < run; i++) scale[j + i] = data[i * step];
-        }
-        j += run;
-        if (j == n) return;
+    AITERI_ASSERT(source == &p->k || source == &p->v);
+    return source == &p->k ? &p->k_tail : &p->v_tail;
+}
+
+/* The part that holds key j. */
+AITERI_FORCE_INLINE const aiteri_source *aiteri_part_of(const aiteri_problem *p,
+                                                        const aiteri_sequence *s,
+                                                        const aiteri_source *source, int32_t j)
+{
+    return j < s->seqlen_k - s->tail ? source : aiteri_tail_of(p, source);
+}
+
+/* Where the keys of [first, end) end that are of one part with the first. */
+AITERI_FORCE_INLINE int32_t aiteri_part_end(const aiteri_sequence *s, int32_t first, int32_t end)
+{
+    const int32_t front = s->seqlen_k - s->tail;
+    return first < front && front < end ? front : end;
+}
+
+/* The address of each row of keys or values [first, end), all of one part, or NULL of one that is
+ * not present; `part` is that of the source, or a segment of it; kv head h. */
+static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
+                               const aiteri_source *part, int32_t h, int32_t first, int32_t end,
+                               const void **row)
+{
+    const int64_t token = aiteri_bytes_of(part->dtype, part->stride_token);
+    AITERI_ASSERT(aiteri_part_end(s, first, end) == end);
+    if (first >= end) return;
+    aiteri_key_place at = aiteri_place_of_key(p, s, first);
+    for (int32_t n = end - first;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
+        const int32_t run = (int32_t)aiteri_min(n, at.run);
+        const char *data = at.present ? aiteri_source_at(part, at.outer, at.token, h) : NULL;
+        const int64_t step = at.present ? token : 0;
+        for (int32_t i = 0; i < run; i++, data += step) row[i] = data; /* gcc: two at a time */
+        row += run;
+        n -= run;
+        if (n == 0) return;
     }
 }
 
-/* Keys or values [first, end) of kv head h, `source` being k or v of the problem: the address of
- * each row, or NULL of one that is not present, and its scale. `row` and `scale` may be NULL. */
-static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
-                               const aiteri_source *source, int32_t h, int32_t first, int32_t end,
-                               const void **row, float *scale)
+/* Scales of every kind of n rows from `at` on. */
+static void aiteri_load_scales(const aiteri_source *part, const aiteri_key_place *at, int32_t h,
+                               int32_t n, float *scale)
 {
-    const int32_t front = s->seqlen_k - s->tail, behind = (int32_t)aiteri_max(first, front);
-    AITERI_ASSERT(source == &p->k || source == &p->v);
-    AITERI_ASSERT(first >= end || (0 <= first && end <= s->seqlen_k));
-    if (first < end && first < front)
-        aiteri_part_rows(p, s, source, h, aiteri_place_in_front(p, s, first),
-                         (int32_t)aiteri_min(end, front) - first, row, scale);
-    if (behind < end)
-        aiteri_part_rows(p, s, source == &p->k ? &p->k_tail : &p->v_tail, h,
-                         aiteri_place_in_tail(p, s, behind - front), end - behind,
-                         row ? row + (behind - first) : NULL,
-                         scale ? scale + (behind - first) : NULL);
+    const aiteri_scales *scales = &part->scales;
+    const int32_t of_row = aiteri_scales_of_row(part);
+    for (int32_t i = 0; i < n * of_row; i++) {
+        const int64_t place = aiteri_scale_place(scales, at->outer, at->token + i / of_row, h) +
+                              i % of_row * scales->stride_group;
+        const uint32_t bits = scales->dtype == AITER_U8
+                                  ? aiteri_bits_from_e8m0(((const uint8_t *)scales->data)[place])
+                                  : aiteri_load_bits(scales->dtype, scales->data, place);
+        memcpy(scale + i, &bits, sizeof bits);
+    }
+}
+
+/* The scales of the same rows, those of one behind those of another: 1 in a part without scales, 0
+ * of a row that is not present. */
+static void aiteri_source_scales(const aiteri_problem *p, const aiteri_sequence *s,
+                                 const aiteri_source *part, int32_t h, int32_t first, int32_t end,
+                                 float *scale)
+{
+    const aiteri_scales *scales = &part->scales;
+    const int plain = scales->dtype == AITER_F32 && !scales->block && !scales->group;
+    const int32_t of_row = aiteri_scales_of_row(part);
+    AITERI_ASSERT(first < end && aiteri_part_end(s, first, end) == end);
+    aiteri_key_place at = aiteri_place_of_key(p, s, first);
+    for (int32_t n = end - first;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
+        const int32_t run = (int32_t)aiteri_min(n, at.run);
+        if (at.present && scales->data && plain) {
+            const float *data =
+                (const float *)scales->data + aiteri_scale_place(scales, at.outer, at.token, h);
+            for (int32_t i = 0; i < run; i++) scale[i] = data[i * scales->stride_token];
+        } else if (at.present && scales->data) {
+            aiteri_load_scales(part, &at, h, run, scale);
+        } else {
+            const float same = at.present ? 1.0f : 0.0f;
+            for (int32_t i = 0; i < run * of_row; i++) scale[i] = same;
+        }
+        scale += run * of_row;
+        n -= run;
+        if (n == 0) return;
+    }
 }
 
 #endif /* AITERI_SOURCE_C */
