@@ -81,6 +81,14 @@ static void expect_rows(const inner_problem *x, const paged *g)
     }
 }
 
+/* V is the first columns of K. */
+static void values_of_keys(inner_problem *x)
+{
+    const size_t d = (size_t)x->s.d, dv = (size_t)x->s.dv;
+    for (size_t r = 0; r < x->v_floats / dv; r++)
+        memcpy(x->v + r * dv, x->k + r * d, dv * sizeof(float));
+}
+
 /* Two parts, each of a type of its own, with scales where that is int8. */
 static void part_types(aiter_context *ctx)
 {
@@ -124,6 +132,13 @@ static void part_types(aiter_context *ctx)
         CHECK(inner_run(&x, ctx) == AITER_OK, "%s", aiter_last_error());
         CHECK((x.p.features & AITERI_BIT(PART_TYPES)) != 0, "bits");
         expect_rows(&x, NULL);
+        if (x.s.dv <= x.s.d) {
+            x.p.v = x.p.k, x.p.v_tail = x.p.k_tail, x.p.v_in_k = 1;
+            x.p.v.dim = x.p.v_tail.dim = x.s.dv;
+            values_of_keys(&x);
+            CHECK(inner_run(&x, ctx) == AITER_OK, "%s", aiter_last_error());
+            expect_rows(&x, NULL);
+        }
         test_global.cases++;
         for (int i = 0; i < 8; i++) free(memory[i]);
         for (int i = 0; i < 2; i++) free(of[i].k), free(of[i].v);
@@ -257,16 +272,16 @@ static void segments(aiter_context *ctx)
             x.p.v = x.p.k, x.p.v.dim = shape.dv;
             rest_v = rest, rest_v.dim = shape.dv - first;
             x.p.v.rest = rest_v.dim ? &rest_v : NULL;
-            for (size_t r = 0; r < x.v_floats / (size_t)shape.dv; r++)
-                memcpy(x.v + r * (size_t)shape.dv, x.k + r * (size_t)shape.d,
-                       (size_t)shape.dv * sizeof(float));
+            values_of_keys(&x);
         }
         x.p.has_holes = in_pages && n % 3 == 1;
         for (int b = 0; b < INNER_BATCH && x.p.has_holes; b++)
             for (int j = b; j < x.s.sk[b]; j += 3 * g.page) *entry_of(&g, b, j) = -1;
-        CHECK(inner_run(&x, ctx) == AITER_OK && (x.p.features & AITERI_BIT(SEGMENTS)), "%s",
-              aiter_last_error());
-        expect_rows(&x, in_pages ? &g : NULL);
+        for (x.p.v_in_k = 0; x.p.v_in_k <= (mode > 0); x.p.v_in_k++) { /* loaded, or K's own */
+            CHECK(inner_run(&x, ctx) == AITER_OK && (x.p.features & AITERI_BIT(SEGMENTS)), "%s",
+                  aiter_last_error());
+            expect_rows(&x, in_pages ? &g : NULL);
+        }
         test_global.cases++;
         for (int i = 0; i < 4; i++) free(memory[i]);
         paged_free(&g);
