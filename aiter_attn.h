@@ -2530,7 +2530,10 @@ typedef struct aiteri_source {
     aiteri_scales scales;
 } aiteri_source;
 
+typedef struct aiteri_program aiteri_program; /* cpu/engine_walk.c */
+
 typedef struct aiteri_problem {
+    const aiteri_program *program; /* what becomes of the scores; NULL: softmax attention */
     int32_t batch, heads_q, heads_k, group; /* group = heads_q / heads_k */
     aiteri_rows q, out;
     float *lse; /* NULL: not wanted */
@@ -2638,6 +2641,7 @@ static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
 
 /* X(name, its words in a text, what would do instead or ""). */
 #define AITERI_FEATURE_LIST(X)                                                              \
+    X(PROGRAM, "other than softmax attention", "")                                          \
     X(CAUSAL, "a causal mask", "")                                                          \
     X(TOP_LEFT, "a causal mask from the top left", "")                                      \
     X(WINDOW, "a window", "")                                                               \
@@ -2750,7 +2754,7 @@ static uint64_t aiteri_source_features(const aiteri_source *s)
 /* Everything that `p` asks for; lowering ends with it. */
 static uint64_t aiteri_problem_features(const aiteri_problem *p)
 {
-    uint64_t bits = aiteri_score_features(p);
+    uint64_t bits = aiteri_score_features(p) | (p->program ? AITERI_BIT(PROGRAM) : 0);
     bits |= aiteri_rows_features(&p->q) | aiteri_rows_features(&p->out);
     bits |= aiteri_source_features(&p->k) | aiteri_source_features(&p->v);
     bits |= p->page_indptr    ? AITERI_BIT(PAGE_LISTS)
@@ -2830,19 +2834,19 @@ enum {
 #define AITERI_TILE_LEAST (-123.0f)
 
 /* The features that each family takes. */
-#define AITERI_TILE_TAKES                                                                        \
-    (AITERI_BIT(CAUSAL) | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) | AITERI_BIT(WINDOW_SINKS) | \
-     AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) | AITERI_BIT(VISIBLE) |          \
-     AITERI_BIT(Q_SCALE) | AITERI_BIT(OUT_SCALE) | AITERI_BIT(SINKS) | AITERI_BIT(LSE) |         \
-     AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) | AITERI_BIT(PAGED_KEYS) |                 \
-     AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(TWO_PARTS) | AITERI_BIT(SEGMENTS) | \
-     AITERI_BIT(PART_TYPES) | AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) |                  \
-     AITERI_BIT(USED_KEYS) | AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) |                 \
-     AITERI_BIT(SCALE_TOKEN) | AITERI_BIT(SCALE_BLOCK) | AITERI_BIT(SCALE_GROUP) |               \
-     AITERI_BIT(SCALE_TYPE) | AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) |                 \
+#define AITERI_TILE_TAKES                                                                          \
+    (AITERI_BIT(PROGRAM) | AITERI_BIT(CAUSAL) | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) |        \
+     AITERI_BIT(WINDOW_SINKS) | AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) |       \
+     AITERI_BIT(VISIBLE) | AITERI_BIT(Q_SCALE) | AITERI_BIT(OUT_SCALE) | AITERI_BIT(SINKS) |       \
+     AITERI_BIT(LSE) | AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) | AITERI_BIT(PAGED_KEYS) | \
+     AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(TWO_PARTS) | AITERI_BIT(SEGMENTS) |   \
+     AITERI_BIT(PART_TYPES) | AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) |                    \
+     AITERI_BIT(USED_KEYS) | AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) |                   \
+     AITERI_BIT(SCALE_TOKEN) | AITERI_BIT(SCALE_BLOCK) | AITERI_BIT(SCALE_GROUP) |                 \
+     AITERI_BIT(SCALE_TYPE) | AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) |                   \
      AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
-/* Streams read rows where they lie, so there must be one. */
-#define AITERI_STREAM_TAKES (AITERI_TILE_TAKES & ~AITERI_BIT(HOLES))
+/* Streams read rows where they lie, so there must be one, and are softmax attention alone. */
+#define AITERI_STREAM_TAKES (AITERI_TILE_TAKES & ~(AITERI_BIT(HOLES) | AITERI_BIT(PROGRAM)))
 
 #endif /* AITERI_FAMILIES_H */
 
@@ -2944,14 +2948,15 @@ typedef struct aiteri_lane_mask {
     int32_t most_sink; /* of any lane */
 } aiteri_lane_mask;
 
-/* What happens to a block of scores before the softmax; all optional. */
-typedef struct aiteri_tile_adjust {
+/* What happens to scores before a program takes them, in this order; all optional. Of a tile there
+ * is a slope, a position and a range for each lane, of a row of scores one. */
+typedef struct aiteri_adjust {
     float factor;                  /* of the scores as they come; a power of two */
     const aiteri_softcap *softcap; /* NULL: off */
-    const float *bias;             /* [keys][tile_lanes], or NULL; -infinity hides */
-    const float *slope, *position; /* per lane: ALiBi slope and i + delta; NULL: off */
-    const aiteri_lane_mask *mask;  /* NULL: every lane sees every key of the block */
-} aiteri_tile_adjust;
+    const float *bias;             /* of each score, or NULL; -infinity hides */
+    const float *slope, *position; /* ALiBi slope and i + delta; NULL: off */
+    const aiteri_lane_mask *mask;  /* NULL: every key is seen */
+} aiteri_adjust;
 
 /* s[r * s_stride + i] = q_r . key_i for r < rows, i < n. q is f32 padded with zeros to a multiple
  * of
@@ -3030,7 +3035,7 @@ typedef struct aiteri_kernels {
     int v_in_k; /* whether the value kernels read the first columns of a K block as V */
 
     /* Softcap, bias, ALiBi and mask on st, for keys key0 .. key0 + n - 1. */
-    void (*tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_tile_adjust *adjust,
+    void (*tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_adjust *adjust,
                         int32_t vectors);
     /* st becomes exp(stretch * (st - m)) in AITERI_TILE_UNIT; m, l and ot follow the online
      * softmax, each lane for itself. */
@@ -3045,8 +3050,8 @@ typedef struct aiteri_kernels {
     /* One row of AITERI_STREAM_KEYS scores, hidden ones -inf: s becomes exp(stretch * (s - m)).
      * Returns the factor for what was accumulated before. */
     float (*stream_softmax)(float *s, float stretch, float *m, float *l);
-    /* The softcap on s[i] for i < AITERI_STREAM_KEYS. */
-    void (*stream_softcap)(float *s, const aiteri_softcap *softcap);
+    /* The same as tile_adjust on one row of AITERI_STREAM_KEYS scores. */
+    void (*stream_adjust)(float *s, int32_t key0, const aiteri_adjust *adjust);
     /* o[d] *= factor; the same, and 0 where the bits of the magnitude are not above `least`;
      * o[d] += factor * x[d]; dim up to the padded width. */
     void (*row_scale)(float *o, int32_t dim, float factor);
@@ -3070,9 +3075,9 @@ typedef struct aiteri_kernels {
         aiteri_f32_load
 #define AITERI_BLOCK_ENTRIES(of) \
     of(pack_query), of(tile_score), of(tile_value), of(tile_value_guarded), of(v_finite)
-#define AITERI_OTHER_ENTRIES(of)                                                                   \
-    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy),           \
-        of(stream_softmax), of(stream_softcap), of(row_scale), of(row_finish), of(row_add_scaled), \
+#define AITERI_OTHER_ENTRIES(of)                                                                  \
+    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy),          \
+        of(stream_softmax), of(stream_adjust), of(row_scale), of(row_finish), of(row_add_scaled), \
         of(stream_mul), of(row_amax), of(widen), of(narrow)
 
 #endif /* AITERI_KERNEL_TABLE_H */
@@ -4753,10 +4758,10 @@ AITERI_FORCE_INLINE AITERI_K(range) AITERI_K(range_of)(const aiteri_lane_mask *m
     return range;
 }
 
-/* The lanes that see key j. */
-AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range, int32_t j)
+/* The lanes that see their key, the first of which is j. */
+AITERI_FORCE_INLINE AITERI_K(vm)
+    AITERI_K(visible)(const AITERI_K(range) * range, AITERI_K(vi) key, int32_t j)
 {
-    const AITERI_K(vi) key = AITERI_K(set1_i)(j);
     const AITERI_K(vm) before_end = AITERI_K(lt_i)(key, range->hi);
     const AITERI_K(vm) inside =
         AITERI_K(and_m)(before_end, AITERI_K(not_m)(AITERI_K(lt_i)(key, range->lo)));
@@ -4764,36 +4769,75 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range
     return AITERI_K(or_m)(inside, AITERI_K(lt_i)(key, range->sink));
 }
 
-static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
-                                  const aiteri_tile_adjust *adjust, int32_t vectors)
+/* One vector of scores, from the one at `at` on, through all of an aiteri_adjust but the mask. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(adjusted)(AITERI_K(vf) x, const aiteri_adjust *adjust, int32_t at, AITERI_K(vf) slope,
+                       AITERI_K(vf) position, AITERI_K(vf) key)
 {
-    const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
+    const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, AITERI_K(set1)(adjust->factor));
+    if (adjust->softcap) x = AITERI_K(capped)(x, adjust->softcap);
+    if (adjust->bias) { /* -infinity hides the key, whatever its score */
+        const AITERI_K(vf) b = AITERI_K(load)(adjust->bias + at);
+        const AITERI_K(vm) hides = AITERI_K(eq_i)(AITERI_K(as_i)(b), AITERI_K(as_i)(hidden));
+        x = AITERI_K(select)(hides, hidden, AITERI_K(add)(x, b));
+    }
+    if (adjust->slope) {
+        const AITERI_K(vf) distance = AITERI_K(abs)(AITERI_K(sub)(position, key));
+        x = AITERI_K(sub)(x, AITERI_K(mul)(slope, distance));
+    }
+    return x;
+}
+
+static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_adjust *adjust,
+                                  int32_t vectors)
+{
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     for (int c = 0; c < vectors; c++) {
+        AITERI_K(vf) slope = AITERI_K(zero)(), position = AITERI_K(zero)();
         AITERI_K(range) range;
         memset(&range, 0, sizeof range);
         if (adjust->mask) range = AITERI_K(range_of)(adjust->mask, c);
+        if (adjust->slope) {
+            slope = AITERI_K(load)(adjust->slope + c * AITERI_LANES);
+            position = AITERI_K(load)(adjust->position + c * AITERI_LANES);
+        }
         for (int32_t j = 0; j < n; j++) {
-            const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
-            AITERI_K(vf) x = AITERI_K(load)(st + at);
-            if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, factor);
-            if (adjust->softcap) x = AITERI_K(capped)(x, adjust->softcap);
-            if (adjust->bias) { /* -infinity hides the key, whatever its score */
-                const AITERI_K(vf) bias = AITERI_K(load)(adjust->bias + at);
-                const AITERI_K(vm) hides =
-                    AITERI_K(eq_i)(AITERI_K(as_i)(bias), AITERI_K(as_i)(hidden));
-                x = AITERI_K(select)(hides, hidden, AITERI_K(add)(x, bias));
-            }
-            if (adjust->slope) {
-                const AITERI_K(vf) distance =
-                    AITERI_K(abs)(AITERI_K(sub)(AITERI_K(load)(adjust->position + c * AITERI_LANES),
-                                                AITERI_K(set1)((float)(key0 + j))));
-                x = AITERI_K(sub)(
-                    x, AITERI_K(mul)(AITERI_K(load)(adjust->slope + c * AITERI_LANES), distance));
-            }
-            if (adjust->mask) x = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), x, hidden);
+            const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES, key = key0 + j;
+            AITERI_K(vf)
+            x = AITERI_K(adjusted)(AITERI_K(load)(st + at), adjust, at, slope, position,
+                                   AITERI_K(set1)((float)key));
+            if (adjust->mask)
+                x = AITERI_K(select)(AITERI_K(visible)(&range, AITERI_K(set1_i)(key), key), x,
+                                     hidden);
             AITERI_K(store)(st + at, x);
         }
+    }
+}
+
+static void AITERI_K(stream_adjust)(float *s, int32_t key0, const aiteri_adjust *adjust)
+{
+    const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    AITERI_K(vf) slope = AITERI_K(zero)(), position = AITERI_K(zero)();
+    AITERI_K(range) range;
+    memset(&range, 0, sizeof range);
+    if (adjust->slope) {
+        slope = AITERI_K(set1)(adjust->slope[0]);
+        position = AITERI_K(set1)(adjust->position[0]);
+    }
+    if (adjust->mask) {
+        range.lo = AITERI_K(set1_i)(adjust->mask->lo[0]);
+        range.hi = AITERI_K(set1_i)(adjust->mask->hi[0]);
+        range.sink = AITERI_K(set1_i)(adjust->mask->sink[0]);
+        range.most_sink = adjust->mask->most_sink;
+    }
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
+        const AITERI_K(vi) key = AITERI_K(add_i)(AITERI_K(iota_i)(), AITERI_K(set1_i)(key0 + i));
+        AITERI_K(vf)
+        x = AITERI_K(adjusted)(AITERI_K(load)(s + i), adjust, i, slope, position,
+                               AITERI_K(to_f)(key));
+        if (adjust->mask) x = AITERI_K(select)(AITERI_K(visible)(&range, key, key0 + i), x, hidden);
+        AITERI_K(store)(s + i, x);
     }
 }
 
@@ -4936,7 +4980,8 @@ static void AITERI_K(tile_value_guarded)(float *ot, const aiteri_block_run *valu
                     const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + from));
                     acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
                 } else {
-                    acc = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), sum, acc);
+                    acc = AITERI_K(select)(
+                        AITERI_K(visible)(&range, AITERI_K(set1_i)(key0 + j), key0 + j), sum, acc);
                 }
             }
             AITERI_K(store)(at, acc);
@@ -5025,12 +5070,6 @@ static float AITERI_K(stream_softmax)(float *s, float stretch, float *m, float *
     *m = raised;
     *l = aiteri_rounded(*l * factor) + AITERI_K(hsum)(sum);
     return factor;
-}
-
-static void AITERI_K(stream_softcap)(float *s, const aiteri_softcap *softcap)
-{
-    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
-        AITERI_K(store)(s + i, AITERI_K(capped)(AITERI_K(load)(s + i), softcap));
 }
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
@@ -6616,10 +6655,10 @@ AITERI_FORCE_INLINE AITERI_K(range) AITERI_K(range_of)(const aiteri_lane_mask *m
     return range;
 }
 
-/* The lanes that see key j. */
-AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range, int32_t j)
+/* The lanes that see their key, the first of which is j. */
+AITERI_FORCE_INLINE AITERI_K(vm)
+    AITERI_K(visible)(const AITERI_K(range) * range, AITERI_K(vi) key, int32_t j)
 {
-    const AITERI_K(vi) key = AITERI_K(set1_i)(j);
     const AITERI_K(vm) before_end = AITERI_K(lt_i)(key, range->hi);
     const AITERI_K(vm) inside =
         AITERI_K(and_m)(before_end, AITERI_K(not_m)(AITERI_K(lt_i)(key, range->lo)));
@@ -6627,36 +6666,75 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range
     return AITERI_K(or_m)(inside, AITERI_K(lt_i)(key, range->sink));
 }
 
-static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
-                                  const aiteri_tile_adjust *adjust, int32_t vectors)
+/* One vector of scores, from the one at `at` on, through all of an aiteri_adjust but the mask. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(adjusted)(AITERI_K(vf) x, const aiteri_adjust *adjust, int32_t at, AITERI_K(vf) slope,
+                       AITERI_K(vf) position, AITERI_K(vf) key)
 {
-    const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
+    const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, AITERI_K(set1)(adjust->factor));
+    if (adjust->softcap) x = AITERI_K(capped)(x, adjust->softcap);
+    if (adjust->bias) { /* -infinity hides the key, whatever its score */
+        const AITERI_K(vf) b = AITERI_K(load)(adjust->bias + at);
+        const AITERI_K(vm) hides = AITERI_K(eq_i)(AITERI_K(as_i)(b), AITERI_K(as_i)(hidden));
+        x = AITERI_K(select)(hides, hidden, AITERI_K(add)(x, b));
+    }
+    if (adjust->slope) {
+        const AITERI_K(vf) distance = AITERI_K(abs)(AITERI_K(sub)(position, key));
+        x = AITERI_K(sub)(x, AITERI_K(mul)(slope, distance));
+    }
+    return x;
+}
+
+static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_adjust *adjust,
+                                  int32_t vectors)
+{
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     for (int c = 0; c < vectors; c++) {
+        AITERI_K(vf) slope = AITERI_K(zero)(), position = AITERI_K(zero)();
         AITERI_K(range) range;
         memset(&range, 0, sizeof range);
         if (adjust->mask) range = AITERI_K(range_of)(adjust->mask, c);
+        if (adjust->slope) {
+            slope = AITERI_K(load)(adjust->slope + c * AITERI_LANES);
+            position = AITERI_K(load)(adjust->position + c * AITERI_LANES);
+        }
         for (int32_t j = 0; j < n; j++) {
-            const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
-            AITERI_K(vf) x = AITERI_K(load)(st + at);
-            if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, factor);
-            if (adjust->softcap) x = AITERI_K(capped)(x, adjust->softcap);
-            if (adjust->bias) { /* -infinity hides the key, whatever its score */
-                const AITERI_K(vf) bias = AITERI_K(load)(adjust->bias + at);
-                const AITERI_K(vm) hides =
-                    AITERI_K(eq_i)(AITERI_K(as_i)(bias), AITERI_K(as_i)(hidden));
-                x = AITERI_K(select)(hides, hidden, AITERI_K(add)(x, bias));
-            }
-            if (adjust->slope) {
-                const AITERI_K(vf) distance =
-                    AITERI_K(abs)(AITERI_K(sub)(AITERI_K(load)(adjust->position + c * AITERI_LANES),
-                                                AITERI_K(set1)((float)(key0 + j))));
-                x = AITERI_K(sub)(
-                    x, AITERI_K(mul)(AITERI_K(load)(adjust->slope + c * AITERI_LANES), distance));
-            }
-            if (adjust->mask) x = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), x, hidden);
+            const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES, key = key0 + j;
+            AITERI_K(vf)
+            x = AITERI_K(adjusted)(AITERI_K(load)(st + at), adjust, at, slope, position,
+                                   AITERI_K(set1)((float)key));
+            if (adjust->mask)
+                x = AITERI_K(select)(AITERI_K(visible)(&range, AITERI_K(set1_i)(key), key), x,
+                                     hidden);
             AITERI_K(store)(st + at, x);
         }
+    }
+}
+
+static void AITERI_K(stream_adjust)(float *s, int32_t key0, const aiteri_adjust *adjust)
+{
+    const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    AITERI_K(vf) slope = AITERI_K(zero)(), position = AITERI_K(zero)();
+    AITERI_K(range) range;
+    memset(&range, 0, sizeof range);
+    if (adjust->slope) {
+        slope = AITERI_K(set1)(adjust->slope[0]);
+        position = AITERI_K(set1)(adjust->position[0]);
+    }
+    if (adjust->mask) {
+        range.lo = AITERI_K(set1_i)(adjust->mask->lo[0]);
+        range.hi = AITERI_K(set1_i)(adjust->mask->hi[0]);
+        range.sink = AITERI_K(set1_i)(adjust->mask->sink[0]);
+        range.most_sink = adjust->mask->most_sink;
+    }
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
+        const AITERI_K(vi) key = AITERI_K(add_i)(AITERI_K(iota_i)(), AITERI_K(set1_i)(key0 + i));
+        AITERI_K(vf)
+        x = AITERI_K(adjusted)(AITERI_K(load)(s + i), adjust, i, slope, position,
+                               AITERI_K(to_f)(key));
+        if (adjust->mask) x = AITERI_K(select)(AITERI_K(visible)(&range, key, key0 + i), x, hidden);
+        AITERI_K(store)(s + i, x);
     }
 }
 
@@ -6799,7 +6877,8 @@ static void AITERI_K(tile_value_guarded)(float *ot, const aiteri_block_run *valu
                     const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + from));
                     acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
                 } else {
-                    acc = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), sum, acc);
+                    acc = AITERI_K(select)(
+                        AITERI_K(visible)(&range, AITERI_K(set1_i)(key0 + j), key0 + j), sum, acc);
                 }
             }
             AITERI_K(store)(at, acc);
@@ -6888,12 +6967,6 @@ static float AITERI_K(stream_softmax)(float *s, float stretch, float *m, float *
     *m = raised;
     *l = aiteri_rounded(*l * factor) + AITERI_K(hsum)(sum);
     return factor;
-}
-
-static void AITERI_K(stream_softcap)(float *s, const aiteri_softcap *softcap)
-{
-    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
-        AITERI_K(store)(s + i, AITERI_K(capped)(AITERI_K(load)(s + i), softcap));
 }
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
@@ -8480,10 +8553,10 @@ AITERI_FORCE_INLINE AITERI_K(range) AITERI_K(range_of)(const aiteri_lane_mask *m
     return range;
 }
 
-/* The lanes that see key j. */
-AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range, int32_t j)
+/* The lanes that see their key, the first of which is j. */
+AITERI_FORCE_INLINE AITERI_K(vm)
+    AITERI_K(visible)(const AITERI_K(range) * range, AITERI_K(vi) key, int32_t j)
 {
-    const AITERI_K(vi) key = AITERI_K(set1_i)(j);
     const AITERI_K(vm) before_end = AITERI_K(lt_i)(key, range->hi);
     const AITERI_K(vm) inside =
         AITERI_K(and_m)(before_end, AITERI_K(not_m)(AITERI_K(lt_i)(key, range->lo)));
@@ -8491,36 +8564,75 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range
     return AITERI_K(or_m)(inside, AITERI_K(lt_i)(key, range->sink));
 }
 
-static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
-                                  const aiteri_tile_adjust *adjust, int32_t vectors)
+/* One vector of scores, from the one at `at` on, through all of an aiteri_adjust but the mask. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(adjusted)(AITERI_K(vf) x, const aiteri_adjust *adjust, int32_t at, AITERI_K(vf) slope,
+                       AITERI_K(vf) position, AITERI_K(vf) key)
 {
-    const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
+    const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, AITERI_K(set1)(adjust->factor));
+    if (adjust->softcap) x = AITERI_K(capped)(x, adjust->softcap);
+    if (adjust->bias) { /* -infinity hides the key, whatever its score */
+        const AITERI_K(vf) b = AITERI_K(load)(adjust->bias + at);
+        const AITERI_K(vm) hides = AITERI_K(eq_i)(AITERI_K(as_i)(b), AITERI_K(as_i)(hidden));
+        x = AITERI_K(select)(hides, hidden, AITERI_K(add)(x, b));
+    }
+    if (adjust->slope) {
+        const AITERI_K(vf) distance = AITERI_K(abs)(AITERI_K(sub)(position, key));
+        x = AITERI_K(sub)(x, AITERI_K(mul)(slope, distance));
+    }
+    return x;
+}
+
+static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_adjust *adjust,
+                                  int32_t vectors)
+{
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     for (int c = 0; c < vectors; c++) {
+        AITERI_K(vf) slope = AITERI_K(zero)(), position = AITERI_K(zero)();
         AITERI_K(range) range;
         memset(&range, 0, sizeof range);
         if (adjust->mask) range = AITERI_K(range_of)(adjust->mask, c);
+        if (adjust->slope) {
+            slope = AITERI_K(load)(adjust->slope + c * AITERI_LANES);
+            position = AITERI_K(load)(adjust->position + c * AITERI_LANES);
+        }
         for (int32_t j = 0; j < n; j++) {
-            const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
-            AITERI_K(vf) x = AITERI_K(load)(st + at);
-            if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, factor);
-            if (adjust->softcap) x = AITERI_K(capped)(x, adjust->softcap);
-            if (adjust->bias) { /* -infinity hides the key, whatever its score */
-                const AITERI_K(vf) bias = AITERI_K(load)(adjust->bias + at);
-                const AITERI_K(vm) hides =
-                    AITERI_K(eq_i)(AITERI_K(as_i)(bias), AITERI_K(as_i)(hidden));
-                x = AITERI_K(select)(hides, hidden, AITERI_K(add)(x, bias));
-            }
-            if (adjust->slope) {
-                const AITERI_K(vf) distance =
-                    AITERI_K(abs)(AITERI_K(sub)(AITERI_K(load)(adjust->position + c * AITERI_LANES),
-                                                AITERI_K(set1)((float)(key0 + j))));
-                x = AITERI_K(sub)(
-                    x, AITERI_K(mul)(AITERI_K(load)(adjust->slope + c * AITERI_LANES), distance));
-            }
-            if (adjust->mask) x = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), x, hidden);
+            const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES, key = key0 + j;
+            AITERI_K(vf)
+            x = AITERI_K(adjusted)(AITERI_K(load)(st + at), adjust, at, slope, position,
+                                   AITERI_K(set1)((float)key));
+            if (adjust->mask)
+                x = AITERI_K(select)(AITERI_K(visible)(&range, AITERI_K(set1_i)(key), key), x,
+                                     hidden);
             AITERI_K(store)(st + at, x);
         }
+    }
+}
+
+static void AITERI_K(stream_adjust)(float *s, int32_t key0, const aiteri_adjust *adjust)
+{
+    const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    AITERI_K(vf) slope = AITERI_K(zero)(), position = AITERI_K(zero)();
+    AITERI_K(range) range;
+    memset(&range, 0, sizeof range);
+    if (adjust->slope) {
+        slope = AITERI_K(set1)(adjust->slope[0]);
+        position = AITERI_K(set1)(adjust->position[0]);
+    }
+    if (adjust->mask) {
+        range.lo = AITERI_K(set1_i)(adjust->mask->lo[0]);
+        range.hi = AITERI_K(set1_i)(adjust->mask->hi[0]);
+        range.sink = AITERI_K(set1_i)(adjust->mask->sink[0]);
+        range.most_sink = adjust->mask->most_sink;
+    }
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
+        const AITERI_K(vi) key = AITERI_K(add_i)(AITERI_K(iota_i)(), AITERI_K(set1_i)(key0 + i));
+        AITERI_K(vf)
+        x = AITERI_K(adjusted)(AITERI_K(load)(s + i), adjust, i, slope, position,
+                               AITERI_K(to_f)(key));
+        if (adjust->mask) x = AITERI_K(select)(AITERI_K(visible)(&range, key, key0 + i), x, hidden);
+        AITERI_K(store)(s + i, x);
     }
 }
 
@@ -8663,7 +8775,8 @@ static void AITERI_K(tile_value_guarded)(float *ot, const aiteri_block_run *valu
                     const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + from));
                     acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
                 } else {
-                    acc = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), sum, acc);
+                    acc = AITERI_K(select)(
+                        AITERI_K(visible)(&range, AITERI_K(set1_i)(key0 + j), key0 + j), sum, acc);
                 }
             }
             AITERI_K(store)(at, acc);
@@ -8752,12 +8865,6 @@ static float AITERI_K(stream_softmax)(float *s, float stretch, float *m, float *
     *m = raised;
     *l = aiteri_rounded(*l * factor) + AITERI_K(hsum)(sum);
     return factor;
-}
-
-static void AITERI_K(stream_softcap)(float *s, const aiteri_softcap *softcap)
-{
-    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
-        AITERI_K(store)(s + i, AITERI_K(capped)(AITERI_K(load)(s + i), softcap));
 }
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
@@ -9837,7 +9944,7 @@ AITERI_FORCE_INLINE __mmask16 aiteri_avx512bf16_sees(const aiteri_lane_mask *mas
         return (__mmask16)~aiteri_avx512_eq_i(score, _mm512_set1_epi32((int32_t)0xff800000u));
     }
     const aiteri_avx512_range range = aiteri_avx512_range_of(mask, c);
-    return aiteri_avx512_visible(&range, key0 + i);
+    return aiteri_avx512_visible(&range, aiteri_avx512_set1_i(key0 + i), key0 + i);
 }
 
 static void aiteri_avx512bf16_tile_value_guarded(float *ot, const aiteri_block_run *values,
@@ -10656,10 +10763,10 @@ AITERI_FORCE_INLINE AITERI_K(range) AITERI_K(range_of)(const aiteri_lane_mask *m
     return range;
 }
 
-/* The lanes that see key j. */
-AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range, int32_t j)
+/* The lanes that see their key, the first of which is j. */
+AITERI_FORCE_INLINE AITERI_K(vm)
+    AITERI_K(visible)(const AITERI_K(range) * range, AITERI_K(vi) key, int32_t j)
 {
-    const AITERI_K(vi) key = AITERI_K(set1_i)(j);
     const AITERI_K(vm) before_end = AITERI_K(lt_i)(key, range->hi);
     const AITERI_K(vm) inside =
         AITERI_K(and_m)(before_end, AITERI_K(not_m)(AITERI_K(lt_i)(key, range->lo)));
@@ -10667,36 +10774,75 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range
     return AITERI_K(or_m)(inside, AITERI_K(lt_i)(key, range->sink));
 }
 
-static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
-                                  const aiteri_tile_adjust *adjust, int32_t vectors)
+/* One vector of scores, from the one at `at` on, through all of an aiteri_adjust but the mask. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(adjusted)(AITERI_K(vf) x, const aiteri_adjust *adjust, int32_t at, AITERI_K(vf) slope,
+                       AITERI_K(vf) position, AITERI_K(vf) key)
 {
-    const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
+    const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, AITERI_K(set1)(adjust->factor));
+    if (adjust->softcap) x = AITERI_K(capped)(x, adjust->softcap);
+    if (adjust->bias) { /* -infinity hides the key, whatever its score */
+        const AITERI_K(vf) b = AITERI_K(load)(adjust->bias + at);
+        const AITERI_K(vm) hides = AITERI_K(eq_i)(AITERI_K(as_i)(b), AITERI_K(as_i)(hidden));
+        x = AITERI_K(select)(hides, hidden, AITERI_K(add)(x, b));
+    }
+    if (adjust->slope) {
+        const AITERI_K(vf) distance = AITERI_K(abs)(AITERI_K(sub)(position, key));
+        x = AITERI_K(sub)(x, AITERI_K(mul)(slope, distance));
+    }
+    return x;
+}
+
+static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_adjust *adjust,
+                                  int32_t vectors)
+{
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     for (int c = 0; c < vectors; c++) {
+        AITERI_K(vf) slope = AITERI_K(zero)(), position = AITERI_K(zero)();
         AITERI_K(range) range;
         memset(&range, 0, sizeof range);
         if (adjust->mask) range = AITERI_K(range_of)(adjust->mask, c);
+        if (adjust->slope) {
+            slope = AITERI_K(load)(adjust->slope + c * AITERI_LANES);
+            position = AITERI_K(load)(adjust->position + c * AITERI_LANES);
+        }
         for (int32_t j = 0; j < n; j++) {
-            const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
-            AITERI_K(vf) x = AITERI_K(load)(st + at);
-            if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, factor);
-            if (adjust->softcap) x = AITERI_K(capped)(x, adjust->softcap);
-            if (adjust->bias) { /* -infinity hides the key, whatever its score */
-                const AITERI_K(vf) bias = AITERI_K(load)(adjust->bias + at);
-                const AITERI_K(vm) hides =
-                    AITERI_K(eq_i)(AITERI_K(as_i)(bias), AITERI_K(as_i)(hidden));
-                x = AITERI_K(select)(hides, hidden, AITERI_K(add)(x, bias));
-            }
-            if (adjust->slope) {
-                const AITERI_K(vf) distance =
-                    AITERI_K(abs)(AITERI_K(sub)(AITERI_K(load)(adjust->position + c * AITERI_LANES),
-                                                AITERI_K(set1)((float)(key0 + j))));
-                x = AITERI_K(sub)(
-                    x, AITERI_K(mul)(AITERI_K(load)(adjust->slope + c * AITERI_LANES), distance));
-            }
-            if (adjust->mask) x = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), x, hidden);
+            const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES, key = key0 + j;
+            AITERI_K(vf)
+            x = AITERI_K(adjusted)(AITERI_K(load)(st + at), adjust, at, slope, position,
+                                   AITERI_K(set1)((float)key));
+            if (adjust->mask)
+                x = AITERI_K(select)(AITERI_K(visible)(&range, AITERI_K(set1_i)(key), key), x,
+                                     hidden);
             AITERI_K(store)(st + at, x);
         }
+    }
+}
+
+static void AITERI_K(stream_adjust)(float *s, int32_t key0, const aiteri_adjust *adjust)
+{
+    const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    AITERI_K(vf) slope = AITERI_K(zero)(), position = AITERI_K(zero)();
+    AITERI_K(range) range;
+    memset(&range, 0, sizeof range);
+    if (adjust->slope) {
+        slope = AITERI_K(set1)(adjust->slope[0]);
+        position = AITERI_K(set1)(adjust->position[0]);
+    }
+    if (adjust->mask) {
+        range.lo = AITERI_K(set1_i)(adjust->mask->lo[0]);
+        range.hi = AITERI_K(set1_i)(adjust->mask->hi[0]);
+        range.sink = AITERI_K(set1_i)(adjust->mask->sink[0]);
+        range.most_sink = adjust->mask->most_sink;
+    }
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
+        const AITERI_K(vi) key = AITERI_K(add_i)(AITERI_K(iota_i)(), AITERI_K(set1_i)(key0 + i));
+        AITERI_K(vf)
+        x = AITERI_K(adjusted)(AITERI_K(load)(s + i), adjust, i, slope, position,
+                               AITERI_K(to_f)(key));
+        if (adjust->mask) x = AITERI_K(select)(AITERI_K(visible)(&range, key, key0 + i), x, hidden);
+        AITERI_K(store)(s + i, x);
     }
 }
 
@@ -10839,7 +10985,8 @@ static void AITERI_K(tile_value_guarded)(float *ot, const aiteri_block_run *valu
                     const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + from));
                     acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
                 } else {
-                    acc = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), sum, acc);
+                    acc = AITERI_K(select)(
+                        AITERI_K(visible)(&range, AITERI_K(set1_i)(key0 + j), key0 + j), sum, acc);
                 }
             }
             AITERI_K(store)(at, acc);
@@ -10928,12 +11075,6 @@ static float AITERI_K(stream_softmax)(float *s, float stretch, float *m, float *
     *m = raised;
     *l = aiteri_rounded(*l * factor) + AITERI_K(hsum)(sum);
     return factor;
-}
-
-static void AITERI_K(stream_softcap)(float *s, const aiteri_softcap *softcap)
-{
-    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
-        AITERI_K(store)(s + i, AITERI_K(capped)(AITERI_K(load)(s + i), softcap));
 }
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
@@ -14021,6 +14162,7 @@ AITERI_ONCE_A_CALL_END
 typedef struct aiteri_engine {
     const aiteri_problem *problem;
     const aiteri_kernels *kernels;
+    const aiteri_program *program;
     aiteri_geometry geometry;
     aiteri_score_rule rule;
     double out_scale;
@@ -14150,6 +14292,25 @@ static float aiteri_slope_of(const aiteri_problem *p, const aiteri_sequence *s, 
     return slope < -most ? -most : slope;
 }
 
+/* Where query token i stands among the keys: ALiBi counts from there. */
+static float aiteri_position_of(const aiteri_sequence *s, int32_t token)
+{
+    return aiteri_rounded((float)((int64_t)token + s->seqlen_k - s->seqlen_q));
+}
+
+/* What every score of a problem meets; slopes and positions where it has ALiBi. */
+static aiteri_adjust aiteri_adjust_of(const aiteri_engine *e, const float *slope,
+                                      const float *position)
+{
+    const aiteri_problem *p = e->problem;
+    aiteri_adjust adjust = {e->rule.score, NULL, NULL, NULL, NULL, NULL};
+    if (p->softcap > 0.0f) adjust.softcap = &e->rule.softcap;
+    if (!p->alibi_slopes) return adjust;
+    adjust.slope = slope;
+    adjust.position = position;
+    return adjust;
+}
+
 /* What a row has summed up: its weights are exp(stretch * (score - m)) times unit. */
 typedef struct aiteri_row_state {
     float m, l, unit;
@@ -14247,14 +14408,15 @@ static void aiteri_merge_pieces(const aiteri_engine *e, const int32_t *final_map
 
 #endif /* AITERI_ENGINE_ROWS_C */
 
-// >>engine_tiles    (src/cpu/engine_tiles.c)
-/* engine_tiles.c -- one work of the tile family: several tiles of query rows against a run of keys.
+// >>engine_walk    (src/cpu/engine_walk.c)
+/* engine_walk.c -- one work of the tile family: several tiles of query rows against a run of keys.
+ * The walk makes the scores of a tile and a block; what becomes of them is a program's.
  *
  * Blocks of keys start at multiples of AITERI_TILE_KEYS from key 0. A block is loaded (widened)
  * once and serves every tile of the work. Rows are packed (token, head of the group), heads
  * fastest. */
-#ifndef AITERI_ENGINE_TILES_C
-#define AITERI_ENGINE_TILES_C
+#ifndef AITERI_ENGINE_WALK_C
+#define AITERI_ENGINE_WALK_C
 
 
 /* One tile of packed query rows and its running state. */
@@ -14263,6 +14425,7 @@ typedef struct aiteri_tile {
     float *ot, *m, *l;       /* [dim_v][lanes], [lanes], [lanes] */
     float *slope, *position; /* ALiBi, [lanes] */
     aiteri_lane_mask *mask;
+    int32_t first;          /* of the packed rows */
     int32_t rows, vectors;  /* lanes in use, and the vectors that hold them */
     aiteri_key_range seen;  /* by any row */
     int32_t lo_max, hi_min; /* keys [lo_max, hi_min) are seen by every row */
@@ -14313,31 +14476,64 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
     t->pointers = (const void **)aiteri_carve(arena, AITERI_TILE_KEYS, sizeof(void *));
 }
 
+/* The work being run, for the functions below and the program. */
+typedef struct aiteri_walk {
+    const aiteri_engine *e;
+    const aiteri_work *w;
+    aiteri_tile_scratch *t;
+    aiteri_sequence s;
+} aiteri_walk;
+
+/* A block of keys. Keys [gap, resume) between a sink prefix and the window are not loaded. The
+ * place of a key counts from the block's own start, whatever is clipped. */
+typedef struct aiteri_key_block {
+    int32_t start, first, end, gap, resume;
+    int v_finite; /* -1: not looked yet */
+} aiteri_key_block;
+
+/* What a work makes of its scores. */
+struct aiteri_program {
+    int uses_v; /* V is loaded */
+    /* A tile before its first block. */
+    void (*begin)(const aiteri_walk *x, aiteri_tile *tile);
+    /* t->st holds the scores of the tile's rows and the keys of `own`, a part of the block that is
+     * loaded: a row for each key, -infinity where a row does not see it. `masked`: such there may
+     * be. */
+    void (*step)(const aiteri_walk *x, aiteri_tile *tile, aiteri_key_block *loaded,
+                 const aiteri_key_block *own, int masked);
+    /* The same behind its last block. */
+    void (*end)(const aiteri_walk *x, aiteri_tile *tile);
+    /* Joins the pieces of rows whose keys were split; NULL: they need it not. */
+    void (*merge)(const aiteri_engine *e, const int32_t *final_map, const int32_t *first_rows,
+                  int32_t pieces, float *row);
+};
+
 typedef struct aiteri_packed_row {
     int32_t token, head;
 } aiteri_packed_row;
 
-static aiteri_packed_row aiteri_packed_row_of(const aiteri_work *w, int32_t r)
+/* Of a lane of a tile. */
+static aiteri_packed_row aiteri_packed_row_of(const aiteri_work *w, const aiteri_tile *tile,
+                                              int32_t lane)
 {
-    const int32_t heads = w->head_end - w->head_start;
+    const int32_t heads = w->head_end - w->head_start, r = tile->first + lane;
     const aiteri_packed_row row = {w->q_start + r / heads, w->head_start + r % heads};
     return row;
 }
 
-static void aiteri_tile_lanes_fill(const aiteri_engine *e, const aiteri_sequence *s,
-                                   const aiteri_work *w, int32_t first, aiteri_tile *tile)
+static void aiteri_tile_lanes_fill(const aiteri_walk *x, aiteri_tile *tile)
 {
-    const aiteri_problem *p = e->problem;
-    const int32_t lanes = e->kernels->tile_lanes;
+    const aiteri_problem *p = x->e->problem;
+    const aiteri_sequence *s = &x->s;
+    const int32_t lanes = x->e->kernels->tile_lanes;
     tile->lo_max = 0;
     tile->hi_min = s->seqlen_k;
     tile->mask->most_sink = 0;
     for (int32_t lane = 0; lane < lanes; lane++) {
         tile->mask->lo[lane] = tile->mask->hi[lane] = tile->mask->sink[lane] = 0;
-        tile->m[lane] = aiteri_minus_inf();
-        tile->l[lane] = tile->slope[lane] = tile->position[lane] = 0.0f;
+        tile->slope[lane] = tile->position[lane] = 0.0f;
         if (lane >= tile->rows) continue;
-        const aiteri_packed_row row = aiteri_packed_row_of(w, first + lane);
+        const aiteri_packed_row row = aiteri_packed_row_of(x->w, tile, lane);
         const aiteri_key_range r = aiteri_visible_keys(p, s, row.token);
         tile->mask->lo[lane] = r.lo;
         tile->mask->hi[lane] = r.hi;
@@ -14347,59 +14543,36 @@ static void aiteri_tile_lanes_fill(const aiteri_engine *e, const aiteri_sequence
         tile->hi_min = (int32_t)aiteri_min(tile->hi_min, r.hi);
         if (p->alibi_slopes) {
             tile->slope[lane] = aiteri_slope_of(p, s, row.head);
-            tile->position[lane] = (float)((int64_t)row.token + s->seqlen_k - s->seqlen_q);
+            tile->position[lane] = aiteri_position_of(s, row.token);
         }
     }
-    const aiteri_packed_row a = aiteri_packed_row_of(w, first);
-    const aiteri_packed_row b = aiteri_packed_row_of(w, first + tile->rows - 1);
+    const aiteri_packed_row a = aiteri_packed_row_of(x->w, tile, 0);
+    const aiteri_packed_row b = aiteri_packed_row_of(x->w, tile, tile->rows - 1);
     tile->seen = aiteri_visible_keys_of_span(p, s, a.token, b.token + 1);
 }
 
-static void aiteri_tile_begin(const aiteri_engine *e, const aiteri_sequence *s,
-                              const aiteri_work *w, int32_t first, int32_t rows, aiteri_tile *tile,
-                              float *buffer)
+static void aiteri_tile_begin(const aiteri_walk *x, int32_t first, int32_t rows, aiteri_tile *tile)
 {
-    const aiteri_problem *p = e->problem;
-    const int32_t lanes = e->kernels->tile_lanes, stride = aiteri_padded(p->k.dim);
+    const aiteri_problem *p = x->e->problem;
+    const aiteri_kernels *kernels = x->e->kernels;
+    const int32_t stride = aiteri_padded(p->k.dim);
+    tile->first = first;
     tile->rows = rows;
-    tile->vectors = (rows + e->kernels->lanes - 1) / e->kernels->lanes;
-    aiteri_tile_lanes_fill(e, s, w, first, tile);
-    for (int32_t lane = 0; lane < lanes; lane++) {
+    tile->vectors = (rows + kernels->lanes - 1) / kernels->lanes;
+    aiteri_tile_lanes_fill(x, tile);
+    for (int32_t lane = 0; lane < kernels->tile_lanes; lane++) {
+        float *to = x->t->rows + lane * stride;
         if (lane >= rows) {
-            memset(buffer + lane * stride, 0, (size_t)stride * sizeof(float));
+            memset(to, 0, (size_t)stride * sizeof(float));
             continue;
         }
-        const aiteri_packed_row row = aiteri_packed_row_of(w, first + lane);
-        aiteri_gather_row(e->kernels, buffer + lane * stride,
-                          aiteri_row_at(&p->q, s, row.token, row.head), p->q.dtype, p->q.stride_dim,
-                          p->k.dim);
+        const aiteri_packed_row row = aiteri_packed_row_of(x->w, tile, lane);
+        aiteri_gather_row(kernels, to, aiteri_row_at(&p->q, &x->s, row.token, row.head), p->q.dtype,
+                          p->q.stride_dim, p->k.dim);
     }
-    e->kernels->pack_query(tile->q, buffer, stride, p->k.dim, e->rule.query);
-    memset(tile->ot, 0, (size_t)lanes * (size_t)p->v.dim * sizeof(float));
+    kernels->pack_query(tile->q, x->t->rows, stride, p->k.dim, x->e->rule.query);
+    x->e->program->begin(x, tile);
 }
-
-/* The bias of every (key, lane) of a block. */
-static void aiteri_tile_bias(const aiteri_engine *e, const aiteri_sequence *s, const aiteri_work *w,
-                             const aiteri_tile *tile, int32_t first, int32_t key, int32_t end,
-                             float *bias)
-{
-    const int32_t lanes = e->kernels->tile_lanes;
-    for (int32_t lane = 0; lane < lanes; lane++) {
-        const aiteri_packed_row row = aiteri_packed_row_of(w, first + lane);
-        for (int32_t j = key; j < end; j++)
-            bias[(j - key) * lanes + lane] =
-                lane < tile->rows && aiteri_range_meets(tile->seen, j, j + 1)
-                    ? aiteri_bias_at(e->problem, s, row.token, row.head, j)
-                    : 0.0f;
-    }
-}
-
-/* A block of keys. Keys [gap, resume) between a sink prefix and the window are not loaded. The
- * place of a key counts from the block's own start, whatever is clipped. */
-typedef struct aiteri_key_block {
-    int32_t start, first, end, gap, resume;
-    int v_finite; /* -1: not looked yet */
-} aiteri_key_block;
 
 /* The part of [first, end) that the range needs; empty if first == end. */
 static aiteri_key_block aiteri_key_block_clip(aiteri_key_range seen, int32_t first, int32_t end)
@@ -14421,159 +14594,193 @@ static aiteri_key_block aiteri_key_block_clip(aiteri_key_range seen, int32_t fir
     return b;
 }
 
-/* Keys [first, end) of a loaded block, and their values. */
-static aiteri_block_run aiteri_keys_run(const aiteri_engine *e, const aiteri_tile_scratch *t,
-                                        const aiteri_key_block *b, int32_t first, int32_t end)
+/* Keys [first, end) of a loaded block. */
+static aiteri_block_run aiteri_keys_run(const aiteri_walk *x, const aiteri_key_block *b,
+                                        int32_t first, int32_t end)
 {
-    const int32_t dim = e->problem->k.dim;
-    const aiteri_block_run keys = {t->k, first - b->start, end - first, dim, dim};
+    const int32_t dim = x->e->problem->k.dim;
+    const aiteri_block_run keys = {x->t->k, first - b->start, end - first, dim, dim};
     return keys;
 }
 
-static aiteri_block_run aiteri_values_run(const aiteri_engine *e, const aiteri_tile_scratch *t,
-                                          const aiteri_key_block *b, int32_t first, int32_t end)
+static void aiteri_key_block_load(const aiteri_walk *x, const aiteri_key_block *b)
 {
-    const aiteri_problem *p = e->problem;
-    const int32_t row_dim = aiteri_block_is_shared(p, e->kernels) ? p->k.dim : p->v.dim;
-    const aiteri_block_run values = {t->v, first - b->start, end - first, p->v.dim, row_dim};
-    return values;
-}
-
-static void aiteri_key_block_load(const aiteri_engine *e, const aiteri_sequence *s, int32_t kv_head,
-                                  aiteri_tile_scratch *t, const aiteri_key_block *b)
-{
-    const aiteri_problem *p = e->problem;
+    const aiteri_problem *p = x->e->problem;
+    aiteri_tile_scratch *t = x->t;
     const int32_t runs[2][2] = {{b->first, b->gap}, {b->resume, b->end}};
+    const int32_t head = x->w->head_start / p->group;
+    const int loads_v = x->e->program->uses_v && !aiteri_block_is_shared(p, x->e->kernels);
     for (int i = 0; i < 2; i++) {
-        const int32_t place = runs[i][0] - b->start;
-        if (runs[i][0] >= runs[i][1]) continue;
-        aiteri_source_block(e, s, &p->k, kv_head, runs[i][0], runs[i][1], t->pointers, t->k, place);
-        if (!aiteri_block_is_shared(p, e->kernels))
-            aiteri_source_block(e, s, &p->v, kv_head, runs[i][0], runs[i][1], t->pointers, t->v,
-                                place);
+        const int32_t place = runs[i][0] - b->start, first = runs[i][0], end = runs[i][1];
+        if (first >= end) continue;
+        aiteri_source_block(x->e, &x->s, &p->k, head, first, end, t->pointers, t->k, place);
+        if (loads_v)
+            aiteri_source_block(x->e, &x->s, &p->v, head, first, end, t->pointers, t->v, place);
     }
 }
 
-/* Every V row that the block holds is finite: then weight 0 hides a key wholly. */
-static int aiteri_key_block_finite(const aiteri_engine *e, const aiteri_tile_scratch *t,
-                                   aiteri_key_block *b)
+/* The bias of every (key, lane) of a block. */
+static void aiteri_tile_bias(const aiteri_walk *x, const aiteri_tile *tile, int32_t first,
+                             int32_t end)
 {
-    if (b->v_finite < 0) {
-        const aiteri_block_run prefix = aiteri_values_run(e, t, b, b->first, b->gap);
-        const aiteri_block_run window = aiteri_values_run(e, t, b, b->resume, b->end);
-        b->v_finite = e->kernels->v_finite(&prefix) && e->kernels->v_finite(&window);
+    const int32_t lanes = x->e->kernels->tile_lanes;
+    for (int32_t lane = 0; lane < lanes; lane++) {
+        const aiteri_packed_row row = aiteri_packed_row_of(x->w, tile, lane);
+        for (int32_t j = first; j < end; j++)
+            x->t->before[(j - first) * lanes + lane] =
+                lane < tile->rows && aiteri_range_meets(tile->seen, j, j + 1)
+                    ? aiteri_bias_at(x->e->problem, &x->s, row.token, row.head, j)
+                    : 0.0f;
     }
-    return b->v_finite;
 }
 
 /* Softcap, bias, ALiBi and mask on a tile's scores of keys [first, end). */
-static void aiteri_tile_adjust_scores(const aiteri_engine *e, const aiteri_sequence *s,
-                                      const aiteri_work *w, aiteri_tile_scratch *t, int32_t index,
-                                      int32_t first, int32_t end, int masked)
+static void aiteri_tile_adjust_scores(const aiteri_walk *x, const aiteri_tile *tile, int32_t first,
+                                      int32_t end, int masked)
 {
-    const aiteri_problem *p = e->problem;
-    const aiteri_tile *tile = &t->tile[index];
-    aiteri_tile_adjust adjust = {e->rule.score, NULL, NULL, NULL, NULL, NULL};
-    if (!masked && p->softcap == 0.0f && !aiteri_reads_pairs(p) && !p->alibi_slopes) return;
-    if (p->softcap > 0.0f) adjust.softcap = &e->rule.softcap;
-    if (aiteri_reads_pairs(p)) {
-        aiteri_tile_bias(e, s, w, tile, index * e->kernels->tile_lanes, first, end, t->before);
-        adjust.bias = t->before;
-    }
-    if (p->alibi_slopes) {
-        adjust.slope = tile->slope;
-        adjust.position = tile->position;
-    }
+    aiteri_adjust adjust = aiteri_adjust_of(x->e, tile->slope, tile->position);
     if (masked) adjust.mask = tile->mask;
-    e->kernels->tile_adjust(t->st, first, end - first, &adjust, tile->vectors);
+    if (aiteri_reads_pairs(x->e->problem)) {
+        aiteri_tile_bias(x, tile, first, end);
+        adjust.bias = x->t->before;
+    }
+    if (!masked && !adjust.softcap && !adjust.bias && !adjust.slope) return;
+    x->e->kernels->tile_adjust(x->t->st, first, end - first, &adjust, tile->vectors);
 }
 
 /* One tile against one loaded block, clipped to what the tile itself can see. */
-static void aiteri_tile_step(const aiteri_engine *e, const aiteri_sequence *s, const aiteri_work *w,
-                             aiteri_tile_scratch *t, int32_t index, aiteri_key_block *b)
+static void aiteri_tile_step(const aiteri_walk *x, aiteri_tile *tile, aiteri_key_block *b)
 {
-    const aiteri_problem *p = e->problem;
-    const aiteri_kernels *kernels = e->kernels;
-    aiteri_tile *tile = &t->tile[index];
-    const int32_t lanes = kernels->tile_lanes;
+    float *st = x->t->st;
+    const int32_t lanes = x->e->kernels->tile_lanes;
     const aiteri_key_block own = aiteri_key_block_clip(tile->seen, b->first, b->end);
     if (own.first >= own.end) return;
     AITERI_ASSERT(b->first <= own.first && own.end <= b->end);
     AITERI_ASSERT(own.first <= own.gap && own.gap <= own.resume && own.resume <= own.end);
     const int32_t runs[2][2] = {{own.first, own.gap}, {own.resume, own.end}};
     for (int i = 0; i < 2; i++) {
-        const aiteri_block_run keys = aiteri_keys_run(e, t, b, runs[i][0], runs[i][1]);
-        kernels->tile_score(t->st + (runs[i][0] - own.first) * lanes, &keys, tile->q,
-                            tile->vectors);
+        const aiteri_block_run keys = aiteri_keys_run(x, b, runs[i][0], runs[i][1]);
+        x->e->kernels->tile_score(st + (runs[i][0] - own.first) * lanes, &keys, tile->q,
+                                  tile->vectors);
     }
     for (int32_t i = (own.gap - own.first) * lanes; i < (own.resume - own.first) * lanes; i++)
-        t->st[i] = aiteri_minus_inf();
-
+        st[i] = aiteri_minus_inf();
     const int masked = own.gap != own.resume || own.first < tile->lo_max || own.end > tile->hi_min;
-    aiteri_tile_adjust_scores(e, s, w, t, index, own.first, own.end, masked);
-    /* By the mask where it alone hides: a score of -infinity that a tile without hidden keys would
-     * not look at must not hide here, or the cutting into tiles could be seen. */
-    const int pairs = aiteri_reads_pairs(p);
-    const int guarded = (masked || pairs) && !aiteri_key_block_finite(e, t, b);
-    if (guarded && pairs)
-        memcpy(t->before, t->st, (size_t)(own.end - own.first) * (size_t)lanes * sizeof(float));
-    kernels->tile_softmax(t->st, own.end - own.first, e->rule.softmax, tile->m, tile->l, tile->ot,
-                          p->v.dim, tile->vectors);
-    for (int i = 0; i < 2; i++) {
-        const int32_t at = (runs[i][0] - own.first) * lanes;
-        const aiteri_block_run values = aiteri_values_run(e, t, b, runs[i][0], runs[i][1]);
-        if (values.n == 0) continue;
-        if (guarded)
-            kernels->tile_value_guarded(tile->ot, &values, runs[i][0], t->st + at, tile->mask,
-                                        pairs ? t->before + at : NULL, tile->vectors);
-        else
-            kernels->tile_value(tile->ot, &values, t->st + at, tile->vectors);
-    }
-}
-
-static void aiteri_tile_end(const aiteri_engine *e, const aiteri_sequence *s, const aiteri_work *w,
-                            int32_t first, aiteri_tile *tile, aiteri_tile_scratch *t)
-{
-    const aiteri_problem *p = e->problem;
-    const int32_t stride = aiteri_padded(p->v.dim);
-    e->kernels->tile_unpack(t->rows, stride, tile->ot, p->v.dim);
-    for (int32_t lane = 0; lane < tile->rows; lane++) {
-        float *row = t->rows + lane * stride;
-        const aiteri_packed_row at = aiteri_packed_row_of(w, first + lane);
-        const aiteri_row_state state = {tile->m[lane], tile->l[lane], AITERI_TILE_UNIT};
-        for (int32_t d = p->v.dim; d < stride; d++) row[d] = 0.0f;
-        if (w->partial_row >= 0)
-            aiteri_store_partial(e, w->partial_row + first + lane, row, state.m, state.l);
-        else
-            aiteri_finish_row(e, s, at.token, at.head, row, state);
-    }
+    aiteri_tile_adjust_scores(x, tile, own.first, own.end, masked);
+    x->e->program->step(x, tile, b, &own, masked);
 }
 
 static void aiteri_run_tile_work(const aiteri_engine *e, const aiteri_work *w,
                                  aiteri_tile_scratch *t)
 {
     const aiteri_problem *p = e->problem;
-    const aiteri_sequence s = aiteri_sequence_of(p, w->batch);
+    const aiteri_walk x = {e, w, t, aiteri_sequence_of(p, w->batch)};
     const int32_t lanes = e->kernels->tile_lanes;
     const int32_t rows = (w->q_end - w->q_start) * (w->head_end - w->head_start);
     const int32_t tiles = (rows + lanes - 1) / lanes;
     AITERI_ASSERT(0 < tiles && tiles <= aiteri_most_tiles(p, lanes));
     AITERI_ASSERT(w->head_start / p->group == (w->head_end - 1) / p->group);
     for (int32_t i = 0; i < tiles; i++)
-        aiteri_tile_begin(e, &s, w, i * lanes, (int32_t)aiteri_min(lanes, rows - i * lanes),
-                          &t->tile[i], t->rows);
-    const aiteri_key_range seen = aiteri_visible_keys_of_span(p, &s, w->q_start, w->q_end);
+        aiteri_tile_begin(&x, i * lanes, (int32_t)aiteri_min(lanes, rows - i * lanes), &t->tile[i]);
+    const aiteri_key_range seen = aiteri_visible_keys_of_span(p, &x.s, w->q_start, w->q_end);
     for (int32_t at = w->kv_start; at < w->kv_end; at += AITERI_TILE_KEYS) {
         const int32_t end = (int32_t)aiteri_min((int64_t)at + AITERI_TILE_KEYS, w->kv_end);
         aiteri_key_block block = aiteri_key_block_clip(seen, at, end);
         if (block.first >= block.end) continue;
-        aiteri_key_block_load(e, &s, w->head_start / p->group, t, &block);
-        for (int32_t i = 0; i < tiles; i++) aiteri_tile_step(e, &s, w, t, i, &block);
+        aiteri_key_block_load(&x, &block);
+        for (int32_t i = 0; i < tiles; i++) aiteri_tile_step(&x, &t->tile[i], &block);
     }
-    for (int32_t i = 0; i < tiles; i++) aiteri_tile_end(e, &s, w, i * lanes, &t->tile[i], t);
+    for (int32_t i = 0; i < tiles; i++) e->program->end(&x, &t->tile[i]);
 }
 
-#endif /* AITERI_ENGINE_TILES_C */
+#endif /* AITERI_ENGINE_WALK_C */
+
+// >>engine_softmax    (src/cpu/engine_softmax.c)
+/* engine_softmax.c -- the program of softmax attention: each tile's maximum, sum and output follow
+ * the blocks, and a finished row is normalised. */
+#ifndef AITERI_ENGINE_SOFTMAX_C
+#define AITERI_ENGINE_SOFTMAX_C
+
+
+static void aiteri_softmax_begin(const aiteri_walk *x, aiteri_tile *tile)
+{
+    const int32_t lanes = x->e->kernels->tile_lanes;
+    for (int32_t lane = 0; lane < lanes; lane++) {
+        tile->m[lane] = aiteri_minus_inf();
+        tile->l[lane] = 0.0f;
+    }
+    memset(tile->ot, 0, (size_t)lanes * (size_t)x->e->problem->v.dim * sizeof(float));
+}
+
+/* The values of keys [first, end) of a loaded block. */
+static aiteri_block_run aiteri_values_run(const aiteri_walk *x, const aiteri_key_block *b,
+                                          int32_t first, int32_t end)
+{
+    const aiteri_problem *p = x->e->problem;
+    const int32_t row_dim = aiteri_block_is_shared(p, x->e->kernels) ? p->k.dim : p->v.dim;
+    const aiteri_block_run values = {x->t->v, first - b->start, end - first, p->v.dim, row_dim};
+    return values;
+}
+
+/* Every V row that the block holds is finite: then weight 0 hides a key wholly. */
+static int aiteri_key_block_finite(const aiteri_walk *x, aiteri_key_block *b)
+{
+    if (b->v_finite < 0) {
+        const aiteri_block_run prefix = aiteri_values_run(x, b, b->first, b->gap);
+        const aiteri_block_run window = aiteri_values_run(x, b, b->resume, b->end);
+        b->v_finite = x->e->kernels->v_finite(&prefix) && x->e->kernels->v_finite(&window);
+    }
+    return b->v_finite;
+}
+
+static void aiteri_softmax_step(const aiteri_walk *x, aiteri_tile *tile, aiteri_key_block *loaded,
+                                const aiteri_key_block *own, int masked)
+{
+    const aiteri_problem *p = x->e->problem;
+    const aiteri_kernels *kernels = x->e->kernels;
+    float *st = x->t->st, *before = x->t->before;
+    const int32_t lanes = kernels->tile_lanes, n = own->end - own->first;
+    /* By the mask where it alone hides: a score of -infinity that a tile without hidden keys would
+     * not look at must not hide here, or the cutting into tiles could be seen. */
+    const int pairs = aiteri_reads_pairs(p);
+    const int guarded = (masked || pairs) && !aiteri_key_block_finite(x, loaded);
+    if (guarded && pairs) memcpy(before, st, (size_t)n * (size_t)lanes * sizeof(float));
+    kernels->tile_softmax(st, n, x->e->rule.softmax, tile->m, tile->l, tile->ot, p->v.dim,
+                          tile->vectors);
+    const int32_t runs[2][2] = {{own->first, own->gap}, {own->resume, own->end}};
+    for (int i = 0; i < 2; i++) {
+        const int32_t at = (runs[i][0] - own->first) * lanes;
+        const aiteri_block_run values = aiteri_values_run(x, loaded, runs[i][0], runs[i][1]);
+        if (values.n == 0) continue;
+        if (guarded)
+            kernels->tile_value_guarded(tile->ot, &values, runs[i][0], st + at, tile->mask,
+                                        pairs ? before + at : NULL, tile->vectors);
+        else
+            kernels->tile_value(tile->ot, &values, st + at, tile->vectors);
+    }
+}
+
+static void aiteri_softmax_end(const aiteri_walk *x, aiteri_tile *tile)
+{
+    const aiteri_engine *e = x->e;
+    const int32_t dim_v = e->problem->v.dim, stride = aiteri_padded(dim_v);
+    e->kernels->tile_unpack(x->t->rows, stride, tile->ot, dim_v);
+    for (int32_t lane = 0; lane < tile->rows; lane++) {
+        float *row = x->t->rows + lane * stride;
+        const aiteri_packed_row at = aiteri_packed_row_of(x->w, tile, lane);
+        const aiteri_row_state state = {tile->m[lane], tile->l[lane], AITERI_TILE_UNIT};
+        for (int32_t d = dim_v; d < stride; d++) row[d] = 0.0f;
+        if (x->w->partial_row >= 0)
+            aiteri_store_partial(e, x->w->partial_row + tile->first + lane, row, state.m, state.l);
+        else
+            aiteri_finish_row(e, &x->s, at.token, at.head, row, state);
+    }
+}
+
+static const aiteri_program aiteri_softmax_program = {1, aiteri_softmax_begin, aiteri_softmax_step,
+                                                      aiteri_softmax_end, aiteri_merge_pieces};
+
+#endif /* AITERI_ENGINE_SOFTMAX_C */
 
 // >>engine_stream    (src/cpu/engine_stream.c)
 /* engine_stream.c -- one work of the stream family: the few query rows of a sequence against a
@@ -14591,7 +14798,7 @@ typedef struct aiteri_stream_scratch {
     float *q, *o, *m, *l; /* rows of every kv head of the work: [kv heads][rows][...] */
     float *s;             /* [rows][AITERI_STREAM_KEYS + slack] */
     float *k, *v;         /* widened rows, for types and strides without a loop of their own */
-    float *k_scale, *v_scale;
+    float *k_scale, *v_scale, *bias;
     uint32_t *seen; /* of each row: bit i is set if the score at place i is not -infinity */
     const void **k_rows, **v_rows;
     const void **ahead[2]; /* rows of the next block, K and V */
@@ -14618,6 +14825,8 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
                                  sizeof(float));
     t->k_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->v_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
+    t->bias =
+        (float *)aiteri_carve(arena, aiteri_reads_pairs(p) ? AITERI_STREAM_KEYS : 0, sizeof(float));
     t->seen = (uint32_t *)aiteri_carve(arena, rows, sizeof(uint32_t));
     t->k_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
     t->v_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
@@ -14722,44 +14931,47 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
                                             p->k.dim, rows, end - first, t->ahead[0] + place);
 }
 
+/* The biases of one row and the keys of the block that it sees. */
+static void aiteri_stream_bias(const aiteri_stream *x, int32_t token, int32_t head, int32_t block,
+                               aiteri_key_range own)
+{
+    for (int32_t i = 0, j = block; i < AITERI_STREAM_KEYS; i++, j++)
+        x->t->bias[i] = aiteri_range_meets(own, j, (int64_t)j + 1)
+                            ? aiteri_bias_at(x->e->problem, &x->s, token, head, j)
+                            : 0.0f;
+}
+
 /* What one row does to its scores before the softmax; hidden places become -inf. A whole block has
  * none. */
 static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, int32_t block,
-                                 const aiteri_key_block *b, int whole)
+                                 int whole)
 {
     const aiteri_problem *p = x->e->problem;
     const int32_t token = x->w->q_start + r / p->group;
     const int32_t head = (x->kv_start + h) * p->group + r % p->group;
-    float *s = x->t->s + (int64_t)r * AITERI_SCORE_STRIDE;
-    const aiteri_score_rule *rule = &x->e->rule;
-    if (x->k_scales) x->e->kernels->stream_mul(s, x->t->k_scale);
-    if (rule->score != 1.0f) x->e->kernels->row_scale(s, AITERI_STREAM_KEYS, rule->score);
-    if (p->softcap > 0.0f) x->e->kernels->stream_softcap(s, &rule->softcap);
-    const int pairs = aiteri_reads_pairs(p), plain = !p->alibi_slopes && !pairs;
-    x->t->seen[r] = 0xffffffffu;
-    if (plain && whole) return;
-    uint32_t seen = 0;
-    const aiteri_key_range own = aiteri_visible_keys(p, &x->s, token);
     const float slope = p->alibi_slopes ? aiteri_slope_of(p, &x->s, head) : 0.0f;
-    const float position = aiteri_rounded((float)((int64_t)token + x->s.seqlen_k - x->s.seqlen_q));
-    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i++) {
-        const int32_t j = block + i;
-        const int loaded = (j >= b->first && j < b->gap) || (j >= b->resume && j < b->end);
-        const int hidden = !loaded || !(j < own.sink || (j >= own.lo && j < own.hi));
-        float bias = 0.0f;
-        if (!hidden && pairs) bias = aiteri_bias_at(p, &x->s, token, head, j);
-        if (hidden || aiteri_bits_of_f32(bias) == 0xff800000u) { /* whatever its score */
-            s[i] = aiteri_minus_inf();
-            continue;
+    const float position = aiteri_position_of(&x->s, token);
+    float *s = x->t->s + (int64_t)r * AITERI_SCORE_STRIDE;
+    aiteri_adjust adjust = aiteri_adjust_of(x->e, &slope, &position);
+    aiteri_lane_mask mask;
+    if (!whole || aiteri_reads_pairs(p)) {
+        const aiteri_key_range own = aiteri_visible_keys(p, &x->s, token);
+        mask.lo[0] = own.lo;
+        mask.hi[0] = own.hi;
+        mask.sink[0] = mask.most_sink = own.sink;
+        if (!whole) adjust.mask = &mask;
+        if (aiteri_reads_pairs(p)) {
+            aiteri_stream_bias(x, token, head, block, own);
+            adjust.bias = x->t->bias;
         }
-        if (!plain) {
-            if (pairs) s[i] = aiteri_rounded(s[i] + bias);
-            const float distance = aiteri_rounded(position - aiteri_rounded((float)j));
-            s[i] -= aiteri_rounded(slope * (distance < 0.0f ? -distance : distance));
-        }
-        seen |= (uint32_t)(aiteri_bits_of_f32(s[i]) != 0xff800000u) << i;
     }
-    x->t->seen[r] = seen;
+    if (x->k_scales) x->e->kernels->stream_mul(s, x->t->k_scale);
+    const int hides = adjust.mask || adjust.bias || adjust.slope;
+    if (hides || adjust.softcap || adjust.factor != 1.0f)
+        x->e->kernels->stream_adjust(s, block, &adjust);
+    x->t->seen[r] = 0xffffffffu;
+    for (int32_t i = 0; hides && i < AITERI_STREAM_KEYS; i++)
+        if (aiteri_bits_of_f32(s[i]) == 0xff800000u) x->t->seen[r] &= ~((uint32_t)1 << i);
 }
 
 /* Does every row of the work see all of the block's loaded keys? */
@@ -14902,7 +15114,7 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
     for (int32_t r = 0; r < x->rows; r++) {
         float *s = t->s + (int64_t)r * AITERI_SCORE_STRIDE;
         const int64_t i = (int64_t)h * x->rows + r;
-        aiteri_stream_adjust(x, h, r, block, b, whole);
+        aiteri_stream_adjust(x, h, r, block, whole);
         const float factor = kernels->stream_softmax(s, x->e->rule.softmax, &t->m[i], &t->l[i]);
         if (factor != 1.0f) kernels->row_scale(t->o + i * dim_v, dim_v, factor);
         if (x->v_scales) kernels->stream_mul(s, t->v_scale);
@@ -15065,13 +15277,13 @@ static void aiteri_run_work(aiteri_engine_run *run, int64_t index, int64_t end, 
         aiteri_tile_scratch_carve(&scratch, &arena, e->problem, e->kernels);
         aiteri_run_tile_work(e, &w, &scratch);
     }
-    if (w.reduce < 0) return;
+    if (w.reduce < 0 || !e->program->merge) return;
     /* Whoever finishes the last piece merges them all, in key order: same bits, no second phase. */
     if (aiteri_atomic_add(&run->workspace.pieces_left[w.reduce], -1) > 1) return;
     const int32_t first = run->schedule.reduce_indptr[w.reduce];
-    aiteri_merge_pieces(e, run->schedule.reduce_final_map + (int64_t)w.reduce * AITERI_REDUCE_INTS,
-                        run->schedule.reduce_partial_map + first,
-                        run->schedule.reduce_indptr[w.reduce + 1] - first, (float *)(void *)slot);
+    e->program->merge(e, run->schedule.reduce_final_map + (int64_t)w.reduce * AITERI_REDUCE_INTS,
+                      run->schedule.reduce_partial_map + first,
+                      run->schedule.reduce_indptr[w.reduce + 1] - first, (float *)(void *)slot);
 }
 
 /* Worker i takes its own range first, then helps the others with theirs. */
@@ -15122,6 +15334,7 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     run.engine.problem = p;
     run.engine.kernels = aiteri_kernels_for(p, ctx);
     run.engine.geometry = aiteri_kernels_geometry(p, run.engine.kernels, workers);
+    run.engine.program = p->program ? p->program : &aiteri_softmax_program;
     run.engine.rule = aiteri_score_rule_of(p);
     run.engine.out_scale = p->out_scale ? (double)p->out_scale[0] : 1.0;
     run.engine.partial_stride = aiteri_partial_stride(p);

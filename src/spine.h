@@ -59,7 +59,8 @@ AITERI_ONCE_A_CALL_BEGIN
 #include "context/memory.c"
 AITERI_ONCE_A_CALL_END
 #include "cpu/engine_rows.c"
-#include "cpu/engine_tiles.c"
+#include "cpu/engine_walk.c"
+#include "cpu/engine_softmax.c"
 #include "cpu/engine_stream.c"
 AITERI_ONCE_A_CALL_BEGIN
 #include "cpu/engine.c"

@@ -43,6 +43,7 @@ typedef struct change {
 } change;
 
 static const change changes[] = {
+    {"a program", AITERI_FEATURE_PROGRAM, NOTHING},
     {"a causal mask", AITERI_FEATURE_CAUSAL, NOTHING},
     {"a top-left mask", AITERI_FEATURE_TOP_LEFT, NOTHING},
     {"a window", AITERI_FEATURE_WINDOW, NOTHING},
@@ -97,46 +98,47 @@ static void change_problem(aiteri_problem *p, int n)
     static aiteri_source rest;
     rest = p->v, rest.dim = 64;
     switch (n) {
-    case 0: p->mask = AITER_MASK_CAUSAL; break;
-    case 1: p->mask = AITER_MASK_CAUSAL_TOP_LEFT; break;
-    case 2: p->mask = AITER_MASK_WINDOW; break;
-    case 3: p->softcap = 1e-30f; break;
-    case 4: p->alibi_slopes = floats; break;
-    case 5: p->bias.data = (char *)AT(5); break;
-    case 6: p->sinks = floats; break;
-    case 7: p->visible.data = (char *)AT(5); break;
-    case 8: p->lse = (float *)AT(6); break;
-    case 9: p->cu_seqlens_k = ints; break;
-    case 10: p->block_table = ints; break;
-    case 11: p->block_table = p->page_indptr = ints; break;
-    case 12: p->has_holes = 1; break;
-    case 13: p->k_tail = p->k, p->v_tail = p->v; break;
-    case 14: p->k_tail = p->k, p->v_tail = p->v, p->k_tail.dtype = AITER_F16; break;
-    case 15: p->k_tail = p->k, p->v_tail = p->v, p->v_tail.dtype = AITER_F16; break;
-    case 16: p->cu_seqlens_q = ints; break;
-    case 17: p->seqused_q = ints; break;
-    case 18: p->seqused_k = ints; break;
-    case 19: scale(&p->k, floats); break;
-    case 20: scale(&p->v, floats); break;
-    case 21: scale(&p->k, floats), p->k.scales.stride_head = 1; break;
-    case 22: scale(&p->v, floats), p->v.scales.stride_token = 1; break;
-    case 23: scale(&p->k, floats), p->k.scales.stride_outer = 1; break;
-    case 24: scale(&p->k, floats), p->k.scales.stride_token = 1, p->k.scales.block = 2; break;
-    case 25: scale(&p->k, floats), p->k.scales.stride_token = 1, p->k.scales.group = 32; break;
-    case 26: scale(&p->v, floats), p->v.scales.dtype = AITER_U8; break;
-    case 27: p->k.rest = &rest; break;
-    case 28: rest.stride_token = 1 << 23, p->v.rest = &rest; break;
-    case 29: p->v.dim += 8; break;
-    case 30: p->v.dtype = AITER_F16; break;
-    case 31: p->softmax_scale = 0x0.ffffffp-100f; break;
-    case 32: p->softmax_scale = 0x1.000002p100f; break;
-    case 33: p->k.stride_token = 1 << 23; break;
-    case 34: p->v.stride_token = 1 << 23; break;
-    case 35: p->q.stride_dim = 2; break;
-    case 36: p->out.stride_dim = 2; break;
-    case 37: p->k.stride_dim = 2; break;
-    case 38: p->v.stride_dim = 2; break;
-    case 39: p->q_scale = floats; break;
+    case 0: p->program = &aiteri_softmax_program; break;
+    case 1: p->mask = AITER_MASK_CAUSAL; break;
+    case 2: p->mask = AITER_MASK_CAUSAL_TOP_LEFT; break;
+    case 3: p->mask = AITER_MASK_WINDOW; break;
+    case 4: p->softcap = 1e-30f; break;
+    case 5: p->alibi_slopes = floats; break;
+    case 6: p->bias.data = (char *)AT(5); break;
+    case 7: p->sinks = floats; break;
+    case 8: p->visible.data = (char *)AT(5); break;
+    case 9: p->lse = (float *)AT(6); break;
+    case 10: p->cu_seqlens_k = ints; break;
+    case 11: p->block_table = ints; break;
+    case 12: p->block_table = p->page_indptr = ints; break;
+    case 13: p->has_holes = 1; break;
+    case 14: p->k_tail = p->k, p->v_tail = p->v; break;
+    case 15: p->k_tail = p->k, p->v_tail = p->v, p->k_tail.dtype = AITER_F16; break;
+    case 16: p->k_tail = p->k, p->v_tail = p->v, p->v_tail.dtype = AITER_F16; break;
+    case 17: p->cu_seqlens_q = ints; break;
+    case 18: p->seqused_q = ints; break;
+    case 19: p->seqused_k = ints; break;
+    case 20: scale(&p->k, floats); break;
+    case 21: scale(&p->v, floats); break;
+    case 22: scale(&p->k, floats), p->k.scales.stride_head = 1; break;
+    case 23: scale(&p->v, floats), p->v.scales.stride_token = 1; break;
+    case 24: scale(&p->k, floats), p->k.scales.stride_outer = 1; break;
+    case 25: scale(&p->k, floats), p->k.scales.stride_token = 1, p->k.scales.block = 2; break;
+    case 26: scale(&p->k, floats), p->k.scales.stride_token = 1, p->k.scales.group = 32; break;
+    case 27: scale(&p->v, floats), p->v.scales.dtype = AITER_U8; break;
+    case 28: p->k.rest = &rest; break;
+    case 29: rest.stride_token = 1 << 23, p->v.rest = &rest; break;
+    case 30: p->v.dim += 8; break;
+    case 31: p->v.dtype = AITER_F16; break;
+    case 32: p->softmax_scale = 0x0.ffffffp-100f; break;
+    case 33: p->softmax_scale = 0x1.000002p100f; break;
+    case 34: p->k.stride_token = 1 << 23; break;
+    case 35: p->v.stride_token = 1 << 23; break;
+    case 36: p->q.stride_dim = 2; break;
+    case 37: p->out.stride_dim = 2; break;
+    case 38: p->k.stride_dim = 2; break;
+    case 39: p->v.stride_dim = 2; break;
+    case 40: p->q_scale = floats; break;
     default: p->out_scale = floats; break;
     }
 }
@@ -214,18 +216,18 @@ static void chunks(void)
 
 /* Takers: p and g flash of class plain and general, d decoding, t and s the CPU's families. */
 static const char *const takers[][2] = {
-    {"CAUSAL", "pgdts"},      {"TOP_LEFT", "gdts"},   {"WINDOW", "gdts"},
-    {"WINDOW_SINKS", "gdts"}, {"SOFTCAP", "gdts"},    {"ALIBI", "gdts"},
-    {"BIAS", "gts"},          {"VISIBLE", "ts"},      {"SINKS", "gdts"},
-    {"LSE", "pgdts"},         {"DENSE_KEYS", "pgts"}, {"PACKED_KEYS", "gts"},
-    {"PAGED_KEYS", "gdts"},   {"PAGE_LISTS", "ts"},   {"HOLES", "t"},
-    {"TWO_PARTS", "ts"},      {"PART_TYPES", "ts"},   {"SEGMENTS", "ts"},
-    {"PACKED_ROWS", "gdts"},  {"USED_ROWS", "pgdts"}, {"USED_KEYS", "pgdts"},
-    {"SCALE_TENSOR", "its"},  {"SCALE_HEAD", "its"},  {"SCALE_TOKEN", "its"},
-    {"SCALE_BLOCK", "ts"},    {"SCALE_GROUP", "ts"},  {"SCALE_TYPE", "ts"},
-    {"STRIDED_DIM", "ts"},    {"OFF_CHUNKS", "gdts"}, {"FAR_TOKENS", "gdts"},
-    {"FAR_SCALE", "gdts"},    {"V_DIM", "gdts"},      {"KV_TYPES", "ts"},
-    {"Q_SCALE", "ts"},        {"OUT_SCALE", "ts"}};
+    {"PROGRAM", "t"},       {"CAUSAL", "pgdts"},      {"TOP_LEFT", "gdts"},
+    {"WINDOW", "gdts"},     {"WINDOW_SINKS", "gdts"}, {"SOFTCAP", "gdts"},
+    {"ALIBI", "gdts"},      {"BIAS", "gts"},          {"VISIBLE", "ts"},
+    {"SINKS", "gdts"},      {"LSE", "pgdts"},         {"DENSE_KEYS", "pgts"},
+    {"PACKED_KEYS", "gts"}, {"PAGED_KEYS", "gdts"},   {"PAGE_LISTS", "ts"},
+    {"HOLES", "t"},         {"TWO_PARTS", "ts"},      {"PART_TYPES", "ts"},
+    {"SEGMENTS", "ts"},     {"PACKED_ROWS", "gdts"},  {"USED_ROWS", "pgdts"},
+    {"USED_KEYS", "pgdts"}, {"SCALE_TENSOR", "its"},  {"SCALE_HEAD", "its"},
+    {"SCALE_TOKEN", "its"}, {"SCALE_BLOCK", "ts"},    {"SCALE_GROUP", "ts"},
+    {"SCALE_TYPE", "ts"},   {"STRIDED_DIM", "ts"},    {"OFF_CHUNKS", "gdts"},
+    {"FAR_TOKENS", "gdts"}, {"FAR_SCALE", "gdts"},    {"V_DIM", "gdts"},
+    {"KV_TYPES", "ts"},     {"Q_SCALE", "ts"},        {"OUT_SCALE", "ts"}};
 
 static const char *const feature_names[] = {
 #define FEATURE_NAME(name, words, instead) #name,

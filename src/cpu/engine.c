@@ -92,13 +92,13 @@ static void aiteri_run_work(aiteri_engine_run *run, int64_t index, int64_t end, 
         aiteri_tile_scratch_carve(&scratch, &arena, e->problem, e->kernels);
         aiteri_run_tile_work(e, &w, &scratch);
     }
-    if (w.reduce < 0) return;
+    if (w.reduce < 0 || !e->program->merge) return;
     /* Whoever finishes the last piece merges them all, in key order: same bits, no second phase. */
     if (aiteri_atomic_add(&run->workspace.pieces_left[w.reduce], -1) > 1) return;
     const int32_t first = run->schedule.reduce_indptr[w.reduce];
-    aiteri_merge_pieces(e, run->schedule.reduce_final_map + (int64_t)w.reduce * AITERI_REDUCE_INTS,
-                        run->schedule.reduce_partial_map + first,
-                        run->schedule.reduce_indptr[w.reduce + 1] - first, (float *)(void *)slot);
+    e->program->merge(e, run->schedule.reduce_final_map + (int64_t)w.reduce * AITERI_REDUCE_INTS,
+                      run->schedule.reduce_partial_map + first,
+                      run->schedule.reduce_indptr[w.reduce + 1] - first, (float *)(void *)slot);
 }
 
 /* Worker i takes its own range first, then helps the others with theirs. */
@@ -149,6 +149,7 @@ static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *
     run.engine.problem = p;
     run.engine.kernels = aiteri_kernels_for(p, ctx);
     run.engine.geometry = aiteri_kernels_geometry(p, run.engine.kernels, workers);
+    run.engine.program = p->program ? p->program : &aiteri_softmax_program;
     run.engine.rule = aiteri_score_rule_of(p);
     run.engine.out_scale = p->out_scale ? (double)p->out_scale[0] : 1.0;
     run.engine.partial_stride = aiteri_partial_stride(p);

@@ -11,6 +11,7 @@
 typedef struct aiteri_engine {
     const aiteri_problem *problem;
     const aiteri_kernels *kernels;
+    const aiteri_program *program;
     aiteri_geometry geometry;
     aiteri_score_rule rule;
     double out_scale;
@@ -138,6 +139,25 @@ static float aiteri_slope_of(const aiteri_problem *p, const aiteri_sequence *s, 
     const float most = 1.7e38f / ((float)s->seqlen_q + (float)s->seqlen_k);
     if (slope > most) return most;
     return slope < -most ? -most : slope;
+}
+
+/* Where query token i stands among the keys: ALiBi counts from there. */
+static float aiteri_position_of(const aiteri_sequence *s, int32_t token)
+{
+    return aiteri_rounded((float)((int64_t)token + s->seqlen_k - s->seqlen_q));
+}
+
+/* What every score of a problem meets; slopes and positions where it has ALiBi. */
+static aiteri_adjust aiteri_adjust_of(const aiteri_engine *e, const float *slope,
+                                      const float *position)
+{
+    const aiteri_problem *p = e->problem;
+    aiteri_adjust adjust = {e->rule.score, NULL, NULL, NULL, NULL, NULL};
+    if (p->softcap > 0.0f) adjust.softcap = &e->rule.softcap;
+    if (!p->alibi_slopes) return adjust;
+    adjust.slope = slope;
+    adjust.position = position;
+    return adjust;
 }
 
 /* What a row has summed up: its weights are exp(stretch * (score - m)) times unit. */

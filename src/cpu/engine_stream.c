@@ -8,13 +8,13 @@
 #ifndef AITERI_ENGINE_STREAM_C
 #define AITERI_ENGINE_STREAM_C
 
-#include "engine_tiles.c"
+#include "engine_softmax.c"
 
 typedef struct aiteri_stream_scratch {
     float *q, *o, *m, *l; /* rows of every kv head of the work: [kv heads][rows][...] */
     float *s;             /* [rows][AITERI_STREAM_KEYS + slack] */
     float *k, *v;         /* widened rows, for types and strides without a loop of their own */
-    float *k_scale, *v_scale;
+    float *k_scale, *v_scale, *bias;
     uint32_t *seen; /* of each row: bit i is set if the score at place i is not -infinity */
     const void **k_rows, **v_rows;
     const void **ahead[2]; /* rows of the next block, K and V */
@@ -41,6 +41,8 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
                                  sizeof(float));
     t->k_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->v_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
+    t->bias =
+        (float *)aiteri_carve(arena, aiteri_reads_pairs(p) ? AITERI_STREAM_KEYS : 0, sizeof(float));
     t->seen = (uint32_t *)aiteri_carve(arena, rows, sizeof(uint32_t));
     t->k_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
     t->v_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
@@ -145,44 +147,47 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
                                             p->k.dim, rows, end - first, t->ahead[0] + place);
 }
 
+/* The biases of one row and the keys of the block that it sees. */
+static void aiteri_stream_bias(const aiteri_stream *x, int32_t token, int32_t head, int32_t block,
+                               aiteri_key_range own)
+{
+    for (int32_t i = 0, j = block; i < AITERI_STREAM_KEYS; i++, j++)
+        x->t->bias[i] = aiteri_range_meets(own, j, (int64_t)j + 1)
+                            ? aiteri_bias_at(x->e->problem, &x->s, token, head, j)
+                            : 0.0f;
+}
+
 /* What one row does to its scores before the softmax; hidden places become -inf. A whole block has
  * none. */
 static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, int32_t block,
-                                 const aiteri_key_block *b, int whole)
+                                 int whole)
 {
     const aiteri_problem *p = x->e->problem;
     const int32_t token = x->w->q_start + r / p->group;
     const int32_t head = (x->kv_start + h) * p->group + r % p->group;
-    float *s = x->t->s + (int64_t)r * AITERI_SCORE_STRIDE;
-    const aiteri_score_rule *rule = &x->e->rule;
-    if (x->k_scales) x->e->kernels->stream_mul(s, x->t->k_scale);
-    if (rule->score != 1.0f) x->e->kernels->row_scale(s, AITERI_STREAM_KEYS, rule->score);
-    if (p->softcap > 0.0f) x->e->kernels->stream_softcap(s, &rule->softcap);
-    const int pairs = aiteri_reads_pairs(p), plain = !p->alibi_slopes && !pairs;
-    x->t->seen[r] = 0xffffffffu;
-    if (plain && whole) return;
-    uint32_t seen = 0;
-    const aiteri_key_range own = aiteri_visible_keys(p, &x->s, token);
     const float slope = p->alibi_slopes ? aiteri_slope_of(p, &x->s, head) : 0.0f;
-    const float position = aiteri_rounded((float)((int64_t)token + x->s.seqlen_k - x->s.seqlen_q));
-    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i++) {
-        const int32_t j = block + i;
-        const int loaded = (j >= b->first && j < b->gap) || (j >= b->resume && j < b->end);
-        const int hidden = !loaded || !(j < own.sink || (j >= own.lo && j < own.hi));
-        float bias = 0.0f;
-        if (!hidden && pairs) bias = aiteri_bias_at(p, &x->s, token, head, j);
-        if (hidden || aiteri_bits_of_f32(bias) == 0xff800000u) { /* whatever its score */
-            s[i] = aiteri_minus_inf();
-            continue;
+    const float position = aiteri_position_of(&x->s, token);
+    float *s = x->t->s + (int64_t)r * AITERI_SCORE_STRIDE;
+    aiteri_adjust adjust = aiteri_adjust_of(x->e, &slope, &position);
+    aiteri_lane_mask mask;
+    if (!whole || aiteri_reads_pairs(p)) {
+        const aiteri_key_range own = aiteri_visible_keys(p, &x->s, token);
+        mask.lo[0] = own.lo;
+        mask.hi[0] = own.hi;
+        mask.sink[0] = mask.most_sink = own.sink;
+        if (!whole) adjust.mask = &mask;
+        if (aiteri_reads_pairs(p)) {
+            aiteri_stream_bias(x, token, head, block, own);
+            adjust.bias = x->t->bias;
         }
-        if (!plain) {
-            if (pairs) s[i] = aiteri_rounded(s[i] + bias);
-            const float distance = aiteri_rounded(position - aiteri_rounded((float)j));
-            s[i] -= aiteri_rounded(slope * (distance < 0.0f ? -distance : distance));
-        }
-        seen |= (uint32_t)(aiteri_bits_of_f32(s[i]) != 0xff800000u) << i;
     }
-    x->t->seen[r] = seen;
+    if (x->k_scales) x->e->kernels->stream_mul(s, x->t->k_scale);
+    const int hides = adjust.mask || adjust.bias || adjust.slope;
+    if (hides || adjust.softcap || adjust.factor != 1.0f)
+        x->e->kernels->stream_adjust(s, block, &adjust);
+    x->t->seen[r] = 0xffffffffu;
+    for (int32_t i = 0; hides && i < AITERI_STREAM_KEYS; i++)
+        if (aiteri_bits_of_f32(s[i]) == 0xff800000u) x->t->seen[r] &= ~((uint32_t)1 << i);
 }
 
 /* Does every row of the work see all of the block's loaded keys? */
@@ -325,7 +330,7 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
     for (int32_t r = 0; r < x->rows; r++) {
         float *s = t->s + (int64_t)r * AITERI_SCORE_STRIDE;
         const int64_t i = (int64_t)h * x->rows + r;
-        aiteri_stream_adjust(x, h, r, block, b, whole);
+        aiteri_stream_adjust(x, h, r, block, whole);
         const float factor = kernels->stream_softmax(s, x->e->rule.softmax, &t->m[i], &t->l[i]);
         if (factor != 1.0f) kernels->row_scale(t->o + i * dim_v, dim_v, factor);
         if (x->v_scales) kernels->stream_mul(s, t->v_scale);

@@ -62,12 +62,6 @@ static float AITERI_K(stream_softmax)(float *s, float stretch, float *m, float *
     return factor;
 }
 
-static void AITERI_K(stream_softcap)(float *s, const aiteri_softcap *softcap)
-{
-    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
-        AITERI_K(store)(s + i, AITERI_K(capped)(AITERI_K(load)(s + i), softcap));
-}
-
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
 {
     AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);

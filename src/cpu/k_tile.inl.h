@@ -148,10 +148,10 @@ AITERI_FORCE_INLINE AITERI_K(range) AITERI_K(range_of)(const aiteri_lane_mask *m
     return range;
 }
 
-/* The lanes that see key j. */
-AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range, int32_t j)
+/* The lanes that see their key, the first of which is j. */
+AITERI_FORCE_INLINE AITERI_K(vm)
+    AITERI_K(visible)(const AITERI_K(range) * range, AITERI_K(vi) key, int32_t j)
 {
-    const AITERI_K(vi) key = AITERI_K(set1_i)(j);
     const AITERI_K(vm) before_end = AITERI_K(lt_i)(key, range->hi);
     const AITERI_K(vm) inside =
         AITERI_K(and_m)(before_end, AITERI_K(not_m)(AITERI_K(lt_i)(key, range->lo)));
@@ -159,36 +159,75 @@ AITERI_FORCE_INLINE AITERI_K(vm) AITERI_K(visible)(const AITERI_K(range) * range
     return AITERI_K(or_m)(inside, AITERI_K(lt_i)(key, range->sink));
 }
 
-static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n,
-                                  const aiteri_tile_adjust *adjust, int32_t vectors)
+/* One vector of scores, from the one at `at` on, through all of an aiteri_adjust but the mask. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(adjusted)(AITERI_K(vf) x, const aiteri_adjust *adjust, int32_t at, AITERI_K(vf) slope,
+                       AITERI_K(vf) position, AITERI_K(vf) key)
 {
-    const AITERI_K(vf) factor = AITERI_K(set1)(adjust->factor);
+    const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, AITERI_K(set1)(adjust->factor));
+    if (adjust->softcap) x = AITERI_K(capped)(x, adjust->softcap);
+    if (adjust->bias) { /* -infinity hides the key, whatever its score */
+        const AITERI_K(vf) b = AITERI_K(load)(adjust->bias + at);
+        const AITERI_K(vm) hides = AITERI_K(eq_i)(AITERI_K(as_i)(b), AITERI_K(as_i)(hidden));
+        x = AITERI_K(select)(hides, hidden, AITERI_K(add)(x, b));
+    }
+    if (adjust->slope) {
+        const AITERI_K(vf) distance = AITERI_K(abs)(AITERI_K(sub)(position, key));
+        x = AITERI_K(sub)(x, AITERI_K(mul)(slope, distance));
+    }
+    return x;
+}
+
+static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_adjust *adjust,
+                                  int32_t vectors)
+{
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
     for (int c = 0; c < vectors; c++) {
+        AITERI_K(vf) slope = AITERI_K(zero)(), position = AITERI_K(zero)();
         AITERI_K(range) range;
         memset(&range, 0, sizeof range);
         if (adjust->mask) range = AITERI_K(range_of)(adjust->mask, c);
+        if (adjust->slope) {
+            slope = AITERI_K(load)(adjust->slope + c * AITERI_LANES);
+            position = AITERI_K(load)(adjust->position + c * AITERI_LANES);
+        }
         for (int32_t j = 0; j < n; j++) {
-            const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES;
-            AITERI_K(vf) x = AITERI_K(load)(st + at);
-            if (adjust->factor != 1.0f) x = AITERI_K(mul)(x, factor);
-            if (adjust->softcap) x = AITERI_K(capped)(x, adjust->softcap);
-            if (adjust->bias) { /* -infinity hides the key, whatever its score */
-                const AITERI_K(vf) bias = AITERI_K(load)(adjust->bias + at);
-                const AITERI_K(vm) hides =
-                    AITERI_K(eq_i)(AITERI_K(as_i)(bias), AITERI_K(as_i)(hidden));
-                x = AITERI_K(select)(hides, hidden, AITERI_K(add)(x, bias));
-            }
-            if (adjust->slope) {
-                const AITERI_K(vf) distance =
-                    AITERI_K(abs)(AITERI_K(sub)(AITERI_K(load)(adjust->position + c * AITERI_LANES),
-                                                AITERI_K(set1)((float)(key0 + j))));
-                x = AITERI_K(sub)(
-                    x, AITERI_K(mul)(AITERI_K(load)(adjust->slope + c * AITERI_LANES), distance));
-            }
-            if (adjust->mask) x = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), x, hidden);
+            const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES, key = key0 + j;
+            AITERI_K(vf)
+            x = AITERI_K(adjusted)(AITERI_K(load)(st + at), adjust, at, slope, position,
+                                   AITERI_K(set1)((float)key));
+            if (adjust->mask)
+                x = AITERI_K(select)(AITERI_K(visible)(&range, AITERI_K(set1_i)(key), key), x,
+                                     hidden);
             AITERI_K(store)(st + at, x);
         }
+    }
+}
+
+static void AITERI_K(stream_adjust)(float *s, int32_t key0, const aiteri_adjust *adjust)
+{
+    const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    AITERI_K(vf) slope = AITERI_K(zero)(), position = AITERI_K(zero)();
+    AITERI_K(range) range;
+    memset(&range, 0, sizeof range);
+    if (adjust->slope) {
+        slope = AITERI_K(set1)(adjust->slope[0]);
+        position = AITERI_K(set1)(adjust->position[0]);
+    }
+    if (adjust->mask) {
+        range.lo = AITERI_K(set1_i)(adjust->mask->lo[0]);
+        range.hi = AITERI_K(set1_i)(adjust->mask->hi[0]);
+        range.sink = AITERI_K(set1_i)(adjust->mask->sink[0]);
+        range.most_sink = adjust->mask->most_sink;
+    }
+    for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES) {
+        const AITERI_K(vi) key = AITERI_K(add_i)(AITERI_K(iota_i)(), AITERI_K(set1_i)(key0 + i));
+        AITERI_K(vf)
+        x = AITERI_K(adjusted)(AITERI_K(load)(s + i), adjust, i, slope, position,
+                               AITERI_K(to_f)(key));
+        if (adjust->mask) x = AITERI_K(select)(AITERI_K(visible)(&range, key, key0 + i), x, hidden);
+        AITERI_K(store)(s + i, x);
     }
 }
 
@@ -331,7 +370,8 @@ static void AITERI_K(tile_value_guarded)(float *ot, const aiteri_block_run *valu
                     const AITERI_K(vi) score = AITERI_K(as_i)(AITERI_K(load)(scores + from));
                     acc = AITERI_K(select)(AITERI_K(eq_i)(score, hidden), acc, sum);
                 } else {
-                    acc = AITERI_K(select)(AITERI_K(visible)(&range, key0 + j), sum, acc);
+                    acc = AITERI_K(select)(
+                        AITERI_K(visible)(&range, AITERI_K(set1_i)(key0 + j), key0 + j), sum, acc);
                 }
             }
             AITERI_K(store)(at, acc);

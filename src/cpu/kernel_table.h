@@ -26,14 +26,15 @@ typedef struct aiteri_lane_mask {
     int32_t most_sink; /* of any lane */
 } aiteri_lane_mask;
 
-/* What happens to a block of scores before the softmax; all optional. */
-typedef struct aiteri_tile_adjust {
+/* What happens to scores before a program takes them, in this order; all optional. Of a tile there
+ * is a slope, a position and a range for each lane, of a row of scores one. */
+typedef struct aiteri_adjust {
     float factor;                  /* of the scores as they come; a power of two */
     const aiteri_softcap *softcap; /* NULL: off */
-    const float *bias;             /* [keys][tile_lanes], or NULL; -infinity hides */
-    const float *slope, *position; /* per lane: ALiBi slope and i + delta; NULL: off */
-    const aiteri_lane_mask *mask;  /* NULL: every lane sees every key of the block */
-} aiteri_tile_adjust;
+    const float *bias;             /* of each score, or NULL; -infinity hides */
+    const float *slope, *position; /* ALiBi slope and i + delta; NULL: off */
+    const aiteri_lane_mask *mask;  /* NULL: every key is seen */
+} aiteri_adjust;
 
 /* s[r * s_stride + i] = q_r . key_i for r < rows, i < n. q is f32 padded with zeros to a multiple
  * of
@@ -112,7 +113,7 @@ typedef struct aiteri_kernels {
     int v_in_k; /* whether the value kernels read the first columns of a K block as V */
 
     /* Softcap, bias, ALiBi and mask on st, for keys key0 .. key0 + n - 1. */
-    void (*tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_tile_adjust *adjust,
+    void (*tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_adjust *adjust,
                         int32_t vectors);
     /* st becomes exp(stretch * (st - m)) in AITERI_TILE_UNIT; m, l and ot follow the online
      * softmax, each lane for itself. */
@@ -127,8 +128,8 @@ typedef struct aiteri_kernels {
     /* One row of AITERI_STREAM_KEYS scores, hidden ones -inf: s becomes exp(stretch * (s - m)).
      * Returns the factor for what was accumulated before. */
     float (*stream_softmax)(float *s, float stretch, float *m, float *l);
-    /* The softcap on s[i] for i < AITERI_STREAM_KEYS. */
-    void (*stream_softcap)(float *s, const aiteri_softcap *softcap);
+    /* The same as tile_adjust on one row of AITERI_STREAM_KEYS scores. */
+    void (*stream_adjust)(float *s, int32_t key0, const aiteri_adjust *adjust);
     /* o[d] *= factor; the same, and 0 where the bits of the magnitude are not above `least`;
      * o[d] += factor * x[d]; dim up to the padded width. */
     void (*row_scale)(float *o, int32_t dim, float factor);
@@ -152,9 +153,9 @@ typedef struct aiteri_kernels {
         aiteri_f32_load
 #define AITERI_BLOCK_ENTRIES(of) \
     of(pack_query), of(tile_score), of(tile_value), of(tile_value_guarded), of(v_finite)
-#define AITERI_OTHER_ENTRIES(of)                                                                   \
-    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy),           \
-        of(stream_softmax), of(stream_softcap), of(row_scale), of(row_finish), of(row_add_scaled), \
+#define AITERI_OTHER_ENTRIES(of)                                                                  \
+    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy),          \
+        of(stream_softmax), of(stream_adjust), of(row_scale), of(row_finish), of(row_add_scaled), \
         of(stream_mul), of(row_amax), of(widen), of(narrow)
 
 #endif /* AITERI_KERNEL_TABLE_H */

@@ -252,7 +252,7 @@ AITERI_FORCE_INLINE __mmask16 aiteri_avx512bf16_sees(const aiteri_lane_mask *mas
         return (__mmask16)~aiteri_avx512_eq_i(score, _mm512_set1_epi32((int32_t)0xff800000u));
     }
     const aiteri_avx512_range range = aiteri_avx512_range_of(mask, c);
-    return aiteri_avx512_visible(&range, key0 + i);
+    return aiteri_avx512_visible(&range, aiteri_avx512_set1_i(key0 + i), key0 + i);
 }
 
 static void aiteri_avx512bf16_tile_value_guarded(float *ot, const aiteri_block_run *values,

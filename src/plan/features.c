@@ -9,6 +9,7 @@
 
 /* X(name, its words in a text, what would do instead or ""). */
 #define AITERI_FEATURE_LIST(X)                                                              \
+    X(PROGRAM, "other than softmax attention", "")                                          \
     X(CAUSAL, "a causal mask", "")                                                          \
     X(TOP_LEFT, "a causal mask from the top left", "")                                      \
     X(WINDOW, "a window", "")                                                               \
@@ -121,7 +122,7 @@ static uint64_t aiteri_source_features(const aiteri_source *s)
 /* Everything that `p` asks for; lowering ends with it. */
 static uint64_t aiteri_problem_features(const aiteri_problem *p)
 {
-    uint64_t bits = aiteri_score_features(p);
+    uint64_t bits = aiteri_score_features(p) | (p->program ? AITERI_BIT(PROGRAM) : 0);
     bits |= aiteri_rows_features(&p->q) | aiteri_rows_features(&p->out);
     bits |= aiteri_source_features(&p->k) | aiteri_source_features(&p->v);
     bits |= p->page_indptr    ? AITERI_BIT(PAGE_LISTS)

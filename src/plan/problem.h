@@ -37,7 +37,10 @@ typedef struct aiteri_source {
     aiteri_scales scales;
 } aiteri_source;
 
+typedef struct aiteri_program aiteri_program; /* cpu/engine_walk.c */
+
 typedef struct aiteri_problem {
+    const aiteri_program *program; /* what becomes of the scores; NULL: softmax attention */
     int32_t batch, heads_q, heads_k, group; /* group = heads_q / heads_k */
     aiteri_rows q, out;
     float *lse; /* NULL: not wanted */
