@@ -13,6 +13,7 @@
 
 #include "../api_types.h"
 #include "../base/arena.c"
+#include "../base/left_out.h"
 #include "../plan/families.h"
 #include "score_rule.h"
 
@@ -119,13 +120,13 @@ typedef struct aiteri_kernels {
     float (*stream_softmax)(float *s, float stretch, float *m, float *l);
     /* The softcap on s[i] for i < AITERI_STREAM_KEYS. */
     void (*stream_softcap)(float *s, const aiteri_softcap *softcap);
+    /* x[i] *= y[i] for i < AITERI_STREAM_KEYS. */
+    void (*stream_mul)(float *x, const float *y);
     /* o[d] *= factor; the same, and 0 where the bits of the magnitude are not above `least`;
      * o[d] += factor * x[d]; dim up to the padded width. */
     void (*row_scale)(float *o, int32_t dim, float factor);
     void (*row_finish)(float *o, int32_t dim, float factor, int32_t least);
     void (*row_add_scaled)(float *o, const float *x, int32_t dim, float factor);
-    /* x[i] *= y[i] for i < AITERI_STREAM_KEYS. */
-    void (*stream_mul)(float *x, const float *y);
     /* max |x| over n elements. */
     float (*row_amax)(const float *x, int32_t n);
 
@@ -140,11 +141,18 @@ typedef struct aiteri_kernels {
 #define AITERI_F32_FORMAT                                                                    \
     aiteri_f32_query_bytes, aiteri_f32_block_bytes, aiteri_f32_block_bytes, aiteri_f32_load, \
         aiteri_f32_load
+#if AITERI_ATTENTION
 #define AITERI_BLOCK_ENTRIES(of) \
     of(pack_query), of(tile_score), of(tile_value), of(tile_value_guarded), of(v_finite)
-#define AITERI_OTHER_ENTRIES(of)                                                                   \
-    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy),           \
-        of(stream_softmax), of(stream_softcap), of(row_scale), of(row_finish), of(row_add_scaled), \
-        of(stream_mul), of(row_amax), of(widen), of(narrow)
+#define AITERI_LOOP_ENTRIES(of)                                                          \
+    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy), \
+        of(stream_softmax), of(stream_softcap), of(stream_mul)
+#else /* no op calls them */
+#define AITERI_BLOCK_ENTRIES(of) NULL, NULL, NULL, NULL, NULL
+#define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+#endif
+#define AITERI_OTHER_ENTRIES(of)                                                              \
+    AITERI_LOOP_ENTRIES(of), of(row_scale), of(row_finish), of(row_add_scaled), of(row_amax), \
+        of(widen), of(narrow)
 
 #endif /* AITERI_KERNEL_TABLE_H */

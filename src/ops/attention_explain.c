@@ -10,17 +10,6 @@
 #include "../gpu/attention.c"
 #endif
 
-static void aiteri_explain_engine(aiteri_text *t, aiter_context *ctx)
-{
-    const aiter_context_details d = aiter_context_info(ctx);
-    if (d.device == AITER_DEVICE_CPU)
-        aiteri_say(t, "engine: cpu, kernel set %s, %d thread%s\n", d.isa_name, (int)d.num_threads,
-                   d.num_threads == 1 ? "" : "s");
-    else
-        aiteri_say(t, "engine: %s, %s, %d compute units\n", d.device_name, d.architecture,
-                   (int)d.compute_units);
-}
-
 /* Where the keys lie, and of what types everything is. */
 static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
 {

@@ -5,13 +5,7 @@
 #define AITERI_SOURCE_C
 
 #include "mask.c"
-#include "../base/dtype.c"
-
-/* Bytes from the start of the data to an element offset; I4 offsets are even by the checks. */
-AITERI_FORCE_INLINE int64_t aiteri_bytes_of(aiter_dtype dtype, int64_t elements)
-{
-    return elements * aiter_dtype_bits(dtype) / 8;
-}
+#include "../base/names.c"
 
 /* The row of token `token` of batch row or page `outer`, kv head h. */
 AITERI_FORCE_INLINE const char *aiteri_source_at(const aiteri_source *source, int64_t outer,
