@@ -98,6 +98,8 @@
         AITER_ATTN_HIP              contexts on AMD GPUs (gfx90a, gfx942, gfx950)
         AITER_ATTN_CUDA             contexts on NVIDIA GPUs (sm_80 and later)
         AITER_ATTN_EMBEDDED_KERNELS the GPU kernels are linked in (library aiter_attn_kernels)
+        AITER_ATTN_ONLY_FLASH, _DECODE, _CACHE, _MERGE      these families of ops alone
+        AITER_ATTN_NO_FLASH, _DECODE, _CACHE, _MERGE        all but these (docs/guide.md, 11)
 
     The environment variable AITER_ISA (scalar, avx2, avx512, neon) caps the kernel set,
     AITER_KERNEL_CLASS (general, plain) pins the class of a device's kernels;
@@ -642,17 +644,19 @@ typedef struct aiter_call {
 extern "C" {
 #endif
 
-/* Every op: OP(name, HAS_PLAN or NO_PLAN). */
-#define AITER_OP_LIST(OP)                   \
-    OP(flash_attn_fwd, HAS_PLAN)            \
-    OP(paged_attn_decode, HAS_PLAN)         \
-    OP(grouped_query_attention, HAS_PLAN)   \
-    OP(multi_query_attention, HAS_PLAN)     \
-    OP(variable_length_attention, HAS_PLAN) \
-    OP(decode_attention, NO_PLAN)           \
-    OP(decode_attention_gqa, NO_PLAN)       \
-    OP(reshape_and_cache, NO_PLAN)          \
-    OP(merge_attn_states, NO_PLAN)
+/* Every op: OP(name, family, HAS_PLAN or NO_PLAN). Families can be left out of the implementation:
+ * AITER_ATTN_NO_CACHE, AITER_ATTN_ONLY_FLASH and so on, see docs/guide.md. What is left out returns
+ * UNSUPPORTED from each of its calls. */
+#define AITER_OP_LIST(OP)                          \
+    OP(flash_attn_fwd, FLASH, HAS_PLAN)            \
+    OP(paged_attn_decode, DECODE, HAS_PLAN)        \
+    OP(grouped_query_attention, FLASH, HAS_PLAN)   \
+    OP(multi_query_attention, FLASH, HAS_PLAN)     \
+    OP(variable_length_attention, FLASH, HAS_PLAN) \
+    OP(decode_attention, DECODE, NO_PLAN)          \
+    OP(decode_attention_gqa, DECODE, NO_PLAN)      \
+    OP(reshape_and_cache, CACHE, NO_PLAN)          \
+    OP(merge_attn_states, MERGE, NO_PLAN)
 
 /* What every softmax attention takes: the query rows, the keys, the score, the call. An op says
  * which shapes it gives q and which fields mean nothing to it. */
@@ -792,7 +796,7 @@ AITER_ATTN_API aiter_status aiter_decode_attention_gqa(const aiter_decode_attent
     AITER_ATTN_API aiter_status aiter_##op##_plan(const aiter_##op##_args *args, \
                                                   aiter_context *ctx, aiter_plan *plan);
 #define AITER_DECLARE_NO_PLAN(op)
-#define AITER_DECLARE(op, plan)                                                            \
+#define AITER_DECLARE(op, family, plan)                                                    \
     AITER_ATTN_API aiter_status aiter_##op##_workspace(const aiter_##op##_args *args,      \
                                                        aiter_context *ctx, size_t *bytes); \
     AITER_ATTN_API aiter_status aiter_##op##_supported(const aiter_##op##_args *args,      \
@@ -834,7 +838,7 @@ AITER_ATTN_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *
         return aiter_##op##_plan(&args, ctx, &plan);                                         \
     }
 #define AITER_CXX_NO_PLAN(op)
-#define AITER_CXX(op, plan)                                                                       \
+#define AITER_CXX(op, family, plan)                                                               \
     inline aiter_status aiter_##op(const aiter_##op##_args &args, aiter_context *ctx = nullptr)   \
     {                                                                                             \
         return aiter_##op(&args, ctx);                                                            \
@@ -1231,6 +1235,55 @@ AITERI_FORCE_INLINE void aiteri_atomic_store(volatile aiteri_counter *p, aiteri_
 #endif
 
 #endif /* AITERI_PLATFORM_H */
+
+// >>left_out    (src/base/left_out.h)
+/* left_out.h -- which families of ops this copy has, by AITER_ATTN_ONLY_<FAMILY> and
+ * AITER_ATTN_NO_<FAMILY>. The rows of AITER_OP_LIST name each op's family; a family is a block here
+ * and its name in the conditions at both ends. ops/left_out.c answers for what is not there. */
+#ifndef AITERI_LEFT_OUT_H
+#define AITERI_LEFT_OUT_H
+
+#if defined(AITER_ATTN_ONLY_FLASH) || defined(AITER_ATTN_ONLY_DECODE) || \
+    defined(AITER_ATTN_ONLY_CACHE) || defined(AITER_ATTN_ONLY_MERGE)
+#define AITERI_ONLY 1
+#else
+#define AITERI_ONLY 0
+#endif
+
+#if defined(AITER_ATTN_NO_FLASH) || (AITERI_ONLY && !defined(AITER_ATTN_ONLY_FLASH))
+#define AITERI_HAS_FLASH 0
+#else
+#define AITERI_HAS_FLASH 1
+#endif
+#if defined(AITER_ATTN_NO_DECODE) || (AITERI_ONLY && !defined(AITER_ATTN_ONLY_DECODE))
+#define AITERI_HAS_DECODE 0
+#else
+#define AITERI_HAS_DECODE 1
+#endif
+#if defined(AITER_ATTN_NO_CACHE) || (AITERI_ONLY && !defined(AITER_ATTN_ONLY_CACHE))
+#define AITERI_HAS_CACHE 0
+#else
+#define AITERI_HAS_CACHE 1
+#endif
+#if defined(AITER_ATTN_NO_MERGE) || (AITERI_ONLY && !defined(AITER_ATTN_ONLY_MERGE))
+#define AITERI_HAS_MERGE 0
+#else
+#define AITERI_HAS_MERGE 1
+#endif
+
+#if (defined(AITER_ATTN_ONLY_FLASH) && defined(AITER_ATTN_NO_FLASH)) ||   \
+    (defined(AITER_ATTN_ONLY_DECODE) && defined(AITER_ATTN_NO_DECODE)) || \
+    (defined(AITER_ATTN_ONLY_CACHE) && defined(AITER_ATTN_NO_CACHE)) ||   \
+    (defined(AITER_ATTN_ONLY_MERGE) && defined(AITER_ATTN_NO_MERGE))
+#error "aiter_attn: AITER_ATTN_ONLY_ and AITER_ATTN_NO_ of the same family: drop one of them"
+#elif !(AITERI_HAS_FLASH || AITERI_HAS_DECODE || AITERI_HAS_CACHE || AITERI_HAS_MERGE)
+#error "aiter_attn: the AITER_ATTN_NO_ macros leave no family of ops"
+#endif
+
+/* What families share: planner, engine and loops of the softmax attentions. */
+#define AITERI_ATTENTION (AITERI_HAS_FLASH || AITERI_HAS_DECODE)
+
+#endif /* AITERI_LEFT_OUT_H */
 AITERI_NUMERICS_BEGIN
 
 // >>check    (src/base/check.h)
@@ -1586,6 +1639,12 @@ AITER_ATTN_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t i
     aiteri_store_f32(dtype, data, index, value);
 }
 
+/* Bytes from the start of the data to an element offset; I4 offsets are even by the checks. */
+AITERI_FORCE_INLINE int64_t aiteri_bytes_of(aiter_dtype dtype, int64_t elements)
+{
+    return elements * aiter_dtype_bits(dtype) / 8;
+}
+
 #endif /* AITERI_NAMES_C */
 
 // >>tensor    (src/base/tensor.c)
@@ -1833,7 +1892,8 @@ enum {
     AITERI_ONLY_I32 = 1 << AITER_I32
 };
 
-static void aiteri_check_true(aiteri_check *c, int ok, const char *field, const char *expected)
+AITERI_UNUSED static void aiteri_check_true(aiteri_check *c, int ok, const char *field,
+                                            const char *expected)
 {
     if (!ok) aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: expected %s", c->op, field, expected);
 }
@@ -1862,15 +1922,15 @@ static void aiteri_check_range(aiteri_check *c, const char *field, int64_t got, 
 }
 
 /* A value of an enum that counts from 0; `type` names it. */
-static void aiteri_check_enum(aiteri_check *c, const char *field, int got, int count,
-                              const char *type)
+AITERI_UNUSED static void aiteri_check_enum(aiteri_check *c, const char *field, int got, int count,
+                                            const char *type)
 {
     if (got < 0 || got >= count)
         aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: %d is no %s", c->op, field, got, type);
 }
 
 /* x >= 0 and finite; x is looked at by its bits, so that no compiler flag can wave NaN through. */
-static void aiteri_check_scale(aiteri_check *c, const char *field, float x)
+AITERI_UNUSED static void aiteri_check_scale(aiteri_check *c, const char *field, float x)
 {
     if (aiteri_bits_of_f32(x) >= 0x7f800000u && aiteri_bits_of_f32(x) != 0x80000000u)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
@@ -1879,7 +1939,8 @@ static void aiteri_check_scale(aiteri_check *c, const char *field, float x)
 }
 
 /* Element `at` of scales that are read: positive and finite. */
-static void aiteri_check_positive(aiteri_check *c, const char *field, int64_t at, float x)
+AITERI_UNUSED static void aiteri_check_positive(aiteri_check *c, const char *field, int64_t at,
+                                                float x)
 {
     const uint32_t bits = aiteri_bits_of_f32(x);
     if (bits == 0 || bits >= 0x7f800000u)
@@ -2011,8 +2072,8 @@ static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor 
 }
 
 /* A tensor that means nothing to an op. */
-static void aiteri_check_absent(aiteri_check *c, const char *field, const aiter_tensor *t,
-                                const char *why)
+AITERI_UNUSED static void aiteri_check_absent(aiteri_check *c, const char *field,
+                                              const aiter_tensor *t, const char *why)
 {
     if (t->ndim != 0)
         aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: expected none: %s", c->op, field, why);
@@ -2125,7 +2186,7 @@ typedef struct aiteri_operand {
 } aiteri_operand;
 
 /* Memory that a call may write or read besides its tensors, as one of them. NULL: absent. */
-static aiter_tensor aiteri_memory_operand(const void *data, size_t bytes)
+AITERI_UNUSED static aiter_tensor aiteri_memory_operand(const void *data, size_t bytes)
 {
     const uintptr_t most = UINTPTR_MAX - (uintptr_t)data;
     const uint64_t known = bytes < most ? bytes : most;
@@ -2190,7 +2251,7 @@ typedef struct aiteri_arena {
     size_t used;
 } aiteri_arena;
 
-static void *aiteri_carve(aiteri_arena *arena, size_t count, size_t size)
+AITERI_UNUSED static void *aiteri_carve(aiteri_arena *arena, size_t count, size_t size)
 {
     AITERI_ASSERT((uintptr_t)arena->base % AITERI_LINE == 0 && arena->used % AITERI_LINE == 0);
     const size_t at = arena->used;
@@ -2591,7 +2652,7 @@ typedef struct aiteri_sequence {
     int64_t q_start, k_start;
 } aiteri_sequence;
 
-static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
+AITERI_UNUSED static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
 {
     aiteri_sequence s = {b, p->seqlen_q, p->seqlen_k, 0, 0, 0};
     if (p->cu_seqlens_q) {
@@ -2752,7 +2813,7 @@ static uint64_t aiteri_source_features(const aiteri_source *s)
 }
 
 /* Everything that `p` asks for; lowering ends with it. */
-static uint64_t aiteri_problem_features(const aiteri_problem *p)
+AITERI_UNUSED static uint64_t aiteri_problem_features(const aiteri_problem *p)
 {
     uint64_t bits = aiteri_score_features(p) | (p->program ? AITERI_BIT(PROGRAM) : 0);
     bits |= aiteri_rows_features(&p->q) | aiteri_rows_features(&p->out);
@@ -2786,7 +2847,7 @@ static const char *aiteri_feature_text(int32_t feature, int instead)
 }
 
 /* "a window, a bias": the words of the bits, as many as the text holds. */
-static void aiteri_describe_features(char *text, size_t bytes, uint64_t bits)
+AITERI_UNUSED static void aiteri_describe_features(char *text, size_t bytes, uint64_t bits)
 {
     size_t at = 0;
     text[0] = 0;
@@ -2802,7 +2863,7 @@ static void aiteri_describe_features(char *text, size_t bytes, uint64_t bits)
 }
 
 /* What would do instead of the first of the bits that has such an answer; NULL: of none. */
-static const char *aiteri_instead_of_features(uint64_t bits)
+AITERI_UNUSED static const char *aiteri_instead_of_features(uint64_t bits)
 {
     for (int32_t i = 0; i < AITERI_FEATURES; i++)
         if ((bits >> i & 1) && aiteri_feature_text(i, 1)[0]) return aiteri_feature_text(i, 1);
@@ -2889,7 +2950,7 @@ AITERI_FORCE_INLINE float aiteri_power_of_two(int n)
     return aiteri_f32_of_bits((uint32_t)(n + 127) << 23);
 }
 
-static aiteri_score_rule aiteri_score_rule_of(const aiteri_problem *p)
+AITERI_UNUSED static aiteri_score_rule aiteri_score_rule_of(const aiteri_problem *p)
 {
     const double usual = 1099511627776.0, scale = aiteri_double_of_f32(p->softmax_scale); /* 2^40 */
     const int natural = p->softcap > 0.0f || p->bias.data || p->alibi_slopes;
@@ -3016,6 +3077,7 @@ typedef struct aiteri_kernels {
     int32_t lanes;      /* floats per vector */
     int32_t tile_lanes; /* query rows per tile */
 
+    int v_in_k; /* whether the value kernels read the first columns of a K block as V */
     size_t (*query_bytes)(int32_t dim, int32_t tile_lanes);
     size_t (*k_bytes)(int32_t dim);
     size_t (*v_bytes)(int32_t dim);
@@ -3032,7 +3094,6 @@ typedef struct aiteri_kernels {
                                const aiteri_lane_mask *mask, const float *scores, int32_t vectors);
     /* 1 if all values are finite. */
     int (*v_finite)(const aiteri_block_run *values);
-    int v_in_k; /* whether the value kernels read the first columns of a K block as V */
 
     /* Softcap, bias, ALiBi and mask on st, for keys key0 .. key0 + n - 1. */
     void (*tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_adjust *adjust,
@@ -3052,13 +3113,13 @@ typedef struct aiteri_kernels {
     float (*stream_softmax)(float *s, float stretch, float *m, float *l);
     /* The same as tile_adjust on one row of AITERI_STREAM_KEYS scores. */
     void (*stream_adjust)(float *s, int32_t key0, const aiteri_adjust *adjust);
+    /* x[i] *= y[i] for i < AITERI_STREAM_KEYS. */
+    void (*stream_mul)(float *x, const float *y);
     /* o[d] *= factor; the same, and 0 where the bits of the magnitude are not above `least`;
      * o[d] += factor * x[d]; dim up to the padded width. */
     void (*row_scale)(float *o, int32_t dim, float factor);
     void (*row_finish)(float *o, int32_t dim, float factor, int32_t least);
     void (*row_add_scaled)(float *o, const float *x, int32_t dim, float factor);
-    /* x[i] *= y[i] for i < AITERI_STREAM_KEYS. */
-    void (*stream_mul)(float *x, const float *y);
     /* max |x| over n elements. */
     float (*row_amax)(const float *x, int32_t n);
 
@@ -3070,17 +3131,87 @@ typedef struct aiteri_kernels {
 /* The entries of a set in the struct's order: what blocks are and who fills them (of f32 blocks),
  * who computes on them, and the rest. Each is of(entry): a relative of a set names that set where
  * it takes what is there, and itself where it overwrites. */
-#define AITERI_F32_FORMAT                                                                    \
-    aiteri_f32_query_bytes, aiteri_f32_block_bytes, aiteri_f32_block_bytes, aiteri_f32_load, \
+#define AITERI_F32_FORMAT                                                                       \
+    1, aiteri_f32_query_bytes, aiteri_f32_block_bytes, aiteri_f32_block_bytes, aiteri_f32_load, \
         aiteri_f32_load
+#if AITERI_ATTENTION
 #define AITERI_BLOCK_ENTRIES(of) \
     of(pack_query), of(tile_score), of(tile_value), of(tile_value_guarded), of(v_finite)
-#define AITERI_OTHER_ENTRIES(of)                                                                  \
-    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy),          \
-        of(stream_softmax), of(stream_adjust), of(row_scale), of(row_finish), of(row_add_scaled), \
-        of(stream_mul), of(row_amax), of(widen), of(narrow)
+#define AITERI_LOOP_ENTRIES(of)                                                          \
+    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy), \
+        of(stream_softmax), of(stream_adjust), of(stream_mul)
+#else /* no op calls them */
+#define AITERI_BLOCK_ENTRIES(of) NULL, NULL, NULL, NULL, NULL
+#define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+#endif
+#define AITERI_OTHER_ENTRIES(of)                                                              \
+    AITERI_LOOP_ENTRIES(of), of(row_scale), of(row_finish), of(row_add_scaled), of(row_amax), \
+        of(widen), of(narrow)
 
 #endif /* AITERI_KERNEL_TABLE_H */
+
+// >>source_at    (src/plan/source_at.c)
+/* source_at.c -- a tensor of keys or values as a source, and the addresses of its rows and scales:
+ * the same for those who read a cache and those who write it. */
+#ifndef AITERI_SOURCE_AT_C
+#define AITERI_SOURCE_AT_C
+
+
+/* A stride that never moves where the extent is 1: such dimensions broadcast. */
+static int64_t aiteri_broadcast_stride(const aiter_tensor *t, int32_t dim)
+{
+    return t->shape[dim] == 1 ? 0 : t->stride[dim];
+}
+
+/* K or V in the order [outer,] token, head, element: readers and the writer of a cache. */
+AITERI_UNUSED static aiteri_source aiteri_source_of(const aiter_tensor *t)
+{
+    aiteri_source s;
+    const int32_t n = t->ndim;
+    memset(&s, 0, sizeof s);
+    s.data = (const char *)t->data;
+    s.dtype = t->dtype;
+    s.dim = (int32_t)t->shape[n - 1];
+    s.stride_outer = n == 4 ? t->stride[0] : 0;
+    s.stride_token = t->stride[n - 3];
+    s.stride_head = t->stride[n - 2];
+    s.stride_dim = t->shape[n - 1] == 1 ? 1 : t->stride[n - 1];
+    return s;
+}
+
+/* Scales of a shape that was checked: one, [Hk], or the source's without D. */
+AITERI_UNUSED static aiteri_scales aiteri_scales_of(const aiter_tensor *t)
+{
+    aiteri_scales s;
+    const int32_t n = t->ndim;
+    memset(&s, 0, sizeof s);
+    s.data = t->data;
+    s.dtype = t->dtype;
+    if (n == 3) s.stride_outer = t->stride[0];
+    if (n >= 2) s.stride_token = t->stride[n - 2];
+    s.stride_head = n == 1 ? aiteri_broadcast_stride(t, 0) : t->stride[n - 1];
+    return s;
+}
+
+/* The row of token `token` of batch row or page `outer`, kv head h. */
+AITERI_FORCE_INLINE const char *aiteri_source_at(const aiteri_source *source, int64_t outer,
+                                                 int64_t token, int64_t h)
+{
+    return source->data + aiteri_bytes_of(source->dtype, outer * source->stride_outer +
+                                                             token * source->stride_token +
+                                                             h * source->stride_head);
+}
+
+/* The place of its scale, or of the first of them, in elements. */
+AITERI_FORCE_INLINE int64_t aiteri_scale_place(const aiteri_scales *scales, int64_t outer,
+                                               int64_t token, int64_t h)
+{
+    const int64_t block = scales->block > 1 ? token / scales->block : token;
+    return outer * scales->stride_outer + block * scales->stride_token + h * scales->stride_head;
+}
+
+#endif /* AITERI_SOURCE_AT_C */
+#if AITERI_ATTENTION
 
 // >>mask    (src/plan/mask.c)
 /* mask.c -- which keys a query row sees: the one truth for the planner, the engine and the tests.
@@ -3154,29 +3285,6 @@ static int aiteri_range_meets(aiteri_key_range r, int64_t first, int64_t end)
 #ifndef AITERI_SOURCE_C
 #define AITERI_SOURCE_C
 
-
-/* Bytes from the start of the data to an element offset; I4 offsets are even by the checks. */
-AITERI_FORCE_INLINE int64_t aiteri_bytes_of(aiter_dtype dtype, int64_t elements)
-{
-    return elements * aiter_dtype_bits(dtype) / 8;
-}
-
-/* The row of token `token` of batch row or page `outer`, kv head h. */
-AITERI_FORCE_INLINE const char *aiteri_source_at(const aiteri_source *source, int64_t outer,
-                                                 int64_t token, int64_t h)
-{
-    return source->data + aiteri_bytes_of(source->dtype, outer * source->stride_outer +
-                                                             token * source->stride_token +
-                                                             h * source->stride_head);
-}
-
-/* The place of its scale, or of the first of them, in elements. */
-AITERI_FORCE_INLINE int64_t aiteri_scale_place(const aiteri_scales *scales, int64_t outer,
-                                               int64_t token, int64_t h)
-{
-    const int64_t block = scales->block > 1 ? token / scales->block : token;
-    return outer * scales->stride_outer + block * scales->stride_token + h * scales->stride_head;
-}
 
 /* Columns of the first segment. */
 AITERI_FORCE_INLINE int32_t aiteri_own_dim(const aiteri_source *source)
@@ -3847,6 +3955,7 @@ static aiter_status aiteri_plan_fill(const char *op, const aiteri_problem *p, ai
 
 #endif /* AITERI_PLAN_C */
 AITERI_ONCE_A_CALL_END
+#endif
 
 // >>cpuid    (src/cpu/cpuid.c)
 /* cpuid.c -- which kernel sets may run here. Own cpuid and xgetbv: __builtin_cpu_supports needs
@@ -4607,6 +4716,49 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
 };
 
+// >>k_rows    (src/cpu/k_rows.inl.h)
+/* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
+
+static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
+{
+    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
+}
+
+/* By bits: no comparison of floats tells -0 from 0. */
+static void AITERI_K(row_finish)(float *o, int32_t dim, float factor, int32_t least)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES) {
+        const AITERI_K(vf) x = AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor));
+        const AITERI_K(vm) seen =
+            AITERI_K(lt_i)(AITERI_K(set1_i)(least), AITERI_K(magnitude_bits)(x));
+        AITERI_K(store)(o + d, AITERI_K(keep)(seen, x));
+    }
+}
+
+static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(fma)(AITERI_K(set1)(factor), AITERI_K(load)(x + d),
+                                             AITERI_K(load)(o + d)));
+}
+
+static float AITERI_K(row_amax)(const float *x, int32_t n)
+{
+    AITERI_K(vf) top = AITERI_K(zero)();
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
+        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
+    float amax = AITERI_K(hmax)(top);
+    for (; i < n; i++) {
+        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
+        if (a > amax) amax = a;
+    }
+    return amax;
+}
+#if AITERI_ATTENTION
+
 // >>k_tile    (src/cpu/k_tile.inl.h)
 /* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
  *
@@ -5072,49 +5224,10 @@ static float AITERI_K(stream_softmax)(float *s, float stretch, float *m, float *
     return factor;
 }
 
-static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
-{
-    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
-    for (int32_t d = 0; d < dim; d += AITERI_LANES)
-        AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
-}
-
-/* By bits: no comparison of floats tells -0 from 0. */
-static void AITERI_K(row_finish)(float *o, int32_t dim, float factor, int32_t least)
-{
-    for (int32_t d = 0; d < dim; d += AITERI_LANES) {
-        const AITERI_K(vf) x = AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor));
-        const AITERI_K(vm) seen =
-            AITERI_K(lt_i)(AITERI_K(set1_i)(least), AITERI_K(magnitude_bits)(x));
-        AITERI_K(store)(o + d, AITERI_K(keep)(seen, x));
-    }
-}
-
-static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)
-{
-    for (int32_t d = 0; d < dim; d += AITERI_LANES)
-        AITERI_K(store)(o + d, AITERI_K(fma)(AITERI_K(set1)(factor), AITERI_K(load)(x + d),
-                                             AITERI_K(load)(o + d)));
-}
-
 static void AITERI_K(stream_mul)(float *x, const float *y)
 {
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
         AITERI_K(store)(x + i, AITERI_K(mul)(AITERI_K(load)(x + i), AITERI_K(load)(y + i)));
-}
-
-static float AITERI_K(row_amax)(const float *x, int32_t n)
-{
-    AITERI_K(vf) top = AITERI_K(zero)();
-    int32_t i = 0;
-    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
-        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
-    float amax = AITERI_K(hmax)(top);
-    for (; i < n; i++) {
-        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
-        if (a > amax) amax = a;
-    }
-    return amax;
 }
 
 #define AITERI_TYPE        f32
@@ -5853,6 +5966,9 @@ static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL};
+#else
+#define AITERI_TILE_LANES AITERI_LANES
+#endif
 
 static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
                                                  AITERI_K_ISA,
@@ -5863,7 +5979,6 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
                                                  AITERI_TILE_LANES,
                                                  AITERI_F32_FORMAT,
                                                  AITERI_BLOCK_ENTRIES(AITERI_K),
-                                                 1,
                                                  AITERI_OTHER_ENTRIES(AITERI_K)};
 
 #undef AITERI_K
@@ -6504,6 +6619,49 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
 };
 
+// >>k_rows    (src/cpu/k_rows.inl.h)
+/* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
+
+static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
+{
+    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
+}
+
+/* By bits: no comparison of floats tells -0 from 0. */
+static void AITERI_K(row_finish)(float *o, int32_t dim, float factor, int32_t least)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES) {
+        const AITERI_K(vf) x = AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor));
+        const AITERI_K(vm) seen =
+            AITERI_K(lt_i)(AITERI_K(set1_i)(least), AITERI_K(magnitude_bits)(x));
+        AITERI_K(store)(o + d, AITERI_K(keep)(seen, x));
+    }
+}
+
+static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(fma)(AITERI_K(set1)(factor), AITERI_K(load)(x + d),
+                                             AITERI_K(load)(o + d)));
+}
+
+static float AITERI_K(row_amax)(const float *x, int32_t n)
+{
+    AITERI_K(vf) top = AITERI_K(zero)();
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
+        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
+    float amax = AITERI_K(hmax)(top);
+    for (; i < n; i++) {
+        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
+        if (a > amax) amax = a;
+    }
+    return amax;
+}
+#if AITERI_ATTENTION
+
 // >>k_tile    (src/cpu/k_tile.inl.h)
 /* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
  *
@@ -6969,49 +7127,10 @@ static float AITERI_K(stream_softmax)(float *s, float stretch, float *m, float *
     return factor;
 }
 
-static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
-{
-    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
-    for (int32_t d = 0; d < dim; d += AITERI_LANES)
-        AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
-}
-
-/* By bits: no comparison of floats tells -0 from 0. */
-static void AITERI_K(row_finish)(float *o, int32_t dim, float factor, int32_t least)
-{
-    for (int32_t d = 0; d < dim; d += AITERI_LANES) {
-        const AITERI_K(vf) x = AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor));
-        const AITERI_K(vm) seen =
-            AITERI_K(lt_i)(AITERI_K(set1_i)(least), AITERI_K(magnitude_bits)(x));
-        AITERI_K(store)(o + d, AITERI_K(keep)(seen, x));
-    }
-}
-
-static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)
-{
-    for (int32_t d = 0; d < dim; d += AITERI_LANES)
-        AITERI_K(store)(o + d, AITERI_K(fma)(AITERI_K(set1)(factor), AITERI_K(load)(x + d),
-                                             AITERI_K(load)(o + d)));
-}
-
 static void AITERI_K(stream_mul)(float *x, const float *y)
 {
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
         AITERI_K(store)(x + i, AITERI_K(mul)(AITERI_K(load)(x + i), AITERI_K(load)(y + i)));
-}
-
-static float AITERI_K(row_amax)(const float *x, int32_t n)
-{
-    AITERI_K(vf) top = AITERI_K(zero)();
-    int32_t i = 0;
-    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
-        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
-    float amax = AITERI_K(hmax)(top);
-    for (; i < n; i++) {
-        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
-        if (a > amax) amax = a;
-    }
-    return amax;
 }
 
 #define AITERI_TYPE        f32
@@ -7750,6 +7869,9 @@ static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL};
+#else
+#define AITERI_TILE_LANES AITERI_LANES
+#endif
 
 static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
                                                  AITERI_K_ISA,
@@ -7760,7 +7882,6 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
                                                  AITERI_TILE_LANES,
                                                  AITERI_F32_FORMAT,
                                                  AITERI_BLOCK_ENTRIES(AITERI_K),
-                                                 1,
                                                  AITERI_OTHER_ENTRIES(AITERI_K)};
 
 #undef AITERI_K
@@ -8402,6 +8523,49 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
 };
 
+// >>k_rows    (src/cpu/k_rows.inl.h)
+/* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
+
+static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
+{
+    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
+}
+
+/* By bits: no comparison of floats tells -0 from 0. */
+static void AITERI_K(row_finish)(float *o, int32_t dim, float factor, int32_t least)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES) {
+        const AITERI_K(vf) x = AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor));
+        const AITERI_K(vm) seen =
+            AITERI_K(lt_i)(AITERI_K(set1_i)(least), AITERI_K(magnitude_bits)(x));
+        AITERI_K(store)(o + d, AITERI_K(keep)(seen, x));
+    }
+}
+
+static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(fma)(AITERI_K(set1)(factor), AITERI_K(load)(x + d),
+                                             AITERI_K(load)(o + d)));
+}
+
+static float AITERI_K(row_amax)(const float *x, int32_t n)
+{
+    AITERI_K(vf) top = AITERI_K(zero)();
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
+        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
+    float amax = AITERI_K(hmax)(top);
+    for (; i < n; i++) {
+        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
+        if (a > amax) amax = a;
+    }
+    return amax;
+}
+#if AITERI_ATTENTION
+
 // >>k_tile    (src/cpu/k_tile.inl.h)
 /* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
  *
@@ -8867,49 +9031,10 @@ static float AITERI_K(stream_softmax)(float *s, float stretch, float *m, float *
     return factor;
 }
 
-static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
-{
-    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
-    for (int32_t d = 0; d < dim; d += AITERI_LANES)
-        AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
-}
-
-/* By bits: no comparison of floats tells -0 from 0. */
-static void AITERI_K(row_finish)(float *o, int32_t dim, float factor, int32_t least)
-{
-    for (int32_t d = 0; d < dim; d += AITERI_LANES) {
-        const AITERI_K(vf) x = AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor));
-        const AITERI_K(vm) seen =
-            AITERI_K(lt_i)(AITERI_K(set1_i)(least), AITERI_K(magnitude_bits)(x));
-        AITERI_K(store)(o + d, AITERI_K(keep)(seen, x));
-    }
-}
-
-static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)
-{
-    for (int32_t d = 0; d < dim; d += AITERI_LANES)
-        AITERI_K(store)(o + d, AITERI_K(fma)(AITERI_K(set1)(factor), AITERI_K(load)(x + d),
-                                             AITERI_K(load)(o + d)));
-}
-
 static void AITERI_K(stream_mul)(float *x, const float *y)
 {
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
         AITERI_K(store)(x + i, AITERI_K(mul)(AITERI_K(load)(x + i), AITERI_K(load)(y + i)));
-}
-
-static float AITERI_K(row_amax)(const float *x, int32_t n)
-{
-    AITERI_K(vf) top = AITERI_K(zero)();
-    int32_t i = 0;
-    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
-        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
-    float amax = AITERI_K(hmax)(top);
-    for (; i < n; i++) {
-        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
-        if (a > amax) amax = a;
-    }
-    return amax;
 }
 
 #define AITERI_TYPE        f32
@@ -9648,6 +9773,9 @@ static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL};
+#else
+#define AITERI_TILE_LANES AITERI_LANES
+#endif
 
 static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
                                                  AITERI_K_ISA,
@@ -9658,7 +9786,6 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
                                                  AITERI_TILE_LANES,
                                                  AITERI_F32_FORMAT,
                                                  AITERI_BLOCK_ENTRIES(AITERI_K),
-                                                 1,
                                                  AITERI_OTHER_ENTRIES(AITERI_K)};
 
 #undef AITERI_K
@@ -9686,7 +9813,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 AITERI_TARGET_END
 #endif /* AITERI_X86 */
 
-#if AITERI_X86_BF16
+#if AITERI_X86_BF16 && AITERI_ATTENTION
 AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512_BF16)
 
 // >>kernels_avx512_bf16    (src/cpu/kernels_avx512_bf16.inl.h)
@@ -9996,17 +10123,30 @@ static const aiteri_kernels aiteri_avx512bf16_kernels = {"avx512_bf16",
                                                          aiteri_avx512bf16_takes,
                                                          16,
                                                          AITERI_BF16_TILE,
+                                                         0,
                                                          aiteri_avx512bf16_query_bytes,
                                                          aiteri_avx512bf16_k_bytes,
                                                          aiteri_avx512bf16_v_bytes,
                                                          aiteri_avx512bf16_load_k,
                                                          aiteri_avx512bf16_load_v,
                                                          AITERI_BLOCK_ENTRIES(AITERI_OF_BF16),
-                                                         0,
                                                          AITERI_OTHER_ENTRIES(AITERI_OF_AVX512)};
 #undef AITERI_OF_BF16
 #undef AITERI_OF_AVX512
 AITERI_TARGET_END
+#elif AITERI_X86_BF16 /* what tells it from the set below is attention's */
+#define AITERI_OF_AVX512(name) AITERI_CAT(aiteri_avx512, name)
+static const aiteri_kernels aiteri_avx512bf16_kernels = {"avx512_bf16",
+                                                         AITER_ISA_AVX512_BF16,
+                                                         AITERI_CPU_AVX512_BF16,
+                                                         &aiteri_avx512_kernels,
+                                                         NULL,
+                                                         16,
+                                                         16,
+                                                         AITERI_F32_FORMAT,
+                                                         AITERI_BLOCK_ENTRIES(AITERI_OF_AVX512),
+                                                         AITERI_OTHER_ENTRIES(AITERI_OF_AVX512)};
+#undef AITERI_OF_AVX512
 #endif
 
 #if AITERI_NEON
@@ -10612,6 +10752,49 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
 };
 
+// >>k_rows    (src/cpu/k_rows.inl.h)
+/* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
+
+static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
+{
+    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
+}
+
+/* By bits: no comparison of floats tells -0 from 0. */
+static void AITERI_K(row_finish)(float *o, int32_t dim, float factor, int32_t least)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES) {
+        const AITERI_K(vf) x = AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor));
+        const AITERI_K(vm) seen =
+            AITERI_K(lt_i)(AITERI_K(set1_i)(least), AITERI_K(magnitude_bits)(x));
+        AITERI_K(store)(o + d, AITERI_K(keep)(seen, x));
+    }
+}
+
+static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)
+{
+    for (int32_t d = 0; d < dim; d += AITERI_LANES)
+        AITERI_K(store)(o + d, AITERI_K(fma)(AITERI_K(set1)(factor), AITERI_K(load)(x + d),
+                                             AITERI_K(load)(o + d)));
+}
+
+static float AITERI_K(row_amax)(const float *x, int32_t n)
+{
+    AITERI_K(vf) top = AITERI_K(zero)();
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
+        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
+    float amax = AITERI_K(hmax)(top);
+    for (; i < n; i++) {
+        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
+        if (a > amax) amax = a;
+    }
+    return amax;
+}
+#if AITERI_ATTENTION
+
 // >>k_tile    (src/cpu/k_tile.inl.h)
 /* k_tile.inl.h -- queries in the lanes: S^T = K Q^T, online softmax, O^T += V^T P^T.
  *
@@ -11077,49 +11260,10 @@ static float AITERI_K(stream_softmax)(float *s, float stretch, float *m, float *
     return factor;
 }
 
-static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
-{
-    AITERI_ASSERT(dim > 0 && dim % AITERI_PAD == 0);
-    for (int32_t d = 0; d < dim; d += AITERI_LANES)
-        AITERI_K(store)(o + d, AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor)));
-}
-
-/* By bits: no comparison of floats tells -0 from 0. */
-static void AITERI_K(row_finish)(float *o, int32_t dim, float factor, int32_t least)
-{
-    for (int32_t d = 0; d < dim; d += AITERI_LANES) {
-        const AITERI_K(vf) x = AITERI_K(mul)(AITERI_K(load)(o + d), AITERI_K(set1)(factor));
-        const AITERI_K(vm) seen =
-            AITERI_K(lt_i)(AITERI_K(set1_i)(least), AITERI_K(magnitude_bits)(x));
-        AITERI_K(store)(o + d, AITERI_K(keep)(seen, x));
-    }
-}
-
-static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, float factor)
-{
-    for (int32_t d = 0; d < dim; d += AITERI_LANES)
-        AITERI_K(store)(o + d, AITERI_K(fma)(AITERI_K(set1)(factor), AITERI_K(load)(x + d),
-                                             AITERI_K(load)(o + d)));
-}
-
 static void AITERI_K(stream_mul)(float *x, const float *y)
 {
     for (int32_t i = 0; i < AITERI_STREAM_KEYS; i += AITERI_LANES)
         AITERI_K(store)(x + i, AITERI_K(mul)(AITERI_K(load)(x + i), AITERI_K(load)(y + i)));
-}
-
-static float AITERI_K(row_amax)(const float *x, int32_t n)
-{
-    AITERI_K(vf) top = AITERI_K(zero)();
-    int32_t i = 0;
-    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
-        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
-    float amax = AITERI_K(hmax)(top);
-    for (; i < n; i++) {
-        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
-        if (a > amax) amax = a;
-    }
-    return amax;
 }
 
 #define AITERI_TYPE        f32
@@ -11858,6 +12002,9 @@ static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL};
+#else
+#define AITERI_TILE_LANES AITERI_LANES
+#endif
 
 static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
                                                  AITERI_K_ISA,
@@ -11868,7 +12015,6 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
                                                  AITERI_TILE_LANES,
                                                  AITERI_F32_FORMAT,
                                                  AITERI_BLOCK_ENTRIES(AITERI_K),
-                                                 1,
                                                  AITERI_OTHER_ENTRIES(AITERI_K)};
 
 #undef AITERI_K
@@ -13299,8 +13445,8 @@ static aiter_status aiteri_gpu_check_last_stride(const aiteri_gpu_call *c, const
 }
 
 /* The same for tensors whose strides are filled; one element has no stride. */
-static aiter_status aiteri_gpu_check_dense(const aiteri_gpu_call *c, const aiteri_operand *rows,
-                                           int32_t count)
+AITERI_UNUSED static aiter_status aiteri_gpu_check_dense(const aiteri_gpu_call *c,
+                                                         const aiteri_operand *rows, int32_t count)
 {
     for (int32_t i = 0; i < count; i++) {
         const aiter_tensor *t = rows[i].tensor;
@@ -13360,8 +13506,9 @@ static size_t aiteri_gpu_scratch_bytes(size_t need)
 }
 
 /* `need` bytes of device scratch: the caller's, or the arena's. */
-static aiter_status aiteri_gpu_scratch(const aiteri_gpu_call *c, void *workspace,
-                                       size_t workspace_bytes, size_t need, char **out)
+AITERI_UNUSED static aiter_status aiteri_gpu_scratch(const aiteri_gpu_call *c, void *workspace,
+                                                     size_t workspace_bytes, size_t need,
+                                                     char **out)
 {
     const size_t bytes = aiteri_gpu_scratch_bytes(need);
     const size_t held = aiteri_gpu_arena_bytes(c->gpu);
@@ -13652,7 +13799,7 @@ static void aiteri_gpu_log_growth(const aiteri_gpu_call *c, size_t held)
 #endif
 
 /* Whether calls go to a device. */
-static int aiteri_context_on_device(const aiter_context *ctx)
+AITERI_UNUSED static int aiteri_context_on_device(const aiter_context *ctx)
 {
     return ctx && ctx->desc.device != AITER_DEVICE_CPU;
 }
@@ -13768,8 +13915,9 @@ static aiter_status aiteri_scratch_answer(const char *op, aiter_context *ctx, si
     return AITER_OK;
 }
 
-static aiter_status aiteri_scratch_take(const char *op, aiter_context *ctx, void *workspace,
-                                        size_t workspace_bytes, size_t need, aiteri_scratch *s)
+AITERI_UNUSED static aiter_status aiteri_scratch_take(const char *op, aiter_context *ctx,
+                                                      void *workspace, size_t workspace_bytes,
+                                                      size_t need, aiteri_scratch *s)
 {
     const size_t bytes = aiteri_scratch_bytes(need);
     void *block = workspace;
@@ -13801,7 +13949,7 @@ static aiter_status aiteri_scratch_take(const char *op, aiter_context *ctx, void
     return AITER_OK;
 }
 
-static void aiteri_scratch_give_back(aiteri_scratch *s) { free(s->owned); }
+AITERI_UNUSED static void aiteri_scratch_give_back(aiteri_scratch *s) { free(s->owned); }
 
 #endif /* AITERI_SCRATCH_C */
 
@@ -14151,24 +14299,11 @@ AITER_ATTN_API aiter_status aiter_context_synchronize(aiter_context *ctx)
 #endif /* AITERI_MEMORY_C */
 AITERI_ONCE_A_CALL_END
 
-// >>engine_rows    (src/cpu/engine_rows.c)
-/* engine_rows.c -- what both families share: query rows in, finished rows and partial states out.
- */
-#ifndef AITERI_ENGINE_ROWS_C
-#define AITERI_ENGINE_ROWS_C
+// >>rows    (src/cpu/rows.c)
+/* rows.c -- rows of f32 to where they are stored, whatever the op. */
+#ifndef AITERI_ROWS_C
+#define AITERI_ROWS_C
 
-
-/* A running call: what every worker reads. */
-typedef struct aiteri_engine {
-    const aiteri_problem *problem;
-    const aiteri_kernels *kernels;
-    const aiteri_program *program;
-    aiteri_geometry geometry;
-    aiteri_score_rule rule;
-    double out_scale;
-    float *partials; /* [partial_rows][partial_stride]: dim_v sums, then m and l */
-    int64_t partial_stride;
-} aiteri_engine;
 
 AITERI_FORCE_INLINE float aiteri_minus_inf(void) { return aiteri_f32_of_bits(0xff800000u); }
 
@@ -14189,14 +14324,37 @@ static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_d
 
 /* Writes n elements of an attention's row, times factor; row is padded. What would be stored as -0
  * is +0: every `out` passes here, so that no key without weight leaves its sign in one. */
-static void aiteri_store_out(const aiteri_kernels *kernels, char *dst, aiter_dtype dtype,
-                             int64_t stride, float *row, int32_t n, float factor)
+AITERI_UNUSED static void aiteri_store_out(const aiteri_kernels *kernels, char *dst,
+                                           aiter_dtype dtype, int64_t stride, float *row, int32_t n,
+                                           float factor)
 {
     /* Bits of the largest magnitude that the type rounds to 0. */
     const int32_t least = dtype == AITER_F16 ? 0x33000000 : dtype == AITER_BF16 ? 0x8000 : 0;
     kernels->row_finish(row, aiteri_padded(n), factor, least);
     aiteri_scatter_row(kernels, dst, dtype, stride, row, n);
 }
+
+#endif /* AITERI_ROWS_C */
+#if AITERI_ATTENTION
+
+// >>engine_rows    (src/cpu/engine_rows.c)
+/* engine_rows.c -- what both families share: query rows in, finished rows and partial states out.
+ */
+#ifndef AITERI_ENGINE_ROWS_C
+#define AITERI_ENGINE_ROWS_C
+
+
+/* A running call: what every worker reads. */
+typedef struct aiteri_engine {
+    const aiteri_problem *problem;
+    const aiteri_kernels *kernels;
+    const aiteri_program *program;
+    aiteri_geometry geometry;
+    aiteri_score_rule rule;
+    double out_scale;
+    float *partials; /* [partial_rows][partial_stride]: dim_v sums, then m and l */
+    int64_t partial_stride;
+} aiteri_engine;
 
 static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, int32_t token,
                            int32_t head)
@@ -15183,7 +15341,170 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
 }
 
 #endif /* AITERI_ENGINE_STREAM_C */
+#endif
 AITERI_ONCE_A_CALL_BEGIN
+
+// >>explain    (src/ops/explain.c)
+/* explain.c -- how an _explain writes its text, and what those of all ops say. */
+#ifndef AITERI_EXPLAIN_C
+#define AITERI_EXPLAIN_C
+
+#if AITERI_GPU
+#endif
+
+/* A text in the caller's memory; what does not fit is left out. */
+typedef struct aiteri_text {
+    char *at;
+    size_t left; /* the closing 0 included */
+} aiteri_text;
+
+static void aiteri_say(aiteri_text *t, const char *format, ...) AITERI_PRINTF(2, 3);
+static void aiteri_say(aiteri_text *t, const char *format, ...)
+{
+    va_list list;
+    if (t->left == 0) return;
+    va_start(list, format);
+    const int n = vsnprintf(t->at, t->left, format, list);
+    va_end(list);
+    const size_t used = (size_t)n < t->left ? (size_t)n : t->left - 1;
+    t->at += used;
+    t->left -= used;
+}
+
+static void aiteri_explain_engine(aiteri_text *t, aiter_context *ctx)
+{
+    const aiter_context_details d = aiter_context_info(ctx);
+    if (d.device == AITER_DEVICE_CPU)
+        aiteri_say(t, "engine: cpu, kernel set %s, %d thread%s\n", d.isa_name, (int)d.num_threads,
+                   d.num_threads == 1 ? "" : "s");
+    else
+        aiteri_say(t, "engine: %s, %s, %d compute units\n", d.device_name, d.architecture,
+                   (int)d.compute_units);
+}
+
+static double aiteri_bytes_per(aiter_dtype dtype) { return aiter_dtype_bits(dtype) / 8.0; }
+
+/* Behind a type, what its elements are to be multiplied by. */
+AITERI_UNUSED static const char *aiteri_scale_words(aiter_scale_kind kind)
+{
+    switch (kind) {
+    case AITER_SCALE_PER_TENSOR: return " with one scale";
+    case AITER_SCALE_PER_HEAD: return " with a scale per head";
+    case AITER_SCALE_PER_TOKEN_HEAD: return " with a scale per token and head";
+    default: return "";
+    }
+}
+
+/* How an op without keys is cut: `count` rows, each by one worker; on a device by row `row` of the
+ * registry, in so many launches. */
+AITERI_UNUSED static void aiteri_explain_rows(aiteri_text *t, aiter_context *ctx, int32_t row,
+                                              const char *rows, int64_t count, int64_t launches)
+{
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_row *r = &aiteri_gpu_rows_table[row];
+        aiteri_say(t, "kernel: %s, %d of %lld %s by %d threads, %lld workgroups x %lld launches\n",
+                   r->symbol, (int)r->rows, (long long)count, rows, (int)r->threads,
+                   (long long)aiteri_ceil_div(count, r->rows), (long long)launches);
+        return;
+    }
+#endif
+    (void)ctx, (void)row;
+    aiteri_say(t, "work: %lld %s, a stretch of the tokens for each thread\n",
+               (long long)(count * launches), rows);
+}
+
+/* Begins the text of `op` with its verdict, `status`, and of what runs with the engine and the
+ * bytes of the workspace; *t has no room where there is none. */
+static aiter_status aiteri_explain_begin(const char *op, aiter_context *ctx, aiter_status status,
+                                         size_t need, char *text, size_t bytes, aiteri_text *t)
+{
+    t->at = text;
+    t->left = text ? bytes : 0;
+    if (t->left == 0)
+        return status != AITER_OK ? status
+                                  : aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                                                "%s_explain.%s, expected room for the text", op,
+                                                text ? "bytes: is 0" : "text: is NULL");
+    if (status != AITER_OK) {
+        aiteri_say(t, "%s: %s\n%s\n", op, aiter_status_name(status), aiteri_error_text);
+        return status;
+    }
+    aiteri_say(t, "%s: runs\n", op);
+    aiteri_explain_engine(t, ctx);
+    aiteri_say(t, "workspace: %zu bytes\n", need);
+    return status;
+}
+
+#endif /* AITERI_EXPLAIN_C */
+
+// >>call_begin    (src/ops/call_begin.c)
+/* call_begin.c -- what is the same of all ops: their args are there, and of this header; and the
+ * calls that an op makes of its family. */
+#ifndef AITERI_CALL_BEGIN_C
+#define AITERI_CALL_BEGIN_C
+
+
+/* `call` is "" or what follows the op's name: "_plan". */
+static aiter_status aiteri_call_begin(const char *op, const char *call, aiter_context *ctx,
+                                      const void *args, size_t bytes)
+{
+    uint32_t given;
+    aiteri_context_begin(ctx);
+    if (!args)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s%s.args: is NULL, expected a pointer",
+                           op, call);
+    memcpy(&given, args, sizeof given); /* struct_bytes is the first field of each */
+    if (given != 0 && given != bytes)
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "%s.struct_bytes: is %lu, expected 0 or %lu; was the caller compiled "
+                           "with the header of another version than " AITER_ATTN_VERSION_STRING "?",
+                           op, (unsigned long)given, (unsigned long)bytes);
+    return AITER_OK;
+}
+
+/* The calls of aiter_<name>, whose args `family` takes:
+ *     begin(op, call, args, ctx, x)   x holds a copy of args that are there, and what `op` tells
+ *     run(x, ctx)                     checks and runs it
+ *     workspace(x, ctx, bytes)        answers the query
+ *     supported(x, ctx, bytes)        checks all that shapes tell; the bytes of its workspace
+ *     explain(x, ctx, text)           what such an x would do, in words */
+#define AITERI_CALLS(name, family, op)                                                            \
+    AITER_ATTN_API aiter_status aiter_##name(const aiter_##name##_args *args, aiter_context *ctx) \
+    {                                                                                             \
+        aiteri_##family x;                                                                        \
+        AITERI_TRY(aiteri_##family##_begin(op, "", args, ctx, &x));                               \
+        return aiteri_##family##_run(&x, ctx);                                                    \
+    }                                                                                             \
+    AITER_ATTN_API aiter_status aiter_##name##_workspace(const aiter_##name##_args *args,         \
+                                                         aiter_context *ctx, size_t *bytes)       \
+    {                                                                                             \
+        aiteri_##family x;                                                                        \
+        AITERI_TRY(aiteri_##family##_begin(op, "_workspace", args, ctx, &x));                     \
+        return aiteri_##family##_workspace(&x, ctx, bytes);                                       \
+    }                                                                                             \
+    AITER_ATTN_API aiter_status aiter_##name##_supported(const aiter_##name##_args *args,         \
+                                                         aiter_context *ctx)                      \
+    {                                                                                             \
+        aiteri_##family x;                                                                        \
+        size_t bytes;                                                                             \
+        AITERI_TRY(aiteri_##family##_begin(op, "_supported", args, ctx, &x));                     \
+        return aiteri_##family##_supported(&x, ctx, &bytes);                                      \
+    }                                                                                             \
+    AITER_ATTN_API aiter_status aiter_##name##_explain(                                           \
+        const aiter_##name##_args *args, aiter_context *ctx, char *text, size_t bytes)            \
+    {                                                                                             \
+        aiteri_##family x;                                                                        \
+        aiteri_text t;                                                                            \
+        size_t need = 0;                                                                          \
+        aiter_status status = aiteri_##family##_begin(op, "_explain", args, ctx, &x);             \
+        if (status == AITER_OK) status = aiteri_##family##_supported(&x, ctx, &need);             \
+        status = aiteri_explain_begin("aiter_" #name, ctx, status, need, text, bytes, &t);        \
+        return status == AITER_OK ? aiteri_##family##_explain(&x, ctx, &t) : status;              \
+    }
+
+#endif /* AITERI_CALL_BEGIN_C */
+#if AITERI_ATTENTION
 
 // >>engine    (src/cpu/engine.c)
 /* engine.c -- runs a problem: one workspace layout, one schedule, workers that take works from it.
@@ -15791,167 +16112,6 @@ static aiter_status aiteri_gpu_attention_run(const aiteri_gpu_call *c, const ait
 }
 
 #endif /* AITERI_GPU_ATTENTION_LAUNCH_C */
-
-// >>cache    (src/gpu/cache.c)
-/* cache.c -- aiter_reshape_and_cache on a device: one launch, slots are read and judged there. */
-#ifndef AITERI_GPU_CACHE_C
-#define AITERI_GPU_CACHE_C
-
-
-static void aiteri_gpu_fill_cache_side(aiteri_gpu_cache_side *s, const aiter_tensor *src,
-                                       const aiter_tensor *cache, const aiter_tensor *scale)
-{
-    s->src = (uint64_t)(uintptr_t)src->data;
-    s->cache = (uint64_t)(uintptr_t)cache->data;
-    s->src_stride_token = src->stride[0];
-    s->src_stride_head = src->stride[1];
-    s->cache_stride_block = cache->stride[0];
-    s->cache_stride_token = cache->stride[1];
-    s->cache_stride_head = cache->stride[2];
-    s->dim = (int32_t)src->shape[2];
-    if (scale->ndim == 0) return;
-    s->scale = (uint64_t)(uintptr_t)scale->data;
-    s->scale_stride_block = scale->ndim == 3 ? scale->stride[0] : 0;
-    s->scale_stride_token = scale->ndim == 3 ? scale->stride[1] : 0;
-    s->scale_stride_head = scale->ndim == 3       ? scale->stride[2]
-                           : scale->shape[0] == 1 ? 0
-                                                  : scale->stride[0];
-}
-
-/* The row of the registry that serves it; shapes were checked. */
-static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
-                                            const aiter_reshape_and_cache_args *a, int32_t *row)
-{
-    const aiteri_operand rows[4] = {
-        {"k", &a->k}, {"v", &a->v}, {"kv.k", &a->kv.k}, {"kv.v", &a->kv.v}};
-    aiteri_gpu_want want;
-    memset(&want, 0, sizeof want);
-    want.op = AITERI_GPU_OP_reshape_and_cache;
-    want.arch = c->gpu->device->arch_bits;
-    want.q = a->k.dtype;
-    want.kv = a->kv.k.dtype;
-    want.dq = (int32_t)a->k.shape[2];
-    want.dv = (int32_t)a->v.shape[2];
-    want.features = AITERI_BIT(PAGED_KEYS);
-    if (a->kv.k_scale.ndim != 0) want.features |= AITERI_BIT(SCALE_TOKEN);
-    AITERI_TRY(aiteri_gpu_check_dense(c, rows, 4));
-    return aiteri_gpu_need_row(c, &want, row);
-}
-
-/* By the row that was chosen. */
-static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
-                                         const aiter_reshape_and_cache_args *a, int32_t mode,
-                                         int32_t row)
-{
-    aiteri_gpu_reshape_and_cache x;
-    aiteri_current was;
-    memset(&x, 0, sizeof x);
-    aiteri_gpu_fill_cache_side(&x.k, &a->k, &a->kv.k, &a->kv.k_scale);
-    aiteri_gpu_fill_cache_side(&x.v, &a->v, &a->kv.v, &a->kv.v_scale);
-    x.slot_mapping = (uint64_t)(uintptr_t)a->slot_mapping.data;
-    x.slot_stride = a->slot_mapping.stride[0];
-    x.tokens = a->k.shape[0];
-    x.slots = a->kv.k.shape[0] * a->kv.k.shape[1];
-    x.heads = (int32_t)a->k.shape[1];
-    x.page_size = (int32_t)a->kv.k.shape[1];
-    x.slot_bits = aiter_dtype_bits(a->slot_mapping.dtype);
-    x.quant = mode;
-    if (x.tokens == 0) return AITER_OK;
-    AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
-    const aiter_status status =
-        aiteri_gpu_launch(c, row, aiteri_ceil_div(x.tokens, aiteri_gpu_rows_table[row].rows), &x);
-    aiteri_device_leave(c->gpu->device, &was);
-    return status;
-}
-
-#endif /* AITERI_GPU_CACHE_C */
-
-// >>merge    (src/gpu/merge.c)
-/* merge.c -- aiter_merge_attn_states on a device: one launch for each row of the batch. */
-#ifndef AITERI_GPU_MERGE_C
-#define AITERI_GPU_MERGE_C
-
-
-/* Batch row b of [.., tokens, H, D]. */
-static aiteri_gpu_rows aiteri_gpu_merge_rows(const aiter_tensor *t, int64_t b)
-{
-    const int32_t n = t->ndim;
-    const int64_t bytes = aiter_dtype_bits(t->dtype) / 8;
-    aiteri_gpu_rows r;
-    r.data = (uint64_t)(uintptr_t)t->data + (uint64_t)(n == 4 ? b * t->stride[0] * bytes : 0);
-    r.stride_batch = 0;
-    r.stride_token = t->stride[n - 3];
-    r.stride_head = t->stride[n - 2];
-    return r;
-}
-
-/* Batch row b of [.., H, tokens]; 0 where the tensor is absent. */
-static uint64_t aiteri_gpu_merge_lse(const aiter_tensor *t, int64_t b, int64_t *stride_head,
-                                     int64_t *stride_token)
-{
-    const int32_t n = t->ndim;
-    *stride_head = *stride_token = 0;
-    if (n == 0) return 0;
-    *stride_head = t->stride[n - 2];
-    *stride_token = t->stride[n - 1];
-    return (uint64_t)(uintptr_t)t->data +
-           (uint64_t)(n == 3 ? b * t->stride[0] * (int64_t)sizeof(float) : 0);
-}
-
-static aiter_status aiteri_gpu_merge_launch(const aiteri_gpu_call *c,
-                                            const aiter_merge_attn_states_args *a, int32_t row,
-                                            int64_t b)
-{
-    const int32_t n = a->out.ndim;
-    aiteri_gpu_merge x;
-    memset(&x, 0, sizeof x);
-    x.a = aiteri_gpu_merge_rows(&a->out_a, b);
-    x.b = aiteri_gpu_merge_rows(&a->out_b, b);
-    x.out = aiteri_gpu_merge_rows(&a->out, b);
-    x.lse_a = aiteri_gpu_merge_lse(&a->lse_a, b, &x.lse_a_stride_head, &x.lse_a_stride_token);
-    x.lse_b = aiteri_gpu_merge_lse(&a->lse_b, b, &x.lse_b_stride_head, &x.lse_b_stride_token);
-    x.lse = aiteri_gpu_merge_lse(&a->lse, b, &x.lse_stride_head, &x.lse_stride_token);
-    x.tokens = a->out.shape[n - 3];
-    x.heads = (int32_t)a->out.shape[n - 2];
-    x.dim = (int32_t)a->out.shape[n - 1];
-    return aiteri_gpu_launch(
-        c, row, aiteri_ceil_div(x.tokens * x.heads, aiteri_gpu_rows_table[row].rows), &x);
-}
-
-/* The row of the registry that serves it; shapes were checked. */
-static aiter_status aiteri_gpu_merge_choose(const aiteri_gpu_call *c,
-                                            const aiter_merge_attn_states_args *a, int32_t *row)
-{
-    const aiteri_operand rows[3] = {{"out_a", &a->out_a}, {"out_b", &a->out_b}, {"out", &a->out}};
-    aiteri_gpu_want want;
-    memset(&want, 0, sizeof want);
-    want.op = AITERI_GPU_OP_merge_attn_states;
-    want.arch = c->gpu->device->arch_bits;
-    want.features = AITERI_BIT(DENSE_KEYS);
-    want.q = a->out_a.dtype;
-    want.kv = a->out_b.dtype;
-    want.out = a->out.dtype;
-    AITERI_TRY(aiteri_gpu_check_dense(c, rows, 3));
-    return aiteri_gpu_need_row(c, &want, row);
-}
-
-/* By the row that was chosen. */
-static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
-                                         const aiter_merge_attn_states_args *a, int32_t row)
-{
-    const int32_t n = a->out.ndim;
-    const int64_t batch = n == 4 ? a->out.shape[0] : 1;
-    aiteri_current was;
-    aiter_status status = AITER_OK;
-    if (a->out.shape[n - 3] == 0 || a->out.shape[n - 2] == 0) return AITER_OK;
-    AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
-    for (int64_t b = 0; b < batch && status == AITER_OK; b++)
-        status = aiteri_gpu_merge_launch(c, a, row, b);
-    aiteri_device_leave(c->gpu->device, &was);
-    return status;
-}
-
-#endif /* AITERI_GPU_MERGE_C */
 #endif
 
 // >>attention_advice    (src/ops/attention_advice.c)
@@ -16268,12 +16428,6 @@ static aiteri_rows aiteri_rows_of(const aiter_tensor *t, int packed)
     return r;
 }
 
-/* A stride that never moves where the extent is 1: such dimensions broadcast. */
-static int64_t aiteri_broadcast_stride(const aiter_tensor *t, int32_t dim)
-{
-    return t->shape[dim] == 1 ? 0 : t->stride[dim];
-}
-
 /* 1 / sqrt(dim) to nearest even, whatever rounding the caller has set: checks run in its mode. */
 static float aiteri_default_scale(int32_t dim)
 {
@@ -16407,36 +16561,6 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
     p->lse_stride_batch = x->packed ? 0 : x->lse_packed ? t->stride[1] : t->stride[0];
     p->lse_stride_head = t->stride[at];
     p->lse_stride_token = x->lse_packed ? 0 : t->stride[at + 1];
-}
-
-/* K or V in the order [outer,] token, head, element: readers and the writer of a cache. */
-static aiteri_source aiteri_source_of(const aiter_tensor *t)
-{
-    aiteri_source s;
-    const int32_t n = t->ndim;
-    memset(&s, 0, sizeof s);
-    s.data = (const char *)t->data;
-    s.dtype = t->dtype;
-    s.dim = (int32_t)t->shape[n - 1];
-    s.stride_outer = n == 4 ? t->stride[0] : 0;
-    s.stride_token = t->stride[n - 3];
-    s.stride_head = t->stride[n - 2];
-    s.stride_dim = t->shape[n - 1] == 1 ? 1 : t->stride[n - 1];
-    return s;
-}
-
-/* Scales of a shape that was checked: one, [Hk], or the source's without D. */
-static aiteri_scales aiteri_scales_of(const aiter_tensor *t)
-{
-    aiteri_scales s;
-    const int32_t n = t->ndim;
-    memset(&s, 0, sizeof s);
-    s.data = t->data;
-    s.dtype = t->dtype;
-    if (n == 3) s.stride_outer = t->stride[0];
-    if (n >= 2) s.stride_token = t->stride[n - 2];
-    s.stride_head = n == 1 ? aiteri_broadcast_stride(t, 0) : t->stride[n - 1];
-    return s;
 }
 
 /* Scales of one int8 source, [1], [Hk] or the source's shape without D. */
@@ -16582,167 +16706,6 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
 }
 
 #endif /* AITERI_ATTENTION_LOWER_C */
-
-// >>explain    (src/ops/explain.c)
-/* explain.c -- how an _explain writes its text, and what those of all ops say. */
-#ifndef AITERI_EXPLAIN_C
-#define AITERI_EXPLAIN_C
-
-#if AITERI_GPU
-#endif
-
-/* A text in the caller's memory; what does not fit is left out. */
-typedef struct aiteri_text {
-    char *at;
-    size_t left; /* the closing 0 included */
-} aiteri_text;
-
-static void aiteri_say(aiteri_text *t, const char *format, ...) AITERI_PRINTF(2, 3);
-static void aiteri_say(aiteri_text *t, const char *format, ...)
-{
-    va_list list;
-    if (t->left == 0) return;
-    va_start(list, format);
-    const int n = vsnprintf(t->at, t->left, format, list);
-    va_end(list);
-    const size_t used = (size_t)n < t->left ? (size_t)n : t->left - 1;
-    t->at += used;
-    t->left -= used;
-}
-
-static void aiteri_explain_engine(aiteri_text *t, aiter_context *ctx)
-{
-    const aiter_context_details d = aiter_context_info(ctx);
-    if (d.device == AITER_DEVICE_CPU)
-        aiteri_say(t, "engine: cpu, kernel set %s, %d thread%s\n", d.isa_name, (int)d.num_threads,
-                   d.num_threads == 1 ? "" : "s");
-    else
-        aiteri_say(t, "engine: %s, %s, %d compute units\n", d.device_name, d.architecture,
-                   (int)d.compute_units);
-}
-
-static double aiteri_bytes_per(aiter_dtype dtype) { return aiter_dtype_bits(dtype) / 8.0; }
-
-/* Behind a type, what its elements are to be multiplied by. */
-static const char *aiteri_scale_words(aiter_scale_kind kind)
-{
-    switch (kind) {
-    case AITER_SCALE_PER_TENSOR: return " with one scale";
-    case AITER_SCALE_PER_HEAD: return " with a scale per head";
-    case AITER_SCALE_PER_TOKEN_HEAD: return " with a scale per token and head";
-    default: return "";
-    }
-}
-
-/* How an op without keys is cut: `count` rows, each by one worker; on a device by row `row` of the
- * registry, in so many launches. */
-static void aiteri_explain_rows(aiteri_text *t, aiter_context *ctx, int32_t row, const char *rows,
-                                int64_t count, int64_t launches)
-{
-#if AITERI_GPU
-    if (aiteri_context_on_device(ctx)) {
-        const aiteri_gpu_row *r = &aiteri_gpu_rows_table[row];
-        aiteri_say(t, "kernel: %s, %d of %lld %s by %d threads, %lld workgroups x %lld launches\n",
-                   r->symbol, (int)r->rows, (long long)count, rows, (int)r->threads,
-                   (long long)aiteri_ceil_div(count, r->rows), (long long)launches);
-        return;
-    }
-#endif
-    (void)ctx, (void)row;
-    aiteri_say(t, "work: %lld %s, a stretch of the tokens for each thread\n",
-               (long long)(count * launches), rows);
-}
-
-/* Begins the text of `op` with its verdict, `status`, and of what runs with the engine and the
- * bytes of the workspace; *t has no room where there is none. */
-static aiter_status aiteri_explain_begin(const char *op, aiter_context *ctx, aiter_status status,
-                                         size_t need, char *text, size_t bytes, aiteri_text *t)
-{
-    t->at = text;
-    t->left = text ? bytes : 0;
-    if (t->left == 0)
-        return status != AITER_OK ? status
-                                  : aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                                                "%s_explain.%s, expected room for the text", op,
-                                                text ? "bytes: is 0" : "text: is NULL");
-    if (status != AITER_OK) {
-        aiteri_say(t, "%s: %s\n%s\n", op, aiter_status_name(status), aiteri_error_text);
-        return status;
-    }
-    aiteri_say(t, "%s: runs\n", op);
-    aiteri_explain_engine(t, ctx);
-    aiteri_say(t, "workspace: %zu bytes\n", need);
-    return status;
-}
-
-#endif /* AITERI_EXPLAIN_C */
-
-// >>call_begin    (src/ops/call_begin.c)
-/* call_begin.c -- what is the same of all ops: their args are there, and of this header; and the
- * calls that an op makes of its family. */
-#ifndef AITERI_CALL_BEGIN_C
-#define AITERI_CALL_BEGIN_C
-
-
-/* `call` is "" or what follows the op's name: "_plan". */
-static aiter_status aiteri_call_begin(const char *op, const char *call, aiter_context *ctx,
-                                      const void *args, size_t bytes)
-{
-    uint32_t given;
-    aiteri_context_begin(ctx);
-    if (!args)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT, "%s%s.args: is NULL, expected a pointer",
-                           op, call);
-    memcpy(&given, args, sizeof given); /* struct_bytes is the first field of each */
-    if (given != 0 && given != bytes)
-        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
-                           "%s.struct_bytes: is %lu, expected 0 or %lu; was the caller compiled "
-                           "with the header of another version than " AITER_ATTN_VERSION_STRING "?",
-                           op, (unsigned long)given, (unsigned long)bytes);
-    return AITER_OK;
-}
-
-/* The calls of aiter_<name>, whose args `family` takes:
- *     begin(op, call, args, ctx, x)   x holds a copy of args that are there, and what `op` tells
- *     run(x, ctx)                     checks and runs it
- *     workspace(x, ctx, bytes)        answers the query
- *     supported(x, ctx, bytes)        checks all that shapes tell; the bytes of its workspace
- *     explain(x, ctx, text)           what such an x would do, in words */
-#define AITERI_CALLS(name, family, op)                                                            \
-    AITER_ATTN_API aiter_status aiter_##name(const aiter_##name##_args *args, aiter_context *ctx) \
-    {                                                                                             \
-        aiteri_##family x;                                                                        \
-        AITERI_TRY(aiteri_##family##_begin(op, "", args, ctx, &x));                               \
-        return aiteri_##family##_run(&x, ctx);                                                    \
-    }                                                                                             \
-    AITER_ATTN_API aiter_status aiter_##name##_workspace(const aiter_##name##_args *args,         \
-                                                         aiter_context *ctx, size_t *bytes)       \
-    {                                                                                             \
-        aiteri_##family x;                                                                        \
-        AITERI_TRY(aiteri_##family##_begin(op, "_workspace", args, ctx, &x));                     \
-        return aiteri_##family##_workspace(&x, ctx, bytes);                                       \
-    }                                                                                             \
-    AITER_ATTN_API aiter_status aiter_##name##_supported(const aiter_##name##_args *args,         \
-                                                         aiter_context *ctx)                      \
-    {                                                                                             \
-        aiteri_##family x;                                                                        \
-        size_t bytes;                                                                             \
-        AITERI_TRY(aiteri_##family##_begin(op, "_supported", args, ctx, &x));                     \
-        return aiteri_##family##_supported(&x, ctx, &bytes);                                      \
-    }                                                                                             \
-    AITER_ATTN_API aiter_status aiter_##name##_explain(                                           \
-        const aiter_##name##_args *args, aiter_context *ctx, char *text, size_t bytes)            \
-    {                                                                                             \
-        aiteri_##family x;                                                                        \
-        aiteri_text t;                                                                            \
-        size_t need = 0;                                                                          \
-        aiter_status status = aiteri_##family##_begin(op, "_explain", args, ctx, &x);             \
-        if (status == AITER_OK) status = aiteri_##family##_supported(&x, ctx, &need);             \
-        status = aiteri_explain_begin("aiter_" #name, ctx, status, need, text, bytes, &t);        \
-        return status == AITER_OK ? aiteri_##family##_explain(&x, ctx, &t) : status;              \
-    }
-
-#endif /* AITERI_CALL_BEGIN_C */
 
 // >>attention_explain    (src/ops/attention_explain.c)
 /* attention_explain.c -- the long answer of an _explain: what would run a problem, cut how, at what
@@ -17248,6 +17211,8 @@ static aiter_status aiteri_attention_begin(const aiteri_attention_op *op, const 
     }
 
 #endif /* AITERI_ATTENTION_CALLS_C */
+#endif
+#if AITERI_HAS_FLASH
 
 // >>flash_attn_fwd    (src/ops/flash_attn_fwd.c)
 /* flash_attn_fwd.c -- the general softmax attention, and the names that some of its forms have
@@ -17315,6 +17280,8 @@ AITERI_ATTENTION_CALLS(variable_length_attention)
 AITERI_ATTENTION_PLAN(variable_length_attention)
 
 #endif /* AITERI_FLASH_ATTN_FWD_C */
+#endif
+#if AITERI_HAS_DECODE
 
 // >>paged_attn_decode    (src/ops/paged_attn_decode.c)
 /* paged_attn_decode.c -- decode over pages: the new tokens are the last keys of their sequences. */
@@ -17476,6 +17443,84 @@ static const aiteri_attention_op aiteri_decode_attention_gqa_op = {
 AITERI_ATTENTION_CALLS(decode_attention_gqa)
 
 #endif /* AITERI_DECODE_ATTENTION_C */
+#endif
+#if AITERI_HAS_CACHE
+#if AITERI_GPU
+
+// >>cache    (src/gpu/cache.c)
+/* cache.c -- aiter_reshape_and_cache on a device: one launch, slots are read and judged there. */
+#ifndef AITERI_GPU_CACHE_C
+#define AITERI_GPU_CACHE_C
+
+
+static void aiteri_gpu_fill_cache_side(aiteri_gpu_cache_side *s, const aiter_tensor *src,
+                                       const aiter_tensor *cache, const aiter_tensor *scale)
+{
+    s->src = (uint64_t)(uintptr_t)src->data;
+    s->cache = (uint64_t)(uintptr_t)cache->data;
+    s->src_stride_token = src->stride[0];
+    s->src_stride_head = src->stride[1];
+    s->cache_stride_block = cache->stride[0];
+    s->cache_stride_token = cache->stride[1];
+    s->cache_stride_head = cache->stride[2];
+    s->dim = (int32_t)src->shape[2];
+    if (scale->ndim == 0) return;
+    s->scale = (uint64_t)(uintptr_t)scale->data;
+    s->scale_stride_block = scale->ndim == 3 ? scale->stride[0] : 0;
+    s->scale_stride_token = scale->ndim == 3 ? scale->stride[1] : 0;
+    s->scale_stride_head = scale->ndim == 3       ? scale->stride[2]
+                           : scale->shape[0] == 1 ? 0
+                                                  : scale->stride[0];
+}
+
+/* The row of the registry that serves it; shapes were checked. */
+static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
+                                            const aiter_reshape_and_cache_args *a, int32_t *row)
+{
+    const aiteri_operand rows[4] = {
+        {"k", &a->k}, {"v", &a->v}, {"kv.k", &a->kv.k}, {"kv.v", &a->kv.v}};
+    aiteri_gpu_want want;
+    memset(&want, 0, sizeof want);
+    want.op = AITERI_GPU_OP_reshape_and_cache;
+    want.arch = c->gpu->device->arch_bits;
+    want.q = a->k.dtype;
+    want.kv = a->kv.k.dtype;
+    want.dq = (int32_t)a->k.shape[2];
+    want.dv = (int32_t)a->v.shape[2];
+    want.features = AITERI_BIT(PAGED_KEYS);
+    if (a->kv.k_scale.ndim != 0) want.features |= AITERI_BIT(SCALE_TOKEN);
+    AITERI_TRY(aiteri_gpu_check_dense(c, rows, 4));
+    return aiteri_gpu_need_row(c, &want, row);
+}
+
+/* By the row that was chosen. */
+static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
+                                         const aiter_reshape_and_cache_args *a, int32_t mode,
+                                         int32_t row)
+{
+    aiteri_gpu_reshape_and_cache x;
+    aiteri_current was;
+    memset(&x, 0, sizeof x);
+    aiteri_gpu_fill_cache_side(&x.k, &a->k, &a->kv.k, &a->kv.k_scale);
+    aiteri_gpu_fill_cache_side(&x.v, &a->v, &a->kv.v, &a->kv.v_scale);
+    x.slot_mapping = (uint64_t)(uintptr_t)a->slot_mapping.data;
+    x.slot_stride = a->slot_mapping.stride[0];
+    x.tokens = a->k.shape[0];
+    x.slots = a->kv.k.shape[0] * a->kv.k.shape[1];
+    x.heads = (int32_t)a->k.shape[1];
+    x.page_size = (int32_t)a->kv.k.shape[1];
+    x.slot_bits = aiter_dtype_bits(a->slot_mapping.dtype);
+    x.quant = mode;
+    if (x.tokens == 0) return AITER_OK;
+    AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
+    const aiter_status status =
+        aiteri_gpu_launch(c, row, aiteri_ceil_div(x.tokens, aiteri_gpu_rows_table[row].rows), &x);
+    aiteri_device_leave(c->gpu->device, &was);
+    return status;
+}
+
+#endif /* AITERI_GPU_CACHE_C */
+#endif
 
 // >>reshape_and_cache    (src/ops/reshape_and_cache.c)
 /* reshape_and_cache.c -- new K and V rows into their slots of a paged cache, converted or
@@ -17862,6 +17907,97 @@ static aiter_status aiteri_writer_run(aiteri_writer *x, aiter_context *ctx)
 AITERI_CALLS(reshape_and_cache, writer, "aiter_reshape_and_cache")
 
 #endif /* AITERI_RESHAPE_AND_CACHE_C */
+#endif
+#if AITERI_HAS_MERGE
+#if AITERI_GPU
+
+// >>merge    (src/gpu/merge.c)
+/* merge.c -- aiter_merge_attn_states on a device: one launch for each row of the batch. */
+#ifndef AITERI_GPU_MERGE_C
+#define AITERI_GPU_MERGE_C
+
+
+/* Batch row b of [.., tokens, H, D]. */
+static aiteri_gpu_rows aiteri_gpu_merge_rows(const aiter_tensor *t, int64_t b)
+{
+    const int32_t n = t->ndim;
+    const int64_t bytes = aiter_dtype_bits(t->dtype) / 8;
+    aiteri_gpu_rows r;
+    r.data = (uint64_t)(uintptr_t)t->data + (uint64_t)(n == 4 ? b * t->stride[0] * bytes : 0);
+    r.stride_batch = 0;
+    r.stride_token = t->stride[n - 3];
+    r.stride_head = t->stride[n - 2];
+    return r;
+}
+
+/* Batch row b of [.., H, tokens]; 0 where the tensor is absent. */
+static uint64_t aiteri_gpu_merge_lse(const aiter_tensor *t, int64_t b, int64_t *stride_head,
+                                     int64_t *stride_token)
+{
+    const int32_t n = t->ndim;
+    *stride_head = *stride_token = 0;
+    if (n == 0) return 0;
+    *stride_head = t->stride[n - 2];
+    *stride_token = t->stride[n - 1];
+    return (uint64_t)(uintptr_t)t->data +
+           (uint64_t)(n == 3 ? b * t->stride[0] * (int64_t)sizeof(float) : 0);
+}
+
+static aiter_status aiteri_gpu_merge_launch(const aiteri_gpu_call *c,
+                                            const aiter_merge_attn_states_args *a, int32_t row,
+                                            int64_t b)
+{
+    const int32_t n = a->out.ndim;
+    aiteri_gpu_merge x;
+    memset(&x, 0, sizeof x);
+    x.a = aiteri_gpu_merge_rows(&a->out_a, b);
+    x.b = aiteri_gpu_merge_rows(&a->out_b, b);
+    x.out = aiteri_gpu_merge_rows(&a->out, b);
+    x.lse_a = aiteri_gpu_merge_lse(&a->lse_a, b, &x.lse_a_stride_head, &x.lse_a_stride_token);
+    x.lse_b = aiteri_gpu_merge_lse(&a->lse_b, b, &x.lse_b_stride_head, &x.lse_b_stride_token);
+    x.lse = aiteri_gpu_merge_lse(&a->lse, b, &x.lse_stride_head, &x.lse_stride_token);
+    x.tokens = a->out.shape[n - 3];
+    x.heads = (int32_t)a->out.shape[n - 2];
+    x.dim = (int32_t)a->out.shape[n - 1];
+    return aiteri_gpu_launch(
+        c, row, aiteri_ceil_div(x.tokens * x.heads, aiteri_gpu_rows_table[row].rows), &x);
+}
+
+/* The row of the registry that serves it; shapes were checked. */
+static aiter_status aiteri_gpu_merge_choose(const aiteri_gpu_call *c,
+                                            const aiter_merge_attn_states_args *a, int32_t *row)
+{
+    const aiteri_operand rows[3] = {{"out_a", &a->out_a}, {"out_b", &a->out_b}, {"out", &a->out}};
+    aiteri_gpu_want want;
+    memset(&want, 0, sizeof want);
+    want.op = AITERI_GPU_OP_merge_attn_states;
+    want.arch = c->gpu->device->arch_bits;
+    want.features = AITERI_BIT(DENSE_KEYS);
+    want.q = a->out_a.dtype;
+    want.kv = a->out_b.dtype;
+    want.out = a->out.dtype;
+    AITERI_TRY(aiteri_gpu_check_dense(c, rows, 3));
+    return aiteri_gpu_need_row(c, &want, row);
+}
+
+/* By the row that was chosen. */
+static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
+                                         const aiter_merge_attn_states_args *a, int32_t row)
+{
+    const int32_t n = a->out.ndim;
+    const int64_t batch = n == 4 ? a->out.shape[0] : 1;
+    aiteri_current was;
+    aiter_status status = AITER_OK;
+    if (a->out.shape[n - 3] == 0 || a->out.shape[n - 2] == 0) return AITER_OK;
+    AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
+    for (int64_t b = 0; b < batch && status == AITER_OK; b++)
+        status = aiteri_gpu_merge_launch(c, a, row, b);
+    aiteri_device_leave(c->gpu->device, &was);
+    return status;
+}
+
+#endif /* AITERI_GPU_MERGE_C */
+#endif
 
 // >>merge_attn_states    (src/ops/merge_attn_states.c)
 /* merge_attn_states.c -- joins two attention results over disjoint keys by their log-sum-exp.
@@ -18100,6 +18236,7 @@ static aiter_status aiteri_merge_run(aiteri_merge *x, aiter_context *ctx)
 AITERI_CALLS(merge_attn_states, merge, "aiter_merge_attn_states")
 
 #endif /* AITERI_MERGE_ATTN_STATES_C */
+#endif
 
 // >>padding_guard    (src/ops/padding_guard.c)
 /* padding_guard.c -- how much a softmax without mask would suffer from zero keys up to a tile's
@@ -18152,6 +18289,77 @@ AITER_ATTN_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *
 }
 
 #endif /* AITERI_PADDING_GUARD_C */
+
+// >>left_out    (src/ops/left_out.c)
+/* left_out.c -- the calls of the ops whose family was left out: declared and linkable, and all they
+ * do is to say so. */
+#ifndef AITERI_OPS_LEFT_OUT_C
+#define AITERI_OPS_LEFT_OUT_C
+
+
+AITERI_UNUSED static aiter_status aiteri_left_out(const char *op, const char *family,
+                                                  aiter_context *ctx)
+{
+    aiteri_context_begin(ctx);
+    if (AITERI_ONLY)
+        return aiteri_fail(ctx, AITER_UNSUPPORTED,
+                           "%s: compiled out by the AITER_ATTN_ONLY_ macros, of which none is "
+                           "AITER_ATTN_ONLY_%s",
+                           op, family);
+    return aiteri_fail(ctx, AITER_UNSUPPORTED, "%s: compiled out by AITER_ATTN_NO_%s", op, family);
+}
+
+AITERI_UNUSED static aiter_status aiteri_left_out_explain(const char *op, const char *family,
+                                                          aiter_context *ctx, char *text,
+                                                          size_t bytes)
+{
+    aiteri_text t;
+    return aiteri_explain_begin(op, ctx, aiteri_left_out(op, family, ctx), 0, text, bytes, &t);
+}
+
+#define AITERI_LEFT_OUT_NO_PLAN(op, family)
+#define AITERI_LEFT_OUT_HAS_PLAN(op, family)                                            \
+    AITER_ATTN_API aiter_status aiter_##op##_plan(const aiter_##op##_args *args,        \
+                                                  aiter_context *ctx, aiter_plan *plan) \
+    {                                                                                   \
+        (void)args;                                                                     \
+        (void)plan;                                                                     \
+        return aiteri_left_out("aiter_" #op, family, ctx);                              \
+    }
+#define AITERI_LEFT_OUT_1(op, family, planned) /* it is there */
+#define AITERI_LEFT_OUT_0(op, family, planned)                                                     \
+    AITER_ATTN_API aiter_status aiter_##op(const aiter_##op##_args *args, aiter_context *ctx)      \
+    {                                                                                              \
+        (void)args;                                                                                \
+        return aiteri_left_out("aiter_" #op, family, ctx);                                         \
+    }                                                                                              \
+    AITER_ATTN_API aiter_status aiter_##op##_workspace(const aiter_##op##_args *args,              \
+                                                       aiter_context *ctx, size_t *bytes)          \
+    {                                                                                              \
+        (void)args;                                                                                \
+        (void)bytes;                                                                               \
+        return aiteri_left_out("aiter_" #op, family, ctx);                                         \
+    }                                                                                              \
+    AITER_ATTN_API aiter_status aiter_##op##_supported(const aiter_##op##_args *args,              \
+                                                       aiter_context *ctx)                         \
+    {                                                                                              \
+        (void)args;                                                                                \
+        return aiteri_left_out("aiter_" #op, family, ctx);                                         \
+    }                                                                                              \
+    AITER_ATTN_API aiter_status aiter_##op##_explain(const aiter_##op##_args *args,                \
+                                                     aiter_context *ctx, char *text, size_t bytes) \
+    {                                                                                              \
+        (void)args;                                                                                \
+        return aiteri_left_out_explain("aiter_" #op, family, ctx, text, bytes);                    \
+    }                                                                                              \
+    planned(op, family)
+#define AITERI_LEFT_OUT_IF(has)     AITERI_LEFT_OUT_PASTED(has)
+#define AITERI_LEFT_OUT_PASTED(has) AITERI_LEFT_OUT_##has
+#define AITERI_LEFT_OUT_ROW(op, family, plan) \
+    AITERI_LEFT_OUT_IF(AITERI_HAS_##family)(op, #family, AITERI_LEFT_OUT_##plan)
+AITER_OP_LIST(AITERI_LEFT_OUT_ROW)
+
+#endif /* AITERI_OPS_LEFT_OUT_C */
 AITERI_ONCE_A_CALL_END
 AITERI_NUMERICS_END
 #endif /* AITER_ATTN_IMPLEMENTED */

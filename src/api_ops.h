@@ -29,17 +29,19 @@
 extern "C" {
 #endif
 
-/* Every op: OP(name, HAS_PLAN or NO_PLAN). */
-#define AITER_OP_LIST(OP)                   \
-    OP(flash_attn_fwd, HAS_PLAN)            \
-    OP(paged_attn_decode, HAS_PLAN)         \
-    OP(grouped_query_attention, HAS_PLAN)   \
-    OP(multi_query_attention, HAS_PLAN)     \
-    OP(variable_length_attention, HAS_PLAN) \
-    OP(decode_attention, NO_PLAN)           \
-    OP(decode_attention_gqa, NO_PLAN)       \
-    OP(reshape_and_cache, NO_PLAN)          \
-    OP(merge_attn_states, NO_PLAN)
+/* Every op: OP(name, family, HAS_PLAN or NO_PLAN). Families can be left out of the implementation:
+ * AITER_ATTN_NO_CACHE, AITER_ATTN_ONLY_FLASH and so on, see docs/guide.md. What is left out returns
+ * UNSUPPORTED from each of its calls. */
+#define AITER_OP_LIST(OP)                          \
+    OP(flash_attn_fwd, FLASH, HAS_PLAN)            \
+    OP(paged_attn_decode, DECODE, HAS_PLAN)        \
+    OP(grouped_query_attention, FLASH, HAS_PLAN)   \
+    OP(multi_query_attention, FLASH, HAS_PLAN)     \
+    OP(variable_length_attention, FLASH, HAS_PLAN) \
+    OP(decode_attention, DECODE, NO_PLAN)          \
+    OP(decode_attention_gqa, DECODE, NO_PLAN)      \
+    OP(reshape_and_cache, CACHE, NO_PLAN)          \
+    OP(merge_attn_states, MERGE, NO_PLAN)
 
 /* What every softmax attention takes: the query rows, the keys, the score, the call. An op says
  * which shapes it gives q and which fields mean nothing to it. */
@@ -179,7 +181,7 @@ AITER_ATTN_API aiter_status aiter_decode_attention_gqa(const aiter_decode_attent
     AITER_ATTN_API aiter_status aiter_##op##_plan(const aiter_##op##_args *args, \
                                                   aiter_context *ctx, aiter_plan *plan);
 #define AITER_DECLARE_NO_PLAN(op)
-#define AITER_DECLARE(op, plan)                                                            \
+#define AITER_DECLARE(op, family, plan)                                                    \
     AITER_ATTN_API aiter_status aiter_##op##_workspace(const aiter_##op##_args *args,      \
                                                        aiter_context *ctx, size_t *bytes); \
     AITER_ATTN_API aiter_status aiter_##op##_supported(const aiter_##op##_args *args,      \
@@ -221,7 +223,7 @@ AITER_ATTN_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *
         return aiter_##op##_plan(&args, ctx, &plan);                                         \
     }
 #define AITER_CXX_NO_PLAN(op)
-#define AITER_CXX(op, plan)                                                                       \
+#define AITER_CXX(op, family, plan)                                                               \
     inline aiter_status aiter_##op(const aiter_##op##_args &args, aiter_context *ctx = nullptr)   \
     {                                                                                             \
         return aiter_##op(&args, ctx);                                                            \

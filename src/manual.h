@@ -92,6 +92,8 @@
         AITER_ATTN_HIP              contexts on AMD GPUs (gfx90a, gfx942, gfx950)
         AITER_ATTN_CUDA             contexts on NVIDIA GPUs (sm_80 and later)
         AITER_ATTN_EMBEDDED_KERNELS the GPU kernels are linked in (library aiter_attn_kernels)
+        AITER_ATTN_ONLY_FLASH, _DECODE, _CACHE, _MERGE      these families of ops alone
+        AITER_ATTN_NO_FLASH, _DECODE, _CACHE, _MERGE        all but these (docs/guide.md, 11)
 
     The environment variable AITER_ISA (scalar, avx2, avx512, neon) caps the kernel set,
     AITER_KERNEL_CLASS (general, plain) pins the class of a device's kernels;

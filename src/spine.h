@@ -17,6 +17,7 @@
 #ifndef AITER_ATTN_IMPLEMENTED
 #define AITER_ATTN_IMPLEMENTED
 #include "base/platform.h"
+#include "base/left_out.h"
 AITERI_NUMERICS_BEGIN
 #include "base/check.h"
 #include "base/dtype.c"
@@ -32,12 +33,15 @@ AITERI_ONCE_A_CALL_END
 #include "plan/families.h"
 #include "cpu/score_rule.h"
 #include "cpu/kernel_table.h"
+#include "plan/source_at.c"
+#if AITERI_ATTENTION
 #include "plan/mask.c"
 #include "plan/source.c"
 AITERI_ONCE_A_CALL_BEGIN
 #include "plan/schedule.c"
 #include "plan/plan.c"
 AITERI_ONCE_A_CALL_END
+#endif
 #include "cpu/cpuid.c"
 #include "cpu/block_f32.c"
 #include "cpu/instantiate.c"
@@ -58,32 +62,50 @@ AITERI_ONCE_A_CALL_BEGIN
 #include "context/context.c"
 #include "context/memory.c"
 AITERI_ONCE_A_CALL_END
+#include "cpu/rows.c"
+#if AITERI_ATTENTION
 #include "cpu/engine_rows.c"
 #include "cpu/engine_walk.c"
 #include "cpu/engine_softmax.c"
 #include "cpu/engine_stream.c"
+#endif
 AITERI_ONCE_A_CALL_BEGIN
+#include "ops/explain.c"
+#include "ops/call_begin.c"
+#if AITERI_ATTENTION
 #include "cpu/engine.c"
 #if AITERI_GPU
 #include "gpu/attention_choose.c"
 #include "gpu/attention_launch.c"
-#include "gpu/cache.c"
-#include "gpu/merge.c"
 #endif
 #include "ops/attention_advice.c"
 #include "ops/attention_check.c"
 #include "ops/attention_lower.c"
-#include "ops/explain.c"
-#include "ops/call_begin.c"
 #include "ops/attention_explain.c"
 #include "ops/attention_run.c"
 #include "ops/attention_calls.c"
+#endif
+#if AITERI_HAS_FLASH
 #include "ops/flash_attn_fwd.c"
+#endif
+#if AITERI_HAS_DECODE
 #include "ops/paged_attn_decode.c"
 #include "ops/decode_attention.c"
+#endif
+#if AITERI_HAS_CACHE
+#if AITERI_GPU
+#include "gpu/cache.c"
+#endif
 #include "ops/reshape_and_cache.c"
+#endif
+#if AITERI_HAS_MERGE
+#if AITERI_GPU
+#include "gpu/merge.c"
+#endif
 #include "ops/merge_attn_states.c"
+#endif
 #include "ops/padding_guard.c"
+#include "ops/left_out.c"
 AITERI_ONCE_A_CALL_END
 AITERI_NUMERICS_END
 #endif /* AITER_ATTN_IMPLEMENTED */

@@ -143,7 +143,7 @@ static void guide_load(guide_library *library)
         if (i < 3) guide_find_constants(&library->constants, text);
         free(text);
     }
-#define GUIDE_ADD_COMPANIONS(op, plan)                          \
+#define GUIDE_ADD_COMPANIONS(op, family, plan)                  \
     guide_add(&library->companions, "aiter_" #op "_workspace"); \
     guide_add(&library->companions, "aiter_" #op "_supported"); \
     guide_add(&library->companions, "aiter_" #op "_explain");   \

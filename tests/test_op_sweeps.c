@@ -6,7 +6,7 @@
 /* Every op of the public list is swept. */
 static void none_left_out(void)
 {
-#define OP_PUBLIC(op, plan) "aiter_" #op,
+#define OP_PUBLIC(op, family, plan) "aiter_" #op,
     static const char *const names[] = {AITER_OP_LIST(OP_PUBLIC)};
     size_t i;
     int op;

@@ -206,7 +206,7 @@ static void emit_declared_names(const char *text)
     }
 }
 
-/* OP(name, HAS_PLAN): the companions. */
+/* OP(name, family, HAS_PLAN): the companions. */
 static void emit_companion_names(const char *text)
 {
     static const char *const suffixes[] = {"_workspace", "_supported", "_explain", "_plan"};
@@ -216,7 +216,7 @@ static void emit_companion_names(const char *text)
     for (at = strstr(at, " OP("); at && at < end; at = strstr(at, " OP(")) {
         at += 4;
         const size_t n = strcspn(at, ",");
-        const int planned = strncmp(at + n, ", HAS_PLAN)", 11) == 0;
+        const int planned = strncmp(at + strcspn(at, ")") - 8, "HAS_PLAN", 8) == 0;
         for (int i = 0; i < 3 + planned; i++) emit_prefixed(at, n, suffixes[i]);
     }
 }

@@ -62,6 +62,32 @@ job "gcc c99, devices" "gcc -std=c99 -O1 $warn $devices -I. -c $src/implementati
 job "clang-19 c11, devices" "clang-19 -std=c11 $warn $devices -I. -fsyntax-only $src/implementation.c"
 job "g++ c++17, devices" "g++ -std=c++17 -x c++ $warn $devices -I. -fsyntax-only $src/implementation.c"
 
+# -- families of ops left out: each alone, all but each, some together; copies of every kind
+families() { # COMPILER KEPT FLAGS
+    compiler "$1"
+    local std="$cc -std=c99" name
+    [ "$1" != c++ ] || std="g++ -x c++ -std=c++17"
+    name=$(tr -dc A-Za-z <<<"$1$2$3")
+    job_counted "$1, families $2" "$std -O0 $warn $3 '-DKEPT=\"$2 \"' -I. $src/families.c \
+        -o $dir/families_$name -lm -lpthread && $dir/families_$name"
+}
+families gcc "ONLY FLASH" -DAITER_ATTN_ONLY_FLASH
+families clang-14 "ONLY DECODE" -DAITER_ATTN_ONLY_DECODE
+families clang-19 "ONLY CACHE" -DAITER_ATTN_ONLY_CACHE
+families c++ "ONLY MERGE" -DAITER_ATTN_ONLY_MERGE
+families c++ "DECODE CACHE MERGE" "-DAITER_ATTN_NO_FLASH $devices"
+families clang-19 "FLASH CACHE MERGE" "-DAITER_ATTN_NO_DECODE -DAITER_ATTN_STATIC"
+families clang-14 "FLASH DECODE MERGE" "-DAITER_ATTN_NO_CACHE -DAITER_ATTN_PREFIX=mine_"
+families gcc "FLASH DECODE CACHE" "-DAITER_ATTN_NO_MERGE $devices -DAITER_ATTN_STATIC"
+families gcc "ONLY CACHE MERGE" "-DAITER_ATTN_ONLY_CACHE -DAITER_ATTN_ONLY_MERGE $devices"
+families c++ "ONLY FLASH MERGE" "-DAITER_ATTN_ONLY_FLASH -DAITER_ATTN_ONLY_MERGE -DAITER_ATTN_NO_CACHE"
+refused() { # WORDS FLAGS
+    job "refused: $2" "! gcc -fsyntax-only $2 -I. $src/unit_implementation.c 2>$dir/refused_$1 &&
+        grep -q 'error.*$1' $dir/refused_$1"
+}
+refused drop "-DAITER_ATTN_ONLY_CACHE -DAITER_ATTN_NO_CACHE"
+refused leave "-DAITER_ATTN_NO_FLASH -DAITER_ATTN_NO_DECODE -DAITER_ATTN_NO_CACHE -DAITER_ATTN_NO_MERGE"
+
 # -- later C++: a warning of the newest compiler today is an error of the next standard
 for std in 20 23 26; do
     for cxx in g++ clang-22; do

@@ -12,7 +12,7 @@ typedef struct aiteri_arena {
     size_t used;
 } aiteri_arena;
 
-static void *aiteri_carve(aiteri_arena *arena, size_t count, size_t size)
+AITERI_UNUSED static void *aiteri_carve(aiteri_arena *arena, size_t count, size_t size)
 {
     AITERI_ASSERT((uintptr_t)arena->base % AITERI_LINE == 0 && arena->used % AITERI_LINE == 0);
     const size_t at = arena->used;

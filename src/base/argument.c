@@ -33,7 +33,8 @@ enum {
     AITERI_ONLY_I32 = 1 << AITER_I32
 };
 
-static void aiteri_check_true(aiteri_check *c, int ok, const char *field, const char *expected)
+AITERI_UNUSED static void aiteri_check_true(aiteri_check *c, int ok, const char *field,
+                                            const char *expected)
 {
     if (!ok) aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: expected %s", c->op, field, expected);
 }
@@ -62,15 +63,15 @@ static void aiteri_check_range(aiteri_check *c, const char *field, int64_t got, 
 }
 
 /* A value of an enum that counts from 0; `type` names it. */
-static void aiteri_check_enum(aiteri_check *c, const char *field, int got, int count,
-                              const char *type)
+AITERI_UNUSED static void aiteri_check_enum(aiteri_check *c, const char *field, int got, int count,
+                                            const char *type)
 {
     if (got < 0 || got >= count)
         aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: %d is no %s", c->op, field, got, type);
 }
 
 /* x >= 0 and finite; x is looked at by its bits, so that no compiler flag can wave NaN through. */
-static void aiteri_check_scale(aiteri_check *c, const char *field, float x)
+AITERI_UNUSED static void aiteri_check_scale(aiteri_check *c, const char *field, float x)
 {
     if (aiteri_bits_of_f32(x) >= 0x7f800000u && aiteri_bits_of_f32(x) != 0x80000000u)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
@@ -79,7 +80,8 @@ static void aiteri_check_scale(aiteri_check *c, const char *field, float x)
 }
 
 /* Element `at` of scales that are read: positive and finite. */
-static void aiteri_check_positive(aiteri_check *c, const char *field, int64_t at, float x)
+AITERI_UNUSED static void aiteri_check_positive(aiteri_check *c, const char *field, int64_t at,
+                                                float x)
 {
     const uint32_t bits = aiteri_bits_of_f32(x);
     if (bits == 0 || bits >= 0x7f800000u)
@@ -211,8 +213,8 @@ static int aiteri_check_tensor(aiteri_check *c, const char *field, aiter_tensor 
 }
 
 /* A tensor that means nothing to an op. */
-static void aiteri_check_absent(aiteri_check *c, const char *field, const aiter_tensor *t,
-                                const char *why)
+AITERI_UNUSED static void aiteri_check_absent(aiteri_check *c, const char *field,
+                                              const aiter_tensor *t, const char *why)
 {
     if (t->ndim != 0)
         aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: expected none: %s", c->op, field, why);
@@ -325,7 +327,7 @@ typedef struct aiteri_operand {
 } aiteri_operand;
 
 /* Memory that a call may write or read besides its tensors, as one of them. NULL: absent. */
-static aiter_tensor aiteri_memory_operand(const void *data, size_t bytes)
+AITERI_UNUSED static aiter_tensor aiteri_memory_operand(const void *data, size_t bytes)
 {
     const uintptr_t most = UINTPTR_MAX - (uintptr_t)data;
     const uint64_t known = bytes < most ? bytes : most;

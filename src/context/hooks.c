@@ -60,7 +60,7 @@ static void aiteri_gpu_log_growth(const aiteri_gpu_call *c, size_t held)
 #endif
 
 /* Whether calls go to a device. */
-static int aiteri_context_on_device(const aiter_context *ctx)
+AITERI_UNUSED static int aiteri_context_on_device(const aiter_context *ctx)
 {
     return ctx && ctx->desc.device != AITER_DEVICE_CPU;
 }

@@ -40,8 +40,9 @@ static aiter_status aiteri_scratch_answer(const char *op, aiter_context *ctx, si
     return AITER_OK;
 }
 
-static aiter_status aiteri_scratch_take(const char *op, aiter_context *ctx, void *workspace,
-                                        size_t workspace_bytes, size_t need, aiteri_scratch *s)
+AITERI_UNUSED static aiter_status aiteri_scratch_take(const char *op, aiter_context *ctx,
+                                                      void *workspace, size_t workspace_bytes,
+                                                      size_t need, aiteri_scratch *s)
 {
     const size_t bytes = aiteri_scratch_bytes(need);
     void *block = workspace;
@@ -73,6 +74,6 @@ static aiter_status aiteri_scratch_take(const char *op, aiter_context *ctx, void
     return AITER_OK;
 }
 
-static void aiteri_scratch_give_back(aiteri_scratch *s) { free(s->owned); }
+AITERI_UNUSED static void aiteri_scratch_give_back(aiteri_scratch *s) { free(s->owned); }
 
 #endif /* AITERI_SCRATCH_C */

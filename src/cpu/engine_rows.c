@@ -3,7 +3,7 @@
 #ifndef AITERI_ENGINE_ROWS_C
 #define AITERI_ENGINE_ROWS_C
 
-#include "block_f32.c"
+#include "rows.c"
 #include "../plan/schedule.c"
 #include "../plan/source.c"
 
@@ -18,34 +18,6 @@ typedef struct aiteri_engine {
     float *partials; /* [partial_rows][partial_stride]: dim_v sums, then m and l */
     int64_t partial_stride;
 } aiteri_engine;
-
-AITERI_FORCE_INLINE float aiteri_minus_inf(void) { return aiteri_f32_of_bits(0xff800000u); }
-
-static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_dtype dtype,
-                               int64_t stride, const float *src, int32_t n)
-{
-    AITERI_ASSERT(n > 0 && (stride > 0 || n == 1) && kernels->narrow[dtype]);
-    if (stride == 1) {
-        kernels->narrow[dtype](dst, src, n);
-        return;
-    }
-    for (int32_t i = 0; i < n; i++) {
-        uint32_t bits;
-        memcpy(&bits, src + i, sizeof bits);
-        aiteri_store_bits(dtype, dst, i * stride, bits);
-    }
-}
-
-/* Writes n elements of an attention's row, times factor; row is padded. What would be stored as -0
- * is +0: every `out` passes here, so that no key without weight leaves its sign in one. */
-static void aiteri_store_out(const aiteri_kernels *kernels, char *dst, aiter_dtype dtype,
-                             int64_t stride, float *row, int32_t n, float factor)
-{
-    /* Bits of the largest magnitude that the type rounds to 0. */
-    const int32_t least = dtype == AITER_F16 ? 0x33000000 : dtype == AITER_BF16 ? 0x8000 : 0;
-    kernels->row_finish(row, aiteri_padded(n), factor, least);
-    aiteri_scatter_row(kernels, dst, dtype, stride, row, n);
-}
 
 static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, int32_t token,
                            int32_t head)

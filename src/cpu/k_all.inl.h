@@ -2,6 +2,8 @@
  * clean-up. */
 #include "k_math.inl.h"
 #include "k_convert.inl.h"
+#include "k_rows.inl.h"
+#if AITERI_ATTENTION
 #include "k_tile.inl.h"
 #include "k_stream.inl.h"
 
@@ -38,6 +40,9 @@ static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL};
+#else
+#define AITERI_TILE_LANES AITERI_LANES
+#endif
 
 static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
                                                  AITERI_K_ISA,
@@ -48,7 +53,6 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
                                                  AITERI_TILE_LANES,
                                                  AITERI_F32_FORMAT,
                                                  AITERI_BLOCK_ENTRIES(AITERI_K),
-                                                 1,
                                                  AITERI_OTHER_ENTRIES(AITERI_K)};
 
 #undef AITERI_K

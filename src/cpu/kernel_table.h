@@ -13,6 +13,7 @@
 
 #include "../api_types.h"
 #include "../base/arena.c"
+#include "../base/left_out.h"
 #include "../plan/families.h"
 #include "score_rule.h"
 
@@ -94,6 +95,7 @@ typedef struct aiteri_kernels {
     int32_t lanes;      /* floats per vector */
     int32_t tile_lanes; /* query rows per tile */
 
+    int v_in_k; /* whether the value kernels read the first columns of a K block as V */
     size_t (*query_bytes)(int32_t dim, int32_t tile_lanes);
     size_t (*k_bytes)(int32_t dim);
     size_t (*v_bytes)(int32_t dim);
@@ -110,7 +112,6 @@ typedef struct aiteri_kernels {
                                const aiteri_lane_mask *mask, const float *scores, int32_t vectors);
     /* 1 if all values are finite. */
     int (*v_finite)(const aiteri_block_run *values);
-    int v_in_k; /* whether the value kernels read the first columns of a K block as V */
 
     /* Softcap, bias, ALiBi and mask on st, for keys key0 .. key0 + n - 1. */
     void (*tile_adjust)(float *st, int32_t key0, int32_t n, const aiteri_adjust *adjust,
@@ -130,13 +131,13 @@ typedef struct aiteri_kernels {
     float (*stream_softmax)(float *s, float stretch, float *m, float *l);
     /* The same as tile_adjust on one row of AITERI_STREAM_KEYS scores. */
     void (*stream_adjust)(float *s, int32_t key0, const aiteri_adjust *adjust);
+    /* x[i] *= y[i] for i < AITERI_STREAM_KEYS. */
+    void (*stream_mul)(float *x, const float *y);
     /* o[d] *= factor; the same, and 0 where the bits of the magnitude are not above `least`;
      * o[d] += factor * x[d]; dim up to the padded width. */
     void (*row_scale)(float *o, int32_t dim, float factor);
     void (*row_finish)(float *o, int32_t dim, float factor, int32_t least);
     void (*row_add_scaled)(float *o, const float *x, int32_t dim, float factor);
-    /* x[i] *= y[i] for i < AITERI_STREAM_KEYS. */
-    void (*stream_mul)(float *x, const float *y);
     /* max |x| over n elements. */
     float (*row_amax)(const float *x, int32_t n);
 
@@ -148,14 +149,21 @@ typedef struct aiteri_kernels {
 /* The entries of a set in the struct's order: what blocks are and who fills them (of f32 blocks),
  * who computes on them, and the rest. Each is of(entry): a relative of a set names that set where
  * it takes what is there, and itself where it overwrites. */
-#define AITERI_F32_FORMAT                                                                    \
-    aiteri_f32_query_bytes, aiteri_f32_block_bytes, aiteri_f32_block_bytes, aiteri_f32_load, \
+#define AITERI_F32_FORMAT                                                                       \
+    1, aiteri_f32_query_bytes, aiteri_f32_block_bytes, aiteri_f32_block_bytes, aiteri_f32_load, \
         aiteri_f32_load
+#if AITERI_ATTENTION
 #define AITERI_BLOCK_ENTRIES(of) \
     of(pack_query), of(tile_score), of(tile_value), of(tile_value_guarded), of(v_finite)
-#define AITERI_OTHER_ENTRIES(of)                                                                  \
-    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy),          \
-        of(stream_softmax), of(stream_adjust), of(row_scale), of(row_finish), of(row_add_scaled), \
-        of(stream_mul), of(row_amax), of(widen), of(narrow)
+#define AITERI_LOOP_ENTRIES(of)                                                          \
+    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy), \
+        of(stream_softmax), of(stream_adjust), of(stream_mul)
+#else /* no op calls them */
+#define AITERI_BLOCK_ENTRIES(of) NULL, NULL, NULL, NULL, NULL
+#define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+#endif
+#define AITERI_OTHER_ENTRIES(of)                                                              \
+    AITERI_LOOP_ENTRIES(of), of(row_scale), of(row_finish), of(row_add_scaled), of(row_amax), \
+        of(widen), of(narrow)
 
 #endif /* AITERI_KERNEL_TABLE_H */

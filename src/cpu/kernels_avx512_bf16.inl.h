@@ -304,13 +304,13 @@ static const aiteri_kernels aiteri_avx512bf16_kernels = {"avx512_bf16",
                                                          aiteri_avx512bf16_takes,
                                                          16,
                                                          AITERI_BF16_TILE,
+                                                         0,
                                                          aiteri_avx512bf16_query_bytes,
                                                          aiteri_avx512bf16_k_bytes,
                                                          aiteri_avx512bf16_v_bytes,
                                                          aiteri_avx512bf16_load_k,
                                                          aiteri_avx512bf16_load_v,
                                                          AITERI_BLOCK_ENTRIES(AITERI_OF_BF16),
-                                                         0,
                                                          AITERI_OTHER_ENTRIES(AITERI_OF_AVX512)};
 #undef AITERI_OF_BF16
 #undef AITERI_OF_AVX512

@@ -37,7 +37,7 @@ AITERI_FORCE_INLINE float aiteri_power_of_two(int n)
     return aiteri_f32_of_bits((uint32_t)(n + 127) << 23);
 }
 
-static aiteri_score_rule aiteri_score_rule_of(const aiteri_problem *p)
+AITERI_UNUSED static aiteri_score_rule aiteri_score_rule_of(const aiteri_problem *p)
 {
     const double usual = 1099511627776.0, scale = aiteri_double_of_f32(p->softmax_scale); /* 2^40 */
     const int natural = p->softcap > 0.0f || p->bias.data || p->alibi_slopes;

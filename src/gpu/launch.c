@@ -54,8 +54,8 @@ static aiter_status aiteri_gpu_check_last_stride(const aiteri_gpu_call *c, const
 }
 
 /* The same for tensors whose strides are filled; one element has no stride. */
-static aiter_status aiteri_gpu_check_dense(const aiteri_gpu_call *c, const aiteri_operand *rows,
-                                           int32_t count)
+AITERI_UNUSED static aiter_status aiteri_gpu_check_dense(const aiteri_gpu_call *c,
+                                                         const aiteri_operand *rows, int32_t count)
 {
     for (int32_t i = 0; i < count; i++) {
         const aiter_tensor *t = rows[i].tensor;
@@ -115,8 +115,9 @@ static size_t aiteri_gpu_scratch_bytes(size_t need)
 }
 
 /* `need` bytes of device scratch: the caller's, or the arena's. */
-static aiter_status aiteri_gpu_scratch(const aiteri_gpu_call *c, void *workspace,
-                                       size_t workspace_bytes, size_t need, char **out)
+AITERI_UNUSED static aiter_status aiteri_gpu_scratch(const aiteri_gpu_call *c, void *workspace,
+                                                     size_t workspace_bytes, size_t need,
+                                                     char **out)
 {
     const size_t bytes = aiteri_gpu_scratch_bytes(need);
     const size_t held = aiteri_gpu_arena_bytes(c->gpu);

@@ -21,12 +21,6 @@ static aiteri_rows aiteri_rows_of(const aiter_tensor *t, int packed)
     return r;
 }
 
-/* A stride that never moves where the extent is 1: such dimensions broadcast. */
-static int64_t aiteri_broadcast_stride(const aiter_tensor *t, int32_t dim)
-{
-    return t->shape[dim] == 1 ? 0 : t->stride[dim];
-}
-
 /* 1 / sqrt(dim) to nearest even, whatever rounding the caller has set: checks run in its mode. */
 static float aiteri_default_scale(int32_t dim)
 {
@@ -160,36 +154,6 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
     p->lse_stride_batch = x->packed ? 0 : x->lse_packed ? t->stride[1] : t->stride[0];
     p->lse_stride_head = t->stride[at];
     p->lse_stride_token = x->lse_packed ? 0 : t->stride[at + 1];
-}
-
-/* K or V in the order [outer,] token, head, element: readers and the writer of a cache. */
-static aiteri_source aiteri_source_of(const aiter_tensor *t)
-{
-    aiteri_source s;
-    const int32_t n = t->ndim;
-    memset(&s, 0, sizeof s);
-    s.data = (const char *)t->data;
-    s.dtype = t->dtype;
-    s.dim = (int32_t)t->shape[n - 1];
-    s.stride_outer = n == 4 ? t->stride[0] : 0;
-    s.stride_token = t->stride[n - 3];
-    s.stride_head = t->stride[n - 2];
-    s.stride_dim = t->shape[n - 1] == 1 ? 1 : t->stride[n - 1];
-    return s;
-}
-
-/* Scales of a shape that was checked: one, [Hk], or the source's without D. */
-static aiteri_scales aiteri_scales_of(const aiter_tensor *t)
-{
-    aiteri_scales s;
-    const int32_t n = t->ndim;
-    memset(&s, 0, sizeof s);
-    s.data = t->data;
-    s.dtype = t->dtype;
-    if (n == 3) s.stride_outer = t->stride[0];
-    if (n >= 2) s.stride_token = t->stride[n - 2];
-    s.stride_head = n == 1 ? aiteri_broadcast_stride(t, 0) : t->stride[n - 1];
-    return s;
 }
 
 /* Scales of one int8 source, [1], [Hk] or the source's shape without D. */

@@ -40,7 +40,7 @@ static void aiteri_explain_engine(aiteri_text *t, aiter_context *ctx)
 static double aiteri_bytes_per(aiter_dtype dtype) { return aiter_dtype_bits(dtype) / 8.0; }
 
 /* Behind a type, what its elements are to be multiplied by. */
-static const char *aiteri_scale_words(aiter_scale_kind kind)
+AITERI_UNUSED static const char *aiteri_scale_words(aiter_scale_kind kind)
 {
     switch (kind) {
     case AITER_SCALE_PER_TENSOR: return " with one scale";
@@ -52,8 +52,8 @@ static const char *aiteri_scale_words(aiter_scale_kind kind)
 
 /* How an op without keys is cut: `count` rows, each by one worker; on a device by row `row` of the
  * registry, in so many launches. */
-static void aiteri_explain_rows(aiteri_text *t, aiter_context *ctx, int32_t row, const char *rows,
-                                int64_t count, int64_t launches)
+AITERI_UNUSED static void aiteri_explain_rows(aiteri_text *t, aiter_context *ctx, int32_t row,
+                                              const char *rows, int64_t count, int64_t launches)
 {
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {

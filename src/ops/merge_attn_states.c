@@ -6,7 +6,7 @@
 
 #include "../api_ops.h"
 #include "../base/argument.c"
-#include "../cpu/engine_rows.c"
+#include "../cpu/rows.c"
 #include "call_begin.c"
 #if AITERI_GPU
 #include "../gpu/merge.c"

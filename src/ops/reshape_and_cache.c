@@ -5,8 +5,8 @@
 
 #include "../api_ops.h"
 #include "../base/argument.c"
-#include "../cpu/engine_rows.c"
-#include "attention_lower.c"
+#include "../cpu/rows.c"
+#include "../plan/source_at.c"
 #include "call_begin.c"
 #if AITERI_GPU
 #include "../gpu/cache.c"

@@ -120,7 +120,7 @@ static uint64_t aiteri_source_features(const aiteri_source *s)
 }
 
 /* Everything that `p` asks for; lowering ends with it. */
-static uint64_t aiteri_problem_features(const aiteri_problem *p)
+AITERI_UNUSED static uint64_t aiteri_problem_features(const aiteri_problem *p)
 {
     uint64_t bits = aiteri_score_features(p) | (p->program ? AITERI_BIT(PROGRAM) : 0);
     bits |= aiteri_rows_features(&p->q) | aiteri_rows_features(&p->out);
@@ -154,7 +154,7 @@ static const char *aiteri_feature_text(int32_t feature, int instead)
 }
 
 /* "a window, a bias": the words of the bits, as many as the text holds. */
-static void aiteri_describe_features(char *text, size_t bytes, uint64_t bits)
+AITERI_UNUSED static void aiteri_describe_features(char *text, size_t bytes, uint64_t bits)
 {
     size_t at = 0;
     text[0] = 0;
@@ -170,7 +170,7 @@ static void aiteri_describe_features(char *text, size_t bytes, uint64_t bits)
 }
 
 /* What would do instead of the first of the bits that has such an answer; NULL: of none. */
-static const char *aiteri_instead_of_features(uint64_t bits)
+AITERI_UNUSED static const char *aiteri_instead_of_features(uint64_t bits)
 {
     for (int32_t i = 0; i < AITERI_FEATURES; i++)
         if ((bits >> i & 1) && aiteri_feature_text(i, 1)[0]) return aiteri_feature_text(i, 1);

@@ -98,7 +98,7 @@ typedef struct aiteri_sequence {
     int64_t q_start, k_start;
 } aiteri_sequence;
 
-static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
+AITERI_UNUSED static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p, int32_t b)
 {
     aiteri_sequence s = {b, p->seqlen_q, p->seqlen_k, 0, 0, 0};
     if (p->cu_seqlens_q) {

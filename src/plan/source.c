@@ -5,30 +5,7 @@
 #define AITERI_SOURCE_C
 
 #include "mask.c"
-#include "../base/dtype.c"
-
-/* Bytes from the start of the data to an element offset; I4 offsets are even by the checks. */
-AITERI_FORCE_INLINE int64_t aiteri_bytes_of(aiter_dtype dtype, int64_t elements)
-{
-    return elements * aiter_dtype_bits(dtype) / 8;
-}
-
-/* The row of token `token` of batch row or page `outer`, kv head h. */
-AITERI_FORCE_INLINE const char *aiteri_source_at(const aiteri_source *source, int64_t outer,
-                                                 int64_t token, int64_t h)
-{
-    return source->data + aiteri_bytes_of(source->dtype, outer * source->stride_outer +
-                                                             token * source->stride_token +
-                                                             h * source->stride_head);
-}
-
-/* The place of its scale, or of the first of them, in elements. */
-AITERI_FORCE_INLINE int64_t aiteri_scale_place(const aiteri_scales *scales, int64_t outer,
-                                               int64_t token, int64_t h)
-{
-    const int64_t block = scales->block > 1 ? token / scales->block : token;
-    return outer * scales->stride_outer + block * scales->stride_token + h * scales->stride_head;
-}
+#include "source_at.c"
 
 /* Columns of the first segment. */
 AITERI_FORCE_INLINE int32_t aiteri_own_dim(const aiteri_source *source)

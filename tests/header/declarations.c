@@ -9,7 +9,7 @@ int has_status_ok(aiter_status status) { return status == AITER_OK; }
 /* In C++ every call of every op takes its arguments by reference. */
 #define CALL_HAS_PLAN(op) failed += aiter_##op##_plan(a, nullptr, plan) != AITER_OK;
 #define CALL_NO_PLAN(op)
-#define CALL(op, has)                                                       \
+#define CALL(op, family, has)                                               \
     {                                                                       \
         const aiter_##op##_args a{};                                        \
         failed += aiter_##op(a) != AITER_OK;                                \

@@ -1,0 +1,36 @@
+/* rows.c -- rows of f32 to where they are stored, whatever the op. */
+#ifndef AITERI_ROWS_C
+#define AITERI_ROWS_C
+
+#include "block_f32.c"
+
+AITERI_FORCE_INLINE float aiteri_minus_inf(void) { return aiteri_f32_of_bits(0xff800000u); }
+
+static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_dtype dtype,
+                               int64_t stride, const float *src, int32_t n)
+{
+    AITERI_ASSERT(n > 0 && (stride > 0 || n == 1) && kernels->narrow[dtype]);
+    if (stride == 1) {
+        kernels->narrow[dtype](dst, src, n);
+        return;
+    }
+    for (int32_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, src + i, sizeof bits);
+        aiteri_store_bits(dtype, dst, i * stride, bits);
+    }
+}
+
+/* Writes n elements of an attention's row, times factor; row is padded. What would be stored as -0
+ * is +0: every `out` passes here, so that no key without weight leaves its sign in one. */
+AITERI_UNUSED static void aiteri_store_out(const aiteri_kernels *kernels, char *dst,
+                                           aiter_dtype dtype, int64_t stride, float *row, int32_t n,
+                                           float factor)
+{
+    /* Bits of the largest magnitude that the type rounds to 0. */
+    const int32_t least = dtype == AITER_F16 ? 0x33000000 : dtype == AITER_BF16 ? 0x8000 : 0;
+    kernels->row_finish(row, aiteri_padded(n), factor, least);
+    aiteri_scatter_row(kernels, dst, dtype, stride, row, n);
+}
+
+#endif /* AITERI_ROWS_C */
