@@ -183,7 +183,7 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
     }
     if (x->k_scales) x->e->kernels->stream_mul(s, x->t->k_scale);
     const int hides = adjust.mask || adjust.bias || adjust.slope;
-    if (hides || adjust.softcap || adjust.factor != 1.0f)
+    if (hides || adjust.softcap) /* a factor comes with one of them */
         x->e->kernels->stream_adjust(s, block, &adjust);
     x->t->seen[r] = 0xffffffffu;
     for (int32_t i = 0; hides && i < AITERI_STREAM_KEYS; i++)
