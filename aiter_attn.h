@@ -977,6 +977,7 @@ AITER_OP_LIST(AITER_CXX)
 #define AITERI_UNUSED
 #define AITERI_COLD static __declspec(noinline)
 #define AITERI_UNROLL(n)
+#define AITERI_UNROLL_SOME(n)
 #else
 #define AITERI_FORCE_INLINE static inline __attribute__((always_inline, unused))
 #define AITERI_RESTRICT     __restrict__
@@ -985,9 +986,11 @@ AITER_OP_LIST(AITER_CXX)
 #define AITERI_COLD         static __attribute__((noinline, unused))
 #if defined(__clang__)
 /* "full" and not a count: clang unrolls those before it looks for arrays that fit in registers. */
-#define AITERI_UNROLL(n) _Pragma(AITERI_STR(clang loop unroll(full)))
+#define AITERI_UNROLL(n)      _Pragma(AITERI_STR(clang loop unroll(full)))
+#define AITERI_UNROLL_SOME(n) _Pragma(AITERI_STR(clang loop unroll_count(n)))
 #else
-#define AITERI_UNROLL(n) _Pragma(AITERI_STR(GCC unroll n))
+#define AITERI_UNROLL(n)      _Pragma(AITERI_STR(GCC unroll n))
+#define AITERI_UNROLL_SOME(n) _Pragma(AITERI_STR(GCC unroll n))
 #endif
 #endif
 
@@ -1105,6 +1108,13 @@ AITER_OP_LIST(AITER_CXX)
 #define AITERI_IN_REGISTER(x) __asm__("" : "+v"(x))
 #else
 #define AITERI_IN_REGISTER(x) ((void)0)
+#endif
+
+/* A pointer kept in a register of its own, not computed from its neighbours at every step. */
+#if AITERI_X86 && !AITERI_MSVC
+#define AITERI_OPAQUE(x) __asm__("" : "+r"(x))
+#else
+#define AITERI_OPAQUE(x) ((void)0)
 #endif
 
 /* What is read at `place` (an index, a pointer) from here on is not read before the vectors x[0],
@@ -3866,6 +3876,7 @@ AITERI_UNUSED static void aiteri_f32_load(const aiteri_kernels *kernels, void *b
 #define AITERI_TILE_VECTORS        16
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           1
+#define AITERI_TILE_STEPS          1
 #define AITERI_DOT_KEYS            2
 #define AITERI_AXPY_VECTORS        2
 #define AITERI_STREAM_TYPES        0
@@ -4512,21 +4523,28 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
                                               const int count)
 {
     AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    const float *row[AITERI_TILE_ROWS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int i = 0; i < count; i++) {
+        row[i] = k + i * k_stride;
+        AITERI_OPAQUE(row[i]);
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    }
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
     for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
+            const AITERI_K(vf) x = AITERI_K(set1)(row[i][d]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
-            AITERI_TILE_NEXT(d, acc[i]);
+            AITERI_TILE_NEXT(row[(i + 1) % count], acc[i]);
         }
+        AITERI_TILE_NEXT(qt, acc[count - 1]);
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -4690,19 +4708,20 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_TILE_VECTORS; c++)
         acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
-    for (int32_t j = 0; j < n; j++) {
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
+    for (int32_t j = 0; j < n; j++, v += v_stride, st += AITERI_TILE_LANES) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) p[c] = AITERI_K(load)(st + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
+            const AITERI_K(vf) x = AITERI_K(set1)(v[i]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
             AITERI_TILE_NEXT(v, acc[i]);
         }
+        AITERI_TILE_NEXT(st, acc[count - 1]);
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -5601,6 +5620,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
+#undef AITERI_TILE_STEPS
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
@@ -5620,6 +5640,7 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 #define AITERI_TILE_VECTORS 3
 #define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_3
 #define AITERI_TILE_ROWS    4
+#define AITERI_TILE_STEPS   2
 #define AITERI_DOT_KEYS     2
 #define AITERI_AXPY_VECTORS 2
 #define AITERI_STREAM_TYPES 1
@@ -6272,21 +6293,28 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
                                               const int count)
 {
     AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    const float *row[AITERI_TILE_ROWS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int i = 0; i < count; i++) {
+        row[i] = k + i * k_stride;
+        AITERI_OPAQUE(row[i]);
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    }
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
     for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
+            const AITERI_K(vf) x = AITERI_K(set1)(row[i][d]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
-            AITERI_TILE_NEXT(d, acc[i]);
+            AITERI_TILE_NEXT(row[(i + 1) % count], acc[i]);
         }
+        AITERI_TILE_NEXT(qt, acc[count - 1]);
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -6450,19 +6478,20 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_TILE_VECTORS; c++)
         acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
-    for (int32_t j = 0; j < n; j++) {
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
+    for (int32_t j = 0; j < n; j++, v += v_stride, st += AITERI_TILE_LANES) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) p[c] = AITERI_K(load)(st + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
+            const AITERI_K(vf) x = AITERI_K(set1)(v[i]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
             AITERI_TILE_NEXT(v, acc[i]);
         }
+        AITERI_TILE_NEXT(st, acc[count - 1]);
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -7361,6 +7390,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
+#undef AITERI_TILE_STEPS
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
@@ -7380,6 +7410,7 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 #define AITERI_TILE_VECTORS        3
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           8
+#define AITERI_TILE_STEPS          2
 #define AITERI_DOT_KEYS            4
 #define AITERI_AXPY_VECTORS        4
 #define AITERI_STREAM_TYPES        1
@@ -8033,21 +8064,28 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
                                               const int count)
 {
     AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    const float *row[AITERI_TILE_ROWS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int i = 0; i < count; i++) {
+        row[i] = k + i * k_stride;
+        AITERI_OPAQUE(row[i]);
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    }
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
     for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
+            const AITERI_K(vf) x = AITERI_K(set1)(row[i][d]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
-            AITERI_TILE_NEXT(d, acc[i]);
+            AITERI_TILE_NEXT(row[(i + 1) % count], acc[i]);
         }
+        AITERI_TILE_NEXT(qt, acc[count - 1]);
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -8211,19 +8249,20 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_TILE_VECTORS; c++)
         acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
-    for (int32_t j = 0; j < n; j++) {
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
+    for (int32_t j = 0; j < n; j++, v += v_stride, st += AITERI_TILE_LANES) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) p[c] = AITERI_K(load)(st + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
+            const AITERI_K(vf) x = AITERI_K(set1)(v[i]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
             AITERI_TILE_NEXT(v, acc[i]);
         }
+        AITERI_TILE_NEXT(st, acc[count - 1]);
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -9122,6 +9161,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
+#undef AITERI_TILE_STEPS
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
@@ -9254,13 +9294,19 @@ AITERI_FORCE_INLINE void aiteri_avx512bf16_sums(__m512 (*acc)[AITERI_BF16_VECTOR
                                                 const uint32_t *x, int64_t row, int64_t pair,
                                                 int32_t n, const uint32_t *w, const int count)
 {
-    for (int32_t j = 0; j < n; j++, x += pair, w += AITERI_BF16_TILE) {
+    const uint32_t *at[AITERI_BF16_ROWS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) {
+        at[i] = x + i * row;
+        if (row != 1) AITERI_OPAQUE(at[i]);
+    }
+    for (int64_t j = 0; j < n; j++, w += AITERI_BF16_TILE) {
         __m512i y[AITERI_BF16_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_BF16_VECTORS; c++) y[c] = aiteri_avx512bf16_load(w + 16 * c);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const __m512i both = _mm512_set1_epi32((int32_t)x[i * row]);
+            const __m512i both = _mm512_set1_epi32((int32_t)at[i][j * pair]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_BF16_VECTORS; c++)
                 acc[i][c] = AITERI_DPBF16(acc[i][c], y[c], both);
@@ -9457,6 +9503,7 @@ AITERI_TARGET_END
 #define AITERI_TILE_VECTORS 4
 #define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_4
 #define AITERI_TILE_ROWS    6
+#define AITERI_TILE_STEPS   1
 #define AITERI_DOT_KEYS     4
 #define AITERI_AXPY_VECTORS 4
 #define AITERI_STREAM_TYPES 1
@@ -10098,21 +10145,28 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
                                               const int count)
 {
     AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    const float *row[AITERI_TILE_ROWS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int i = 0; i < count; i++) {
+        row[i] = k + i * k_stride;
+        AITERI_OPAQUE(row[i]);
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    }
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
     for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
+            const AITERI_K(vf) x = AITERI_K(set1)(row[i][d]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
-            AITERI_TILE_NEXT(d, acc[i]);
+            AITERI_TILE_NEXT(row[(i + 1) % count], acc[i]);
         }
+        AITERI_TILE_NEXT(qt, acc[count - 1]);
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -10276,19 +10330,20 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_TILE_VECTORS; c++)
         acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
-    for (int32_t j = 0; j < n; j++) {
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
+    for (int32_t j = 0; j < n; j++, v += v_stride, st += AITERI_TILE_LANES) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) p[c] = AITERI_K(load)(st + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
+            const AITERI_K(vf) x = AITERI_K(set1)(v[i]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
             AITERI_TILE_NEXT(v, acc[i]);
         }
+        AITERI_TILE_NEXT(st, acc[count - 1]);
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -11187,6 +11242,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
+#undef AITERI_TILE_STEPS
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS

@@ -16,6 +16,7 @@
 #define AITERI_TILE_VECTORS        16
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           1
+#define AITERI_TILE_STEPS          1
 #define AITERI_DOT_KEYS            2
 #define AITERI_AXPY_VECTORS        2
 #define AITERI_STREAM_TYPES        0
@@ -33,6 +34,7 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 #define AITERI_TILE_VECTORS 3
 #define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_3
 #define AITERI_TILE_ROWS    4
+#define AITERI_TILE_STEPS   2
 #define AITERI_DOT_KEYS     2
 #define AITERI_AXPY_VECTORS 2
 #define AITERI_STREAM_TYPES 1
@@ -50,6 +52,7 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 #define AITERI_TILE_VECTORS        3
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           8
+#define AITERI_TILE_STEPS          2
 #define AITERI_DOT_KEYS            4
 #define AITERI_AXPY_VECTORS        4
 #define AITERI_STREAM_TYPES        1
@@ -75,6 +78,7 @@ AITERI_TARGET_END
 #define AITERI_TILE_VECTORS 4
 #define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_4
 #define AITERI_TILE_ROWS    6
+#define AITERI_TILE_STEPS   1
 #define AITERI_DOT_KEYS     4
 #define AITERI_AXPY_VECTORS 4
 #define AITERI_STREAM_TYPES 1

@@ -59,6 +59,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
+#undef AITERI_TILE_STEPS
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS

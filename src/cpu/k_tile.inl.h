@@ -46,21 +46,28 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st,
                                               const int count)
 {
     AITERI_K(vf) acc[AITERI_TILE_ROWS][AITERI_TILE_VECTORS];
+    const float *row[AITERI_TILE_ROWS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    for (int i = 0; i < count; i++) {
+        row[i] = k + i * k_stride;
+        AITERI_OPAQUE(row[i]);
+        AITERI_UNROLL(16)
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) acc[i][c] = AITERI_K(zero)();
+    }
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
     for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_TILE_VECTORS; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
+            const AITERI_K(vf) x = AITERI_K(set1)(row[i][d]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, q[c], acc[i][c]);
-            AITERI_TILE_NEXT(d, acc[i]);
+            AITERI_TILE_NEXT(row[(i + 1) % count], acc[i]);
         }
+        AITERI_TILE_NEXT(qt, acc[count - 1]);
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -224,19 +231,20 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_TILE_VECTORS; c++)
         acc[i][c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
-    for (int32_t j = 0; j < n; j++) {
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
+    for (int32_t j = 0; j < n; j++, v += v_stride, st += AITERI_TILE_LANES) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < AITERI_TILE_VECTORS; c++)
-            p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+        for (int c = 0; c < AITERI_TILE_VECTORS; c++) p[c] = AITERI_K(load)(st + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
+            const AITERI_K(vf) x = AITERI_K(set1)(v[i]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_TILE_VECTORS; c++)
                 acc[i][c] = AITERI_K(fma)(x, p[c], acc[i][c]);
             AITERI_TILE_NEXT(v, acc[i]);
         }
+        AITERI_TILE_NEXT(st, acc[count - 1]);
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
