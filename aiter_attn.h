@@ -981,6 +981,7 @@ AITER_OP_LIST(AITER_CXX)
 #define AITERI_UNUSED
 #define AITERI_COLD static __declspec(noinline)
 #define AITERI_UNROLL(n)
+#define AITERI_UNROLL_SOME(n)
 #else
 #define AITERI_FORCE_INLINE static inline __attribute__((always_inline, unused))
 #define AITERI_RESTRICT     __restrict__
@@ -989,9 +990,11 @@ AITER_OP_LIST(AITER_CXX)
 #define AITERI_COLD         static __attribute__((noinline, unused))
 #if defined(__clang__)
 /* "full" and not a count: clang unrolls those before it looks for arrays that fit in registers. */
-#define AITERI_UNROLL(n) _Pragma(AITERI_STR(clang loop unroll(full)))
+#define AITERI_UNROLL(n)      _Pragma(AITERI_STR(clang loop unroll(full)))
+#define AITERI_UNROLL_SOME(n) _Pragma(AITERI_STR(clang loop unroll_count(n)))
 #else
-#define AITERI_UNROLL(n) _Pragma(AITERI_STR(GCC unroll n))
+#define AITERI_UNROLL(n)      _Pragma(AITERI_STR(GCC unroll n))
+#define AITERI_UNROLL_SOME(n) _Pragma(AITERI_STR(GCC unroll n))
 #endif
 #endif
 
@@ -1109,6 +1112,13 @@ AITER_OP_LIST(AITER_CXX)
 #define AITERI_IN_REGISTER(x) __asm__("" : "+v"(x))
 #else
 #define AITERI_IN_REGISTER(x) ((void)0)
+#endif
+
+/* A pointer kept in a register of its own, not computed from its neighbours at every step. */
+#if AITERI_X86 && !AITERI_MSVC
+#define AITERI_OPAQUE(x) __asm__("" : "+r"(x))
+#else
+#define AITERI_OPAQUE(x) ((void)0)
 #endif
 
 /* What is read at `place` (an index, a pointer) from here on is not read before the vectors x[0],
@@ -4119,6 +4129,7 @@ AITERI_UNUSED static void aiteri_f32_load(const aiteri_kernels *kernels, void *b
 #define AITERI_TILE_ROWS           1
 #define AITERI_TILE_ROWS_2         0
 #define AITERI_TILE_ROWS_1         0
+#define AITERI_TILE_STEPS          1
 #define AITERI_DOT_KEYS            2
 #define AITERI_AXPY_VECTORS        2
 #define AITERI_STREAM_TYPES        0
@@ -4816,22 +4827,30 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st, const f
                                               const int vectors, const int count)
 {
     AITERI_K(vf) acc[AITERI_TILE_MOST];
+    const float *row[AITERI_TILE_MOST];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < vectors; c++)
-        acc[i * vectors + c] = AITERI_K(load)(from + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int i = 0; i < count; i++) {
+        row[i] = k + i * k_stride;
+        if (vectors == AITERI_TILE_VECTORS) AITERI_OPAQUE(row[i]);
+        AITERI_UNROLL(16)
+        for (int c = 0; c < vectors; c++)
+            acc[i * vectors + c] = AITERI_K(load)(from + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    }
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
     for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < vectors; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
+            const AITERI_K(vf) x = AITERI_K(set1)(row[i][d]);
             AITERI_UNROLL(16)
             for (int c = 0; c < vectors; c++)
                 acc[i * vectors + c] = AITERI_K(fma)(x, q[c], acc[i * vectors + c]);
-            if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(d, (acc + i * vectors));
+            if (vectors == AITERI_TILE_VECTORS)
+                AITERI_TILE_NEXT(row[(i + 1) % count], (acc + i * vectors));
         }
+        if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(qt, (acc + (count - 1) * vectors));
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -5068,19 +5087,20 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
     for (int c = 0; c < vectors; c++)
         acc[i * vectors + c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
-    for (int32_t j = 0; j < n; j++) {
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
+    for (int32_t j = 0; j < n; j++, v += v_stride, st += AITERI_TILE_LANES) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < vectors; c++)
-            p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+        for (int c = 0; c < vectors; c++) p[c] = AITERI_K(load)(st + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
+            const AITERI_K(vf) x = AITERI_K(set1)(v[i]);
             AITERI_UNROLL(16)
             for (int c = 0; c < vectors; c++)
                 acc[i * vectors + c] = AITERI_K(fma)(x, p[c], acc[i * vectors + c]);
             if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(v, (acc + i * vectors));
         }
+        if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(st, (acc + (count - 1) * vectors));
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -5995,6 +6015,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_GROUP
 #undef AITERI_TILE_MOST
 #undef AITERI_TILE_CHUNK
+#undef AITERI_TILE_STEPS
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
@@ -6016,6 +6037,7 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 #define AITERI_TILE_ROWS    4
 #define AITERI_TILE_ROWS_2  6
 #define AITERI_TILE_ROWS_1  8
+#define AITERI_TILE_STEPS   2
 #define AITERI_DOT_KEYS     2
 #define AITERI_AXPY_VECTORS 2
 #define AITERI_STREAM_TYPES 1
@@ -6719,22 +6741,30 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st, const f
                                               const int vectors, const int count)
 {
     AITERI_K(vf) acc[AITERI_TILE_MOST];
+    const float *row[AITERI_TILE_MOST];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < vectors; c++)
-        acc[i * vectors + c] = AITERI_K(load)(from + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int i = 0; i < count; i++) {
+        row[i] = k + i * k_stride;
+        if (vectors == AITERI_TILE_VECTORS) AITERI_OPAQUE(row[i]);
+        AITERI_UNROLL(16)
+        for (int c = 0; c < vectors; c++)
+            acc[i * vectors + c] = AITERI_K(load)(from + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    }
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
     for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < vectors; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
+            const AITERI_K(vf) x = AITERI_K(set1)(row[i][d]);
             AITERI_UNROLL(16)
             for (int c = 0; c < vectors; c++)
                 acc[i * vectors + c] = AITERI_K(fma)(x, q[c], acc[i * vectors + c]);
-            if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(d, (acc + i * vectors));
+            if (vectors == AITERI_TILE_VECTORS)
+                AITERI_TILE_NEXT(row[(i + 1) % count], (acc + i * vectors));
         }
+        if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(qt, (acc + (count - 1) * vectors));
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -6971,19 +7001,20 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
     for (int c = 0; c < vectors; c++)
         acc[i * vectors + c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
-    for (int32_t j = 0; j < n; j++) {
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
+    for (int32_t j = 0; j < n; j++, v += v_stride, st += AITERI_TILE_LANES) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < vectors; c++)
-            p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+        for (int c = 0; c < vectors; c++) p[c] = AITERI_K(load)(st + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
+            const AITERI_K(vf) x = AITERI_K(set1)(v[i]);
             AITERI_UNROLL(16)
             for (int c = 0; c < vectors; c++)
                 acc[i * vectors + c] = AITERI_K(fma)(x, p[c], acc[i * vectors + c]);
             if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(v, (acc + i * vectors));
         }
+        if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(st, (acc + (count - 1) * vectors));
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -7898,6 +7929,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_GROUP
 #undef AITERI_TILE_MOST
 #undef AITERI_TILE_CHUNK
+#undef AITERI_TILE_STEPS
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
@@ -7918,7 +7950,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           8
 #define AITERI_TILE_ROWS_2         8
-#define AITERI_TILE_ROWS_1         16
+#define AITERI_TILE_ROWS_1         8
+#define AITERI_TILE_STEPS          2
 #define AITERI_DOT_KEYS            4
 #define AITERI_AXPY_VECTORS        4
 #define AITERI_STREAM_TYPES        1
@@ -8623,22 +8656,30 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st, const f
                                               const int vectors, const int count)
 {
     AITERI_K(vf) acc[AITERI_TILE_MOST];
+    const float *row[AITERI_TILE_MOST];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < vectors; c++)
-        acc[i * vectors + c] = AITERI_K(load)(from + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int i = 0; i < count; i++) {
+        row[i] = k + i * k_stride;
+        if (vectors == AITERI_TILE_VECTORS) AITERI_OPAQUE(row[i]);
+        AITERI_UNROLL(16)
+        for (int c = 0; c < vectors; c++)
+            acc[i * vectors + c] = AITERI_K(load)(from + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    }
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
     for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < vectors; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
+            const AITERI_K(vf) x = AITERI_K(set1)(row[i][d]);
             AITERI_UNROLL(16)
             for (int c = 0; c < vectors; c++)
                 acc[i * vectors + c] = AITERI_K(fma)(x, q[c], acc[i * vectors + c]);
-            if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(d, (acc + i * vectors));
+            if (vectors == AITERI_TILE_VECTORS)
+                AITERI_TILE_NEXT(row[(i + 1) % count], (acc + i * vectors));
         }
+        if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(qt, (acc + (count - 1) * vectors));
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -8875,19 +8916,20 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
     for (int c = 0; c < vectors; c++)
         acc[i * vectors + c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
-    for (int32_t j = 0; j < n; j++) {
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
+    for (int32_t j = 0; j < n; j++, v += v_stride, st += AITERI_TILE_LANES) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < vectors; c++)
-            p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+        for (int c = 0; c < vectors; c++) p[c] = AITERI_K(load)(st + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
+            const AITERI_K(vf) x = AITERI_K(set1)(v[i]);
             AITERI_UNROLL(16)
             for (int c = 0; c < vectors; c++)
                 acc[i * vectors + c] = AITERI_K(fma)(x, p[c], acc[i * vectors + c]);
             if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(v, (acc + i * vectors));
         }
+        if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(st, (acc + (count - 1) * vectors));
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -9802,6 +9844,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_GROUP
 #undef AITERI_TILE_MOST
 #undef AITERI_TILE_CHUNK
+#undef AITERI_TILE_STEPS
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
@@ -9935,13 +9978,19 @@ AITERI_FORCE_INLINE void aiteri_avx512bf16_sums(__m512 (*acc)[AITERI_BF16_VECTOR
                                                 const uint32_t *x, int64_t row, int64_t pair,
                                                 int32_t n, const uint32_t *w, const int count)
 {
-    for (int32_t j = 0; j < n; j++, x += pair, w += AITERI_BF16_TILE) {
+    const uint32_t *at[AITERI_BF16_ROWS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) {
+        at[i] = x + i * row;
+        if (row != 1) AITERI_OPAQUE(at[i]);
+    }
+    for (int64_t j = 0; j < n; j++, w += AITERI_BF16_TILE) {
         __m512i y[AITERI_BF16_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_BF16_VECTORS; c++) y[c] = aiteri_avx512bf16_load(w + 16 * c);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const __m512i both = _mm512_set1_epi32((int32_t)x[i * row]);
+            const __m512i both = _mm512_set1_epi32((int32_t)at[i][j * pair]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_BF16_VECTORS; c++)
                 acc[i][c] = AITERI_DPBF16(acc[i][c], y[c], both);
@@ -10159,7 +10208,8 @@ static const aiteri_kernels aiteri_avx512bf16_kernels = {"avx512_bf16",
 #define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_4
 #define AITERI_TILE_ROWS    6
 #define AITERI_TILE_ROWS_2  8
-#define AITERI_TILE_ROWS_1  16
+#define AITERI_TILE_ROWS_1  8
+#define AITERI_TILE_STEPS   1
 #define AITERI_DOT_KEYS     4
 #define AITERI_AXPY_VECTORS 4
 #define AITERI_STREAM_TYPES 1
@@ -10852,22 +10902,30 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st, const f
                                               const int vectors, const int count)
 {
     AITERI_K(vf) acc[AITERI_TILE_MOST];
+    const float *row[AITERI_TILE_MOST];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < vectors; c++)
-        acc[i * vectors + c] = AITERI_K(load)(from + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int i = 0; i < count; i++) {
+        row[i] = k + i * k_stride;
+        if (vectors == AITERI_TILE_VECTORS) AITERI_OPAQUE(row[i]);
+        AITERI_UNROLL(16)
+        for (int c = 0; c < vectors; c++)
+            acc[i * vectors + c] = AITERI_K(load)(from + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    }
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
     for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < vectors; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
+            const AITERI_K(vf) x = AITERI_K(set1)(row[i][d]);
             AITERI_UNROLL(16)
             for (int c = 0; c < vectors; c++)
                 acc[i * vectors + c] = AITERI_K(fma)(x, q[c], acc[i * vectors + c]);
-            if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(d, (acc + i * vectors));
+            if (vectors == AITERI_TILE_VECTORS)
+                AITERI_TILE_NEXT(row[(i + 1) % count], (acc + i * vectors));
         }
+        if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(qt, (acc + (count - 1) * vectors));
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -11104,19 +11162,20 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
     for (int c = 0; c < vectors; c++)
         acc[i * vectors + c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
-    for (int32_t j = 0; j < n; j++) {
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
+    for (int32_t j = 0; j < n; j++, v += v_stride, st += AITERI_TILE_LANES) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < vectors; c++)
-            p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+        for (int c = 0; c < vectors; c++) p[c] = AITERI_K(load)(st + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
+            const AITERI_K(vf) x = AITERI_K(set1)(v[i]);
             AITERI_UNROLL(16)
             for (int c = 0; c < vectors; c++)
                 acc[i * vectors + c] = AITERI_K(fma)(x, p[c], acc[i * vectors + c]);
             if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(v, (acc + i * vectors));
         }
+        if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(st, (acc + (count - 1) * vectors));
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -12031,6 +12090,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_GROUP
 #undef AITERI_TILE_MOST
 #undef AITERI_TILE_CHUNK
+#undef AITERI_TILE_STEPS
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS

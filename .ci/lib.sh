@@ -59,6 +59,16 @@ need_zig() {
     fi
 }
 
+# $zig17 runs Zig 0.17, beside it, for targets whose libc it brings along.
+need_zig17() {
+    need_python
+    zig17="env -u ZIG_LIBC PYTHONPATH=$PWD/build/ci/zig17 $PWD/$python -m ziglang"
+    flock 9
+    [ -d build/ci/zig17 ] || "$python" -m pip install -q --disable-pip-version-check \
+        --target build/ci/zig17 ziglang==0.17.1 || exit 1
+    flock -u 9
+}
+
 # Whether this is `.ci/run full`.
 full() { [ -n "${AITER_CI_FULL:-}" ]; }
 

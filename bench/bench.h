@@ -55,6 +55,8 @@ typedef struct bench_case {
 
 typedef struct bench_result {
     double seconds, share, probe;
+    double lowest, highest; /* share of any kept round */
+    double cache;           /* of the rate with operands from the caches; 0 where bytes bind */
     int32_t kept, dropped;
     int32_t noisy; /* of the kept: other processes took CPU time meanwhile */
     int by_bytes;
@@ -105,7 +107,8 @@ static double bench_others(void)
 
 static bench_result bench_measure(const bench_case *c, aiter_context *ctx, int32_t threads)
 {
-    double seconds[BENCH_MAX_ROUNDS], shares[BENCH_MAX_ROUNDS], probes[BENCH_MAX_ROUNDS];
+    double seconds[BENCH_MAX_ROUNDS], shares[BENCH_MAX_ROUNDS], probes[BENCH_MAX_ROUNDS],
+        cached[BENCH_MAX_ROUNDS];
     bench_result r = {0};
     int64_t turn = 0;
     r.by_bytes = bench_bytes_bind(c, threads);
@@ -114,6 +117,7 @@ static bench_result bench_measure(const bench_case *c, aiter_context *ctx, int32
     bench_pin_all();
     while (r.kept < bench.options.rounds && r.dropped < 7 + 3 * bench.options.rounds) {
         double start = bench_now(), others = bench_others();
+        double cache = r.by_bytes ? 0 : peak_tile(bench.isa, threads);
         double before = bench_probe(r.by_bytes, threads);
         double time = bench_sample_set(c, ctx, &turn);
         double after = bench_probe(r.by_bytes, threads);
@@ -124,23 +128,26 @@ static bench_result bench_measure(const bench_case *c, aiter_context *ctx, int32
         r.noisy += bench_others() - others > 0.025 + 0.03 * (bench_now() - start);
         probes[r.kept] = 0.5 * (before + after);
         shares[r.kept] = work / time / probes[r.kept];
+        cached[r.kept] = cache > 0 ? work / time / cache : 0;
         seconds[r.kept++] = time;
     }
     r.seconds = bench_median(seconds, r.kept);
     r.share = bench_median(shares, r.kept);
     r.probe = bench_median(probes, r.kept);
+    r.cache = bench_median(cached, r.kept);
+    if (r.kept) r.lowest = shares[0], r.highest = shares[r.kept - 1]; /* sorted by the median */
     return r;
 }
 
 static void bench_print_header(void)
 {
     if (bench.options.format == BENCH_MD) {
-        printf("\n| row | threads | median | GFLOP/s | GB/s | share | of | kept/dropped/noisy | "
-               "error | "
-               "repeat with |\n|---|---|---|---|---|---|---|---|---|---|\n");
+        printf("\n| row | threads | median | GFLOP/s | GB/s | share | lowest to highest | of | "
+               "of fma/cache | kept/dropped/noisy | error | repeat with |\n"
+               "|---|---|---|---|---|---|---|---|---|---|---|---|\n");
     } else if (bench.options.format == BENCH_CSV) {
         printf("row,threads,median_us,gflops,gbs,share,bound,probe,kept,dropped,noisy,error,"
-               "command\n");
+               "lowest,highest,cache,command\n");
     }
 }
 
@@ -155,23 +162,30 @@ static void bench_print_row(const bench_case *c, int32_t threads, const bench_re
              bench.options.program, bench.options.rounds, aiter_isa_name(bench.isa), threads,
              c->name);
     if (bench.options.format == BENCH_CSV) {
-        printf("%s,%d,%.2f,%.2f,%.2f,%.4f,%s,%.2f,%d,%d,%d,%.2e,%s\n", c->name, threads, us, gflops,
-               gbs, r->share, bound, probe, r->kept, r->dropped, r->noisy, c->error, command);
+        printf("%s,%d,%.2f,%.2f,%.2f,%.4f,%s,%.2f,%d,%d,%d,%.2e,%.4f,%.4f,%.4f,%s\n", c->name,
+               threads, us, gflops, gbs, r->share, bound, probe, r->kept, r->dropped, r->noisy,
+               c->error, r->lowest, r->highest, r->cache, command);
     } else if (bench.options.format == BENCH_JSON) {
         printf("%s{\"row\": \"%s\", \"threads\": %d, \"median_us\": %.2f, \"gflops\": %.2f, "
                "\"gbs\": %.2f, \"share\": %.4f, \"bound\": \"%s\", \"probe\": %.2f, \"kept\": %d, "
-               "\"dropped\": %d, \"noisy\": %d, \"error\": %.2e, \"command\": \"%s\"}",
+               "\"dropped\": %d, \"noisy\": %d, \"error\": %.2e, \"lowest\": %.4f, \"highest\": "
+               "%.4f, \"cache\": %.4f, \"command\": \"%s\"}",
                bench.rows > 1 ? ",\n" : "", c->name, threads, us, gflops, gbs, r->share, bound,
-               probe, r->kept, r->dropped, r->noisy, c->error, command);
+               probe, r->kept, r->dropped, r->noisy, c->error, r->lowest, r->highest, r->cache,
+               command);
     } else if (r->kept == 0) {
-        printf("| %s | %d | - | - | - | - | %s | 0/%d/0 | %.1e | `%s` |\n", c->name, threads, bound,
-               r->dropped, c->error, command);
+        printf("| %s | %d | - | - | - | - | - | %s | - | 0/%d/0 | %.1e | `%s` |\n", c->name,
+               threads, bound, r->dropped, c->error, command);
     } else {
         const char *mark = r->kept < BENCH_DEFAULT_ROUNDS ? "" : "**"; /* too few to stand on */
-        printf("| %s | %d | %.1f us | %.1f | %.2f | %s%.1f %%%s | %.1f %s | %d/%d/%d | %.1e | `%s` "
+        char cache[16] = "-";
+        if (r->cache > 0) snprintf(cache, sizeof cache, "%.1f %%", 100 * r->cache);
+        printf("| %s | %d | %.1f us | %.1f | %.2f | %s%.1f %%%s | %.1f to %.1f %% | %.1f %s | %s | "
+               "%d/%d/%d | %.1e | `%s` "
                "|\n",
-               c->name, threads, us, gflops, gbs, mark, 100 * r->share, mark, probe, bound, r->kept,
-               r->dropped, r->noisy, c->error, command);
+               c->name, threads, us, gflops, gbs, mark, 100 * r->share, mark, 100 * r->lowest,
+               100 * r->highest, probe, bound, cache, r->kept, r->dropped, r->noisy, c->error,
+               command);
     }
     fflush(stdout);
 }

@@ -1,5 +1,6 @@
-/* peak.c -- the limits of this machine that every other benchmark is a share of: FMA rate and exp
- * rate per kernel set, read bandwidth per number of streams. */
+/* peak.c -- the limits of this machine that every other benchmark is a share of: FMA rate, of
+ * registers and of cached operands, and exp rate per kernel set, read bandwidth per number of
+ * streams. */
 #include "bench_machine.h"
 
 typedef struct peak_row {
@@ -14,6 +15,12 @@ static double probe_fma(aiter_isa isa, int32_t threads, int32_t streams)
 {
     (void)streams;
     return peak_fma(isa, threads);
+}
+
+static double probe_tile(aiter_isa isa, int32_t threads, int32_t streams)
+{
+    (void)streams;
+    return peak_tile(isa, threads);
 }
 
 static double probe_exp(aiter_isa isa, int32_t threads, int32_t streams)
@@ -69,6 +76,7 @@ int main(int argc, char **argv)
         aiter_isa isa = peak_tiers[i].isa;
         if (!can_run(isa)) continue;
         rows[count++] = (peak_row){"fma", isa, 0, probe_fma, "GFLOP/s"};
+        rows[count++] = (peak_row){"fma/cache", isa, 0, probe_tile, "GFLOP/s"};
         rows[count++] = (peak_row){"exp", isa, 0, probe_exp, "G/s"};
     }
     rows[count++] = (peak_row){"read/1-stream", bench.isa, 1, peak_read_streams, "GB/s"};

@@ -1,14 +1,18 @@
-/* peak_probes.h -- what the machine can do now: FMA rate, exp rate, read bandwidth, for any number
- * of threads and for each kernel set. */
+/* peak_probes.h -- what the machine can do now: FMA rate, the same with operands from the
+ * caches, exp rate, read bandwidth, for any number of threads and for each kernel set. */
 #ifndef PEAK_PROBES_H
 #define PEAK_PROBES_H
 
 #include "bench_gang.h"
 
+/* One head of 128 and a block of keys; rows of a multiple of 4 KB would share their cache sets. */
+enum { PEAK_TILE_DIM = 128, PEAK_TILE_STRIDE = 144, PEAK_TILE_KEYS = 60 };
+
 #define PEAK_NAME(x) peak_scalar_##x
 #define PEAK_TARGET
 #define PEAK_VEC          peak_float4
 #define PEAK_LANES        4
+#define PEAK_SET1(x)      ((peak_float4){x, x, x, x})
 #define PEAK_FMA(a, b, c) ((a) * (b) + (c))
 typedef float peak_float4 __attribute__((vector_size(16)));
 #include "peak_stamp.inl.h"
@@ -19,6 +23,7 @@ typedef float peak_float4 __attribute__((vector_size(16)));
 #define PEAK_TARGET       __attribute__((target("avx2,fma")))
 #define PEAK_VEC          __m256
 #define PEAK_LANES        8
+#define PEAK_SET1(x)      _mm256_set1_ps(x)
 #define PEAK_FMA(a, b, c) _mm256_fmadd_ps(a, b, c)
 #include "peak_stamp.inl.h"
 #define PEAK_NAME(x) peak_avx512_##x
@@ -30,6 +35,7 @@ typedef float peak_float4 __attribute__((vector_size(16)));
 #endif
 #define PEAK_VEC          __m512
 #define PEAK_LANES        16
+#define PEAK_SET1(x)      _mm512_set1_ps(x)
 #define PEAK_FMA(a, b, c) _mm512_fmadd_ps(a, b, c)
 #include "peak_stamp.inl.h"
 #elif defined(__aarch64__)
@@ -38,6 +44,7 @@ typedef float peak_float4 __attribute__((vector_size(16)));
 #define PEAK_TARGET
 #define PEAK_VEC          float32x4_t
 #define PEAK_LANES        4
+#define PEAK_SET1(x)      vdupq_n_f32(x)
 #define PEAK_FMA(a, b, c) vfmaq_f32(c, a, b)
 #include "peak_stamp.inl.h"
 #endif
@@ -48,11 +55,12 @@ typedef struct peak_tier {
     aiter_isa isa;
     int32_t lanes;
     void (*fma)(int64_t steps, const float *seed, float *out);
+    void (*tile)(const float *k, const float *q, float *out);
     void (*exp)(const float *constants, const float *in, float *out, int32_t count);
     void (*read)(const char *base, size_t bytes, int32_t streams, float *out);
 } peak_tier;
 
-#define PEAK_ROW(ISA, lanes, name) {ISA, lanes, name##_fma, name##_exp, name##_read}
+#define PEAK_ROW(ISA, lanes, name) {ISA, lanes, name##_fma, name##_tile, name##_exp, name##_read}
 static const peak_tier peak_tiers[] = {
     PEAK_ROW(AITER_ISA_SCALAR, 4, peak_scalar),
 #if defined(__x86_64__)
@@ -87,6 +95,8 @@ typedef struct peak_job {
 static float peak_seed[16 * 24] __attribute__((aligned(64)));
 static float peak_exp_constants[16 * 10] __attribute__((aligned(64)));
 static float peak_exp_in[PEAK_EXP_COUNT] __attribute__((aligned(64)));
+static float peak_tile_k[PEAK_TILE_KEYS * PEAK_TILE_STRIDE] __attribute__((aligned(64)));
+static float peak_tile_q[3 * 16 * PEAK_TILE_DIM] __attribute__((aligned(64)));
 static char *peak_memory;
 
 static void peak_touch(void *arg, int32_t thread, int32_t threads)
@@ -109,6 +119,12 @@ static void peak_start(int32_t threads)
     }
     for (int32_t i = 0; i < 16 * 10; i++) peak_exp_constants[i] = constants[i / 16];
     for (int32_t i = 0; i < PEAK_EXP_COUNT; i++) peak_exp_in[i] = -0.01f * (float)(i + 1);
+    for (int32_t i = 0; i < PEAK_TILE_KEYS * PEAK_TILE_STRIDE; i++) {
+        peak_tile_k[i] = 0.5f + 0.001f * (float)(i % 61);
+    }
+    for (int32_t i = 0; i < 3 * 16 * PEAK_TILE_DIM; i++) {
+        peak_tile_q[i] = 0.25f + 0.001f * (float)(i % 53);
+    }
     if (posix_memalign((void **)&peak_memory, 4096, (size_t)2 * PEAK_READ_BYTES + 4096) != 0) {
         bench_fail("no memory for the read probe");
     }
@@ -122,6 +138,17 @@ static void peak_fma_body(void *arg, int32_t thread, int32_t threads)
     (void)thread, (void)threads;
     job->tier->fma(job->steps, peak_seed, out);
     bench_keep(out);
+}
+
+static void peak_tile_body(void *arg, int32_t thread, int32_t threads)
+{
+    const peak_job *job = (const peak_job *)arg;
+    float out[16] __attribute__((aligned(64)));
+    (void)thread, (void)threads;
+    for (int64_t i = 0; i < job->steps; i++) {
+        job->tier->tile(peak_tile_k, peak_tile_q, out);
+        bench_keep(out);
+    }
 }
 
 static void peak_exp_body(void *arg, int32_t thread, int32_t threads)
@@ -148,7 +175,7 @@ static void peak_read_body(void *arg, int32_t thread, int32_t threads)
 static double peak_best_rate(int32_t threads, bench_body body, peak_job *job, double work)
 {
     double best = 0;
-    job->steps = 4096;
+    if (job->steps == 0) job->steps = 4096;
     for (double seconds = bench_gang_run(threads, body, job); seconds < 2e-3;
          seconds = bench_gang_run(threads, body, job)) {
         job->steps *= 2;
@@ -165,6 +192,14 @@ static inline double peak_fma(aiter_isa isa, int32_t threads)
 {
     peak_job job = {peak_tier_of(isa), 0, 0, NULL};
     return peak_best_rate(threads, peak_fma_body, &job, 2.0 * PEAK_CHAIN_COUNT * job.tier->lanes);
+}
+
+/* Multiply-adds counted as two, per second, of operands in the first two caches. */
+static inline double peak_tile(aiter_isa isa, int32_t threads)
+{
+    peak_job job = {peak_tier_of(isa), 64, 0, NULL};
+    return peak_best_rate(threads, peak_tile_body, &job,
+                          2.0 * 3 * PEAK_TILE_KEYS * PEAK_TILE_DIM * job.tier->lanes);
 }
 
 /* Exponentials per second. */

@@ -1,6 +1,6 @@
-/* peak_stamp.inl.h -- the three probe loops, written once and stamped for each kernel set.
- * The includer defines PEAK_NAME(x), PEAK_TARGET, PEAK_VEC, PEAK_LANES and PEAK_FMA(a, b, c) =
- * a * b + c, and takes them away again. */
+/* peak_stamp.inl.h -- the four probe loops, written once and stamped for each kernel set.
+ * The includer defines PEAK_NAME(x), PEAK_TARGET, PEAK_VEC, PEAK_LANES, PEAK_SET1(x) and
+ * PEAK_FMA(a, b, c) = a * b + c; they are taken away again. */
 
 typedef int32_t PEAK_NAME(ivec) __attribute__((vector_size(4 * PEAK_LANES)));
 
@@ -33,6 +33,43 @@ PEAK_TARGET static void PEAK_NAME(fma)(int64_t steps, const float *seed, float *
     PEAK_VEC sum = factor;
     PEAK_CHAINS(PEAK_END)
     PEAK_MORE_CHAINS(PEAK_END)
+    *(PEAK_VEC *)out = sum;
+}
+
+/* Multiply-adds as a tile of attention has them: PEAK_TILE_ROWS rows of k against three vectors of
+ * q, each loaded at every step. Both are together larger than a first-level cache, so that what
+ * shares the caches with this thread is in the figure. */
+#define PEAK_ROWS(X) X(0) X(1) X(2)
+#if PEAK_LANES == 16 || defined(__aarch64__) /* thirty-two registers */
+#define PEAK_MORE_ROWS(X) X(3) X(4) X(5)
+#define PEAK_TILE_ROWS    6
+#else
+#define PEAK_MORE_ROWS(X)
+#define PEAK_TILE_ROWS 3
+#endif
+#define PEAK_ROW_BEGIN(i) PEAK_VEC a##i = zero, b##i = zero, c##i = zero;
+#define PEAK_ROW_STEP(i)                            \
+    x = PEAK_SET1(row[(i) * PEAK_TILE_STRIDE + d]); \
+    a##i = PEAK_FMA(x, q0, a##i), b##i = PEAK_FMA(x, q1, b##i), c##i = PEAK_FMA(x, q2, c##i);
+#define PEAK_ROW_END(i) sum += a##i + b##i + c##i;
+PEAK_TARGET static void PEAK_NAME(tile)(const float *k, const float *q, float *out)
+{
+    const PEAK_VEC zero = {0};
+    PEAK_VEC sum = zero;
+    for (int32_t group = 0; group < PEAK_TILE_KEYS / PEAK_TILE_ROWS; group++) {
+        const float *row = k + group * PEAK_TILE_ROWS * PEAK_TILE_STRIDE;
+        const PEAK_VEC *at = (const PEAK_VEC *)q;
+        PEAK_ROWS(PEAK_ROW_BEGIN)
+        PEAK_MORE_ROWS(PEAK_ROW_BEGIN)
+        for (int32_t d = 0; d < PEAK_TILE_DIM; d++, at += 3) {
+            const PEAK_VEC q0 = at[0], q1 = at[1], q2 = at[2];
+            PEAK_VEC x;
+            PEAK_ROWS(PEAK_ROW_STEP)
+            PEAK_MORE_ROWS(PEAK_ROW_STEP)
+        }
+        PEAK_ROWS(PEAK_ROW_END)
+        PEAK_MORE_ROWS(PEAK_ROW_END)
+    }
     *(PEAK_VEC *)out = sum;
 }
 
@@ -84,8 +121,15 @@ PEAK_TARGET static void PEAK_NAME(read)(const char *base, size_t bytes, int32_t 
 #undef PEAK_BEGIN
 #undef PEAK_STEP
 #undef PEAK_END
+#undef PEAK_ROWS
+#undef PEAK_MORE_ROWS
+#undef PEAK_TILE_ROWS
+#undef PEAK_ROW_BEGIN
+#undef PEAK_ROW_STEP
+#undef PEAK_ROW_END
 #undef PEAK_NAME
 #undef PEAK_TARGET
 #undef PEAK_VEC
 #undef PEAK_LANES
+#undef PEAK_SET1
 #undef PEAK_FMA

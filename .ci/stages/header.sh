@@ -3,6 +3,7 @@
 need git=git python3=python3 gcc=gcc g++=g++ clang-14=clang-14 clang-19=clang-19 nm=binutils \
     clang-22=clang-22
 need_zig
+need_zig17
 src=tests/header
 warn="-Wall -Wextra -Wpedantic -Wshadow -Werror"
 zig_cc="$zig cc -target $(uname -m)-linux-gnu -mcpu=baseline"
@@ -107,6 +108,20 @@ job_counted "implementation in C++, user in C" "g++ -std=c++17 -x c++ -O2 $warn 
 job_counted "included twice" "gcc -std=c99 -O0 $warn -I. $src/include_twice.c -o $dir/twice \
     -lm -lpthread && $dir/twice"
 
+# -- what the other compilers make of the hot loops, Zig's NEON too (stage aarch64 has gcc's, clang's)
+hot_loops=
+hot_loops() { # NAME OBJDUMP COMPILER
+    hot_loops="$hot_loops $1:$2"
+    job "$1 -O2" "$3 -O2 -std=c11 $unit -o $dir/loops_$1.o"
+}
+if [ "$(uname -m)" = x86_64 ]; then
+    hot_loops clang-22 objdump clang-22
+    hot_loops zig-0.17 objdump "$zig17 cc -target x86_64-linux-musl -mcpu=baseline"
+    need aarch64-linux-gnu-objdump=binutils-aarch64-linux-gnu
+    hot_loops zig-neon aarch64-linux-gnu-objdump "env -u ZIG_LIBC $zig cc -target aarch64-linux-gnu"
+    hot_loops zig-0.17-neon aarch64-linux-gnu-objdump "$zig17 cc -target aarch64-linux-gnu"
+fi
+
 # -- several copies in one program
 job "static copies" "for n in a b; do gcc -std=c99 -O0 $warn -DCOPY=copy_\$n -I. -c \
     $src/static_copy.c -o $dir/static_\$n.o || exit 1; done"
@@ -151,6 +166,10 @@ if [ "$(uname -m)" = x86_64 ]; then
             job "$name $opt: AVX stays in its functions" "bash .ci/avx_audit.sh $dir/unit_$name$opt.o"
         done
         job_counted "$name: hot loops" "python3 tests/isa/check_loops.py $dir/unit_$name-O2.o"
+    done
+    for pair in $hot_loops; do
+        job_counted "${pair%:*}: hot loops" "python3 tests/isa/check_loops.py \
+            $dir/loops_${pair%:*}.o --objdump ${pair#*:}"
     done
 fi
 

@@ -106,6 +106,7 @@
 #define AITERI_UNUSED
 #define AITERI_COLD static __declspec(noinline)
 #define AITERI_UNROLL(n)
+#define AITERI_UNROLL_SOME(n)
 #else
 #define AITERI_FORCE_INLINE static inline __attribute__((always_inline, unused))
 #define AITERI_RESTRICT     __restrict__
@@ -114,9 +115,11 @@
 #define AITERI_COLD         static __attribute__((noinline, unused))
 #if defined(__clang__)
 /* "full" and not a count: clang unrolls those before it looks for arrays that fit in registers. */
-#define AITERI_UNROLL(n) _Pragma(AITERI_STR(clang loop unroll(full)))
+#define AITERI_UNROLL(n)      _Pragma(AITERI_STR(clang loop unroll(full)))
+#define AITERI_UNROLL_SOME(n) _Pragma(AITERI_STR(clang loop unroll_count(n)))
 #else
-#define AITERI_UNROLL(n) _Pragma(AITERI_STR(GCC unroll n))
+#define AITERI_UNROLL(n)      _Pragma(AITERI_STR(GCC unroll n))
+#define AITERI_UNROLL_SOME(n) _Pragma(AITERI_STR(GCC unroll n))
 #endif
 #endif
 
@@ -234,6 +237,13 @@
 #define AITERI_IN_REGISTER(x) __asm__("" : "+v"(x))
 #else
 #define AITERI_IN_REGISTER(x) ((void)0)
+#endif
+
+/* A pointer kept in a register of its own, not computed from its neighbours at every step. */
+#if AITERI_X86 && !AITERI_MSVC
+#define AITERI_OPAQUE(x) __asm__("" : "+r"(x))
+#else
+#define AITERI_OPAQUE(x) ((void)0)
 #endif
 
 /* What is read at `place` (an index, a pointer) from here on is not read before the vectors x[0],

@@ -21,6 +21,7 @@
 #define AITERI_TILE_ROWS           1
 #define AITERI_TILE_ROWS_2         0
 #define AITERI_TILE_ROWS_1         0
+#define AITERI_TILE_STEPS          1
 #define AITERI_DOT_KEYS            2
 #define AITERI_AXPY_VECTORS        2
 #define AITERI_STREAM_TYPES        0
@@ -40,6 +41,7 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 #define AITERI_TILE_ROWS    4
 #define AITERI_TILE_ROWS_2  6
 #define AITERI_TILE_ROWS_1  8
+#define AITERI_TILE_STEPS   2
 #define AITERI_DOT_KEYS     2
 #define AITERI_AXPY_VECTORS 2
 #define AITERI_STREAM_TYPES 1
@@ -58,7 +60,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           8
 #define AITERI_TILE_ROWS_2         8
-#define AITERI_TILE_ROWS_1         16
+#define AITERI_TILE_ROWS_1         8
+#define AITERI_TILE_STEPS          2
 #define AITERI_DOT_KEYS            4
 #define AITERI_AXPY_VECTORS        4
 #define AITERI_STREAM_TYPES        1
@@ -98,7 +101,8 @@ static const aiteri_kernels aiteri_avx512bf16_kernels = {"avx512_bf16",
 #define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_4
 #define AITERI_TILE_ROWS    6
 #define AITERI_TILE_ROWS_2  8
-#define AITERI_TILE_ROWS_1  16
+#define AITERI_TILE_ROWS_1  8
+#define AITERI_TILE_STEPS   1
 #define AITERI_DOT_KEYS     4
 #define AITERI_AXPY_VECTORS 4
 #define AITERI_STREAM_TYPES 1

@@ -69,6 +69,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_GROUP
 #undef AITERI_TILE_MOST
 #undef AITERI_TILE_CHUNK
+#undef AITERI_TILE_STEPS
 #undef AITERI_TILE_NEXT
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS

@@ -54,22 +54,30 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st, const f
                                               const int vectors, const int count)
 {
     AITERI_K(vf) acc[AITERI_TILE_MOST];
+    const float *row[AITERI_TILE_MOST];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
-    for (int c = 0; c < vectors; c++)
-        acc[i * vectors + c] = AITERI_K(load)(from + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    for (int i = 0; i < count; i++) {
+        row[i] = k + i * k_stride;
+        if (vectors == AITERI_TILE_VECTORS) AITERI_OPAQUE(row[i]);
+        AITERI_UNROLL(16)
+        for (int c = 0; c < vectors; c++)
+            acc[i * vectors + c] = AITERI_K(load)(from + i * AITERI_TILE_LANES + c * AITERI_LANES);
+    }
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
     for (int64_t d = 0; d < dim; d++, qt += AITERI_TILE_LANES) {
         AITERI_K(vf) q[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < vectors; c++) q[c] = AITERI_K(load)(qt + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(k[i * k_stride + d]);
+            const AITERI_K(vf) x = AITERI_K(set1)(row[i][d]);
             AITERI_UNROLL(16)
             for (int c = 0; c < vectors; c++)
                 acc[i * vectors + c] = AITERI_K(fma)(x, q[c], acc[i * vectors + c]);
-            if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(d, (acc + i * vectors));
+            if (vectors == AITERI_TILE_VECTORS)
+                AITERI_TILE_NEXT(row[(i + 1) % count], (acc + i * vectors));
         }
+        if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(qt, (acc + (count - 1) * vectors));
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
@@ -306,19 +314,20 @@ AITERI_FORCE_INLINE void AITERI_K(value_columns)(float *AITERI_RESTRICT ot,
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)
     for (int c = 0; c < vectors; c++)
         acc[i * vectors + c] = AITERI_K(load)(ot + i * AITERI_TILE_LANES + c * AITERI_LANES);
-    for (int32_t j = 0; j < n; j++) {
+    AITERI_UNROLL_SOME(AITERI_TILE_STEPS)
+    for (int32_t j = 0; j < n; j++, v += v_stride, st += AITERI_TILE_LANES) {
         AITERI_K(vf) p[AITERI_TILE_VECTORS];
         AITERI_UNROLL(16)
-        for (int c = 0; c < vectors; c++)
-            p[c] = AITERI_K(load)(st + j * AITERI_TILE_LANES + c * AITERI_LANES);
+        for (int c = 0; c < vectors; c++) p[c] = AITERI_K(load)(st + c * AITERI_LANES);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const AITERI_K(vf) x = AITERI_K(set1)(v[j * v_stride + i]);
+            const AITERI_K(vf) x = AITERI_K(set1)(v[i]);
             AITERI_UNROLL(16)
             for (int c = 0; c < vectors; c++)
                 acc[i * vectors + c] = AITERI_K(fma)(x, p[c], acc[i * vectors + c]);
             if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(v, (acc + i * vectors));
         }
+        if (vectors == AITERI_TILE_VECTORS) AITERI_TILE_NEXT(st, (acc + (count - 1) * vectors));
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < count; i++) AITERI_UNROLL(16)

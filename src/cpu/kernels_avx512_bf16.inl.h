@@ -116,13 +116,19 @@ AITERI_FORCE_INLINE void aiteri_avx512bf16_sums(__m512 (*acc)[AITERI_BF16_VECTOR
                                                 const uint32_t *x, int64_t row, int64_t pair,
                                                 int32_t n, const uint32_t *w, const int count)
 {
-    for (int32_t j = 0; j < n; j++, x += pair, w += AITERI_BF16_TILE) {
+    const uint32_t *at[AITERI_BF16_ROWS];
+    AITERI_UNROLL(16)
+    for (int i = 0; i < count; i++) {
+        at[i] = x + i * row;
+        if (row != 1) AITERI_OPAQUE(at[i]);
+    }
+    for (int64_t j = 0; j < n; j++, w += AITERI_BF16_TILE) {
         __m512i y[AITERI_BF16_VECTORS];
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_BF16_VECTORS; c++) y[c] = aiteri_avx512bf16_load(w + 16 * c);
         AITERI_UNROLL(16)
         for (int i = 0; i < count; i++) {
-            const __m512i both = _mm512_set1_epi32((int32_t)x[i * row]);
+            const __m512i both = _mm512_set1_epi32((int32_t)at[i][j * pair]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_BF16_VECTORS; c++)
                 acc[i][c] = AITERI_DPBF16(acc[i][c], y[c], both);

@@ -4,27 +4,29 @@
     tests/isa/check_loops.py OBJECT [--objdump PROGRAM] [--show]
 
 OBJECT is the implementation, compiled with optimisation. Of each function of the table the loop
-with the densest multiply-adds is taken: it must have as many of them as its registers allow, and
-none of its accumulators on the stack, where each step would wait for memory."""
+with the densest multiply-adds is taken of those that have as many of them as the registers allow
+(narrow tiles have fewer): it must have none of its vectors on the stack, where each step would wait
+for memory, at most one pointer there, and no more instructions for each multiply-add than the front
+end of a CPU can hide."""
 
 import argparse
 import re
 import subprocess
 import sys
 
-# function: multiply-adds of one step; a loop may have a multiple of it
-LOOPS = {
-    "avx2_tile_score": 12, "avx2_tile_value": 12,
-    "avx512_tile_score": 24, "avx512_tile_value": 24,
-    "avx512bf16_tile_score": 24, "avx512bf16_tile_value": 24,
-    "neon_tile_score": 24, "neon_tile_value": 24,
-    "avx2_stream_dot_f32": 4, "avx2_stream_axpy_f32": 4,
-    "avx512_stream_dot_f32": 4, "avx512_stream_axpy_f32": 4,
-    "neon_stream_dot_f32": 4, "neon_stream_axpy_f32": 4,
+# set: multiply-adds of one step of a tile, most instructions for each; of a stream's dot, axpy
+SETS = {
+    "avx2": (12, 1.92, 2.6, 3.0),
+    "avx512": (24, 1.66, 2.1, 2.4),
+    "avx512bf16": (24, 1.75, None, None),
+    "neon": (24, 1.6, 2.0, 2.2),
 }
+TYPES = ("f32", "f16", "bf16", "i8")
+NEON_CONVERTS = 2.0  # times as many: it widens in two to four instructions
 FMA = re.compile(r"^v?fm(add|la)|^vdpbf16ps")
 STACK = re.compile(r"\(%rsp|\[(sp|x29)")
 FRAME = re.compile(r"\(%rbp")  # of the stack where %rbp is the frame
+VECTOR = re.compile(r"%[xyz]mm|^(?:ld|st)[pu]?r? [qdsv]\d")
 JUMP = re.compile(r"^(?:j\w+|b\.?\w*|cbn?z|tbn?z)\s.*?\b([0-9a-f]+)(?: <|$)")
 
 
@@ -55,16 +57,31 @@ def loops(body):
             if not any(y != x and x[0] <= y[0] and y[1] <= x[1] for y in found)]
 
 
-def hottest(body):
-    """(multiply-adds, stack accesses, instructions) of the loop that has most of the first."""
+def hottest(body, step):
+    """(multiply-adds, vectors and others on the stack, instructions) of the loop densest in the
+    first, of those with a multiple of `step` if there is one."""
     found = []
     frame = any(code.startswith("mov %rsp,%rbp") for _, code in body)
     for first, last in loops(body):
         codes = [code for _, code in body[first:last + 1]]
-        found.append((sum(bool(FMA.match(c)) for c in codes),
-                      sum(bool(STACK.search(c) or (frame and FRAME.search(c))) for c in codes),
+        stack = [c for c in codes if STACK.search(c) or (frame and FRAME.search(c))]
+        vectors = sum(bool(VECTOR.search(c)) for c in stack)
+        found.append((sum(bool(FMA.match(c)) for c in codes), vectors, len(stack) - vectors,
                       len(codes)))
-    return max(found, key=lambda x: (x[0], -x[2]), default=None)
+    whole = [x for x in found if x[0] and x[0] % step == 0]
+    return max(whole or found, key=lambda x: (x[0] / x[3], x[0]), default=None)
+
+
+def expected():
+    """{function: (multiply-adds of which its loop has a multiple, most instructions for each)}"""
+    rules = {}
+    for name, (step, tile, dot, axpy) in SETS.items():
+        rules |= {f"{name}_tile_score": (step, tile), f"{name}_tile_value": (step, tile)}
+        for kind in TYPES if dot else ():
+            more = NEON_CONVERTS if name == "neon" and kind != "f32" else 1
+            rules[f"{name}_stream_dot_{kind}"] = (4, more * dot)
+            rules[f"{name}_stream_axpy_{kind}"] = (4, more * axpy)
+    return rules
 
 
 def main():
@@ -76,15 +93,19 @@ def main():
     text = subprocess.run([args.objdump, "-d", "--no-show-raw-insn", args.object], text=True,
                           capture_output=True, check=True).stdout
     passed = failed = 0
-    for name, body in functions(text).items():
-        if name not in LOOPS:
-            continue
-        loop = hottest(body)
-        good = loop and loop[0] > 0 and loop[0] % LOOPS[name] == 0 and loop[1] == 0
+    found = functions(text)
+    for name, (step, most) in expected().items():
+        if not any(other.startswith(name.split("_")[0] + "_tile") for other in found):
+            continue  # a set of another architecture
+        loop = hottest(found.get(name, []), step)
+        good = (loop and loop[0] > 0 and loop[0] % step == 0 and loop[1] == 0 and loop[2] <= 1 and
+                loop[3] <= most * loop[0])
         passed, failed = passed + bool(good), failed + (not good)
         if args.show or not good:
-            print(f"{name}: {'%d multiply-adds, %d stack accesses in %d instructions' % loop if loop else 'no loop'}"
-                  f"{'' if good else f', expected a multiple of {LOOPS[name]} and none on the stack'}")
+            text = "no loop" if not loop else \
+                "%d multiply-adds, %d vectors and %d pointers on the stack, %d instructions" % loop
+            print(name + ": " + text + ("" if good else
+                  f", expected a multiple of {step}, 0, 1, at most {most:.2f} for each"))
     print(f"{passed} passed, {failed + (passed + failed == 0)} failed")
     return passed == 0 or failed > 0
 
