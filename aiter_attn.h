@@ -1076,10 +1076,27 @@ AITER_OP_LIST(AITER_CXX)
 #define AITERI_NUMERICS_END
 #endif
 
+/* Around the kernels: without passes of gcc's that leave their hot loops as they are, since those
+ * are unrolled and spelt out. gcse pays: it loads constants once; and so do the dominator passes
+ * (AVX-512 dots of four rows, 6 %). The engine's loops over keys need them all (5 % more
+ * instructions of a decode without). */
+#if defined(__GNUC__) && !defined(__clang__)
+#define AITERI_FEWER_PASSES                                                      \
+    _Pragma("GCC optimize(\"no-tree-pta\",\"no-tree-vrp\",\"no-thread-jumps\")") \
+        _Pragma("GCC optimize(\"no-tree-bit-ccp\")")
+#define AITERI_KERNELS_BEGIN _Pragma("GCC push_options") AITERI_FEWER_PASSES
+#define AITERI_KERNELS_END   _Pragma("GCC pop_options")
+#else
+#define AITERI_KERNELS_BEGIN
+#define AITERI_KERNELS_END
+#endif
+
 /* Around what runs once a call: gcc's -O1 takes half of -O2's time for it and makes it smaller. */
 #if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
-#define AITERI_ONCE_A_CALL_BEGIN _Pragma("GCC push_options") _Pragma("GCC optimize(\"O1\")")
-#define AITERI_ONCE_A_CALL_END   _Pragma("GCC pop_options")
+#define AITERI_ONCE_A_CALL_BEGIN                                \
+    _Pragma("GCC push_options") _Pragma("GCC optimize(\"O1\")") \
+        AITERI_FEWER_PASSES _Pragma("GCC optimize(\"no-tree-dominator-opts\")")
+#define AITERI_ONCE_A_CALL_END _Pragma("GCC pop_options")
 #else
 #define AITERI_ONCE_A_CALL_BEGIN
 #define AITERI_ONCE_A_CALL_END
@@ -4106,6 +4123,7 @@ AITERI_UNUSED static void aiteri_f32_load(const aiteri_kernels *kernels, void *b
 }
 
 #endif /* AITERI_BLOCK_F32_C */
+AITERI_KERNELS_BEGIN
 
 // >>instantiate    (src/cpu/instantiate.c)
 /* instantiate.c -- one block per ISA: open the target region, pick the vector layer and the
@@ -4642,26 +4660,17 @@ AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
 AITERI_WIDEN(i8, int8_t)
 #if AITERI_CONVERTS /* else the set below has them */
+AITERI_NARROW(f16, uint16_t)
+AITERI_NARROW(bf16, uint16_t)
+#if AITERI_HAS_CACHE
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
-AITERI_NARROW(f16, uint16_t)
-AITERI_NARROW(bf16, uint16_t)
 AITERI_NARROW(f8_e4m3fn, uint8_t)
 AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
-
-static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
-{
-    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *dst);
-}
-
-static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
-{
-    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *src);
-}
 
 /* I4 goes by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
@@ -4691,7 +4700,24 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
+#endif /* AITERI_HAS_CACHE */
+
+static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *dst);
+}
+
+static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *src);
+}
+
 #define AITERI_CONVERT_OF(name) AITERI_K(name)
+#endif
+#if AITERI_HAS_CACHE
+#define AITERI_CACHE_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else /* what only a cache is written in */
+#define AITERI_CACHE_CONVERT_OF(name) NULL
 #endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
@@ -4702,11 +4728,11 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(widen_f32),
     AITERI_K(widen_f16),
     AITERI_K(widen_bf16),
-    AITERI_CONVERT_OF(widen_f8_e4m3fn),
-    AITERI_CONVERT_OF(widen_f8_e4m3fnuz),
-    AITERI_CONVERT_OF(widen_f8_e5m2),
+    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fn),
+    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fnuz),
+    AITERI_CACHE_CONVERT_OF(widen_f8_e5m2),
     AITERI_K(widen_i8),
-    AITERI_CONVERT_OF(widen_i4),
+    AITERI_CACHE_CONVERT_OF(widen_i4),
     NULL,
     NULL,
     NULL,
@@ -4717,15 +4743,16 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(narrow_f32),
     AITERI_CONVERT_OF(narrow_f16),
     AITERI_CONVERT_OF(narrow_bf16),
-    AITERI_CONVERT_OF(narrow_f8_e4m3fn),
-    AITERI_CONVERT_OF(narrow_f8_e4m3fnuz),
-    AITERI_CONVERT_OF(narrow_f8_e5m2),
-    AITERI_CONVERT_OF(narrow_i8),
-    AITERI_CONVERT_OF(narrow_i4),
+    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fn),
+    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fnuz),
+    AITERI_CACHE_CONVERT_OF(narrow_f8_e5m2),
+    AITERI_CACHE_CONVERT_OF(narrow_i8),
+    AITERI_CACHE_CONVERT_OF(narrow_i4),
     NULL,
     NULL,
     NULL,
 };
+#undef AITERI_CACHE_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
 /* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
@@ -5425,7 +5452,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
-#if AITERI_STREAM_TYPES /* else rows of other types are widened first */
+#if AITERI_STREAM_TYPES && AITERI_HAS_DECODE /* else rows of other types are widened first */
 #define AITERI_TYPE        f16
 #define AITERI_TYPE_C      uint16_t
 #define AITERI_TYPE_LOAD   AITERI_K(load_f16)
@@ -5953,7 +5980,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_LOAD_N
 #endif
 
-#if AITERI_STREAM_TYPES
+#if AITERI_STREAM_TYPES && AITERI_HAS_DECODE
 #define AITERI_K_TYPED(name) AITERI_K(name)
 #else
 #define AITERI_K_TYPED(name) NULL
@@ -6556,26 +6583,17 @@ AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
 AITERI_WIDEN(i8, int8_t)
 #if AITERI_CONVERTS /* else the set below has them */
+AITERI_NARROW(f16, uint16_t)
+AITERI_NARROW(bf16, uint16_t)
+#if AITERI_HAS_CACHE
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
-AITERI_NARROW(f16, uint16_t)
-AITERI_NARROW(bf16, uint16_t)
 AITERI_NARROW(f8_e4m3fn, uint8_t)
 AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
-
-static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
-{
-    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *dst);
-}
-
-static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
-{
-    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *src);
-}
 
 /* I4 goes by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
@@ -6605,7 +6623,24 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
+#endif /* AITERI_HAS_CACHE */
+
+static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *dst);
+}
+
+static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *src);
+}
+
 #define AITERI_CONVERT_OF(name) AITERI_K(name)
+#endif
+#if AITERI_HAS_CACHE
+#define AITERI_CACHE_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else /* what only a cache is written in */
+#define AITERI_CACHE_CONVERT_OF(name) NULL
 #endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
@@ -6616,11 +6651,11 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(widen_f32),
     AITERI_K(widen_f16),
     AITERI_K(widen_bf16),
-    AITERI_CONVERT_OF(widen_f8_e4m3fn),
-    AITERI_CONVERT_OF(widen_f8_e4m3fnuz),
-    AITERI_CONVERT_OF(widen_f8_e5m2),
+    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fn),
+    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fnuz),
+    AITERI_CACHE_CONVERT_OF(widen_f8_e5m2),
     AITERI_K(widen_i8),
-    AITERI_CONVERT_OF(widen_i4),
+    AITERI_CACHE_CONVERT_OF(widen_i4),
     NULL,
     NULL,
     NULL,
@@ -6631,15 +6666,16 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(narrow_f32),
     AITERI_CONVERT_OF(narrow_f16),
     AITERI_CONVERT_OF(narrow_bf16),
-    AITERI_CONVERT_OF(narrow_f8_e4m3fn),
-    AITERI_CONVERT_OF(narrow_f8_e4m3fnuz),
-    AITERI_CONVERT_OF(narrow_f8_e5m2),
-    AITERI_CONVERT_OF(narrow_i8),
-    AITERI_CONVERT_OF(narrow_i4),
+    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fn),
+    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fnuz),
+    AITERI_CACHE_CONVERT_OF(narrow_f8_e5m2),
+    AITERI_CACHE_CONVERT_OF(narrow_i8),
+    AITERI_CACHE_CONVERT_OF(narrow_i4),
     NULL,
     NULL,
     NULL,
 };
+#undef AITERI_CACHE_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
 /* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
@@ -7339,7 +7375,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
-#if AITERI_STREAM_TYPES /* else rows of other types are widened first */
+#if AITERI_STREAM_TYPES && AITERI_HAS_DECODE /* else rows of other types are widened first */
 #define AITERI_TYPE        f16
 #define AITERI_TYPE_C      uint16_t
 #define AITERI_TYPE_LOAD   AITERI_K(load_f16)
@@ -7867,7 +7903,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_LOAD_N
 #endif
 
-#if AITERI_STREAM_TYPES
+#if AITERI_STREAM_TYPES && AITERI_HAS_DECODE
 #define AITERI_K_TYPED(name) AITERI_K(name)
 #else
 #define AITERI_K_TYPED(name) NULL
@@ -8471,26 +8507,17 @@ AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
 AITERI_WIDEN(i8, int8_t)
 #if AITERI_CONVERTS /* else the set below has them */
+AITERI_NARROW(f16, uint16_t)
+AITERI_NARROW(bf16, uint16_t)
+#if AITERI_HAS_CACHE
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
-AITERI_NARROW(f16, uint16_t)
-AITERI_NARROW(bf16, uint16_t)
 AITERI_NARROW(f8_e4m3fn, uint8_t)
 AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
-
-static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
-{
-    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *dst);
-}
-
-static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
-{
-    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *src);
-}
 
 /* I4 goes by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
@@ -8520,7 +8547,24 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
+#endif /* AITERI_HAS_CACHE */
+
+static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *dst);
+}
+
+static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *src);
+}
+
 #define AITERI_CONVERT_OF(name) AITERI_K(name)
+#endif
+#if AITERI_HAS_CACHE
+#define AITERI_CACHE_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else /* what only a cache is written in */
+#define AITERI_CACHE_CONVERT_OF(name) NULL
 #endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
@@ -8531,11 +8575,11 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(widen_f32),
     AITERI_K(widen_f16),
     AITERI_K(widen_bf16),
-    AITERI_CONVERT_OF(widen_f8_e4m3fn),
-    AITERI_CONVERT_OF(widen_f8_e4m3fnuz),
-    AITERI_CONVERT_OF(widen_f8_e5m2),
+    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fn),
+    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fnuz),
+    AITERI_CACHE_CONVERT_OF(widen_f8_e5m2),
     AITERI_K(widen_i8),
-    AITERI_CONVERT_OF(widen_i4),
+    AITERI_CACHE_CONVERT_OF(widen_i4),
     NULL,
     NULL,
     NULL,
@@ -8546,15 +8590,16 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(narrow_f32),
     AITERI_CONVERT_OF(narrow_f16),
     AITERI_CONVERT_OF(narrow_bf16),
-    AITERI_CONVERT_OF(narrow_f8_e4m3fn),
-    AITERI_CONVERT_OF(narrow_f8_e4m3fnuz),
-    AITERI_CONVERT_OF(narrow_f8_e5m2),
-    AITERI_CONVERT_OF(narrow_i8),
-    AITERI_CONVERT_OF(narrow_i4),
+    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fn),
+    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fnuz),
+    AITERI_CACHE_CONVERT_OF(narrow_f8_e5m2),
+    AITERI_CACHE_CONVERT_OF(narrow_i8),
+    AITERI_CACHE_CONVERT_OF(narrow_i4),
     NULL,
     NULL,
     NULL,
 };
+#undef AITERI_CACHE_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
 /* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
@@ -9254,7 +9299,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
-#if AITERI_STREAM_TYPES /* else rows of other types are widened first */
+#if AITERI_STREAM_TYPES && AITERI_HAS_DECODE /* else rows of other types are widened first */
 #define AITERI_TYPE        f16
 #define AITERI_TYPE_C      uint16_t
 #define AITERI_TYPE_LOAD   AITERI_K(load_f16)
@@ -9782,7 +9827,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_LOAD_N
 #endif
 
-#if AITERI_STREAM_TYPES
+#if AITERI_STREAM_TYPES && AITERI_HAS_DECODE
 #define AITERI_K_TYPED(name) AITERI_K(name)
 #else
 #define AITERI_K_TYPED(name) NULL
@@ -9856,7 +9901,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 AITERI_TARGET_END
 #endif /* AITERI_X86 */
 
-#if AITERI_X86_BF16 && AITERI_ATTENTION
+#if AITERI_X86_BF16 && AITERI_ATTENTION && !AITERI_ONLY
 AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512_BF16)
 
 // >>kernels_avx512_bf16    (src/cpu/kernels_avx512_bf16.inl.h)
@@ -10183,7 +10228,7 @@ static const aiteri_kernels aiteri_avx512bf16_kernels = {"avx512_bf16",
 #undef AITERI_OF_BF16
 #undef AITERI_OF_AVX512
 AITERI_TARGET_END
-#elif AITERI_X86_BF16 /* what tells it from the set below is attention's */
+#elif AITERI_X86_BF16 /* what tells it from the set below is attention's, and no family's need */
 #define AITERI_OF_AVX512(name) AITERI_CAT(aiteri_avx512, name)
 static const aiteri_kernels aiteri_avx512bf16_kernels = {"avx512_bf16",
                                                          AITER_ISA_AVX512_BF16,
@@ -10717,26 +10762,17 @@ AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
 AITERI_WIDEN(i8, int8_t)
 #if AITERI_CONVERTS /* else the set below has them */
+AITERI_NARROW(f16, uint16_t)
+AITERI_NARROW(bf16, uint16_t)
+#if AITERI_HAS_CACHE
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
-AITERI_NARROW(f16, uint16_t)
-AITERI_NARROW(bf16, uint16_t)
 AITERI_NARROW(f8_e4m3fn, uint8_t)
 AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
-
-static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
-{
-    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *dst);
-}
-
-static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
-{
-    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *src);
-}
 
 /* I4 goes by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
@@ -10766,7 +10802,24 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
+#endif /* AITERI_HAS_CACHE */
+
+static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *dst);
+}
+
+static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *src);
+}
+
 #define AITERI_CONVERT_OF(name) AITERI_K(name)
+#endif
+#if AITERI_HAS_CACHE
+#define AITERI_CACHE_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else /* what only a cache is written in */
+#define AITERI_CACHE_CONVERT_OF(name) NULL
 #endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
@@ -10777,11 +10830,11 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(widen_f32),
     AITERI_K(widen_f16),
     AITERI_K(widen_bf16),
-    AITERI_CONVERT_OF(widen_f8_e4m3fn),
-    AITERI_CONVERT_OF(widen_f8_e4m3fnuz),
-    AITERI_CONVERT_OF(widen_f8_e5m2),
+    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fn),
+    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fnuz),
+    AITERI_CACHE_CONVERT_OF(widen_f8_e5m2),
     AITERI_K(widen_i8),
-    AITERI_CONVERT_OF(widen_i4),
+    AITERI_CACHE_CONVERT_OF(widen_i4),
     NULL,
     NULL,
     NULL,
@@ -10792,15 +10845,16 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(narrow_f32),
     AITERI_CONVERT_OF(narrow_f16),
     AITERI_CONVERT_OF(narrow_bf16),
-    AITERI_CONVERT_OF(narrow_f8_e4m3fn),
-    AITERI_CONVERT_OF(narrow_f8_e4m3fnuz),
-    AITERI_CONVERT_OF(narrow_f8_e5m2),
-    AITERI_CONVERT_OF(narrow_i8),
-    AITERI_CONVERT_OF(narrow_i4),
+    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fn),
+    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fnuz),
+    AITERI_CACHE_CONVERT_OF(narrow_f8_e5m2),
+    AITERI_CACHE_CONVERT_OF(narrow_i8),
+    AITERI_CACHE_CONVERT_OF(narrow_i4),
     NULL,
     NULL,
     NULL,
 };
+#undef AITERI_CACHE_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
 /* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
@@ -11500,7 +11554,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
-#if AITERI_STREAM_TYPES /* else rows of other types are widened first */
+#if AITERI_STREAM_TYPES && AITERI_HAS_DECODE /* else rows of other types are widened first */
 #define AITERI_TYPE        f16
 #define AITERI_TYPE_C      uint16_t
 #define AITERI_TYPE_LOAD   AITERI_K(load_f16)
@@ -12028,7 +12082,7 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_LOAD_N
 #endif
 
-#if AITERI_STREAM_TYPES
+#if AITERI_STREAM_TYPES && AITERI_HAS_DECODE
 #define AITERI_K_TYPED(name) AITERI_K(name)
 #else
 #define AITERI_K_TYPED(name) NULL
@@ -12125,6 +12179,7 @@ static const aiteri_kernels *aiteri_kernels_of(aiter_isa isa)
 }
 
 #endif /* AITERI_INSTANTIATE_C */
+AITERI_KERNELS_END
 AITERI_ONCE_A_CALL_BEGIN
 #if AITERI_GPU
 

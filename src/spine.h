@@ -44,7 +44,9 @@ AITERI_ONCE_A_CALL_END
 #endif
 #include "cpu/cpuid.c"
 #include "cpu/block_f32.c"
+AITERI_KERNELS_BEGIN
 #include "cpu/instantiate.c"
+AITERI_KERNELS_END
 AITERI_ONCE_A_CALL_BEGIN
 #if AITERI_GPU
 #include "gpu/driver.h"

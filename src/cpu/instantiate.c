@@ -72,11 +72,11 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 AITERI_TARGET_END
 #endif /* AITERI_X86 */
 
-#if AITERI_X86_BF16 && AITERI_ATTENTION
+#if AITERI_X86_BF16 && AITERI_ATTENTION && !AITERI_ONLY
 AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512_BF16)
 #include "kernels_avx512_bf16.inl.h"
 AITERI_TARGET_END
-#elif AITERI_X86_BF16 /* what tells it from the set below is attention's */
+#elif AITERI_X86_BF16 /* what tells it from the set below is attention's, and no family's need */
 #define AITERI_OF_AVX512(name) AITERI_CAT(aiteri_avx512, name)
 static const aiteri_kernels aiteri_avx512bf16_kernels = {"avx512_bf16",
                                                          AITER_ISA_AVX512_BF16,

@@ -7,7 +7,7 @@
 #include "k_tile.inl.h"
 #include "k_stream.inl.h"
 
-#if AITERI_STREAM_TYPES
+#if AITERI_STREAM_TYPES && AITERI_HAS_DECODE
 #define AITERI_K_TYPED(name) AITERI_K(name)
 #else
 #define AITERI_K_TYPED(name) NULL

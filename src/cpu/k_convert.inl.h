@@ -132,26 +132,17 @@ AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
 AITERI_WIDEN(i8, int8_t)
 #if AITERI_CONVERTS /* else the set below has them */
+AITERI_NARROW(f16, uint16_t)
+AITERI_NARROW(bf16, uint16_t)
+#if AITERI_HAS_CACHE
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
-AITERI_NARROW(f16, uint16_t)
-AITERI_NARROW(bf16, uint16_t)
 AITERI_NARROW(f8_e4m3fn, uint8_t)
 AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
-
-static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
-{
-    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *dst);
-}
-
-static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
-{
-    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *src);
-}
 
 /* I4 goes by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
@@ -181,7 +172,24 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
+#endif /* AITERI_HAS_CACHE */
+
+static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *dst);
+}
+
+static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
+{
+    if (n > 0) memcpy(dst, src, (size_t)n * sizeof *src);
+}
+
 #define AITERI_CONVERT_OF(name) AITERI_K(name)
+#endif
+#if AITERI_HAS_CACHE
+#define AITERI_CACHE_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else /* what only a cache is written in */
+#define AITERI_CACHE_CONVERT_OF(name) NULL
 #endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
@@ -192,11 +200,11 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(widen_f32),
     AITERI_K(widen_f16),
     AITERI_K(widen_bf16),
-    AITERI_CONVERT_OF(widen_f8_e4m3fn),
-    AITERI_CONVERT_OF(widen_f8_e4m3fnuz),
-    AITERI_CONVERT_OF(widen_f8_e5m2),
+    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fn),
+    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fnuz),
+    AITERI_CACHE_CONVERT_OF(widen_f8_e5m2),
     AITERI_K(widen_i8),
-    AITERI_CONVERT_OF(widen_i4),
+    AITERI_CACHE_CONVERT_OF(widen_i4),
     NULL,
     NULL,
     NULL,
@@ -207,12 +215,13 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(narrow_f32),
     AITERI_CONVERT_OF(narrow_f16),
     AITERI_CONVERT_OF(narrow_bf16),
-    AITERI_CONVERT_OF(narrow_f8_e4m3fn),
-    AITERI_CONVERT_OF(narrow_f8_e4m3fnuz),
-    AITERI_CONVERT_OF(narrow_f8_e5m2),
-    AITERI_CONVERT_OF(narrow_i8),
-    AITERI_CONVERT_OF(narrow_i4),
+    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fn),
+    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fnuz),
+    AITERI_CACHE_CONVERT_OF(narrow_f8_e5m2),
+    AITERI_CACHE_CONVERT_OF(narrow_i8),
+    AITERI_CACHE_CONVERT_OF(narrow_i4),
     NULL,
     NULL,
     NULL,
 };
+#undef AITERI_CACHE_CONVERT_OF

@@ -73,7 +73,7 @@ static void AITERI_K(stream_mul)(float *x, const float *y)
 #define AITERI_TYPE_LOAD   AITERI_K(load)
 #define AITERI_TYPE_LOAD_N AITERI_K(load_n)
 #include "k_stream_types.inl.h"
-#if AITERI_STREAM_TYPES /* else rows of other types are widened first */
+#if AITERI_STREAM_TYPES && AITERI_HAS_DECODE /* else rows of other types are widened first */
 #define AITERI_TYPE        f16
 #define AITERI_TYPE_C      uint16_t
 #define AITERI_TYPE_LOAD   AITERI_K(load_f16)
