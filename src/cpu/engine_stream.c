@@ -17,10 +17,14 @@ typedef struct aiteri_stream_scratch {
     float *k_scale, *v_scale, *bias;
     uint32_t *seen; /* of each row: bit i is set if the score at place i is not -infinity */
     const void **k_rows, **v_rows;
-    const void **ahead[2]; /* rows of the next block, K and V */
+    const void **next[2];  /* rows of the next block, K and V, of its first head */
+    const void **ahead[2]; /* the share of them that a head brings nearer */
 } aiteri_stream_scratch;
 
-enum { AITERI_SCORE_STRIDE = AITERI_STREAM_KEYS + AITERI_PAD };
+enum {
+    AITERI_SCORE_STRIDE = AITERI_STREAM_KEYS + AITERI_PAD,
+    AITERI_STREAM_RUNS = 3 /* of a block: before and behind a gap, one of them of two parts */
+};
 
 static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *arena,
                                         const aiteri_problem *p)
@@ -30,6 +34,7 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     const size_t all = rows * (size_t)aiteri_most_stream_heads(p);
     const size_t dim = (size_t)aiteri_padded(p->k.dim), dim_v = (size_t)aiteri_padded(p->v.dim);
     const size_t keys = AITERI_STREAM_KEYS + AITERI_STREAM_SLACK;
+    const size_t rows_of_runs = AITERI_STREAM_KEYS + AITERI_STREAM_RUNS * AITERI_STREAM_SLACK;
     t->q = (float *)aiteri_carve(arena, all * dim, sizeof(float));
     t->o = (float *)aiteri_carve(arena, all * dim_v, sizeof(float));
     t->m = (float *)aiteri_carve(arena, all, sizeof(float));
@@ -44,11 +49,13 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     t->bias =
         (float *)aiteri_carve(arena, aiteri_reads_pairs(p) ? AITERI_STREAM_KEYS : 0, sizeof(float));
     t->seen = (uint32_t *)aiteri_carve(arena, rows, sizeof(uint32_t));
-    t->k_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
-    t->v_rows = (const void **)aiteri_carve(arena, keys, sizeof(void *));
-    for (int kv = 0; kv < 2; kv++) /* a head's share may be a token more than its places */
+    t->k_rows = (const void **)aiteri_carve(arena, rows_of_runs, sizeof(void *));
+    t->v_rows = (const void **)aiteri_carve(arena, rows_of_runs, sizeof(void *));
+    for (int kv = 0; kv < 2; kv++) { /* a head's share may be a token more than its places */
+        t->next[kv] = (const void **)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(void *));
         t->ahead[kv] = (const void **)aiteri_carve(
             arena, keys + (size_t)aiteri_most_stream_heads(p), sizeof(void *));
+    }
 }
 
 /* The work being run, for the functions below. */
@@ -60,9 +67,10 @@ typedef struct aiteri_stream {
     int32_t rows; /* query tokens * group: of one kv head */
     int32_t kv_start, kv_heads;
     aiteri_key_range seen;
-    int32_t run[3][2], runs;  /* of keys that are loaded of the block, each of one part */
-    int32_t lo_max, hi_min;   /* every row sees keys [lo_max, hi_min) */
-    aiter_dtype k_type[3];    /* of each run's rows of K as the kernels read them */
+    int32_t run[AITERI_STREAM_RUNS][2],
+        runs;               /* of keys that are loaded of the block, each of one part */
+    int32_t lo_max, hi_min; /* every row sees keys [lo_max, hi_min) */
+    aiter_dtype k_type[AITERI_STREAM_RUNS]; /* of each run's rows of K as the kernels read them */
     int k_scales, v_scales;   /* scores are multiplied by scales of K, weights by those of V */
     const aiteri_work *after; /* what this worker will probably run next, or NULL */
 } aiteri_stream;
@@ -110,25 +118,39 @@ static void aiteri_stream_scales_load(const aiteri_stream *x, const aiteri_sourc
         for (int32_t i = 0; i < end - first; i++) scale[i] = 1.0f;
 }
 
-/* Row pointers of keys [first, end), of one part, that the kernels of the type returned can read:
- * the source's own rows, or widened ones. The list is padded with its last entry. */
+/* Row pointers of run i for the loops of the type returned: the source's own rows, which are those
+ * of the head before and a step, or widened ones. The list is padded with its last entry. */
 static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_source *source,
-                                      int32_t h, int32_t first, int32_t end, const void **rows,
-                                      float *scratch)
+                                      int32_t h, int32_t i, const void **rows, float *scratch)
 {
-    const aiteri_source *part = aiteri_part_of(x->e->problem, &x->s, source, first);
-    const int32_t n = end - first;
-    aiter_dtype type = part->dtype;
+    const aiteri_problem *p = x->e->problem;
+    const int32_t first = x->run[i][0], end = x->run[i][1], n = end - first;
+    const aiteri_source *part = aiteri_part_of(p, &x->s, source, first);
+    const aiter_dtype type = part->dtype;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
     if (part->stride_dim != 1 || !x->e->kernels->stream_dot[type] || !aiteri_rows_are_whole(part)) {
-        aiteri_load_rows(x->e, &x->s, source, h, first, end, rows, 1, aiteri_f32_load, scratch, 0);
-        for (int32_t i = 0; i < n; i++) rows[i] = scratch + i * aiteri_block_stride(part->dim);
-        type = AITER_F32;
-    } else {
-        aiteri_source_rows(x->e->problem, &x->s, part, h, first, end, rows);
+        aiteri_load_rows(x->e, &x->s, source, x->kv_start + h, first, end, rows, 1, aiteri_f32_load,
+                         scratch, 0);
+        for (int32_t k = 0; k < n + AITERI_STREAM_SLACK; k++)
+            rows[k] = scratch + (k < n ? k : n - 1) * aiteri_block_stride(part->dim);
+        return AITER_F32;
     }
-    for (int32_t i = n; i < n + AITERI_STREAM_SLACK; i++) rows[i] = rows[n - 1];
+    if (h > 0) {
+        const int64_t step = aiteri_bytes_of(type, part->stride_head);
+        for (int32_t k = 0; k < n + AITERI_STREAM_SLACK; k++)
+            rows[k] = (const char *)rows[k] + step;
+        return type;
+    }
+    aiteri_source_rows(p, &x->s, part, x->kv_start, first, end, rows);
+    for (int32_t k = n; k < n + AITERI_STREAM_SLACK; k++) rows[k] = rows[n - 1];
     return type;
+}
+
+/* Where the rows of run i begin in their list: behind those of the runs before and their padding.
+ */
+static int32_t aiteri_stream_place(const aiteri_stream *x, int32_t block, int32_t i)
+{
+    return x->run[i][0] - block + i * AITERI_STREAM_SLACK;
 }
 
 /* Scores of run i of keys, at their places in the block that starts at `block`. */
@@ -138,10 +160,10 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
     aiteri_stream_scratch *t = x->t;
     const int32_t first = x->run[i][0], end = x->run[i][1], place = first - block;
     const int32_t dim = aiteri_padded(p->k.dim);
-    const void **rows = t->k_rows + place;
+    const void **rows = t->k_rows + aiteri_stream_place(x, block, i);
     AITERI_ASSERT(block <= first && end <= block + AITERI_STREAM_KEYS);
-    x->k_type[i] = aiteri_stream_rows(x, &p->k, x->kv_start + h, first, end, rows,
-                                      t->k + place * aiteri_block_stride(p->k.dim));
+    x->k_type[i] =
+        aiteri_stream_rows(x, &p->k, h, i, rows, t->k + place * aiteri_block_stride(p->k.dim));
     x->e->kernels->stream_dot[x->k_type[i]](t->s + place, AITERI_SCORE_STRIDE,
                                             t->q + (int64_t)h * x->rows * dim, dim, x->rows,
                                             p->k.dim, rows, end - first, t->ahead[0] + place);
@@ -211,10 +233,9 @@ static void aiteri_stream_values(aiteri_stream *x, int32_t h, int32_t block, int
     aiteri_stream_scratch *t = x->t;
     const int32_t first = x->run[i][0], end = x->run[i][1];
     const int32_t stride = aiteri_padded(p->v.dim);
-    const void **rows = p->v_in_k ? t->k_rows + (first - block) : t->v_rows;
+    const void **rows = (p->v_in_k ? t->k_rows : t->v_rows) + aiteri_stream_place(x, block, i);
     const aiter_dtype type =
-        p->v_in_k ? x->k_type[i]
-                  : aiteri_stream_rows(x, &p->v, x->kv_start + h, first, end, rows, t->v);
+        p->v_in_k ? x->k_type[i] : aiteri_stream_rows(x, &p->v, h, i, rows, t->v);
     const aiteri_axpy_fn axpy = kernels->stream_axpy[type];
     float *o = t->o + (int64_t)h * x->rows * stride;
     const uint32_t run = aiteri_bits_between(first - block, end - block);
@@ -264,32 +285,36 @@ static aiteri_next_block aiteri_stream_next(const aiteri_stream *x, int32_t end)
     return n;
 }
 
+/* The rows of the next block's first head. V in K comes with K. */
+static void aiteri_stream_look(const aiteri_stream *x, const aiteri_next_block *n)
+{
+    const aiteri_problem *p = x->e->problem;
+    if (n->first >= n->end) return;
+    for (int kv = 0; kv < (p->v_in_k ? 1 : 2); kv++)
+        aiteri_source_rows(p, &n->s, aiteri_part_of(p, &n->s, kv ? &p->v : &p->k, n->first),
+                           n->kv_start, n->first, n->end, x->t->next[kv]);
+}
+
 /* Spreads kv head h's share of the next block over the places of this one: where the heads of a
  * token lie side by side, all heads of a slice of its tokens, in the order of memory; else this
  * head's own rows. */
-static void aiteri_stream_aim(aiteri_stream *x, int32_t h, const aiteri_next_block *n)
+static void aiteri_stream_aim(const aiteri_stream *x, int32_t h, const aiteri_next_block *n)
 {
     const aiteri_problem *p = x->e->problem;
-    const aiteri_source *source[2] = {&p->k, &p->v};
     for (int kv = 0; kv < 2; kv++) {
-        const int32_t all = (int32_t)aiteri_max(0, n->end - n->first);
-        const int32_t keys = kv == 1 && p->v_in_k ? 0 : all; /* with K */
-        const aiteri_source *src = aiteri_part_of(p, &n->s, source[kv], n->first);
+        const aiteri_source *src = aiteri_part_of(p, &n->s, kv ? &p->v : &p->k, n->first);
         const void **ahead = x->t->ahead[kv];
         const int joined = x->kv_heads > 1 && src->stride_head == src->dim;
+        const int32_t keys = kv && p->v_in_k ? 0 : (int32_t)aiteri_max(0, n->end - n->first);
         const int32_t heads = joined ? x->kv_heads : 1, share = joined ? h : 0;
-        const int32_t from = keys * share / heads, count = keys * (share + 1) / heads - from;
+        const int32_t from = keys * share / heads, to = keys * (share + 1) / heads;
         const int64_t step = aiteri_bytes_of(src->dtype, src->stride_head);
-        aiteri_source_rows(p, &n->s, src, joined ? n->kv_start : n->kv_start + h, n->first + from,
-                           n->first + from + count, ahead);
-        /* Backwards, so that the tokens' rows spread out in place. */
-        for (int32_t t = count - 1; heads > 1 && t >= 0; t--) {
-            const char *row = (const char *)ahead[t];
-            for (int32_t head = 0; head < heads; head++)
-                ahead[t * heads + head] = row + head * step;
+        for (int32_t t = from; t < to; t++) {
+            const char *row = (const char *)x->t->next[kv][t] + (joined ? 0 : h * step);
+            for (int32_t head = 0; head < heads; head++) *ahead++ = row + head * step;
         }
-        for (int32_t i = count * heads; i < AITERI_STREAM_KEYS + AITERI_STREAM_SLACK; i++)
-            ahead[i] = x->t->q; /* nothing to bring: a line that is here already */
+        while (ahead < x->t->ahead[kv] + AITERI_STREAM_KEYS + AITERI_STREAM_SLACK)
+            *ahead++ = x->t->q; /* nothing to bring: a line that is here already */
     }
 }
 
@@ -390,6 +415,7 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
         if (b.first >= b.end) continue;
         aiteri_stream_runs(&x, &b);
         const aiteri_next_block next = aiteri_stream_next(&x, end);
+        aiteri_stream_look(&x, &next);
         for (int32_t h = 0; h < x.kv_heads; h++) {
             aiteri_stream_aim(&x, h, &next);
             aiteri_stream_step(&x, h, at, &b);
