@@ -191,6 +191,8 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n, const aite
                                   int32_t vectors)
 {
     const AITERI_K(vf) hidden = AITERI_K(set1)(aiteri_f32_of_bits(0xff800000u));
+    const int masked = adjust->mask != NULL; /* most often alone */
+    const int more = adjust->factor != 1.0f || adjust->softcap || adjust->bias || adjust->slope;
     for (int c = 0; c < vectors; c++) {
         AITERI_K(vf) slope = AITERI_K(zero)(), position = AITERI_K(zero)();
         AITERI_K(range) range;
@@ -202,10 +204,10 @@ static void AITERI_K(tile_adjust)(float *st, int32_t key0, int32_t n, const aite
         }
         for (int32_t j = 0; j < n; j++) {
             const int32_t at = j * AITERI_TILE_LANES + c * AITERI_LANES, key = key0 + j;
-            AITERI_K(vf)
-            x = AITERI_K(adjusted)(AITERI_K(load)(st + at), adjust, at, slope, position,
-                                   AITERI_K(set1)((float)key));
-            if (adjust->mask)
+            AITERI_K(vf) x = AITERI_K(load)(st + at);
+            if (more)
+                x = AITERI_K(adjusted)(x, adjust, at, slope, position, AITERI_K(set1)((float)key));
+            if (masked)
                 x = AITERI_K(select)(AITERI_K(visible)(&range, AITERI_K(set1_i)(key), key), x,
                                      hidden);
             AITERI_K(store)(st + at, x);
