@@ -4888,7 +4888,7 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st, const f
 AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *keys,
                                              const float *qt, const int vectors)
 {
-    static const float zeros[AITERI_TILE_MOST * AITERI_TILE_LANES];
+    static const float zeros[AITERI_TILE_MOST * AITERI_TILE_LANES] = {0};
     const int rows = AITERI_TILE_GROUP(vectors);
     const int64_t k_stride = aiteri_block_stride(keys->row_dim);
     const int32_t n = keys->n, dim = keys->dim;
@@ -6813,7 +6813,7 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st, const f
 AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *keys,
                                              const float *qt, const int vectors)
 {
-    static const float zeros[AITERI_TILE_MOST * AITERI_TILE_LANES];
+    static const float zeros[AITERI_TILE_MOST * AITERI_TILE_LANES] = {0};
     const int rows = AITERI_TILE_GROUP(vectors);
     const int64_t k_stride = aiteri_block_stride(keys->row_dim);
     const int32_t n = keys->n, dim = keys->dim;
@@ -8739,7 +8739,7 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st, const f
 AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *keys,
                                              const float *qt, const int vectors)
 {
-    static const float zeros[AITERI_TILE_MOST * AITERI_TILE_LANES];
+    static const float zeros[AITERI_TILE_MOST * AITERI_TILE_LANES] = {0};
     const int rows = AITERI_TILE_GROUP(vectors);
     const int64_t k_stride = aiteri_block_stride(keys->row_dim);
     const int32_t n = keys->n, dim = keys->dim;
@@ -10996,7 +10996,7 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st, const f
 AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *keys,
                                              const float *qt, const int vectors)
 {
-    static const float zeros[AITERI_TILE_MOST * AITERI_TILE_LANES];
+    static const float zeros[AITERI_TILE_MOST * AITERI_TILE_LANES] = {0};
     const int rows = AITERI_TILE_GROUP(vectors);
     const int64_t k_stride = aiteri_block_stride(keys->row_dim);
     const int32_t n = keys->n, dim = keys->dim;
@@ -13703,7 +13703,7 @@ static aiter_status aiteri_gpu_launch(const aiteri_gpu_call *c, int32_t row, int
     const aiteri_driver *driver = c->gpu->device->driver;
     const unsigned threads = (unsigned)r->threads;
     const unsigned shared = driver->kind == AITER_DEVICE_CUDA ? (unsigned)r->lds_bytes : 0;
-    aiteri_gpu_function function;
+    aiteri_gpu_function function = NULL;
     void *parameters[1];
     if (groups > INT32_MAX || groups * r->threads > (int64_t)UINT32_MAX)
         return aiteri_fail(c->ctx, AITER_UNSUPPORTED,
@@ -15099,7 +15099,8 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     const size_t all = rows * (size_t)aiteri_most_stream_heads(p);
     const size_t dim = (size_t)aiteri_padded(p->k.dim), dim_v = (size_t)aiteri_padded(p->v.dim);
     const size_t keys = AITERI_STREAM_KEYS + AITERI_STREAM_SLACK;
-    const size_t rows_of_runs = AITERI_STREAM_KEYS + AITERI_STREAM_RUNS * AITERI_STREAM_SLACK;
+    const size_t rows_of_runs =
+        AITERI_STREAM_KEYS + (size_t)AITERI_STREAM_RUNS * (size_t)AITERI_STREAM_SLACK;
     t->q = (float *)aiteri_carve(arena, all * dim, sizeof(float));
     t->o = (float *)aiteri_carve(arena, all * dim_v, sizeof(float));
     t->m = (float *)aiteri_carve(arena, all, sizeof(float));

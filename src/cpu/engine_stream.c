@@ -34,7 +34,8 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     const size_t all = rows * (size_t)aiteri_most_stream_heads(p);
     const size_t dim = (size_t)aiteri_padded(p->k.dim), dim_v = (size_t)aiteri_padded(p->v.dim);
     const size_t keys = AITERI_STREAM_KEYS + AITERI_STREAM_SLACK;
-    const size_t rows_of_runs = AITERI_STREAM_KEYS + AITERI_STREAM_RUNS * AITERI_STREAM_SLACK;
+    const size_t rows_of_runs =
+        AITERI_STREAM_KEYS + (size_t)AITERI_STREAM_RUNS * (size_t)AITERI_STREAM_SLACK;
     t->q = (float *)aiteri_carve(arena, all * dim, sizeof(float));
     t->o = (float *)aiteri_carve(arena, all * dim_v, sizeof(float));
     t->m = (float *)aiteri_carve(arena, all, sizeof(float));

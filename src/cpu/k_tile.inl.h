@@ -88,7 +88,7 @@ AITERI_FORCE_INLINE void AITERI_K(score_rows)(float *AITERI_RESTRICT st, const f
 AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *keys,
                                              const float *qt, const int vectors)
 {
-    static const float zeros[AITERI_TILE_MOST * AITERI_TILE_LANES];
+    static const float zeros[AITERI_TILE_MOST * AITERI_TILE_LANES] = {0};
     const int rows = AITERI_TILE_GROUP(vectors);
     const int64_t k_stride = aiteri_block_stride(keys->row_dim);
     const int32_t n = keys->n, dim = keys->dim;

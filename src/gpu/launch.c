@@ -189,7 +189,7 @@ static aiter_status aiteri_gpu_launch(const aiteri_gpu_call *c, int32_t row, int
     const aiteri_driver *driver = c->gpu->device->driver;
     const unsigned threads = (unsigned)r->threads;
     const unsigned shared = driver->kind == AITER_DEVICE_CUDA ? (unsigned)r->lds_bytes : 0;
-    aiteri_gpu_function function;
+    aiteri_gpu_function function = NULL;
     void *parameters[1];
     if (groups > INT32_MAX || groups * r->threads > (int64_t)UINT32_MAX)
         return aiteri_fail(c->ctx, AITER_UNSUPPORTED,

@@ -4,6 +4,7 @@
 #ifndef AITERI_ATTENTION_LOWER_C
 #define AITERI_ATTENTION_LOWER_C
 
+#include "../plan/source_at.c"
 #include "attention_check.c"
 #include "../plan/features.c"
 #include "../plan/schedule.c"
