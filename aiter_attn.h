@@ -3047,9 +3047,9 @@ typedef struct aiteri_adjust {
 } aiteri_adjust;
 
 /* s[r * s_stride + i] = q_r . key_i for r < rows, i < n. q is f32 padded with zeros to a multiple
- * of
- * 16. Writes up to AITERI_STREAM_SLACK - 1 scores past i = n - 1; keys[] and ahead[] have as many
- * readable pointers. ahead[i] is a row's worth of memory to bring nearer while key i is worked on.
+ * of 16. Writes up to AITERI_STREAM_SLACK - 1 scores past i = n - 1; keys[] and ahead[] have as
+ * many readable pointers. ahead[i] is a row's worth of memory to bring nearer while key i is worked
+ * on.
  */
 typedef void (*aiteri_dot_fn)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                               int32_t rows, int32_t dim, const void *const *keys, int32_t n,
@@ -14549,10 +14549,11 @@ AITERI_FORCE_INLINE int aiteri_reads_pairs(const aiteri_problem *p)
 }
 
 /* What is added to the score of query token i and key j: its bias, and -infinity if it is hidden.
- */
+ * Of keys outside `seen` the mask tells, and nothing is read. */
 static float aiteri_bias_at(const aiteri_problem *p, const aiteri_sequence *s, int32_t token,
-                            int32_t head, int32_t j)
+                            int32_t head, aiteri_key_range seen, int32_t j)
 {
+    if (!aiteri_range_meets(seen, j, (int64_t)j + 1)) return 0.0f;
     if (p->visible.data &&
         aiteri_row_at(&p->visible, s, token, head)[j * p->visible.stride_dim] == 0)
         return aiteri_minus_inf();
@@ -14909,8 +14910,8 @@ static void aiteri_tile_bias(const aiteri_walk *x, const aiteri_tile *tile, int3
         const aiteri_packed_row row = aiteri_packed_row_of(x->w, tile, lane);
         for (int32_t j = first; j < end; j++)
             x->t->before[(j - first) * lanes + lane] =
-                lane < tile->rows && aiteri_range_meets(tile->seen, j, j + 1)
-                    ? aiteri_bias_at(x->e->problem, &x->s, row.token, row.head, j)
+                lane < tile->rows
+                    ? aiteri_bias_at(x->e->problem, &x->s, row.token, row.head, tile->seen, j)
                     : 0.0f;
     }
 }
@@ -15111,7 +15112,8 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     t->v = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS * (size_t)aiteri_block_stride(p->v.dim),
                                  sizeof(float));
     t->k_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
-    t->v_scale = (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
+    t->v_scale =
+        p->v_in_k ? t->k_scale : (float *)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(float));
     t->bias =
         (float *)aiteri_carve(arena, aiteri_reads_pairs(p) ? AITERI_STREAM_KEYS : 0, sizeof(float));
     t->seen = (uint32_t *)aiteri_carve(arena, rows, sizeof(uint32_t));
@@ -15159,12 +15161,6 @@ static void aiteri_stream_begin(aiteri_stream *x)
         x->t->l[i] = 0.0f;
     }
     memset(x->t->o, 0, (size_t)all * (size_t)dim_v * sizeof(float));
-}
-
-/* Where the values that the kernels read come from. */
-static const aiteri_source *aiteri_stream_v(const aiteri_problem *p)
-{
-    return p->v_in_k ? &p->k : &p->v;
 }
 
 /* Whether sums are multiplied by scales of a part. */
@@ -15235,16 +15231,6 @@ static void aiteri_stream_scores(aiteri_stream *x, int32_t h, int32_t block, int
                                             p->k.dim, rows, end - first, t->ahead[0] + place);
 }
 
-/* The biases of one row and the keys of the block that it sees. */
-static void aiteri_stream_bias(const aiteri_stream *x, int32_t token, int32_t head, int32_t block,
-                               aiteri_key_range own)
-{
-    for (int32_t i = 0, j = block; i < AITERI_STREAM_KEYS; i++, j++)
-        x->t->bias[i] = aiteri_range_meets(own, j, (int64_t)j + 1)
-                            ? aiteri_bias_at(x->e->problem, &x->s, token, head, j)
-                            : 0.0f;
-}
-
 /* What one row does to its scores before the softmax; hidden places become -inf. A whole block has
  * none. */
 static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, int32_t block,
@@ -15265,7 +15251,8 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
         mask.sink[0] = mask.most_sink = own.sink;
         if (!whole) adjust.mask = &mask;
         if (aiteri_reads_pairs(p)) {
-            aiteri_stream_bias(x, token, head, block, own);
+            for (int32_t i = 0; i < AITERI_STREAM_KEYS; i++)
+                x->t->bias[i] = aiteri_bias_at(p, &x->s, token, head, own, block + i);
             adjust.bias = x->t->bias;
         }
     }
@@ -15412,8 +15399,8 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
         if (x->k_scales)
             aiteri_stream_scales_load(x, &p->k, x->kv_start + h, run[0], run[1],
                                       t->k_scale + (run[0] - block));
-        if (x->v_scales)
-            aiteri_stream_scales_load(x, aiteri_stream_v(p), x->kv_start + h, run[0], run[1],
+        if (x->v_scales && !p->v_in_k)
+            aiteri_stream_scales_load(x, &p->v, x->kv_start + h, run[0], run[1],
                                       t->v_scale + (run[0] - block));
     }
     const int whole =
@@ -15464,7 +15451,7 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
     x.kv_heads = (w->head_end - w->head_start) / p->group;
     x.seen = aiteri_visible_keys_of_span(p, &x.s, w->q_start, w->q_end);
     x.k_scales = aiteri_stream_scales(p, &p->k);
-    x.v_scales = aiteri_stream_scales(p, aiteri_stream_v(p));
+    x.v_scales = p->v_in_k ? x.k_scales : aiteri_stream_scales(p, &p->v);
     x.hi_min = x.s.seqlen_k;
     for (int32_t i = w->q_start; i < w->q_end; i++) {
         const aiteri_key_range own = aiteri_visible_keys(p, &x.s, i);

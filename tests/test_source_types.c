@@ -81,6 +81,56 @@ static void expect_rows(const inner_problem *x, const paged *g)
     }
 }
 
+/* A problem whose keys are two parts: memory of its own for each, and where they begin. */
+typedef struct in_parts {
+    part of[2];
+    int none[INNER_BATCH], head[INNER_BATCH], tail[INNER_BATCH];
+    size_t rows; /* of each part's K and V */
+} in_parts;
+
+static aiteri_source *source_of_part(inner_problem *x, int i)
+{
+    aiteri_source *const source[4] = {&x->p.k, &x->p.v, &x->p.k_tail, &x->p.v_tail};
+    return source[i];
+}
+
+static float *floats_of_part(const in_parts *g, int i)
+{
+    return i & 1 ? g->of[i / 2].v : g->of[i / 2].k;
+}
+
+/* tail[b] = (step * b + start) modulo its keys and none. */
+static void parts_new(in_parts *g, inner_problem *x, int start, int step)
+{
+    memset(g, 0, sizeof *g);
+    for (int b = 0; b < INNER_BATCH; b++) {
+        g->tail[b] = (start + b * step) % (x->s.sk[b] + 1);
+        g->head[b] = x->s.sk[b] - g->tail[b];
+    }
+    part_new(&g->of[0], x, g->none, g->head);
+    part_new(&g->of[1], x, g->head, g->tail);
+    part_use(&g->of[1], x, &x->p.k_tail, &x->p.v_tail);
+    part_use(&g->of[0], x, &x->p.k, &x->p.v);
+    g->rows = (size_t)(INNER_BATCH * (x->most_k + 2) * x->s.hk);
+    if (x->s.packed)
+        x->p.cu_seqlens_k = g->of[0].cu, x->p.cu_seqlens_tail = g->of[1].cu,
+        x->p.cu_stride_tail = 1;
+    else
+        x->p.seqused_k = g->of[0].len, x->p.seqused_tail = g->of[1].len, x->p.used_stride_tail = 1;
+}
+
+/* What the parts hold now, to the oracle. */
+static void parts_back(const in_parts *g, inner_problem *x)
+{
+    part_back(&g->of[0], x, g->none, g->head);
+    part_back(&g->of[1], x, g->head, g->tail);
+}
+
+static void parts_free(in_parts *g)
+{
+    for (int i = 0; i < 2; i++) free(g->of[i].k), free(g->of[i].v);
+}
+
 /* V is the first columns of K. */
 static void values_of_keys(inner_problem *x)
 {
@@ -100,35 +150,19 @@ static void part_types(aiter_context *ctx)
     const scaling by_row = {AITER_F32, 0, 0};
     for (int n = 0; n < COUNT(shapes) * COUNT(types); n++) {
         const aiter_dtype *type = types[n / COUNT(shapes)];
-        const int none[INNER_BATCH] = {0};
-        int head[INNER_BATCH], tail[INNER_BATCH];
         inner_problem x;
-        part of[2];
+        in_parts g;
         void *memory[8];
         inner_new(&x, &shapes[n % COUNT(shapes)], (uint64_t)n + 1300);
-        for (int b = 0; b < INNER_BATCH; b++) {
-            tail[b] = (n * 17 + b * 29 + 5) % (x.s.sk[b] + 1);
-            head[b] = x.s.sk[b] - tail[b];
-        }
-        part_new(&of[0], &x, none, head);
-        part_new(&of[1], &x, head, tail);
-        part_use(&of[1], &x, &x.p.k_tail, &x.p.v_tail);
-        part_use(&of[0], &x, &x.p.k, &x.p.v);
-        const size_t rows = (size_t)(INNER_BATCH * (x.most_k + 2) * x.s.hk);
-        aiteri_source *const source[4] = {&x.p.k, &x.p.v, &x.p.k_tail, &x.p.v_tail};
+        parts_new(&g, &x, n * 17 + 5, 29);
         for (int i = 0; i < 4; i++)
-            retype(source[i], i & 1 ? of[i / 2].v : of[i / 2].k, rows * (size_t)source[i]->dim,
-                   type[i],
+            retype(source_of_part(&x, i), floats_of_part(&g, i),
+                   g.rows * (size_t)source_of_part(&x, i)->dim, type[i],
                    type[i] != AITER_I8 ? &none_at_all
                    : i == 0 && n % 2   ? &by_group
                                        : &by_row,
                    memory + 2 * i);
-        part_back(&of[0], &x, none, head);
-        part_back(&of[1], &x, head, tail);
-        if (x.s.packed)
-            x.p.cu_seqlens_k = of[0].cu, x.p.cu_seqlens_tail = of[1].cu, x.p.cu_stride_tail = 1;
-        else
-            x.p.seqused_k = of[0].len, x.p.seqused_tail = of[1].len, x.p.used_stride_tail = 1;
+        parts_back(&g, &x);
         CHECK(inner_run(&x, ctx) == AITER_OK, "%s", aiter_last_error());
         CHECK((x.p.features & AITERI_BIT(PART_TYPES)) != 0, "bits");
         expect_rows(&x, NULL);
@@ -141,7 +175,7 @@ static void part_types(aiter_context *ctx)
         }
         test_global.cases++;
         for (int i = 0; i < 8; i++) free(memory[i]);
-        for (int i = 0; i < 2; i++) free(of[i].k), free(of[i].v);
+        parts_free(&g);
         inner_free(&x);
     }
 }
@@ -294,38 +328,22 @@ static void segments_in_parts(aiter_context *ctx)
 {
     for (int n = 0; n < 12; n++) {
         const inner_shape *shape = n % 3 == 0 ? &wide : n % 3 == 1 ? &shapes[3] : &shapes[0];
-        const int none[INNER_BATCH] = {0};
-        int head[INNER_BATCH], tail[INNER_BATCH];
         inner_problem x;
-        part of[2];
+        in_parts g;
         aiteri_source rest[4];
         void *memory[16] = {0};
         inner_new(&x, shape, (uint64_t)n + 2500);
-        for (int b = 0; b < INNER_BATCH; b++) {
-            tail[b] = (n * 23 + b * 37 + 7) % (x.s.sk[b] + 1);
-            head[b] = x.s.sk[b] - tail[b];
-        }
-        part_new(&of[0], &x, none, head);
-        part_new(&of[1], &x, head, tail);
-        part_use(&of[1], &x, &x.p.k_tail, &x.p.v_tail);
-        part_use(&of[0], &x, &x.p.k, &x.p.v);
-        const size_t rows = (size_t)(INNER_BATCH * (x.most_k + 2) * x.s.hk);
-        aiteri_source *const source[4] = {&x.p.k, &x.p.v, &x.p.k_tail, &x.p.v_tail};
+        parts_new(&g, &x, n * 23 + 7, 37);
         for (int i = 0; i < 4; i++)
             if ((n >> 1 & 1) != i / 2) /* one part whole now and then */
-                cut_rows(source[i], &rest[i], i & 1 ? of[i / 2].v : of[i / 2].k, rows, 16,
+                cut_rows(source_of_part(&x, i), &rest[i], floats_of_part(&g, i), g.rows, 16,
                          segment_types[(n + i) % 3], segment_scales[(n + i) % 3], memory + 4 * i);
-        part_back(&of[0], &x, none, head);
-        part_back(&of[1], &x, head, tail);
-        if (x.s.packed)
-            x.p.cu_seqlens_k = of[0].cu, x.p.cu_seqlens_tail = of[1].cu, x.p.cu_stride_tail = 1;
-        else
-            x.p.seqused_k = of[0].len, x.p.seqused_tail = of[1].len, x.p.used_stride_tail = 1;
+        parts_back(&g, &x);
         CHECK(inner_run(&x, ctx) == AITER_OK, "%s", aiter_last_error());
         expect_rows(&x, NULL);
         test_global.cases++;
         for (int i = 0; i < 16; i++) free(memory[i]);
-        for (int i = 0; i < 2; i++) free(of[i].k), free(of[i].v);
+        parts_free(&g);
         inner_free(&x);
     }
 }

@@ -89,10 +89,11 @@ AITERI_FORCE_INLINE int aiteri_reads_pairs(const aiteri_problem *p)
 }
 
 /* What is added to the score of query token i and key j: its bias, and -infinity if it is hidden.
- */
+ * Of keys outside `seen` the mask tells, and nothing is read. */
 static float aiteri_bias_at(const aiteri_problem *p, const aiteri_sequence *s, int32_t token,
-                            int32_t head, int32_t j)
+                            int32_t head, aiteri_key_range seen, int32_t j)
 {
+    if (!aiteri_range_meets(seen, j, (int64_t)j + 1)) return 0.0f;
     if (p->visible.data &&
         aiteri_row_at(&p->visible, s, token, head)[j * p->visible.stride_dim] == 0)
         return aiteri_minus_inf();

@@ -218,8 +218,8 @@ static void aiteri_tile_bias(const aiteri_walk *x, const aiteri_tile *tile, int3
         const aiteri_packed_row row = aiteri_packed_row_of(x->w, tile, lane);
         for (int32_t j = first; j < end; j++)
             x->t->before[(j - first) * lanes + lane] =
-                lane < tile->rows && aiteri_range_meets(tile->seen, j, j + 1)
-                    ? aiteri_bias_at(x->e->problem, &x->s, row.token, row.head, j)
+                lane < tile->rows
+                    ? aiteri_bias_at(x->e->problem, &x->s, row.token, row.head, tile->seen, j)
                     : 0.0f;
     }
 }

@@ -38,9 +38,9 @@ typedef struct aiteri_adjust {
 } aiteri_adjust;
 
 /* s[r * s_stride + i] = q_r . key_i for r < rows, i < n. q is f32 padded with zeros to a multiple
- * of
- * 16. Writes up to AITERI_STREAM_SLACK - 1 scores past i = n - 1; keys[] and ahead[] have as many
- * readable pointers. ahead[i] is a row's worth of memory to bring nearer while key i is worked on.
+ * of 16. Writes up to AITERI_STREAM_SLACK - 1 scores past i = n - 1; keys[] and ahead[] have as
+ * many readable pointers. ahead[i] is a row's worth of memory to bring nearer while key i is worked
+ * on.
  */
 typedef void (*aiteri_dot_fn)(float *s, int64_t s_stride, const float *q, int64_t q_stride,
                               int32_t rows, int32_t dim, const void *const *keys, int32_t n,
