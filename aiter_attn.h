@@ -1078,12 +1078,16 @@ AITER_OP_LIST(AITER_CXX)
 
 /* Around the kernels: without passes of gcc's that leave their hot loops as they are, since those
  * are unrolled and spelt out. gcse pays: it loads constants once; and so do the dominator passes
- * (AVX-512 dots of four rows, 6 %). The engine's loops over keys need them all (5 % more
- * instructions of a decode without). */
+ * (AVX-512 dots of four rows, 6 %), ivopts with guessed branches (5 to 20 %) and the scheduler
+ * (3 %). The engine's loops over keys need them all (5 % more instructions of a decode without). */
 #if defined(__GNUC__) && !defined(__clang__)
-#define AITERI_FEWER_PASSES                                                      \
-    _Pragma("GCC optimize(\"no-tree-pta\",\"no-tree-vrp\",\"no-thread-jumps\")") \
-        _Pragma("GCC optimize(\"no-tree-bit-ccp\")")
+/* clang-format off */
+#define AITERI_FEWER_PASSES                                                                      \
+    _Pragma("GCC optimize(\"no-tree-pta\",\"no-tree-vrp\",\"no-tree-pre\",\"no-code-hoisting\")") \
+    _Pragma("GCC optimize(\"no-thread-jumps\",\"no-tree-bit-ccp\",\"no-tree-tail-merge\")")       \
+    _Pragma("GCC optimize(\"no-split-paths\",\"no-store-merging\",\"no-cprop-registers\")")       \
+    _Pragma("GCC optimize(\"no-optimize-strlen\",\"no-tree-switch-conversion\")")
+/* clang-format on */
 #define AITERI_KERNELS_BEGIN _Pragma("GCC push_options") AITERI_FEWER_PASSES
 #define AITERI_KERNELS_END   _Pragma("GCC pop_options")
 #else
@@ -2907,7 +2911,9 @@ AITERI_UNUSED static const char *aiteri_instead_of_features(uint64_t bits)
 
 
 enum {
-    AITERI_TILE_KEYS = 96,   /* keys per block of the tile family, counted from key 0 */
+    AITERI_TILE_KEYS = 96, /* keys per block of the tile family, counted from key 0 */
+    AITERI_TILE_SLACK = 7, /* tile kernels work on groups of 8 keys or columns at most, whole */
+    AITERI_TILE_ROOM = AITERI_TILE_KEYS + AITERI_TILE_SLACK,
     AITERI_STREAM_KEYS = 32, /* keys per block of the stream family, counted from key 0 */
     AITERI_STREAM_SLACK = 4, /* the stream kernels may write this far past a row of scores */
     AITERI_PAD = 16, /* rows in scratch are padded to it: whole vectors are read and written */
@@ -3111,7 +3117,8 @@ typedef struct aiteri_kernels {
     aiteri_load_fn load_k, load_v;
     /* tile_lanes rows of queries, [tile_lanes][row_stride], times scale. */
     void (*pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim, float scale);
-    /* st[j][lane] = k_j . q_lane. */
+    /* st[j][lane] = k_j . q_lane. Up to AITERI_TILE_SLACK rows of the block behind the run are
+     * read, and as many of st written; so are columns of V and ot. */
     void (*tile_score)(float *st, const aiteri_block_run *keys, const void *q, int32_t vectors);
     /* ot[d][lane] += sum_j v_j[d] * st[j][lane], j ascending; st may be lost. */
     void (*tile_value)(float *ot, const aiteri_block_run *values, float *st, int32_t vectors);
@@ -4077,7 +4084,7 @@ AITERI_FORCE_INLINE int64_t aiteri_block_stride(int32_t dim)
 
 AITERI_UNUSED static size_t aiteri_f32_block_bytes(int32_t dim)
 {
-    return AITERI_TILE_KEYS * (size_t)aiteri_block_stride(dim) * sizeof(float);
+    return AITERI_TILE_ROOM * (size_t)aiteri_block_stride(dim) * sizeof(float);
 }
 
 AITERI_UNUSED static size_t aiteri_f32_query_bytes(int32_t dim, int32_t tile_lanes)
@@ -4133,8 +4140,8 @@ AITERI_KERNELS_BEGIN
 #define AITERI_INSTANTIATE_C
 
 
-/* AITERI_TILE_ROWS are the rows of K at once against a whole tile, _2 and _1 against two vectors of
- * it and one; 0: such tiles are worked on whole. */
+/* AITERI_TILE_ROWS are the rows of K at once against a whole tile, AITERI_NARROW_ROWS against the
+ * first AITERI_NARROW_VECTORS of it; 0: every tile is worked on whole. */
 
 /* One K row at a time: with two, gcc 12.2 vectorises across them and reads past the last row. */
 #define AITERI_K(name)             AITERI_CAT(aiteri_scalar, name)
@@ -4145,8 +4152,8 @@ AITERI_KERNELS_BEGIN
 #define AITERI_TILE_VECTORS        16
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           1
-#define AITERI_TILE_ROWS_2         0
-#define AITERI_TILE_ROWS_1         0
+#define AITERI_NARROW_VECTORS      0
+#define AITERI_NARROW_ROWS         0
 #define AITERI_TILE_STEPS          1
 #define AITERI_DOT_KEYS            2
 #define AITERI_AXPY_VECTORS        2
@@ -4804,15 +4811,14 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
  * neither is packed or transposed, and max, sum and rescale are lane-wise. A
  * group of rows of K (columns of V) shares each load of the tile: rows x vectors accumulators fill
  * the register file: AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32. Every (row, lane) has
- * one accumulator that adds its products in ascending order, in the full and in the one-row form
- * alike, so the grouping of rows cannot be seen in the bits. */
+ * one accumulator that adds its products in ascending order, so the grouping of rows cannot be seen
+ * in the bits. The last group is worked on whole: what lies behind the end is read and written, and
+ * used by nobody. */
 
 #define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
 #define AITERI_TILE_MOST  (AITERI_TILE_VECTORS * AITERI_TILE_ROWS)
-#define AITERI_TILE_GROUP(vectors)                         \
-    ((vectors) == AITERI_TILE_VECTORS ? AITERI_TILE_ROWS   \
-     : (vectors) == 2                 ? AITERI_TILE_ROWS_2 \
-                                      : AITERI_TILE_ROWS_1)
+#define AITERI_TILE_GROUP(vectors) \
+    ((vectors) == AITERI_TILE_VECTORS ? AITERI_TILE_ROWS : AITERI_NARROW_ROWS)
 /* Elements of head_dim whose queries stay in the first cache while all keys of a block pass. */
 #define AITERI_TILE_CHUNK (6144 / AITERI_TILE_LANES)
 
@@ -4896,27 +4902,21 @@ AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *
     for (int32_t d = 0; d < dim; d += AITERI_TILE_CHUNK) {
         const int32_t width = (int32_t)aiteri_min(dim - d, AITERI_TILE_CHUNK);
         const float *q = qt + d * AITERI_TILE_LANES;
-        int32_t j = 0;
-        for (; j + rows <= n; j += rows) {
+        for (int32_t j = 0; j < n; j += rows) {
             float *to = st + j * AITERI_TILE_LANES;
             AITERI_K(score_rows)
             (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, rows);
         }
-        for (; j < n; j++) {
-            float *to = st + j * AITERI_TILE_LANES;
-            AITERI_K(score_rows)
-            (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, 1);
-        }
     }
 }
 
-#if AITERI_TILE_ROWS_1
-#define AITERI_BY_VECTORS(call)                \
-    switch (vectors) {                         \
-    case 1: call(1); break;                    \
-    case 2: call(2); break;                    \
-    default: call(AITERI_TILE_VECTORS); break; \
-    }
+/* A tile with rows in a few vectors is worked on as a narrow one. */
+#if AITERI_NARROW_VECTORS
+#define AITERI_BY_VECTORS(call)           \
+    if (vectors <= AITERI_NARROW_VECTORS) \
+        call(AITERI_NARROW_VECTORS);      \
+    else                                  \
+        call(AITERI_TILE_VECTORS);
 #else
 #define AITERI_BY_VECTORS(call) \
     (void)vectors;              \
@@ -5144,11 +5144,8 @@ AITERI_FORCE_INLINE void AITERI_K(value_run)(float *ot, const aiteri_block_run *
     const float *v = (const float *)values->block + values->place * v_stride;
     const int32_t n = values->n, dim = values->dim;
     const int rows = AITERI_TILE_GROUP(vectors);
-    int32_t d = 0;
-    for (; d + rows <= dim; d += rows)
+    for (int32_t d = 0; d < dim; d += rows)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, rows);
-    for (; d < dim; d++)
-        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, 1);
 }
 
 static void AITERI_K(tile_value)(float *ot, const aiteri_block_run *values, float *st,
@@ -6039,8 +6036,8 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
-#undef AITERI_TILE_ROWS_2
-#undef AITERI_TILE_ROWS_1
+#undef AITERI_NARROW_VECTORS
+#undef AITERI_NARROW_ROWS
 #undef AITERI_TILE_GROUP
 #undef AITERI_TILE_MOST
 #undef AITERI_TILE_CHUNK
@@ -6056,21 +6053,21 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 
 #if AITERI_X86
 AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
-#define AITERI_K(name)      AITERI_CAT(aiteri_avx2, name)
-#define AITERI_K_NAME       "avx2"
-#define AITERI_K_ISA        AITER_ISA_AVX2
-#define AITERI_K_NEEDS      AITERI_CPU_AVX2
-#define AITERI_K_BELOW      &aiteri_scalar_kernels
-#define AITERI_TILE_VECTORS 3
-#define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_3
-#define AITERI_TILE_ROWS    4
-#define AITERI_TILE_ROWS_2  6
-#define AITERI_TILE_ROWS_1  8
-#define AITERI_TILE_STEPS   2
-#define AITERI_DOT_KEYS     2
-#define AITERI_AXPY_VECTORS 2
-#define AITERI_STREAM_TYPES 1
-#define AITERI_CONVERTS     1
+#define AITERI_K(name)        AITERI_CAT(aiteri_avx2, name)
+#define AITERI_K_NAME         "avx2"
+#define AITERI_K_ISA          AITER_ISA_AVX2
+#define AITERI_K_NEEDS        AITERI_CPU_AVX2
+#define AITERI_K_BELOW        &aiteri_scalar_kernels
+#define AITERI_TILE_VECTORS   3
+#define AITERI_TILE_NEXT      AITERI_NOT_BEFORE_3
+#define AITERI_TILE_ROWS      4
+#define AITERI_NARROW_VECTORS 2
+#define AITERI_NARROW_ROWS    6
+#define AITERI_TILE_STEPS     2
+#define AITERI_DOT_KEYS       2
+#define AITERI_AXPY_VECTORS   2
+#define AITERI_STREAM_TYPES   1
+#define AITERI_CONVERTS       1
 
 // >>simd_avx2    (src/cpu/simd_avx2.h)
 /* simd_avx2.h -- the vector layer on AVX2, FMA and F16C: eight lanes. simd_scalar.h says what each
@@ -6729,15 +6726,14 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
  * neither is packed or transposed, and max, sum and rescale are lane-wise. A
  * group of rows of K (columns of V) shares each load of the tile: rows x vectors accumulators fill
  * the register file: AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32. Every (row, lane) has
- * one accumulator that adds its products in ascending order, in the full and in the one-row form
- * alike, so the grouping of rows cannot be seen in the bits. */
+ * one accumulator that adds its products in ascending order, so the grouping of rows cannot be seen
+ * in the bits. The last group is worked on whole: what lies behind the end is read and written, and
+ * used by nobody. */
 
 #define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
 #define AITERI_TILE_MOST  (AITERI_TILE_VECTORS * AITERI_TILE_ROWS)
-#define AITERI_TILE_GROUP(vectors)                         \
-    ((vectors) == AITERI_TILE_VECTORS ? AITERI_TILE_ROWS   \
-     : (vectors) == 2                 ? AITERI_TILE_ROWS_2 \
-                                      : AITERI_TILE_ROWS_1)
+#define AITERI_TILE_GROUP(vectors) \
+    ((vectors) == AITERI_TILE_VECTORS ? AITERI_TILE_ROWS : AITERI_NARROW_ROWS)
 /* Elements of head_dim whose queries stay in the first cache while all keys of a block pass. */
 #define AITERI_TILE_CHUNK (6144 / AITERI_TILE_LANES)
 
@@ -6821,27 +6817,21 @@ AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *
     for (int32_t d = 0; d < dim; d += AITERI_TILE_CHUNK) {
         const int32_t width = (int32_t)aiteri_min(dim - d, AITERI_TILE_CHUNK);
         const float *q = qt + d * AITERI_TILE_LANES;
-        int32_t j = 0;
-        for (; j + rows <= n; j += rows) {
+        for (int32_t j = 0; j < n; j += rows) {
             float *to = st + j * AITERI_TILE_LANES;
             AITERI_K(score_rows)
             (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, rows);
         }
-        for (; j < n; j++) {
-            float *to = st + j * AITERI_TILE_LANES;
-            AITERI_K(score_rows)
-            (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, 1);
-        }
     }
 }
 
-#if AITERI_TILE_ROWS_1
-#define AITERI_BY_VECTORS(call)                \
-    switch (vectors) {                         \
-    case 1: call(1); break;                    \
-    case 2: call(2); break;                    \
-    default: call(AITERI_TILE_VECTORS); break; \
-    }
+/* A tile with rows in a few vectors is worked on as a narrow one. */
+#if AITERI_NARROW_VECTORS
+#define AITERI_BY_VECTORS(call)           \
+    if (vectors <= AITERI_NARROW_VECTORS) \
+        call(AITERI_NARROW_VECTORS);      \
+    else                                  \
+        call(AITERI_TILE_VECTORS);
 #else
 #define AITERI_BY_VECTORS(call) \
     (void)vectors;              \
@@ -7069,11 +7059,8 @@ AITERI_FORCE_INLINE void AITERI_K(value_run)(float *ot, const aiteri_block_run *
     const float *v = (const float *)values->block + values->place * v_stride;
     const int32_t n = values->n, dim = values->dim;
     const int rows = AITERI_TILE_GROUP(vectors);
-    int32_t d = 0;
-    for (; d + rows <= dim; d += rows)
+    for (int32_t d = 0; d < dim; d += rows)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, rows);
-    for (; d < dim; d++)
-        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, 1);
 }
 
 static void AITERI_K(tile_value)(float *ot, const aiteri_block_run *values, float *st,
@@ -7964,8 +7951,8 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
-#undef AITERI_TILE_ROWS_2
-#undef AITERI_TILE_ROWS_1
+#undef AITERI_NARROW_VECTORS
+#undef AITERI_NARROW_ROWS
 #undef AITERI_TILE_GROUP
 #undef AITERI_TILE_MOST
 #undef AITERI_TILE_CHUNK
@@ -7989,8 +7976,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 #define AITERI_TILE_VECTORS        3
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           8
-#define AITERI_TILE_ROWS_2         8
-#define AITERI_TILE_ROWS_1         8
+#define AITERI_NARROW_VECTORS      1
+#define AITERI_NARROW_ROWS         8
 #define AITERI_TILE_STEPS          2
 #define AITERI_DOT_KEYS            4
 #define AITERI_AXPY_VECTORS        4
@@ -8655,15 +8642,14 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
  * neither is packed or transposed, and max, sum and rescale are lane-wise. A
  * group of rows of K (columns of V) shares each load of the tile: rows x vectors accumulators fill
  * the register file: AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32. Every (row, lane) has
- * one accumulator that adds its products in ascending order, in the full and in the one-row form
- * alike, so the grouping of rows cannot be seen in the bits. */
+ * one accumulator that adds its products in ascending order, so the grouping of rows cannot be seen
+ * in the bits. The last group is worked on whole: what lies behind the end is read and written, and
+ * used by nobody. */
 
 #define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
 #define AITERI_TILE_MOST  (AITERI_TILE_VECTORS * AITERI_TILE_ROWS)
-#define AITERI_TILE_GROUP(vectors)                         \
-    ((vectors) == AITERI_TILE_VECTORS ? AITERI_TILE_ROWS   \
-     : (vectors) == 2                 ? AITERI_TILE_ROWS_2 \
-                                      : AITERI_TILE_ROWS_1)
+#define AITERI_TILE_GROUP(vectors) \
+    ((vectors) == AITERI_TILE_VECTORS ? AITERI_TILE_ROWS : AITERI_NARROW_ROWS)
 /* Elements of head_dim whose queries stay in the first cache while all keys of a block pass. */
 #define AITERI_TILE_CHUNK (6144 / AITERI_TILE_LANES)
 
@@ -8747,27 +8733,21 @@ AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *
     for (int32_t d = 0; d < dim; d += AITERI_TILE_CHUNK) {
         const int32_t width = (int32_t)aiteri_min(dim - d, AITERI_TILE_CHUNK);
         const float *q = qt + d * AITERI_TILE_LANES;
-        int32_t j = 0;
-        for (; j + rows <= n; j += rows) {
+        for (int32_t j = 0; j < n; j += rows) {
             float *to = st + j * AITERI_TILE_LANES;
             AITERI_K(score_rows)
             (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, rows);
         }
-        for (; j < n; j++) {
-            float *to = st + j * AITERI_TILE_LANES;
-            AITERI_K(score_rows)
-            (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, 1);
-        }
     }
 }
 
-#if AITERI_TILE_ROWS_1
-#define AITERI_BY_VECTORS(call)                \
-    switch (vectors) {                         \
-    case 1: call(1); break;                    \
-    case 2: call(2); break;                    \
-    default: call(AITERI_TILE_VECTORS); break; \
-    }
+/* A tile with rows in a few vectors is worked on as a narrow one. */
+#if AITERI_NARROW_VECTORS
+#define AITERI_BY_VECTORS(call)           \
+    if (vectors <= AITERI_NARROW_VECTORS) \
+        call(AITERI_NARROW_VECTORS);      \
+    else                                  \
+        call(AITERI_TILE_VECTORS);
 #else
 #define AITERI_BY_VECTORS(call) \
     (void)vectors;              \
@@ -8995,11 +8975,8 @@ AITERI_FORCE_INLINE void AITERI_K(value_run)(float *ot, const aiteri_block_run *
     const float *v = (const float *)values->block + values->place * v_stride;
     const int32_t n = values->n, dim = values->dim;
     const int rows = AITERI_TILE_GROUP(vectors);
-    int32_t d = 0;
-    for (; d + rows <= dim; d += rows)
+    for (int32_t d = 0; d < dim; d += rows)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, rows);
-    for (; d < dim; d++)
-        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, 1);
 }
 
 static void AITERI_K(tile_value)(float *ot, const aiteri_block_run *values, float *st,
@@ -9890,8 +9867,8 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
-#undef AITERI_TILE_ROWS_2
-#undef AITERI_TILE_ROWS_1
+#undef AITERI_NARROW_VECTORS
+#undef AITERI_NARROW_ROWS
 #undef AITERI_TILE_GROUP
 #undef AITERI_TILE_MOST
 #undef AITERI_TILE_CHUNK
@@ -10024,14 +10001,14 @@ AITERI_FORCE_INLINE __m512i aiteri_avx512bf16_load(const void *words)
     return _mm512_loadu_si512(words);
 }
 
-/* acc[i][c] of `count` rows over n pairs: x[i * row + j * pair] times w[j][c]. */
+/* acc[i][c] over n pairs: x[i * row + j * pair] times w[j][c]. */
 AITERI_FORCE_INLINE void aiteri_avx512bf16_sums(__m512 (*acc)[AITERI_BF16_VECTORS],
                                                 const uint32_t *x, int64_t row, int64_t pair,
-                                                int32_t n, const uint32_t *w, const int count)
+                                                int32_t n, const uint32_t *w)
 {
     const uint32_t *at[AITERI_BF16_ROWS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < AITERI_BF16_ROWS; i++) {
         at[i] = x + i * row;
         if (row != 1) AITERI_OPAQUE(at[i]);
     }
@@ -10040,7 +10017,7 @@ AITERI_FORCE_INLINE void aiteri_avx512bf16_sums(__m512 (*acc)[AITERI_BF16_VECTOR
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_BF16_VECTORS; c++) y[c] = aiteri_avx512bf16_load(w + 16 * c);
         AITERI_UNROLL(16)
-        for (int i = 0; i < count; i++) {
+        for (int i = 0; i < AITERI_BF16_ROWS; i++) {
             const __m512i both = _mm512_set1_epi32((int32_t)at[i][j * pair]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_BF16_VECTORS; c++)
@@ -10051,15 +10028,15 @@ AITERI_FORCE_INLINE void aiteri_avx512bf16_sums(__m512 (*acc)[AITERI_BF16_VECTOR
 
 AITERI_FORCE_INLINE void aiteri_avx512bf16_score_rows(float *st, const uint32_t *k, int64_t stride,
                                                       int32_t pairs, const uint32_t *q,
-                                                      const __m512 scale, const int count)
+                                                      const __m512 scale)
 {
     __m512 acc[AITERI_BF16_ROWS][AITERI_BF16_VECTORS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int i = 0; i < AITERI_BF16_ROWS; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_BF16_VECTORS; c++) acc[i][c] = _mm512_setzero_ps();
-    aiteri_avx512bf16_sums(acc, k, stride, 1, pairs, q, count);
+    aiteri_avx512bf16_sums(acc, k, stride, 1, pairs, q);
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int i = 0; i < AITERI_BF16_ROWS; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_BF16_VECTORS; c++)
         _mm512_storeu_ps(st + i * AITERI_BF16_TILE + 16 * c, aiteri_avx512_mul(acc[i][c], scale));
 }
@@ -10072,15 +10049,11 @@ static void aiteri_avx512bf16_tile_score(float *st, const aiteri_block_run *keys
     const uint32_t *k = (const uint32_t *)keys->block + keys->place * stride;
     const uint32_t *q = (const uint32_t *)query + AITERI_BF16_HEAD;
     const __m512 scale = _mm512_set1_ps(*(const float *)query);
-    int32_t j = 0;
     (void)vectors;
     AITERI_ASSERT(0 <= keys->place && 0 <= n && keys->place + n <= AITERI_TILE_KEYS);
-    for (; j + AITERI_BF16_ROWS <= n; j += AITERI_BF16_ROWS)
+    for (int32_t j = 0; j < n; j += AITERI_BF16_ROWS)
         aiteri_avx512bf16_score_rows(st + j * AITERI_BF16_TILE, k + j * stride, stride, pairs, q,
-                                     scale, AITERI_BF16_ROWS);
-    for (; j < n; j++)
-        aiteri_avx512bf16_score_rows(st + j * AITERI_BF16_TILE, k + j * stride, stride, pairs, q,
-                                     scale, 1);
+                                     scale);
 }
 
 /* The weights of row i of st as bf16, one a word; zeros of no row. */
@@ -10099,16 +10072,16 @@ AITERI_FORCE_INLINE __m512i aiteri_avx512bf16_weights(const float *st, int32_t n
 
 AITERI_FORCE_INLINE void aiteri_avx512bf16_value_columns(float *ot, const uint32_t *v,
                                                          int64_t stride, int32_t pairs,
-                                                         const uint32_t *w, const int count)
+                                                         const uint32_t *w)
 {
     __m512 acc[AITERI_BF16_ROWS][AITERI_BF16_VECTORS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int i = 0; i < AITERI_BF16_ROWS; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_BF16_VECTORS; c++)
         acc[i][c] = _mm512_loadu_ps(ot + i * AITERI_BF16_TILE + 16 * c);
-    aiteri_avx512bf16_sums(acc, v, 1, stride, pairs, w, count);
+    aiteri_avx512bf16_sums(acc, v, 1, stride, pairs, w);
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int i = 0; i < AITERI_BF16_ROWS; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_BF16_VECTORS; c++)
         _mm512_storeu_ps(ot + i * AITERI_BF16_TILE + 16 * c, acc[i][c]);
 }
@@ -10135,7 +10108,7 @@ static void aiteri_avx512bf16_tile_value(float *ot, const aiteri_block_run *valu
     const int32_t odd = place & 1, end = place + n;
     const uint32_t *v = (const uint32_t *)values->block + place / 2 * stride;
     uint32_t *w = (uint32_t *)(void *)st;
-    int32_t pairs = (end + 1) / 2 - place / 2, d = 0;
+    int32_t pairs = (end + 1) / 2 - place / 2;
     (void)vectors;
     AITERI_ASSERT(0 <= place && 0 < n && end <= AITERI_TILE_KEYS && 0 < dim_v);
     for (int32_t i = 0; i < pairs; i++)
@@ -10150,11 +10123,8 @@ static void aiteri_avx512bf16_tile_value(float *ot, const aiteri_block_run *valu
         pairs--;
     }
     pairs -= end % 2;
-    for (; d + AITERI_BF16_ROWS <= dim_v; d += AITERI_BF16_ROWS)
-        aiteri_avx512bf16_value_columns(ot + d * AITERI_BF16_TILE, v + d, stride, pairs, w,
-                                        AITERI_BF16_ROWS);
-    for (; d < dim_v; d++)
-        aiteri_avx512bf16_value_columns(ot + d * AITERI_BF16_TILE, v + d, stride, pairs, w, 1);
+    for (int32_t d = 0; d < dim_v; d += AITERI_BF16_ROWS)
+        aiteri_avx512bf16_value_columns(ot + d * AITERI_BF16_TILE, v + d, stride, pairs, w);
     if (end % 2)
         aiteri_avx512bf16_value_half(ot, v + pairs * stride, dim_v, w + pairs * AITERI_BF16_TILE,
                                      0xffff0000u);
@@ -10250,21 +10220,21 @@ static const aiteri_kernels aiteri_avx512bf16_kernels = {"avx512_bf16",
 #endif
 
 #if AITERI_NEON
-#define AITERI_K(name)      AITERI_CAT(aiteri_neon, name)
-#define AITERI_K_NAME       "neon"
-#define AITERI_K_ISA        AITER_ISA_NEON
-#define AITERI_K_NEEDS      AITERI_CPU_NEON
-#define AITERI_K_BELOW      &aiteri_scalar_kernels
-#define AITERI_TILE_VECTORS 4
-#define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_4
-#define AITERI_TILE_ROWS    6
-#define AITERI_TILE_ROWS_2  8
-#define AITERI_TILE_ROWS_1  8
-#define AITERI_TILE_STEPS   1
-#define AITERI_DOT_KEYS     4
-#define AITERI_AXPY_VECTORS 4
-#define AITERI_STREAM_TYPES 1
-#define AITERI_CONVERTS     1
+#define AITERI_K(name)        AITERI_CAT(aiteri_neon, name)
+#define AITERI_K_NAME         "neon"
+#define AITERI_K_ISA          AITER_ISA_NEON
+#define AITERI_K_NEEDS        AITERI_CPU_NEON
+#define AITERI_K_BELOW        &aiteri_scalar_kernels
+#define AITERI_TILE_VECTORS   4
+#define AITERI_TILE_NEXT      AITERI_NOT_BEFORE_4
+#define AITERI_TILE_ROWS      6
+#define AITERI_NARROW_VECTORS 2
+#define AITERI_NARROW_ROWS    8
+#define AITERI_TILE_STEPS     1
+#define AITERI_DOT_KEYS       4
+#define AITERI_AXPY_VECTORS   4
+#define AITERI_STREAM_TYPES   1
+#define AITERI_CONVERTS       1
 
 // >>simd_neon    (src/cpu/simd_neon.h)
 /* simd_neon.h -- the vector layer on AArch64 Advanced SIMD: four lanes, partial loads and stores
@@ -10912,15 +10882,14 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
  * neither is packed or transposed, and max, sum and rescale are lane-wise. A
  * group of rows of K (columns of V) shares each load of the tile: rows x vectors accumulators fill
  * the register file: AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32. Every (row, lane) has
- * one accumulator that adds its products in ascending order, in the full and in the one-row form
- * alike, so the grouping of rows cannot be seen in the bits. */
+ * one accumulator that adds its products in ascending order, so the grouping of rows cannot be seen
+ * in the bits. The last group is worked on whole: what lies behind the end is read and written, and
+ * used by nobody. */
 
 #define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
 #define AITERI_TILE_MOST  (AITERI_TILE_VECTORS * AITERI_TILE_ROWS)
-#define AITERI_TILE_GROUP(vectors)                         \
-    ((vectors) == AITERI_TILE_VECTORS ? AITERI_TILE_ROWS   \
-     : (vectors) == 2                 ? AITERI_TILE_ROWS_2 \
-                                      : AITERI_TILE_ROWS_1)
+#define AITERI_TILE_GROUP(vectors) \
+    ((vectors) == AITERI_TILE_VECTORS ? AITERI_TILE_ROWS : AITERI_NARROW_ROWS)
 /* Elements of head_dim whose queries stay in the first cache while all keys of a block pass. */
 #define AITERI_TILE_CHUNK (6144 / AITERI_TILE_LANES)
 
@@ -11004,27 +10973,21 @@ AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *
     for (int32_t d = 0; d < dim; d += AITERI_TILE_CHUNK) {
         const int32_t width = (int32_t)aiteri_min(dim - d, AITERI_TILE_CHUNK);
         const float *q = qt + d * AITERI_TILE_LANES;
-        int32_t j = 0;
-        for (; j + rows <= n; j += rows) {
+        for (int32_t j = 0; j < n; j += rows) {
             float *to = st + j * AITERI_TILE_LANES;
             AITERI_K(score_rows)
             (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, rows);
         }
-        for (; j < n; j++) {
-            float *to = st + j * AITERI_TILE_LANES;
-            AITERI_K(score_rows)
-            (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, 1);
-        }
     }
 }
 
-#if AITERI_TILE_ROWS_1
-#define AITERI_BY_VECTORS(call)                \
-    switch (vectors) {                         \
-    case 1: call(1); break;                    \
-    case 2: call(2); break;                    \
-    default: call(AITERI_TILE_VECTORS); break; \
-    }
+/* A tile with rows in a few vectors is worked on as a narrow one. */
+#if AITERI_NARROW_VECTORS
+#define AITERI_BY_VECTORS(call)           \
+    if (vectors <= AITERI_NARROW_VECTORS) \
+        call(AITERI_NARROW_VECTORS);      \
+    else                                  \
+        call(AITERI_TILE_VECTORS);
 #else
 #define AITERI_BY_VECTORS(call) \
     (void)vectors;              \
@@ -11252,11 +11215,8 @@ AITERI_FORCE_INLINE void AITERI_K(value_run)(float *ot, const aiteri_block_run *
     const float *v = (const float *)values->block + values->place * v_stride;
     const int32_t n = values->n, dim = values->dim;
     const int rows = AITERI_TILE_GROUP(vectors);
-    int32_t d = 0;
-    for (; d + rows <= dim; d += rows)
+    for (int32_t d = 0; d < dim; d += rows)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, rows);
-    for (; d < dim; d++)
-        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, 1);
 }
 
 static void AITERI_K(tile_value)(float *ot, const aiteri_block_run *values, float *st,
@@ -12147,8 +12107,8 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
-#undef AITERI_TILE_ROWS_2
-#undef AITERI_TILE_ROWS_1
+#undef AITERI_NARROW_VECTORS
+#undef AITERI_NARROW_ROWS
 #undef AITERI_TILE_GROUP
 #undef AITERI_TILE_MOST
 #undef AITERI_TILE_CHUNK
@@ -14740,14 +14700,14 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
     for (int32_t i = 0; i < tiles; i++) {
         aiteri_tile *tile = &t->tile[i];
         tile->q = aiteri_carve(arena, kernels->query_bytes(p->k.dim, lanes), 1);
-        tile->ot = (float *)aiteri_carve(arena, dim_v * n, sizeof(float));
+        tile->ot = (float *)aiteri_carve(arena, (dim_v + AITERI_TILE_SLACK) * n, sizeof(float));
         tile->m = (float *)aiteri_carve(arena, n, sizeof(float));
         tile->l = (float *)aiteri_carve(arena, n, sizeof(float));
         tile->slope = (float *)aiteri_carve(arena, n, sizeof(float));
         tile->position = (float *)aiteri_carve(arena, n, sizeof(float));
         tile->mask = (aiteri_lane_mask *)aiteri_carve(arena, 1, sizeof(aiteri_lane_mask));
     }
-    t->st = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
+    t->st = (float *)aiteri_carve(arena, AITERI_TILE_ROOM * n, sizeof(float));
     t->before = (float *)aiteri_carve(arena, aiteri_reads_pairs(p) ? AITERI_TILE_KEYS * n : 0,
                                       sizeof(float));
     t->k = aiteri_carve(arena, kernels->k_bytes(p->k.dim), 1);

@@ -22,7 +22,7 @@ AITERI_FORCE_INLINE int64_t aiteri_block_stride(int32_t dim)
 
 AITERI_UNUSED static size_t aiteri_f32_block_bytes(int32_t dim)
 {
-    return AITERI_TILE_KEYS * (size_t)aiteri_block_stride(dim) * sizeof(float);
+    return AITERI_TILE_ROOM * (size_t)aiteri_block_stride(dim) * sizeof(float);
 }
 
 AITERI_UNUSED static size_t aiteri_f32_query_bytes(int32_t dim, int32_t tile_lanes)

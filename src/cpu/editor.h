@@ -5,21 +5,21 @@
 #include "../base/platform.h"
 #include "kernel_table.h"
 #include "block_f32.c"
-#define AITERI_K(name)      AITERI_CAT(aiteri_avx2, name)
-#define AITERI_K_NAME       "avx2"
-#define AITERI_K_ISA        AITER_ISA_AVX2
-#define AITERI_K_NEEDS      AITERI_CPU_AVX2
-#define AITERI_K_BELOW      NULL
-#define AITERI_TILE_VECTORS 3
-#define AITERI_TILE_ROWS    4
-#define AITERI_TILE_ROWS_2  6
-#define AITERI_TILE_ROWS_1  8
-#define AITERI_TILE_STEPS   2
-#define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_3
-#define AITERI_DOT_KEYS     2
-#define AITERI_AXPY_VECTORS 2
-#define AITERI_STREAM_TYPES 1
-#define AITERI_CONVERTS     1
+#define AITERI_K(name)        AITERI_CAT(aiteri_avx2, name)
+#define AITERI_K_NAME         "avx2"
+#define AITERI_K_ISA          AITER_ISA_AVX2
+#define AITERI_K_NEEDS        AITERI_CPU_AVX2
+#define AITERI_K_BELOW        NULL
+#define AITERI_TILE_VECTORS   3
+#define AITERI_TILE_ROWS      4
+#define AITERI_NARROW_VECTORS 2
+#define AITERI_NARROW_ROWS    6
+#define AITERI_TILE_STEPS     2
+#define AITERI_TILE_NEXT      AITERI_NOT_BEFORE_3
+#define AITERI_DOT_KEYS       2
+#define AITERI_AXPY_VECTORS   2
+#define AITERI_STREAM_TYPES   1
+#define AITERI_CONVERTS       1
 #include "simd_avx2.h"
 #if AITERI_EDITOR_LEVEL >= 1
 #include "k_math.inl.h"

@@ -48,14 +48,14 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
     for (int32_t i = 0; i < tiles; i++) {
         aiteri_tile *tile = &t->tile[i];
         tile->q = aiteri_carve(arena, kernels->query_bytes(p->k.dim, lanes), 1);
-        tile->ot = (float *)aiteri_carve(arena, dim_v * n, sizeof(float));
+        tile->ot = (float *)aiteri_carve(arena, (dim_v + AITERI_TILE_SLACK) * n, sizeof(float));
         tile->m = (float *)aiteri_carve(arena, n, sizeof(float));
         tile->l = (float *)aiteri_carve(arena, n, sizeof(float));
         tile->slope = (float *)aiteri_carve(arena, n, sizeof(float));
         tile->position = (float *)aiteri_carve(arena, n, sizeof(float));
         tile->mask = (aiteri_lane_mask *)aiteri_carve(arena, 1, sizeof(aiteri_lane_mask));
     }
-    t->st = (float *)aiteri_carve(arena, AITERI_TILE_KEYS * n, sizeof(float));
+    t->st = (float *)aiteri_carve(arena, AITERI_TILE_ROOM * n, sizeof(float));
     t->before = (float *)aiteri_carve(arena, aiteri_reads_pairs(p) ? AITERI_TILE_KEYS * n : 0,
                                       sizeof(float));
     t->k = aiteri_carve(arena, kernels->k_bytes(p->k.dim), 1);

@@ -7,8 +7,8 @@
 #include "kernel_table.h"
 #include "block_f32.c"
 
-/* AITERI_TILE_ROWS are the rows of K at once against a whole tile, _2 and _1 against two vectors of
- * it and one; 0: such tiles are worked on whole. */
+/* AITERI_TILE_ROWS are the rows of K at once against a whole tile, AITERI_NARROW_ROWS against the
+ * first AITERI_NARROW_VECTORS of it; 0: every tile is worked on whole. */
 
 /* One K row at a time: with two, gcc 12.2 vectorises across them and reads past the last row. */
 #define AITERI_K(name)             AITERI_CAT(aiteri_scalar, name)
@@ -19,8 +19,8 @@
 #define AITERI_TILE_VECTORS        16
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           1
-#define AITERI_TILE_ROWS_2         0
-#define AITERI_TILE_ROWS_1         0
+#define AITERI_NARROW_VECTORS      0
+#define AITERI_NARROW_ROWS         0
 #define AITERI_TILE_STEPS          1
 #define AITERI_DOT_KEYS            2
 #define AITERI_AXPY_VECTORS        2
@@ -31,21 +31,21 @@
 
 #if AITERI_X86
 AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
-#define AITERI_K(name)      AITERI_CAT(aiteri_avx2, name)
-#define AITERI_K_NAME       "avx2"
-#define AITERI_K_ISA        AITER_ISA_AVX2
-#define AITERI_K_NEEDS      AITERI_CPU_AVX2
-#define AITERI_K_BELOW      &aiteri_scalar_kernels
-#define AITERI_TILE_VECTORS 3
-#define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_3
-#define AITERI_TILE_ROWS    4
-#define AITERI_TILE_ROWS_2  6
-#define AITERI_TILE_ROWS_1  8
-#define AITERI_TILE_STEPS   2
-#define AITERI_DOT_KEYS     2
-#define AITERI_AXPY_VECTORS 2
-#define AITERI_STREAM_TYPES 1
-#define AITERI_CONVERTS     1
+#define AITERI_K(name)        AITERI_CAT(aiteri_avx2, name)
+#define AITERI_K_NAME         "avx2"
+#define AITERI_K_ISA          AITER_ISA_AVX2
+#define AITERI_K_NEEDS        AITERI_CPU_AVX2
+#define AITERI_K_BELOW        &aiteri_scalar_kernels
+#define AITERI_TILE_VECTORS   3
+#define AITERI_TILE_NEXT      AITERI_NOT_BEFORE_3
+#define AITERI_TILE_ROWS      4
+#define AITERI_NARROW_VECTORS 2
+#define AITERI_NARROW_ROWS    6
+#define AITERI_TILE_STEPS     2
+#define AITERI_DOT_KEYS       2
+#define AITERI_AXPY_VECTORS   2
+#define AITERI_STREAM_TYPES   1
+#define AITERI_CONVERTS       1
 #include "simd_avx2.h"
 #include "k_all.inl.h"
 AITERI_TARGET_END
@@ -59,8 +59,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 #define AITERI_TILE_VECTORS        3
 #define AITERI_TILE_NEXT(place, x) ((void)0)
 #define AITERI_TILE_ROWS           8
-#define AITERI_TILE_ROWS_2         8
-#define AITERI_TILE_ROWS_1         8
+#define AITERI_NARROW_VECTORS      1
+#define AITERI_NARROW_ROWS         8
 #define AITERI_TILE_STEPS          2
 #define AITERI_DOT_KEYS            4
 #define AITERI_AXPY_VECTORS        4
@@ -92,21 +92,21 @@ static const aiteri_kernels aiteri_avx512bf16_kernels = {"avx512_bf16",
 #endif
 
 #if AITERI_NEON
-#define AITERI_K(name)      AITERI_CAT(aiteri_neon, name)
-#define AITERI_K_NAME       "neon"
-#define AITERI_K_ISA        AITER_ISA_NEON
-#define AITERI_K_NEEDS      AITERI_CPU_NEON
-#define AITERI_K_BELOW      &aiteri_scalar_kernels
-#define AITERI_TILE_VECTORS 4
-#define AITERI_TILE_NEXT    AITERI_NOT_BEFORE_4
-#define AITERI_TILE_ROWS    6
-#define AITERI_TILE_ROWS_2  8
-#define AITERI_TILE_ROWS_1  8
-#define AITERI_TILE_STEPS   1
-#define AITERI_DOT_KEYS     4
-#define AITERI_AXPY_VECTORS 4
-#define AITERI_STREAM_TYPES 1
-#define AITERI_CONVERTS     1
+#define AITERI_K(name)        AITERI_CAT(aiteri_neon, name)
+#define AITERI_K_NAME         "neon"
+#define AITERI_K_ISA          AITER_ISA_NEON
+#define AITERI_K_NEEDS        AITERI_CPU_NEON
+#define AITERI_K_BELOW        &aiteri_scalar_kernels
+#define AITERI_TILE_VECTORS   4
+#define AITERI_TILE_NEXT      AITERI_NOT_BEFORE_4
+#define AITERI_TILE_ROWS      6
+#define AITERI_NARROW_VECTORS 2
+#define AITERI_NARROW_ROWS    8
+#define AITERI_TILE_STEPS     1
+#define AITERI_DOT_KEYS       4
+#define AITERI_AXPY_VECTORS   4
+#define AITERI_STREAM_TYPES   1
+#define AITERI_CONVERTS       1
 #include "simd_neon.h"
 #include "k_all.inl.h"
 #endif /* AITERI_NEON */

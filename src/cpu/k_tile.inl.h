@@ -4,15 +4,14 @@
  * neither is packed or transposed, and max, sum and rescale are lane-wise. A
  * group of rows of K (columns of V) shares each load of the tile: rows x vectors accumulators fill
  * the register file: AVX-512 8 x 3 of 32, AVX2 4 x 3 of 16, NEON 6 x 4 of 32. Every (row, lane) has
- * one accumulator that adds its products in ascending order, in the full and in the one-row form
- * alike, so the grouping of rows cannot be seen in the bits. */
+ * one accumulator that adds its products in ascending order, so the grouping of rows cannot be seen
+ * in the bits. The last group is worked on whole: what lies behind the end is read and written, and
+ * used by nobody. */
 
 #define AITERI_TILE_LANES (AITERI_TILE_VECTORS * AITERI_LANES)
 #define AITERI_TILE_MOST  (AITERI_TILE_VECTORS * AITERI_TILE_ROWS)
-#define AITERI_TILE_GROUP(vectors)                         \
-    ((vectors) == AITERI_TILE_VECTORS ? AITERI_TILE_ROWS   \
-     : (vectors) == 2                 ? AITERI_TILE_ROWS_2 \
-                                      : AITERI_TILE_ROWS_1)
+#define AITERI_TILE_GROUP(vectors) \
+    ((vectors) == AITERI_TILE_VECTORS ? AITERI_TILE_ROWS : AITERI_NARROW_ROWS)
 /* Elements of head_dim whose queries stay in the first cache while all keys of a block pass. */
 #define AITERI_TILE_CHUNK (6144 / AITERI_TILE_LANES)
 
@@ -96,27 +95,21 @@ AITERI_FORCE_INLINE void AITERI_K(score_run)(float *st, const aiteri_block_run *
     for (int32_t d = 0; d < dim; d += AITERI_TILE_CHUNK) {
         const int32_t width = (int32_t)aiteri_min(dim - d, AITERI_TILE_CHUNK);
         const float *q = qt + d * AITERI_TILE_LANES;
-        int32_t j = 0;
-        for (; j + rows <= n; j += rows) {
+        for (int32_t j = 0; j < n; j += rows) {
             float *to = st + j * AITERI_TILE_LANES;
             AITERI_K(score_rows)
             (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, rows);
         }
-        for (; j < n; j++) {
-            float *to = st + j * AITERI_TILE_LANES;
-            AITERI_K(score_rows)
-            (to, d ? to : zeros, k + j * k_stride + d, k_stride, width, q, vectors, 1);
-        }
     }
 }
 
-#if AITERI_TILE_ROWS_1
-#define AITERI_BY_VECTORS(call)                \
-    switch (vectors) {                         \
-    case 1: call(1); break;                    \
-    case 2: call(2); break;                    \
-    default: call(AITERI_TILE_VECTORS); break; \
-    }
+/* A tile with rows in a few vectors is worked on as a narrow one. */
+#if AITERI_NARROW_VECTORS
+#define AITERI_BY_VECTORS(call)           \
+    if (vectors <= AITERI_NARROW_VECTORS) \
+        call(AITERI_NARROW_VECTORS);      \
+    else                                  \
+        call(AITERI_TILE_VECTORS);
 #else
 #define AITERI_BY_VECTORS(call) \
     (void)vectors;              \
@@ -344,11 +337,8 @@ AITERI_FORCE_INLINE void AITERI_K(value_run)(float *ot, const aiteri_block_run *
     const float *v = (const float *)values->block + values->place * v_stride;
     const int32_t n = values->n, dim = values->dim;
     const int rows = AITERI_TILE_GROUP(vectors);
-    int32_t d = 0;
-    for (; d + rows <= dim; d += rows)
+    for (int32_t d = 0; d < dim; d += rows)
         AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, rows);
-    for (; d < dim; d++)
-        AITERI_K(value_columns)(ot + d * AITERI_TILE_LANES, v + d, v_stride, n, st, vectors, 1);
 }
 
 static void AITERI_K(tile_value)(float *ot, const aiteri_block_run *values, float *st,

@@ -102,7 +102,8 @@ typedef struct aiteri_kernels {
     aiteri_load_fn load_k, load_v;
     /* tile_lanes rows of queries, [tile_lanes][row_stride], times scale. */
     void (*pack_query)(void *q, const float *rows, int64_t row_stride, int32_t dim, float scale);
-    /* st[j][lane] = k_j . q_lane. */
+    /* st[j][lane] = k_j . q_lane. Up to AITERI_TILE_SLACK rows of the block behind the run are
+     * read, and as many of st written; so are columns of V and ot. */
     void (*tile_score)(float *st, const aiteri_block_run *keys, const void *q, int32_t vectors);
     /* ot[d][lane] += sum_j v_j[d] * st[j][lane], j ascending; st may be lost. */
     void (*tile_value)(float *ot, const aiteri_block_run *values, float *st, int32_t vectors);

@@ -111,14 +111,14 @@ AITERI_FORCE_INLINE __m512i aiteri_avx512bf16_load(const void *words)
     return _mm512_loadu_si512(words);
 }
 
-/* acc[i][c] of `count` rows over n pairs: x[i * row + j * pair] times w[j][c]. */
+/* acc[i][c] over n pairs: x[i * row + j * pair] times w[j][c]. */
 AITERI_FORCE_INLINE void aiteri_avx512bf16_sums(__m512 (*acc)[AITERI_BF16_VECTORS],
                                                 const uint32_t *x, int64_t row, int64_t pair,
-                                                int32_t n, const uint32_t *w, const int count)
+                                                int32_t n, const uint32_t *w)
 {
     const uint32_t *at[AITERI_BF16_ROWS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < AITERI_BF16_ROWS; i++) {
         at[i] = x + i * row;
         if (row != 1) AITERI_OPAQUE(at[i]);
     }
@@ -127,7 +127,7 @@ AITERI_FORCE_INLINE void aiteri_avx512bf16_sums(__m512 (*acc)[AITERI_BF16_VECTOR
         AITERI_UNROLL(16)
         for (int c = 0; c < AITERI_BF16_VECTORS; c++) y[c] = aiteri_avx512bf16_load(w + 16 * c);
         AITERI_UNROLL(16)
-        for (int i = 0; i < count; i++) {
+        for (int i = 0; i < AITERI_BF16_ROWS; i++) {
             const __m512i both = _mm512_set1_epi32((int32_t)at[i][j * pair]);
             AITERI_UNROLL(16)
             for (int c = 0; c < AITERI_BF16_VECTORS; c++)
@@ -138,15 +138,15 @@ AITERI_FORCE_INLINE void aiteri_avx512bf16_sums(__m512 (*acc)[AITERI_BF16_VECTOR
 
 AITERI_FORCE_INLINE void aiteri_avx512bf16_score_rows(float *st, const uint32_t *k, int64_t stride,
                                                       int32_t pairs, const uint32_t *q,
-                                                      const __m512 scale, const int count)
+                                                      const __m512 scale)
 {
     __m512 acc[AITERI_BF16_ROWS][AITERI_BF16_VECTORS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int i = 0; i < AITERI_BF16_ROWS; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_BF16_VECTORS; c++) acc[i][c] = _mm512_setzero_ps();
-    aiteri_avx512bf16_sums(acc, k, stride, 1, pairs, q, count);
+    aiteri_avx512bf16_sums(acc, k, stride, 1, pairs, q);
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int i = 0; i < AITERI_BF16_ROWS; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_BF16_VECTORS; c++)
         _mm512_storeu_ps(st + i * AITERI_BF16_TILE + 16 * c, aiteri_avx512_mul(acc[i][c], scale));
 }
@@ -159,15 +159,11 @@ static void aiteri_avx512bf16_tile_score(float *st, const aiteri_block_run *keys
     const uint32_t *k = (const uint32_t *)keys->block + keys->place * stride;
     const uint32_t *q = (const uint32_t *)query + AITERI_BF16_HEAD;
     const __m512 scale = _mm512_set1_ps(*(const float *)query);
-    int32_t j = 0;
     (void)vectors;
     AITERI_ASSERT(0 <= keys->place && 0 <= n && keys->place + n <= AITERI_TILE_KEYS);
-    for (; j + AITERI_BF16_ROWS <= n; j += AITERI_BF16_ROWS)
+    for (int32_t j = 0; j < n; j += AITERI_BF16_ROWS)
         aiteri_avx512bf16_score_rows(st + j * AITERI_BF16_TILE, k + j * stride, stride, pairs, q,
-                                     scale, AITERI_BF16_ROWS);
-    for (; j < n; j++)
-        aiteri_avx512bf16_score_rows(st + j * AITERI_BF16_TILE, k + j * stride, stride, pairs, q,
-                                     scale, 1);
+                                     scale);
 }
 
 /* The weights of row i of st as bf16, one a word; zeros of no row. */
@@ -186,16 +182,16 @@ AITERI_FORCE_INLINE __m512i aiteri_avx512bf16_weights(const float *st, int32_t n
 
 AITERI_FORCE_INLINE void aiteri_avx512bf16_value_columns(float *ot, const uint32_t *v,
                                                          int64_t stride, int32_t pairs,
-                                                         const uint32_t *w, const int count)
+                                                         const uint32_t *w)
 {
     __m512 acc[AITERI_BF16_ROWS][AITERI_BF16_VECTORS];
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int i = 0; i < AITERI_BF16_ROWS; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_BF16_VECTORS; c++)
         acc[i][c] = _mm512_loadu_ps(ot + i * AITERI_BF16_TILE + 16 * c);
-    aiteri_avx512bf16_sums(acc, v, 1, stride, pairs, w, count);
+    aiteri_avx512bf16_sums(acc, v, 1, stride, pairs, w);
     AITERI_UNROLL(16)
-    for (int i = 0; i < count; i++) AITERI_UNROLL(16)
+    for (int i = 0; i < AITERI_BF16_ROWS; i++) AITERI_UNROLL(16)
     for (int c = 0; c < AITERI_BF16_VECTORS; c++)
         _mm512_storeu_ps(ot + i * AITERI_BF16_TILE + 16 * c, acc[i][c]);
 }
@@ -222,7 +218,7 @@ static void aiteri_avx512bf16_tile_value(float *ot, const aiteri_block_run *valu
     const int32_t odd = place & 1, end = place + n;
     const uint32_t *v = (const uint32_t *)values->block + place / 2 * stride;
     uint32_t *w = (uint32_t *)(void *)st;
-    int32_t pairs = (end + 1) / 2 - place / 2, d = 0;
+    int32_t pairs = (end + 1) / 2 - place / 2;
     (void)vectors;
     AITERI_ASSERT(0 <= place && 0 < n && end <= AITERI_TILE_KEYS && 0 < dim_v);
     for (int32_t i = 0; i < pairs; i++)
@@ -237,11 +233,8 @@ static void aiteri_avx512bf16_tile_value(float *ot, const aiteri_block_run *valu
         pairs--;
     }
     pairs -= end % 2;
-    for (; d + AITERI_BF16_ROWS <= dim_v; d += AITERI_BF16_ROWS)
-        aiteri_avx512bf16_value_columns(ot + d * AITERI_BF16_TILE, v + d, stride, pairs, w,
-                                        AITERI_BF16_ROWS);
-    for (; d < dim_v; d++)
-        aiteri_avx512bf16_value_columns(ot + d * AITERI_BF16_TILE, v + d, stride, pairs, w, 1);
+    for (int32_t d = 0; d < dim_v; d += AITERI_BF16_ROWS)
+        aiteri_avx512bf16_value_columns(ot + d * AITERI_BF16_TILE, v + d, stride, pairs, w);
     if (end % 2)
         aiteri_avx512bf16_value_half(ot, v + pairs * stride, dim_v, w + pairs * AITERI_BF16_TILE,
                                      0xffff0000u);

@@ -6,7 +6,9 @@
 #include "features.c"
 
 enum {
-    AITERI_TILE_KEYS = 96,   /* keys per block of the tile family, counted from key 0 */
+    AITERI_TILE_KEYS = 96, /* keys per block of the tile family, counted from key 0 */
+    AITERI_TILE_SLACK = 7, /* tile kernels work on groups of 8 keys or columns at most, whole */
+    AITERI_TILE_ROOM = AITERI_TILE_KEYS + AITERI_TILE_SLACK,
     AITERI_STREAM_KEYS = 32, /* keys per block of the stream family, counted from key 0 */
     AITERI_STREAM_SLACK = 4, /* the stream kernels may write this far past a row of scores */
     AITERI_PAD = 16, /* rows in scratch are padded to it: whole vectors are read and written */
