@@ -100,13 +100,21 @@ static inline void inner_new(inner_problem *x, const inner_shape *s, uint64_t se
     p->softmax_scale = 0.4f;
 }
 
-/* Runs the problem as it stands; what is not written keeps a pattern. */
+/* Runs problems as they stand in one launch; what is not written keeps a pattern. */
+static inline aiter_status inner_run_all(inner_problem *const *x, int count, aiter_context *ctx)
+{
+    const aiteri_problem *p[AITERI_MOST_PROBLEMS];
+    for (int i = 0; i < count; i++) {
+        memset(x[i]->out, 0xa5, x[i]->out_floats * sizeof(float));
+        memset(x[i]->lse, 0xa5, x[i]->lse_floats * sizeof(float));
+        x[i]->p.features = aiteri_problem_features(&x[i]->p);
+        p[i] = &x[i]->p;
+    }
+    return aiteri_engine_execute("inner", p, count, ctx, NULL, NULL, 0);
+}
 static inline aiter_status inner_run(inner_problem *x, aiter_context *ctx)
 {
-    memset(x->out, 0xa5, x->out_floats * sizeof(float));
-    memset(x->lse, 0xa5, x->lse_floats * sizeof(float));
-    x->p.features = aiteri_problem_features(&x->p);
-    return aiteri_engine_execute("inner", &x->p, ctx, NULL, NULL, 0);
+    return inner_run_all(&x, 1, ctx);
 }
 
 /* Rows that differ by a bit between two runs of one shape. */

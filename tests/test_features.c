@@ -311,6 +311,7 @@ static void new_bits(aiter_context *ctx, aiter_context *cpu)
     const aiteri_gpu_call call = aiteri_gpu_call_of("op", ctx);
     for (int bit = AITERI_FEATURES; bit < 64; bit++) {
         aiteri_problem p = plain_problem();
+        const aiteri_problem *problem = &p;
         aiteri_gpu_shape shape;
         aiter_plan plan;
         size_t bytes = 7;
@@ -319,11 +320,12 @@ static void new_bits(aiter_context *ctx, aiter_context *cpu)
         CHECK(aiteri_gpu_choose(&call, &p, &shape) == AITER_UNSUPPORTED &&
                   says(ctx, "takes an unknown option"),
               "bit %d on a device: %s", bit, aiter_context_error(ctx));
-        CHECK(aiteri_engine_workspace("op", &p, cpu, &bytes) == AITER_UNSUPPORTED && bytes == 7,
+        CHECK(aiteri_engine_workspace("op", &problem, 1, cpu, &bytes) == AITER_UNSUPPORTED &&
+                  bytes == 7,
               "bit %d: workspace", bit);
         CHECK(aiteri_engine_plan("op", &p, cpu, &plan) == AITER_UNSUPPORTED && plan.bytes == 0,
               "bit %d: plan", bit);
-        CHECK(aiteri_engine_execute("op", &p, cpu, NULL, NULL, 0) == AITER_UNSUPPORTED &&
+        CHECK(aiteri_engine_execute("op", &problem, 1, cpu, NULL, NULL, 0) == AITER_UNSUPPORTED &&
                   says(cpu, "op: no CPU kernel takes an unknown option"),
               "bit %d on a CPU: %s", bit, aiter_context_error(cpu));
         p.block_table = (const int32_t *)AT(5), p.max_seqlen_q = 1, p.page_size = 16;

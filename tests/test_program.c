@@ -1,5 +1,6 @@
 /* test_program.c -- programs beside softmax attention on the same walk: logits, which have no V and
- * no softmax, and attention by SiLU. Near sums in fp64, under each kernel set. */
+ * no softmax, and attention by SiLU; and several problems in one launch. Near sums in fp64, under
+ * each kernel set. */
 #include "test.h"
 #include "reference.c"
 #include "inner_problem.h"
@@ -173,6 +174,39 @@ static void programs(aiter_context *ctx)
     }
 }
 
+/* ---- several problems in one launch ---- */
+
+/* Attention cut and whole, SiLU, attention again, and one that has no rows: each as alone. */
+static void launches(aiter_context *ctx)
+{
+    static const inner_shape few = {4, 4, 24, 40, {1, 2, 1}, {400, 7, 90}, 0, AITER_MASK_NONE,
+                                    0, 0, 0,  3},
+                             none = {2, 1, 16, 16, {0, 0, 0}, {5, 3, 4}, 1, AITER_MASK_NONE,
+                                     0, 0, 0,  1};
+    const inner_shape *shape[AITERI_MOST_PROBLEMS] = {&shapes[1], &few, &none, &shapes[2]};
+    for (int first = 0; first < AITERI_MOST_PROBLEMS; first++)
+        for (int count = 1; count <= AITERI_MOST_PROBLEMS; count++) {
+            inner_problem x[AITERI_MOST_PROBLEMS], alone[AITERI_MOST_PROBLEMS];
+            inner_problem *all[AITERI_MOST_PROBLEMS];
+            for (int i = 0; i < count; i++) {
+                const int which = (first + i) % AITERI_MOST_PROBLEMS;
+                all[i] = &x[i];
+                inner_new(&x[i], shape[which], (uint64_t)which + 3200);
+                if (which == 3) x[i].p.program = &silu_program;
+                CHECK(inner_run(&x[i], ctx) == AITER_OK, "%s", aiter_last_error());
+                alone[i] = inner_kept(&x[i]);
+            }
+            CHECK(inner_run_all(all, count, ctx) == AITER_OK, "%s", aiter_last_error());
+            for (int i = 0; i < count; i++) {
+                CHECK(inner_different(&x[i], &alone[i]) == 0, "problem %d of %d from %d", i, count,
+                      first);
+                inner_drop(&alone[i]);
+                inner_free(&x[i]);
+            }
+            test_global.cases++;
+        }
+}
+
 int main(void)
 {
     aiter_isa tiers[AITER_ISA_COUNT];
@@ -181,6 +215,10 @@ int main(void)
     for (int t = 0; t < count; t++) {
         aiter_context *ctx = test_context(tiers[t], 1);
         programs(ctx);
+        launches(ctx);
+        aiter_context_destroy(ctx);
+        ctx = test_context(tiers[t], 3);
+        launches(ctx);
         aiter_context_destroy(ctx);
     }
     return test_end();

@@ -1,5 +1,5 @@
-/* engine.c -- runs a problem: one workspace layout, one schedule, workers that take works from it.
- */
+/* engine.c -- runs problems: of each one workspace layout and one schedule, workers that take works
+ * from it. */
 #ifndef AITERI_ENGINE_C
 #define AITERI_ENGINE_C
 
@@ -14,7 +14,7 @@ typedef struct aiteri_workspace {
     aiteri_counter *pieces_left; /* [reduces] */
     float *partials;
     char *slot; /* [workers][slot_bytes] */
-    size_t plan_bytes, slot_bytes, bytes;
+    size_t plan_bytes, slot_bytes;
 } aiteri_workspace;
 
 static int64_t aiteri_partial_stride(const aiteri_problem *p)
@@ -59,7 +59,6 @@ static aiteri_workspace aiteri_workspace_of(const aiteri_problem *p, const aiter
         arena, aiteri_mul_size(w.bounds.partial_rows, (size_t)aiteri_partial_stride(p)),
         sizeof(float));
     w.slot = (char *)aiteri_carve(arena, (size_t)workers, w.slot_bytes);
-    w.bytes = arena->used;
     return w;
 }
 
@@ -102,9 +101,8 @@ static void aiteri_run_work(aiteri_engine_run *run, int64_t index, int64_t end, 
 }
 
 /* Worker i takes its own range first, then helps the others with theirs. */
-static void aiteri_worker(void *arg, int32_t i)
+static void aiteri_run_works(aiteri_engine_run *run, int32_t i)
 {
-    aiteri_engine_run *run = (aiteri_engine_run *)arg;
     const int32_t workers = run->engine.geometry.workers;
     char *slot = run->workspace.slot + (size_t)i * run->workspace.slot_bytes;
     for (int32_t step = 0; step < workers; step++) {
@@ -116,6 +114,21 @@ static void aiteri_worker(void *arg, int32_t i)
             aiteri_run_work(run, index, end, slot);
         }
     }
+}
+
+enum { AITERI_MOST_PROBLEMS = 4 };
+
+/* Problems that share the workers, each with a schedule and a workspace of its own: who finds one
+ * done goes on with the next. */
+typedef struct aiteri_launch {
+    aiteri_engine_run run[AITERI_MOST_PROBLEMS];
+    int32_t count;
+} aiteri_launch;
+
+static void aiteri_worker(void *arg, int32_t i)
+{
+    aiteri_launch *launch = (aiteri_launch *)arg;
+    for (int32_t k = 0; k < launch->count; k++) aiteri_run_works(&launch->run[k], i);
 }
 
 static aiteri_geometry aiteri_kernels_geometry(const aiteri_problem *p,
@@ -137,60 +150,86 @@ static aiter_status aiteri_engine_takes(const char *op, const aiteri_problem *p,
                        instead ? "; " : "", instead ? instead : "");
 }
 
-/* Workspace, schedule, workers. `op` names the caller in error texts. */
-static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *p,
-                                          aiter_context *ctx, const aiter_plan *plan,
+/* What a run needs to know before it has memory: kernels, program, and how many works there are. */
+static aiter_status aiteri_run_prepare(const char *op, const aiteri_problem *p, aiter_context *ctx,
+                                       const aiter_plan *plan, aiteri_engine_run *run)
+{
+    AITERI_TRY(aiteri_engine_takes(op, p, ctx));
+    aiteri_engine *e = &run->engine;
+    memset(run, 0, sizeof *run);
+    e->problem = p;
+    e->kernels = aiteri_kernels_for(p, ctx);
+    e->geometry = aiteri_kernels_geometry(p, e->kernels, aiteri_context_workers(ctx));
+    e->program = p->program ? p->program : &aiteri_softmax_program;
+    e->rule = aiteri_score_rule_of(p);
+    e->out_scale = p->out_scale ? (double)p->out_scale[0] : 1.0;
+    e->partial_stride = aiteri_partial_stride(p);
+    if (plan) return aiteri_plan_take(op, p, ctx, &e->geometry, plan, &run->schedule);
+    run->schedule = aiteri_schedule_count(p, &e->geometry);
+    return AITER_OK;
+}
+
+/* Takes the workspace; `planned`: the schedule's arrays are there. */
+static void aiteri_run_start(aiteri_engine_run *run, int planned, aiteri_arena *arena)
+{
+    aiteri_engine *e = &run->engine;
+    const int32_t workers = e->geometry.workers;
+    run->workspace = aiteri_workspace_of(e->problem, e->kernels, workers, arena);
+    e->partials = run->workspace.partials;
+    const aiteri_schedule_bounds *most = &run->workspace.bounds;
+    AITERI_ASSERT((size_t)run->schedule.reduces <= most->reduces);
+    AITERI_ASSERT((size_t)run->schedule.partial_rows <= most->partial_rows);
+    AITERI_ASSERT(planned || ((size_t)run->schedule.works <= most->works &&
+                              (size_t)run->schedule.partials <= most->partials));
+    (void)most;
+    if (!planned)
+        aiteri_schedule_write(&run->schedule, e->problem, &e->geometry, run->workspace.plan);
+    for (int32_t i = 0; i < workers; i++)
+        run->workspace.cursor[i * 8] = run->schedule.work_indptr[i];
+    for (int64_t i = 0; i < run->schedule.reduces; i++)
+        run->workspace.pieces_left[i] =
+            run->schedule.reduce_indptr[i + 1] - run->schedule.reduce_indptr[i];
+}
+
+/* Workspace, schedules, workers, for problems that write to different places. `op` names the caller
+ * in error texts; a plan is of one problem. */
+static aiter_status aiteri_engine_execute(const char *op, const aiteri_problem *const *problems,
+                                          int32_t count, aiter_context *ctx, const aiter_plan *plan,
                                           void *workspace, size_t workspace_bytes)
 {
-    aiteri_engine_run run;
-    memset(&run, 0, sizeof run);
-    AITERI_TRY(aiteri_engine_takes(op, p, ctx));
-    const int32_t workers = aiteri_context_workers(ctx);
-    run.engine.problem = p;
-    run.engine.kernels = aiteri_kernels_for(p, ctx);
-    run.engine.geometry = aiteri_kernels_geometry(p, run.engine.kernels, workers);
-    run.engine.program = p->program ? p->program : &aiteri_softmax_program;
-    run.engine.rule = aiteri_score_rule_of(p);
-    run.engine.out_scale = p->out_scale ? (double)p->out_scale[0] : 1.0;
-    run.engine.partial_stride = aiteri_partial_stride(p);
-    if (plan)
-        AITERI_TRY(aiteri_plan_take(op, p, ctx, &run.engine.geometry, plan, &run.schedule));
-    else
-        run.schedule = aiteri_schedule_count(p, &run.engine.geometry);
-
+    AITERI_ASSERT(0 < count && count <= AITERI_MOST_PROBLEMS && (!plan || count == 1));
+    aiteri_launch launch;
     aiteri_arena measure = {NULL, 0};
-    const size_t bytes = aiteri_workspace_of(p, run.engine.kernels, workers, &measure).bytes;
+    int64_t works = 0;
+    launch.count = count;
+    for (int32_t k = 0; k < count; k++) {
+        aiteri_engine_run *run = &launch.run[k];
+        AITERI_TRY(aiteri_run_prepare(op, problems[k], ctx, plan, run));
+        aiteri_workspace_of(problems[k], run->engine.kernels, run->engine.geometry.workers,
+                            &measure);
+        works += run->schedule.works;
+    }
     aiteri_scratch scratch;
-    AITERI_TRY(aiteri_scratch_take(op, ctx, workspace, workspace_bytes, bytes, &scratch));
-    run.workspace = aiteri_workspace_of(p, run.engine.kernels, workers, &scratch.arena);
-    run.engine.partials = run.workspace.partials;
-    const aiteri_schedule_bounds *most = &run.workspace.bounds;
-    AITERI_ASSERT((size_t)run.schedule.reduces <= most->reduces);
-    AITERI_ASSERT((size_t)run.schedule.partial_rows <= most->partial_rows);
-    AITERI_ASSERT(plan || ((size_t)run.schedule.works <= most->works &&
-                           (size_t)run.schedule.partials <= most->partials));
-    (void)most;
-    if (!plan) aiteri_schedule_write(&run.schedule, p, &run.engine.geometry, run.workspace.plan);
-
-    for (int32_t i = 0; i < workers; i++) run.workspace.cursor[i * 8] = run.schedule.work_indptr[i];
-    for (int64_t i = 0; i < run.schedule.reduces; i++)
-        run.workspace.pieces_left[i] =
-            run.schedule.reduce_indptr[i + 1] - run.schedule.reduce_indptr[i];
-    if (run.schedule.works > 0)
-        aiteri_parallel(ctx, aiteri_worker, &run, (int32_t)aiteri_min(workers, run.schedule.works));
+    AITERI_TRY(aiteri_scratch_take(op, ctx, workspace, workspace_bytes, measure.used, &scratch));
+    for (int32_t k = 0; k < count; k++)
+        aiteri_run_start(&launch.run[k], plan != NULL, &scratch.arena);
+    if (works > 0)
+        aiteri_parallel(ctx, aiteri_worker, &launch,
+                        (int32_t)aiteri_min(aiteri_context_workers(ctx), works));
     aiteri_scratch_give_back(&scratch);
     return AITER_OK;
 }
 
-static aiter_status aiteri_engine_workspace(const char *op, const aiteri_problem *p,
-                                            aiter_context *ctx, size_t *bytes)
+static aiter_status aiteri_engine_workspace(const char *op, const aiteri_problem *const *problems,
+                                            int32_t count, aiter_context *ctx, size_t *bytes)
 {
     aiteri_arena measure = {NULL, 0};
-    AITERI_TRY(aiteri_engine_takes(op, p, ctx));
-    const size_t need =
-        aiteri_workspace_of(p, aiteri_kernels_for(p, ctx), aiteri_context_workers(ctx), &measure)
-            .bytes;
-    return aiteri_scratch_answer(op, ctx, need, bytes);
+    for (int32_t k = 0; k < count; k++) {
+        AITERI_TRY(aiteri_engine_takes(op, problems[k], ctx));
+        aiteri_workspace_of(problems[k], aiteri_kernels_for(problems[k], ctx),
+                            aiteri_context_workers(ctx), &measure);
+    }
+    return aiteri_scratch_answer(op, ctx, measure.used, bytes);
 }
 
 static aiter_status aiteri_engine_plan(const char *op, const aiteri_problem *p, aiter_context *ctx,

@@ -305,7 +305,8 @@ static aiter_status aiteri_attention_run(aiteri_attention *x, aiter_context *ctx
                                         a->call.workspace_bytes);
     }
 #endif
-    return aiteri_engine_execute(x->op->name, &x->problem, ctx, a->call.plan, a->call.workspace,
+    const aiteri_problem *problem = &x->problem;
+    return aiteri_engine_execute(x->op->name, &problem, 1, ctx, a->call.plan, a->call.workspace,
                                  a->call.workspace_bytes);
 }
 
@@ -319,7 +320,8 @@ static aiter_status aiteri_attention_need(const aiteri_attention *x, aiter_conte
         return aiteri_gpu_attention_workspace(&call, &x->problem, bytes);
     }
 #endif
-    return aiteri_engine_workspace(x->op->name, &x->problem, ctx, bytes);
+    const aiteri_problem *problem = &x->problem;
+    return aiteri_engine_workspace(x->op->name, &problem, 1, ctx, bytes);
 }
 
 static aiter_status aiteri_attention_workspace(aiteri_attention *x, aiter_context *ctx,
