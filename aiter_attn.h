@@ -68,8 +68,8 @@
     * Nothing is printed, nothing aborts. A NULL context works on the calling thread with malloc'd
       scratch; an aiter_context brings threads (its own small pool, or yours through parallel_for)
       and memory that is kept; call.workspace takes yours.
-    * Inputs may be f32, f16 or bf16, keys and values int8 too; arithmetic is f32. A row without a
-      visible key gives 0 and LSE -infinity.
+    * Inputs may be f32, f16 or bf16, keys and values fp8 and int8 too; arithmetic is f32. A row
+      without a visible key gives 0 and LSE -infinity.
     * Within one kernel set the bits of a query row depend on its own q and keys only: not on the
       number of threads, the rest of the batch, the page size, or what lies in memory beside it.
 
@@ -77,7 +77,7 @@
 
         aiter_flash_attn_fwd             dense, padded, varlen, paged; every mask, sinks, bias
         aiter_paged_attn_decode          new tokens against a paged cache
-        aiter_reshape_and_cache          new K and V rows into the pages, converted or int8
+        aiter_reshape_and_cache          new K and V rows into the pages, converted or quantised
         aiter_merge_attn_states          two results over disjoint keys become one
         aiter_grouped_query_attention, aiter_multi_query_attention, aiter_variable_length_attention
                                          the first, by names that its forms have elsewhere
@@ -113,7 +113,7 @@
 
     FURTHER: docs/guide.md (which attention to use, masks with pictures, numerics, porting from
     AITER, flash-attention, FlashInfer and torch), the comment above each declaration, examples/.
-    To read the code start at src/spine.h. Not in this version: backward, fp8 caches,
+    To read the code start at src/spine.h. Not in this version: backward, int4 caches,
     MLA, sparse attention; see CHANGELOG.md.
 */
 #ifndef AITER_ATTN_H
@@ -554,7 +554,7 @@ AITER_ATTN_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *ou
  * and 2, K and V interleaved as [num_blocks, 2, P, Hk, D] two slices. */
 typedef struct aiter_kv {
     aiter_tensor k; /* [B, Sk, Hk, Dq]; packed [total_k, Hk, Dq]; pages [num_blocks, P, Hk, Dq];
-                       F32, F16, BF16, I8 */
+                       F32, F16, BF16, I8, and on a CPU the fp8 types */
     aiter_tensor v; /* as k with Dv, its dtype may differ. Absent: V is the first dim_v columns of k
                        (latent rows) */
     int32_t dim_v;  /* needed without a v; with one 0 or its last extent */
@@ -568,8 +568,8 @@ typedef struct aiter_kv {
     int32_t max_seqlen;   /* bound of the lengths: for the workspace, and on a device for the number
                              of workgroups and splits; 0: the largest that the shapes allow,
                              with indptr all pages for every sequence: give it there */
-    aiter_tensor k_scale; /* F32, needed for I8: real = stored * scale. [1], [Hk], or the data's
-                             shape without D */
+    aiter_tensor k_scale; /* F32, needed for I8, may be for fp8: real = stored * scale. [1], [Hk],
+                             or the data's shape without D */
     aiter_tensor v_scale; /* the same; an absent v has the scales of k */
     aiter_scale_kind k_scale_kind, v_scale_kind; /* 0: by shape */
 } aiter_kv;
@@ -592,11 +592,12 @@ typedef struct aiter_score {
     aiter_tensor sinks;   /* optional F32 [Hq], logits in the scaled domain */
 } aiter_score;
 
-/* How rows are stored in a cache. All 0: rounded to the destination's dtype. With `to` = I8:
+/* How rows are stored in a cache. All 0: rounded to the destination's dtype. With `to` = I8 or an
+ * fp8 type, of which M is the largest number (127, 448, 240, 57344):
  *   scale_given 1   stored = x / scale, by scales that are read: PER_TENSOR or PER_HEAD
- *   scale_given 0   PER_TOKEN_HEAD: scale = max |x| / 127 over the D values of each token and head
- *                   is written, x / scale rounded to nearest even, clamped to +-127; a row of zeros
- *                   has scale 0
+ *   scale_given 0   PER_TOKEN_HEAD: scale = max |x| / M over the D values of each token and head is
+ *                   written, x / scale rounded to nearest even, clamped to +-M; a row of zeros has
+ *                   scale 0
  * `per` 0 takes the granularity that the shape of the scales has. */
 typedef struct aiter_quantisation {
     aiter_dtype to; /* 0: what the destination is; else its dtype */
@@ -685,11 +686,11 @@ typedef struct aiter_attention_args {
  * A learned sink adds exp(sink_h) to the denominator and to the sum in lse. A score of -infinity,
  * by the mask or a bias, hides its key wholly: NaN in that k or v reaches nothing. out never holds
  * -0. Domain: the partial sums of q_i . k_j, the scores where a bias or ALiBi is added to them, and
- * keys of a row * max |v| (int8: times their scales) are below 2^127; f16 is always inside. There
- * every finite softmax_scale, softcap, slope and sink serves, and a row is what exact arithmetic
- * gives, within the bounds of docs/guide.md. ALiBi: a slope beyond 1.7e38 / (Sq + Sk) counts as
- * that. Values are not looked at: outside, a row may be NaN or infinite.
- * Follows FlashAttention-2 (Dao 2023) and the AITER flash_attn / mha_batch_prefill semantics. */
+ * keys of a row * max |v| (fp8 and int8: times their scales) are below 2^127; f16 is always inside.
+ * There every finite softmax_scale, softcap, slope and sink serves, and a row is what exact
+ * arithmetic gives, within the bounds of docs/guide.md. ALiBi: a slope beyond 1.7e38 / (Sq + Sk)
+ * counts as that. Values are not looked at: outside, a row may be NaN or infinite. Follows
+ * FlashAttention-2 (Dao 2023) and the AITER flash_attn / mha_batch_prefill semantics. */
 typedef aiter_attention_args aiter_flash_attn_fwd_args;
 
 /* Runs it; score.mask DEFAULT is NONE. Errors as at the top of this file, and: a length outside its
@@ -718,7 +719,7 @@ typedef struct aiter_reshape_and_cache_args {
     uint32_t struct_bytes;
     aiter_tensor k; /* [tokens, Hk, Dq]; F32, F16, BF16 */
     aiter_tensor v; /* [tokens, Hk, Dv]; same dtype */
-    aiter_kv kv;    /* the cache: k and v are pages, F32, F16, BF16, or I8 when quantising;
+    aiter_kv kv;    /* the cache: k and v are pages, F32, F16, BF16, fp8, or I8 when quantising;
                        k_scale and v_scale are read as [1] or [Hk], or written as
                        [num_blocks, P, Hk]. The same kv as the readers
                        take: how they look keys up is not looked at */
@@ -1605,13 +1606,21 @@ AITERI_UNUSED static void aiteri_store_f32(aiter_dtype dtype, void *ptr, int64_t
 typedef struct aiteri_dtype_row {
     const char *name;
     int32_t bits;
+    float largest; /* what a number that is too large becomes; 0: what no cache is quantised to */
 } aiteri_dtype_row;
 
 /* In the order of aiter_dtype. */
 static const aiteri_dtype_row aiteri_dtype_table[AITER_DTYPE_COUNT] = {
-    {"unset", 0},   {"f32", 32}, {"f16", 16}, {"bf16", 16}, {"f8_e4m3fn", 8}, {"f8_e4m3fnuz", 8},
-    {"f8_e5m2", 8}, {"i8", 8},   {"i4", 4},   {"i32", 32},  {"i64", 64},      {"u8", 8},
+    {"unset", 0, 0},          {"f32", 32, 0},           {"f16", 16, 0},
+    {"bf16", 16, 0},          {"f8_e4m3fn", 8, 448.0f}, {"f8_e4m3fnuz", 8, 240.0f},
+    {"f8_e5m2", 8, 57344.0f}, {"i8", 8, 127.0f},        {"i4", 4, 7.0f},
+    {"i32", 32, 0},           {"i64", 64, 0},           {"u8", 8, 0},
 };
+
+AITERI_UNUSED static float aiteri_largest_of(aiter_dtype dtype)
+{
+    return aiteri_dtype_table[dtype].largest;
+}
 
 /* 0 bits and "unknown" for what is no dtype. */
 AITERI_UNUSED static int32_t aiteri_dtype_bits(aiter_dtype dtype)
@@ -1918,10 +1927,18 @@ static void aiteri_reject(aiteri_check *c, aiter_status code, const char *format
 
 enum {
     AITERI_FLOATS = 1 << AITER_F32 | 1 << AITER_F16 | 1 << AITER_BF16,
-    AITERI_FLOATS_OR_I8 = AITERI_FLOATS | 1 << AITER_I8,
+    AITERI_FP8 = 1 << AITER_F8_E4M3FN | 1 << AITER_F8_E4M3FNUZ | 1 << AITER_F8_E5M2,
+    AITERI_QUANTISED = AITERI_FP8 | 1 << AITER_I8,
+    AITERI_KEY_TYPES = AITERI_FLOATS | AITERI_QUANTISED,
     AITERI_ONLY_F32 = 1 << AITER_F32,
     AITERI_ONLY_I32 = 1 << AITER_I32
 };
+
+/* Whether a dtype, which may be any number, is one of a set. */
+static int aiteri_is_type(aiter_dtype dtype, unsigned dtypes)
+{
+    return (uint32_t)dtype < AITER_DTYPE_COUNT && (AITERI_TYPE_BIT(dtype) & dtypes) != 0;
+}
 
 AITERI_UNUSED static void aiteri_check_true(aiteri_check *c, int ok, const char *field,
                                             const char *expected)
@@ -1997,8 +2014,8 @@ static const char *aiteri_type_advice(aiter_dtype got, unsigned dtypes)
 {
     if (dtypes == AITERI_ONLY_I32 && got == AITER_I64)
         return "; lengths, offsets and tables are 32-bit: pass a converted copy";
-    if (got == AITER_F8_E4M3FN || got == AITER_F8_E4M3FNUZ || got == AITER_F8_E5M2)
-        return "; fp8 is not computed with: convert it (aiter_load_element reads it)";
+    if (aiteri_is_type(got, AITERI_FP8))
+        return "; fp8 serves as keys and values alone: convert it (aiter_load_element reads it)";
     if (got == AITER_U8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
         return "; bytes of another type (vLLM keeps fp8 as uint8): name the type that they hold";
     if (got == AITER_I8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
@@ -4669,15 +4686,10 @@ AITERI_WIDEN(i8, int8_t)
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
-#if AITERI_HAS_CACHE
+#if AITERI_ATTENTION /* reads caches */
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
-AITERI_NARROW(f8_e4m3fn, uint8_t)
-AITERI_NARROW(f8_e4m3fnuz, uint8_t)
-AITERI_NARROW(f8_e5m2, uint8_t)
-AITERI_NARROW(i8, int8_t)
-AITERI_NARROW(i4_byte, int8_t)
 
 /* I4 goes by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
@@ -4694,6 +4706,13 @@ static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
         AITERI_K(widen_i8)(dst + i, block, count);
     }
 }
+#endif
+#if AITERI_HAS_CACHE /* writes them */
+AITERI_NARROW(f8_e4m3fn, uint8_t)
+AITERI_NARROW(f8_e4m3fnuz, uint8_t)
+AITERI_NARROW(f8_e5m2, uint8_t)
+AITERI_NARROW(i8, int8_t)
+AITERI_NARROW(i4_byte, int8_t)
 
 static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
 {
@@ -4707,7 +4726,7 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
-#endif /* AITERI_HAS_CACHE */
+#endif
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
 {
@@ -4721,10 +4740,15 @@ static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
 
 #define AITERI_CONVERT_OF(name) AITERI_K(name)
 #endif
+#if AITERI_ATTENTION
+#define AITERI_READER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_READER_CONVERT_OF(name) NULL
+#endif
 #if AITERI_HAS_CACHE
-#define AITERI_CACHE_CONVERT_OF(name) AITERI_CONVERT_OF(name)
-#else /* what only a cache is written in */
-#define AITERI_CACHE_CONVERT_OF(name) NULL
+#define AITERI_WRITER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_WRITER_CONVERT_OF(name) NULL
 #endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
@@ -4735,11 +4759,11 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(widen_f32),
     AITERI_K(widen_f16),
     AITERI_K(widen_bf16),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fn),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fnuz),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e5m2),
+    AITERI_READER_CONVERT_OF(widen_f8_e4m3fn),
+    AITERI_READER_CONVERT_OF(widen_f8_e4m3fnuz),
+    AITERI_READER_CONVERT_OF(widen_f8_e5m2),
     AITERI_K(widen_i8),
-    AITERI_CACHE_CONVERT_OF(widen_i4),
+    AITERI_READER_CONVERT_OF(widen_i4),
     NULL,
     NULL,
     NULL,
@@ -4750,16 +4774,17 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(narrow_f32),
     AITERI_CONVERT_OF(narrow_f16),
     AITERI_CONVERT_OF(narrow_bf16),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fn),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fnuz),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e5m2),
-    AITERI_CACHE_CONVERT_OF(narrow_i8),
-    AITERI_CACHE_CONVERT_OF(narrow_i4),
+    AITERI_WRITER_CONVERT_OF(narrow_f8_e4m3fn),
+    AITERI_WRITER_CONVERT_OF(narrow_f8_e4m3fnuz),
+    AITERI_WRITER_CONVERT_OF(narrow_f8_e5m2),
+    AITERI_WRITER_CONVERT_OF(narrow_i8),
+    AITERI_WRITER_CONVERT_OF(narrow_i4),
     NULL,
     NULL,
     NULL,
 };
-#undef AITERI_CACHE_CONVERT_OF
+#undef AITERI_READER_CONVERT_OF
+#undef AITERI_WRITER_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
 /* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
@@ -6584,15 +6609,10 @@ AITERI_WIDEN(i8, int8_t)
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
-#if AITERI_HAS_CACHE
+#if AITERI_ATTENTION /* reads caches */
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
-AITERI_NARROW(f8_e4m3fn, uint8_t)
-AITERI_NARROW(f8_e4m3fnuz, uint8_t)
-AITERI_NARROW(f8_e5m2, uint8_t)
-AITERI_NARROW(i8, int8_t)
-AITERI_NARROW(i4_byte, int8_t)
 
 /* I4 goes by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
@@ -6609,6 +6629,13 @@ static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
         AITERI_K(widen_i8)(dst + i, block, count);
     }
 }
+#endif
+#if AITERI_HAS_CACHE /* writes them */
+AITERI_NARROW(f8_e4m3fn, uint8_t)
+AITERI_NARROW(f8_e4m3fnuz, uint8_t)
+AITERI_NARROW(f8_e5m2, uint8_t)
+AITERI_NARROW(i8, int8_t)
+AITERI_NARROW(i4_byte, int8_t)
 
 static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
 {
@@ -6622,7 +6649,7 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
-#endif /* AITERI_HAS_CACHE */
+#endif
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
 {
@@ -6636,10 +6663,15 @@ static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
 
 #define AITERI_CONVERT_OF(name) AITERI_K(name)
 #endif
+#if AITERI_ATTENTION
+#define AITERI_READER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_READER_CONVERT_OF(name) NULL
+#endif
 #if AITERI_HAS_CACHE
-#define AITERI_CACHE_CONVERT_OF(name) AITERI_CONVERT_OF(name)
-#else /* what only a cache is written in */
-#define AITERI_CACHE_CONVERT_OF(name) NULL
+#define AITERI_WRITER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_WRITER_CONVERT_OF(name) NULL
 #endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
@@ -6650,11 +6682,11 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(widen_f32),
     AITERI_K(widen_f16),
     AITERI_K(widen_bf16),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fn),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fnuz),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e5m2),
+    AITERI_READER_CONVERT_OF(widen_f8_e4m3fn),
+    AITERI_READER_CONVERT_OF(widen_f8_e4m3fnuz),
+    AITERI_READER_CONVERT_OF(widen_f8_e5m2),
     AITERI_K(widen_i8),
-    AITERI_CACHE_CONVERT_OF(widen_i4),
+    AITERI_READER_CONVERT_OF(widen_i4),
     NULL,
     NULL,
     NULL,
@@ -6665,16 +6697,17 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(narrow_f32),
     AITERI_CONVERT_OF(narrow_f16),
     AITERI_CONVERT_OF(narrow_bf16),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fn),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fnuz),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e5m2),
-    AITERI_CACHE_CONVERT_OF(narrow_i8),
-    AITERI_CACHE_CONVERT_OF(narrow_i4),
+    AITERI_WRITER_CONVERT_OF(narrow_f8_e4m3fn),
+    AITERI_WRITER_CONVERT_OF(narrow_f8_e4m3fnuz),
+    AITERI_WRITER_CONVERT_OF(narrow_f8_e5m2),
+    AITERI_WRITER_CONVERT_OF(narrow_i8),
+    AITERI_WRITER_CONVERT_OF(narrow_i4),
     NULL,
     NULL,
     NULL,
 };
-#undef AITERI_CACHE_CONVERT_OF
+#undef AITERI_READER_CONVERT_OF
+#undef AITERI_WRITER_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
 /* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
@@ -8500,15 +8533,10 @@ AITERI_WIDEN(i8, int8_t)
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
-#if AITERI_HAS_CACHE
+#if AITERI_ATTENTION /* reads caches */
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
-AITERI_NARROW(f8_e4m3fn, uint8_t)
-AITERI_NARROW(f8_e4m3fnuz, uint8_t)
-AITERI_NARROW(f8_e5m2, uint8_t)
-AITERI_NARROW(i8, int8_t)
-AITERI_NARROW(i4_byte, int8_t)
 
 /* I4 goes by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
@@ -8525,6 +8553,13 @@ static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
         AITERI_K(widen_i8)(dst + i, block, count);
     }
 }
+#endif
+#if AITERI_HAS_CACHE /* writes them */
+AITERI_NARROW(f8_e4m3fn, uint8_t)
+AITERI_NARROW(f8_e4m3fnuz, uint8_t)
+AITERI_NARROW(f8_e5m2, uint8_t)
+AITERI_NARROW(i8, int8_t)
+AITERI_NARROW(i4_byte, int8_t)
 
 static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
 {
@@ -8538,7 +8573,7 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
-#endif /* AITERI_HAS_CACHE */
+#endif
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
 {
@@ -8552,10 +8587,15 @@ static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
 
 #define AITERI_CONVERT_OF(name) AITERI_K(name)
 #endif
+#if AITERI_ATTENTION
+#define AITERI_READER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_READER_CONVERT_OF(name) NULL
+#endif
 #if AITERI_HAS_CACHE
-#define AITERI_CACHE_CONVERT_OF(name) AITERI_CONVERT_OF(name)
-#else /* what only a cache is written in */
-#define AITERI_CACHE_CONVERT_OF(name) NULL
+#define AITERI_WRITER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_WRITER_CONVERT_OF(name) NULL
 #endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
@@ -8566,11 +8606,11 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(widen_f32),
     AITERI_K(widen_f16),
     AITERI_K(widen_bf16),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fn),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fnuz),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e5m2),
+    AITERI_READER_CONVERT_OF(widen_f8_e4m3fn),
+    AITERI_READER_CONVERT_OF(widen_f8_e4m3fnuz),
+    AITERI_READER_CONVERT_OF(widen_f8_e5m2),
     AITERI_K(widen_i8),
-    AITERI_CACHE_CONVERT_OF(widen_i4),
+    AITERI_READER_CONVERT_OF(widen_i4),
     NULL,
     NULL,
     NULL,
@@ -8581,16 +8621,17 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(narrow_f32),
     AITERI_CONVERT_OF(narrow_f16),
     AITERI_CONVERT_OF(narrow_bf16),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fn),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fnuz),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e5m2),
-    AITERI_CACHE_CONVERT_OF(narrow_i8),
-    AITERI_CACHE_CONVERT_OF(narrow_i4),
+    AITERI_WRITER_CONVERT_OF(narrow_f8_e4m3fn),
+    AITERI_WRITER_CONVERT_OF(narrow_f8_e4m3fnuz),
+    AITERI_WRITER_CONVERT_OF(narrow_f8_e5m2),
+    AITERI_WRITER_CONVERT_OF(narrow_i8),
+    AITERI_WRITER_CONVERT_OF(narrow_i4),
     NULL,
     NULL,
     NULL,
 };
-#undef AITERI_CACHE_CONVERT_OF
+#undef AITERI_READER_CONVERT_OF
+#undef AITERI_WRITER_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
 /* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
@@ -10740,15 +10781,10 @@ AITERI_WIDEN(i8, int8_t)
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
-#if AITERI_HAS_CACHE
+#if AITERI_ATTENTION /* reads caches */
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
-AITERI_NARROW(f8_e4m3fn, uint8_t)
-AITERI_NARROW(f8_e4m3fnuz, uint8_t)
-AITERI_NARROW(f8_e5m2, uint8_t)
-AITERI_NARROW(i8, int8_t)
-AITERI_NARROW(i4_byte, int8_t)
 
 /* I4 goes by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
@@ -10765,6 +10801,13 @@ static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
         AITERI_K(widen_i8)(dst + i, block, count);
     }
 }
+#endif
+#if AITERI_HAS_CACHE /* writes them */
+AITERI_NARROW(f8_e4m3fn, uint8_t)
+AITERI_NARROW(f8_e4m3fnuz, uint8_t)
+AITERI_NARROW(f8_e5m2, uint8_t)
+AITERI_NARROW(i8, int8_t)
+AITERI_NARROW(i4_byte, int8_t)
 
 static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
 {
@@ -10778,7 +10821,7 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
-#endif /* AITERI_HAS_CACHE */
+#endif
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
 {
@@ -10792,10 +10835,15 @@ static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
 
 #define AITERI_CONVERT_OF(name) AITERI_K(name)
 #endif
+#if AITERI_ATTENTION
+#define AITERI_READER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_READER_CONVERT_OF(name) NULL
+#endif
 #if AITERI_HAS_CACHE
-#define AITERI_CACHE_CONVERT_OF(name) AITERI_CONVERT_OF(name)
-#else /* what only a cache is written in */
-#define AITERI_CACHE_CONVERT_OF(name) NULL
+#define AITERI_WRITER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_WRITER_CONVERT_OF(name) NULL
 #endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
@@ -10806,11 +10854,11 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(widen_f32),
     AITERI_K(widen_f16),
     AITERI_K(widen_bf16),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fn),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fnuz),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e5m2),
+    AITERI_READER_CONVERT_OF(widen_f8_e4m3fn),
+    AITERI_READER_CONVERT_OF(widen_f8_e4m3fnuz),
+    AITERI_READER_CONVERT_OF(widen_f8_e5m2),
     AITERI_K(widen_i8),
-    AITERI_CACHE_CONVERT_OF(widen_i4),
+    AITERI_READER_CONVERT_OF(widen_i4),
     NULL,
     NULL,
     NULL,
@@ -10821,16 +10869,17 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(narrow_f32),
     AITERI_CONVERT_OF(narrow_f16),
     AITERI_CONVERT_OF(narrow_bf16),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fn),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fnuz),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e5m2),
-    AITERI_CACHE_CONVERT_OF(narrow_i8),
-    AITERI_CACHE_CONVERT_OF(narrow_i4),
+    AITERI_WRITER_CONVERT_OF(narrow_f8_e4m3fn),
+    AITERI_WRITER_CONVERT_OF(narrow_f8_e4m3fnuz),
+    AITERI_WRITER_CONVERT_OF(narrow_f8_e5m2),
+    AITERI_WRITER_CONVERT_OF(narrow_i8),
+    AITERI_WRITER_CONVERT_OF(narrow_i4),
     NULL,
     NULL,
     NULL,
 };
-#undef AITERI_CACHE_CONVERT_OF
+#undef AITERI_READER_CONVERT_OF
+#undef AITERI_WRITER_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
 /* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
@@ -16435,7 +16484,7 @@ static void aiteri_check_operands(aiteri_check *c, aiteri_attention *x)
     const char *rows = aiteri_rows_layout(x->op->decodes, x->packed);
     const char *keys = aiteri_keys_layout(keys_packed, x->paged);
     aiteri_check_tensor(c, "q", &a->q, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
-    aiteri_check_tensor(c, "kv.k", &a->kv.k, k_ndim, k_ndim, AITERI_FLOATS_OR_I8, 1, keys);
+    aiteri_check_tensor(c, "kv.k", &a->kv.k, k_ndim, k_ndim, AITERI_KEY_TYPES, 1, keys);
     if (a->kv.v.ndim == 0 && a->kv.dim_v == 0)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.kv.v: is absent (ndim 0), expected %s; kv.dim_v alone where V is the "
@@ -16444,7 +16493,7 @@ static void aiteri_check_operands(aiteri_check *c, aiteri_attention *x)
     else if (a->kv.v.ndim == 0)
         aiteri_check_latent(c, x);
     else
-        aiteri_check_tensor(c, "kv.v", &a->kv.v, k_ndim, k_ndim, AITERI_FLOATS_OR_I8, 1, keys);
+        aiteri_check_tensor(c, "kv.v", &a->kv.v, k_ndim, k_ndim, AITERI_KEY_TYPES, 1, keys);
     aiteri_check_tensor(c, "out", &a->out, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
 }
 
@@ -16699,17 +16748,17 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
     p->lse_stride_token = x->lse_packed ? 0 : t->stride[at + 1];
 }
 
-/* Scales of one int8 source, [1], [Hk] or the source's shape without D. */
+/* Scales of one quantised source, [1], [Hk] or the source's shape without D. Integers need them. */
 static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor *t,
                                 aiter_scale_kind kind, const aiter_tensor *data,
                                 aiteri_source *source)
 {
     const int32_t rank = data->ndim - 1;
     if (!aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32, data->dtype == AITER_I8,
-                             "f32 scales of the i8 data: [1], [Hk], or its shape without D"))
+                             "f32 scales of the data: [1], [Hk], or its shape without D"))
         return;
-    if (data->dtype != AITER_I8) {
-        aiteri_check_true(c, 0, field, "none: only I8 keys and values have scales");
+    if (!aiteri_is_type(data->dtype, AITERI_QUANTISED)) {
+        aiteri_check_true(c, 0, field, "none: only I8 and fp8 keys and values have scales");
         return;
     }
     if (kind == AITER_SCALE_BY_SHAPE)
@@ -17697,27 +17746,26 @@ static int64_t aiteri_slot_of(const aiter_tensor *t, int64_t token)
 
 static aiteri_cache_mode aiteri_cache_mode_of(const aiter_quantisation *q)
 {
-    if (q->to != AITER_I8) return AITERI_CACHE_CONVERTS;
+    if (!aiteri_is_type(q->to, AITERI_QUANTISED)) return AITERI_CACHE_CONVERTS;
     return q->scale_given ? AITERI_CACHE_SCALE_GIVEN : AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
 }
 
 /* The combinations that there are. */
 static void aiteri_check_quantisation(aiteri_check *c, const aiter_quantisation *q)
 {
-    const int quantises = q->to == AITER_I8;
-    if ((int)q->to < 0 || q->to > AITER_DTYPE_COUNT ||
-        !((1u << q->to) & (1u | AITERI_FLOATS_OR_I8)))
+    if (!aiteri_is_type(q->to, 1u << AITER_DTYPE_UNSET | AITERI_KEY_TYPES))
         aiteri_reject(
             c, AITER_INVALID_ARGUMENT,
             "%s.quantisation.to: is %s, expected unset (the type of the cache), f32, f16, "
-            "bf16 or i8",
+            "bf16, i8 or an fp8 type",
             c->op, aiter_dtype_name(q->to));
+    const int quantises = aiteri_cache_mode_of(q) != AITERI_CACHE_CONVERTS;
     aiteri_check_enum(c, "quantisation.per", (int)q->per, AITER_SCALE_COUNT, "aiter_scale_kind");
     aiteri_check_range(c, "quantisation.scale_given", q->scale_given, 0, 1);
     if (!quantises && (q->per != AITER_SCALE_BY_SHAPE || q->scale_given))
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.quantisation.%s: is %d, expected 0 where rows are converted: scales go "
-                      "with quantisation.to = AITER_I8",
+                      "with quantisation.to = AITER_I8 or an fp8 type",
                       c->op, q->scale_given ? "scale_given" : "per",
                       (int)(q->scale_given ? q->scale_given : (int32_t)q->per));
     if (quantises && q->per != AITER_SCALE_BY_SHAPE &&
@@ -17754,7 +17802,7 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
     aiteri_check_tensor(c, names[0], src, 3, 3, AITERI_FLOATS, 1, "[tokens, Hk, D]");
     aiteri_check_cache_type(c, names[1], cache, &a->quantisation);
     aiteri_check_tensor(c, names[1], cache, 4, 4,
-                        quantised ? AITERI_TYPE_BIT(AITER_I8) : (unsigned)AITERI_FLOATS, 1,
+                        quantised ? AITERI_QUANTISED : AITERI_FLOATS | AITERI_FP8, 1,
                         "[num_blocks, P, Hk, D]");
     if (c->status != AITER_OK) return;
     aiteri_check_extent(c, names[0], src, 0, a->k.shape[0], "tokens of k");
@@ -17771,7 +17819,7 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
     if (!quantised) {
         aiteri_check_true(c, scale->ndim == 0, names[2],
                           "none where rows are converted: scales go with quantisation.to = "
-                          "AITER_I8");
+                          "AITER_I8 or an fp8 type");
         return;
     }
     if (!aiteri_check_tensor(c, names[2], scale, per_token ? 3 : 1, per_token ? 3 : 1,
@@ -17871,7 +17919,8 @@ static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_sid
         float *scale =
             (float *)cache->scales.data + aiteri_scale_place(&cache->scales, block, at, h);
         if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD)
-            *scale = aiteri_rounded(run->kernels->row_amax(row, src->dim) / 127.0f);
+            *scale = aiteri_rounded(run->kernels->row_amax(row, src->dim) /
+                                    aiteri_largest_of(cache->dtype));
         const float step = *scale;
         for (int32_t d = 0; d < src->dim; d++) row[d] = step != 0.0f ? row[d] / step : 0.0f;
     }
@@ -17968,12 +18017,15 @@ static aiter_status aiteri_writer_supported(aiteri_writer *x, aiter_context *ctx
 static void aiteri_explain_rounding(aiteri_text *t, const aiteri_writer *x)
 {
     const aiter_dtype from = x->a.k.dtype, to = x->a.kv.k.dtype;
-    if (x->mode != AITERI_CACHE_CONVERTS)
-        aiteri_say(t, "error: half a scale; %s\n",
-                   x->mode == AITERI_CACHE_SCALE_GIVEN
-                       ? "beyond 127 scales an element is 127 of them"
-                       : "a scale is the largest |element| of its row / 127");
-    else if (from == to || to == AITER_F32)
+    const double largest = (double)aiteri_largest_of(to);
+    if (x->mode != AITERI_CACHE_CONVERTS) {
+        aiteri_say(t, "error: half a %s%s; ", to == AITER_I8 ? "scale" : "unit of ",
+                   to == AITER_I8 ? "" : aiter_dtype_name(to));
+        if (x->mode == AITERI_CACHE_SCALE_GIVEN)
+            aiteri_say(t, "beyond %g scales an element is %g of them\n", largest, largest);
+        else
+            aiteri_say(t, "a scale is the largest |element| of its row / %g\n", largest);
+    } else if (from == to || to == AITER_F32)
         aiteri_say(t, "error: none, every %s is %s\n", aiter_dtype_name(from),
                    from == to ? "kept" : "an f32");
     else

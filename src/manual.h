@@ -62,8 +62,8 @@
     * Nothing is printed, nothing aborts. A NULL context works on the calling thread with malloc'd
       scratch; an aiter_context brings threads (its own small pool, or yours through parallel_for)
       and memory that is kept; call.workspace takes yours.
-    * Inputs may be f32, f16 or bf16, keys and values int8 too; arithmetic is f32. A row without a
-      visible key gives 0 and LSE -infinity.
+    * Inputs may be f32, f16 or bf16, keys and values fp8 and int8 too; arithmetic is f32. A row
+      without a visible key gives 0 and LSE -infinity.
     * Within one kernel set the bits of a query row depend on its own q and keys only: not on the
       number of threads, the rest of the batch, the page size, or what lies in memory beside it.
 
@@ -71,7 +71,7 @@
 
         aiter_flash_attn_fwd             dense, padded, varlen, paged; every mask, sinks, bias
         aiter_paged_attn_decode          new tokens against a paged cache
-        aiter_reshape_and_cache          new K and V rows into the pages, converted or int8
+        aiter_reshape_and_cache          new K and V rows into the pages, converted or quantised
         aiter_merge_attn_states          two results over disjoint keys become one
         aiter_grouped_query_attention, aiter_multi_query_attention, aiter_variable_length_attention
                                          the first, by names that its forms have elsewhere
@@ -107,6 +107,6 @@
 
     FURTHER: docs/guide.md (which attention to use, masks with pictures, numerics, porting from
     AITER, flash-attention, FlashInfer and torch), the comment above each declaration, examples/.
-    To read the code start at src/spine.h. Not in this version: backward, fp8 caches,
+    To read the code start at src/spine.h. Not in this version: backward, int4 caches,
     MLA, sparse attention; see CHANGELOG.md.
 */

@@ -257,7 +257,8 @@ static inline void problem_store_rows(attn_problem *p, const attn_place *t, int 
                 const double *x = from + (start[b] * heads + (int64_t)h * len[b] + j) * d;
                 double unit = 1;
                 if (!is_q && !p->key_seen[start[b] + j]) continue;
-                if (!is_q && t->dtype == AITER_I8) unit = scales[problem_scale_index(p, b, h, j)];
+                if (!is_q && case_is_scaled(&p->c, t->dtype))
+                    unit = scales[problem_scale_index(p, b, h, j)];
                 for (e = 0; e < d; e++) {
                     int64_t at =
                         is_q ? problem_q_at(p, t, b, h, j, e) : problem_k_at(p, t, b, h, j, e);
@@ -386,8 +387,8 @@ static inline void problem_store_small(attn_problem *p, int slack)
     if (c->visible) p->visible_t = problem_store_pairs(p, &p->pm, c->visible, AITER_U8, slack);
     p->q_scale = problem_one_scale(p, c->q_scale);
     p->out_scale = problem_one_scale(p, c->out_scale);
-    if (c->kv_type == AITER_I8) p->k_scale = problem_store_scales(p, p->k_scales, slack);
-    if (c->v_type == AITER_I8 && !c->latent) {
+    if (case_is_scaled(c, c->kv_type)) p->k_scale = problem_store_scales(p, p->k_scales, slack);
+    if (case_is_scaled(c, c->v_type) && !c->latent) {
         p->v_scale = problem_store_scales(p, p->v_scales, slack);
     }
     if (case_is_packed(c)) p->cu_q = problem_starts(p, p->start_q);

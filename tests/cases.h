@@ -125,6 +125,22 @@ static inline int case_is_packed(const attn_case *c)
     return c->form == FORM_VARLEN || c->form == FORM_MIXED;
 }
 
+/* Types of the test cases' keys and values, and whether they have scales. */
+static const aiter_dtype case_kv_types[] = {
+    AITER_F32, AITER_F16, AITER_BF16, AITER_I8, AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2};
+enum { CASE_KV_TYPES = sizeof case_kv_types / sizeof case_kv_types[0] };
+
+static inline int type_is_fp8(aiter_dtype type)
+{
+    return type == AITER_F8_E4M3FN || type == AITER_F8_E4M3FNUZ || type == AITER_F8_E5M2;
+}
+
+/* fp8 may do without. */
+static inline int case_is_scaled(const attn_case *c, aiter_dtype type)
+{
+    return type == AITER_I8 || (type_is_fp8(type) && c->scale_kind != AITER_SCALE_BY_SHAPE);
+}
+
 static inline attn_case case_complete(attn_case c)
 {
     if (c.dv == 0) c.dv = c.dq;
@@ -160,14 +176,12 @@ static inline ref_mask case_ref_mask(const attn_case *c)
 /* Types, scales and whether V lies in K, at random. */
 static inline void case_draws_types(attn_case *c, test_rng *r)
 {
-    static const aiter_dtype kv[] = {AITER_F32, AITER_F16, AITER_BF16, AITER_I8};
     c->q_type = (aiter_dtype)rng_int(r, AITER_F32, AITER_BF16);
-    c->kv_type = kv[rng_int(r, 0, 3)];
-    if (rng_int(r, 0, 3) == 0) c->v_type = kv[rng_int(r, 0, 3)];
+    c->kv_type = case_kv_types[rng_int(r, 0, CASE_KV_TYPES - 1)];
+    if (rng_int(r, 0, 3) == 0) c->v_type = case_kv_types[rng_int(r, 0, CASE_KV_TYPES - 1)];
     c->latent = rng_int(r, 0, 7) == 0;
     c->out_type = (aiter_dtype)rng_int(r, AITER_F32, AITER_BF16);
-    c->scale_kind =
-        (aiter_scale_kind)rng_int(r, AITER_SCALE_PER_TENSOR, AITER_SCALE_PER_TOKEN_HEAD);
+    c->scale_kind = (aiter_scale_kind)rng_int(r, AITER_SCALE_BY_SHAPE, AITER_SCALE_PER_TOKEN_HEAD);
 }
 
 static inline const char *case_text(const attn_case *c)
@@ -298,7 +312,7 @@ static inline void problem_rows(attn_problem *p, int tensor, int heads, int d, c
                 if (tensor == 2 && c->values == VALUES_ONE_HUGE && j == len[b] / 2) by *= 1000;
                 for (e = 0; e < d; e++) {
                     double x = problem_value(c->seed, tensor, c->first_seq + b, h, name, e);
-                    if (dtype == AITER_I8) {
+                    if (tensor != 0 && case_is_scaled(c, dtype)) {
                         x = problem_round(dtype, x * 128) * scales[problem_scale_index(p, b, h, j)];
                     } else {
                         x = problem_round(dtype, x * by);

@@ -51,6 +51,60 @@ static uint32_t ref_encode(double value, int exp_bits, int man_bits)
     return sign | (code + (uint32_t)kept);
 }
 
+/* The fp8 types: exponent and mantissa bits, what the exponent is counted from, the largest code.
+ */
+typedef struct ref_fp8 {
+    int exp_bits, man_bits, bias, most;
+} ref_fp8;
+
+static ref_fp8 ref_fp8_of(aiter_dtype dtype)
+{
+    static const ref_fp8 fn = {4, 3, 7, 0x7e}, fnuz = {4, 3, 8, 0x7f}, e5m2 = {5, 2, 15, 0x7b};
+    return dtype == AITER_F8_E4M3FN ? fn : dtype == AITER_F8_E4M3FNUZ ? fnuz : e5m2;
+}
+
+/* The value of a code without its sign, at most `most`. */
+static double ref_fp8_value(const ref_fp8 *f, int code)
+{
+    const int exponent = code >> f->man_bits, mantissa = code & ((1 << f->man_bits) - 1);
+    if (exponent == 0) return ldexp(mantissa, 1 - f->bias - f->man_bits);
+    return ldexp(mantissa + (1 << f->man_bits), exponent - f->bias - f->man_bits);
+}
+
+static double ref_load_fp8(aiter_dtype dtype, int byte)
+{
+    const ref_fp8 f = ref_fp8_of(dtype);
+    const int code = byte & 0x7f;
+    if (dtype == AITER_F8_E4M3FNUZ && byte == 0x80) return double_of_bits(BITS_NAN);
+    if (dtype == AITER_F8_E5M2 && code == 0x7c)
+        return double_of_bits(byte & 0x80 ? BITS_NEG_INF : BITS_INF);
+    if (code > f.most) return double_of_bits(BITS_NAN);
+    return byte & 0x80 ? -ref_fp8_value(&f, code) : ref_fp8_value(&f, code);
+}
+
+/* The code nearest to a value, of two the even one; beyond the largest that one; infinity stays
+ * where there is one. */
+static int ref_store_fp8(aiter_dtype dtype, double value)
+{
+    const ref_fp8 f = ref_fp8_of(dtype);
+    const int sign = bits_of_double(value) >> 63 ? 0x80 : 0;
+    const double x = fabs(value);
+    int low = 0, high = f.most;
+    if (is_nan(value)) return dtype == AITER_F8_E4M3FNUZ ? 0x80 : sign | 0x7f;
+    if (dtype == AITER_F8_E5M2 && bits_of_double(x) == BITS_INF) return sign | 0x7c;
+    if (x >= ref_fp8_value(&f, high)) return sign | high;
+    while (high - low > 1) {
+        const int middle = (low + high) / 2;
+        if (ref_fp8_value(&f, middle) <= x)
+            low = middle;
+        else
+            high = middle;
+    }
+    const double below = x - ref_fp8_value(&f, low), above = ref_fp8_value(&f, high) - x;
+    const int code = above < below || (above == below && low % 2) ? high : low;
+    return code == 0 && dtype == AITER_F8_E4M3FNUZ ? 0 : sign | code;
+}
+
 /* An oracle that guesses is none. */
 static void ref_stop(const char *what, aiter_dtype dtype)
 {
@@ -67,6 +121,9 @@ double ref_load(aiter_dtype dtype, const void *data, int64_t index)
     case AITER_F16: memcpy(&h, (const char *)data + index * 2, 2); return ref_decode(h, 5, 10);
     case AITER_BF16: memcpy(&h, (const char *)data + index * 2, 2); return ref_decode(h, 8, 7);
     case AITER_I8: return ((const int8_t *)data)[index];
+    case AITER_F8_E4M3FN:
+    case AITER_F8_E4M3FNUZ:
+    case AITER_F8_E5M2: return ref_load_fp8(dtype, ((const uint8_t *)data)[index]);
     default: ref_stop("load", dtype);
     }
     return 0;
@@ -91,6 +148,9 @@ void ref_store(aiter_dtype dtype, void *data, int64_t index, double value)
         r = value > 127 ? 127 : value < -128 ? -128 : value;
         ((int8_t *)data)[index] = (int8_t)lrint(r);
         break;
+    case AITER_F8_E4M3FN:
+    case AITER_F8_E4M3FNUZ:
+    case AITER_F8_E5M2: ((uint8_t *)data)[index] = (uint8_t)ref_store_fp8(dtype, value); break;
     default: ref_stop("store", dtype);
     }
 }

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-/* One element, exactly: dtype is AITER_F32, F16, BF16 or I8, any other ends the program with a
- * text. The conversions work on integers. */
+/* One element, exactly: dtype is AITER_F32, F16, BF16, I8 or an fp8 type, any other ends the
+ * program with a text. The conversions work on integers. */
 double ref_load(aiter_dtype dtype, const void *data, int64_t index);
 /* Rounds to nearest even; overflow gives infinity, int8 saturates. */
 void ref_store(aiter_dtype dtype, void *data, int64_t index, double value);

@@ -355,9 +355,17 @@ static void quantisation_of_int8(int given)
 /* Quantisations that there are not, and those that another kind of cache has. */
 static void cache_quantisations(void)
 {
-    static const int wrong[] = {
-        AITER_DTYPE_COUNT, AITER_DTYPE_COUNT + 1, 31, 32, 99, -1, INT32_MAX, INT32_MIN, AITER_I4,
-        AITER_I32,         AITER_F8_E5M2};
+    static const int wrong[] = {AITER_DTYPE_COUNT,
+                                AITER_DTYPE_COUNT + 1,
+                                31,
+                                32,
+                                99,
+                                -1,
+                                INT32_MAX,
+                                INT32_MIN,
+                                AITER_I4,
+                                AITER_I32,
+                                AITER_U8};
     subject s = SUBJECT(CACHE, &g.p);
     aiter_reshape_and_cache_args good = g.args.reshape_and_cache, a;
     const int quantises = good.quantisation.to == AITER_I8;
@@ -373,10 +381,9 @@ static void cache_quantisations(void)
         INVALID("quantisation.scale_given: ", a.quantisation.scale_given = 2 + i);
     }
     for (i = AITER_F32; i <= AITER_I8; i++) { /* each other type that rows may be stored as */
-        if (i > AITER_BF16 && i < AITER_I8) continue;
         if (i != (int)good.kv.k.dtype)
             INVALID("kv.k: dtype is", (a.quantisation.to = (aiter_dtype)i,
-                                       a.quantisation.scale_given &= i == AITER_I8));
+                                       a.quantisation.scale_given &= i > AITER_BF16));
     }
     if (quantises)
         quantisation_of_int8(given);

@@ -189,9 +189,9 @@ static void check_pool(void)
 
 /* ---- Cache ---- */
 
-static void check_kv_cache(void)
+static void check_kv_cache(int scaled_type)
 {
-    kv_cache_shape shape = {3, 2, 5, 7, CACHE_INT8, 4, 6};
+    kv_cache_shape shape = {3, 2, 5, 7, scaled_type, 4, 6};
     kv_cache c;
     if (!CHECK(kv_cache_create(&c, &shape, NULL) == 0, "a small cache")) return;
     unsigned seen = 0;
@@ -214,7 +214,7 @@ static void check_kv_cache(void)
     kv_cache_destroy(&c);
     shape.type = CACHE_F16;
     CHECK(kv_cache_create(&c, &shape, NULL) == 0 && kv_cache_view(&c, 0, KV_KEY_SCALES).ndim == 0,
-          "only int8 has scales");
+          "f16 has no scales");
     kv_cache_destroy(&c);
     kv_cache_shape huge = {INT32_MAX, INT32_MAX, 576, 576, CACHE_F32, 4096, INT32_MAX};
     CHECK(kv_cache_create(&c, &huge, NULL) == -1, "sizes beyond all memory");
@@ -255,7 +255,8 @@ int main(void)
     check_row_rope();
     check_swiglu();
     check_pool();
-    check_kv_cache();
+    check_kv_cache(CACHE_INT8);
+    check_kv_cache(CACHE_FP8);
     check_files();
     return test_end();
 }

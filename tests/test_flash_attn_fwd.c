@@ -192,22 +192,21 @@ static void bytes(void)
     }
 }
 
-/* Every mix of types in every form; int8 with every kind of scale. */
+/* Every mix of types in every form; int8 and fp8 with every kind of scale. */
 static void types(void)
 {
-    static const aiter_dtype kv[] = {AITER_F32, AITER_F16, AITER_BF16, AITER_I8};
     attn_case c;
     int q, k, o, n, form;
     for (q = AITER_F32; q <= AITER_BF16; q++) {
-        for (k = 0; k < 4; k++) {
+        for (k = 0; k < CASE_KV_TYPES; k++) {
             for (o = AITER_F32; o <= AITER_BF16; o++) {
-                for (n = 0; n < (k == 3 ? 3 : 1); n++) {
+                for (n = 0; n < (k >= 3 ? AITER_SCALE_COUNT : 1); n++) {
                     for (form = 0; form < 2; form++) {
                         c = plain(form ? 27 : 2, 70, 7);
                         c.q_type = (aiter_dtype)q;
-                        c.kv_type = kv[k];
+                        c.kv_type = case_kv_types[k];
                         c.out_type = (aiter_dtype)o;
-                        c.scale_kind = (aiter_scale_kind)(AITER_SCALE_PER_TENSOR + n);
+                        c.scale_kind = (aiter_scale_kind)n;
                         c.form = (attn_form)((q + k + o + n + form) % FORM_COUNT);
                         c.b = 2;
                         c.ragged = 1;
@@ -225,17 +224,16 @@ static void types(void)
 /* V of its own type beside K, and V as the first columns of K, in both loops. */
 static void values_of_keys(void)
 {
-    static const aiter_dtype kv[] = {AITER_F32, AITER_F16, AITER_BF16, AITER_I8};
     static const int dims[] = {1, 15, 16, 64, 71, 72};
     int k, v, rows;
-    for (k = 0; k < COUNT(kv); k++) {
+    for (k = 0; k < CASE_KV_TYPES; k++) {
         for (rows = 2; rows <= 27; rows += 25) {
-            for (v = 0; v < COUNT(kv) + COUNT(dims); v++) {
+            for (v = 0; v < CASE_KV_TYPES + COUNT(dims); v++) {
                 attn_case c = plain(rows, 130, 72);
-                c.latent = v >= COUNT(kv);
-                c.kv_type = kv[k];
-                c.v_type = c.latent ? AITER_DTYPE_UNSET : kv[v];
-                if (c.latent) c.dv = dims[v - COUNT(kv)];
+                c.latent = v >= CASE_KV_TYPES;
+                c.kv_type = case_kv_types[k];
+                c.v_type = c.latent ? AITER_DTYPE_UNSET : case_kv_types[v];
+                if (c.latent) c.dv = dims[v - CASE_KV_TYPES];
                 c.form = (attn_form)((k + v) % FORM_COUNT);
                 c.scale_kind = (aiter_scale_kind)(AITER_SCALE_PER_TENSOR + (v + rows) % 3);
                 c.layout = (attn_layout)((2 * k + v) % LAYOUT_COUNT);

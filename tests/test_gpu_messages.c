@@ -63,6 +63,28 @@ static aiter_status cache_f16_to_bf16(void)
     a.slot_mapping = aiter_tensor_1d(AT(5), AITER_I32, 10);
     return aiter_reshape_and_cache(&a, ctx);
 }
+static aiter_status keys_fp8(void)
+{
+    aiter_flash_attn_fwd_args a = dense(1, 4, 4, 4, 4, 128);
+    a.kv.k.dtype = a.kv.v.dtype = AITER_F8_E4M3FN;
+    return flash(a);
+}
+static aiter_status decode_fp8(void)
+{
+    aiter_paged_attn_decode_args a = decode(2, 1, 8, 2, AITER_F8_E4M3FNUZ);
+    return aiter_paged_attn_decode(&a, ctx);
+}
+static aiter_status cache_fp8(void)
+{
+    aiter_reshape_and_cache_args a;
+    memset(&a, 0, sizeof a);
+    a.k = a.v = aiter_tensor_3d(AT(1), AITER_F16, 10, 2, 128);
+    a.kv.k = a.kv.v = aiter_tensor_4d(AT(2), AITER_F8_E5M2, 9, 16, 2, 128);
+    a.v.data = AT(3);
+    a.kv.v.data = AT(4);
+    a.slot_mapping = aiter_tensor_1d(AT(5), AITER_I32, 10);
+    return aiter_reshape_and_cache(&a, ctx);
+}
 static aiter_merge_attn_states_args a_merge(void)
 {
     aiter_merge_attn_states_args a;
@@ -95,6 +117,9 @@ static void kernels(void)
     fails("a head of 512 and a softcap", general_head, -1, 0);
     fails("paged_attn_decode in f32", decode_f32, -1, 0);
     fails("a cache write from f16 to bf16", cache_f16_to_bf16, -1, 0);
+    fails("flash_attn_fwd with keys in fp8", keys_fp8, -1, 0);
+    fails("paged_attn_decode with keys in fp8", decode_fp8, -1, 0);
+    fails("a cache write in fp8", cache_fp8, -1, 0);
     fails("a merge of f16 into f32", merge_f16_into_f32, -1, 0);
     fails("kernels of another header", another_header, -1, 0);
 }

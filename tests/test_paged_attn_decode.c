@@ -127,8 +127,9 @@ static void stale_addresses(void)
 
 static void options(void)
 {
-    static const aiter_dtype kv[] = {AITER_F32, AITER_F16, AITER_BF16,
-                                     AITER_I8,  AITER_I8,  AITER_I8};
+    static const aiter_dtype kv[] = {AITER_F32,       AITER_F16,         AITER_BF16,
+                                     AITER_I8,        AITER_I8,          AITER_I8,
+                                     AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2};
     static const int dims[][2] = {{1, 1},   {8, 8},     {24, 24},   {40, 16},   {59, 59},  {64, 64},
                                   {80, 80}, {128, 128}, {192, 128}, {256, 256}, {576, 512}};
     static const int few[] = {0, 1, 3, 70};
@@ -140,7 +141,7 @@ static void options(void)
                 c = decode(i == 2 ? 4 : 6, 2, i == 1 ? 2 : 1, 70, 12, 16);
                 c.q_type = (aiter_dtype)q;
                 c.kv_type = kv[k];
-                c.scale_kind = (aiter_scale_kind)(k < 3 ? 0 : k - 2);
+                c.scale_kind = (aiter_scale_kind)(k < 3 ? 0 : (k - 2) % AITER_SCALE_COUNT);
                 c.out_type = (aiter_dtype)(AITER_F32 + (q + k + i) % 3);
                 c.layout = (attn_layout)((q + k + i) % LAYOUT_QKV);
                 case_run(&c);

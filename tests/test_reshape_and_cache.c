@@ -139,9 +139,9 @@ static int value_is_right(const cache_case *c, double x, double scale, double go
     }
     if (scale == 0) return got == 0;
     step = (float)(x / scale);
-    if (step > 127) step = 127;
-    if (step < -127) step = -127;
-    return got == problem_round(AITER_I8, step);
+    if (c->cache_type == AITER_I8) step = step > 127 ? 127 : step < -127 ? -127 : step;
+    want = problem_round(c->cache_type, step);
+    return is_nan(want) ? is_nan(got) : got == want;
 }
 
 static double largest_of_row(const cache_case *c, int which, int t, int h, int d)
@@ -164,7 +164,8 @@ static void side_check(const cache_case *c, cache_side *s, int which)
         for (h = 0; h < c->hk && slot >= 0; h++) {
             double scale = c->quant == CACHE_SCALE_GIVEN ? static_scale(c, which, h) : 1;
             if (c->quant == CACHE_SCALE_COMPUTED) {
-                double want = largest_of_row(c, which, t, h, s->d) / 127;
+                double want =
+                    largest_of_row(c, which, t, h, s->d) / problem_round(c->cache_type, 1e30);
                 int64_t at = place_at(&s->scale, slot / c->page, slot % c->page, h, 0);
                 scale = ref_load(AITER_F32, s->scale.buffer->data, at);
                 bad_scale += !(fabs(scale - want) <= 2 * BOUND_U * want + BOUND_FLUSH);
@@ -235,6 +236,7 @@ static void cache_run(const cache_case *c, aiter_context *ctx)
     a.slot_mapping = aiter_tensor_1d(slots.data, c->slot_type, c->tokens);
     a.slot_mapping.stride[0] = c->slot_step;
     a.quantisation = cache_quantisation(c->quant);
+    if (c->quant) a.quantisation.to = c->cache_type;
     CHECK(aiter_reshape_and_cache_workspace(&a, ctx, &bytes) == AITER_OK, "workspace: %s",
           aiter_last_error());
     scratch = malloc(bytes + 1 + sizeof behind); /* not aligned to anything on purpose */
@@ -332,7 +334,7 @@ int main(void)
                                                  : NULL;
         for (i = 0; i < COUNT(shapes); i++) {
             for (quant = 0; quant < CACHE_MODES; quant++) {
-                for (type = 0; type < 9; type++, n++) {
+                for (type = 0; type < 18; type++, n++) {
                     cache_case c;
                     memset(&c, 0, sizeof c);
                     c.tokens = shapes[i][0];
@@ -342,7 +344,8 @@ int main(void)
                     c.blocks = shapes[i][4];
                     c.page = shapes[i][5];
                     c.type = (aiter_dtype)(AITER_F32 + type % 3);
-                    c.cache_type = quant ? AITER_I8 : (aiter_dtype)(AITER_F32 + type / 3);
+                    c.cache_type = (aiter_dtype)(AITER_F32 + type / 3);
+                    if (quant && c.cache_type <= AITER_BF16) c.cache_type = AITER_I8;
                     c.slot_type = n % 2 ? AITER_I64 : AITER_I32;
                     c.quant = (cache_mode)quant;
                     c.scale_per_head = n / 2 % 2;

@@ -22,6 +22,7 @@ run_jobs
 
 ask="$dir/decode_loop -m $model -t 2 --chat -n 24"
 job "SmolLM2 answers" "$ask -p 'What is the capital of France?' | tee $dir/answer && grep -q Paris $dir/answer"
+job "SmolLM2, fp8 cache" "$ask --cache-type fp8 -p 'What is the capital of France?' | grep Paris"
 job "SmolLM2, int8 cache" "$ask --cache-type int8 -p 'What is the capital of France?' | grep Paris"
 run_jobs
 finish

@@ -1,8 +1,9 @@
 /* kv_cache.h -- the paged cache of keys and values, and the allocator of its blocks.
  *
  * A block holds page_size tokens of every layer; a sequence owns a list of blocks, in order. Layer
- * l of the cache is [blocks, page_size, kv_heads, head_dim], as the library reads it; int8 has one
- * f32 scale for each token and head. The memory is allocated once, where the context computes. */
+ * l of the cache is [blocks, page_size, kv_heads, head_dim], as the library reads it; int8 and
+ * fp8 (e4m3fn) have one f32 scale for each token and head. The memory is allocated once, where the
+ * context computes. */
 #ifndef DECODE_KV_CACHE_H
 #define DECODE_KV_CACHE_H
 
@@ -29,7 +30,8 @@ typedef struct kv_cache {
 
 static inline aiter_dtype kv_cache_dtype(int32_t type)
 {
-    static const aiter_dtype dtypes[CACHE_TYPES] = {AITER_F16, AITER_F32, AITER_BF16, AITER_I8};
+    static const aiter_dtype dtypes[CACHE_TYPES] = {AITER_F16, AITER_F32, AITER_BF16, AITER_I8,
+                                                    AITER_F8_E4M3FN};
     return dtypes[type];
 }
 
@@ -42,7 +44,7 @@ static inline int kv_cache_size(const kv_cache_shape *s, kv_cache *sizes)
     double all;
     size_t rows = (size_t)s->blocks * (size_t)s->page_size * (size_t)s->kv_heads;
     size_t element = (size_t)aiter_dtype_bits(kv_cache_dtype(s->type)) / 8;
-    size_t scale = s->type == CACHE_INT8 ? sizeof(float) : 0;
+    size_t scale = cache_type_is_scaled(s->type) ? sizeof(float) : 0;
     all = (double)s->blocks * s->page_size * s->kv_heads * s->layers *
           (((double)s->k_dim + s->v_dim) * (double)element + 2.0 * (double)scale);
     if (all > (double)(SIZE_MAX / 4)) return -1;
@@ -92,7 +94,7 @@ static inline void kv_cache_give(kv_cache *c, int32_t block)
 
 enum kv_cache_part { KV_KEYS, KV_VALUES, KV_KEY_SCALES, KV_VALUE_SCALES };
 
-/* The library's view of one part of a layer; absent (ndim 0) scales unless the cache is int8. */
+/* The library's view of one part of a layer; absent (ndim 0) scales where it has none. */
 static inline aiter_tensor kv_cache_view(const kv_cache *c, int32_t layer, enum kv_cache_part part)
 {
     const kv_cache_shape *s = &c->shape;
@@ -102,7 +104,7 @@ static inline aiter_tensor kv_cache_view(const kv_cache *c, int32_t layer, enum 
     const uint8_t *data = c->data + (size_t)layer * layer_bytes + offsets[part];
     aiter_tensor absent = {0};
     if (part >= KV_KEY_SCALES) {
-        if (s->type != CACHE_INT8) return absent;
+        if (!cache_type_is_scaled(s->type)) return absent;
         return aiter_tensor_3d(data, AITER_F32, s->blocks, s->page_size, s->kv_heads);
     }
     return aiter_tensor_4d(data, kv_cache_dtype(s->type), s->blocks, s->page_size, s->kv_heads,

@@ -28,10 +28,18 @@ static void aiteri_reject(aiteri_check *c, aiter_status code, const char *format
 
 enum {
     AITERI_FLOATS = 1 << AITER_F32 | 1 << AITER_F16 | 1 << AITER_BF16,
-    AITERI_FLOATS_OR_I8 = AITERI_FLOATS | 1 << AITER_I8,
+    AITERI_FP8 = 1 << AITER_F8_E4M3FN | 1 << AITER_F8_E4M3FNUZ | 1 << AITER_F8_E5M2,
+    AITERI_QUANTISED = AITERI_FP8 | 1 << AITER_I8,
+    AITERI_KEY_TYPES = AITERI_FLOATS | AITERI_QUANTISED,
     AITERI_ONLY_F32 = 1 << AITER_F32,
     AITERI_ONLY_I32 = 1 << AITER_I32
 };
+
+/* Whether a dtype, which may be any number, is one of a set. */
+static int aiteri_is_type(aiter_dtype dtype, unsigned dtypes)
+{
+    return (uint32_t)dtype < AITER_DTYPE_COUNT && (AITERI_TYPE_BIT(dtype) & dtypes) != 0;
+}
 
 AITERI_UNUSED static void aiteri_check_true(aiteri_check *c, int ok, const char *field,
                                             const char *expected)
@@ -107,8 +115,8 @@ static const char *aiteri_type_advice(aiter_dtype got, unsigned dtypes)
 {
     if (dtypes == AITERI_ONLY_I32 && got == AITER_I64)
         return "; lengths, offsets and tables are 32-bit: pass a converted copy";
-    if (got == AITER_F8_E4M3FN || got == AITER_F8_E4M3FNUZ || got == AITER_F8_E5M2)
-        return "; fp8 is not computed with: convert it (aiter_load_element reads it)";
+    if (aiteri_is_type(got, AITERI_FP8))
+        return "; fp8 serves as keys and values alone: convert it (aiter_load_element reads it)";
     if (got == AITER_U8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
         return "; bytes of another type (vLLM keeps fp8 as uint8): name the type that they hold";
     if (got == AITER_I8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)

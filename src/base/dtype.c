@@ -196,13 +196,21 @@ AITERI_UNUSED static void aiteri_store_f32(aiter_dtype dtype, void *ptr, int64_t
 typedef struct aiteri_dtype_row {
     const char *name;
     int32_t bits;
+    float largest; /* what a number that is too large becomes; 0: what no cache is quantised to */
 } aiteri_dtype_row;
 
 /* In the order of aiter_dtype. */
 static const aiteri_dtype_row aiteri_dtype_table[AITER_DTYPE_COUNT] = {
-    {"unset", 0},   {"f32", 32}, {"f16", 16}, {"bf16", 16}, {"f8_e4m3fn", 8}, {"f8_e4m3fnuz", 8},
-    {"f8_e5m2", 8}, {"i8", 8},   {"i4", 4},   {"i32", 32},  {"i64", 64},      {"u8", 8},
+    {"unset", 0, 0},          {"f32", 32, 0},           {"f16", 16, 0},
+    {"bf16", 16, 0},          {"f8_e4m3fn", 8, 448.0f}, {"f8_e4m3fnuz", 8, 240.0f},
+    {"f8_e5m2", 8, 57344.0f}, {"i8", 8, 127.0f},        {"i4", 4, 7.0f},
+    {"i32", 32, 0},           {"i64", 64, 0},           {"u8", 8, 0},
 };
+
+AITERI_UNUSED static float aiteri_largest_of(aiter_dtype dtype)
+{
+    return aiteri_dtype_table[dtype].largest;
+}
 
 /* 0 bits and "unknown" for what is no dtype. */
 AITERI_UNUSED static int32_t aiteri_dtype_bits(aiter_dtype dtype)

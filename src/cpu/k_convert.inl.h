@@ -134,15 +134,10 @@ AITERI_WIDEN(i8, int8_t)
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
-#if AITERI_HAS_CACHE
+#if AITERI_ATTENTION /* reads caches */
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
-AITERI_NARROW(f8_e4m3fn, uint8_t)
-AITERI_NARROW(f8_e4m3fnuz, uint8_t)
-AITERI_NARROW(f8_e5m2, uint8_t)
-AITERI_NARROW(i8, int8_t)
-AITERI_NARROW(i4_byte, int8_t)
 
 /* I4 goes by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
@@ -159,6 +154,13 @@ static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
         AITERI_K(widen_i8)(dst + i, block, count);
     }
 }
+#endif
+#if AITERI_HAS_CACHE /* writes them */
+AITERI_NARROW(f8_e4m3fn, uint8_t)
+AITERI_NARROW(f8_e4m3fnuz, uint8_t)
+AITERI_NARROW(f8_e5m2, uint8_t)
+AITERI_NARROW(i8, int8_t)
+AITERI_NARROW(i4_byte, int8_t)
 
 static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
 {
@@ -172,7 +174,7 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
-#endif /* AITERI_HAS_CACHE */
+#endif
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
 {
@@ -186,10 +188,15 @@ static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
 
 #define AITERI_CONVERT_OF(name) AITERI_K(name)
 #endif
+#if AITERI_ATTENTION
+#define AITERI_READER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_READER_CONVERT_OF(name) NULL
+#endif
 #if AITERI_HAS_CACHE
-#define AITERI_CACHE_CONVERT_OF(name) AITERI_CONVERT_OF(name)
-#else /* what only a cache is written in */
-#define AITERI_CACHE_CONVERT_OF(name) NULL
+#define AITERI_WRITER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_WRITER_CONVERT_OF(name) NULL
 #endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
@@ -200,11 +207,11 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(widen_f32),
     AITERI_K(widen_f16),
     AITERI_K(widen_bf16),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fn),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fnuz),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e5m2),
+    AITERI_READER_CONVERT_OF(widen_f8_e4m3fn),
+    AITERI_READER_CONVERT_OF(widen_f8_e4m3fnuz),
+    AITERI_READER_CONVERT_OF(widen_f8_e5m2),
     AITERI_K(widen_i8),
-    AITERI_CACHE_CONVERT_OF(widen_i4),
+    AITERI_READER_CONVERT_OF(widen_i4),
     NULL,
     NULL,
     NULL,
@@ -215,13 +222,14 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(narrow_f32),
     AITERI_CONVERT_OF(narrow_f16),
     AITERI_CONVERT_OF(narrow_bf16),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fn),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fnuz),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e5m2),
-    AITERI_CACHE_CONVERT_OF(narrow_i8),
-    AITERI_CACHE_CONVERT_OF(narrow_i4),
+    AITERI_WRITER_CONVERT_OF(narrow_f8_e4m3fn),
+    AITERI_WRITER_CONVERT_OF(narrow_f8_e4m3fnuz),
+    AITERI_WRITER_CONVERT_OF(narrow_f8_e5m2),
+    AITERI_WRITER_CONVERT_OF(narrow_i8),
+    AITERI_WRITER_CONVERT_OF(narrow_i4),
     NULL,
     NULL,
     NULL,
 };
-#undef AITERI_CACHE_CONVERT_OF
+#undef AITERI_READER_CONVERT_OF
+#undef AITERI_WRITER_CONVERT_OF

@@ -117,7 +117,7 @@ static void aiteri_check_operands(aiteri_check *c, aiteri_attention *x)
     const char *rows = aiteri_rows_layout(x->op->decodes, x->packed);
     const char *keys = aiteri_keys_layout(keys_packed, x->paged);
     aiteri_check_tensor(c, "q", &a->q, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
-    aiteri_check_tensor(c, "kv.k", &a->kv.k, k_ndim, k_ndim, AITERI_FLOATS_OR_I8, 1, keys);
+    aiteri_check_tensor(c, "kv.k", &a->kv.k, k_ndim, k_ndim, AITERI_KEY_TYPES, 1, keys);
     if (a->kv.v.ndim == 0 && a->kv.dim_v == 0)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.kv.v: is absent (ndim 0), expected %s; kv.dim_v alone where V is the "
@@ -126,7 +126,7 @@ static void aiteri_check_operands(aiteri_check *c, aiteri_attention *x)
     else if (a->kv.v.ndim == 0)
         aiteri_check_latent(c, x);
     else
-        aiteri_check_tensor(c, "kv.v", &a->kv.v, k_ndim, k_ndim, AITERI_FLOATS_OR_I8, 1, keys);
+        aiteri_check_tensor(c, "kv.v", &a->kv.v, k_ndim, k_ndim, AITERI_KEY_TYPES, 1, keys);
     aiteri_check_tensor(c, "out", &a->out, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
 }
 

@@ -157,17 +157,17 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
     p->lse_stride_token = x->lse_packed ? 0 : t->stride[at + 1];
 }
 
-/* Scales of one int8 source, [1], [Hk] or the source's shape without D. */
+/* Scales of one quantised source, [1], [Hk] or the source's shape without D. Integers need them. */
 static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor *t,
                                 aiter_scale_kind kind, const aiter_tensor *data,
                                 aiteri_source *source)
 {
     const int32_t rank = data->ndim - 1;
     if (!aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32, data->dtype == AITER_I8,
-                             "f32 scales of the i8 data: [1], [Hk], or its shape without D"))
+                             "f32 scales of the data: [1], [Hk], or its shape without D"))
         return;
-    if (data->dtype != AITER_I8) {
-        aiteri_check_true(c, 0, field, "none: only I8 keys and values have scales");
+    if (!aiteri_is_type(data->dtype, AITERI_QUANTISED)) {
+        aiteri_check_true(c, 0, field, "none: only I8 and fp8 keys and values have scales");
         return;
     }
     if (kind == AITER_SCALE_BY_SHAPE)

@@ -40,27 +40,26 @@ static int64_t aiteri_slot_of(const aiter_tensor *t, int64_t token)
 
 static aiteri_cache_mode aiteri_cache_mode_of(const aiter_quantisation *q)
 {
-    if (q->to != AITER_I8) return AITERI_CACHE_CONVERTS;
+    if (!aiteri_is_type(q->to, AITERI_QUANTISED)) return AITERI_CACHE_CONVERTS;
     return q->scale_given ? AITERI_CACHE_SCALE_GIVEN : AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
 }
 
 /* The combinations that there are. */
 static void aiteri_check_quantisation(aiteri_check *c, const aiter_quantisation *q)
 {
-    const int quantises = q->to == AITER_I8;
-    if ((int)q->to < 0 || q->to > AITER_DTYPE_COUNT ||
-        !((1u << q->to) & (1u | AITERI_FLOATS_OR_I8)))
+    if (!aiteri_is_type(q->to, 1u << AITER_DTYPE_UNSET | AITERI_KEY_TYPES))
         aiteri_reject(
             c, AITER_INVALID_ARGUMENT,
             "%s.quantisation.to: is %s, expected unset (the type of the cache), f32, f16, "
-            "bf16 or i8",
+            "bf16, i8 or an fp8 type",
             c->op, aiter_dtype_name(q->to));
+    const int quantises = aiteri_cache_mode_of(q) != AITERI_CACHE_CONVERTS;
     aiteri_check_enum(c, "quantisation.per", (int)q->per, AITER_SCALE_COUNT, "aiter_scale_kind");
     aiteri_check_range(c, "quantisation.scale_given", q->scale_given, 0, 1);
     if (!quantises && (q->per != AITER_SCALE_BY_SHAPE || q->scale_given))
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.quantisation.%s: is %d, expected 0 where rows are converted: scales go "
-                      "with quantisation.to = AITER_I8",
+                      "with quantisation.to = AITER_I8 or an fp8 type",
                       c->op, q->scale_given ? "scale_given" : "per",
                       (int)(q->scale_given ? q->scale_given : (int32_t)q->per));
     if (quantises && q->per != AITER_SCALE_BY_SHAPE &&
@@ -97,7 +96,7 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
     aiteri_check_tensor(c, names[0], src, 3, 3, AITERI_FLOATS, 1, "[tokens, Hk, D]");
     aiteri_check_cache_type(c, names[1], cache, &a->quantisation);
     aiteri_check_tensor(c, names[1], cache, 4, 4,
-                        quantised ? AITERI_TYPE_BIT(AITER_I8) : (unsigned)AITERI_FLOATS, 1,
+                        quantised ? AITERI_QUANTISED : AITERI_FLOATS | AITERI_FP8, 1,
                         "[num_blocks, P, Hk, D]");
     if (c->status != AITER_OK) return;
     aiteri_check_extent(c, names[0], src, 0, a->k.shape[0], "tokens of k");
@@ -114,7 +113,7 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
     if (!quantised) {
         aiteri_check_true(c, scale->ndim == 0, names[2],
                           "none where rows are converted: scales go with quantisation.to = "
-                          "AITER_I8");
+                          "AITER_I8 or an fp8 type");
         return;
     }
     if (!aiteri_check_tensor(c, names[2], scale, per_token ? 3 : 1, per_token ? 3 : 1,
@@ -214,7 +213,8 @@ static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_sid
         float *scale =
             (float *)cache->scales.data + aiteri_scale_place(&cache->scales, block, at, h);
         if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD)
-            *scale = aiteri_rounded(run->kernels->row_amax(row, src->dim) / 127.0f);
+            *scale = aiteri_rounded(run->kernels->row_amax(row, src->dim) /
+                                    aiteri_largest_of(cache->dtype));
         const float step = *scale;
         for (int32_t d = 0; d < src->dim; d++) row[d] = step != 0.0f ? row[d] / step : 0.0f;
     }
@@ -311,12 +311,15 @@ static aiter_status aiteri_writer_supported(aiteri_writer *x, aiter_context *ctx
 static void aiteri_explain_rounding(aiteri_text *t, const aiteri_writer *x)
 {
     const aiter_dtype from = x->a.k.dtype, to = x->a.kv.k.dtype;
-    if (x->mode != AITERI_CACHE_CONVERTS)
-        aiteri_say(t, "error: half a scale; %s\n",
-                   x->mode == AITERI_CACHE_SCALE_GIVEN
-                       ? "beyond 127 scales an element is 127 of them"
-                       : "a scale is the largest |element| of its row / 127");
-    else if (from == to || to == AITER_F32)
+    const double largest = (double)aiteri_largest_of(to);
+    if (x->mode != AITERI_CACHE_CONVERTS) {
+        aiteri_say(t, "error: half a %s%s; ", to == AITER_I8 ? "scale" : "unit of ",
+                   to == AITER_I8 ? "" : aiter_dtype_name(to));
+        if (x->mode == AITERI_CACHE_SCALE_GIVEN)
+            aiteri_say(t, "beyond %g scales an element is %g of them\n", largest, largest);
+        else
+            aiteri_say(t, "a scale is the largest |element| of its row / %g\n", largest);
+    } else if (from == to || to == AITER_F32)
         aiteri_say(t, "error: none, every %s is %s\n", aiter_dtype_name(from),
                    from == to ? "kept" : "an f32");
     else

@@ -32,6 +32,7 @@ static int decode_works(aiter_context *ctx)
     static const float q[2] = {0.0f, 0.0f}, k[6] = {1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f};
     static const float v[6] = {3.0f, 6.0f, 9.0f, 0.0f, 1.0f, 5.0f}; /* [D, Sk] */
     static const int32_t table[1] = {0}, used[1] = {1};
+    static const uint8_t k8[4] = {0, 0, 0, 0}, v8[4] = {0x44, 0x4c, 0, 0}; /* 3, 6 */
     float out[2] = {0.0f, 0.0f}, paged[2] = {0.0f, 0.0f};
     aiter_attention_args a;
     memset(&a, 0, sizeof a);
@@ -47,7 +48,11 @@ static int decode_works(aiter_context *ctx)
     a.kv.block_table = aiter_tensor_2d(table, AITER_I32, 1, 1);
     a.kv.seq_lens = aiter_tensor_1d(used, AITER_I32, 1);
     if (aiter_paged_attn_decode(&a, ctx) != AITER_OK) return 0;
-    return out[0] == 6.0f && out[1] == 2.0f && paged[0] == 3.0f && paged[1] == 6.0f;
+    if (out[0] != 6.0f || out[1] != 2.0f || paged[0] != 3.0f || paged[1] != 6.0f) return 0;
+    a.kv.k = aiter_tensor_4d(k8, AITER_F8_E4M3FN, 1, 2, 1, 2);
+    a.kv.v = aiter_tensor_4d(v8, AITER_F8_E4M3FN, 1, 2, 1, 2);
+    if (aiter_paged_attn_decode(&a, ctx) != AITER_OK) return 0;
+    return paged[0] == 3.0f && paged[1] == 6.0f;
 }
 
 static int cache_works(aiter_context *ctx)
