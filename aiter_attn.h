@@ -1077,10 +1077,14 @@ AITER_OP_LIST(AITER_CXX)
 #define AITERI_NUMERICS_END
 #endif
 
-/* Around the kernels: without passes of gcc's that leave their hot loops as they are, since those
- * are unrolled and spelt out. gcse pays: it loads constants once; and so do the dominator passes
- * (AVX-512 dots of four rows, 6 %), ivopts with guessed branches (5 to 20 %) and the scheduler
- * (3 %). The engine's loops over keys need them all (5 % more instructions of a decode without). */
+/* Around the kernels: -O2 whatever the user's -O, and without passes of gcc's that leave their hot
+ * loops as they are, since those are unrolled and spelt out. -O3 makes the vector sets no faster
+ * and prefill of the scalar set a quarter as fast. gcse pays: it loads constants once; and so do
+ * the dominator passes (AVX-512 dots of four rows, 6 %), ivopts with guessed branches (5 to 20 %)
+ * and the scheduler (3 %). The engine's loops over keys need them all (5 % more instructions of a
+ * decode without). Around what runs once a call: -O1 takes half of -O2's time for it and makes it
+ * smaller.
+ */
 #if defined(__GNUC__) && !defined(__clang__)
 /* clang-format off */
 #define AITERI_FEWER_PASSES                                                                      \
@@ -1089,20 +1093,19 @@ AITER_OP_LIST(AITER_CXX)
     _Pragma("GCC optimize(\"no-split-paths\",\"no-store-merging\",\"no-cprop-registers\")")       \
     _Pragma("GCC optimize(\"no-optimize-strlen\",\"no-tree-switch-conversion\")")
 /* clang-format on */
-#define AITERI_KERNELS_BEGIN _Pragma("GCC push_options") AITERI_FEWER_PASSES
-#define AITERI_KERNELS_END   _Pragma("GCC pop_options")
-#else
+#if defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#define AITERI_OPTIMIZED(level) _Pragma("GCC push_options") _Pragma(level) AITERI_FEWER_PASSES
+#define AITERI_KERNELS_BEGIN    AITERI_OPTIMIZED("GCC optimize(\"O2\")")
+#define AITERI_ONCE_A_CALL_BEGIN             \
+    AITERI_OPTIMIZED("GCC optimize(\"O1\")") \
+    _Pragma("GCC optimize(\"no-tree-dominator-opts\")")
+#define AITERI_KERNELS_END     _Pragma("GCC pop_options")
+#define AITERI_ONCE_A_CALL_END _Pragma("GCC pop_options")
+#endif
+#endif
+#ifndef AITERI_KERNELS_BEGIN
 #define AITERI_KERNELS_BEGIN
 #define AITERI_KERNELS_END
-#endif
-
-/* Around what runs once a call: gcc's -O1 takes half of -O2's time for it and makes it smaller. */
-#if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
-#define AITERI_ONCE_A_CALL_BEGIN                                \
-    _Pragma("GCC push_options") _Pragma("GCC optimize(\"O1\")") \
-        AITERI_FEWER_PASSES _Pragma("GCC optimize(\"no-tree-dominator-opts\")")
-#define AITERI_ONCE_A_CALL_END _Pragma("GCC pop_options")
-#else
 #define AITERI_ONCE_A_CALL_BEGIN
 #define AITERI_ONCE_A_CALL_END
 #endif
