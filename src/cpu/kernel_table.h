@@ -141,6 +141,8 @@ typedef struct aiteri_kernels {
     void (*row_add_scaled)(float *o, const float *x, int32_t dim, float factor);
     /* max |x| over n elements. */
     float (*row_amax)(const float *x, int32_t n);
+    /* x[i] = x[i] * c[i] + other[i] * s[i] over n elements, each step rounded: no fma. */
+    void (*row_turn)(float *x, const float *other, const float *c, const float *s, int32_t n);
 
     /* NULL where the tier has no loop for the type. */
     const aiteri_widen_fn *widen;
@@ -165,6 +167,6 @@ typedef struct aiteri_kernels {
 #endif
 #define AITERI_OTHER_ENTRIES(of)                                                              \
     AITERI_LOOP_ENTRIES(of), of(row_scale), of(row_finish), of(row_add_scaled), of(row_amax), \
-        of(widen), of(narrow)
+        of(row_turn), of(widen), of(narrow)
 
 #endif /* AITERI_KERNEL_TABLE_H */
