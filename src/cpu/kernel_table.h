@@ -141,8 +141,9 @@ typedef struct aiteri_kernels {
     void (*row_add_scaled)(float *o, const float *x, int32_t dim, float factor);
     /* max |x| over n elements. */
     float (*row_amax)(const float *x, int32_t n);
-    /* x[i] = x[i] * c[i] + other[i] * s[i] over n elements, each step rounded: no fma. */
-    void (*row_turn)(float *x, const float *other, const float *c, const float *s, int32_t n);
+    /* y[i] = x[i] * c[i] + partner[i] * s[i] over n elements, each step rounded: no fma. */
+    void (*row_turn)(float *y, const float *x, const float *partner, const float *c, const float *s,
+                     int32_t n);
 
     /* NULL where the tier has no loop for the type. */
     const aiteri_widen_fn *widen;

@@ -92,20 +92,27 @@ static void aiteri_rope_angles_at(const aiteri_rope *r, const int64_t *position,
     }
 }
 
-/* Turns the dim elements at x, nothing behind them. */
-static void aiteri_rope_turn(const aiteri_rope *r, float *x, const aiteri_rope_angles *angles)
+/* The dim elements at x turned to y, another row; nothing behind them is touched. */
+static void aiteri_rope_turn(const aiteri_rope *r, float *y, const float *x,
+                             const aiteri_rope_angles *angles)
 {
-    float other[AITERI_MAX_HEAD_DIM]; /* each element's partner */
-    const int32_t half = r->span / 2;
-    for (int32_t d = 0; d < r->dim && r->pairing == AITER_ROPE_NEOX; d += r->span) {
-        memcpy(other + d, x + d + half, (size_t)half * sizeof *x);
-        memcpy(other + d + half, x + d, (size_t)half * sizeof *x);
+    const float *c = angles->cos, *s = angles->sin;
+    const int32_t half = r->span / 2, dim = r->dim;
+    if (r->pairing == AITER_ROPE_GPTJ) {
+        float partner[AITERI_MAX_HEAD_DIM];
+        for (int32_t d = 0; d < dim; d += 2) {
+            uint64_t pair;
+            memcpy(&pair, x + d, sizeof pair);
+            pair = pair << 32 | pair >> 32;
+            memcpy(partner + d, &pair, sizeof pair);
+        }
+        r->kernels->row_turn(y, x, partner, c, s, dim);
+        return;
     }
-    for (int32_t d = 0; d < r->dim && r->pairing == AITER_ROPE_GPTJ; d += 2) {
-        memcpy(other + d, x + d + 1, sizeof *x);
-        memcpy(other + d + 1, x + d, sizeof *x);
+    for (int32_t d = 0; d < dim; d += r->span) {
+        r->kernels->row_turn(y + d, x + d, x + d + half, c + d, s + d, half);
+        r->kernels->row_turn(y + d + half, x + d + half, x + d, c + d + half, s + d + half, half);
     }
-    r->kernels->row_turn(x, other, angles->cos, angles->sin, r->dim);
 }
 
 #endif /* AITERI_ROPE_C */

@@ -218,50 +218,84 @@ static void aiteri_check_rope_positions(aiteri_check *c, const aiteri_rope_fwd *
     }
 }
 
-static char *aiteri_rope_at(const aiter_tensor *t, int64_t b, int64_t s, int64_t h, int32_t d)
+/* The row of token s of batch row b and head 0. */
+static char *aiteri_rope_at(const aiter_tensor *t, int64_t b, int64_t s)
 {
     const int32_t n = t->ndim;
-    const int64_t at = (n == 4 ? b * t->stride[0] : 0) + s * t->stride[n - 3] +
-                       h * t->stride[n - 2] + d * t->stride[n - 1];
-    return (char *)t->data + aiteri_bytes_of(t->dtype, at);
+    return (char *)t->data +
+           aiteri_bytes_of(t->dtype, (n == 4 ? b * t->stride[0] : 0) + s * t->stride[n - 3]);
 }
 
-/* n elements of a row from `d` on: turned by `angles`, or as they are. */
-static void aiteri_rope_part(const aiteri_rope_fwd *x, int64_t b, int64_t s, int64_t h, int32_t d,
-                             int32_t n, const aiteri_rope_angles *angles)
+/* The way of a row from x to y: types, and bytes from head to head and between elements. */
+typedef struct aiteri_rope_way {
+    const aiteri_rope *rope;
+    aiter_dtype from, to;
+    int64_t from_step, to_step; /* in elements */
+    int64_t from_bytes, to_bytes, from_head, to_head;
+} aiteri_rope_way;
+
+static aiteri_rope_way aiteri_rope_way_of(const aiteri_rope_fwd *x)
 {
     const aiter_tensor *from = &x->a.x, *to = &x->a.y;
-    const int64_t step_from = from->stride[from->ndim - 1], step_to = to->stride[to->ndim - 1];
-    const char *src = aiteri_rope_at(from, b, s, h, d);
-    char *dst = aiteri_rope_at(to, b, s, h, d);
+    const int32_t last = from->ndim - 1;
+    aiteri_rope_way w;
+    w.rope = &x->rope;
+    w.from = from->dtype;
+    w.to = to->dtype;
+    w.from_step = from->stride[last];
+    w.to_step = to->stride[last];
+    w.from_bytes = aiteri_bytes_of(w.from, w.from_step);
+    w.to_bytes = aiteri_bytes_of(w.to, w.to_step);
+    w.from_head = aiteri_bytes_of(w.from, from->stride[last - 1]);
+    w.to_head = aiteri_bytes_of(w.to, to->stride[last - 1]);
+    return w;
+}
+
+/* Elements [first, end) of a row as they are. */
+static void aiteri_rope_copy(const aiteri_rope_way *w, char *dst, const char *src, int32_t first,
+                             int32_t end)
+{
     float row[AITERI_MAX_HEAD_DIM];
-    if (n == 0 || (!angles && src == dst)) return;
-    if (!angles && from->dtype == to->dtype && step_from == 1 && step_to == 1) {
-        memcpy(dst, src, (size_t)aiteri_bytes_of(to->dtype, n));
+    if (first == end || src == dst) return; /* in place */
+    src += first * w->from_bytes;
+    dst += first * w->to_bytes;
+    if (w->from == w->to && w->from_step == 1 && w->to_step == 1) {
+        memcpy(dst, src, (size_t)((end - first) * w->to_bytes));
         return;
     }
-    aiteri_gather_row(x->rope.kernels, row, src, from->dtype, step_from, n);
-    if (angles) aiteri_rope_turn(&x->rope, row, angles);
-    aiteri_scatter_row(x->rope.kernels, dst, to->dtype, step_to, row, n);
+    aiteri_gather_row(w->rope->kernels, row, src, w->from, w->from_step, end - first);
+    aiteri_scatter_row(w->rope->kernels, dst, w->to, w->to_step, row, end - first);
+}
+
+static void aiteri_rope_row(const aiteri_rope_way *w, char *dst, const char *src, int32_t row_dim,
+                            const aiteri_rope_angles *angles)
+{
+    const aiteri_rope *r = w->rope;
+    const int32_t start = r->start, end = start + r->dim;
+    float x[AITERI_MAX_HEAD_DIM], y[AITERI_MAX_HEAD_DIM];
+    aiteri_rope_copy(w, dst, src, 0, start);
+    aiteri_rope_copy(w, dst, src, end, row_dim);
+    aiteri_gather_row(r->kernels, x, src + start * w->from_bytes, w->from, w->from_step, r->dim);
+    aiteri_rope_turn(r, y, x, angles);
+    aiteri_scatter_row(r->kernels, dst + start * w->to_bytes, w->to, w->to_step, y, r->dim);
 }
 
 static void aiteri_rope_fwd_worker(void *arg, int32_t i)
 {
     const aiteri_rope_fwd *x = (const aiteri_rope_fwd *)arg;
+    const aiteri_rope_way way = aiteri_rope_way_of(x);
     const int64_t rows = x->batch * x->tokens;
-    const int32_t start = x->rope.start, end = start + x->rope.dim;
     aiteri_rope_angles angles;
     int64_t position[3];
     for (int64_t r = aiteri_share_of(rows, i, x->workers);
          r < aiteri_share_of(rows, i + 1, x->workers); r++) {
         const int64_t b = r / x->tokens, s = r % x->tokens;
+        const char *src = aiteri_rope_at(&x->a.x, b, s);
+        char *dst = aiteri_rope_at(&x->a.y, b, s);
         aiteri_rope_positions(x, b, s, position);
         aiteri_rope_angles_at(&x->rope, position, &angles);
-        for (int64_t h = 0; h < x->heads; h++) {
-            aiteri_rope_part(x, b, s, h, 0, start, NULL);
-            aiteri_rope_part(x, b, s, h, start, x->rope.dim, &angles);
-            aiteri_rope_part(x, b, s, h, end, x->dim - end, NULL);
-        }
+        for (int64_t h = 0; h < x->heads; h++, src += way.from_head, dst += way.to_head)
+            aiteri_rope_row(&way, dst, src, x->dim, &angles);
     }
 }
 
