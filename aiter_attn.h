@@ -3306,9 +3306,14 @@ typedef struct aiteri_kernels {
 #define AITERI_BLOCK_ENTRIES(of) NULL, NULL, NULL, NULL, NULL
 #define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 #endif
+#if AITERI_HAS_ROPE
+#define AITERI_ROPE_ENTRIES(of) of(row_turn)
+#else
+#define AITERI_ROPE_ENTRIES(of) NULL
+#endif
 #define AITERI_OTHER_ENTRIES(of)                                                              \
     AITERI_LOOP_ENTRIES(of), of(row_scale), of(row_finish), of(row_add_scaled), of(row_amax), \
-        of(row_turn), of(widen), of(narrow)
+        AITERI_ROPE_ENTRIES(of), of(widen), of(narrow)
 
 #endif /* AITERI_KERNEL_TABLE_H */
 
@@ -4932,6 +4937,7 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
     return amax;
 }
 
+#if AITERI_HAS_ROPE
 /* The sum of products is rounded in each of its steps: the bits of every set are the same. */
 AITERI_FORCE_INLINE AITERI_K(vf)
     AITERI_K(turned)(AITERI_K(vf) x, AITERI_K(vf) c, AITERI_K(vf) partner, AITERI_K(vf) s)
@@ -4955,6 +4961,7 @@ static void AITERI_K(row_turn)(float *y, const float *x, const float *partner, c
                              AITERI_K(load_n)(partner + i, rest), AITERI_K(load_n)(s + i, rest)),
             rest);
 }
+#endif
 #if AITERI_ATTENTION
 
 // >>k_tile    (src/cpu/k_tile.inl.h)
@@ -6872,6 +6879,7 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
     return amax;
 }
 
+#if AITERI_HAS_ROPE
 /* The sum of products is rounded in each of its steps: the bits of every set are the same. */
 AITERI_FORCE_INLINE AITERI_K(vf)
     AITERI_K(turned)(AITERI_K(vf) x, AITERI_K(vf) c, AITERI_K(vf) partner, AITERI_K(vf) s)
@@ -6895,6 +6903,7 @@ static void AITERI_K(row_turn)(float *y, const float *x, const float *partner, c
                              AITERI_K(load_n)(partner + i, rest), AITERI_K(load_n)(s + i, rest)),
             rest);
 }
+#endif
 #if AITERI_ATTENTION
 
 // >>k_tile    (src/cpu/k_tile.inl.h)
@@ -8813,6 +8822,7 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
     return amax;
 }
 
+#if AITERI_HAS_ROPE
 /* The sum of products is rounded in each of its steps: the bits of every set are the same. */
 AITERI_FORCE_INLINE AITERI_K(vf)
     AITERI_K(turned)(AITERI_K(vf) x, AITERI_K(vf) c, AITERI_K(vf) partner, AITERI_K(vf) s)
@@ -8836,6 +8846,7 @@ static void AITERI_K(row_turn)(float *y, const float *x, const float *partner, c
                              AITERI_K(load_n)(partner + i, rest), AITERI_K(load_n)(s + i, rest)),
             rest);
 }
+#endif
 #if AITERI_ATTENTION
 
 // >>k_tile    (src/cpu/k_tile.inl.h)
@@ -11078,6 +11089,7 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
     return amax;
 }
 
+#if AITERI_HAS_ROPE
 /* The sum of products is rounded in each of its steps: the bits of every set are the same. */
 AITERI_FORCE_INLINE AITERI_K(vf)
     AITERI_K(turned)(AITERI_K(vf) x, AITERI_K(vf) c, AITERI_K(vf) partner, AITERI_K(vf) s)
@@ -11101,6 +11113,7 @@ static void AITERI_K(row_turn)(float *y, const float *x, const float *partner, c
                              AITERI_K(load_n)(partner + i, rest), AITERI_K(load_n)(s + i, rest)),
             rest);
 }
+#endif
 #if AITERI_ATTENTION
 
 // >>k_tile    (src/cpu/k_tile.inl.h)

@@ -140,7 +140,8 @@ static void bad_indices(void)
                               a.rope.positions = set_index(g->positions, 6, 0, at, wrong[i]));
             if (at < 6 && wrong[i] < 3) {
                 ROPE_BAD_DATA(4, "rope.offsets: token",
-                              (a.rope.offsets = set_index(g->offsets, 2, 3, at, wrong[i] - 2)));
+                              (a.rope.offsets =
+                                   set_index(g->offsets, 2, 3, at, wrong[i] < -1 ? wrong[i] : -3)));
             }
             ROPE_BAD_DATA(3, "rope.positions: token",
                           (sections(&a.rope, AITER_ROPE_MULTI, 4, 2, 2),

@@ -40,6 +40,7 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
     return amax;
 }
 
+#if AITERI_HAS_ROPE
 /* The sum of products is rounded in each of its steps: the bits of every set are the same. */
 AITERI_FORCE_INLINE AITERI_K(vf)
     AITERI_K(turned)(AITERI_K(vf) x, AITERI_K(vf) c, AITERI_K(vf) partner, AITERI_K(vf) s)
@@ -63,3 +64,4 @@ static void AITERI_K(row_turn)(float *y, const float *x, const float *partner, c
                              AITERI_K(load_n)(partner + i, rest), AITERI_K(load_n)(s + i, rest)),
             rest);
 }
+#endif

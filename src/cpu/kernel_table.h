@@ -166,8 +166,13 @@ typedef struct aiteri_kernels {
 #define AITERI_BLOCK_ENTRIES(of) NULL, NULL, NULL, NULL, NULL
 #define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 #endif
+#if AITERI_HAS_ROPE
+#define AITERI_ROPE_ENTRIES(of) of(row_turn)
+#else
+#define AITERI_ROPE_ENTRIES(of) NULL
+#endif
 #define AITERI_OTHER_ENTRIES(of)                                                              \
     AITERI_LOOP_ENTRIES(of), of(row_scale), of(row_finish), of(row_add_scaled), of(row_amax), \
-        of(row_turn), of(widen), of(narrow)
+        AITERI_ROPE_ENTRIES(of), of(widen), of(narrow)
 
 #endif /* AITERI_KERNEL_TABLE_H */
