@@ -165,7 +165,6 @@ static aiter_status model_attend_rows(const model *m, const attention_rows *r,
                                       const kv_cache *cache, const model_step *step, int32_t layer)
 {
     const model_shape *s = &m->weights.shape;
-    const kv_cache_shape *c = &cache->shape;
     aiter_tensor keys = kv_cache_view(cache, layer, KV_KEYS);
     aiter_tensor values = kv_cache_view(cache, layer, KV_VALUES);
     aiter_tensor key_scales = kv_cache_view(cache, layer, KV_KEY_SCALES);
