@@ -79,6 +79,7 @@
         aiter_paged_attn_decode          new tokens against a paged cache
         aiter_reshape_and_cache          new K and V rows into the pages, converted or quantised
         aiter_merge_attn_states          two results over disjoint keys become one
+        aiter_rope_fwd                   rows turned by their positions: every kind of RoPE
         aiter_grouped_query_attention, aiter_multi_query_attention, aiter_variable_length_attention
                                          the first, by names that its forms have elsewhere
         aiter_decode_attention, aiter_decode_attention_gqa      one token, transposed layouts
@@ -98,8 +99,8 @@
         AITER_ATTN_HIP              contexts on AMD GPUs (gfx90a, gfx942, gfx950)
         AITER_ATTN_CUDA             contexts on NVIDIA GPUs (sm_80 and later)
         AITER_ATTN_EMBEDDED_KERNELS the GPU kernels are linked in (library aiter_attn_kernels)
-        AITER_ATTN_ONLY_FLASH, _DECODE, _CACHE, _MERGE      these families of ops alone
-        AITER_ATTN_NO_FLASH, _DECODE, _CACHE, _MERGE        all but these (docs/guide.md, 11)
+        AITER_ATTN_ONLY_FLASH, _DECODE, _CACHE, _MERGE, _ROPE   these families of ops alone
+        AITER_ATTN_NO_FLASH, _DECODE, _CACHE, _MERGE, _ROPE     all but these (docs/guide.md, 11)
 
     The environment variable AITER_ISA (scalar, avx2, avx512, neon) caps the kernel set,
     AITER_KERNEL_CLASS (general, plain) pins the class of a device's kernels;
@@ -151,6 +152,7 @@
 #define aiter_paged_attn_decode AITER_PREFIXED(paged_attn_decode)
 #define aiter_reshape_and_cache AITER_PREFIXED(reshape_and_cache)
 #define aiter_merge_attn_states AITER_PREFIXED(merge_attn_states)
+#define aiter_rope_fwd AITER_PREFIXED(rope_fwd)
 #define aiter_grouped_query_attention AITER_PREFIXED(grouped_query_attention)
 #define aiter_multi_query_attention AITER_PREFIXED(multi_query_attention)
 #define aiter_variable_length_attention AITER_PREFIXED(variable_length_attention)
@@ -189,6 +191,9 @@
 #define aiter_merge_attn_states_workspace AITER_PREFIXED(merge_attn_states_workspace)
 #define aiter_merge_attn_states_supported AITER_PREFIXED(merge_attn_states_supported)
 #define aiter_merge_attn_states_explain AITER_PREFIXED(merge_attn_states_explain)
+#define aiter_rope_fwd_workspace AITER_PREFIXED(rope_fwd_workspace)
+#define aiter_rope_fwd_supported AITER_PREFIXED(rope_fwd_supported)
+#define aiter_rope_fwd_explain AITER_PREFIXED(rope_fwd_explain)
 #endif
 
 // >>api_types    (src/api_types.h)
@@ -338,6 +343,30 @@ typedef enum aiter_scale_kind {
     AITER_KV_8BIT_PER_HEAD = AITER_SCALE_PER_HEAD,
     AITER_KV_8BIT_PER_TOKEN = AITER_SCALE_PER_TOKEN_HEAD
 } aiter_scale_kind;
+
+/* Which two elements of the dim that RoPE turns are a pair: NEOX i and i + dim / 2, GPTJ 2i and
+ * 2i + 1. */
+typedef enum aiter_rope_pairing {
+    AITER_ROPE_NEOX = 0,
+    AITER_ROPE_GPTJ,
+    AITER_ROPE_PAIRING_COUNT
+} aiter_rope_pairing;
+
+/* Which of a token's positions turns pair i of the dim / 2:
+ *   ONE                its only one
+ *   2D                 the first half of the pairs by its row in an image, the others by its
+ *                      column; the elements of a half are paired among themselves
+ *   MULTI              sections[0] pairs by the first of three positions, then sections[1] by the
+ *                      second, then sections[2] by the third
+ *   MULTI_INTERLEAVED  i % 3 = 1 and i < 3 sections[1]: the second; i % 3 = 2 and
+ *                      i < 3 sections[2]: the third; else the first */
+typedef enum aiter_rope_kind {
+    AITER_ROPE_ONE = 0,
+    AITER_ROPE_2D,
+    AITER_ROPE_MULTI,
+    AITER_ROPE_MULTI_INTERLEAVED,
+    AITER_ROPE_KIND_COUNT
+} aiter_rope_kind;
 
 /* A borrowed view of strided memory. Strides count elements, as in DLPack. ndim 0: the argument is
  * absent. Strides all 0: compact, row-major. Broadcast by extent 1, or by stride 0 where another
@@ -535,10 +564,10 @@ AITER_ATTN_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *ou
 
 // >>api_parts    (src/api_parts.h)
 /* api_parts.h -- what the argument structs share: keys and values as they lie, what happens from
- * q . k to the softmax, how a cache is quantised, a call's own memory. One thing is said in one
- * way, whatever the op; zero is the default of every field, and where a field means nothing to an
- * op, setting it is an error that says so; a writer alone takes the readers' whole kv. C calls stay
- * flat: .kv.k = ..., .score.softcap = 30. */
+ * q . k to the softmax, how a cache is quantised, how rows turn, a call's own memory. One thing is
+ * said in one way, whatever the op; zero is the default of every field, and where a field means
+ * nothing to an op, setting it is an error that says so; a writer alone takes the readers' whole
+ * kv. C calls stay flat: .kv.k = ..., .score.softcap = 30. */
 #ifndef AITER_API_PARTS_H
 #define AITER_API_PARTS_H
 
@@ -605,6 +634,24 @@ typedef struct aiter_quantisation {
     int32_t scale_given; /* 1: scales are read, 0: computed and written */
 } aiter_quantisation;
 
+/* Rotary position embedding: where dim elements of a row turn, pair by pair, by angles that belong
+ * to the token's position. The formula is at aiter_rope_fwd. */
+typedef struct aiter_rope {
+    aiter_tensor cos, sin;      /* F32, F16, BF16 [max_pos, dim / 2], a column for each pair, or
+                                   [max_pos, dim], one for each element; 2D: those of the rows, then
+                                   those of the columns. vLLM's cos_sin_cache is two slices */
+    aiter_tensor positions;     /* optional I32, I64, rows of the tables: [tokens] or [B, S] as the
+                                   rows that turn; 2D [2, ...], MULTI [3, ...]. Absent: the token's
+                                   index in its sequence */
+    aiter_tensor offsets;       /* optional I32, I64 [tokens] or [B, S], added to the positions */
+    int32_t dim;                /* elements that turn; 0: twice the columns of the tables */
+    aiter_rope_pairing pairing; /* 0: NEOX */
+    aiter_rope_kind kind;       /* 0: ONE position a token */
+    int32_t nope_first;         /* 0: the first dim elements turn, 1: the last */
+    int32_t sections[3];        /* of MULTI: pairs for each position, dim / 2 together */
+    int32_t width;              /* of 2D without positions: token = row * width + column */
+} aiter_rope;
+
 /* A call's own memory; all of it optional. */
 typedef struct aiter_call {
     const aiter_plan *plan; /* from the op's _plan with the same lengths */
@@ -657,7 +704,8 @@ extern "C" {
     OP(decode_attention, DECODE, NO_PLAN)          \
     OP(decode_attention_gqa, DECODE, NO_PLAN)      \
     OP(reshape_and_cache, CACHE, NO_PLAN)          \
-    OP(merge_attn_states, MERGE, NO_PLAN)
+    OP(merge_attn_states, MERGE, NO_PLAN)          \
+    OP(rope_fwd, ROPE, NO_PLAN)
 
 /* What every softmax attention takes: the query rows, the keys, the score, the call. An op says
  * which shapes it gives q and which fields mean nothing to it. */
@@ -751,6 +799,26 @@ typedef struct aiter_merge_attn_states_args {
 /* Runs it. Needs no workspace. */
 AITER_ATTN_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_args *args,
                                                     aiter_context *ctx);
+
+/* Rotary position embedding (Su et al. 2021): each pair (x1, x2) of a row turns by the angle that
+ * the tables hold for its position,
+ *     y1 = x1 cos - x2 sin,  y2 = x2 cos + x1 sin
+ * (with a column per element y1 takes those of x1, y2 those of x2), products and sum rounded to f32
+ * each, then to y's type. Elements that do not turn are copied. Other orders of memory (sbhd) are
+ * strides. y may be exactly x. */
+typedef struct aiter_rope_fwd_args {
+    uint32_t struct_bytes;
+    aiter_tensor x;          /* [tokens, H, D] or [B, S, H, D]; F32, F16, BF16 */
+    aiter_tensor y;          /* as x; F32, F16, BF16 */
+    aiter_tensor cu_seqlens; /* optional I32 [B + 1], non-decreasing from 0, of packed rows without
+                                positions: each sequence counts from 0. Rows past its last are
+                                neither read nor written */
+    aiter_rope rope;
+} aiter_rope_fwd_args;
+
+/* Runs it. INVALID_ARGUMENT also: a position outside the tables. Needs no workspace; the bits are
+ * the same in every kernel set. With a device: NO_KERNEL. */
+AITER_ATTN_API aiter_status aiter_rope_fwd(const aiter_rope_fwd_args *args, aiter_context *ctx);
 
 /* aiter_flash_attn_fwd by the name that groups of query heads sharing a kv head have elsewhere.
  * Ainslie et al. 2023. */
@@ -1279,7 +1347,8 @@ AITERI_FORCE_INLINE void aiteri_atomic_store(volatile aiteri_counter *p, aiteri_
 #define AITERI_LEFT_OUT_H
 
 #if defined(AITER_ATTN_ONLY_FLASH) || defined(AITER_ATTN_ONLY_DECODE) || \
-    defined(AITER_ATTN_ONLY_CACHE) || defined(AITER_ATTN_ONLY_MERGE)
+    defined(AITER_ATTN_ONLY_CACHE) || defined(AITER_ATTN_ONLY_MERGE) ||  \
+    defined(AITER_ATTN_ONLY_ROPE)
 #define AITERI_ONLY 1
 #else
 #define AITERI_ONLY 0
@@ -1305,13 +1374,20 @@ AITERI_FORCE_INLINE void aiteri_atomic_store(volatile aiteri_counter *p, aiteri_
 #else
 #define AITERI_HAS_MERGE 1
 #endif
+#if defined(AITER_ATTN_NO_ROPE) || (AITERI_ONLY && !defined(AITER_ATTN_ONLY_ROPE))
+#define AITERI_HAS_ROPE 0
+#else
+#define AITERI_HAS_ROPE 1
+#endif
 
 #if (defined(AITER_ATTN_ONLY_FLASH) && defined(AITER_ATTN_NO_FLASH)) ||   \
     (defined(AITER_ATTN_ONLY_DECODE) && defined(AITER_ATTN_NO_DECODE)) || \
     (defined(AITER_ATTN_ONLY_CACHE) && defined(AITER_ATTN_NO_CACHE)) ||   \
-    (defined(AITER_ATTN_ONLY_MERGE) && defined(AITER_ATTN_NO_MERGE))
+    (defined(AITER_ATTN_ONLY_MERGE) && defined(AITER_ATTN_NO_MERGE)) ||   \
+    (defined(AITER_ATTN_ONLY_ROPE) && defined(AITER_ATTN_NO_ROPE))
 #error "aiter_attn: AITER_ATTN_ONLY_ and AITER_ATTN_NO_ of the same family: drop one of them"
-#elif !(AITERI_HAS_FLASH || AITERI_HAS_DECODE || AITERI_HAS_CACHE || AITERI_HAS_MERGE)
+#elif !(AITERI_HAS_FLASH || AITERI_HAS_DECODE || AITERI_HAS_CACHE || AITERI_HAS_MERGE || \
+        AITERI_HAS_ROPE)
 #error "aiter_attn: the AITER_ATTN_NO_ macros leave no family of ops"
 #endif
 
@@ -2286,6 +2362,55 @@ static void aiteri_check_overlap(aiteri_check *c, const aiteri_operand *operand,
     }
 }
 
+/* An output may be exactly an input of the same extents: same data, strides and dtype. */
+AITERI_UNUSED static int aiteri_same_view(const aiter_tensor *a, const aiter_tensor *b)
+{
+    if (a->data != b->data || a->dtype != b->dtype || a->ndim != b->ndim) return 0;
+    for (int32_t i = 0; i < a->ndim; i++)
+        if (a->stride[i] != b->stride[i]) return 0;
+    return 1;
+}
+
+/* A bound of the lengths, and the words for it. */
+typedef struct aiteri_length_bound {
+    int64_t most;
+    const char *name;
+} aiteri_length_bound;
+
+/* cu[0] == 0, never falling, the last within the tensor, no length above its bound. */
+AITERI_UNUSED static void aiteri_check_cu_seqlens(aiteri_check *c, const char *field,
+                                                  const int32_t *cu, int64_t stride, int32_t batch,
+                                                  int64_t total, aiteri_length_bound bound)
+{
+    if (!cu || c->status != AITER_OK) return;
+    if (cu[0] != 0)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: [0] is %d, expected 0: B + 1 running sums of the lengths", c->op,
+                      field, (int)cu[0]);
+    for (int32_t b = 0; b < batch && c->status == AITER_OK; b++) {
+        const int64_t length = (int64_t)cu[(b + 1) * stride] - cu[b * stride];
+        if (length < 0)
+            aiteri_reject(
+                c, AITER_INVALID_ARGUMENT,
+                "%s.%s: falls from %d to %d at [%d], expected running sums of the lengths", c->op,
+                field, (int)cu[b * stride], (int)cu[(b + 1) * stride], (int)(b + 1));
+        if (length > bound.most)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: [%d] gives a length of %lld, expected 0 to %lld (= %s)", c->op,
+                          field, (int)(b + 1), (long long)length, (long long)bound.most,
+                          bound.name);
+    }
+    if (cu[batch * stride] > total)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected at most %lld tokens",
+                      c->op, field, (int)batch, (int)cu[batch * stride], (long long)total);
+}
+
+/* The element of an I32 or I64 tensor at an offset in elements. */
+AITERI_UNUSED static int64_t aiteri_index_at(const aiter_tensor *t, int64_t at)
+{
+    return t->dtype == AITER_I64 ? ((const int64_t *)t->data)[at] : ((const int32_t *)t->data)[at];
+}
+
 #endif /* AITERI_ARGUMENT_C */
 
 // >>arena    (src/base/arena.c)
@@ -3176,6 +3301,9 @@ typedef struct aiteri_kernels {
     void (*row_add_scaled)(float *o, const float *x, int32_t dim, float factor);
     /* max |x| over n elements. */
     float (*row_amax)(const float *x, int32_t n);
+    /* y[i] = x[i] * c[i] + partner[i] * s[i] over n elements, each step rounded: no fma. */
+    void (*row_turn)(float *y, const float *x, const float *partner, const float *c, const float *s,
+                     int32_t n);
 
     /* NULL where the tier has no loop for the type. */
     const aiteri_widen_fn *widen;
@@ -3198,9 +3326,14 @@ typedef struct aiteri_kernels {
 #define AITERI_BLOCK_ENTRIES(of) NULL, NULL, NULL, NULL, NULL
 #define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 #endif
+#if AITERI_HAS_ROPE
+#define AITERI_ROPE_ENTRIES(of) of(row_turn)
+#else
+#define AITERI_ROPE_ENTRIES(of) NULL
+#endif
 #define AITERI_OTHER_ENTRIES(of)                                                              \
     AITERI_LOOP_ENTRIES(of), of(row_scale), of(row_finish), of(row_add_scaled), of(row_amax), \
-        of(widen), of(narrow)
+        AITERI_ROPE_ENTRIES(of), of(widen), of(narrow)
 
 #endif /* AITERI_KERNEL_TABLE_H */
 
@@ -4298,7 +4431,9 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(sub)(AITERI_K(vf) a, AITERI_K(vf) b)
 }
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(mul)(AITERI_K(vf) a, AITERI_K(vf) b)
 {
-    return AITERI_K(set1)(AITERI_K(number)(a) * AITERI_K(number)(b));
+    float product = AITERI_K(number)(a) * AITERI_K(number)(b);
+    AITERI_FENCE_PRODUCT(product);
+    return AITERI_K(set1)(product);
 }
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(div)(AITERI_K(vf) a, AITERI_K(vf) b)
 {
@@ -4790,7 +4925,8 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
 #undef AITERI_WRITER_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
-/* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
+/* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another, turn
+ * it. */
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
 {
@@ -4830,6 +4966,32 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
     }
     return amax;
 }
+
+#if AITERI_HAS_ROPE
+/* The sum of products is rounded in each of its steps: the bits of every set are the same. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(turned)(AITERI_K(vf) x, AITERI_K(vf) c, AITERI_K(vf) partner, AITERI_K(vf) s)
+{
+    return AITERI_K(add)(AITERI_K(mul)(x, c), AITERI_K(mul)(partner, s));
+}
+
+static void AITERI_K(row_turn)(float *y, const float *x, const float *partner, const float *c,
+                               const float *s, int32_t n)
+{
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
+        AITERI_K(store)(y + i,
+                        AITERI_K(turned)(AITERI_K(load)(x + i), AITERI_K(load)(c + i),
+                                         AITERI_K(load)(partner + i), AITERI_K(load)(s + i)));
+    const int rest = (int)(n - i);
+    if (rest > 0)
+        AITERI_K(store_n)(
+            y + i,
+            AITERI_K(turned)(AITERI_K(load_n)(x + i, rest), AITERI_K(load_n)(c + i, rest),
+                             AITERI_K(load_n)(partner + i, rest), AITERI_K(load_n)(s + i, rest)),
+            rest);
+}
+#endif
 #if AITERI_ATTENTION
 
 // >>k_tile    (src/cpu/k_tile.inl.h)
@@ -6713,7 +6875,8 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
 #undef AITERI_WRITER_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
-/* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
+/* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another, turn
+ * it. */
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
 {
@@ -6753,6 +6916,32 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
     }
     return amax;
 }
+
+#if AITERI_HAS_ROPE
+/* The sum of products is rounded in each of its steps: the bits of every set are the same. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(turned)(AITERI_K(vf) x, AITERI_K(vf) c, AITERI_K(vf) partner, AITERI_K(vf) s)
+{
+    return AITERI_K(add)(AITERI_K(mul)(x, c), AITERI_K(mul)(partner, s));
+}
+
+static void AITERI_K(row_turn)(float *y, const float *x, const float *partner, const float *c,
+                               const float *s, int32_t n)
+{
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
+        AITERI_K(store)(y + i,
+                        AITERI_K(turned)(AITERI_K(load)(x + i), AITERI_K(load)(c + i),
+                                         AITERI_K(load)(partner + i), AITERI_K(load)(s + i)));
+    const int rest = (int)(n - i);
+    if (rest > 0)
+        AITERI_K(store_n)(
+            y + i,
+            AITERI_K(turned)(AITERI_K(load_n)(x + i, rest), AITERI_K(load_n)(c + i, rest),
+                             AITERI_K(load_n)(partner + i, rest), AITERI_K(load_n)(s + i, rest)),
+            rest);
+}
+#endif
 #if AITERI_ATTENTION
 
 // >>k_tile    (src/cpu/k_tile.inl.h)
@@ -8637,7 +8826,8 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
 #undef AITERI_WRITER_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
-/* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
+/* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another, turn
+ * it. */
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
 {
@@ -8677,6 +8867,32 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
     }
     return amax;
 }
+
+#if AITERI_HAS_ROPE
+/* The sum of products is rounded in each of its steps: the bits of every set are the same. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(turned)(AITERI_K(vf) x, AITERI_K(vf) c, AITERI_K(vf) partner, AITERI_K(vf) s)
+{
+    return AITERI_K(add)(AITERI_K(mul)(x, c), AITERI_K(mul)(partner, s));
+}
+
+static void AITERI_K(row_turn)(float *y, const float *x, const float *partner, const float *c,
+                               const float *s, int32_t n)
+{
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
+        AITERI_K(store)(y + i,
+                        AITERI_K(turned)(AITERI_K(load)(x + i), AITERI_K(load)(c + i),
+                                         AITERI_K(load)(partner + i), AITERI_K(load)(s + i)));
+    const int rest = (int)(n - i);
+    if (rest > 0)
+        AITERI_K(store_n)(
+            y + i,
+            AITERI_K(turned)(AITERI_K(load_n)(x + i, rest), AITERI_K(load_n)(c + i, rest),
+                             AITERI_K(load_n)(partner + i, rest), AITERI_K(load_n)(s + i, rest)),
+            rest);
+}
+#endif
 #if AITERI_ATTENTION
 
 // >>k_tile    (src/cpu/k_tile.inl.h)
@@ -10885,7 +11101,8 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
 #undef AITERI_WRITER_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
-/* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
+/* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another, turn
+ * it. */
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
 {
@@ -10925,6 +11142,32 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
     }
     return amax;
 }
+
+#if AITERI_HAS_ROPE
+/* The sum of products is rounded in each of its steps: the bits of every set are the same. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(turned)(AITERI_K(vf) x, AITERI_K(vf) c, AITERI_K(vf) partner, AITERI_K(vf) s)
+{
+    return AITERI_K(add)(AITERI_K(mul)(x, c), AITERI_K(mul)(partner, s));
+}
+
+static void AITERI_K(row_turn)(float *y, const float *x, const float *partner, const float *c,
+                               const float *s, int32_t n)
+{
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
+        AITERI_K(store)(y + i,
+                        AITERI_K(turned)(AITERI_K(load)(x + i), AITERI_K(load)(c + i),
+                                         AITERI_K(load)(partner + i), AITERI_K(load)(s + i)));
+    const int rest = (int)(n - i);
+    if (rest > 0)
+        AITERI_K(store_n)(
+            y + i,
+            AITERI_K(turned)(AITERI_K(load_n)(x + i, rest), AITERI_K(load_n)(c + i, rest),
+                             AITERI_K(load_n)(partner + i, rest), AITERI_K(load_n)(s + i, rest)),
+            rest);
+}
+#endif
 #if AITERI_ATTENTION
 
 // >>k_tile    (src/cpu/k_tile.inl.h)
@@ -13681,8 +13924,8 @@ static int32_t aiteri_gpu_row_of(aiteri_gpu *g, const aiteri_gpu_want *want)
 }
 
 /* The same, or NO_KERNEL. */
-static aiter_status aiteri_gpu_need_row(const aiteri_gpu_call *c, const aiteri_gpu_want *want,
-                                        int32_t *row)
+AITERI_UNUSED static aiter_status aiteri_gpu_need_row(const aiteri_gpu_call *c,
+                                                      const aiteri_gpu_want *want, int32_t *row)
 {
     *row = aiteri_gpu_row_of(c->gpu, want);
     return *row >= 0 ? AITER_OK : aiteri_gpu_refuse(c->ctx, c->op, c->gpu->device->arch, want);
@@ -13708,8 +13951,8 @@ static aiter_status aiteri_gpu_function_of(const aiteri_gpu_call *c, int32_t row
 
 /* One launch of `groups` workgroups on the current device; `args` is the op's struct of
  * kernels/args.h. Both drivers copy it before they return. */
-static aiter_status aiteri_gpu_launch(const aiteri_gpu_call *c, int32_t row, int64_t groups,
-                                      void *args)
+AITERI_UNUSED static aiter_status aiteri_gpu_launch(const aiteri_gpu_call *c, int32_t row,
+                                                    int64_t groups, void *args)
 {
     const aiteri_gpu_row *r = &aiteri_gpu_rows_table[row];
     const aiteri_driver *driver = c->gpu->device->driver;
@@ -14470,6 +14713,127 @@ AITERI_UNUSED static void aiteri_store_out(const aiteri_kernels *kernels, char *
 }
 
 #endif /* AITERI_ROWS_C */
+#if AITERI_HAS_ROPE
+
+// >>rope    (src/cpu/rope.c)
+/* rope.c -- how a row turns by the angles of its token's positions: for every op that does so. */
+#ifndef AITERI_ROPE_C
+#define AITERI_ROPE_C
+
+
+/* A checked aiter_rope, laid out by the elements that turn. */
+typedef struct aiteri_rope {
+    const aiteri_kernels *kernels;
+    aiter_tensor cos, sin; /* strides filled */
+    aiter_rope_pairing pairing;
+    int32_t dim, span; /* elements that turn; how many are paired among themselves */
+    int32_t start;     /* the first of them in a row */
+    int32_t axes;      /* positions of a token */
+    struct {
+        uint16_t column; /* of the tables */
+        uint8_t axis;    /* whose position turns it */
+        uint8_t second;  /* of its pair */
+    } element[AITERI_MAX_HEAD_DIM];
+} aiteri_rope;
+
+/* Of each element that turns; the sine of a pair's first is negated. */
+typedef struct aiteri_rope_angles {
+    float cos[AITERI_MAX_HEAD_DIM], sin[AITERI_MAX_HEAD_DIM];
+} aiteri_rope_angles;
+
+static int32_t aiteri_rope_axes(aiter_rope_kind kind)
+{
+    return kind == AITER_ROPE_ONE ? 1 : kind == AITER_ROPE_2D ? 2 : 3;
+}
+
+static int32_t aiteri_rope_axis(const aiter_rope *r, int32_t dim, int32_t pair)
+{
+    const int32_t third = pair % 3;
+    switch (r->kind) {
+    case AITER_ROPE_2D: return pair >= dim / 4;
+    case AITER_ROPE_MULTI:
+        return (pair >= r->sections[0]) + (pair >= r->sections[0] + r->sections[1]);
+    case AITER_ROPE_MULTI_INTERLEAVED: return pair < 3 * r->sections[third] ? third : 0;
+    default: return 0;
+    }
+}
+
+/* Lays out `dim` elements of rows of `row_dim`. */
+static aiteri_rope aiteri_rope_of(const aiteri_kernels *kernels, const aiter_rope *r, int32_t dim,
+                                  int32_t row_dim)
+{
+    aiteri_rope x;
+    memset(&x, 0, sizeof x);
+    x.kernels = kernels;
+    x.cos = r->cos;
+    x.sin = r->sin;
+    x.pairing = r->pairing;
+    x.dim = dim;
+    x.span = r->kind == AITER_ROPE_2D ? dim / 2 : dim;
+    x.start = r->nope_first ? row_dim - dim : 0;
+    x.axes = aiteri_rope_axes(r->kind);
+    for (int32_t i = 0; i < dim; i++) {
+        const int32_t at = i % x.span, half = x.span / 2;
+        const int32_t second = x.pairing == AITER_ROPE_GPTJ ? at % 2 : at >= half;
+        const int32_t pair =
+            i / x.span * half + (x.pairing == AITER_ROPE_GPTJ ? at / 2 : at % half);
+        x.element[i].column = (uint16_t)(x.cos.shape[1] == dim ? i : pair);
+        x.element[i].axis = (uint8_t)aiteri_rope_axis(r, dim, pair);
+        x.element[i].second = (uint8_t)second;
+    }
+    return x;
+}
+
+static const char *aiteri_rope_row_at(const aiter_tensor *table, int64_t position)
+{
+    return (const char *)table->data + aiteri_bytes_of(table->dtype, position * table->stride[0]);
+}
+
+/* The angles of a token at positions [axes]. */
+static void aiteri_rope_angles_at(const aiteri_rope *r, const int64_t *position,
+                                  aiteri_rope_angles *out)
+{
+    float c[AITERI_MAX_HEAD_DIM], s[AITERI_MAX_HEAD_DIM];
+    const int32_t columns = (int32_t)r->cos.shape[1];
+    for (int32_t axis = 0; axis < r->axes; axis++) {
+        aiteri_gather_row(r->kernels, c, aiteri_rope_row_at(&r->cos, position[axis]), r->cos.dtype,
+                          r->cos.stride[1], columns);
+        aiteri_gather_row(r->kernels, s, aiteri_rope_row_at(&r->sin, position[axis]), r->sin.dtype,
+                          r->sin.stride[1], columns);
+        for (int32_t i = 0; i < r->dim; i++) {
+            if (r->element[i].axis != axis) continue;
+            const int32_t column = r->element[i].column;
+            out->cos[i] = c[column];
+            out->sin[i] = r->element[i].second ? s[column] : -s[column];
+        }
+    }
+}
+
+/* The dim elements at x turned to y, another row; nothing behind them is touched. */
+static void aiteri_rope_turn(const aiteri_rope *r, float *y, const float *x,
+                             const aiteri_rope_angles *angles)
+{
+    const float *c = angles->cos, *s = angles->sin;
+    const int32_t half = r->span / 2, dim = r->dim;
+    if (r->pairing == AITER_ROPE_GPTJ) {
+        float partner[AITERI_MAX_HEAD_DIM];
+        for (int32_t d = 0; d < dim; d += 2) {
+            uint64_t pair;
+            memcpy(&pair, x + d, sizeof pair);
+            pair = pair << 32 | pair >> 32;
+            memcpy(partner + d, &pair, sizeof pair);
+        }
+        r->kernels->row_turn(y, x, partner, c, s, dim);
+        return;
+    }
+    for (int32_t d = 0; d < dim; d += r->span) {
+        r->kernels->row_turn(y + d, x + d, x + d + half, c + d, s + d, half);
+        r->kernels->row_turn(y + d + half, x + d + half, x + d, c + d + half, s + d + half, half);
+    }
+}
+
+#endif /* AITERI_ROPE_C */
+#endif
 #if AITERI_ATTENTION
 
 // >>engine_rows    (src/cpu/engine_rows.c)
@@ -17016,45 +17380,11 @@ static aiter_status aiteri_attention_explain(const aiteri_attention *x, aiter_co
 #if AITERI_GPU
 #endif
 
-/* A bound of the lengths, and the words for it. */
-typedef struct aiteri_length_bound {
-    int64_t most;
-    const char *name;
-} aiteri_length_bound;
-
 static aiteri_length_bound aiteri_bound_of(int32_t most, int32_t given, const char *field,
                                            const char *otherwise)
 {
     const aiteri_length_bound bound = {most, given != 0 && most == given ? field : otherwise};
     return bound;
-}
-
-/* cu[0] == 0, never falling, the last within the tensor, no length above its bound. */
-static void aiteri_check_cu_seqlens(aiteri_check *c, const char *field, const int32_t *cu,
-                                    int64_t stride, int32_t batch, int64_t total,
-                                    aiteri_length_bound bound)
-{
-    if (!cu || c->status != AITER_OK) return;
-    if (cu[0] != 0)
-        aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: [0] is %d, expected 0: B + 1 running sums of the lengths", c->op,
-                      field, (int)cu[0]);
-    for (int32_t b = 0; b < batch && c->status == AITER_OK; b++) {
-        const int64_t length = (int64_t)cu[(b + 1) * stride] - cu[b * stride];
-        if (length < 0)
-            aiteri_reject(
-                c, AITER_INVALID_ARGUMENT,
-                "%s.%s: falls from %d to %d at [%d], expected running sums of the lengths", c->op,
-                field, (int)cu[b * stride], (int)cu[(b + 1) * stride], (int)(b + 1));
-        if (length > bound.most)
-            aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.%s: [%d] gives a length of %lld, expected 0 to %lld (= %s)", c->op,
-                          field, (int)(b + 1), (long long)length, (long long)bound.most,
-                          bound.name);
-    }
-    if (cu[batch * stride] > total)
-        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected at most %lld tokens",
-                      c->op, field, (int)batch, (int)cu[batch * stride], (long long)total);
 }
 
 static void aiteri_check_used(aiteri_check *c, const char *field, const int32_t *used,
@@ -17743,8 +18073,7 @@ typedef struct aiteri_cache_run {
 
 static int64_t aiteri_slot_of(const aiter_tensor *t, int64_t token)
 {
-    const int64_t at = token * t->stride[0];
-    return t->dtype == AITER_I64 ? ((const int64_t *)t->data)[at] : ((const int32_t *)t->data)[at];
+    return aiteri_index_at(t, token * t->stride[0]);
 }
 
 static aiteri_cache_mode aiteri_cache_mode_of(const aiter_quantisation *q)
@@ -18202,15 +18531,6 @@ static aiter_status aiteri_gpu_merge_run(const aiteri_gpu_call *c,
 #if AITERI_GPU
 #endif
 
-/* out may be exactly out_a (lse exactly lse_a): same data, strides and dtype; of equal extents. */
-static int aiteri_same_view(const aiter_tensor *a, const aiter_tensor *b)
-{
-    if (a->data != b->data || a->dtype != b->dtype || a->ndim != b->ndim) return 0;
-    for (int32_t i = 0; i < a->ndim; i++)
-        if (a->stride[i] != b->stride[i]) return 0;
-    return 1;
-}
-
 static void aiteri_merge_check(aiteri_check *c, aiter_merge_attn_states_args *a)
 {
     aiter_tensor *outs[3] = {&a->out_a, &a->out_b, &a->out};
@@ -18429,6 +18749,393 @@ static aiter_status aiteri_merge_run(aiteri_merge *x, aiter_context *ctx)
 AITERI_CALLS(merge_attn_states, merge, "aiter_merge_attn_states")
 
 #endif /* AITERI_MERGE_ATTN_STATES_C */
+#endif
+#if AITERI_HAS_ROPE
+
+// >>rope_fwd    (src/ops/rope_fwd.c)
+/* rope_fwd.c -- rotary position embedding of rows: what its arguments mean, then row by row. */
+#ifndef AITERI_ROPE_FWD_C
+#define AITERI_ROPE_FWD_C
+
+
+enum { AITERI_INDICES = 1 << AITER_I32 | 1 << AITER_I64 };
+
+/* How many elements turn; 0 is what the tables say. */
+static int32_t aiteri_rope_dim(const aiter_rope *r)
+{
+    return r->dim ? r->dim : 2 * (int32_t)r->cos.shape[1];
+}
+
+static void aiteri_check_rope_tables(aiteri_check *c, aiter_rope *r, int64_t row_dim)
+{
+    const char *layout = "[max_pos, dim / 2], or [max_pos, dim] with a column per element";
+    aiteri_check_tensor(c, "rope.cos", &r->cos, 2, 2, AITERI_FLOATS, 1, layout);
+    aiteri_check_tensor(c, "rope.sin", &r->sin, 2, 2, AITERI_FLOATS, 1, layout);
+    if (c->status != AITER_OK) return;
+    aiteri_check_axis(c, "rope.cos", &r->cos, 0, "positions", 1, INT32_MAX - 1);
+    aiteri_check_axis(c, "rope.cos", &r->cos, 1, "angles", 1, AITERI_MAX_HEAD_DIM);
+    aiteri_check_extent(c, "rope.sin", &r->sin, 0, r->cos.shape[0], "positions of rope.cos");
+    aiteri_check_extent(c, "rope.sin", &r->sin, 1, r->cos.shape[1], "angles of rope.cos");
+    if (c->status != AITER_OK) return;
+    const int32_t columns = (int32_t)r->cos.shape[1], dim = aiteri_rope_dim(r);
+    const int32_t step = r->kind == AITER_ROPE_2D ? 4 : 2;
+    if (dim != columns && dim != 2 * columns)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.rope.dim: is %d, expected 0, %d (an angle per pair) or %d (per element): "
+                      "rope.cos has %d columns",
+                      c->op, (int)r->dim, (int)(2 * columns), (int)columns, (int)columns);
+    if (dim % step != 0)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.rope.dim: %d elements turn, expected %s",
+                      c->op, (int)dim,
+                      step == 4 ? "a multiple of 4 (2D: two halves of pairs)"
+                                : "an even number, as they turn in pairs");
+    if (dim > row_dim)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.rope.dim: %d elements turn, expected at most %lld, D of x%s", c->op,
+                      (int)dim, (long long)row_dim,
+                      !r->dim && columns <= row_dim
+                          ? "; tables with a column per element: say rope.dim"
+                          : "");
+}
+
+/* Fields that belong to one kind. */
+static void aiteri_check_rope_kind(aiteri_check *c, const aiter_rope *r)
+{
+    const int32_t pairs = aiteri_rope_dim(r) / 2;
+    const int multi = r->kind == AITER_ROPE_MULTI || r->kind == AITER_ROPE_MULTI_INTERLEAVED;
+    int64_t sum = 0;
+    for (int i = 0; i < 3; i++) {
+        char field[24];
+        snprintf(field, sizeof field, "rope.sections[%d]", i);
+        if (multi) aiteri_check_range(c, field, r->sections[i], 0, pairs);
+        sum += r->sections[i];
+        if (!multi && r->sections[i])
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: is %d, expected 0: sections go with rope.kind AITER_ROPE_MULTI "
+                          "or AITER_ROPE_MULTI_INTERLEAVED",
+                          c->op, field, (int)r->sections[i]);
+    }
+    if (multi && sum != pairs)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.rope.sections: their sum is %lld, expected %d, the pairs that turn",
+                      c->op, (long long)sum, (int)pairs);
+    if (r->kind == AITER_ROPE_2D && r->positions.ndim == 0)
+        aiteri_check_range(c, "rope.width", r->width, 1, INT32_MAX - 1);
+    else if (r->width != 0)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.rope.width: is %d, expected 0: it goes with rope.kind AITER_ROPE_2D "
+                      "without rope.positions",
+                      c->op, (int)r->width);
+}
+
+/* Positions or offsets: `axes` of them for each token of x. */
+static void aiteri_check_rope_indices(aiteri_check *c, const char *field, aiter_tensor *t,
+                                      int32_t axes, const aiter_tensor *x)
+{
+    char layout[48];
+    const int32_t lead = x->ndim - 2, first = axes > 1, ndim = lead + first;
+    const char *tokens = lead == 2 ? "B, S" : "tokens";
+    if (first)
+        snprintf(layout, sizeof layout, "[%d, %s]", (int)axes, tokens);
+    else
+        snprintf(layout, sizeof layout, "[%s]", tokens);
+    if (!aiteri_check_tensor(c, field, t, ndim, ndim, AITERI_INDICES, 0, layout)) return;
+    if (first) aiteri_check_extent(c, field, t, 0, axes, "the positions of a token, by rope.kind");
+    for (int32_t i = 0; i < lead; i++)
+        aiteri_check_extent(c, field, t, first + i, x->shape[i],
+                            i + 1 < lead ? "the batch of x" : "tokens of x");
+}
+
+/* All that shapes tell about how the rows of x turn. */
+static void aiteri_check_rope(aiteri_check *c, aiter_rope *r, const aiter_tensor *x)
+{
+    aiteri_check_enum(c, "rope.pairing", (int)r->pairing, AITER_ROPE_PAIRING_COUNT,
+                      "aiter_rope_pairing");
+    aiteri_check_enum(c, "rope.kind", (int)r->kind, AITER_ROPE_KIND_COUNT, "aiter_rope_kind");
+    aiteri_check_range(c, "rope.nope_first", r->nope_first, 0, 1);
+    aiteri_check_rope_tables(c, r, x->shape[x->ndim - 1]);
+    if (c->status != AITER_OK) return;
+    aiteri_check_rope_kind(c, r);
+    aiteri_check_rope_indices(c, "rope.positions", &r->positions, aiteri_rope_axes(r->kind), x);
+    aiteri_check_rope_indices(c, "rope.offsets", &r->offsets, 1, x);
+}
+
+static void aiteri_rope_fwd_check(aiteri_check *c, aiter_rope_fwd_args *a)
+{
+    const char *layout = "[tokens, H, D] or [B, S, H, D]";
+    aiteri_check_tensor(c, "x", &a->x, 3, 4, AITERI_FLOATS, 1, layout);
+    aiteri_check_tensor(c, "y", &a->y, a->x.ndim, a->x.ndim, AITERI_FLOATS, 1, layout);
+    if (c->status != AITER_OK) return;
+    const int32_t n = a->x.ndim;
+    for (int32_t i = 0; i < n; i++) {
+        aiteri_check_axis(c, "x", &a->x, i, i + 1 < n ? "batch, tokens or heads" : "head_dim",
+                          i + 1 < n ? 0 : 1, i + 1 < n ? INT32_MAX - 1 : AITERI_MAX_HEAD_DIM);
+        aiteri_check_extent(c, "y", &a->y, i, a->x.shape[i], "x");
+    }
+    aiteri_check_rope(c, &a->rope, &a->x);
+    if (n == 4)
+        aiteri_check_absent(c, "cu_seqlens", &a->cu_seqlens,
+                            "x is [B, S, H, D], packed rows are [tokens, H, D]");
+    if (a->rope.positions.ndim != 0)
+        aiteri_check_absent(c, "cu_seqlens", &a->cu_seqlens,
+                            "rope.positions say where each token stands");
+    if (aiteri_check_tensor(c, "cu_seqlens", &a->cu_seqlens, 1, 1, AITERI_ONLY_I32, 0, "[B + 1]"))
+        aiteri_check_axis(c, "cu_seqlens", &a->cu_seqlens, 0, "batch + 1", 1, INT32_MAX - 1);
+    if (c->status != AITER_OK) return;
+    const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
+    const aiteri_operand operand[] = {{"y", &a->y},
+                                      {"x", aiteri_same_view(&a->y, &a->x) ? &none : &a->x},
+                                      {"cu_seqlens", &a->cu_seqlens},
+                                      {"rope.cos", &a->rope.cos},
+                                      {"rope.sin", &a->rope.sin},
+                                      {"rope.positions", &a->rope.positions},
+                                      {"rope.offsets", &a->rope.offsets}};
+    aiteri_check_overlap(c, operand, 7, 1);
+}
+
+/* A call, and what its workers share. */
+typedef struct aiteri_rope_fwd {
+    aiter_rope_fwd_args a;
+    int64_t batch, tokens, heads; /* batch of [tokens, H, D] is 1 */
+    int32_t dim;                  /* D */
+    int32_t workers;
+    aiteri_rope rope;
+} aiteri_rope_fwd;
+
+static int64_t aiteri_add_indices(int64_t a, int64_t b)
+{
+    if (b > 0) return a > INT64_MAX - b ? INT64_MAX : a + b;
+    return a < INT64_MIN - b ? INT64_MIN : a + b;
+}
+
+/* Where token s of batch row b stands in its sequence, or in its row. */
+static int64_t aiteri_rope_token(const aiteri_rope_fwd *x, int64_t s)
+{
+    const aiter_tensor *t = &x->a.cu_seqlens;
+    const int32_t *cu = (const int32_t *)t->data;
+    if (!t->ndim) return s;
+    int64_t low = 0, high = t->shape[0] - 1; /* cu[low] <= s < cu[high] */
+    while (low + 1 < high) {
+        const int64_t middle = (low + high) / 2;
+        if (cu[middle * t->stride[0]] <= s)
+            low = middle;
+        else
+            high = middle;
+    }
+    return s - cu[low * t->stride[0]];
+}
+
+/* The rows of the tables for a token, unchecked. */
+static void aiteri_rope_positions(const aiteri_rope_fwd *x, int64_t b, int64_t s,
+                                  int64_t position[3])
+{
+    const aiter_tensor *given = &x->a.rope.positions, *added = &x->a.rope.offsets;
+    const int32_t width = x->a.rope.width, n = given->ndim, batched = x->a.x.ndim == 4;
+    const int64_t token = n ? 0 : aiteri_rope_token(x, s);
+    const int64_t offset = added->ndim
+                               ? aiteri_index_at(added, (batched ? b * added->stride[0] : 0) +
+                                                            s * added->stride[added->ndim - 1])
+                               : 0;
+    for (int32_t axis = 0; axis < x->rope.axes; axis++) {
+        int64_t at = width == 0 ? token : axis ? token % width : token / width;
+        if (n)
+            at = aiteri_index_at(given, (x->rope.axes > 1 ? axis * given->stride[0] : 0) +
+                                            (batched ? b * given->stride[n - 2] : 0) +
+                                            s * given->stride[n - 1]);
+        position[axis] = aiteri_add_indices(at, offset);
+    }
+}
+
+/* Every position is a row of the tables. */
+static void aiteri_check_rope_positions(aiteri_check *c, const aiteri_rope_fwd *x)
+{
+    const int64_t rows = x->a.rope.cos.shape[0];
+    for (int64_t r = 0; r < x->batch * x->tokens && c->status == AITER_OK; r++) {
+        int64_t position[3];
+        aiteri_rope_positions(x, r / x->tokens, r % x->tokens, position);
+        for (int32_t i = 0; i < x->rope.axes; i++)
+            if (position[i] < 0 || position[i] >= rows)
+                aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                              "%s.%s: token %lld is at %lld%s, expected 0 to %lld: rope.cos has "
+                              "%lld rows",
+                              c->op,
+                              x->a.rope.positions.ndim ? "rope.positions"
+                              : x->a.rope.offsets.ndim ? "rope.offsets"
+                                                       : "rope.cos",
+                              (long long)r, (long long)position[i],
+                              x->a.rope.offsets.ndim ? " with its offset" : "", (long long)rows - 1,
+                              (long long)rows);
+    }
+}
+
+/* The row of token s of batch row b and head 0. */
+static char *aiteri_rope_at(const aiter_tensor *t, int64_t b, int64_t s)
+{
+    const int32_t n = t->ndim;
+    return (char *)t->data +
+           aiteri_bytes_of(t->dtype, (n == 4 ? b * t->stride[0] : 0) + s * t->stride[n - 3]);
+}
+
+/* The way of a row from x to y: types, and bytes from head to head and between elements. */
+typedef struct aiteri_rope_way {
+    const aiteri_rope *rope;
+    aiter_dtype from, to;
+    int64_t from_step, to_step; /* in elements */
+    int64_t from_bytes, to_bytes, from_head, to_head;
+} aiteri_rope_way;
+
+static aiteri_rope_way aiteri_rope_way_of(const aiteri_rope_fwd *x)
+{
+    const aiter_tensor *from = &x->a.x, *to = &x->a.y;
+    const int32_t last = from->ndim - 1;
+    aiteri_rope_way w;
+    w.rope = &x->rope;
+    w.from = from->dtype;
+    w.to = to->dtype;
+    w.from_step = from->stride[last];
+    w.to_step = to->stride[last];
+    w.from_bytes = aiteri_bytes_of(w.from, w.from_step);
+    w.to_bytes = aiteri_bytes_of(w.to, w.to_step);
+    w.from_head = aiteri_bytes_of(w.from, from->stride[last - 1]);
+    w.to_head = aiteri_bytes_of(w.to, to->stride[last - 1]);
+    return w;
+}
+
+/* Elements [first, end) of a row as they are. */
+static void aiteri_rope_copy(const aiteri_rope_way *w, char *dst, const char *src, int32_t first,
+                             int32_t end)
+{
+    float row[AITERI_MAX_HEAD_DIM];
+    if (first == end || src == dst) return; /* in place */
+    src += first * w->from_bytes;
+    dst += first * w->to_bytes;
+    if (w->from == w->to && w->from_step == 1 && w->to_step == 1) {
+        memcpy(dst, src, (size_t)((end - first) * w->to_bytes));
+        return;
+    }
+    aiteri_gather_row(w->rope->kernels, row, src, w->from, w->from_step, end - first);
+    aiteri_scatter_row(w->rope->kernels, dst, w->to, w->to_step, row, end - first);
+}
+
+static void aiteri_rope_row(const aiteri_rope_way *w, char *dst, const char *src, int32_t row_dim,
+                            const aiteri_rope_angles *angles)
+{
+    const aiteri_rope *r = w->rope;
+    const int32_t start = r->start, end = start + r->dim;
+    float x[AITERI_MAX_HEAD_DIM], y[AITERI_MAX_HEAD_DIM];
+    aiteri_rope_copy(w, dst, src, 0, start);
+    aiteri_rope_copy(w, dst, src, end, row_dim);
+    aiteri_gather_row(r->kernels, x, src + start * w->from_bytes, w->from, w->from_step, r->dim);
+    aiteri_rope_turn(r, y, x, angles);
+    aiteri_scatter_row(r->kernels, dst + start * w->to_bytes, w->to, w->to_step, y, r->dim);
+}
+
+static void aiteri_rope_fwd_worker(void *arg, int32_t i)
+{
+    const aiteri_rope_fwd *x = (const aiteri_rope_fwd *)arg;
+    const aiteri_rope_way way = aiteri_rope_way_of(x);
+    const int64_t rows = x->batch * x->tokens;
+    aiteri_rope_angles angles;
+    int64_t position[3];
+    for (int64_t r = aiteri_share_of(rows, i, x->workers);
+         r < aiteri_share_of(rows, i + 1, x->workers); r++) {
+        const int64_t b = r / x->tokens, s = r % x->tokens;
+        const char *src = aiteri_rope_at(&x->a.x, b, s);
+        char *dst = aiteri_rope_at(&x->a.y, b, s);
+        aiteri_rope_positions(x, b, s, position);
+        aiteri_rope_angles_at(&x->rope, position, &angles);
+        for (int64_t h = 0; h < x->heads; h++, src += way.from_head, dst += way.to_head)
+            aiteri_rope_row(&way, dst, src, x->dim, &angles);
+    }
+}
+
+static aiter_status aiteri_rope_fwd_begin(const char *op, const char *call,
+                                          const aiter_rope_fwd_args *args, aiter_context *ctx,
+                                          aiteri_rope_fwd *x)
+{
+    memset(x, 0, sizeof *x);
+    AITERI_TRY(aiteri_call_begin(op, call, ctx, args, sizeof *args));
+    x->a = *args;
+    return AITER_OK;
+}
+
+static aiter_status aiteri_rope_fwd_workspace(const aiteri_rope_fwd *x, aiter_context *ctx,
+                                              size_t *bytes)
+{
+    (void)x;
+    return aiteri_scratch_answer("aiter_rope_fwd", ctx, 0, bytes);
+}
+
+/* Everything but the run: all that shapes tell. */
+static aiter_status aiteri_rope_fwd_supported(aiteri_rope_fwd *x, aiter_context *ctx, size_t *bytes)
+{
+    aiteri_check c = {"aiter_rope_fwd", ctx, AITER_OK};
+    const int32_t n = x->a.x.ndim;
+    aiteri_rope_fwd_check(&c, &x->a);
+    if (c.status != AITER_OK) return c.status;
+    x->batch = n == 4 ? x->a.x.shape[0] : 1;
+    x->tokens = x->a.x.shape[n - 3];
+    x->heads = x->a.x.shape[n - 2];
+    x->dim = (int32_t)x->a.x.shape[n - 1];
+    *bytes = 0;
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx))
+        return aiteri_fail(ctx, AITER_NO_KERNEL, "%s: no rope_fwd kernel; a CPU computes it", c.op);
+#endif
+    x->rope = aiteri_rope_of(aiteri_context_kernels(ctx), &x->a.rope, aiteri_rope_dim(&x->a.rope),
+                             x->dim);
+    return AITER_OK;
+}
+
+static aiter_status aiteri_rope_fwd_explain(const aiteri_rope_fwd *x, aiter_context *ctx,
+                                            aiteri_text *t)
+{
+    static const char *const kinds[AITER_ROPE_KIND_COUNT] = {
+        "one position a token", "two positions a token, of an image",
+        "three positions a token, by sections", "three positions a token, interleaved"};
+    const aiter_rope *r = &x->a.rope;
+    const double values = (double)x->batch * (double)x->tokens * (double)x->heads * (double)x->dim;
+    aiteri_say(t, "problem: batch %lld, %lld tokens, heads %lld, D %d\n", (long long)x->batch,
+               (long long)x->tokens, (long long)x->heads, (int)x->dim);
+    aiteri_say(t, "types: x %s, y %s, cos %s, sin %s\n", aiter_dtype_name(x->a.x.dtype),
+               aiter_dtype_name(x->a.y.dtype), aiter_dtype_name(r->cos.dtype),
+               aiter_dtype_name(r->sin.dtype));
+    aiteri_say(t, "rope: the %s %d elements turn in %s pairs, %s, of %lld in the tables\n",
+               r->nope_first ? "last" : "first", (int)x->rope.dim,
+               r->pairing == AITER_ROPE_NEOX ? "NeoX" : "GPT-J", kinds[r->kind],
+               (long long)r->cos.shape[0]);
+    aiteri_explain_rows(t, ctx, 0, "rows of heads", x->tokens * x->heads, x->batch);
+    aiteri_say(t, "bytes: at most %.3g read, %.3g written\n",
+               values * aiteri_bytes_per(x->a.x.dtype), values * aiteri_bytes_per(x->a.y.dtype));
+    aiteri_say(t, "error: 2^-23 of |x1 cos| + |x2 sin|, half a unit of %s (docs/guide.md, 5)\n",
+               aiter_dtype_name(x->a.y.dtype));
+    return AITER_OK;
+}
+
+static aiter_status aiteri_rope_fwd_run(aiteri_rope_fwd *x, aiter_context *ctx)
+{
+    size_t bytes;
+    AITERI_TRY(aiteri_rope_fwd_supported(x, ctx, &bytes));
+    aiteri_check c = {"aiter_rope_fwd", ctx, AITER_OK};
+    const aiter_tensor *cu = &x->a.cu_seqlens;
+    if (cu->ndim) {
+        const int32_t *starts = (const int32_t *)cu->data, batch = (int32_t)cu->shape[0] - 1;
+        const aiteri_length_bound most = {x->tokens, "tokens of x"};
+        aiteri_check_cu_seqlens(&c, "cu_seqlens", starts, cu->stride[0], batch, x->tokens, most);
+        if (c.status != AITER_OK) return c.status;
+        x->tokens = starts[batch * cu->stride[0]];
+    }
+    aiteri_check_rope_positions(&c, x);
+    if (c.status != AITER_OK) return c.status;
+    x->workers = (int32_t)aiteri_min(aiteri_context_workers(ctx), x->batch * x->tokens);
+    if (x->batch * x->tokens * x->heads > 0)
+        aiteri_parallel(ctx, aiteri_rope_fwd_worker, x, x->workers);
+    return AITER_OK;
+}
+
+AITERI_CALLS(rope_fwd, rope_fwd, "aiter_rope_fwd")
+
+#endif /* AITERI_ROPE_FWD_C */
 #endif
 
 // >>padding_guard    (src/ops/padding_guard.c)

@@ -41,7 +41,8 @@ extern "C" {
     OP(decode_attention, DECODE, NO_PLAN)          \
     OP(decode_attention_gqa, DECODE, NO_PLAN)      \
     OP(reshape_and_cache, CACHE, NO_PLAN)          \
-    OP(merge_attn_states, MERGE, NO_PLAN)
+    OP(merge_attn_states, MERGE, NO_PLAN)          \
+    OP(rope_fwd, ROPE, NO_PLAN)
 
 /* What every softmax attention takes: the query rows, the keys, the score, the call. An op says
  * which shapes it gives q and which fields mean nothing to it. */
@@ -135,6 +136,26 @@ typedef struct aiter_merge_attn_states_args {
 /* Runs it. Needs no workspace. */
 AITER_ATTN_API aiter_status aiter_merge_attn_states(const aiter_merge_attn_states_args *args,
                                                     aiter_context *ctx);
+
+/* Rotary position embedding (Su et al. 2021): each pair (x1, x2) of a row turns by the angle that
+ * the tables hold for its position,
+ *     y1 = x1 cos - x2 sin,  y2 = x2 cos + x1 sin
+ * (with a column per element y1 takes those of x1, y2 those of x2), products and sum rounded to f32
+ * each, then to y's type. Elements that do not turn are copied. Other orders of memory (sbhd) are
+ * strides. y may be exactly x. */
+typedef struct aiter_rope_fwd_args {
+    uint32_t struct_bytes;
+    aiter_tensor x;          /* [tokens, H, D] or [B, S, H, D]; F32, F16, BF16 */
+    aiter_tensor y;          /* as x; F32, F16, BF16 */
+    aiter_tensor cu_seqlens; /* optional I32 [B + 1], non-decreasing from 0, of packed rows without
+                                positions: each sequence counts from 0. Rows past its last are
+                                neither read nor written */
+    aiter_rope rope;
+} aiter_rope_fwd_args;
+
+/* Runs it. INVALID_ARGUMENT also: a position outside the tables. Needs no workspace; the bits are
+ * the same in every kernel set. With a device: NO_KERNEL. */
+AITER_ATTN_API aiter_status aiter_rope_fwd(const aiter_rope_fwd_args *args, aiter_context *ctx);
 
 /* aiter_flash_attn_fwd by the name that groups of query heads sharing a kv head have elsewhere.
  * Ainslie et al. 2023. */

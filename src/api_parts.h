@@ -1,8 +1,8 @@
 /* api_parts.h -- what the argument structs share: keys and values as they lie, what happens from
- * q . k to the softmax, how a cache is quantised, a call's own memory. One thing is said in one
- * way, whatever the op; zero is the default of every field, and where a field means nothing to an
- * op, setting it is an error that says so; a writer alone takes the readers' whole kv. C calls stay
- * flat: .kv.k = ..., .score.softcap = 30. */
+ * q . k to the softmax, how a cache is quantised, how rows turn, a call's own memory. One thing is
+ * said in one way, whatever the op; zero is the default of every field, and where a field means
+ * nothing to an op, setting it is an error that says so; a writer alone takes the readers' whole
+ * kv. C calls stay flat: .kv.k = ..., .score.softcap = 30. */
 #ifndef AITER_API_PARTS_H
 #define AITER_API_PARTS_H
 
@@ -69,6 +69,24 @@ typedef struct aiter_quantisation {
     aiter_scale_kind per;
     int32_t scale_given; /* 1: scales are read, 0: computed and written */
 } aiter_quantisation;
+
+/* Rotary position embedding: where dim elements of a row turn, pair by pair, by angles that belong
+ * to the token's position. The formula is at aiter_rope_fwd. */
+typedef struct aiter_rope {
+    aiter_tensor cos, sin;      /* F32, F16, BF16 [max_pos, dim / 2], a column for each pair, or
+                                   [max_pos, dim], one for each element; 2D: those of the rows, then
+                                   those of the columns. vLLM's cos_sin_cache is two slices */
+    aiter_tensor positions;     /* optional I32, I64, rows of the tables: [tokens] or [B, S] as the
+                                   rows that turn; 2D [2, ...], MULTI [3, ...]. Absent: the token's
+                                   index in its sequence */
+    aiter_tensor offsets;       /* optional I32, I64 [tokens] or [B, S], added to the positions */
+    int32_t dim;                /* elements that turn; 0: twice the columns of the tables */
+    aiter_rope_pairing pairing; /* 0: NEOX */
+    aiter_rope_kind kind;       /* 0: ONE position a token */
+    int32_t nope_first;         /* 0: the first dim elements turn, 1: the last */
+    int32_t sections[3];        /* of MULTI: pairs for each position, dim / 2 together */
+    int32_t width;              /* of 2D without positions: token = row * width + column */
+} aiter_rope;
 
 /* A call's own memory; all of it optional. */
 typedef struct aiter_call {

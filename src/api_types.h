@@ -145,6 +145,30 @@ typedef enum aiter_scale_kind {
     AITER_KV_8BIT_PER_TOKEN = AITER_SCALE_PER_TOKEN_HEAD
 } aiter_scale_kind;
 
+/* Which two elements of the dim that RoPE turns are a pair: NEOX i and i + dim / 2, GPTJ 2i and
+ * 2i + 1. */
+typedef enum aiter_rope_pairing {
+    AITER_ROPE_NEOX = 0,
+    AITER_ROPE_GPTJ,
+    AITER_ROPE_PAIRING_COUNT
+} aiter_rope_pairing;
+
+/* Which of a token's positions turns pair i of the dim / 2:
+ *   ONE                its only one
+ *   2D                 the first half of the pairs by its row in an image, the others by its
+ *                      column; the elements of a half are paired among themselves
+ *   MULTI              sections[0] pairs by the first of three positions, then sections[1] by the
+ *                      second, then sections[2] by the third
+ *   MULTI_INTERLEAVED  i % 3 = 1 and i < 3 sections[1]: the second; i % 3 = 2 and
+ *                      i < 3 sections[2]: the third; else the first */
+typedef enum aiter_rope_kind {
+    AITER_ROPE_ONE = 0,
+    AITER_ROPE_2D,
+    AITER_ROPE_MULTI,
+    AITER_ROPE_MULTI_INTERLEAVED,
+    AITER_ROPE_KIND_COUNT
+} aiter_rope_kind;
+
 /* A borrowed view of strided memory. Strides count elements, as in DLPack. ndim 0: the argument is
  * absent. Strides all 0: compact, row-major. Broadcast by extent 1, or by stride 0 where another
  * stride is not 0. The stride of an extent of 1 means nothing. data may be NULL when an extent is

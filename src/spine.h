@@ -65,6 +65,9 @@ AITERI_ONCE_A_CALL_BEGIN
 #include "context/memory.c"
 AITERI_ONCE_A_CALL_END
 #include "cpu/rows.c"
+#if AITERI_HAS_ROPE
+#include "cpu/rope.c"
+#endif
 #if AITERI_ATTENTION
 #include "cpu/engine_rows.c"
 #include "cpu/engine_walk.c"
@@ -105,6 +108,9 @@ AITERI_ONCE_A_CALL_BEGIN
 #include "gpu/merge.c"
 #endif
 #include "ops/merge_attn_states.c"
+#endif
+#if AITERI_HAS_ROPE
+#include "ops/rope_fwd.c"
 #endif
 #include "ops/padding_guard.c"
 #include "ops/left_out.c"

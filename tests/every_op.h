@@ -10,6 +10,7 @@ enum {
     EVERY_ATTENTION = FORM_COUNT + OP_DECODE_GQA, /* flash in every form, then the other ops */
     EVERY_CACHE = EVERY_ATTENTION,                /* reshape_and_cache: the three ways to store */
     EVERY_MERGE = EVERY_CACHE + CACHE_MODES,
+    EVERY_ROPE,
     EVERY_OP
 };
 enum { EVERY_TOKENS = 5, EVERY_HEADS = 2, EVERY_DIM = 12, EVERY_SLOTS = 4 * 8 };
@@ -54,7 +55,7 @@ static inline attn_case every_case(int index, int dim)
 static inline void every_new(every_op *o, int index, int dim)
 {
     static const char *const others[] = {"cache convert", "cache static", "cache per token",
-                                         "merge"};
+                                         "merge", "rope"};
     int i;
     memset(o, 0, sizeof *o);
     o->index = index;
@@ -120,9 +121,20 @@ static inline aiter_status every_call_merge(every_op *o, aiter_context *ctx)
     return aiter_merge_attn_states(&a, ctx);
 }
 
+static inline aiter_status every_call_rope(every_op *o, aiter_context *ctx)
+{
+    aiter_rope_fwd_args a;
+    memset(&a, 0, sizeof a);
+    a.x = aiter_tensor_3d(o->in[0], AITER_F32, EVERY_TOKENS, EVERY_HEADS, EVERY_DIM);
+    a.y = aiter_tensor_3d(o->out.rows[0], AITER_F32, EVERY_TOKENS, EVERY_HEADS, EVERY_DIM);
+    a.rope.cos = a.rope.sin = aiter_tensor_2d(o->in[1], AITER_F32, EVERY_TOKENS, EVERY_DIM / 2);
+    return aiter_rope_fwd(&a, ctx);
+}
+
 static inline aiter_status every_call(every_op *o, aiter_context *ctx)
 {
     attn_call call;
+    if (o->index >= EVERY_ROPE) return every_call_rope(o, ctx);
     if (o->index >= EVERY_MERGE) return every_call_merge(o, ctx);
     if (o->index >= EVERY_CACHE) return every_call_cache(o, ctx);
     memset(&call, 0, sizeof call);

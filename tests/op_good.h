@@ -154,6 +154,37 @@ static inline int op_good_merge(op_case *g, int op, int variant)
     return 1;
 }
 
+/* One position a token with offsets, three of packed rows, those of an image. */
+static inline int op_good_rope(op_case *g, int op, int variant)
+{
+    static const int64_t positions[3 * 6] = {0, 8, 3, 1, 2, 4, 7, 5, 6, 1, 0, 2, 8, 8, 3, 5, 4, 6};
+    static const int32_t offsets[6] = {1, 0, 2, 1, 2, 3};
+    aiter_rope *r = &g->args.rope_fwd.rope;
+    const int packed = variant == 1;
+    float values[2 * 3 * 4 * 16];
+    int i;
+    (void)op;
+    if (variant == 3) return 0;
+    for (i = 0; i < COUNT(values); i++) values[i] = (float)rng_unit((uint64_t)i);
+    for (i = 0; i < 2; i++) {
+        op_place(g, i ? "y" : "x",
+                 packed ? aiter_tensor_3d(NULL, AITER_F32, 6, 4, 16)
+                        : aiter_tensor_4d(NULL, AITER_F32, 2, 3, 4, 16),
+                 values);
+        op_place(g, i ? "rope.sin" : "rope.cos", aiter_tensor_2d(NULL, AITER_F32, 9, 8), values);
+    }
+    if (packed) {
+        r->kind = AITER_ROPE_MULTI;
+        r->sections[0] = 4, r->sections[1] = 3, r->sections[2] = 1;
+        op_place(g, "rope.positions", aiter_tensor_2d(NULL, AITER_I64, 3, 6), positions);
+    } else {
+        op_place(g, "rope.offsets", aiter_tensor_2d(NULL, AITER_I32, 2, 3), offsets);
+    }
+    if (variant == 2) r->kind = AITER_ROPE_2D, r->width = 2;
+    snprintf(g->text, sizeof g->text, "rope %d", variant);
+    return 1;
+}
+
 /* Good arguments number `variant` of an op; 0: there are no more. */
 static inline int op_good(op_case *g, int op, int variant)
 {

@@ -94,6 +94,15 @@
     T(A, out, OUTPUT, AITER_I8, op_none)    \
     T(A, lse, OPTIONAL_OUTPUT, AITER_F16, op_none)
 
+#define FIELDS_ROPE(T, V, A)                           \
+    T(A, x, NEEDED, AITER_I8, op_none)                 \
+    T(A, y, OUTPUT, AITER_I8, op_none)                 \
+    T(A, cu_seqlens, OPTIONAL, AITER_I64, op_none)     \
+    T(A, rope.cos, NEEDED, AITER_I8, op_none)          \
+    T(A, rope.sin, NEEDED, AITER_I8, op_none)          \
+    T(A, rope.positions, OPTIONAL, AITER_F32, op_none) \
+    T(A, rope.offsets, OPTIONAL, AITER_F32, op_none)
+
 /* OP(id, word for texts, name, fields, workspace or not, plan or not, its good arguments) */
 #define OP_LIST(OP)                                                                            \
     OP(FLASH, "flash", flash_attn_fwd, FIELDS_FLASH, HAS_WORKSPACE, HAS_PLAN, attention)       \
@@ -106,7 +115,8 @@
     OP(DECODE_GQA, "one_gqa", decode_attention_gqa, FIELDS_ROWS, HAS_WORKSPACE, NO_PLAN,       \
        attention)                                                                              \
     OP(CACHE, "cache", reshape_and_cache, FIELDS_CACHE, HAS_WORKSPACE, NO_PLAN, cache)         \
-    OP(MERGE, "merge", merge_attn_states, FIELDS_MERGE, NO_WORKSPACE, NO_PLAN, merge)
+    OP(MERGE, "merge", merge_attn_states, FIELDS_MERGE, NO_WORKSPACE, NO_PLAN, merge)          \
+    OP(ROPE, "rope", rope_fwd, FIELDS_ROPE, NO_WORKSPACE, NO_PLAN, rope)
 
 #define OP_ID(id, word, name, fields, workspace, plan, good) OP_##id,
 typedef enum attn_op { OP_LIST(OP_ID) OP_COUNT } attn_op;

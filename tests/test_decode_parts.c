@@ -119,33 +119,6 @@ static void check_row_norm(void)
     }
 }
 
-/* Both pairings of 2 heads of 6 values, 4 of them rotated. */
-static void check_row_rope(void)
-{
-    const double angles[2] = {0.3, -1.1};
-    float table[4], x[12], y[12];
-    for (int i = 0; i < 2; i++) {
-        table[2 * i] = (float)cos(angles[i]);
-        table[2 * i + 1] = (float)sin(angles[i]);
-    }
-    for (int halves = 0; halves < 2; halves++) {
-        for (int i = 0; i < 12; i++) y[i] = x[i] = (float)rng_unit((uint64_t)i);
-        row_rope(y, table, 2, 6, 4, halves);
-        for (int head = 0; head < 2; head++) {
-            for (int i = 0; i < 2; i++) {
-                int a = 6 * head + (halves ? i : 2 * i), b = a + (halves ? 2 : 1);
-                CHECK(fabs(y[a] - (x[a] * cos(angles[i]) - x[b] * sin(angles[i]))) < 1e-6,
-                      "first of pair %d, halves %d", i, halves);
-                CHECK(fabs(y[b] - (x[a] * sin(angles[i]) + x[b] * cos(angles[i]))) < 1e-6,
-                      "second of pair %d, halves %d", i, halves);
-            }
-            for (int i = 4; i < 6; i++)
-                CHECK(bits_of_float(y[6 * head + i]) == bits_of_float(x[6 * head + i]),
-                      "value %d is not rotated", i);
-        }
-    }
-}
-
 static void check_swiglu(void)
 {
     float gate[9], up[9];
@@ -252,7 +225,6 @@ int main(void)
     check_random();
     check_row_exp();
     check_row_norm();
-    check_row_rope();
     check_swiglu();
     check_pool();
     check_kv_cache(CACHE_INT8);

@@ -103,6 +103,15 @@ static aiter_status merge_f16_into_f32(void)
     a.out.dtype = AITER_F32;
     return aiter_merge_attn_states(&a, ctx);
 }
+static aiter_status rope(void)
+{
+    aiter_rope_fwd_args a;
+    memset(&a, 0, sizeof a);
+    a.x = a.y = aiter_tensor_3d(AT(1), AITER_BF16, 10, 6, 128);
+    a.rope.cos = aiter_tensor_2d(AT(2), AITER_F32, 10, 64);
+    a.rope.sin = aiter_tensor_2d(AT(3), AITER_F32, 10, 64);
+    return aiter_rope_fwd(&a, ctx);
+}
 static aiter_status another_header(void)
 {
     fake.hash = AITERI_GPU_ABI_HASH + 1;
@@ -121,6 +130,7 @@ static void kernels(void)
     fails("paged_attn_decode with keys in fp8", decode_fp8, -1, 0);
     fails("a cache write in fp8", cache_fp8, -1, 0);
     fails("a merge of f16 into f32", merge_f16_into_f32, -1, 0);
+    fails("rows that turn", rope, -1, 0);
     fails("kernels of another header", another_header, -1, 0);
 }
 

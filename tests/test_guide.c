@@ -109,11 +109,12 @@ static void guide_find_functions(guide_set *functions, const char *text)
 
 static void guide_find_constants(guide_set *constants, const char *text)
 {
-    static const char *const kinds[] = {
-        "AITER_MASK_",       "AITER_KV_",    "AITER_KERNEL_CLASS_", "AITER_SCALE_",
-        "AITER_ISA_",        "AITER_DEVICE", "AITER_MEMORY_",       "AITER_LOG_",
-        "AITER_F",           "AITER_I",      "AITER_BF16",          "AITER_OK",
-        "AITER_UNSUPPORTED", "AITER_NO_",    "AITER_OUT_",          "AITER_WORKSPACE_"};
+    static const char *const kinds[] = {"AITER_MASK_",  "AITER_KV_",         "AITER_KERNEL_CLASS_",
+                                        "AITER_SCALE_", "AITER_ROPE_",       "AITER_ISA_",
+                                        "AITER_DEVICE", "AITER_MEMORY_",     "AITER_LOG_",
+                                        "AITER_F",      "AITER_I",           "AITER_BF16",
+                                        "AITER_OK",     "AITER_UNSUPPORTED", "AITER_NO_",
+                                        "AITER_OUT_",   "AITER_WORKSPACE_"};
     guide_set *all = (guide_set *)calloc(1, sizeof *all);
     if (!CHECK(all != NULL, "memory")) return;
     guide_add_all(all, text);
@@ -164,8 +165,8 @@ static int guide_is_ours(const char *name)
 static int guide_is_path(const char *span)
 {
     const char *dot = strrchr(span, '.');
-    static const char *const parts[] = {"kv.", "score.", "call.", "quantisation."};
-    for (int i = 0; i < 4; i++) { /* a field of a part */
+    static const char *const parts[] = {"kv.", "score.", "call.", "quantisation.", "rope."};
+    for (int i = 0; i < 5; i++) { /* a field of a part */
         if (!strncmp(span, parts[i], strlen(parts[i]))) return 0;
     }
     return dot && strspn(span, "abcdefghijklmnopqrstuvwxyz0123456789_./") == strlen(span);

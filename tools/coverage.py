@@ -39,7 +39,7 @@ LEFT_OUT = re.compile(r"^(test_(gguf|weights|tokenizer|decode_.*|threads_fork|de
 # and tell every set about the files that are one code for all of them.
 STAMPED = re.compile(r"src/cpu/(k|simd)_")
 PER_SET = re.compile(r"^(test_(convert|extremes|flash_attn_fwd|hidden_keys|merge_attn_states|"
-                     r"offsets|paged_attn_decode|properties|reshape_and_cache|"
+                     r"offsets|paged_attn_decode|properties|reshape_and_cache|rope_fwd|"
                      r"short_forms|spec_shapes)|fuzz_tiers)$")
 # Speed without a branch less: nothing is inlined (an inlined copy would count its branches again),
 # and no condition becomes arithmetic.

@@ -25,9 +25,9 @@ enum { MODEL_STEP_ROWS = 512, MODEL_LOGIT_ROWS = 32, MODEL_SERIAL_ROWS = 4 };
 
 typedef struct model {
     model_weights weights;
-    double *rope_freq;  /* radians per position, [rotary / 2] */
-    float *rope;        /* cos, sin pairs, [positions][rotary] */
-    int32_t rope_ready; /* positions computed so far */
+    double *rope_freq;          /* radians per position, [rotary / 2] */
+    float *rope_cos, *rope_sin; /* [positions][rotary / 2] */
+    int32_t rope_ready;         /* positions computed so far */
     /* Each [MODEL_STEP_ROWS][...]: the residual, an operation's input, a product added to x, ... */
     float *x, *h, *y, *q, *k, *v, *gate, *up;
     float *logits; /* [MODEL_LOGIT_ROWS][vocabulary] */
@@ -115,17 +115,6 @@ static void rows_add_norm(const row_work *w, int32_t row)
     rows_norm(w, row);
 }
 
-static void rows_rope(const row_work *w, int32_t row)
-{
-    const model *m = w->m;
-    const model_shape *s = &m->weights.shape;
-    const int32_t q_width = s->heads * s->k_dim, k_width = s->kv_heads * s->k_dim;
-    float *q = m->q + (size_t)row * (size_t)q_width, *k = m->k + (size_t)row * (size_t)k_width;
-    const float *table = m->rope + (size_t)w->step->positions[row] * (size_t)s->rotary;
-    row_rope(q, table, s->heads, s->k_dim, s->rotary, s->halves);
-    row_rope(k, table, s->kv_heads, s->k_dim, s->rotary, s->halves);
-}
-
 static void rows_swiglu(const row_work *w, int32_t row)
 {
     const int32_t n = w->m->weights.shape.inner;
@@ -146,12 +135,29 @@ static void model_rope_until(model *m, int32_t end)
 {
     const int32_t half = m->weights.shape.rotary / 2;
     for (; m->rope_ready < end; m->rope_ready++) {
-        float *row = m->rope + (size_t)m->rope_ready * (size_t)half * 2;
+        const size_t row = (size_t)m->rope_ready * (size_t)half;
         for (int32_t i = 0; i < half; i++) {
-            row[2 * i] = (float)cos(m->rope_ready * m->rope_freq[i]);
-            row[2 * i + 1] = (float)sin(m->rope_ready * m->rope_freq[i]);
+            m->rope_cos[row + (size_t)i] = (float)cos(m->rope_ready * m->rope_freq[i]);
+            m->rope_sin[row + (size_t)i] = (float)sin(m->rope_ready * m->rope_freq[i]);
         }
     }
+}
+
+/* Turns the step's rows of q or k, in place. */
+static aiter_status model_turn(model *m, const model_step *step, float *rows, int32_t heads)
+{
+    const model_shape *s = &m->weights.shape;
+    if (s->rotary == 0) return AITER_OK;
+    const aiter_tensor x = aiter_tensor_3d(rows, AITER_F32, step->rows, heads, s->k_dim);
+    const aiter_rope_fwd_args turn = {
+        .x = x,
+        .y = x,
+        .rope.cos = aiter_tensor_2d(m->rope_cos, AITER_F32, m->rope_ready, s->rotary / 2),
+        .rope.sin = aiter_tensor_2d(m->rope_sin, AITER_F32, m->rope_ready, s->rotary / 2),
+        .rope.positions = aiter_tensor_1d(step->positions, AITER_I32, step->rows),
+        .rope.pairing = s->halves ? AITER_ROPE_NEOX : AITER_ROPE_GPTJ,
+    };
+    return aiter_rope_fwd(&turn, m->ctx);
 }
 
 /* Stores the step's keys and values in their slots, then attends: q to out. */
@@ -159,7 +165,6 @@ static aiter_status model_attend_rows(const model *m, const attention_rows *r,
                                       const kv_cache *cache, const model_step *step, int32_t layer)
 {
     const model_shape *s = &m->weights.shape;
-    const kv_cache_shape *c = &cache->shape;
     aiter_tensor keys = kv_cache_view(cache, layer, KV_KEYS);
     aiter_tensor values = kv_cache_view(cache, layer, KV_VALUES);
     aiter_tensor key_scales = kv_cache_view(cache, layer, KV_KEY_SCALES);
@@ -253,13 +258,14 @@ static int model_mix_tokens(model *m, const kv_cache *cache, row_work *work, int
                                model_product(l->k, l->k_bias, m->h, m->k, work->rows),
                                model_product(l->v, l->v_bias, m->h, m->v, work->rows)};
     if (matmul_run(&m->matmul, qkv, 3) != 0) return model_out_of_memory(m);
-    rows_run(work, rows_rope);
+    const model_shape *s = &m->weights.shape;
+    aiter_status status = model_turn(m, work->step, m->q, s->heads);
+    if (status == AITER_OK) status = model_turn(m, work->step, m->k, s->kv_heads);
     double start = seconds_now();
-    aiter_status status = model_attend(m, cache, work->step, layer);
+    if (status == AITER_OK) status = model_attend(m, cache, work->step, layer);
     m->attention_seconds += seconds_now() - start;
     if (status == AITER_OK) return 0;
-    snprintf(m->err, sizeof m->err, "%s",
-             aiter_context_error(m->device.ctx ? m->device.ctx : m->ctx));
+    snprintf(m->err, sizeof m->err, "%s", aiter_last_error());
     return -1;
 }
 
@@ -353,7 +359,8 @@ static int model_create(model *m, const gguf_file *file, const model_shape *s, i
         {&m->gate, MODEL_STEP_ROWS, s->inner},
         {&m->up, MODEL_STEP_ROWS, s->inner},
         {&m->logits, MODEL_LOGIT_ROWS, s->vocabulary},
-        {&m->rope, positions, s->rotary},
+        {&m->rope_cos, positions, s->rotary / 2},
+        {&m->rope_sin, positions, s->rotary / 2},
     };
     enum { PARTS = sizeof parts / sizeof parts[0], LINE = 16 };
     size_t floats = 0;

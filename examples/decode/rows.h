@@ -71,19 +71,4 @@ static inline void row_swiglu(float *gate, const float *up, int32_t n)
     if (i < n) row_swiglu_some(gate + i, up + i, (size_t)(n - i) * sizeof *gate);
 }
 
-/* Rotates the first `rotary` values of each head; table holds cos and sin of each pair. */
-static inline void row_rope(float *x, const float *table, int32_t heads, int32_t dim,
-                            int32_t rotary, int32_t halves)
-{
-    const int32_t step = halves ? 1 : 2, partner = halves ? rotary / 2 : 1;
-    for (int32_t head = 0; head < heads; head++, x += dim) {
-        for (int32_t i = 0; i < rotary / 2; i++) {
-            float c = table[2 * i], s = table[2 * i + 1];
-            float *a = &x[i * step], *b = a + partner, first = *a, second = *b;
-            *a = first * c - second * s;
-            *b = first * s + second * c;
-        }
-    }
-}
-
 #endif /* DECODE_ROWS_H */

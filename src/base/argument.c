@@ -384,4 +384,53 @@ static void aiteri_check_overlap(aiteri_check *c, const aiteri_operand *operand,
     }
 }
 
+/* An output may be exactly an input of the same extents: same data, strides and dtype. */
+AITERI_UNUSED static int aiteri_same_view(const aiter_tensor *a, const aiter_tensor *b)
+{
+    if (a->data != b->data || a->dtype != b->dtype || a->ndim != b->ndim) return 0;
+    for (int32_t i = 0; i < a->ndim; i++)
+        if (a->stride[i] != b->stride[i]) return 0;
+    return 1;
+}
+
+/* A bound of the lengths, and the words for it. */
+typedef struct aiteri_length_bound {
+    int64_t most;
+    const char *name;
+} aiteri_length_bound;
+
+/* cu[0] == 0, never falling, the last within the tensor, no length above its bound. */
+AITERI_UNUSED static void aiteri_check_cu_seqlens(aiteri_check *c, const char *field,
+                                                  const int32_t *cu, int64_t stride, int32_t batch,
+                                                  int64_t total, aiteri_length_bound bound)
+{
+    if (!cu || c->status != AITER_OK) return;
+    if (cu[0] != 0)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: [0] is %d, expected 0: B + 1 running sums of the lengths", c->op,
+                      field, (int)cu[0]);
+    for (int32_t b = 0; b < batch && c->status == AITER_OK; b++) {
+        const int64_t length = (int64_t)cu[(b + 1) * stride] - cu[b * stride];
+        if (length < 0)
+            aiteri_reject(
+                c, AITER_INVALID_ARGUMENT,
+                "%s.%s: falls from %d to %d at [%d], expected running sums of the lengths", c->op,
+                field, (int)cu[b * stride], (int)cu[(b + 1) * stride], (int)(b + 1));
+        if (length > bound.most)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: [%d] gives a length of %lld, expected 0 to %lld (= %s)", c->op,
+                          field, (int)(b + 1), (long long)length, (long long)bound.most,
+                          bound.name);
+    }
+    if (cu[batch * stride] > total)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected at most %lld tokens",
+                      c->op, field, (int)batch, (int)cu[batch * stride], (long long)total);
+}
+
+/* The element of an I32 or I64 tensor at an offset in elements. */
+AITERI_UNUSED static int64_t aiteri_index_at(const aiter_tensor *t, int64_t at)
+{
+    return t->dtype == AITER_I64 ? ((const int64_t *)t->data)[at] : ((const int32_t *)t->data)[at];
+}
+
 #endif /* AITERI_ARGUMENT_C */

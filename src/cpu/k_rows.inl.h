@@ -1,4 +1,5 @@
-/* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
+/* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another, turn
+ * it. */
 
 static void AITERI_K(row_scale)(float *o, int32_t dim, float factor)
 {
@@ -38,3 +39,29 @@ static float AITERI_K(row_amax)(const float *x, int32_t n)
     }
     return amax;
 }
+
+#if AITERI_HAS_ROPE
+/* The sum of products is rounded in each of its steps: the bits of every set are the same. */
+AITERI_FORCE_INLINE AITERI_K(vf)
+    AITERI_K(turned)(AITERI_K(vf) x, AITERI_K(vf) c, AITERI_K(vf) partner, AITERI_K(vf) s)
+{
+    return AITERI_K(add)(AITERI_K(mul)(x, c), AITERI_K(mul)(partner, s));
+}
+
+static void AITERI_K(row_turn)(float *y, const float *x, const float *partner, const float *c,
+                               const float *s, int32_t n)
+{
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES)
+        AITERI_K(store)(y + i,
+                        AITERI_K(turned)(AITERI_K(load)(x + i), AITERI_K(load)(c + i),
+                                         AITERI_K(load)(partner + i), AITERI_K(load)(s + i)));
+    const int rest = (int)(n - i);
+    if (rest > 0)
+        AITERI_K(store_n)(
+            y + i,
+            AITERI_K(turned)(AITERI_K(load_n)(x + i, rest), AITERI_K(load_n)(c + i, rest),
+                             AITERI_K(load_n)(partner + i, rest), AITERI_K(load_n)(s + i, rest)),
+            rest);
+}
+#endif

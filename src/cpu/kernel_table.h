@@ -141,6 +141,9 @@ typedef struct aiteri_kernels {
     void (*row_add_scaled)(float *o, const float *x, int32_t dim, float factor);
     /* max |x| over n elements. */
     float (*row_amax)(const float *x, int32_t n);
+    /* y[i] = x[i] * c[i] + partner[i] * s[i] over n elements, each step rounded: no fma. */
+    void (*row_turn)(float *y, const float *x, const float *partner, const float *c, const float *s,
+                     int32_t n);
 
     /* NULL where the tier has no loop for the type. */
     const aiteri_widen_fn *widen;
@@ -163,8 +166,13 @@ typedef struct aiteri_kernels {
 #define AITERI_BLOCK_ENTRIES(of) NULL, NULL, NULL, NULL, NULL
 #define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 #endif
+#if AITERI_HAS_ROPE
+#define AITERI_ROPE_ENTRIES(of) of(row_turn)
+#else
+#define AITERI_ROPE_ENTRIES(of) NULL
+#endif
 #define AITERI_OTHER_ENTRIES(of)                                                              \
     AITERI_LOOP_ENTRIES(of), of(row_scale), of(row_finish), of(row_add_scaled), of(row_amax), \
-        of(widen), of(narrow)
+        AITERI_ROPE_ENTRIES(of), of(widen), of(narrow)
 
 #endif /* AITERI_KERNEL_TABLE_H */

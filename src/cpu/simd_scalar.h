@@ -115,7 +115,9 @@ AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(sub)(AITERI_K(vf) a, AITERI_K(vf) b)
 }
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(mul)(AITERI_K(vf) a, AITERI_K(vf) b)
 {
-    return AITERI_K(set1)(AITERI_K(number)(a) * AITERI_K(number)(b));
+    float product = AITERI_K(number)(a) * AITERI_K(number)(b);
+    AITERI_FENCE_PRODUCT(product);
+    return AITERI_K(set1)(product);
 }
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(div)(AITERI_K(vf) a, AITERI_K(vf) b)
 {

@@ -9,45 +9,11 @@
 #include "../gpu/attention_launch.c"
 #endif
 
-/* A bound of the lengths, and the words for it. */
-typedef struct aiteri_length_bound {
-    int64_t most;
-    const char *name;
-} aiteri_length_bound;
-
 static aiteri_length_bound aiteri_bound_of(int32_t most, int32_t given, const char *field,
                                            const char *otherwise)
 {
     const aiteri_length_bound bound = {most, given != 0 && most == given ? field : otherwise};
     return bound;
-}
-
-/* cu[0] == 0, never falling, the last within the tensor, no length above its bound. */
-static void aiteri_check_cu_seqlens(aiteri_check *c, const char *field, const int32_t *cu,
-                                    int64_t stride, int32_t batch, int64_t total,
-                                    aiteri_length_bound bound)
-{
-    if (!cu || c->status != AITER_OK) return;
-    if (cu[0] != 0)
-        aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: [0] is %d, expected 0: B + 1 running sums of the lengths", c->op,
-                      field, (int)cu[0]);
-    for (int32_t b = 0; b < batch && c->status == AITER_OK; b++) {
-        const int64_t length = (int64_t)cu[(b + 1) * stride] - cu[b * stride];
-        if (length < 0)
-            aiteri_reject(
-                c, AITER_INVALID_ARGUMENT,
-                "%s.%s: falls from %d to %d at [%d], expected running sums of the lengths", c->op,
-                field, (int)cu[b * stride], (int)cu[(b + 1) * stride], (int)(b + 1));
-        if (length > bound.most)
-            aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.%s: [%d] gives a length of %lld, expected 0 to %lld (= %s)", c->op,
-                          field, (int)(b + 1), (long long)length, (long long)bound.most,
-                          bound.name);
-    }
-    if (cu[batch * stride] > total)
-        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: [%d] is %d, expected at most %lld tokens",
-                      c->op, field, (int)batch, (int)cu[batch * stride], (long long)total);
 }
 
 static void aiteri_check_used(aiteri_check *c, const char *field, const int32_t *used,

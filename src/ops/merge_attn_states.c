@@ -12,15 +12,6 @@
 #include "../gpu/merge.c"
 #endif
 
-/* out may be exactly out_a (lse exactly lse_a): same data, strides and dtype; of equal extents. */
-static int aiteri_same_view(const aiter_tensor *a, const aiter_tensor *b)
-{
-    if (a->data != b->data || a->dtype != b->dtype || a->ndim != b->ndim) return 0;
-    for (int32_t i = 0; i < a->ndim; i++)
-        if (a->stride[i] != b->stride[i]) return 0;
-    return 1;
-}
-
 static void aiteri_merge_check(aiteri_check *c, aiter_merge_attn_states_args *a)
 {
     aiter_tensor *outs[3] = {&a->out_a, &a->out_b, &a->out};

@@ -34,8 +34,7 @@ typedef struct aiteri_cache_run {
 
 static int64_t aiteri_slot_of(const aiter_tensor *t, int64_t token)
 {
-    const int64_t at = token * t->stride[0];
-    return t->dtype == AITER_I64 ? ((const int64_t *)t->data)[at] : ((const int32_t *)t->data)[at];
+    return aiteri_index_at(t, token * t->stride[0]);
 }
 
 static aiteri_cache_mode aiteri_cache_mode_of(const aiter_quantisation *q)

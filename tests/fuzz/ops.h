@@ -80,6 +80,7 @@ RUN_AND_WORKSPACE(paged_attn_decode)
 PLAN(paged_attn_decode)
 RUN_AND_WORKSPACE(reshape_and_cache)
 RUN_AND_WORKSPACE(merge_attn_states)
+RUN_AND_WORKSPACE(rope_fwd)
 RUN_AND_WORKSPACE(grouped_query_attention)
 PLAN(grouped_query_attention)
 RUN_AND_WORKSPACE(multi_query_attention)
@@ -198,6 +199,22 @@ static const fuzz_field merge[] = {MERGE(out_a, KIND_IN, "BSHV", 'q', HOLDS_NUMB
                                    MERGE(out, KIND_OUT, "BSHV", 'q', HOLDS_NUMBERS, 16),
                                    MERGE(lse, KIND_OUT, "BHS", 'f', HOLDS_NUMBERS, 8)};
 
+#define ROPE(name, kind, shape, type, holds, chance) \
+    TENSOR(aiter_rope_fwd_args, name, kind, shape, type, holds, chance)
+static const fuzz_field rope[] = {ROPE(x, KIND_IN, "THD", 'q', HOLDS_NUMBERS, 16),
+                                  ROPE(y, KIND_OUT, "THD", 'o', HOLDS_NUMBERS, 16),
+                                  ROPE(cu_seqlens, KIND_IN, "1", 'i', HOLDS_STARTS_Q, 4),
+                                  ROPE(rope.cos, KIND_IN, "To", 'q', HOLDS_NUMBERS, 16),
+                                  ROPE(rope.sin, KIND_IN, "To", 'q', HOLDS_NUMBERS, 16),
+                                  ROPE(rope.positions, KIND_IN, "T", 's', HOLDS_BLOCKS, 2),
+                                  ROPE(rope.offsets, KIND_IN, "T", 's', HOLDS_BLOCKS, 2),
+                                  SCALAR(aiter_rope_fwd_args, rope.dim, KIND_I32),
+                                  SCALAR(aiter_rope_fwd_args, rope.pairing, KIND_I32),
+                                  SCALAR(aiter_rope_fwd_args, rope.kind, KIND_I32),
+                                  SCALAR(aiter_rope_fwd_args, rope.nope_first, KIND_I32),
+                                  SCALAR(aiter_rope_fwd_args, rope.sections[1], KIND_I32),
+                                  SCALAR(aiter_rope_fwd_args, rope.width, KIND_I32)};
+
 static const fuzz_field multi[] = {FLASH(q, KIND_IN, "BSHD", 'q', HOLDS_NUMBERS, 16),
                                    FLASH(kv.k, KIND_IN, "BKoD", 'k', HOLDS_NUMBERS, 16),
                                    FLASH(kv.v, KIND_IN, "BKoV", 'k', HOLDS_NUMBERS, 16),
@@ -230,20 +247,22 @@ static const fuzz_field one_gqa[] = {
 #define UNPLANNED(op, list) \
     {"aiter_" #op, WITH_WORKSPACE(op), FUZZ_NONE, run_##op, workspace_##op, NULL, FIELDS(list)}
 
-static const fuzz_op fuzz_ops[] = {PLANNED(flash_attn_fwd, flash_dense),
-                                   PLANNED(flash_attn_fwd, flash_packed),
-                                   PLANNED(flash_attn_fwd, flash_mixed),
-                                   PLANNED(paged_attn_decode, paged_decode),
-                                   UNPLANNED(reshape_and_cache, cache),
-                                   {"aiter_merge_attn_states", sizeof(aiter_merge_attn_states_args),
-                                    FUZZ_NONE, FUZZ_NONE, FUZZ_NONE, run_merge_attn_states,
-                                    workspace_merge_attn_states, NULL, FIELDS(merge)},
-                                   PLANNED(grouped_query_attention, flash_dense),
-                                   PLANNED(multi_query_attention, multi),
-                                   PLANNED(variable_length_attention, flash_packed),
-                                   UNPLANNED(decode_attention, one),
-                                   UNPLANNED(decode_attention_gqa, one_gqa),
-                                   PLANNED(flash_attn_fwd, flash_listed)};
+static const fuzz_op fuzz_ops[] = {
+    PLANNED(flash_attn_fwd, flash_dense),
+    PLANNED(flash_attn_fwd, flash_packed),
+    PLANNED(flash_attn_fwd, flash_mixed),
+    PLANNED(paged_attn_decode, paged_decode),
+    UNPLANNED(reshape_and_cache, cache),
+    {"aiter_merge_attn_states", sizeof(aiter_merge_attn_states_args), FUZZ_NONE, FUZZ_NONE,
+     FUZZ_NONE, run_merge_attn_states, workspace_merge_attn_states, NULL, FIELDS(merge)},
+    PLANNED(grouped_query_attention, flash_dense),
+    PLANNED(multi_query_attention, multi),
+    PLANNED(variable_length_attention, flash_packed),
+    UNPLANNED(decode_attention, one),
+    UNPLANNED(decode_attention_gqa, one_gqa),
+    PLANNED(flash_attn_fwd, flash_listed),
+    {"aiter_rope_fwd", sizeof(aiter_rope_fwd_args), FUZZ_NONE, FUZZ_NONE, FUZZ_NONE, run_rope_fwd,
+     workspace_rope_fwd, NULL, FIELDS(rope)}};
 
 enum { FUZZ_OPS = (int)(sizeof fuzz_ops / sizeof fuzz_ops[0]), FUZZ_MOST_FIELDS = 32 };
 
@@ -256,7 +275,8 @@ enum { FUZZ_OPS = (int)(sizeof fuzz_ops / sizeof fuzz_ops[0]), FUZZ_MOST_FIELDS 
 /* The attentions have one struct: a field that one of them lists is tried. */
 static int shares_struct(const char *name)
 {
-    return strcmp(name, "reshape_and_cache") != 0 && strcmp(name, "merge_attn_states") != 0;
+    return strcmp(name, "reshape_and_cache") != 0 && strcmp(name, "merge_attn_states") != 0 &&
+           strcmp(name, "rope_fwd") != 0;
 }
 
 static int table_has(const char *name, size_t offset)
