@@ -106,6 +106,9 @@ AITERI_ONCE_A_CALL_BEGIN
 #endif
 #include "ops/merge_attn_states.c"
 #endif
+#if AITERI_HAS_QUANT
+#include "ops/quantize.c"
+#endif
 #include "ops/padding_guard.c"
 #include "ops/left_out.c"
 AITERI_ONCE_A_CALL_END

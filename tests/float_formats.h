@@ -91,6 +91,7 @@ static inline uint32_t format_tie(const float_format *f, uint32_t code)
 /* Results below the normal range become zero, and such operands read as zero; returns 0 where this
  * machine has no such switch. */
 #if defined(__x86_64__) || defined(_M_X64)
+#include <xmmintrin.h>
 static inline int test_is_flushing(void) { return (_mm_getcsr() & 0x8000u) != 0; }
 static inline int test_flush_subnormals(int on)
 {

@@ -94,6 +94,16 @@
     T(A, out, OUTPUT, AITER_I8, op_none)    \
     T(A, lse, OPTIONAL_OUTPUT, AITER_F16, op_none)
 
+/* Of good arguments scales are written or read. */
+#define FIELDS_QUANT(T, V, A)                        \
+    T(A, x, NEEDED, AITER_I32, op_none)              \
+    T(A, y, OUTPUT, AITER_I64, op_none)              \
+    T(A, scale, SCALE, AITER_F16, op_none)           \
+    T(A, global_scale, OPTIONAL, AITER_F16, op_none) \
+    V(A, quantisation.group, 0)                      \
+    V(A, quantisation.scale_given, 0)                \
+    V(A, quantisation.by_reciprocal, 0)
+
 /* OP(id, word for texts, name, fields, workspace or not, plan or not, its good arguments) */
 #define OP_LIST(OP)                                                                            \
     OP(FLASH, "flash", flash_attn_fwd, FIELDS_FLASH, HAS_WORKSPACE, HAS_PLAN, attention)       \
@@ -106,7 +116,9 @@
     OP(DECODE_GQA, "one_gqa", decode_attention_gqa, FIELDS_ROWS, HAS_WORKSPACE, NO_PLAN,       \
        attention)                                                                              \
     OP(CACHE, "cache", reshape_and_cache, FIELDS_CACHE, HAS_WORKSPACE, NO_PLAN, cache)         \
-    OP(MERGE, "merge", merge_attn_states, FIELDS_MERGE, NO_WORKSPACE, NO_PLAN, merge)
+    OP(MERGE, "merge", merge_attn_states, FIELDS_MERGE, NO_WORKSPACE, NO_PLAN, merge)          \
+    OP(QUANTIZE, "quantize", quantize, FIELDS_QUANT, NO_WORKSPACE, NO_PLAN, quantize)          \
+    OP(DEQUANTIZE, "dequantize", dequantize, FIELDS_QUANT, NO_WORKSPACE, NO_PLAN, dequantize)
 
 #define OP_ID(id, word, name, fields, workspace, plan, good) OP_##id,
 typedef enum attn_op { OP_LIST(OP_ID) OP_COUNT } attn_op;

@@ -168,9 +168,9 @@ static void check_wide_integers(void)
 static void check_table(void)
 {
     static const char *const names[AITER_DTYPE_COUNT] = {
-        "unset",   "f32", "f16", "bf16", "f8_e4m3fn", "f8_e4m3fnuz",
-        "f8_e5m2", "i8",  "i4",  "i32",  "i64",       "u8"};
-    static const int bits[AITER_DTYPE_COUNT] = {0, 32, 16, 16, 8, 8, 8, 8, 4, 32, 64, 8};
+        "unset", "f32", "f16", "bf16", "f8_e4m3fn", "f8_e4m3fnuz", "f8_e5m2",
+        "i8",    "i4",  "i32", "i64",  "u8",        "f4_e2m1",     "f8_e8m0"};
+    static const int bits[AITER_DTYPE_COUNT] = {0, 32, 16, 16, 8, 8, 8, 8, 4, 32, 64, 8, 4, 8};
     float f = 1.5f;
     int d;
     for (d = 0; d < AITER_DTYPE_COUNT; d++) {

@@ -334,6 +334,10 @@ static op_case good;
     OTHER(CACHE, variant, aiter_reshape_and_cache_args, title, statement)
 #define MERGE(variant, title, statement) \
     OTHER(MERGE, variant, aiter_merge_attn_states_args, title, statement)
+#define QUANTIZE(variant, title, statement) \
+    OTHER(QUANTIZE, variant, aiter_quantize_args, title, statement)
+#define DEQUANTIZE(variant, title, statement) \
+    OTHER(DEQUANTIZE, variant, aiter_dequantize_args, title, statement)
 
 static void decode(void)
 {
@@ -476,6 +480,32 @@ static void cache_and_merge(void)
     MERGE(0, "lse_a in f16", a.lse_a.dtype = AITER_F16);
 }
 
+static void quantisers(void)
+{
+    say_heading("quantize, dequantize");
+    QUANTIZE(1, "to another type", a.quantisation.to = AITER_I8);
+    QUANTIZE(1, "y in 16 bits", a.y.dtype = AITER_F16);
+    QUANTIZE(1, "y with another D", a.y.shape[3] = 7);
+    QUANTIZE(1, "scales of each element",
+             a.scale = aiter_tensor_4d(a.scale.data, AITER_F32, 2, 3, 4, 8));
+    QUANTIZE(1, "groups without their axis", a.quantisation.group = 4);
+    QUANTIZE(1, "scales with the axes of another batch", a.scale.shape[0] = 3);
+    QUANTIZE(1, "a granularity that the scales have not",
+             a.quantisation.per = AITER_SCALE_PER_HEAD);
+    QUANTIZE(3, "a scale of 0", ((float *)a.scale.data)[2] = 0);
+    QUANTIZE(0, "int8 under E8M0", a.scale.dtype = AITER_F8_E8M0);
+    QUANTIZE(1, "fp8 under fp8 scales", a.scale.dtype = AITER_F8_E4M3FN);
+    QUANTIZE(1, "a global scale of fp8", a.global_scale = aiter_tensor_1d(a.x.data, AITER_F32, 1));
+    QUANTIZE(0, "int8 that overflows to NaN", a.quantisation.overflow = AITER_OVERFLOW_TO_NAN);
+    QUANTIZE(1, "fp8 with ties toward zero",
+             a.quantisation.rounding = AITER_ROUND_TIES_TOWARD_ZERO);
+    QUANTIZE(1, "int4 rows of 7 bytes and a half",
+             (a.y.dtype = AITER_I4, a.x.shape[3] = a.y.shape[3] = 7));
+    QUANTIZE(1, "y over x", a.y.data = a.x.data);
+    DEQUANTIZE(1, "given scales", a.quantisation.scale_given = 1);
+    CACHE(2, "groups in a cache", a.quantisation.group = 32);
+}
+
 static void guard_and_context(void)
 {
     aiter_padding_guard_args g;
@@ -562,6 +592,7 @@ int main(void)
     decode();
     short_forms();
     cache_and_merge();
+    quantisers();
     guard_and_context();
     each_tensor();
     messages_compare("tests/data/messages.txt");

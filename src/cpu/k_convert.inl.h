@@ -1,5 +1,5 @@
 /* k_convert.inl.h -- rows of any storage type to f32 and back, the same bits as dtype.c, written
- * once over the vector layer. n counts elements; an I4 row starts at a whole byte. */
+ * once over the vector layer. n counts elements; an I4 or F4 row starts at a whole byte. */
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e4m3fn)(const uint8_t *p)
 {
@@ -100,6 +100,14 @@ AITERI_FORCE_INLINE void AITERI_K(store_i4_byte)(int8_t *p, AITERI_K(vf) x)
 {
     AITERI_K(store_int8)(p, x, 7.0f);
 }
+AITERI_FORCE_INLINE void AITERI_K(store_f4_byte)(int8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) sign =
+        AITERI_K(and_i)(AITERI_K(shr_i)(AITERI_K(as_i)(x), 28), AITERI_K(set1_i)(8));
+    const AITERI_K(vi) code = AITERI_K(or_i)(AITERI_K(f8_magnitude)(x, 1, 1, 7), sign);
+    AITERI_K(store_x8)((uint8_t *)p,
+                       AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0), code));
+}
 
 /* The loop over a row; its last partial vector goes through a copy. */
 #define AITERI_WIDEN(name, type)                                               \
@@ -134,7 +142,7 @@ AITERI_WIDEN(i8, int8_t)
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
-#if AITERI_HAS_CACHE
+#if AITERI_QUANTISES
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
@@ -143,8 +151,9 @@ AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
+AITERI_NARROW(f4_byte, int8_t)
 
-/* I4 goes by blocks through bytes. */
+/* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
 {
     const uint8_t *p = (const uint8_t *)src;
@@ -160,19 +169,38 @@ static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
     }
 }
 
-static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
+static void AITERI_K(widen_f4)(float *dst, const void *src, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const uint32_t u = aiteri_load_bits(AITER_F4_E2M1, src, i);
+        memcpy(dst + i, &u, sizeof u);
+    }
+}
+
+AITERI_FORCE_INLINE void AITERI_K(narrow_halves)(void *dst, const float *src, int64_t n,
+                                                 aiteri_narrow_fn to_bytes)
 {
     uint8_t *p = (uint8_t *)dst;
     int8_t block[128];
     for (int64_t i = 0; i < n; i += 128) {
         const int64_t count = n - i < 128 ? n - i : 128;
-        AITERI_K(narrow_i4_byte)(block, src + i, count);
+        to_bytes(block, src + i, count);
         if (count & 1) block[count] = (int8_t)(p[i / 2 + count / 2] >> 4);
         for (int64_t k = 0; k < (count + 1) / 2; k++)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
-#endif /* AITERI_HAS_CACHE */
+
+static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
+{
+    AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_i4_byte));
+}
+
+static void AITERI_K(narrow_f4)(void *dst, const float *src, int64_t n)
+{
+    AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_f4_byte));
+}
+#endif /* AITERI_QUANTISES */
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
 {
@@ -186,10 +214,10 @@ static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
 
 #define AITERI_CONVERT_OF(name) AITERI_K(name)
 #endif
-#if AITERI_HAS_CACHE
-#define AITERI_CACHE_CONVERT_OF(name) AITERI_CONVERT_OF(name)
-#else /* what only a cache is written in */
-#define AITERI_CACHE_CONVERT_OF(name) NULL
+#if AITERI_QUANTISES
+#define AITERI_CODE_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else /* what only quantisers write */
+#define AITERI_CODE_CONVERT_OF(name) NULL
 #endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
@@ -200,13 +228,15 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(widen_f32),
     AITERI_K(widen_f16),
     AITERI_K(widen_bf16),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fn),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e4m3fnuz),
-    AITERI_CACHE_CONVERT_OF(widen_f8_e5m2),
+    AITERI_CODE_CONVERT_OF(widen_f8_e4m3fn),
+    AITERI_CODE_CONVERT_OF(widen_f8_e4m3fnuz),
+    AITERI_CODE_CONVERT_OF(widen_f8_e5m2),
     AITERI_K(widen_i8),
-    AITERI_CACHE_CONVERT_OF(widen_i4),
+    AITERI_CODE_CONVERT_OF(widen_i4),
     NULL,
     NULL,
+    NULL,
+    AITERI_CODE_CONVERT_OF(widen_f4),
     NULL,
 };
 
@@ -215,13 +245,15 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     AITERI_CONVERT_OF(narrow_f32),
     AITERI_CONVERT_OF(narrow_f16),
     AITERI_CONVERT_OF(narrow_bf16),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fn),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e4m3fnuz),
-    AITERI_CACHE_CONVERT_OF(narrow_f8_e5m2),
-    AITERI_CACHE_CONVERT_OF(narrow_i8),
-    AITERI_CACHE_CONVERT_OF(narrow_i4),
+    AITERI_CODE_CONVERT_OF(narrow_f8_e4m3fn),
+    AITERI_CODE_CONVERT_OF(narrow_f8_e4m3fnuz),
+    AITERI_CODE_CONVERT_OF(narrow_f8_e5m2),
+    AITERI_CODE_CONVERT_OF(narrow_i8),
+    AITERI_CODE_CONVERT_OF(narrow_i4),
     NULL,
     NULL,
+    NULL,
+    AITERI_CODE_CONVERT_OF(narrow_f4),
     NULL,
 };
-#undef AITERI_CACHE_CONVERT_OF
+#undef AITERI_CODE_CONVERT_OF

@@ -139,7 +139,9 @@ typedef struct aiteri_kernels {
     void (*row_scale)(float *o, int32_t dim, float factor);
     void (*row_finish)(float *o, int32_t dim, float factor, int32_t least);
     void (*row_add_scaled)(float *o, const float *x, int32_t dim, float factor);
-    /* max |x| over n elements. */
+    /* o[i] /= divisor, rounded to nearest even. */
+    void (*row_divide)(float *o, int32_t n, float divisor);
+    /* max |x| over n elements; NaN if one of them is. */
     float (*row_amax)(const float *x, int32_t n);
 
     /* NULL where the tier has no loop for the type. */
@@ -163,8 +165,8 @@ typedef struct aiteri_kernels {
 #define AITERI_BLOCK_ENTRIES(of) NULL, NULL, NULL, NULL, NULL
 #define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 #endif
-#define AITERI_OTHER_ENTRIES(of)                                                              \
-    AITERI_LOOP_ENTRIES(of), of(row_scale), of(row_finish), of(row_add_scaled), of(row_amax), \
-        of(widen), of(narrow)
+#define AITERI_OTHER_ENTRIES(of)                                                                \
+    AITERI_LOOP_ENTRIES(of), of(row_scale), of(row_finish), of(row_add_scaled), of(row_divide), \
+        of(row_amax), of(widen), of(narrow)
 
 #endif /* AITERI_KERNEL_TABLE_H */
