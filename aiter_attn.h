@@ -13983,8 +13983,8 @@ static int32_t aiteri_gpu_row_of(aiteri_gpu *g, const aiteri_gpu_want *want)
 }
 
 /* The same, or NO_KERNEL. */
-static aiter_status aiteri_gpu_need_row(const aiteri_gpu_call *c, const aiteri_gpu_want *want,
-                                        int32_t *row)
+AITERI_UNUSED static aiter_status aiteri_gpu_need_row(const aiteri_gpu_call *c,
+                                                      const aiteri_gpu_want *want, int32_t *row)
 {
     *row = aiteri_gpu_row_of(c->gpu, want);
     return *row >= 0 ? AITER_OK : aiteri_gpu_refuse(c->ctx, c->op, c->gpu->device->arch, want);
@@ -14010,8 +14010,8 @@ static aiter_status aiteri_gpu_function_of(const aiteri_gpu_call *c, int32_t row
 
 /* One launch of `groups` workgroups on the current device; `args` is the op's struct of
  * kernels/args.h. Both drivers copy it before they return. */
-static aiter_status aiteri_gpu_launch(const aiteri_gpu_call *c, int32_t row, int64_t groups,
-                                      void *args)
+AITERI_UNUSED static aiter_status aiteri_gpu_launch(const aiteri_gpu_call *c, int32_t row,
+                                                    int64_t groups, void *args)
 {
     const aiteri_gpu_row *r = &aiteri_gpu_rows_table[row];
     const aiteri_driver *driver = c->gpu->device->driver;

@@ -262,16 +262,16 @@ static const fuzz_op fuzz_ops[] = {
     UNPLANNED(reshape_and_cache, cache),
     {"aiter_merge_attn_states", sizeof(aiter_merge_attn_states_args), FUZZ_NONE, FUZZ_NONE,
      FUZZ_NONE, run_merge_attn_states, workspace_merge_attn_states, NULL, FIELDS(merge)},
-    {"aiter_quantize", sizeof(aiter_quantize_args), FUZZ_NONE, FUZZ_NONE, FUZZ_NONE, run_quantize,
-     workspace_quantize, NULL, FIELDS(to_codes)},
-    {"aiter_dequantize", sizeof(aiter_dequantize_args), FUZZ_NONE, FUZZ_NONE, FUZZ_NONE,
-     run_dequantize, workspace_dequantize, NULL, FIELDS(from_codes)},
     PLANNED(grouped_query_attention, flash_dense),
     PLANNED(multi_query_attention, multi),
     PLANNED(variable_length_attention, flash_packed),
     UNPLANNED(decode_attention, one),
     UNPLANNED(decode_attention_gqa, one_gqa),
-    PLANNED(flash_attn_fwd, flash_listed)};
+    PLANNED(flash_attn_fwd, flash_listed),
+    {"aiter_quantize", sizeof(aiter_quantize_args), FUZZ_NONE, FUZZ_NONE, FUZZ_NONE, run_quantize,
+     workspace_quantize, NULL, FIELDS(to_codes)},
+    {"aiter_dequantize", sizeof(aiter_dequantize_args), FUZZ_NONE, FUZZ_NONE, FUZZ_NONE,
+     run_dequantize, workspace_dequantize, NULL, FIELDS(from_codes)}};
 
 enum { FUZZ_OPS = (int)(sizeof fuzz_ops / sizeof fuzz_ops[0]), FUZZ_MOST_FIELDS = 32 };
 

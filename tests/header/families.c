@@ -97,8 +97,7 @@ static int quant_works(aiter_context *ctx)
     a.x = a.y;
     a.y = aiter_tensor_1d(y, AITER_F32, 4);
     if (aiter_dequantize(&a, ctx) != AITER_OK) return 0;
-    return codes[0] == 0xf2 && codes[1] == 0x51 && scale[0] == 127 && y[1] == -6.0f &&
-           y[3] == 3.0f;
+    return codes[0] == 0xf2 && codes[1] == 0x51 && scale[0] == 127 && y[1] == -6.0f && y[3] == 3.0f;
 }
 
 static void kept_works(aiter_context *ctx)
