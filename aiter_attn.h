@@ -441,8 +441,9 @@ AITER_ATTN_API int32_t aiter_version(void);
 /* One element converted exactly (to f32), or rounded to nearest even (from f32). dtype is F32, F16,
  * BF16, an fp8 type, F4_E2M1, F8_E8M0, I8 or I4 (index counts elements). NaN stays NaN; I8, I4 and
  * F4_E2M1 take 0. f16 and bf16 overflow to infinity as IEEE does; the fp8 types and F4_E2M1
- * saturate to their maximum, so do I8 (to +-127) and I4 (to +-7). F8_E8M0 takes the nearest power
- * of two, ties up, and NaN of what is negative. An unknown dtype loads 0 and stores nothing. */
+ * saturate to their maximum, infinity too, so do I8 (to +-127) and I4 (to +-7). F8_E8M0 takes the
+ * nearest power of two, ties up, and NaN of what is negative. An unknown dtype loads 0 and stores
+ * nothing. */
 AITER_ATTN_API float aiter_load_element(aiter_dtype dtype, const void *data, int64_t index);
 /* See aiter_load_element. */
 AITER_ATTN_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t index, float value);
@@ -1524,7 +1525,7 @@ AITERI_FORCE_INLINE int64_t aiteri_share_of(int64_t count, int64_t i, int64_t pa
  * Everything that rounds works on integers: the caller's flush-to-zero flags and -ffast-math change
  * nothing. All rounding is to nearest even. What has no place in the target:
  *   NaN       stays NaN with its sign (e4m3fnuz has one NaN, 0x80; integers take 0)
- *   infinity  f16, bf16, e5m2 have one; the e4m3 types and integers saturate
+ *   infinity  f16 and bf16 have one; all else saturates, e5m2, too
  *   too big   f16 and bf16 become infinity; the fp8 types saturate to 448, 240, 57344
  *   int8, int4  saturate to +-127 and +-7, so that negation is exact
  *   e2m1      saturates to +-6, has no NaN and takes 0
@@ -1631,7 +1632,6 @@ AITERI_UNUSED static uint8_t aiteri_e5m2_from_bits(uint32_t u)
 {
     const uint32_t a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
     if (a > 0x7f800000) return (uint8_t)(sign | 0x7f);
-    if (a == 0x7f800000) return (uint8_t)(sign | 0x7c);
     const uint32_t code = aiteri_narrow_float(a, 2, 15);
     return (uint8_t)(sign | (code > 0x7b ? 0x7b : code));
 }
@@ -4778,11 +4778,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fnuz)(uint8_t *p, AITERI_K(vf) x)
 AITERI_FORCE_INLINE void AITERI_K(store_f8_e5m2)(uint8_t *p, AITERI_K(vf) x)
 {
     const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 2, 15, 0x7b);
-    const AITERI_K(vm) inf =
-        AITERI_K(eq_i)(AITERI_K(magnitude_bits)(x), AITERI_K(set1_i)(0x7f800000));
-    const AITERI_K(vi) finite = AITERI_K(select_i)(inf, AITERI_K(set1_i)(0x7c), code);
-    const AITERI_K(vi) kept =
-        AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), finite);
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), code);
     AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
 }
 
@@ -6740,11 +6736,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fnuz)(uint8_t *p, AITERI_K(vf) x)
 AITERI_FORCE_INLINE void AITERI_K(store_f8_e5m2)(uint8_t *p, AITERI_K(vf) x)
 {
     const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 2, 15, 0x7b);
-    const AITERI_K(vm) inf =
-        AITERI_K(eq_i)(AITERI_K(magnitude_bits)(x), AITERI_K(set1_i)(0x7f800000));
-    const AITERI_K(vi) finite = AITERI_K(select_i)(inf, AITERI_K(set1_i)(0x7c), code);
-    const AITERI_K(vi) kept =
-        AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), finite);
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), code);
     AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
 }
 
@@ -8703,11 +8695,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fnuz)(uint8_t *p, AITERI_K(vf) x)
 AITERI_FORCE_INLINE void AITERI_K(store_f8_e5m2)(uint8_t *p, AITERI_K(vf) x)
 {
     const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 2, 15, 0x7b);
-    const AITERI_K(vm) inf =
-        AITERI_K(eq_i)(AITERI_K(magnitude_bits)(x), AITERI_K(set1_i)(0x7f800000));
-    const AITERI_K(vi) finite = AITERI_K(select_i)(inf, AITERI_K(set1_i)(0x7c), code);
-    const AITERI_K(vi) kept =
-        AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), finite);
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), code);
     AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
 }
 
@@ -10990,11 +10978,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fnuz)(uint8_t *p, AITERI_K(vf) x)
 AITERI_FORCE_INLINE void AITERI_K(store_f8_e5m2)(uint8_t *p, AITERI_K(vf) x)
 {
     const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 2, 15, 0x7b);
-    const AITERI_K(vm) inf =
-        AITERI_K(eq_i)(AITERI_K(magnitude_bits)(x), AITERI_K(set1_i)(0x7f800000));
-    const AITERI_K(vi) finite = AITERI_K(select_i)(inf, AITERI_K(set1_i)(0x7c), code);
-    const AITERI_K(vi) kept =
-        AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), finite);
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), code);
     AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
 }
 

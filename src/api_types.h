@@ -238,8 +238,9 @@ AITER_ATTN_API int32_t aiter_version(void);
 /* One element converted exactly (to f32), or rounded to nearest even (from f32). dtype is F32, F16,
  * BF16, an fp8 type, F4_E2M1, F8_E8M0, I8 or I4 (index counts elements). NaN stays NaN; I8, I4 and
  * F4_E2M1 take 0. f16 and bf16 overflow to infinity as IEEE does; the fp8 types and F4_E2M1
- * saturate to their maximum, so do I8 (to +-127) and I4 (to +-7). F8_E8M0 takes the nearest power
- * of two, ties up, and NaN of what is negative. An unknown dtype loads 0 and stores nothing. */
+ * saturate to their maximum, infinity too, so do I8 (to +-127) and I4 (to +-7). F8_E8M0 takes the
+ * nearest power of two, ties up, and NaN of what is negative. An unknown dtype loads 0 and stores
+ * nothing. */
 AITER_ATTN_API float aiter_load_element(aiter_dtype dtype, const void *data, int64_t index);
 /* See aiter_load_element. */
 AITER_ATTN_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t index, float value);

@@ -72,8 +72,7 @@ static inline int code_of(aiter_dtype dtype, float x, const aiter_quantisation *
         }
     }
     if (code <= last) return with_sign(dtype, code, (int)(u >> 31));
-    if (!shows && !(a == 0x7f800000 && dtype == AITER_F8_E5M2))
-        return with_sign(dtype, last, (int)(u >> 31));
+    if (!shows) return with_sign(dtype, last, (int)(u >> 31));
     if (dtype == AITER_F8_E5M2) return with_sign(dtype, 0x7c, (int)(u >> 31));
     return dtype == AITER_F8_E4M3FNUZ ? 0x80 : with_sign(dtype, 0x7f, (int)(u >> 31));
 }

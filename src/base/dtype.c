@@ -3,7 +3,7 @@
  * Everything that rounds works on integers: the caller's flush-to-zero flags and -ffast-math change
  * nothing. All rounding is to nearest even. What has no place in the target:
  *   NaN       stays NaN with its sign (e4m3fnuz has one NaN, 0x80; integers take 0)
- *   infinity  f16, bf16, e5m2 have one; the e4m3 types and integers saturate
+ *   infinity  f16 and bf16 have one; all else saturates, e5m2, too
  *   too big   f16 and bf16 become infinity; the fp8 types saturate to 448, 240, 57344
  *   int8, int4  saturate to +-127 and +-7, so that negation is exact
  *   e2m1      saturates to +-6, has no NaN and takes 0
@@ -112,7 +112,6 @@ AITERI_UNUSED static uint8_t aiteri_e5m2_from_bits(uint32_t u)
 {
     const uint32_t a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
     if (a > 0x7f800000) return (uint8_t)(sign | 0x7f);
-    if (a == 0x7f800000) return (uint8_t)(sign | 0x7c);
     const uint32_t code = aiteri_narrow_float(a, 2, 15);
     return (uint8_t)(sign | (code > 0x7b ? 0x7b : code));
 }

@@ -77,11 +77,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fnuz)(uint8_t *p, AITERI_K(vf) x)
 AITERI_FORCE_INLINE void AITERI_K(store_f8_e5m2)(uint8_t *p, AITERI_K(vf) x)
 {
     const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 2, 15, 0x7b);
-    const AITERI_K(vm) inf =
-        AITERI_K(eq_i)(AITERI_K(magnitude_bits)(x), AITERI_K(set1_i)(0x7f800000));
-    const AITERI_K(vi) finite = AITERI_K(select_i)(inf, AITERI_K(set1_i)(0x7c), code);
-    const AITERI_K(vi) kept =
-        AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), finite);
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), code);
     AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
 }
 
