@@ -4848,7 +4848,6 @@ AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
-AITERI_NARROW(f4_byte, int8_t)
 
 /* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
@@ -4863,14 +4862,6 @@ static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
             block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
         }
         AITERI_K(widen_i8)(dst + i, block, count);
-    }
-}
-
-static void AITERI_K(widen_f4)(float *dst, const void *src, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) {
-        const uint32_t u = aiteri_load_bits(AITER_F4_E2M1, src, i);
-        memcpy(dst + i, &u, sizeof u);
     }
 }
 
@@ -4892,11 +4883,26 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
 {
     AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_i4_byte));
 }
+#if AITERI_HAS_QUANT
+AITERI_NARROW(f4_byte, int8_t)
 
 static void AITERI_K(narrow_f4)(void *dst, const float *src, int64_t n)
 {
     AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_f4_byte));
 }
+
+static void AITERI_K(widen_f4)(float *dst, const void *src, int64_t n)
+{
+    static const float value[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
+                                    -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
+    const uint8_t *p = (const uint8_t *)src;
+    for (int64_t i = 0; i + 1 < n; i += 2) {
+        dst[i] = value[p[i / 2] & 15];
+        dst[i + 1] = value[p[i / 2] >> 4];
+    }
+    if (n & 1) dst[n - 1] = value[p[n / 2] & 15];
+}
+#endif
 #endif /* AITERI_QUANTISES */
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
@@ -4916,6 +4922,11 @@ static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
 #else /* what only quantisers write */
 #define AITERI_CODE_CONVERT_OF(name) NULL
 #endif
+#if AITERI_HAS_QUANT
+#define AITERI_F4_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_F4_CONVERT_OF(name) NULL
+#endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
 
@@ -4933,7 +4944,7 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
-    AITERI_CODE_CONVERT_OF(widen_f4),
+    AITERI_F4_CONVERT_OF(widen_f4),
     NULL,
 };
 
@@ -4950,10 +4961,11 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
-    AITERI_CODE_CONVERT_OF(narrow_f4),
+    AITERI_F4_CONVERT_OF(narrow_f4),
     NULL,
 };
 #undef AITERI_CODE_CONVERT_OF
+#undef AITERI_F4_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
 /* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
@@ -6806,7 +6818,6 @@ AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
-AITERI_NARROW(f4_byte, int8_t)
 
 /* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
@@ -6821,14 +6832,6 @@ static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
             block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
         }
         AITERI_K(widen_i8)(dst + i, block, count);
-    }
-}
-
-static void AITERI_K(widen_f4)(float *dst, const void *src, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) {
-        const uint32_t u = aiteri_load_bits(AITER_F4_E2M1, src, i);
-        memcpy(dst + i, &u, sizeof u);
     }
 }
 
@@ -6850,11 +6853,26 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
 {
     AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_i4_byte));
 }
+#if AITERI_HAS_QUANT
+AITERI_NARROW(f4_byte, int8_t)
 
 static void AITERI_K(narrow_f4)(void *dst, const float *src, int64_t n)
 {
     AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_f4_byte));
 }
+
+static void AITERI_K(widen_f4)(float *dst, const void *src, int64_t n)
+{
+    static const float value[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
+                                    -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
+    const uint8_t *p = (const uint8_t *)src;
+    for (int64_t i = 0; i + 1 < n; i += 2) {
+        dst[i] = value[p[i / 2] & 15];
+        dst[i + 1] = value[p[i / 2] >> 4];
+    }
+    if (n & 1) dst[n - 1] = value[p[n / 2] & 15];
+}
+#endif
 #endif /* AITERI_QUANTISES */
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
@@ -6874,6 +6892,11 @@ static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
 #else /* what only quantisers write */
 #define AITERI_CODE_CONVERT_OF(name) NULL
 #endif
+#if AITERI_HAS_QUANT
+#define AITERI_F4_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_F4_CONVERT_OF(name) NULL
+#endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
 
@@ -6891,7 +6914,7 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
-    AITERI_CODE_CONVERT_OF(widen_f4),
+    AITERI_F4_CONVERT_OF(widen_f4),
     NULL,
 };
 
@@ -6908,10 +6931,11 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
-    AITERI_CODE_CONVERT_OF(narrow_f4),
+    AITERI_F4_CONVERT_OF(narrow_f4),
     NULL,
 };
 #undef AITERI_CODE_CONVERT_OF
+#undef AITERI_F4_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
 /* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
@@ -8765,7 +8789,6 @@ AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
-AITERI_NARROW(f4_byte, int8_t)
 
 /* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
@@ -8780,14 +8803,6 @@ static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
             block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
         }
         AITERI_K(widen_i8)(dst + i, block, count);
-    }
-}
-
-static void AITERI_K(widen_f4)(float *dst, const void *src, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) {
-        const uint32_t u = aiteri_load_bits(AITER_F4_E2M1, src, i);
-        memcpy(dst + i, &u, sizeof u);
     }
 }
 
@@ -8809,11 +8824,26 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
 {
     AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_i4_byte));
 }
+#if AITERI_HAS_QUANT
+AITERI_NARROW(f4_byte, int8_t)
 
 static void AITERI_K(narrow_f4)(void *dst, const float *src, int64_t n)
 {
     AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_f4_byte));
 }
+
+static void AITERI_K(widen_f4)(float *dst, const void *src, int64_t n)
+{
+    static const float value[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
+                                    -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
+    const uint8_t *p = (const uint8_t *)src;
+    for (int64_t i = 0; i + 1 < n; i += 2) {
+        dst[i] = value[p[i / 2] & 15];
+        dst[i + 1] = value[p[i / 2] >> 4];
+    }
+    if (n & 1) dst[n - 1] = value[p[n / 2] & 15];
+}
+#endif
 #endif /* AITERI_QUANTISES */
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
@@ -8833,6 +8863,11 @@ static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
 #else /* what only quantisers write */
 #define AITERI_CODE_CONVERT_OF(name) NULL
 #endif
+#if AITERI_HAS_QUANT
+#define AITERI_F4_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_F4_CONVERT_OF(name) NULL
+#endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
 
@@ -8850,7 +8885,7 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
-    AITERI_CODE_CONVERT_OF(widen_f4),
+    AITERI_F4_CONVERT_OF(widen_f4),
     NULL,
 };
 
@@ -8867,10 +8902,11 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
-    AITERI_CODE_CONVERT_OF(narrow_f4),
+    AITERI_F4_CONVERT_OF(narrow_f4),
     NULL,
 };
 #undef AITERI_CODE_CONVERT_OF
+#undef AITERI_F4_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
 /* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */
@@ -11048,7 +11084,6 @@ AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
-AITERI_NARROW(f4_byte, int8_t)
 
 /* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
@@ -11063,14 +11098,6 @@ static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
             block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
         }
         AITERI_K(widen_i8)(dst + i, block, count);
-    }
-}
-
-static void AITERI_K(widen_f4)(float *dst, const void *src, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) {
-        const uint32_t u = aiteri_load_bits(AITER_F4_E2M1, src, i);
-        memcpy(dst + i, &u, sizeof u);
     }
 }
 
@@ -11092,11 +11119,26 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
 {
     AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_i4_byte));
 }
+#if AITERI_HAS_QUANT
+AITERI_NARROW(f4_byte, int8_t)
 
 static void AITERI_K(narrow_f4)(void *dst, const float *src, int64_t n)
 {
     AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_f4_byte));
 }
+
+static void AITERI_K(widen_f4)(float *dst, const void *src, int64_t n)
+{
+    static const float value[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
+                                    -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
+    const uint8_t *p = (const uint8_t *)src;
+    for (int64_t i = 0; i + 1 < n; i += 2) {
+        dst[i] = value[p[i / 2] & 15];
+        dst[i + 1] = value[p[i / 2] >> 4];
+    }
+    if (n & 1) dst[n - 1] = value[p[n / 2] & 15];
+}
+#endif
 #endif /* AITERI_QUANTISES */
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
@@ -11116,6 +11158,11 @@ static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
 #else /* what only quantisers write */
 #define AITERI_CODE_CONVERT_OF(name) NULL
 #endif
+#if AITERI_HAS_QUANT
+#define AITERI_F4_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_F4_CONVERT_OF(name) NULL
+#endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
 
@@ -11133,7 +11180,7 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
-    AITERI_CODE_CONVERT_OF(widen_f4),
+    AITERI_F4_CONVERT_OF(widen_f4),
     NULL,
 };
 
@@ -11150,10 +11197,11 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
-    AITERI_CODE_CONVERT_OF(narrow_f4),
+    AITERI_F4_CONVERT_OF(narrow_f4),
     NULL,
 };
 #undef AITERI_CODE_CONVERT_OF
+#undef AITERI_F4_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
 /* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another. */

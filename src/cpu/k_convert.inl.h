@@ -147,7 +147,6 @@ AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
-AITERI_NARROW(f4_byte, int8_t)
 
 /* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
@@ -162,14 +161,6 @@ static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
             block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
         }
         AITERI_K(widen_i8)(dst + i, block, count);
-    }
-}
-
-static void AITERI_K(widen_f4)(float *dst, const void *src, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) {
-        const uint32_t u = aiteri_load_bits(AITER_F4_E2M1, src, i);
-        memcpy(dst + i, &u, sizeof u);
     }
 }
 
@@ -191,11 +182,26 @@ static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
 {
     AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_i4_byte));
 }
+#if AITERI_HAS_QUANT
+AITERI_NARROW(f4_byte, int8_t)
 
 static void AITERI_K(narrow_f4)(void *dst, const float *src, int64_t n)
 {
     AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_f4_byte));
 }
+
+static void AITERI_K(widen_f4)(float *dst, const void *src, int64_t n)
+{
+    static const float value[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
+                                    -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
+    const uint8_t *p = (const uint8_t *)src;
+    for (int64_t i = 0; i + 1 < n; i += 2) {
+        dst[i] = value[p[i / 2] & 15];
+        dst[i + 1] = value[p[i / 2] >> 4];
+    }
+    if (n & 1) dst[n - 1] = value[p[n / 2] & 15];
+}
+#endif
 #endif /* AITERI_QUANTISES */
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
@@ -215,6 +221,11 @@ static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
 #else /* what only quantisers write */
 #define AITERI_CODE_CONVERT_OF(name) NULL
 #endif
+#if AITERI_HAS_QUANT
+#define AITERI_F4_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_F4_CONVERT_OF(name) NULL
+#endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
 
@@ -232,7 +243,7 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
-    AITERI_CODE_CONVERT_OF(widen_f4),
+    AITERI_F4_CONVERT_OF(widen_f4),
     NULL,
 };
 
@@ -249,7 +260,8 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
-    AITERI_CODE_CONVERT_OF(narrow_f4),
+    AITERI_F4_CONVERT_OF(narrow_f4),
     NULL,
 };
 #undef AITERI_CODE_CONVERT_OF
+#undef AITERI_F4_CONVERT_OF
