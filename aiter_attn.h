@@ -80,6 +80,7 @@
         aiter_reshape_and_cache          new K and V rows into the pages, converted or quantised
         aiter_merge_attn_states          two results over disjoint keys become one
         aiter_rope_fwd                   rows turned by their positions: every kind of RoPE
+        aiter_quantize, aiter_dequantize numbers to fp8, int8, int4, MXFP4, MXFP8, NVFP4, and back
         aiter_grouped_query_attention, aiter_multi_query_attention, aiter_variable_length_attention
                                          the first, by names that its forms have elsewhere
         aiter_decode_attention, aiter_decode_attention_gqa      one token, transposed layouts
@@ -99,8 +100,9 @@
         AITER_ATTN_HIP              contexts on AMD GPUs (gfx90a, gfx942, gfx950)
         AITER_ATTN_CUDA             contexts on NVIDIA GPUs (sm_80 and later)
         AITER_ATTN_EMBEDDED_KERNELS the GPU kernels are linked in (library aiter_attn_kernels)
-        AITER_ATTN_ONLY_FLASH, _DECODE, _CACHE, _MERGE, _ROPE   these families of ops alone
-        AITER_ATTN_NO_FLASH, _DECODE, _CACHE, _MERGE, _ROPE     all but these (docs/guide.md, 11)
+        AITER_ATTN_ONLY_FLASH, _DECODE, _CACHE, _MERGE, _ROPE, _QUANT   these families alone
+        AITER_ATTN_NO_FLASH, _DECODE, _CACHE, _MERGE, _ROPE, _QUANT     all but these
+                                                                        (docs/guide.md, 11)
 
     The environment variable AITER_ISA (scalar, avx2, avx512, neon) caps the kernel set,
     AITER_KERNEL_CLASS (general, plain) pins the class of a device's kernels;
@@ -153,6 +155,8 @@
 #define aiter_reshape_and_cache AITER_PREFIXED(reshape_and_cache)
 #define aiter_merge_attn_states AITER_PREFIXED(merge_attn_states)
 #define aiter_rope_fwd AITER_PREFIXED(rope_fwd)
+#define aiter_quantize AITER_PREFIXED(quantize)
+#define aiter_dequantize AITER_PREFIXED(dequantize)
 #define aiter_grouped_query_attention AITER_PREFIXED(grouped_query_attention)
 #define aiter_multi_query_attention AITER_PREFIXED(multi_query_attention)
 #define aiter_variable_length_attention AITER_PREFIXED(variable_length_attention)
@@ -194,6 +198,12 @@
 #define aiter_rope_fwd_workspace AITER_PREFIXED(rope_fwd_workspace)
 #define aiter_rope_fwd_supported AITER_PREFIXED(rope_fwd_supported)
 #define aiter_rope_fwd_explain AITER_PREFIXED(rope_fwd_explain)
+#define aiter_quantize_workspace AITER_PREFIXED(quantize_workspace)
+#define aiter_quantize_supported AITER_PREFIXED(quantize_supported)
+#define aiter_quantize_explain AITER_PREFIXED(quantize_explain)
+#define aiter_dequantize_workspace AITER_PREFIXED(dequantize_workspace)
+#define aiter_dequantize_supported AITER_PREFIXED(dequantize_supported)
+#define aiter_dequantize_explain AITER_PREFIXED(dequantize_explain)
 #endif
 
 // >>api_types    (src/api_types.h)
@@ -250,7 +260,9 @@ typedef enum aiter_status {
 
 /* Storage types. 0 is unset and an error where a tensor is needed. I4 packs two values per byte,
  * low nibble first, two's complement. The fp8 types: E4M3FN has no infinity and a maximum of 448
- * (gfx950), E4M3FNUZ has one NaN and a maximum of 240 (gfx942), E5M2 is IEEE-like, 57344. */
+ * (gfx950), E4M3FNUZ has one NaN and a maximum of 240 (gfx942), E5M2 is IEEE-like, 57344. F4_E2M1
+ * packs as I4 does: a sign and one of 0, 0.5, 1, 1.5, 2, 3, 4, 6. F8_E8M0 is a scale: 2^(byte -
+ * 127), 255 is NaN. The last two belong to aiter_quantize and aiter_dequantize alone. */
 typedef enum aiter_dtype {
     AITER_DTYPE_UNSET = 0,
     AITER_F32,
@@ -264,6 +276,8 @@ typedef enum aiter_dtype {
     AITER_I32,
     AITER_I64,
     AITER_U8,
+    AITER_F4_E2M1,
+    AITER_F8_E8M0,
     AITER_DTYPE_COUNT
 } aiter_dtype;
 
@@ -368,6 +382,44 @@ typedef enum aiter_rope_kind {
     AITER_ROPE_KIND_COUNT
 } aiter_rope_kind;
 
+/* What becomes of a value halfway between two codes. TOWARD_ZERO is gguf's, ggml's and mlx's rule
+ * of MXFP4 (0.75 is 0.5). */
+typedef enum aiter_rounding {
+    AITER_ROUND_TIES_TO_EVEN = 0,
+    AITER_ROUND_TIES_TOWARD_ZERO,
+    AITER_ROUNDING_COUNT
+} aiter_rounding;
+
+/* How the F8_E8M0 scale of a group follows from a = max |x|, F the largest value of the codes, 2^P
+ * the largest power of two that they hold, m their mantissa bits:
+ *   UP     a * (1 / F) in f32, up to the next power of two (AITER's HIP kernels, torchao, mlx)
+ *   FLOOR  a down to a power of two, / 2^P: up to a third is clipped (the OCP text, gguf)
+ *   CEIL   a * 2^-P, up to the next power of two
+ *   EVEN   a rounded half up to m mantissa bits, then as FLOOR (Quark, AITER's Triton MXFP4) */
+typedef enum aiter_scale_rounding {
+    AITER_SCALE_ROUND_UP = 0,
+    AITER_SCALE_ROUND_FLOOR,
+    AITER_SCALE_ROUND_CEIL,
+    AITER_SCALE_ROUND_EVEN,
+    AITER_SCALE_ROUNDING_COUNT
+} aiter_scale_rounding;
+
+/* What becomes of a value beyond the largest fp8 code: that code, or, as ml_dtypes has it, NaN,
+ * which is infinity in E5M2. */
+typedef enum aiter_overflow {
+    AITER_OVERFLOW_SATURATES = 0,
+    AITER_OVERFLOW_TO_NAN,
+    AITER_OVERFLOW_COUNT
+} aiter_overflow;
+
+/* The computed scale of a group of zeros: 0, the byte 0 of F8_E8M0 (gguf), or 1, its byte 127
+ * (mlx). Its codes are zeros. */
+typedef enum aiter_zero_block {
+    AITER_ZERO_BLOCK_SCALE_0 = 0,
+    AITER_ZERO_BLOCK_SCALE_1,
+    AITER_ZERO_BLOCK_COUNT
+} aiter_zero_block;
+
 /* A borrowed view of strided memory. Strides count elements, as in DLPack. ndim 0: the argument is
  * absent. Strides all 0: compact, row-major. Broadcast by extent 1, or by stride 0 where another
  * stride is not 0. The stride of an extent of 1 means nothing. data may be NULL when an extent is
@@ -417,9 +469,11 @@ AITER_ATTN_API const char *aiter_last_error(void);
 AITER_ATTN_API int32_t aiter_version(void);
 
 /* One element converted exactly (to f32), or rounded to nearest even (from f32). dtype is F32, F16,
- * BF16, an fp8 type, I8 or I4 (index counts elements). NaN stays NaN. f16 and bf16
- * overflow to infinity as IEEE does; the fp8 types saturate to their maximum, so do I8 (to +-127)
- * and I4 (to +-7). An unknown dtype loads 0 and stores nothing. */
+ * BF16, an fp8 type, F4_E2M1, F8_E8M0, I8 or I4 (index counts elements). NaN stays NaN; I8, I4 and
+ * F4_E2M1 take 0. f16 and bf16 overflow to infinity as IEEE does; the fp8 types and F4_E2M1
+ * saturate to their maximum, infinity too, so do I8 (to +-127) and I4 (to +-7). F8_E8M0 takes the
+ * nearest power of two, ties up, and NaN of what is negative. An unknown dtype loads 0 and stores
+ * nothing. */
 AITER_ATTN_API float aiter_load_element(aiter_dtype dtype, const void *data, int64_t index);
 /* See aiter_load_element. */
 AITER_ATTN_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t index, float value);
@@ -621,17 +675,24 @@ typedef struct aiter_score {
     aiter_tensor sinks;   /* optional F32 [Hq], logits in the scaled domain */
 } aiter_score;
 
-/* How rows are stored in a cache. All 0: rounded to the destination's dtype. With `to` = I8 or an
- * fp8 type, of which M is the largest number (127, 448, 240, 57344):
+/* How numbers become codes. aiter_quantize takes all of it and says how; of aiter_reshape_and_cache
+ * `group` and what follows are 0. All 0 there: rounded to the destination's dtype. With `to` = I8
+ * or an fp8 type, of which M is the largest number (127, 448, 240, 57344):
  *   scale_given 1   stored = x / scale, by scales that are read: PER_TENSOR or PER_HEAD
- *   scale_given 0   PER_TOKEN_HEAD: scale = max |x| / M over the D values of each token and head is
- *                   written, x / scale rounded to nearest even, clamped to +-M; a row of zeros has
- *                   scale 0
+ *   scale_given 0   PER_TOKEN_HEAD: scale = max |x| / M over the D values of each token and head
+ *                   is written, x / scale rounded to nearest even, clamped to +-M; a row of zeros
+ *                   has scale 0; a row with a NaN scale NaN and codes 0, in fp8 NaN
  * `per` 0 takes the granularity that the shape of the scales has. */
 typedef struct aiter_quantisation {
     aiter_dtype to; /* 0: what the destination is; else its dtype */
     aiter_scale_kind per;
-    int32_t scale_given; /* 1: scales are read, 0: computed and written */
+    int32_t scale_given;     /* 1: scales are read, 0: computed and written */
+    int32_t group;           /* elements of the last axis under one scale; 0: all of them */
+    aiter_rounding rounding; /* TOWARD_ZERO: of F4_E2M1 alone */
+    aiter_scale_rounding scale_rounding; /* of computed F8_E8M0 scales */
+    aiter_overflow overflow;             /* TO_NAN: of the fp8 types alone */
+    aiter_zero_block zero_block;         /* of computed scales */
+    int32_t by_reciprocal; /* 1: x times the rounded 1 / scale, as AITER's kernels; 0: x / scale */
 } aiter_quantisation;
 
 /* Rotary position embedding: where dim elements of a row turn, pair by pair, by angles that belong
@@ -705,7 +766,9 @@ extern "C" {
     OP(decode_attention_gqa, DECODE, NO_PLAN)      \
     OP(reshape_and_cache, CACHE, NO_PLAN)          \
     OP(merge_attn_states, MERGE, NO_PLAN)          \
-    OP(rope_fwd, ROPE, NO_PLAN)
+    OP(rope_fwd, ROPE, NO_PLAN)                    \
+    OP(quantize, QUANT, NO_PLAN)                   \
+    OP(dequantize, QUANT, NO_PLAN)
 
 /* What every softmax attention takes: the query rows, the keys, the score, the call. An op says
  * which shapes it gives q and which fields mean nothing to it. */
@@ -819,6 +882,45 @@ typedef struct aiter_rope_fwd_args {
 /* Runs it. INVALID_ARGUMENT also: a position outside the tables. Needs no workspace; the bits are
  * the same in every kernel set. With a device: NO_KERNEL. */
 AITER_ATTN_API aiter_status aiter_rope_fwd(const aiter_rope_fwd_args *args, aiter_context *ctx);
+
+/* Numbers to codes under scales, and back: x ~ codes * scale (* global_scale).
+ *   scale    of x [.., D] without the last axis, one each row; any of its extents may be 1, one
+ *            scale for all of that axis: [T, H] per token and head, [T, 1] per token, [1, H] or [H]
+ *            per head, [1] one for all; a page's [num_blocks, 1, Hk]. With quantisation.group = g
+ *            there is the axis ceil(D / g) behind, whose last group may be short; g = 1 beside
+ *            extents of 1 is a scale per channel
+ *   types    F32 for every code; F8_E8M0 for the fp8 types and F4_E2M1; F8_E4M3FN for F4_E2M1
+ *            MXFP4 is F4_E2M1, F8_E8M0, group 32; MXFP8 fp8, F8_E8M0, group 32; NVFP4 F4_E2M1,
+ *            F8_E4M3FN, group 16
+ *   computed F32 max |x| / F with F the largest code (448, 240, 57344, 127, 7, 6); F8_E8M0 by
+ *            quantisation.scale_rounding; F8_E4M3FN max |x| / 6 (/ global_scale), rounded
+ *   codes    x / scale by the scale as it is stored, to nearest even, clamped to +-F. Where the
+ *            scale is 0 they are 0. A NaN or an infinity makes its scale NaN, but an F32 one, which
+ *            an infinity makes infinite: nothing of that group reads back as a number. Under a
+ *            given scale NaN stays NaN in the fp8 types and is 0 in I8, I4 and F4_E2M1, and an
+ *            infinity is clamped. The sign of a NaN is dropped
+ * The types of 4 bits need rows that start at whole bytes, of stride 1: with an odd D a gap. */
+typedef struct aiter_quantize_args {
+    uint32_t struct_bytes;
+    aiter_tensor x;     /* 1 to 4 dimensions; F32, F16, BF16. aiter_dequantize: the codes */
+    aiter_tensor y;     /* as x: F8_E4M3FN, F8_E4M3FNUZ, F8_E5M2, I8, I4, F4_E2M1. aiter_dequantize:
+                           F32, F16, BF16 */
+    aiter_tensor scale; /* written, or with quantisation.scale_given = 1 read: positive, finite */
+    aiter_tensor global_scale;       /* optional F32 [1], positive, beside F8_E4M3FN scales */
+    aiter_quantisation quantisation; /* aiter_dequantize: `to` (0 or the codes' type), per, group */
+} aiter_quantize_args;
+
+/* Runs it. INVALID_ARGUMENT also: a given scale that is not positive and finite. UNSUPPORTED:
+ * scales of another type than above. NO_KERNEL with a device context: it runs on the CPU. Needs no
+ * workspace. Example: aiter_quantize(&(aiter_quantize_args){.x = x, .y = y, .scale = scale,
+ * .quantisation.group = 32}, NULL). */
+AITER_ATTN_API aiter_status aiter_quantize(const aiter_quantize_args *args, aiter_context *ctx);
+
+/* From x, the codes, to y = x * scale (* global_scale) in f32, rounded to y's type. */
+typedef aiter_quantize_args aiter_dequantize_args;
+
+/* Runs it; errors as aiter_quantize. Scales are not looked at: 0 and NaN do what they do. */
+AITER_ATTN_API aiter_status aiter_dequantize(const aiter_dequantize_args *args, aiter_context *ctx);
 
 /* aiter_flash_attn_fwd by the name that groups of query heads sharing a kv head have elsewhere.
  * Ainslie et al. 2023. */
@@ -1348,7 +1450,7 @@ AITERI_FORCE_INLINE void aiteri_atomic_store(volatile aiteri_counter *p, aiteri_
 
 #if defined(AITER_ATTN_ONLY_FLASH) || defined(AITER_ATTN_ONLY_DECODE) || \
     defined(AITER_ATTN_ONLY_CACHE) || defined(AITER_ATTN_ONLY_MERGE) ||  \
-    defined(AITER_ATTN_ONLY_ROPE)
+    defined(AITER_ATTN_ONLY_ROPE) || defined(AITER_ATTN_ONLY_QUANT)
 #define AITERI_ONLY 1
 #else
 #define AITERI_ONLY 0
@@ -1379,20 +1481,29 @@ AITERI_FORCE_INLINE void aiteri_atomic_store(volatile aiteri_counter *p, aiteri_
 #else
 #define AITERI_HAS_ROPE 1
 #endif
+#if defined(AITER_ATTN_NO_QUANT) || (AITERI_ONLY && !defined(AITER_ATTN_ONLY_QUANT))
+#define AITERI_HAS_QUANT 0
+#else
+#define AITERI_HAS_QUANT 1
+#endif
 
 #if (defined(AITER_ATTN_ONLY_FLASH) && defined(AITER_ATTN_NO_FLASH)) ||   \
     (defined(AITER_ATTN_ONLY_DECODE) && defined(AITER_ATTN_NO_DECODE)) || \
     (defined(AITER_ATTN_ONLY_CACHE) && defined(AITER_ATTN_NO_CACHE)) ||   \
     (defined(AITER_ATTN_ONLY_MERGE) && defined(AITER_ATTN_NO_MERGE)) ||   \
-    (defined(AITER_ATTN_ONLY_ROPE) && defined(AITER_ATTN_NO_ROPE))
+    (defined(AITER_ATTN_ONLY_ROPE) && defined(AITER_ATTN_NO_ROPE)) ||     \
+    (defined(AITER_ATTN_ONLY_QUANT) && defined(AITER_ATTN_NO_QUANT))
 #error "aiter_attn: AITER_ATTN_ONLY_ and AITER_ATTN_NO_ of the same family: drop one of them"
 #elif !(AITERI_HAS_FLASH || AITERI_HAS_DECODE || AITERI_HAS_CACHE || AITERI_HAS_MERGE || \
-        AITERI_HAS_ROPE)
+        AITERI_HAS_ROPE || AITERI_HAS_QUANT)
 #error "aiter_attn: the AITER_ATTN_NO_ macros leave no family of ops"
 #endif
 
 /* What families share: planner, engine and loops of the softmax attentions. */
 #define AITERI_ATTENTION (AITERI_HAS_FLASH || AITERI_HAS_DECODE)
+/* Rows of the narrow types, read and written. */
+#define AITERI_READS_CODES  (AITERI_ATTENTION || AITERI_HAS_QUANT)
+#define AITERI_WRITES_CODES (AITERI_HAS_CACHE || AITERI_HAS_QUANT)
 
 #endif /* AITERI_LEFT_OUT_H */
 AITERI_NUMERICS_BEGIN
@@ -1494,9 +1605,11 @@ AITERI_FORCE_INLINE int64_t aiteri_share_of(int64_t count, int64_t i, int64_t pa
  * Everything that rounds works on integers: the caller's flush-to-zero flags and -ffast-math change
  * nothing. All rounding is to nearest even. What has no place in the target:
  *   NaN       stays NaN with its sign (e4m3fnuz has one NaN, 0x80; integers take 0)
- *   infinity  f16, bf16, e5m2 have one; the e4m3 types and integers saturate
+ *   infinity  f16 and bf16 have one; all else saturates, e5m2, too
  *   too big   f16 and bf16 become infinity; the fp8 types saturate to 448, 240, 57344
- *   int8, int4  saturate to +-127 and +-7, so that negation is exact. */
+ *   int8, int4  saturate to +-127 and +-7, so that negation is exact
+ *   e2m1      saturates to +-6, has no NaN and takes 0
+ *   e8m0      has no sign, zero or infinity: NaN, but 2^-127 for 0; ties go up. */
 #ifndef AITERI_DTYPE_C
 #define AITERI_DTYPE_C
 
@@ -1599,9 +1712,46 @@ AITERI_UNUSED static uint8_t aiteri_e5m2_from_bits(uint32_t u)
 {
     const uint32_t a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
     if (a > 0x7f800000) return (uint8_t)(sign | 0x7f);
-    if (a == 0x7f800000) return (uint8_t)(sign | 0x7c);
     const uint32_t code = aiteri_narrow_float(a, 2, 15);
     return (uint8_t)(sign | (code > 0x7b ? 0x7b : code));
+}
+
+/* The four bits of e2m1. */
+AITERI_UNUSED static uint32_t aiteri_bits_from_e2m1(uint32_t code)
+{
+    return (code & 8) << 28 | aiteri_widen_float(code & 7, 1, 1);
+}
+
+AITERI_UNUSED static uint32_t aiteri_e2m1_from_bits(uint32_t u)
+{
+    const uint32_t a = u & 0x7fffffff, sign = (u >> 28) & 8;
+    if (a > 0x7f800000) return 0;
+    const uint32_t code = aiteri_narrow_float(a, 1, 1);
+    return sign | (code > 7 ? 7 : code);
+}
+
+/* The same with ties toward zero: what lies halfway between codes i and i + 1 becomes i. */
+AITERI_UNUSED static uint32_t aiteri_e2m1_from_bits_down(uint32_t u)
+{
+    static const uint32_t tie[7] = {0x3e800000, 0x3f400000, 0x3fa00000, 0x3fe00000,
+                                    0x40200000, 0x40600000, 0x40a00000};
+    for (uint32_t i = 0; i < 7; i++)
+        if ((u & 0x7fffffff) == tie[i]) return ((u >> 28) & 8) | i;
+    return aiteri_e2m1_from_bits(u);
+}
+
+AITERI_UNUSED static uint32_t aiteri_bits_from_e8m0(uint32_t code)
+{
+    return code == 0 ? 0x00400000 : code == 255 ? 0x7fc00000 : code << 23;
+}
+
+AITERI_UNUSED static uint8_t aiteri_e8m0_from_bits(uint32_t u)
+{
+    if (u == 0x80000000) return 0;
+    if (u >= 0x7f800000) return 255; /* what is negative, too */
+    if (u < 0x800000) return u >= 0x600000;
+    const uint32_t code = (u + 0x400000) >> 23;
+    return (uint8_t)(code > 254 ? 254 : code);
 }
 
 /* To nearest even within [low, high]; NaN gives 0. */
@@ -1618,10 +1768,23 @@ AITERI_UNUSED static int64_t aiteri_i64_from_bits(uint32_t u, int64_t low, int64
     return value < low ? low : value > high ? high : value;
 }
 
+AITERI_UNUSED static uint32_t aiteri_nibble_of_byte(uint32_t byte, int64_t index)
+{
+    return byte >> (index & 1 ? 4 : 0) & 15;
+}
+
 AITERI_UNUSED static int32_t aiteri_i4_of_byte(uint32_t byte, int64_t index)
 {
-    const int32_t nibble = (int32_t)(byte >> (index & 1 ? 4 : 0) & 15);
+    const int32_t nibble = (int32_t)aiteri_nibble_of_byte(byte, index);
     return nibble >= 8 ? nibble - 16 : nibble;
+}
+
+/* The other half of the byte stays as it was. */
+AITERI_UNUSED static void aiteri_store_nibble(void *ptr, int64_t index, uint32_t nibble)
+{
+    uint8_t *byte = (uint8_t *)ptr + (index >> 1);
+    const int shift = index & 1 ? 4 : 0;
+    *byte = (uint8_t)((*byte & ~(15u << shift)) | nibble << shift);
 }
 
 AITERI_UNUSED static uint32_t aiteri_load_bits(aiter_dtype dtype, const void *ptr, int64_t index)
@@ -1641,11 +1804,14 @@ AITERI_UNUSED static uint32_t aiteri_load_bits(aiter_dtype dtype, const void *pt
     case AITER_I32: return aiteri_bits_of_f32((float)((const int32_t *)ptr)[index]);
     case AITER_I64: return aiteri_bits_of_f32((float)((const int64_t *)ptr)[index]);
     case AITER_U8: return aiteri_bits_of_f32((float)((const uint8_t *)ptr)[index]);
+    case AITER_F4_E2M1:
+        return aiteri_bits_from_e2m1(
+            aiteri_nibble_of_byte(((const uint8_t *)ptr)[index >> 1], index));
+    case AITER_F8_E8M0: return aiteri_bits_from_e8m0(((const uint8_t *)ptr)[index]);
     default: return 0;
     }
 }
 
-/* An I4 element leaves the other half of its byte as it was. */
 AITERI_UNUSED static void aiteri_store_bits(aiter_dtype dtype, void *ptr, int64_t index, uint32_t u)
 {
     switch (dtype) {
@@ -1656,20 +1822,25 @@ AITERI_UNUSED static void aiteri_store_bits(aiter_dtype dtype, void *ptr, int64_
     case AITER_F8_E4M3FNUZ: ((uint8_t *)ptr)[index] = aiteri_e4m3fnuz_from_bits(u); break;
     case AITER_F8_E5M2: ((uint8_t *)ptr)[index] = aiteri_e5m2_from_bits(u); break;
     case AITER_I8: ((int8_t *)ptr)[index] = (int8_t)aiteri_i64_from_bits(u, -127, 127); break;
-    case AITER_I4: {
-        uint8_t *byte = (uint8_t *)ptr + (index >> 1);
-        const int shift = index & 1 ? 4 : 0;
-        const uint32_t nibble = (uint32_t)aiteri_i64_from_bits(u, -7, 7) & 15;
-        *byte = (uint8_t)((*byte & ~(15u << shift)) | nibble << shift);
+    case AITER_I4:
+        aiteri_store_nibble(ptr, index, (uint32_t)aiteri_i64_from_bits(u, -7, 7) & 15);
         break;
-    }
     case AITER_I32:
         ((int32_t *)ptr)[index] = (int32_t)aiteri_i64_from_bits(u, INT32_MIN, INT32_MAX);
         break;
     case AITER_I64: ((int64_t *)ptr)[index] = aiteri_i64_from_bits(u, INT64_MIN, INT64_MAX); break;
     case AITER_U8: ((uint8_t *)ptr)[index] = (uint8_t)aiteri_i64_from_bits(u, 0, 255); break;
+    case AITER_F4_E2M1: aiteri_store_nibble(ptr, index, aiteri_e2m1_from_bits(u)); break;
+    case AITER_F8_E8M0: ((uint8_t *)ptr)[index] = aiteri_e8m0_from_bits(u); break;
     default: break;
     }
+}
+
+/* The larger of `most` and the bits of |x|; NaN is above all. */
+AITERI_FORCE_INLINE uint32_t aiteri_larger_magnitude(uint32_t most, float x)
+{
+    const uint32_t a = aiteri_bits_of_f32(x) & 0x7fffffff;
+    return a > most ? a : most;
 }
 
 AITERI_UNUSED static float aiteri_load_f32(aiter_dtype dtype, const void *ptr, int64_t index)
@@ -1694,6 +1865,7 @@ static const aiteri_dtype_row aiteri_dtype_table[AITER_DTYPE_COUNT] = {
     {"bf16", 16, 0},          {"f8_e4m3fn", 8, 448.0f}, {"f8_e4m3fnuz", 8, 240.0f},
     {"f8_e5m2", 8, 57344.0f}, {"i8", 8, 127.0f},        {"i4", 4, 7.0f},
     {"i32", 32, 0},           {"i64", 64, 0},           {"u8", 8, 0},
+    {"f4_e2m1", 4, 6.0f},     {"f8_e8m0", 8, 0},
 };
 
 AITERI_UNUSED static float aiteri_largest_of(aiter_dtype dtype)
@@ -2749,7 +2921,7 @@ typedef struct aiteri_rows {
  * outer, t / block, h, d / group. Strides are 0 where a scale does not vary. */
 typedef struct aiteri_scales {
     const void *data;  /* NULL: none */
-    aiter_dtype dtype; /* F32, F16, BF16; U8: E8M0, 2^(code - 127), NaN of code 255 */
+    aiter_dtype dtype; /* F32, F16, BF16, F8_E8M0 */
     int32_t block;     /* tokens under one scale; 0: 1 */
     int32_t group;     /* columns under one scale, a multiple of 16; 0: the whole row */
     int64_t stride_outer, stride_token, stride_head, stride_group;
@@ -3299,7 +3471,9 @@ typedef struct aiteri_kernels {
     void (*row_scale)(float *o, int32_t dim, float factor);
     void (*row_finish)(float *o, int32_t dim, float factor, int32_t least);
     void (*row_add_scaled)(float *o, const float *x, int32_t dim, float factor);
-    /* max |x| over n elements. */
+    /* o[i] /= divisor, rounded to nearest even. */
+    void (*row_divide)(float *o, int32_t n, float divisor);
+    /* max |x| over n elements; NaN if one of them is. */
     float (*row_amax)(const float *x, int32_t n);
     /* y[i] = x[i] * c[i] + partner[i] * s[i] over n elements, each step rounded: no fma. */
     void (*row_turn)(float *y, const float *x, const float *partner, const float *c, const float *s,
@@ -3331,9 +3505,9 @@ typedef struct aiteri_kernels {
 #else
 #define AITERI_ROPE_ENTRIES(of) NULL
 #endif
-#define AITERI_OTHER_ENTRIES(of)                                                              \
-    AITERI_LOOP_ENTRIES(of), of(row_scale), of(row_finish), of(row_add_scaled), of(row_amax), \
-        AITERI_ROPE_ENTRIES(of), of(widen), of(narrow)
+#define AITERI_OTHER_ENTRIES(of)                                                                \
+    AITERI_LOOP_ENTRIES(of), of(row_scale), of(row_finish), of(row_add_scaled), of(row_divide), \
+        of(row_amax), AITERI_ROPE_ENTRIES(of), of(widen), of(narrow)
 
 #endif /* AITERI_KERNEL_TABLE_H */
 
@@ -3498,12 +3672,6 @@ AITERI_FORCE_INLINE int32_t aiteri_scales_of_row(const aiteri_source *source)
     return group ? (int32_t)aiteri_ceil_div(aiteri_own_dim(source), group) : 1;
 }
 
-AITERI_FORCE_INLINE uint32_t aiteri_bits_from_e8m0(uint8_t code)
-{
-    if (code == 0) return 0x400000; /* 2^-127 */
-    return code == 255 ? 0x7fc00000 : (uint32_t)code << 23;
-}
-
 /* Entry `entry` of a sequence's list of pages. */
 AITERI_FORCE_INLINE int32_t aiteri_page_of(const aiteri_problem *p, const aiteri_sequence *s,
                                            int32_t entry)
@@ -3619,9 +3787,7 @@ static void aiteri_load_scales(const aiteri_source *part, const aiteri_key_place
     for (int32_t i = 0; i < n * of_row; i++) {
         const int64_t place = aiteri_scale_place(scales, at->outer, at->token + i / of_row, h) +
                               i % of_row * scales->stride_group;
-        const uint32_t bits = scales->dtype == AITER_U8
-                                  ? aiteri_bits_from_e8m0(((const uint8_t *)scales->data)[place])
-                                  : aiteri_load_bits(scales->dtype, scales->data, place);
+        const uint32_t bits = aiteri_load_bits(scales->dtype, scales->data, place);
         memcpy(scale + i, &bits, sizeof bits);
     }
 }
@@ -4689,7 +4855,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_bf16_n)(uint16_t *p, AITERI_K(vf) x, int
 
 // >>k_convert    (src/cpu/k_convert.inl.h)
 /* k_convert.inl.h -- rows of any storage type to f32 and back, the same bits as dtype.c, written
- * once over the vector layer. n counts elements; an I4 row starts at a whole byte. */
+ * once over the vector layer. n counts elements; an I4 or F4 row starts at a whole byte. */
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e4m3fn)(const uint8_t *p)
 {
@@ -4767,11 +4933,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fnuz)(uint8_t *p, AITERI_K(vf) x)
 AITERI_FORCE_INLINE void AITERI_K(store_f8_e5m2)(uint8_t *p, AITERI_K(vf) x)
 {
     const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 2, 15, 0x7b);
-    const AITERI_K(vm) inf =
-        AITERI_K(eq_i)(AITERI_K(magnitude_bits)(x), AITERI_K(set1_i)(0x7f800000));
-    const AITERI_K(vi) finite = AITERI_K(select_i)(inf, AITERI_K(set1_i)(0x7c), code);
-    const AITERI_K(vi) kept =
-        AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), finite);
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), code);
     AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
 }
 
@@ -4789,6 +4951,14 @@ AITERI_FORCE_INLINE void AITERI_K(store_i8)(int8_t *p, AITERI_K(vf) x)
 AITERI_FORCE_INLINE void AITERI_K(store_i4_byte)(int8_t *p, AITERI_K(vf) x)
 {
     AITERI_K(store_int8)(p, x, 7.0f);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_f4_byte)(int8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) sign =
+        AITERI_K(and_i)(AITERI_K(shr_i)(AITERI_K(as_i)(x), 28), AITERI_K(set1_i)(8));
+    const AITERI_K(vi) code = AITERI_K(or_i)(AITERI_K(f8_magnitude)(x, 1, 1, 7), sign);
+    AITERI_K(store_x8)((uint8_t *)p,
+                       AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0), code));
 }
 
 /* The loop over a row; its last partial vector goes through a copy. */
@@ -4824,12 +4994,12 @@ AITERI_WIDEN(i8, int8_t)
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
-#if AITERI_ATTENTION /* reads caches */
+#if AITERI_READS_CODES
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
 
-/* I4 goes by blocks through bytes. */
+/* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
 {
     const uint8_t *p = (const uint8_t *)src;
@@ -4845,26 +5015,52 @@ static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
     }
 }
 #endif
-#if AITERI_HAS_CACHE /* writes them */
+#if AITERI_WRITES_CODES
 AITERI_NARROW(f8_e4m3fn, uint8_t)
 AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
 
-static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
+AITERI_FORCE_INLINE void AITERI_K(narrow_halves)(void *dst, const float *src, int64_t n,
+                                                 aiteri_narrow_fn to_bytes)
 {
     uint8_t *p = (uint8_t *)dst;
     int8_t block[128];
     for (int64_t i = 0; i < n; i += 128) {
         const int64_t count = n - i < 128 ? n - i : 128;
-        AITERI_K(narrow_i4_byte)(block, src + i, count);
+        to_bytes(block, src + i, count);
         if (count & 1) block[count] = (int8_t)(p[i / 2 + count / 2] >> 4);
         for (int64_t k = 0; k < (count + 1) / 2; k++)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
+
+static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
+{
+    AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_i4_byte));
+}
+#if AITERI_HAS_QUANT
+AITERI_NARROW(f4_byte, int8_t)
+
+static void AITERI_K(narrow_f4)(void *dst, const float *src, int64_t n)
+{
+    AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_f4_byte));
+}
+
+static void AITERI_K(widen_f4)(float *dst, const void *src, int64_t n)
+{
+    static const float value[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
+                                    -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
+    const uint8_t *p = (const uint8_t *)src;
+    for (int64_t i = 0; i + 1 < n; i += 2) {
+        dst[i] = value[p[i / 2] & 15];
+        dst[i + 1] = value[p[i / 2] >> 4];
+    }
+    if (n & 1) dst[n - 1] = value[p[n / 2] & 15];
+}
 #endif
+#endif /* AITERI_WRITES_CODES */
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
 {
@@ -4878,15 +5074,20 @@ static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
 
 #define AITERI_CONVERT_OF(name) AITERI_K(name)
 #endif
-#if AITERI_ATTENTION
+#if AITERI_READS_CODES
 #define AITERI_READER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
 #else
 #define AITERI_READER_CONVERT_OF(name) NULL
 #endif
-#if AITERI_HAS_CACHE
+#if AITERI_WRITES_CODES
 #define AITERI_WRITER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
 #else
 #define AITERI_WRITER_CONVERT_OF(name) NULL
+#endif
+#if AITERI_HAS_QUANT
+#define AITERI_F4_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_F4_CONVERT_OF(name) NULL
 #endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
@@ -4905,6 +5106,8 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
+    AITERI_F4_CONVERT_OF(widen_f4),
+    NULL,
 };
 
 static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
@@ -4920,9 +5123,12 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
+    AITERI_F4_CONVERT_OF(narrow_f4),
+    NULL,
 };
 #undef AITERI_READER_CONVERT_OF
 #undef AITERI_WRITER_CONVERT_OF
+#undef AITERI_F4_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
 /* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another, turn
@@ -4953,18 +5159,29 @@ static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, floa
                                              AITERI_K(load)(o + d)));
 }
 
-static float AITERI_K(row_amax)(const float *x, int32_t n)
+static void AITERI_K(row_divide)(float *o, int32_t n, float divisor)
 {
-    AITERI_K(vf) top = AITERI_K(zero)();
     int32_t i = 0;
     for (; i + AITERI_LANES <= n; i += AITERI_LANES)
-        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
-    float amax = AITERI_K(hmax)(top);
-    for (; i < n; i++) {
-        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
-        if (a > amax) amax = a;
+        AITERI_K(store)(o + i, AITERI_K(div)(AITERI_K(load)(o + i), AITERI_K(set1)(divisor)));
+    for (; i < n; i++) o[i] /= divisor;
+}
+
+/* By bits: as integers magnitudes are in order, and NaN is above them all. */
+static float AITERI_K(row_amax)(const float *x, int32_t n)
+{
+    AITERI_K(vi) top = AITERI_K(set1_i)(0);
+    float lane[AITERI_LANES];
+    uint32_t most = 0;
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES) {
+        const AITERI_K(vi) a = AITERI_K(magnitude_bits)(AITERI_K(load)(x + i));
+        top = AITERI_K(select_i)(AITERI_K(lt_i)(top, a), a, top);
     }
-    return amax;
+    AITERI_K(store)(lane, AITERI_K(as_f)(top));
+    for (int32_t k = 0; k < AITERI_LANES; k++) most = aiteri_larger_magnitude(most, lane[k]);
+    for (; i < n; i++) most = aiteri_larger_magnitude(most, x[i]);
+    return aiteri_f32_of_bits(most > 0x7f800000u ? 0x7fc00000u : most);
 }
 
 #if AITERI_HAS_ROPE
@@ -6188,6 +6405,8 @@ static const aiteri_dot_fn AITERI_K(stream_dot)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
+    NULL,
+    NULL,
     NULL};
 static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
@@ -6198,6 +6417,8 @@ static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     AITERI_K_TYPED(stream_axpy_i8),
+    NULL,
+    NULL,
     NULL,
     NULL,
     NULL,
@@ -6639,7 +6860,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_bf16_n)(uint16_t *p, AITERI_K(vf) x, int
 
 // >>k_convert    (src/cpu/k_convert.inl.h)
 /* k_convert.inl.h -- rows of any storage type to f32 and back, the same bits as dtype.c, written
- * once over the vector layer. n counts elements; an I4 row starts at a whole byte. */
+ * once over the vector layer. n counts elements; an I4 or F4 row starts at a whole byte. */
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e4m3fn)(const uint8_t *p)
 {
@@ -6717,11 +6938,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fnuz)(uint8_t *p, AITERI_K(vf) x)
 AITERI_FORCE_INLINE void AITERI_K(store_f8_e5m2)(uint8_t *p, AITERI_K(vf) x)
 {
     const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 2, 15, 0x7b);
-    const AITERI_K(vm) inf =
-        AITERI_K(eq_i)(AITERI_K(magnitude_bits)(x), AITERI_K(set1_i)(0x7f800000));
-    const AITERI_K(vi) finite = AITERI_K(select_i)(inf, AITERI_K(set1_i)(0x7c), code);
-    const AITERI_K(vi) kept =
-        AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), finite);
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), code);
     AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
 }
 
@@ -6739,6 +6956,14 @@ AITERI_FORCE_INLINE void AITERI_K(store_i8)(int8_t *p, AITERI_K(vf) x)
 AITERI_FORCE_INLINE void AITERI_K(store_i4_byte)(int8_t *p, AITERI_K(vf) x)
 {
     AITERI_K(store_int8)(p, x, 7.0f);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_f4_byte)(int8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) sign =
+        AITERI_K(and_i)(AITERI_K(shr_i)(AITERI_K(as_i)(x), 28), AITERI_K(set1_i)(8));
+    const AITERI_K(vi) code = AITERI_K(or_i)(AITERI_K(f8_magnitude)(x, 1, 1, 7), sign);
+    AITERI_K(store_x8)((uint8_t *)p,
+                       AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0), code));
 }
 
 /* The loop over a row; its last partial vector goes through a copy. */
@@ -6774,12 +6999,12 @@ AITERI_WIDEN(i8, int8_t)
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
-#if AITERI_ATTENTION /* reads caches */
+#if AITERI_READS_CODES
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
 
-/* I4 goes by blocks through bytes. */
+/* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
 {
     const uint8_t *p = (const uint8_t *)src;
@@ -6795,26 +7020,52 @@ static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
     }
 }
 #endif
-#if AITERI_HAS_CACHE /* writes them */
+#if AITERI_WRITES_CODES
 AITERI_NARROW(f8_e4m3fn, uint8_t)
 AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
 
-static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
+AITERI_FORCE_INLINE void AITERI_K(narrow_halves)(void *dst, const float *src, int64_t n,
+                                                 aiteri_narrow_fn to_bytes)
 {
     uint8_t *p = (uint8_t *)dst;
     int8_t block[128];
     for (int64_t i = 0; i < n; i += 128) {
         const int64_t count = n - i < 128 ? n - i : 128;
-        AITERI_K(narrow_i4_byte)(block, src + i, count);
+        to_bytes(block, src + i, count);
         if (count & 1) block[count] = (int8_t)(p[i / 2 + count / 2] >> 4);
         for (int64_t k = 0; k < (count + 1) / 2; k++)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
+
+static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
+{
+    AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_i4_byte));
+}
+#if AITERI_HAS_QUANT
+AITERI_NARROW(f4_byte, int8_t)
+
+static void AITERI_K(narrow_f4)(void *dst, const float *src, int64_t n)
+{
+    AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_f4_byte));
+}
+
+static void AITERI_K(widen_f4)(float *dst, const void *src, int64_t n)
+{
+    static const float value[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
+                                    -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
+    const uint8_t *p = (const uint8_t *)src;
+    for (int64_t i = 0; i + 1 < n; i += 2) {
+        dst[i] = value[p[i / 2] & 15];
+        dst[i + 1] = value[p[i / 2] >> 4];
+    }
+    if (n & 1) dst[n - 1] = value[p[n / 2] & 15];
+}
 #endif
+#endif /* AITERI_WRITES_CODES */
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
 {
@@ -6828,15 +7079,20 @@ static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
 
 #define AITERI_CONVERT_OF(name) AITERI_K(name)
 #endif
-#if AITERI_ATTENTION
+#if AITERI_READS_CODES
 #define AITERI_READER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
 #else
 #define AITERI_READER_CONVERT_OF(name) NULL
 #endif
-#if AITERI_HAS_CACHE
+#if AITERI_WRITES_CODES
 #define AITERI_WRITER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
 #else
 #define AITERI_WRITER_CONVERT_OF(name) NULL
+#endif
+#if AITERI_HAS_QUANT
+#define AITERI_F4_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_F4_CONVERT_OF(name) NULL
 #endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
@@ -6855,6 +7111,8 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
+    AITERI_F4_CONVERT_OF(widen_f4),
+    NULL,
 };
 
 static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
@@ -6870,9 +7128,12 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
+    AITERI_F4_CONVERT_OF(narrow_f4),
+    NULL,
 };
 #undef AITERI_READER_CONVERT_OF
 #undef AITERI_WRITER_CONVERT_OF
+#undef AITERI_F4_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
 /* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another, turn
@@ -6903,18 +7164,29 @@ static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, floa
                                              AITERI_K(load)(o + d)));
 }
 
-static float AITERI_K(row_amax)(const float *x, int32_t n)
+static void AITERI_K(row_divide)(float *o, int32_t n, float divisor)
 {
-    AITERI_K(vf) top = AITERI_K(zero)();
     int32_t i = 0;
     for (; i + AITERI_LANES <= n; i += AITERI_LANES)
-        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
-    float amax = AITERI_K(hmax)(top);
-    for (; i < n; i++) {
-        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
-        if (a > amax) amax = a;
+        AITERI_K(store)(o + i, AITERI_K(div)(AITERI_K(load)(o + i), AITERI_K(set1)(divisor)));
+    for (; i < n; i++) o[i] /= divisor;
+}
+
+/* By bits: as integers magnitudes are in order, and NaN is above them all. */
+static float AITERI_K(row_amax)(const float *x, int32_t n)
+{
+    AITERI_K(vi) top = AITERI_K(set1_i)(0);
+    float lane[AITERI_LANES];
+    uint32_t most = 0;
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES) {
+        const AITERI_K(vi) a = AITERI_K(magnitude_bits)(AITERI_K(load)(x + i));
+        top = AITERI_K(select_i)(AITERI_K(lt_i)(top, a), a, top);
     }
-    return amax;
+    AITERI_K(store)(lane, AITERI_K(as_f)(top));
+    for (int32_t k = 0; k < AITERI_LANES; k++) most = aiteri_larger_magnitude(most, lane[k]);
+    for (; i < n; i++) most = aiteri_larger_magnitude(most, x[i]);
+    return aiteri_f32_of_bits(most > 0x7f800000u ? 0x7fc00000u : most);
 }
 
 #if AITERI_HAS_ROPE
@@ -8138,6 +8410,8 @@ static const aiteri_dot_fn AITERI_K(stream_dot)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
+    NULL,
+    NULL,
     NULL};
 static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
@@ -8148,6 +8422,8 @@ static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     AITERI_K_TYPED(stream_axpy_i8),
+    NULL,
+    NULL,
     NULL,
     NULL,
     NULL,
@@ -8590,7 +8866,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_bf16_n)(uint16_t *p, AITERI_K(vf) x, int
 
 // >>k_convert    (src/cpu/k_convert.inl.h)
 /* k_convert.inl.h -- rows of any storage type to f32 and back, the same bits as dtype.c, written
- * once over the vector layer. n counts elements; an I4 row starts at a whole byte. */
+ * once over the vector layer. n counts elements; an I4 or F4 row starts at a whole byte. */
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e4m3fn)(const uint8_t *p)
 {
@@ -8668,11 +8944,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fnuz)(uint8_t *p, AITERI_K(vf) x)
 AITERI_FORCE_INLINE void AITERI_K(store_f8_e5m2)(uint8_t *p, AITERI_K(vf) x)
 {
     const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 2, 15, 0x7b);
-    const AITERI_K(vm) inf =
-        AITERI_K(eq_i)(AITERI_K(magnitude_bits)(x), AITERI_K(set1_i)(0x7f800000));
-    const AITERI_K(vi) finite = AITERI_K(select_i)(inf, AITERI_K(set1_i)(0x7c), code);
-    const AITERI_K(vi) kept =
-        AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), finite);
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), code);
     AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
 }
 
@@ -8690,6 +8962,14 @@ AITERI_FORCE_INLINE void AITERI_K(store_i8)(int8_t *p, AITERI_K(vf) x)
 AITERI_FORCE_INLINE void AITERI_K(store_i4_byte)(int8_t *p, AITERI_K(vf) x)
 {
     AITERI_K(store_int8)(p, x, 7.0f);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_f4_byte)(int8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) sign =
+        AITERI_K(and_i)(AITERI_K(shr_i)(AITERI_K(as_i)(x), 28), AITERI_K(set1_i)(8));
+    const AITERI_K(vi) code = AITERI_K(or_i)(AITERI_K(f8_magnitude)(x, 1, 1, 7), sign);
+    AITERI_K(store_x8)((uint8_t *)p,
+                       AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0), code));
 }
 
 /* The loop over a row; its last partial vector goes through a copy. */
@@ -8725,12 +9005,12 @@ AITERI_WIDEN(i8, int8_t)
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
-#if AITERI_ATTENTION /* reads caches */
+#if AITERI_READS_CODES
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
 
-/* I4 goes by blocks through bytes. */
+/* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
 {
     const uint8_t *p = (const uint8_t *)src;
@@ -8746,26 +9026,52 @@ static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
     }
 }
 #endif
-#if AITERI_HAS_CACHE /* writes them */
+#if AITERI_WRITES_CODES
 AITERI_NARROW(f8_e4m3fn, uint8_t)
 AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
 
-static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
+AITERI_FORCE_INLINE void AITERI_K(narrow_halves)(void *dst, const float *src, int64_t n,
+                                                 aiteri_narrow_fn to_bytes)
 {
     uint8_t *p = (uint8_t *)dst;
     int8_t block[128];
     for (int64_t i = 0; i < n; i += 128) {
         const int64_t count = n - i < 128 ? n - i : 128;
-        AITERI_K(narrow_i4_byte)(block, src + i, count);
+        to_bytes(block, src + i, count);
         if (count & 1) block[count] = (int8_t)(p[i / 2 + count / 2] >> 4);
         for (int64_t k = 0; k < (count + 1) / 2; k++)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
+
+static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
+{
+    AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_i4_byte));
+}
+#if AITERI_HAS_QUANT
+AITERI_NARROW(f4_byte, int8_t)
+
+static void AITERI_K(narrow_f4)(void *dst, const float *src, int64_t n)
+{
+    AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_f4_byte));
+}
+
+static void AITERI_K(widen_f4)(float *dst, const void *src, int64_t n)
+{
+    static const float value[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
+                                    -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
+    const uint8_t *p = (const uint8_t *)src;
+    for (int64_t i = 0; i + 1 < n; i += 2) {
+        dst[i] = value[p[i / 2] & 15];
+        dst[i + 1] = value[p[i / 2] >> 4];
+    }
+    if (n & 1) dst[n - 1] = value[p[n / 2] & 15];
+}
 #endif
+#endif /* AITERI_WRITES_CODES */
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
 {
@@ -8779,15 +9085,20 @@ static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
 
 #define AITERI_CONVERT_OF(name) AITERI_K(name)
 #endif
-#if AITERI_ATTENTION
+#if AITERI_READS_CODES
 #define AITERI_READER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
 #else
 #define AITERI_READER_CONVERT_OF(name) NULL
 #endif
-#if AITERI_HAS_CACHE
+#if AITERI_WRITES_CODES
 #define AITERI_WRITER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
 #else
 #define AITERI_WRITER_CONVERT_OF(name) NULL
+#endif
+#if AITERI_HAS_QUANT
+#define AITERI_F4_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_F4_CONVERT_OF(name) NULL
 #endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
@@ -8806,6 +9117,8 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
+    AITERI_F4_CONVERT_OF(widen_f4),
+    NULL,
 };
 
 static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
@@ -8821,9 +9134,12 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
+    AITERI_F4_CONVERT_OF(narrow_f4),
+    NULL,
 };
 #undef AITERI_READER_CONVERT_OF
 #undef AITERI_WRITER_CONVERT_OF
+#undef AITERI_F4_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
 /* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another, turn
@@ -8854,18 +9170,29 @@ static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, floa
                                              AITERI_K(load)(o + d)));
 }
 
-static float AITERI_K(row_amax)(const float *x, int32_t n)
+static void AITERI_K(row_divide)(float *o, int32_t n, float divisor)
 {
-    AITERI_K(vf) top = AITERI_K(zero)();
     int32_t i = 0;
     for (; i + AITERI_LANES <= n; i += AITERI_LANES)
-        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
-    float amax = AITERI_K(hmax)(top);
-    for (; i < n; i++) {
-        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
-        if (a > amax) amax = a;
+        AITERI_K(store)(o + i, AITERI_K(div)(AITERI_K(load)(o + i), AITERI_K(set1)(divisor)));
+    for (; i < n; i++) o[i] /= divisor;
+}
+
+/* By bits: as integers magnitudes are in order, and NaN is above them all. */
+static float AITERI_K(row_amax)(const float *x, int32_t n)
+{
+    AITERI_K(vi) top = AITERI_K(set1_i)(0);
+    float lane[AITERI_LANES];
+    uint32_t most = 0;
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES) {
+        const AITERI_K(vi) a = AITERI_K(magnitude_bits)(AITERI_K(load)(x + i));
+        top = AITERI_K(select_i)(AITERI_K(lt_i)(top, a), a, top);
     }
-    return amax;
+    AITERI_K(store)(lane, AITERI_K(as_f)(top));
+    for (int32_t k = 0; k < AITERI_LANES; k++) most = aiteri_larger_magnitude(most, lane[k]);
+    for (; i < n; i++) most = aiteri_larger_magnitude(most, x[i]);
+    return aiteri_f32_of_bits(most > 0x7f800000u ? 0x7fc00000u : most);
 }
 
 #if AITERI_HAS_ROPE
@@ -10089,6 +10416,8 @@ static const aiteri_dot_fn AITERI_K(stream_dot)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
+    NULL,
+    NULL,
     NULL};
 static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
@@ -10099,6 +10428,8 @@ static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     AITERI_K_TYPED(stream_axpy_i8),
+    NULL,
+    NULL,
     NULL,
     NULL,
     NULL,
@@ -10865,7 +11196,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_bf16_n)(uint16_t *p, AITERI_K(vf) x, int
 
 // >>k_convert    (src/cpu/k_convert.inl.h)
 /* k_convert.inl.h -- rows of any storage type to f32 and back, the same bits as dtype.c, written
- * once over the vector layer. n counts elements; an I4 row starts at a whole byte. */
+ * once over the vector layer. n counts elements; an I4 or F4 row starts at a whole byte. */
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e4m3fn)(const uint8_t *p)
 {
@@ -10943,11 +11274,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fnuz)(uint8_t *p, AITERI_K(vf) x)
 AITERI_FORCE_INLINE void AITERI_K(store_f8_e5m2)(uint8_t *p, AITERI_K(vf) x)
 {
     const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 2, 15, 0x7b);
-    const AITERI_K(vm) inf =
-        AITERI_K(eq_i)(AITERI_K(magnitude_bits)(x), AITERI_K(set1_i)(0x7f800000));
-    const AITERI_K(vi) finite = AITERI_K(select_i)(inf, AITERI_K(set1_i)(0x7c), code);
-    const AITERI_K(vi) kept =
-        AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), finite);
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), code);
     AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
 }
 
@@ -10965,6 +11292,14 @@ AITERI_FORCE_INLINE void AITERI_K(store_i8)(int8_t *p, AITERI_K(vf) x)
 AITERI_FORCE_INLINE void AITERI_K(store_i4_byte)(int8_t *p, AITERI_K(vf) x)
 {
     AITERI_K(store_int8)(p, x, 7.0f);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_f4_byte)(int8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) sign =
+        AITERI_K(and_i)(AITERI_K(shr_i)(AITERI_K(as_i)(x), 28), AITERI_K(set1_i)(8));
+    const AITERI_K(vi) code = AITERI_K(or_i)(AITERI_K(f8_magnitude)(x, 1, 1, 7), sign);
+    AITERI_K(store_x8)((uint8_t *)p,
+                       AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0), code));
 }
 
 /* The loop over a row; its last partial vector goes through a copy. */
@@ -11000,12 +11335,12 @@ AITERI_WIDEN(i8, int8_t)
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
-#if AITERI_ATTENTION /* reads caches */
+#if AITERI_READS_CODES
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
 
-/* I4 goes by blocks through bytes. */
+/* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
 {
     const uint8_t *p = (const uint8_t *)src;
@@ -11021,26 +11356,52 @@ static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
     }
 }
 #endif
-#if AITERI_HAS_CACHE /* writes them */
+#if AITERI_WRITES_CODES
 AITERI_NARROW(f8_e4m3fn, uint8_t)
 AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
 
-static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
+AITERI_FORCE_INLINE void AITERI_K(narrow_halves)(void *dst, const float *src, int64_t n,
+                                                 aiteri_narrow_fn to_bytes)
 {
     uint8_t *p = (uint8_t *)dst;
     int8_t block[128];
     for (int64_t i = 0; i < n; i += 128) {
         const int64_t count = n - i < 128 ? n - i : 128;
-        AITERI_K(narrow_i4_byte)(block, src + i, count);
+        to_bytes(block, src + i, count);
         if (count & 1) block[count] = (int8_t)(p[i / 2 + count / 2] >> 4);
         for (int64_t k = 0; k < (count + 1) / 2; k++)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
+
+static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
+{
+    AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_i4_byte));
+}
+#if AITERI_HAS_QUANT
+AITERI_NARROW(f4_byte, int8_t)
+
+static void AITERI_K(narrow_f4)(void *dst, const float *src, int64_t n)
+{
+    AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_f4_byte));
+}
+
+static void AITERI_K(widen_f4)(float *dst, const void *src, int64_t n)
+{
+    static const float value[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
+                                    -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
+    const uint8_t *p = (const uint8_t *)src;
+    for (int64_t i = 0; i + 1 < n; i += 2) {
+        dst[i] = value[p[i / 2] & 15];
+        dst[i + 1] = value[p[i / 2] >> 4];
+    }
+    if (n & 1) dst[n - 1] = value[p[n / 2] & 15];
+}
 #endif
+#endif /* AITERI_WRITES_CODES */
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
 {
@@ -11054,15 +11415,20 @@ static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
 
 #define AITERI_CONVERT_OF(name) AITERI_K(name)
 #endif
-#if AITERI_ATTENTION
+#if AITERI_READS_CODES
 #define AITERI_READER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
 #else
 #define AITERI_READER_CONVERT_OF(name) NULL
 #endif
-#if AITERI_HAS_CACHE
+#if AITERI_WRITES_CODES
 #define AITERI_WRITER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
 #else
 #define AITERI_WRITER_CONVERT_OF(name) NULL
+#endif
+#if AITERI_HAS_QUANT
+#define AITERI_F4_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_F4_CONVERT_OF(name) NULL
 #endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
@@ -11081,6 +11447,8 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
+    AITERI_F4_CONVERT_OF(widen_f4),
+    NULL,
 };
 
 static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
@@ -11096,9 +11464,12 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
+    AITERI_F4_CONVERT_OF(narrow_f4),
+    NULL,
 };
 #undef AITERI_READER_CONVERT_OF
 #undef AITERI_WRITER_CONVERT_OF
+#undef AITERI_F4_CONVERT_OF
 
 // >>k_rows    (src/cpu/k_rows.inl.h)
 /* k_rows.inl.h -- what every op does to a row of f32: scale it, finish it, add it to another, turn
@@ -11129,18 +11500,29 @@ static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, floa
                                              AITERI_K(load)(o + d)));
 }
 
-static float AITERI_K(row_amax)(const float *x, int32_t n)
+static void AITERI_K(row_divide)(float *o, int32_t n, float divisor)
 {
-    AITERI_K(vf) top = AITERI_K(zero)();
     int32_t i = 0;
     for (; i + AITERI_LANES <= n; i += AITERI_LANES)
-        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
-    float amax = AITERI_K(hmax)(top);
-    for (; i < n; i++) {
-        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
-        if (a > amax) amax = a;
+        AITERI_K(store)(o + i, AITERI_K(div)(AITERI_K(load)(o + i), AITERI_K(set1)(divisor)));
+    for (; i < n; i++) o[i] /= divisor;
+}
+
+/* By bits: as integers magnitudes are in order, and NaN is above them all. */
+static float AITERI_K(row_amax)(const float *x, int32_t n)
+{
+    AITERI_K(vi) top = AITERI_K(set1_i)(0);
+    float lane[AITERI_LANES];
+    uint32_t most = 0;
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES) {
+        const AITERI_K(vi) a = AITERI_K(magnitude_bits)(AITERI_K(load)(x + i));
+        top = AITERI_K(select_i)(AITERI_K(lt_i)(top, a), a, top);
     }
-    return amax;
+    AITERI_K(store)(lane, AITERI_K(as_f)(top));
+    for (int32_t k = 0; k < AITERI_LANES; k++) most = aiteri_larger_magnitude(most, lane[k]);
+    for (; i < n; i++) most = aiteri_larger_magnitude(most, x[i]);
+    return aiteri_f32_of_bits(most > 0x7f800000u ? 0x7fc00000u : most);
 }
 
 #if AITERI_HAS_ROPE
@@ -12364,6 +12746,8 @@ static const aiteri_dot_fn AITERI_K(stream_dot)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
+    NULL,
+    NULL,
     NULL};
 static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
@@ -12374,6 +12758,8 @@ static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     AITERI_K_TYPED(stream_axpy_i8),
+    NULL,
+    NULL,
     NULL,
     NULL,
     NULL,
@@ -14698,6 +15084,16 @@ static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_d
         memcpy(&bits, src + i, sizeof bits);
         aiteri_store_bits(dtype, dst, i * stride, bits);
     }
+}
+
+/* What codes count: row / step, zeros where a step is 0. */
+AITERI_UNUSED static void aiteri_count_steps(const aiteri_kernels *kernels, float *row, int32_t n,
+                                             float step)
+{
+    if (step != 0.0f)
+        kernels->row_divide(row, n, step);
+    else
+        memset(row, 0, (size_t)n * sizeof *row);
 }
 
 /* Writes n elements of an attention's row, times factor; row is padded. What would be stored as -0
@@ -17760,7 +18156,7 @@ AITERI_ATTENTION_PLAN(grouped_query_attention)
 static aiter_status aiteri_multi_query_attention_begin(aiteri_attention *x, aiter_context *ctx)
 {
     const aiter_tensor *k = &x->a.kv.k;
-    const int32_t axis = k->ndim - 2;
+    const int32_t axis = k->ndim == 4 ? 2 : 1;
     if ((k->ndim == 3 || k->ndim == 4) && k->shape[axis] != 1)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
                            "aiter_multi_query_attention.kv.k: shape[%d] is %lld, expected 1 kv "
@@ -18100,6 +18496,15 @@ static void aiteri_check_quantisation(aiteri_check *c, const aiter_quantisation 
                       "with quantisation.to = AITER_I8 or an fp8 type",
                       c->op, q->scale_given ? "scale_given" : "per",
                       (int)(q->scale_given ? q->scale_given : (int32_t)q->per));
+    const int64_t unknown[] = {q->group,    q->rounding,   q->scale_rounding,
+                               q->overflow, q->zero_block, q->by_reciprocal};
+    static const char *const names[] = {"group",    "rounding",   "scale_rounding",
+                                        "overflow", "zero_block", "by_reciprocal"};
+    for (int i = 0; i < 6; i++)
+        if (unknown[i] != 0)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.quantisation.%s: is %lld, expected 0: it is aiter_quantize's", c->op,
+                          names[i], (long long)unknown[i]);
     if (quantises && q->per != AITER_SCALE_BY_SHAPE &&
         (q->per == AITER_SCALE_PER_TOKEN_HEAD) == (q->scale_given != 0))
         aiteri_reject(c, AITER_UNSUPPORTED,
@@ -18253,8 +18658,7 @@ static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_sid
         if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD)
             *scale = aiteri_rounded(run->kernels->row_amax(row, src->dim) /
                                     aiteri_largest_of(cache->dtype));
-        const float step = *scale;
-        for (int32_t d = 0; d < src->dim; d++) row[d] = step != 0.0f ? row[d] / step : 0.0f;
+        aiteri_count_steps(run->kernels, row, src->dim, *scale);
     }
     aiteri_scatter_row(run->kernels, (char *)aiteri_source_at(cache, block, at, h), cache->dtype,
                        cache->stride_dim, row, src->dim);
@@ -19136,6 +19540,568 @@ static aiter_status aiteri_rope_fwd_run(aiteri_rope_fwd *x, aiter_context *ctx)
 AITERI_CALLS(rope_fwd, rope_fwd, "aiter_rope_fwd")
 
 #endif /* AITERI_ROPE_FWD_C */
+#endif
+#if AITERI_HAS_QUANT
+
+// >>quantize    (src/ops/quantize.c)
+/* quantize.c -- aiter_quantize and aiter_dequantize: numbers to codes under scales, and back.
+ *
+ * A unit is what lies under one scale: columns [g * group, (g + 1) * group) of one row, or of all
+ * rows of the axes that the scales do not have. */
+#ifndef AITERI_QUANTIZE_C
+#define AITERI_QUANTIZE_C
+
+
+/* Elements of a row at a time, on the stack; even, so that a byte of two codes is not cut. */
+enum { AITERI_QUANT_STRIP = 256 };
+
+enum {
+    AITERI_CODES = AITERI_QUANTISED | 1 << AITER_I4 | 1 << AITER_F4_E2M1,
+    AITERI_SCALES = AITERI_ONLY_F32 | 1 << AITER_F8_E8M0 | 1 << AITER_F8_E4M3FN
+};
+
+/* Of a type of codes: the exponent of the largest power of two, the bits of its mantissa, the f32
+ * bits of the first magnitude that rounds beyond it and what it then is. */
+typedef struct aiteri_code_range {
+    int32_t exponent, mantissa;
+    uint32_t beyond;
+    uint8_t nan, overflow;
+} aiteri_code_range;
+
+static aiteri_code_range aiteri_code_range_of(aiter_dtype dtype)
+{
+    static const aiteri_code_range e4m3fn = {8, 3, 0x43e80001, 0x7f, 0x7f};
+    static const aiteri_code_range e4m3fnuz = {7, 3, 0x43780000, 0x80, 0x80};
+    static const aiteri_code_range e5m2 = {15, 2, 0x47700000, 0x7f, 0x7c};
+    static const aiteri_code_range e2m1 = {2, 1, 0, 0, 0};
+    static const aiteri_code_range i8 = {0, 0, 0, 0, 0}, i4 = {0, 0, 0, 0, 0};
+    switch (dtype) {
+    case AITER_F8_E4M3FN: return e4m3fn;
+    case AITER_F8_E4M3FNUZ: return e4m3fnuz;
+    case AITER_F8_E5M2: return e5m2;
+    case AITER_F4_E2M1: return e2m1;
+    case AITER_I8: return i8;
+    default: return i4;
+    }
+}
+
+/* A tensor by three leading axes and the last one; strides are 0 where a scale is shared. */
+typedef struct aiteri_quant_view {
+    char *data;
+    aiter_dtype dtype;
+    int64_t shape[4], stride[4];
+} aiteri_quant_view;
+
+/* A call of either op. */
+typedef struct aiteri_quant {
+    aiter_quantize_args a;
+    const char *op;
+    int32_t encodes;                      /* aiter_quantize */
+    aiteri_quant_view real, codes, scale; /* scale.shape counts units */
+    int64_t group;                        /* 1 or more */
+    int32_t computes, shared;             /* the scales; some of them over several rows */
+    float global_scale;
+    aiteri_code_range range;
+    const aiteri_kernels *kernels;
+    int32_t workers;
+} aiteri_quant;
+
+/* ---- checks ---- */
+
+static void aiteri_quant_check_zero(aiteri_check *c, const char *field, int64_t got, int allowed,
+                                    const char *why)
+{
+    if (got != 0 && !allowed)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.quantisation.%s: is %lld, expected 0: %s",
+                      c->op, field, (long long)got, why);
+}
+
+static void aiteri_quant_check_options(aiteri_check *c, const aiteri_quant *x)
+{
+    const aiter_quantisation *q = &x->a.quantisation;
+    const aiter_dtype to = x->encodes ? x->a.y.dtype : x->a.x.dtype, by = x->a.scale.dtype;
+    const unsigned to_bit = AITERI_TYPE_BIT(to);
+    const int writes = x->encodes, computes = x->computes;
+    if (q->to != AITER_DTYPE_UNSET && q->to != to)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.quantisation.to: is %s, expected unset or %s, the type of the codes",
+                      c->op, aiter_dtype_name(q->to), aiter_dtype_name(to));
+    aiteri_check_enum(c, "quantisation.per", (int)q->per, AITER_SCALE_COUNT, "aiter_scale_kind");
+    aiteri_check_range(c, "quantisation.scale_given", q->scale_given, 0, 1);
+    aiteri_check_range(c, "quantisation.group", q->group, 0, INT32_MAX);
+    aiteri_check_enum(c, "quantisation.rounding", (int)q->rounding, AITER_ROUNDING_COUNT,
+                      "aiter_rounding");
+    aiteri_check_enum(c, "quantisation.scale_rounding", (int)q->scale_rounding,
+                      AITER_SCALE_ROUNDING_COUNT, "aiter_scale_rounding");
+    aiteri_check_enum(c, "quantisation.overflow", (int)q->overflow, AITER_OVERFLOW_COUNT,
+                      "aiter_overflow");
+    aiteri_check_enum(c, "quantisation.zero_block", (int)q->zero_block, AITER_ZERO_BLOCK_COUNT,
+                      "aiter_zero_block");
+    aiteri_check_range(c, "quantisation.by_reciprocal", q->by_reciprocal, 0, 1);
+    aiteri_quant_check_zero(c, "scale_given", q->scale_given, writes, "scales are read here");
+    aiteri_quant_check_zero(c, "rounding", (int64_t)q->rounding, writes && to == AITER_F4_E2M1,
+                            "it tells how f4_e2m1 codes are made");
+    aiteri_quant_check_zero(c, "scale_rounding", (int64_t)q->scale_rounding,
+                            computes && by == AITER_F8_E8M0,
+                            "it tells how f8_e8m0 scales are computed");
+    aiteri_quant_check_zero(c, "overflow", (int64_t)q->overflow, writes && (to_bit & AITERI_FP8),
+                            "it tells how fp8 codes are made");
+    aiteri_quant_check_zero(c, "zero_block", (int64_t)q->zero_block, computes,
+                            "it tells how scales are computed");
+    aiteri_quant_check_zero(c, "by_reciprocal", q->by_reciprocal, writes && by != AITER_F8_E8M0,
+                            "it tells how codes are made, and f8_e8m0 scales divide exactly");
+    if ((by == AITER_F8_E8M0 && !(to_bit & (AITERI_FP8 | 1u << AITER_F4_E2M1))) ||
+        (by == AITER_F8_E4M3FN && to != AITER_F4_E2M1))
+        aiteri_reject(c, AITER_UNSUPPORTED,
+                      "%s.scale: dtype is %s, which goes with codes of %s; for %s expected f32",
+                      c->op, aiter_dtype_name(by),
+                      by == AITER_F8_E8M0 ? "fp8 and f4_e2m1" : "f4_e2m1", aiter_dtype_name(to));
+    if (by != AITER_F8_E4M3FN)
+        aiteri_check_absent(c, "global_scale", &x->a.global_scale,
+                            "it goes with f8_e4m3fn scales (NVFP4)");
+    else if (x->a.global_scale.ndim != 0)
+        aiteri_check_extent(c, "global_scale", &x->a.global_scale, 0, 1, "one for all");
+}
+
+/* Rows of two codes a byte start at whole bytes. */
+static void aiteri_quant_check_halves(aiteri_check *c, const char *field, const aiter_tensor *t)
+{
+    if (aiter_dtype_bits(t->dtype) >= 8) return;
+    const int32_t last = t->ndim - 1;
+    for (int32_t i = 0; i <= last; i++)
+        if (t->shape[i] > 1 && (i < last ? t->stride[i] % 2 != 0 : t->stride[i] != 1))
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: stride[%d] is %lld, expected %s: rows of %s start at whole bytes",
+                          c->op, field, (int)i, (long long)t->stride[i],
+                          i < last ? "an even one" : "1", aiter_dtype_name(t->dtype));
+}
+
+/* The extents of the scales, and into x->scale how they lie beside the rows. */
+static void aiteri_quant_check_scale(aiteri_check *c, aiteri_quant *x)
+{
+    const aiter_tensor *t = &x->a.scale;
+    const aiter_tensor *real = x->encodes ? &x->a.x : &x->a.y;
+    const int32_t rows = real->ndim - 1, grouped = x->a.quantisation.group != 0;
+    const int32_t one = !grouped && t->ndim == 1 && t->shape[0] == 1;
+    const int32_t per_head = !grouped && t->ndim == 1 && rows > 1 && !one;
+    const int64_t units = grouped ? aiteri_ceil_div(real->shape[rows], x->group) : 1;
+    if (!one && !per_head && t->ndim != rows + grouped)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.scale: ndim is %d, expected %d%s: those of x without the last%s", c->op,
+                      (int)t->ndim, (int)(rows + grouped > 0 ? rows + grouped : 1),
+                      grouped ? "" : ", or 1",
+                      grouped ? ", and the groups of quantisation.group elements" : "");
+    for (int32_t i = 0; i < 4; i++) x->scale.shape[i] = 1, x->scale.stride[i] = 0;
+    for (int32_t i = 0; i < rows && !one && c->status == AITER_OK; i++) {
+        const int32_t at = per_head ? 0 : i, axis = 3 - rows + i;
+        if (per_head && i < rows - 1) continue;
+        if (t->shape[at] == 1) continue;
+        aiteri_check_extent(c, "scale", t, at, real->shape[i], "x; or 1 for one scale");
+        x->scale.shape[axis] = t->shape[at];
+        x->scale.stride[axis] = t->stride[at];
+    }
+    if (grouped && c->status == AITER_OK) {
+        aiteri_check_extent(c, "scale", t, rows, units, "the groups of the last axis");
+        x->scale.shape[3] = units;
+        x->scale.stride[3] = t->stride[rows];
+    }
+    for (int32_t i = 0; i < 3; i++) x->shared |= x->scale.shape[i] != x->real.shape[i];
+    x->shared |= x->real.shape[3] == 0; /* no row is looked at */
+}
+
+/* A granularity that is named is the one that the shape has. */
+static void aiteri_quant_check_per(aiteri_check *c, const aiteri_quant *x)
+{
+    const aiter_scale_kind per = x->a.quantisation.per;
+    const int64_t *n = x->scale.shape;
+    const int is_it = per == AITER_SCALE_PER_TENSOR ? n[0] * n[1] * n[2] * n[3] == 1
+                      : per == AITER_SCALE_PER_HEAD ? n[0] * n[1] == 1 && n[2] == x->real.shape[2]
+                                                    : !x->shared;
+    if (per != AITER_SCALE_BY_SHAPE && !is_it)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.quantisation.per: names data%s, but scale has another shape", c->op,
+                      aiteri_scale_words(per));
+}
+
+static aiteri_quant_view aiteri_quant_view_of(const aiter_tensor *t)
+{
+    aiteri_quant_view v;
+    memset(&v, 0, sizeof v);
+    v.data = (char *)t->data;
+    v.dtype = t->dtype;
+    for (int32_t i = 0; i < 4; i++) {
+        const int32_t from = i - 4 + t->ndim;
+        v.shape[i] = from >= 0 ? t->shape[from] : 1;
+        v.stride[i] = from >= 0 ? t->stride[from] : 0;
+    }
+    return v;
+}
+
+/* Two codes a byte: the bytes. */
+static aiter_tensor aiteri_quant_bytes(aiter_tensor t)
+{
+    if (aiter_dtype_bits(t.dtype) >= 8) return t;
+    const int32_t last = t.ndim - 1;
+    t.dtype = AITER_U8;
+    t.shape[last] = (t.shape[last] + 1) / 2;
+    for (int32_t i = 0; i < last; i++) t.stride[i] /= 2;
+    return t;
+}
+
+static void aiteri_quant_check(aiteri_check *c, aiteri_quant *x)
+{
+    aiter_quantize_args *a = &x->a;
+    const char *numbers = x->encodes ? "x" : "y", *codes = x->encodes ? "y" : "x";
+    aiter_tensor *real = x->encodes ? &a->x : &a->y, *code = x->encodes ? &a->y : &a->x;
+    x->computes = x->encodes && !a->quantisation.scale_given;
+    aiteri_check_tensor(c, numbers, real, 1, 4, AITERI_FLOATS, 1, "numbers [.., D]");
+    aiteri_check_tensor(c, codes, code, 1, 4, AITERI_CODES, 1, "codes [.., D]");
+    aiteri_check_tensor(c, "scale", &a->scale, 1, 4, AITERI_SCALES, 1,
+                        "[1], or those of x without the last axis");
+    aiteri_check_tensor(c, "global_scale", &a->global_scale, 1, 1, AITERI_ONLY_F32, 0, "[1]");
+    if (c->status != AITER_OK) return;
+    if (code->ndim != real->ndim)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d (= %s)", c->op,
+                      codes, (int)code->ndim, (int)real->ndim, numbers);
+    int64_t elements = 1; /* of what is not empty: counts of rows and groups do not wrap */
+    for (int32_t i = 0; i < real->ndim && c->status == AITER_OK; i++) {
+        if (real->shape[i] > AITERI_MOST_ELEMENTS / elements)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: its extents exceed the address space",
+                          c->op, numbers);
+        elements *= aiteri_max(1, real->shape[i]);
+        aiteri_check_axis(c, numbers, real, i, "extent", 0, INT32_MAX - 1);
+        aiteri_check_extent(c, codes, code, i, real->shape[i], numbers);
+    }
+    aiteri_quant_check_halves(c, codes, code);
+    aiteri_quant_check_options(c, x);
+    if (c->status != AITER_OK) return;
+    x->real = aiteri_quant_view_of(real);
+    x->codes = aiteri_quant_view_of(code);
+    x->range = aiteri_code_range_of(code->dtype);
+    x->group = a->quantisation.group ? a->quantisation.group : aiteri_max(1, x->real.shape[3]);
+    x->scale.data = (char *)a->scale.data;
+    x->scale.dtype = a->scale.dtype;
+    aiteri_quant_check_scale(c, x);
+    if (c->status != AITER_OK) return;
+    aiteri_quant_check_per(c, x);
+    const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
+    const aiter_tensor of_x = aiteri_quant_bytes(a->x), of_y = aiteri_quant_bytes(a->y);
+    const aiteri_operand operand[] = {{"y", &of_y},
+                                      {"scale", x->computes ? &a->scale : &none},
+                                      {"x", &of_x},
+                                      {"scale", x->computes ? &none : &a->scale},
+                                      {"global_scale", &a->global_scale}};
+    aiteri_check_overlap(c, operand, 5, 2);
+}
+
+/* ---- scales ---- */
+
+static char *aiteri_quant_at(const aiteri_quant_view *v, const int64_t *row, int64_t column)
+{
+    int64_t at = column * v->stride[3];
+    for (int32_t i = 0; i < 3; i++) at += row[i] * v->stride[i];
+    return v->data + aiteri_bytes_of(v->dtype, at);
+}
+
+/* Index `n` of a view's rows. */
+static void aiteri_quant_row(const aiteri_quant_view *v, int64_t n, int64_t *row)
+{
+    row[2] = n % v->shape[2];
+    row[1] = n / v->shape[2] % v->shape[1];
+    row[0] = n / v->shape[2] / v->shape[1];
+}
+
+/* The exponent field of p = a * factor rounded to f32, plus 1 if p is no power of two. Below the
+ * normal numbers that is 0 or 1, whatever the caller's flags make of subnormal ones. */
+static int32_t aiteri_e8m0_above(float a, double factor)
+{
+    const double product = aiteri_rounded_f64(aiteri_double_of_f32(a) * factor);
+    if (product < 1.1754943508222875e-38) return product > 7.006492321624085e-46;
+    const uint32_t u = aiteri_bits_of_f32(aiteri_rounded((float)product));
+    return (int32_t)(u >> 23) + ((u & 0x7fffff) != 0);
+}
+
+/* The byte of a group whose largest magnitude is amax: AITER_SCALE_ROUND_ says how. */
+static uint8_t aiteri_e8m0_of_amax(float amax, aiter_scale_rounding how, aiter_dtype codes)
+{
+    const aiteri_code_range r = aiteri_code_range_of(codes);
+    const uint32_t a = aiteri_bits_of_f32(amax);
+    int32_t field = (int32_t)(a >> 23);
+    if (field == 255) return 255;
+    if (how == AITER_SCALE_ROUND_UP)
+        field = aiteri_e8m0_above(amax, (double)aiteri_rounded(1.0f / aiteri_largest_of(codes)));
+    else if (how == AITER_SCALE_ROUND_CEIL)
+        field = aiteri_e8m0_above(amax, 1.0 / (double)(1 << r.exponent));
+    else if (how == AITER_SCALE_ROUND_FLOOR)
+        field -= r.exponent;
+    else
+        field = (int32_t)((a + (1u << (22 - r.mantissa))) >> 23) - r.exponent;
+    return (uint8_t)(field > 0 ? field : 0);
+}
+
+/* Stores the scale of a unit by its largest magnitude. */
+static void aiteri_quant_store_scale(const aiteri_quant *x, char *to, float amax)
+{
+    const aiter_quantisation *q = &x->a.quantisation;
+    float scale = 1.0f;
+    const int is_one = aiteri_bits_of_f32(amax) == 0 && q->zero_block == AITER_ZERO_BLOCK_SCALE_1;
+    if (x->scale.dtype == AITER_F8_E8M0) {
+        *(uint8_t *)to =
+            is_one ? 127 : aiteri_e8m0_of_amax(amax, q->scale_rounding, x->codes.dtype);
+        return;
+    }
+    if (!is_one) scale = aiteri_rounded(amax / aiteri_largest_of(x->codes.dtype));
+    if (!is_one && x->scale.dtype == AITER_F8_E4M3FN) {
+        scale = aiteri_rounded(scale / x->global_scale);
+        if (aiteri_bits_of_f32(amax) >= 0x7f800000) scale = aiteri_f32_of_bits(0x7fc00000);
+    }
+    aiteri_store_f32(x->scale.dtype, to, 0, scale);
+}
+
+/* Computes and stores the scale of unit (unit, g). */
+static void aiteri_quant_scale(const aiteri_quant *x, const int64_t *unit, int64_t g)
+{
+    int64_t first[3], end[3], i[3];
+    float strip[AITERI_QUANT_STRIP];
+    uint32_t most = 0;
+    for (int32_t k = 0; k < 3; k++) {
+        const int all = x->scale.shape[k] != x->real.shape[k];
+        first[k] = all ? 0 : unit[k];
+        end[k] = all ? x->real.shape[k] : unit[k] + 1;
+    }
+    const int64_t from = g * x->group, to = aiteri_min(from + x->group, x->real.shape[3]);
+    for (i[0] = first[0]; i[0] < end[0] && from < to; i[0]++)
+        for (i[1] = first[1]; i[1] < end[1]; i[1]++)
+            for (i[2] = first[2]; i[2] < end[2]; i[2]++)
+                for (int64_t d = from; d < to; d += AITERI_QUANT_STRIP) {
+                    const int32_t n = (int32_t)aiteri_min(AITERI_QUANT_STRIP, to - d);
+                    aiteri_gather_row(x->kernels, strip, aiteri_quant_at(&x->real, i, d),
+                                      x->real.dtype, x->real.stride[3], n);
+                    most = aiteri_larger_magnitude(most, x->kernels->row_amax(strip, n));
+                }
+    aiteri_quant_store_scale(x, aiteri_quant_at(&x->scale, unit, g), aiteri_f32_of_bits(most));
+}
+
+static int64_t aiteri_quant_rows(const aiteri_quant_view *v)
+{
+    return v->shape[0] * v->shape[1] * v->shape[2];
+}
+
+/* The scales that several rows share; a row computes its own. */
+static void aiteri_quant_scale_worker(void *arg, int32_t worker)
+{
+    const aiteri_quant *x = (const aiteri_quant *)arg;
+    const int64_t groups = x->scale.shape[3], units = aiteri_quant_rows(&x->scale) * groups;
+    const int64_t end = aiteri_share_of(units, worker + 1, x->workers);
+    for (int64_t n = aiteri_share_of(units, worker, x->workers); n < end; n++) {
+        int64_t unit[3];
+        aiteri_quant_row(&x->scale, n / groups, unit);
+        aiteri_quant_scale(x, unit, n % groups);
+    }
+}
+
+/* What a code of 1 is worth: of * also. `also` is 1, but for the one scale that no normal float is.
+ */
+typedef struct aiteri_quant_step {
+    float of, also;
+} aiteri_quant_step;
+
+static aiteri_quant_step aiteri_quant_step_at(const aiteri_quant *x, const int64_t *row, int64_t g)
+{
+    const char *at = aiteri_quant_at(&x->scale, row, g);
+    aiteri_quant_step step = {0.0f, 1.0f};
+    if (x->scale.dtype == AITER_F8_E8M0 && *(const uint8_t *)at == 0) {
+        step.of = aiteri_f32_of_bits(0x00800000);
+        step.also = 0.5f;
+        return step;
+    }
+    step.of = aiteri_load_f32(x->scale.dtype, at, 0);
+    if (x->scale.dtype == AITER_F8_E4M3FN) step.of = aiteri_rounded(step.of * x->global_scale);
+    return step;
+}
+
+/* ---- rows ---- */
+
+static void aiteri_quant_multiply(const aiteri_kernels *kernels, float *row, int32_t n, float by)
+{
+    if (n % AITERI_PAD == 0)
+        kernels->row_scale(row, n, by);
+    else
+        for (int32_t i = 0; i < n; i++) row[i] *= by;
+}
+
+static void aiteri_quant_apply(const aiteri_quant *x, float *row, int32_t n, aiteri_quant_step step)
+{
+    if (!x->encodes) {
+        if (step.also != 1.0f) aiteri_quant_multiply(x->kernels, row, n, step.also);
+        aiteri_quant_multiply(x->kernels, row, n, step.of);
+        return;
+    }
+    if (step.also != 1.0f) aiteri_quant_multiply(x->kernels, row, n, 1.0f / step.also);
+    const float inverse = aiteri_rounded(1.0f / step.of);
+    if (x->a.quantisation.by_reciprocal && aiteri_bits_of_f32(inverse) != 0x7f800000)
+        aiteri_quant_multiply(x->kernels, row, n, inverse);
+    else
+        aiteri_count_steps(x->kernels, row, n, step.of);
+}
+
+/* What the plain conversion of a row leaves: NaN of either sign, and overflow that is to show. */
+static void aiteri_quant_mend_fp8(const aiteri_quant *x, char *codes, const float *row, int32_t n)
+{
+    const int64_t stride = x->codes.stride[3];
+    const int shows = x->a.quantisation.overflow == AITER_OVERFLOW_TO_NAN;
+    const uint32_t most = shows ? x->range.beyond : 0x7f800001;
+    if (aiteri_bits_of_f32(x->kernels->row_amax(row, n)) < most) return;
+    for (int32_t i = 0; i < n; i++) {
+        const uint32_t u = aiteri_bits_of_f32(row[i]), a = u & 0x7fffffff;
+        uint8_t *code = (uint8_t *)codes + i * stride;
+        if (a > 0x7f800000)
+            *code = x->range.nan;
+        else if (a >= most)
+            *code = (uint8_t)(x->range.overflow | (u >> 24 & 0x80));
+    }
+}
+
+static void aiteri_quant_store(const aiteri_quant *x, char *codes, float *row, int32_t n)
+{
+    if (x->a.quantisation.rounding == AITER_ROUND_TIES_TOWARD_ZERO) {
+        for (int32_t i = 0; i < n; i++)
+            aiteri_store_nibble(codes, i, aiteri_e2m1_from_bits_down(aiteri_bits_of_f32(row[i])));
+        return;
+    }
+    aiteri_scatter_row(x->kernels, codes, x->codes.dtype, x->codes.stride[3], row, n);
+    if (AITERI_TYPE_BIT(x->codes.dtype) & AITERI_FP8) aiteri_quant_mend_fp8(x, codes, row, n);
+}
+
+/* One row from its numbers to its codes, or back. */
+static void aiteri_quant_convert(const aiteri_quant *x, const int64_t *row)
+{
+    const aiteri_quant_view *from = x->encodes ? &x->real : &x->codes;
+    const int64_t dim = x->real.shape[3];
+    float strip[AITERI_QUANT_STRIP];
+    for (int64_t d = 0; d < dim; d += AITERI_QUANT_STRIP) {
+        const int32_t n = (int32_t)aiteri_min(AITERI_QUANT_STRIP, dim - d);
+        aiteri_gather_row(x->kernels, strip, aiteri_quant_at(from, row, d), from->dtype,
+                          from->stride[3], n);
+        for (int64_t k = d, end; k < d + n; k = end) {
+            end = aiteri_min(d + n, (k / x->group + 1) * x->group);
+            aiteri_quant_apply(x, strip + (k - d), (int32_t)(end - k),
+                               aiteri_quant_step_at(x, row, k / x->group));
+        }
+        if (x->encodes)
+            aiteri_quant_store(x, aiteri_quant_at(&x->codes, row, d), strip, n);
+        else
+            aiteri_scatter_row(x->kernels, aiteri_quant_at(&x->real, row, d), x->real.dtype,
+                               x->real.stride[3], strip, n);
+    }
+}
+
+static void aiteri_quant_worker(void *arg, int32_t worker)
+{
+    const aiteri_quant *x = (const aiteri_quant *)arg;
+    const int64_t rows = aiteri_quant_rows(&x->real);
+    const int64_t end = aiteri_share_of(rows, worker + 1, x->workers);
+    for (int64_t n = aiteri_share_of(rows, worker, x->workers); n < end; n++) {
+        int64_t row[3];
+        aiteri_quant_row(&x->real, n, row);
+        for (int64_t g = 0; x->computes && !x->shared && g < x->scale.shape[3]; g++)
+            aiteri_quant_scale(x, row, g);
+        aiteri_quant_convert(x, row);
+    }
+}
+
+/* ---- the call ---- */
+
+static aiter_status aiteri_quant_begin(const char *op, const char *call,
+                                       const aiter_quantize_args *args, aiter_context *ctx,
+                                       aiteri_quant *x)
+{
+    memset(x, 0, sizeof *x);
+    AITERI_TRY(aiteri_call_begin(op, call, ctx, args, sizeof *args));
+    x->a = *args;
+    x->op = op;
+    x->encodes = strcmp(op, "aiter_quantize") == 0;
+    x->global_scale = 1.0f;
+    return AITER_OK;
+}
+
+static aiter_status aiteri_quant_workspace(const aiteri_quant *x, aiter_context *ctx, size_t *bytes)
+{
+    return aiteri_scratch_answer(x->op, ctx, 0, bytes);
+}
+
+/* Everything that shapes tell. */
+static aiter_status aiteri_quant_supported(aiteri_quant *x, aiter_context *ctx, size_t *bytes)
+{
+    aiteri_check c = {x->op, ctx, AITER_OK};
+    aiteri_quant_check(&c, x);
+    *bytes = 0;
+    if (c.status == AITER_OK && aiteri_context_on_device(ctx))
+        return aiteri_fail(ctx, AITER_NO_KERNEL,
+                           "%s: has no device kernel: call it with a CPU context and host memory",
+                           x->op);
+    return c.status;
+}
+
+static aiter_status aiteri_quant_explain(const aiteri_quant *x, aiter_context *ctx, aiteri_text *t)
+{
+    const int64_t *n = x->real.shape, *s = x->scale.shape;
+    const double rows = (double)aiteri_quant_rows(&x->real);
+    const double real = rows * (double)n[3] * aiteri_bytes_per(x->real.dtype);
+    const double codes = rows * (double)n[3] * aiteri_bytes_per(x->codes.dtype);
+    const double scales = (double)aiteri_quant_rows(&x->scale) * (double)s[3];
+    const double scale = scales * aiteri_bytes_per(x->scale.dtype);
+    aiteri_say(t, "problem: [%lld, %lld, %lld, %lld], %.0f scales, groups of %lld\n",
+               (long long)n[0], (long long)n[1], (long long)n[2], (long long)n[3], scales,
+               (long long)x->group);
+    aiteri_say(t, "types: %s %s %s, scales %s%s\n", aiter_dtype_name(x->real.dtype),
+               x->encodes ? "to" : "from", aiter_dtype_name(x->codes.dtype),
+               aiter_dtype_name(x->scale.dtype), x->computes ? ", which are written" : "");
+    aiteri_explain_rows(t, ctx, 0, "rows", aiteri_quant_rows(&x->real), 1);
+    if (x->encodes)
+        aiteri_say(t, "bytes: at most %.3g read, %.3g written\n",
+                   real * (x->computes && x->shared ? 2 : 1) + (x->computes ? 0 : scale),
+                   codes + (x->computes ? scale : 0));
+    else
+        aiteri_say(t, "bytes: at most %.3g read, %.3g written\n", codes + scale, real);
+    return AITER_OK;
+}
+
+/* Scales that are given: what a group of zeros or a NaN has is no scale to quantise by. */
+static void aiteri_quant_check_given(aiteri_check *c, const aiteri_quant *x)
+{
+    const int64_t groups = x->scale.shape[3], units = aiteri_quant_rows(&x->scale) * groups;
+    for (int64_t n = 0; n < units && c->status == AITER_OK; n++) {
+        int64_t unit[3];
+        aiteri_quant_row(&x->scale, n / groups, unit);
+        const char *at = aiteri_quant_at(&x->scale, unit, n % groups);
+        aiteri_check_positive(c, "scale", n, aiteri_load_f32(x->scale.dtype, at, 0));
+    }
+}
+
+static aiter_status aiteri_quant_run(aiteri_quant *x, aiter_context *ctx)
+{
+    size_t bytes;
+    AITERI_TRY(aiteri_quant_supported(x, ctx, &bytes));
+    aiteri_check c = {x->op, ctx, AITER_OK};
+    if (x->a.global_scale.ndim != 0) {
+        x->global_scale = *(const float *)x->a.global_scale.data;
+        aiteri_check_positive(&c, "global_scale", 0, x->global_scale);
+    }
+    const int empty = aiteri_quant_rows(&x->real) == 0 || x->real.shape[3] == 0;
+    if (x->encodes && !x->computes && !empty) aiteri_quant_check_given(&c, x);
+    if (c.status != AITER_OK) return c.status;
+    x->kernels = aiteri_context_kernels(ctx);
+    x->workers = aiteri_context_workers(ctx);
+    if (x->computes && x->shared) aiteri_parallel(ctx, aiteri_quant_scale_worker, x, x->workers);
+    if (!empty) aiteri_parallel(ctx, aiteri_quant_worker, x, x->workers);
+    return AITER_OK;
+}
+
+AITERI_CALLS(quantize, quant, "aiter_quantize")
+AITERI_CALLS(dequantize, quant, "aiter_dequantize")
+
+#endif /* AITERI_QUANTIZE_C */
 #endif
 
 // >>padding_guard    (src/ops/padding_guard.c)

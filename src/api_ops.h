@@ -42,7 +42,9 @@ extern "C" {
     OP(decode_attention_gqa, DECODE, NO_PLAN)      \
     OP(reshape_and_cache, CACHE, NO_PLAN)          \
     OP(merge_attn_states, MERGE, NO_PLAN)          \
-    OP(rope_fwd, ROPE, NO_PLAN)
+    OP(rope_fwd, ROPE, NO_PLAN)                    \
+    OP(quantize, QUANT, NO_PLAN)                   \
+    OP(dequantize, QUANT, NO_PLAN)
 
 /* What every softmax attention takes: the query rows, the keys, the score, the call. An op says
  * which shapes it gives q and which fields mean nothing to it. */
@@ -156,6 +158,45 @@ typedef struct aiter_rope_fwd_args {
 /* Runs it. INVALID_ARGUMENT also: a position outside the tables. Needs no workspace; the bits are
  * the same in every kernel set. With a device: NO_KERNEL. */
 AITER_ATTN_API aiter_status aiter_rope_fwd(const aiter_rope_fwd_args *args, aiter_context *ctx);
+
+/* Numbers to codes under scales, and back: x ~ codes * scale (* global_scale).
+ *   scale    of x [.., D] without the last axis, one each row; any of its extents may be 1, one
+ *            scale for all of that axis: [T, H] per token and head, [T, 1] per token, [1, H] or [H]
+ *            per head, [1] one for all; a page's [num_blocks, 1, Hk]. With quantisation.group = g
+ *            there is the axis ceil(D / g) behind, whose last group may be short; g = 1 beside
+ *            extents of 1 is a scale per channel
+ *   types    F32 for every code; F8_E8M0 for the fp8 types and F4_E2M1; F8_E4M3FN for F4_E2M1
+ *            MXFP4 is F4_E2M1, F8_E8M0, group 32; MXFP8 fp8, F8_E8M0, group 32; NVFP4 F4_E2M1,
+ *            F8_E4M3FN, group 16
+ *   computed F32 max |x| / F with F the largest code (448, 240, 57344, 127, 7, 6); F8_E8M0 by
+ *            quantisation.scale_rounding; F8_E4M3FN max |x| / 6 (/ global_scale), rounded
+ *   codes    x / scale by the scale as it is stored, to nearest even, clamped to +-F. Where the
+ *            scale is 0 they are 0. A NaN or an infinity makes its scale NaN, but an F32 one, which
+ *            an infinity makes infinite: nothing of that group reads back as a number. Under a
+ *            given scale NaN stays NaN in the fp8 types and is 0 in I8, I4 and F4_E2M1, and an
+ *            infinity is clamped. The sign of a NaN is dropped
+ * The types of 4 bits need rows that start at whole bytes, of stride 1: with an odd D a gap. */
+typedef struct aiter_quantize_args {
+    uint32_t struct_bytes;
+    aiter_tensor x;     /* 1 to 4 dimensions; F32, F16, BF16. aiter_dequantize: the codes */
+    aiter_tensor y;     /* as x: F8_E4M3FN, F8_E4M3FNUZ, F8_E5M2, I8, I4, F4_E2M1. aiter_dequantize:
+                           F32, F16, BF16 */
+    aiter_tensor scale; /* written, or with quantisation.scale_given = 1 read: positive, finite */
+    aiter_tensor global_scale;       /* optional F32 [1], positive, beside F8_E4M3FN scales */
+    aiter_quantisation quantisation; /* aiter_dequantize: `to` (0 or the codes' type), per, group */
+} aiter_quantize_args;
+
+/* Runs it. INVALID_ARGUMENT also: a given scale that is not positive and finite. UNSUPPORTED:
+ * scales of another type than above. NO_KERNEL with a device context: it runs on the CPU. Needs no
+ * workspace. Example: aiter_quantize(&(aiter_quantize_args){.x = x, .y = y, .scale = scale,
+ * .quantisation.group = 32}, NULL). */
+AITER_ATTN_API aiter_status aiter_quantize(const aiter_quantize_args *args, aiter_context *ctx);
+
+/* From x, the codes, to y = x * scale (* global_scale) in f32, rounded to y's type. */
+typedef aiter_quantize_args aiter_dequantize_args;
+
+/* Runs it; errors as aiter_quantize. Scales are not looked at: 0 and NaN do what they do. */
+AITER_ATTN_API aiter_status aiter_dequantize(const aiter_dequantize_args *args, aiter_context *ctx);
 
 /* aiter_flash_attn_fwd by the name that groups of query heads sharing a kv head have elsewhere.
  * Ainslie et al. 2023. */

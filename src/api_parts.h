@@ -57,17 +57,24 @@ typedef struct aiter_score {
     aiter_tensor sinks;   /* optional F32 [Hq], logits in the scaled domain */
 } aiter_score;
 
-/* How rows are stored in a cache. All 0: rounded to the destination's dtype. With `to` = I8 or an
- * fp8 type, of which M is the largest number (127, 448, 240, 57344):
+/* How numbers become codes. aiter_quantize takes all of it and says how; of aiter_reshape_and_cache
+ * `group` and what follows are 0. All 0 there: rounded to the destination's dtype. With `to` = I8
+ * or an fp8 type, of which M is the largest number (127, 448, 240, 57344):
  *   scale_given 1   stored = x / scale, by scales that are read: PER_TENSOR or PER_HEAD
- *   scale_given 0   PER_TOKEN_HEAD: scale = max |x| / M over the D values of each token and head is
- *                   written, x / scale rounded to nearest even, clamped to +-M; a row of zeros has
- *                   scale 0
+ *   scale_given 0   PER_TOKEN_HEAD: scale = max |x| / M over the D values of each token and head
+ *                   is written, x / scale rounded to nearest even, clamped to +-M; a row of zeros
+ *                   has scale 0; a row with a NaN scale NaN and codes 0, in fp8 NaN
  * `per` 0 takes the granularity that the shape of the scales has. */
 typedef struct aiter_quantisation {
     aiter_dtype to; /* 0: what the destination is; else its dtype */
     aiter_scale_kind per;
-    int32_t scale_given; /* 1: scales are read, 0: computed and written */
+    int32_t scale_given;     /* 1: scales are read, 0: computed and written */
+    int32_t group;           /* elements of the last axis under one scale; 0: all of them */
+    aiter_rounding rounding; /* TOWARD_ZERO: of F4_E2M1 alone */
+    aiter_scale_rounding scale_rounding; /* of computed F8_E8M0 scales */
+    aiter_overflow overflow;             /* TO_NAN: of the fp8 types alone */
+    aiter_zero_block zero_block;         /* of computed scales */
+    int32_t by_reciprocal; /* 1: x times the rounded 1 / scale, as AITER's kernels; 0: x / scale */
 } aiter_quantisation;
 
 /* Rotary position embedding: where dim elements of a row turn, pair by pair, by angles that belong

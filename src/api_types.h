@@ -51,7 +51,9 @@ typedef enum aiter_status {
 
 /* Storage types. 0 is unset and an error where a tensor is needed. I4 packs two values per byte,
  * low nibble first, two's complement. The fp8 types: E4M3FN has no infinity and a maximum of 448
- * (gfx950), E4M3FNUZ has one NaN and a maximum of 240 (gfx942), E5M2 is IEEE-like, 57344. */
+ * (gfx950), E4M3FNUZ has one NaN and a maximum of 240 (gfx942), E5M2 is IEEE-like, 57344. F4_E2M1
+ * packs as I4 does: a sign and one of 0, 0.5, 1, 1.5, 2, 3, 4, 6. F8_E8M0 is a scale: 2^(byte -
+ * 127), 255 is NaN. The last two belong to aiter_quantize and aiter_dequantize alone. */
 typedef enum aiter_dtype {
     AITER_DTYPE_UNSET = 0,
     AITER_F32,
@@ -65,6 +67,8 @@ typedef enum aiter_dtype {
     AITER_I32,
     AITER_I64,
     AITER_U8,
+    AITER_F4_E2M1,
+    AITER_F8_E8M0,
     AITER_DTYPE_COUNT
 } aiter_dtype;
 
@@ -169,6 +173,44 @@ typedef enum aiter_rope_kind {
     AITER_ROPE_KIND_COUNT
 } aiter_rope_kind;
 
+/* What becomes of a value halfway between two codes. TOWARD_ZERO is gguf's, ggml's and mlx's rule
+ * of MXFP4 (0.75 is 0.5). */
+typedef enum aiter_rounding {
+    AITER_ROUND_TIES_TO_EVEN = 0,
+    AITER_ROUND_TIES_TOWARD_ZERO,
+    AITER_ROUNDING_COUNT
+} aiter_rounding;
+
+/* How the F8_E8M0 scale of a group follows from a = max |x|, F the largest value of the codes, 2^P
+ * the largest power of two that they hold, m their mantissa bits:
+ *   UP     a * (1 / F) in f32, up to the next power of two (AITER's HIP kernels, torchao, mlx)
+ *   FLOOR  a down to a power of two, / 2^P: up to a third is clipped (the OCP text, gguf)
+ *   CEIL   a * 2^-P, up to the next power of two
+ *   EVEN   a rounded half up to m mantissa bits, then as FLOOR (Quark, AITER's Triton MXFP4) */
+typedef enum aiter_scale_rounding {
+    AITER_SCALE_ROUND_UP = 0,
+    AITER_SCALE_ROUND_FLOOR,
+    AITER_SCALE_ROUND_CEIL,
+    AITER_SCALE_ROUND_EVEN,
+    AITER_SCALE_ROUNDING_COUNT
+} aiter_scale_rounding;
+
+/* What becomes of a value beyond the largest fp8 code: that code, or, as ml_dtypes has it, NaN,
+ * which is infinity in E5M2. */
+typedef enum aiter_overflow {
+    AITER_OVERFLOW_SATURATES = 0,
+    AITER_OVERFLOW_TO_NAN,
+    AITER_OVERFLOW_COUNT
+} aiter_overflow;
+
+/* The computed scale of a group of zeros: 0, the byte 0 of F8_E8M0 (gguf), or 1, its byte 127
+ * (mlx). Its codes are zeros. */
+typedef enum aiter_zero_block {
+    AITER_ZERO_BLOCK_SCALE_0 = 0,
+    AITER_ZERO_BLOCK_SCALE_1,
+    AITER_ZERO_BLOCK_COUNT
+} aiter_zero_block;
+
 /* A borrowed view of strided memory. Strides count elements, as in DLPack. ndim 0: the argument is
  * absent. Strides all 0: compact, row-major. Broadcast by extent 1, or by stride 0 where another
  * stride is not 0. The stride of an extent of 1 means nothing. data may be NULL when an extent is
@@ -218,9 +260,11 @@ AITER_ATTN_API const char *aiter_last_error(void);
 AITER_ATTN_API int32_t aiter_version(void);
 
 /* One element converted exactly (to f32), or rounded to nearest even (from f32). dtype is F32, F16,
- * BF16, an fp8 type, I8 or I4 (index counts elements). NaN stays NaN. f16 and bf16
- * overflow to infinity as IEEE does; the fp8 types saturate to their maximum, so do I8 (to +-127)
- * and I4 (to +-7). An unknown dtype loads 0 and stores nothing. */
+ * BF16, an fp8 type, F4_E2M1, F8_E8M0, I8 or I4 (index counts elements). NaN stays NaN; I8, I4 and
+ * F4_E2M1 take 0. f16 and bf16 overflow to infinity as IEEE does; the fp8 types and F4_E2M1
+ * saturate to their maximum, infinity too, so do I8 (to +-127) and I4 (to +-7). F8_E8M0 takes the
+ * nearest power of two, ties up, and NaN of what is negative. An unknown dtype loads 0 and stores
+ * nothing. */
 AITER_ATTN_API float aiter_load_element(aiter_dtype dtype, const void *data, int64_t index);
 /* See aiter_load_element. */
 AITER_ATTN_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t index, float value);

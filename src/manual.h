@@ -74,6 +74,7 @@
         aiter_reshape_and_cache          new K and V rows into the pages, converted or quantised
         aiter_merge_attn_states          two results over disjoint keys become one
         aiter_rope_fwd                   rows turned by their positions: every kind of RoPE
+        aiter_quantize, aiter_dequantize numbers to fp8, int8, int4, MXFP4, MXFP8, NVFP4, and back
         aiter_grouped_query_attention, aiter_multi_query_attention, aiter_variable_length_attention
                                          the first, by names that its forms have elsewhere
         aiter_decode_attention, aiter_decode_attention_gqa      one token, transposed layouts
@@ -93,8 +94,9 @@
         AITER_ATTN_HIP              contexts on AMD GPUs (gfx90a, gfx942, gfx950)
         AITER_ATTN_CUDA             contexts on NVIDIA GPUs (sm_80 and later)
         AITER_ATTN_EMBEDDED_KERNELS the GPU kernels are linked in (library aiter_attn_kernels)
-        AITER_ATTN_ONLY_FLASH, _DECODE, _CACHE, _MERGE, _ROPE   these families of ops alone
-        AITER_ATTN_NO_FLASH, _DECODE, _CACHE, _MERGE, _ROPE     all but these (docs/guide.md, 11)
+        AITER_ATTN_ONLY_FLASH, _DECODE, _CACHE, _MERGE, _ROPE, _QUANT   these families alone
+        AITER_ATTN_NO_FLASH, _DECODE, _CACHE, _MERGE, _ROPE, _QUANT     all but these
+                                                                        (docs/guide.md, 11)
 
     The environment variable AITER_ISA (scalar, avx2, avx512, neon) caps the kernel set,
     AITER_KERNEL_CLASS (general, plain) pins the class of a device's kernels;

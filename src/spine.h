@@ -112,6 +112,9 @@ AITERI_ONCE_A_CALL_BEGIN
 #if AITERI_HAS_ROPE
 #include "ops/rope_fwd.c"
 #endif
+#if AITERI_HAS_QUANT
+#include "ops/quantize.c"
+#endif
 #include "ops/padding_guard.c"
 #include "ops/left_out.c"
 AITERI_ONCE_A_CALL_END

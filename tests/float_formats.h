@@ -11,8 +11,8 @@ typedef struct float_format {
     aiter_dtype dtype;
     int bits, mantissa, bias;
     uint32_t last;     /* the largest finite code without sign */
-    uint32_t infinity; /* 0: none, infinity becomes `last` */
-    uint32_t overflow; /* what a finite value beyond the range becomes */
+    uint32_t infinity; /* its code; 0: none */
+    uint32_t overflow; /* what a value beyond the range becomes, infinity too */
     int one_nan;       /* its code is minus zero, which does not exist */
 } float_format;
 
@@ -57,7 +57,7 @@ static inline uint32_t format_nearest(const float_format *f, uint32_t a, uint32_
 {
     uint32_t c = *floor_code;
     double x, below, above;
-    if (a == 0x7f800000) return f->infinity ? f->infinity : f->last;
+    if (a == 0x7f800000) return f->overflow;
     x = value_of_f32_bits(a);
     while (c <= f->last && format_value(f, c + 1) <= x) c++;
     *floor_code = c;
@@ -91,6 +91,7 @@ static inline uint32_t format_tie(const float_format *f, uint32_t code)
 /* Results below the normal range become zero, and such operands read as zero; returns 0 where this
  * machine has no such switch. */
 #if defined(__x86_64__) || defined(_M_X64)
+#include <xmmintrin.h>
 static inline int test_is_flushing(void) { return (_mm_getcsr() & 0x8000u) != 0; }
 static inline int test_flush_subnormals(int on)
 {

@@ -185,6 +185,57 @@ static inline int op_good_rope(op_case *g, int op, int variant)
     return 1;
 }
 
+/* Types of 8 bits: the sweeps move tensors by whole elements. */
+static inline int op_good_quant(op_case *g, int variant, int encodes)
+{
+    static const struct {
+        aiter_dtype codes, scale;
+        int dims, group, given;
+        const char *text;
+    } rows[] = {{AITER_I8, AITER_F32, 1, 0, 0, "int8 per tensor"},
+                {AITER_F8_E4M3FN, AITER_F32, 3, 0, 0, "fp8 per token and head"},
+                {AITER_F8_E5M2, AITER_F8_E8M0, 4, 4, 0, "fp8 by groups"},
+                {AITER_F8_E4M3FNUZ, AITER_F32, 1, 0, 1, "fp8 per head"}};
+    const char *const numbers = encodes ? "x" : "y", *const codes = encodes ? "y" : "x";
+    aiter_quantize_args *a = &g->args.quantize;
+    float values[2 * 3 * 4 * 8], ones[2 * 3 * 4];
+    unsigned char bytes[2 * 3 * 4 * 8];
+    aiter_tensor scale;
+    int i;
+    if (variant == COUNT(rows)) return 0;
+    for (i = 0; i < COUNT(values); i++) values[i] = (float)rng_unit((uint64_t)i);
+    for (i = 0; i < COUNT(bytes); i++) bytes[i] = (unsigned char)(i % 100);
+    for (i = 0; i < COUNT(ones); i++) ones[i] = (float)(1 + i % 5);
+    op_place(g, numbers, aiter_tensor_4d(NULL, AITER_F32, 2, 3, 4, 8), values);
+    op_place(g, codes, aiter_tensor_4d(NULL, rows[variant].codes, 2, 3, 4, 8), bytes);
+    scale = aiter_tensor_4d(NULL, rows[variant].scale, 2, 3, 4, 2);
+    if (rows[variant].dims == 3) scale = aiter_tensor_3d(NULL, rows[variant].scale, 2, 3, 4);
+    if (rows[variant].dims == 1)
+        scale = aiter_tensor_1d(NULL, rows[variant].scale, rows[variant].given ? 4 : 1);
+    if (rows[variant].scale == AITER_F32)
+        op_place(g, "scale", scale, ones);
+    else
+        op_place(g, "scale", scale, bytes);
+    a->quantisation.group = rows[variant].group;
+    if (variant == 0) a->quantisation.per = AITER_SCALE_PER_TENSOR; /* and so not per head */
+    a->quantisation.scale_given = encodes && rows[variant].given;
+    if (encodes && !rows[variant].given) op_sets_role(g, "scale", ROLE_OUTPUT);
+    snprintf(g->text, sizeof g->text, "%s", rows[variant].text);
+    return 1;
+}
+
+static inline int op_good_quantize(op_case *g, int op, int variant)
+{
+    (void)op;
+    return op_good_quant(g, variant, 1);
+}
+
+static inline int op_good_dequantize(op_case *g, int op, int variant)
+{
+    (void)op;
+    return op_good_quant(g, variant, 0);
+}
+
 /* Good arguments number `variant` of an op; 0: there are no more. */
 static inline int op_good(op_case *g, int op, int variant)
 {

@@ -103,6 +103,16 @@
     T(A, rope.positions, OPTIONAL, AITER_F32, op_none) \
     T(A, rope.offsets, OPTIONAL, AITER_F32, op_none)
 
+/* Of good arguments scales are written or read. */
+#define FIELDS_QUANT(T, V, A)                        \
+    T(A, x, NEEDED, AITER_I32, op_none)              \
+    T(A, y, OUTPUT, AITER_I64, op_none)              \
+    T(A, scale, SCALE, AITER_F16, op_none)           \
+    T(A, global_scale, OPTIONAL, AITER_F16, op_none) \
+    V(A, quantisation.group, 0)                      \
+    V(A, quantisation.scale_given, 0)                \
+    V(A, quantisation.by_reciprocal, 0)
+
 /* OP(id, word for texts, name, fields, workspace or not, plan or not, its good arguments) */
 #define OP_LIST(OP)                                                                            \
     OP(FLASH, "flash", flash_attn_fwd, FIELDS_FLASH, HAS_WORKSPACE, HAS_PLAN, attention)       \
@@ -116,7 +126,9 @@
        attention)                                                                              \
     OP(CACHE, "cache", reshape_and_cache, FIELDS_CACHE, HAS_WORKSPACE, NO_PLAN, cache)         \
     OP(MERGE, "merge", merge_attn_states, FIELDS_MERGE, NO_WORKSPACE, NO_PLAN, merge)          \
-    OP(ROPE, "rope", rope_fwd, FIELDS_ROPE, NO_WORKSPACE, NO_PLAN, rope)
+    OP(ROPE, "rope", rope_fwd, FIELDS_ROPE, NO_WORKSPACE, NO_PLAN, rope)                       \
+    OP(QUANTIZE, "quantize", quantize, FIELDS_QUANT, NO_WORKSPACE, NO_PLAN, quantize)          \
+    OP(DEQUANTIZE, "dequantize", dequantize, FIELDS_QUANT, NO_WORKSPACE, NO_PLAN, dequantize)
 
 #define OP_ID(id, word, name, fields, workspace, plan, good) OP_##id,
 typedef enum attn_op { OP_LIST(OP_ID) OP_COUNT } attn_op;

@@ -82,8 +82,7 @@ static double ref_load_fp8(aiter_dtype dtype, int byte)
     return byte & 0x80 ? -ref_fp8_value(&f, code) : ref_fp8_value(&f, code);
 }
 
-/* The code nearest to a value, of two the even one; beyond the largest that one; infinity stays
- * where there is one. */
+/* The code nearest to a value, of two the even one; beyond the largest, infinity too, that one. */
 static int ref_store_fp8(aiter_dtype dtype, double value)
 {
     const ref_fp8 f = ref_fp8_of(dtype);
@@ -91,7 +90,6 @@ static int ref_store_fp8(aiter_dtype dtype, double value)
     const double x = fabs(value);
     int low = 0, high = f.most;
     if (is_nan(value)) return dtype == AITER_F8_E4M3FNUZ ? 0x80 : sign | 0x7f;
-    if (dtype == AITER_F8_E5M2 && bits_of_double(x) == BITS_INF) return sign | 0x7c;
     if (x >= ref_fp8_value(&f, high)) return sign | high;
     while (high - low > 1) {
         const int middle = (low + high) / 2;

@@ -194,8 +194,8 @@ static void check_layer(aiter_isa isa, vector_report *report)
 
 static const aiter_dtype row_types[] = {AITER_F32,       AITER_F16,         AITER_BF16,
                                         AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2,
-                                        AITER_I8,        AITER_I4};
-enum { ROW_TYPES = 8, LONGEST = 161 };
+                                        AITER_I8,        AITER_I4,          AITER_F4_E2M1};
+enum { ROW_TYPES = 9, LONGEST = 161 };
 
 static size_t row_bytes(aiter_dtype dtype, int n)
 {
@@ -297,7 +297,7 @@ static void check_lengths(const aiteri_kernels *k, aiter_dtype dtype, const char
             aiteri_store_bits(dtype, one, 0, lane_bits(x + shift, i));
             bad += aiteri_load_bits(dtype, p, i) != aiteri_load_bits(dtype, one, 0);
         }
-        if (dtype == AITER_I4 && n % 2) bad += p[n / 2] >> 4 != 5;
+        if (aiter_dtype_bits(dtype) == 4 && n % 2) bad += p[n / 2] >> 4 != 5;
         for (i = 0; i < (int)(shift * element); i++) bad += row.data[i] != 0x5b;
         CHECK(bad == 0, "%s%s: narrowing %d to %s", k->name, mode, n, aiter_dtype_name(dtype));
         CHECK(buffer_guard_is_whole(&row) && buffer_guard_is_whole(&wide),
@@ -329,7 +329,7 @@ int main(void)
                      report.exp2_error, report.exp2_bound, report.tanh_error, report.tanh_bound);
         }
         for (d = 0; d < AITER_DTYPE_COUNT; d++) {
-            const int rows = d > 0 && d <= AITER_I4;
+            const int rows = (d > 0 && d <= AITER_I4) || d == AITER_F4_E2M1;
             CHECK(!aiteri_kernels_of(tiers[0])->widen[d] == !rows, "widen row %d", d);
             CHECK(!aiteri_kernels_of(tiers[0])->narrow[d] == !rows, "narrow row %d", d);
         }

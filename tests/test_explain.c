@@ -211,6 +211,40 @@ static void rope_lines(aiter_context *cpu, const char *engine)
     EXPLAINS(rope_fwd, &a, cpu, image);
 }
 
+/* ---- codes and scales ---- */
+
+static void quant_lines(aiter_context *cpu, const char *engine)
+{
+    const char *const to[] = {"aiter_quantize: runs",
+                              engine,
+                              "workspace: 0 bytes",
+                              "problem: [1, 10, 6, 128], 240 scales, groups of 32",
+                              "types: bf16 to f4_e2m1, scales f8_e8m0, which are written",
+                              "work: 60 rows, a stretch of the tokens for each thread",
+                              "bytes: at most 1.54e+04 read, 4.08e+03 written"};
+    const char *const shared[] = {"aiter_quantize: runs",
+                                  "problem: [1, 10, 6, 128], 1 scales, groups of 128",
+                                  "bytes: at most 3.07e+04 read, 7.68e+03 written"};
+    const char *const from[] = {"aiter_dequantize: runs",
+                                "types: bf16 from f4_e2m1, scales f8_e8m0",
+                                "bytes: at most 4.08e+03 read, 1.54e+04 written"};
+    aiter_quantize_args a;
+    memset(&a, 0, sizeof a);
+    a.x = aiter_tensor_3d(AT(1), AITER_BF16, 10, 6, 128);
+    a.y = aiter_tensor_3d(AT(2), AITER_F4_E2M1, 10, 6, 128);
+    a.scale = aiter_tensor_3d(AT(3), AITER_F8_E8M0, 10, 6, 4);
+    a.quantisation.group = 32;
+    EXPLAINS(quantize, &a, cpu, to);
+    a.y = a.x;
+    a.x = aiter_tensor_3d(AT(2), AITER_F4_E2M1, 10, 6, 128);
+    EXPLAINS(dequantize, &a, cpu, from);
+    a.x = a.y;
+    a.y = aiter_tensor_3d(AT(2), AITER_I8, 10, 6, 128);
+    a.scale = aiter_tensor_1d(AT(3), AITER_F32, 1);
+    a.quantisation.group = 0;
+    EXPLAINS(quantize, &a, cpu, shared);
+}
+
 /* ---- attention: what is read as K and V ---- */
 
 static void attention_lines(aiter_context *cpu)
@@ -301,6 +335,19 @@ static void device_lines(aiter_device device)
         const char *const lines[] = {"aiter_merge_attn_states: no kernel", aiter_last_error()};
         has_lines(text, lines, EACH(lines));
     }
+    {
+        static const char only_cpu[] = "no device kernel";
+        aiter_quantize_args q;
+        memset(&q, 0, sizeof q);
+        q.x = aiter_tensor_2d(AT(1), AITER_F16, 4, 8);
+        q.y = aiter_tensor_2d(AT(2), AITER_I8, 4, 8);
+        q.scale = aiter_tensor_1d(AT(3), AITER_F32, 4);
+        CHECK(aiter_quantize(&q, ctx) == AITER_NO_KERNEL && strstr(aiter_last_error(), only_cpu) &&
+                  aiter_quantize_supported(&q, ctx) == AITER_NO_KERNEL,
+              "%s", aiter_last_error());
+        q.y.shape[1] = 7;
+        CHECK(aiter_quantize(&q, ctx) == AITER_INVALID_ARGUMENT, "%s", aiter_last_error());
+    }
     CHECK(fake.launches == 0, "%d launches", fake.launches);
     close_context(ctx);
 }
@@ -313,6 +360,7 @@ int main(void)
     writer_lines(cpu, "engine: cpu, kernel set scalar, 2 threads");
     merge_lines(cpu, "engine: cpu, kernel set scalar, 2 threads");
     rope_lines(cpu, "engine: cpu, kernel set scalar, 2 threads");
+    quant_lines(cpu, "engine: cpu, kernel set scalar, 2 threads");
     attention_lines(cpu);
     aiter_context_destroy(cpu);
     device_lines(AITER_DEVICE_HIP);

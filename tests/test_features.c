@@ -125,7 +125,7 @@ static void change_problem(aiteri_problem *p, int n)
     case 24: scale(&p->k, floats), p->k.scales.stride_outer = 1; break;
     case 25: scale(&p->k, floats), p->k.scales.stride_token = 1, p->k.scales.block = 2; break;
     case 26: scale(&p->k, floats), p->k.scales.stride_token = 1, p->k.scales.group = 32; break;
-    case 27: scale(&p->v, floats), p->v.scales.dtype = AITER_U8; break;
+    case 27: scale(&p->v, floats), p->v.scales.dtype = AITER_F8_E8M0; break;
     case 28: p->k.rest = &rest; break;
     case 29: rest.stride_token = 1 << 23, p->v.rest = &rest; break;
     case 30: p->v.dim += 8; break;
@@ -159,7 +159,7 @@ static void own_bits(int dim)
         if (p.k_tail.data) want |= AITERI_BIT(TWO_PARTS);
         if (p.v.rest) want |= AITERI_BIT(FAR_TOKENS);
         if (p.k.scales.block || p.k.scales.group) want |= AITERI_BIT(SCALE_TOKEN);
-        if (p.v.scales.dtype == AITER_U8) want |= AITERI_BIT(SCALE_TENSOR);
+        if (p.v.scales.dtype == AITER_F8_E8M0) want |= AITERI_BIT(SCALE_TENSOR);
         CHECK(bits == want, "%s: bits %llx", changes[n].what, (unsigned long long)bits);
         all |= bits;
     }

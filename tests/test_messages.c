@@ -334,6 +334,10 @@ static op_case good;
 #define MERGE(variant, title, statement) \
     OTHER(MERGE, variant, aiter_merge_attn_states_args, title, statement)
 #define ROPE(variant, title, statement) OTHER(ROPE, variant, aiter_rope_fwd_args, title, statement)
+#define QUANTIZE(variant, title, statement) \
+    OTHER(QUANTIZE, variant, aiter_quantize_args, title, statement)
+#define DEQUANTIZE(variant, title, statement) \
+    OTHER(DEQUANTIZE, variant, aiter_dequantize_args, title, statement)
 
 static void decode(void)
 {
@@ -476,34 +480,7 @@ static void cache_and_merge(void)
     MERGE(0, "lse_a in f16", a.lse_a.dtype = AITER_F16);
 }
 
-static void rope(void)
-{
-    static const int64_t far[6] = {0, 1, 2, 3, 4, 9};
-    static const int32_t sums[3] = {0, 2, 7};
-    say_heading("rope_fwd");
-    ROPE(0, "no tables", a.rope.cos.ndim = 0);
-    ROPE(0, "sin of other positions", a.rope.sin.shape[0] = 5);
-    ROPE(0, "a column per element, dim not said",
-         a.rope.cos = a.rope.sin = aiter_tensor_2d(a.rope.cos.data, AITER_F32, 4, 16));
-    ROPE(0, "an unknown kind", a.rope.kind = (aiter_rope_kind)7);
-    ROPE(0, "sections of ONE position", a.rope.sections[0] = 8);
-    ROPE(1, "sections that miss a pair", a.rope.sections[0] = 3);
-    ROPE(1, "one position a token for MULTI",
-         a.rope.positions = aiter_tensor_1d(a.rope.positions.data, AITER_I64, 6));
-    ROPE(1, "positions in f32", a.rope.positions.dtype = AITER_F32);
-    ROPE(1, "a position past the tables",
-         (a.rope.kind = AITER_ROPE_ONE, memset(a.rope.sections, 0, sizeof a.rope.sections),
-          a.rope.positions = aiter_tensor_1d(far, AITER_I64, 6)));
-    ROPE(1, "cu_seqlens beside positions", a.cu_seqlens = aiter_tensor_1d(sums, AITER_I32, 3));
-    ROPE(1, "cu_seqlens past the tokens",
-         (a.rope.positions.ndim = 0, a.cu_seqlens = aiter_tensor_1d(sums, AITER_I32, 3)));
-    ROPE(0, "cu_seqlens of [B, S, H, D]", a.cu_seqlens = aiter_tensor_1d(sums, AITER_I32, 3));
-    ROPE(2, "an image without a width", a.rope.width = 0);
-    ROPE(0, "an offset past the tables", a.rope.cos.shape[0] = a.rope.sin.shape[0] = 5);
-    ROPE(0, "more tokens than the tables",
-         (a.rope.offsets.ndim = 0, a.rope.cos.shape[0] = a.rope.sin.shape[0] = 2));
-    ROPE(0, "y over half of x", a.y.data = (char *)a.x.data + 32);
-}
+#include "messages_rows.h"
 
 static void guard_and_context(void)
 {
@@ -592,6 +569,7 @@ int main(void)
     short_forms();
     cache_and_merge();
     rope();
+    quantisers();
     guard_and_context();
     each_tensor();
     messages_compare("tests/data/messages.txt");

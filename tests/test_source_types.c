@@ -18,8 +18,8 @@ typedef struct scaling {
 static float scale_of(const scaling *how, int64_t n, void *to)
 {
     const float value =
-        how->dtype == AITER_U8 ? (float)(1 << n % 3) / 256 : (float)(5 + n % 7) / 512;
-    if (how->dtype == AITER_U8)
+        how->dtype == AITER_F8_E8M0 ? (float)(1 << n % 3) / 256 : (float)(5 + n % 7) / 512;
+    if (how->dtype == AITER_F8_E8M0)
         ((uint8_t *)to)[n] = (uint8_t)(127 - 8 + n % 3);
     else
         ref_store(how->dtype, to, n, value);
@@ -210,8 +210,8 @@ static void pages_back(const paged *g, inner_problem *x)
 static void kinds_of_scales(aiter_context *ctx)
 {
     static const scaling kinds[][2] = {{{AITER_F32, 16, 0}, {AITER_F32, 0, 4}},
-                                       {{AITER_U8, 16, 3}, {AITER_BF16, 16, 0}},
-                                       {{AITER_F16, 0, 0}, {AITER_U8, 32, 0}},
+                                       {{AITER_F8_E8M0, 16, 3}, {AITER_BF16, 16, 0}},
+                                       {{AITER_F16, 0, 0}, {AITER_F8_E8M0, 32, 0}},
                                        {{AITER_BF16, 0, 7}, {AITER_F16, 16, 2}}};
     const int count = COUNT(shapes) + 1;
     for (int n = 0; n < count * COUNT(kinds) * 2; n++) {
@@ -272,7 +272,7 @@ static const aiter_dtype segment_types[][2] = {
     {AITER_I8, AITER_BF16}, {AITER_BF16, AITER_F32}, {AITER_I8, AITER_I8}};
 static const scaling segment_scales[][2] = {{{AITER_F32, 16, 0}, {AITER_DTYPE_UNSET, 0, 0}},
                                             {{AITER_DTYPE_UNSET, 0, 0}, {AITER_DTYPE_UNSET, 0, 0}},
-                                            {{AITER_U8, 64, 2}, {AITER_BF16, 0, 0}}};
+                                            {{AITER_F8_E8M0, 64, 2}, {AITER_BF16, 0, 0}}};
 
 /* Where V is: a source of its own, or so many first columns of K. */
 static int columns_of_v(int mode, const inner_shape *s, int first)

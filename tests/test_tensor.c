@@ -77,7 +77,7 @@ static void transpose_all(void)
     }
 }
 
-static const int bits_of_type[] = {0, 32, 16, 16, 8, 8, 8, 8, 4, 32, 64, 8};
+static const int bits_of_type[] = {0, 32, 16, 16, 8, 8, 8, 8, 4, 32, 64, 8, 4, 8};
 
 /* Every slice of small tensors of every type: its place in bits, its extent, or none at all. */
 static void slice_all(void)

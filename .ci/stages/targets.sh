@@ -35,7 +35,7 @@ target x86_64_387 "" gcc -O1 -mfpmath=387
 target armv7 qemu-arm "$arm" -O1
 target riscv64 qemu-riscv64 "$riscv" -O1
 target s390x qemu-s390x "$s390x" -O1
-for name in dtype convert; do
+for name in dtype convert quantize; do
     for pair in "i386::gcc -m32" "armv7:qemu-arm:$arm" "riscv64:qemu-riscv64:$riscv" \
         "s390x:qemu-s390x:$s390x"; do
         IFS=: read -r cpu runner compiler <<<"$pair"

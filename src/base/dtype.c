@@ -3,9 +3,11 @@
  * Everything that rounds works on integers: the caller's flush-to-zero flags and -ffast-math change
  * nothing. All rounding is to nearest even. What has no place in the target:
  *   NaN       stays NaN with its sign (e4m3fnuz has one NaN, 0x80; integers take 0)
- *   infinity  f16, bf16, e5m2 have one; the e4m3 types and integers saturate
+ *   infinity  f16 and bf16 have one; all else saturates, e5m2, too
  *   too big   f16 and bf16 become infinity; the fp8 types saturate to 448, 240, 57344
- *   int8, int4  saturate to +-127 and +-7, so that negation is exact. */
+ *   int8, int4  saturate to +-127 and +-7, so that negation is exact
+ *   e2m1      saturates to +-6, has no NaN and takes 0
+ *   e8m0      has no sign, zero or infinity: NaN, but 2^-127 for 0; ties go up. */
 #ifndef AITERI_DTYPE_C
 #define AITERI_DTYPE_C
 
@@ -110,9 +112,46 @@ AITERI_UNUSED static uint8_t aiteri_e5m2_from_bits(uint32_t u)
 {
     const uint32_t a = u & 0x7fffffff, sign = (u >> 24) & 0x80;
     if (a > 0x7f800000) return (uint8_t)(sign | 0x7f);
-    if (a == 0x7f800000) return (uint8_t)(sign | 0x7c);
     const uint32_t code = aiteri_narrow_float(a, 2, 15);
     return (uint8_t)(sign | (code > 0x7b ? 0x7b : code));
+}
+
+/* The four bits of e2m1. */
+AITERI_UNUSED static uint32_t aiteri_bits_from_e2m1(uint32_t code)
+{
+    return (code & 8) << 28 | aiteri_widen_float(code & 7, 1, 1);
+}
+
+AITERI_UNUSED static uint32_t aiteri_e2m1_from_bits(uint32_t u)
+{
+    const uint32_t a = u & 0x7fffffff, sign = (u >> 28) & 8;
+    if (a > 0x7f800000) return 0;
+    const uint32_t code = aiteri_narrow_float(a, 1, 1);
+    return sign | (code > 7 ? 7 : code);
+}
+
+/* The same with ties toward zero: what lies halfway between codes i and i + 1 becomes i. */
+AITERI_UNUSED static uint32_t aiteri_e2m1_from_bits_down(uint32_t u)
+{
+    static const uint32_t tie[7] = {0x3e800000, 0x3f400000, 0x3fa00000, 0x3fe00000,
+                                    0x40200000, 0x40600000, 0x40a00000};
+    for (uint32_t i = 0; i < 7; i++)
+        if ((u & 0x7fffffff) == tie[i]) return ((u >> 28) & 8) | i;
+    return aiteri_e2m1_from_bits(u);
+}
+
+AITERI_UNUSED static uint32_t aiteri_bits_from_e8m0(uint32_t code)
+{
+    return code == 0 ? 0x00400000 : code == 255 ? 0x7fc00000 : code << 23;
+}
+
+AITERI_UNUSED static uint8_t aiteri_e8m0_from_bits(uint32_t u)
+{
+    if (u == 0x80000000) return 0;
+    if (u >= 0x7f800000) return 255; /* what is negative, too */
+    if (u < 0x800000) return u >= 0x600000;
+    const uint32_t code = (u + 0x400000) >> 23;
+    return (uint8_t)(code > 254 ? 254 : code);
 }
 
 /* To nearest even within [low, high]; NaN gives 0. */
@@ -129,10 +168,23 @@ AITERI_UNUSED static int64_t aiteri_i64_from_bits(uint32_t u, int64_t low, int64
     return value < low ? low : value > high ? high : value;
 }
 
+AITERI_UNUSED static uint32_t aiteri_nibble_of_byte(uint32_t byte, int64_t index)
+{
+    return byte >> (index & 1 ? 4 : 0) & 15;
+}
+
 AITERI_UNUSED static int32_t aiteri_i4_of_byte(uint32_t byte, int64_t index)
 {
-    const int32_t nibble = (int32_t)(byte >> (index & 1 ? 4 : 0) & 15);
+    const int32_t nibble = (int32_t)aiteri_nibble_of_byte(byte, index);
     return nibble >= 8 ? nibble - 16 : nibble;
+}
+
+/* The other half of the byte stays as it was. */
+AITERI_UNUSED static void aiteri_store_nibble(void *ptr, int64_t index, uint32_t nibble)
+{
+    uint8_t *byte = (uint8_t *)ptr + (index >> 1);
+    const int shift = index & 1 ? 4 : 0;
+    *byte = (uint8_t)((*byte & ~(15u << shift)) | nibble << shift);
 }
 
 AITERI_UNUSED static uint32_t aiteri_load_bits(aiter_dtype dtype, const void *ptr, int64_t index)
@@ -152,11 +204,14 @@ AITERI_UNUSED static uint32_t aiteri_load_bits(aiter_dtype dtype, const void *pt
     case AITER_I32: return aiteri_bits_of_f32((float)((const int32_t *)ptr)[index]);
     case AITER_I64: return aiteri_bits_of_f32((float)((const int64_t *)ptr)[index]);
     case AITER_U8: return aiteri_bits_of_f32((float)((const uint8_t *)ptr)[index]);
+    case AITER_F4_E2M1:
+        return aiteri_bits_from_e2m1(
+            aiteri_nibble_of_byte(((const uint8_t *)ptr)[index >> 1], index));
+    case AITER_F8_E8M0: return aiteri_bits_from_e8m0(((const uint8_t *)ptr)[index]);
     default: return 0;
     }
 }
 
-/* An I4 element leaves the other half of its byte as it was. */
 AITERI_UNUSED static void aiteri_store_bits(aiter_dtype dtype, void *ptr, int64_t index, uint32_t u)
 {
     switch (dtype) {
@@ -167,20 +222,25 @@ AITERI_UNUSED static void aiteri_store_bits(aiter_dtype dtype, void *ptr, int64_
     case AITER_F8_E4M3FNUZ: ((uint8_t *)ptr)[index] = aiteri_e4m3fnuz_from_bits(u); break;
     case AITER_F8_E5M2: ((uint8_t *)ptr)[index] = aiteri_e5m2_from_bits(u); break;
     case AITER_I8: ((int8_t *)ptr)[index] = (int8_t)aiteri_i64_from_bits(u, -127, 127); break;
-    case AITER_I4: {
-        uint8_t *byte = (uint8_t *)ptr + (index >> 1);
-        const int shift = index & 1 ? 4 : 0;
-        const uint32_t nibble = (uint32_t)aiteri_i64_from_bits(u, -7, 7) & 15;
-        *byte = (uint8_t)((*byte & ~(15u << shift)) | nibble << shift);
+    case AITER_I4:
+        aiteri_store_nibble(ptr, index, (uint32_t)aiteri_i64_from_bits(u, -7, 7) & 15);
         break;
-    }
     case AITER_I32:
         ((int32_t *)ptr)[index] = (int32_t)aiteri_i64_from_bits(u, INT32_MIN, INT32_MAX);
         break;
     case AITER_I64: ((int64_t *)ptr)[index] = aiteri_i64_from_bits(u, INT64_MIN, INT64_MAX); break;
     case AITER_U8: ((uint8_t *)ptr)[index] = (uint8_t)aiteri_i64_from_bits(u, 0, 255); break;
+    case AITER_F4_E2M1: aiteri_store_nibble(ptr, index, aiteri_e2m1_from_bits(u)); break;
+    case AITER_F8_E8M0: ((uint8_t *)ptr)[index] = aiteri_e8m0_from_bits(u); break;
     default: break;
     }
+}
+
+/* The larger of `most` and the bits of |x|; NaN is above all. */
+AITERI_FORCE_INLINE uint32_t aiteri_larger_magnitude(uint32_t most, float x)
+{
+    const uint32_t a = aiteri_bits_of_f32(x) & 0x7fffffff;
+    return a > most ? a : most;
 }
 
 AITERI_UNUSED static float aiteri_load_f32(aiter_dtype dtype, const void *ptr, int64_t index)
@@ -205,6 +265,7 @@ static const aiteri_dtype_row aiteri_dtype_table[AITER_DTYPE_COUNT] = {
     {"bf16", 16, 0},          {"f8_e4m3fn", 8, 448.0f}, {"f8_e4m3fnuz", 8, 240.0f},
     {"f8_e5m2", 8, 57344.0f}, {"i8", 8, 127.0f},        {"i4", 4, 7.0f},
     {"i32", 32, 0},           {"i64", 64, 0},           {"u8", 8, 0},
+    {"f4_e2m1", 4, 6.0f},     {"f8_e8m0", 8, 0},
 };
 
 AITERI_UNUSED static float aiteri_largest_of(aiter_dtype dtype)

@@ -26,6 +26,8 @@ static const aiteri_dot_fn AITERI_K(stream_dot)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
+    NULL,
+    NULL,
     NULL};
 static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
@@ -36,6 +38,8 @@ static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     AITERI_K_TYPED(stream_axpy_i8),
+    NULL,
+    NULL,
     NULL,
     NULL,
     NULL,

@@ -1,5 +1,5 @@
 /* k_convert.inl.h -- rows of any storage type to f32 and back, the same bits as dtype.c, written
- * once over the vector layer. n counts elements; an I4 row starts at a whole byte. */
+ * once over the vector layer. n counts elements; an I4 or F4 row starts at a whole byte. */
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(load_f8_e4m3fn)(const uint8_t *p)
 {
@@ -77,11 +77,7 @@ AITERI_FORCE_INLINE void AITERI_K(store_f8_e4m3fnuz)(uint8_t *p, AITERI_K(vf) x)
 AITERI_FORCE_INLINE void AITERI_K(store_f8_e5m2)(uint8_t *p, AITERI_K(vf) x)
 {
     const AITERI_K(vi) code = AITERI_K(f8_magnitude)(x, 2, 15, 0x7b);
-    const AITERI_K(vm) inf =
-        AITERI_K(eq_i)(AITERI_K(magnitude_bits)(x), AITERI_K(set1_i)(0x7f800000));
-    const AITERI_K(vi) finite = AITERI_K(select_i)(inf, AITERI_K(set1_i)(0x7c), code);
-    const AITERI_K(vi) kept =
-        AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), finite);
+    const AITERI_K(vi) kept = AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0x7f), code);
     AITERI_K(store_x8)(p, AITERI_K(or_i)(kept, AITERI_K(f8_sign)(x)));
 }
 
@@ -99,6 +95,14 @@ AITERI_FORCE_INLINE void AITERI_K(store_i8)(int8_t *p, AITERI_K(vf) x)
 AITERI_FORCE_INLINE void AITERI_K(store_i4_byte)(int8_t *p, AITERI_K(vf) x)
 {
     AITERI_K(store_int8)(p, x, 7.0f);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_f4_byte)(int8_t *p, AITERI_K(vf) x)
+{
+    const AITERI_K(vi) sign =
+        AITERI_K(and_i)(AITERI_K(shr_i)(AITERI_K(as_i)(x), 28), AITERI_K(set1_i)(8));
+    const AITERI_K(vi) code = AITERI_K(or_i)(AITERI_K(f8_magnitude)(x, 1, 1, 7), sign);
+    AITERI_K(store_x8)((uint8_t *)p,
+                       AITERI_K(select_i)(AITERI_K(is_nan)(x), AITERI_K(set1_i)(0), code));
 }
 
 /* The loop over a row; its last partial vector goes through a copy. */
@@ -134,12 +138,12 @@ AITERI_WIDEN(i8, int8_t)
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
-#if AITERI_ATTENTION /* reads caches */
+#if AITERI_READS_CODES
 AITERI_WIDEN(f8_e4m3fn, uint8_t)
 AITERI_WIDEN(f8_e4m3fnuz, uint8_t)
 AITERI_WIDEN(f8_e5m2, uint8_t)
 
-/* I4 goes by blocks through bytes. */
+/* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
 {
     const uint8_t *p = (const uint8_t *)src;
@@ -155,26 +159,52 @@ static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
     }
 }
 #endif
-#if AITERI_HAS_CACHE /* writes them */
+#if AITERI_WRITES_CODES
 AITERI_NARROW(f8_e4m3fn, uint8_t)
 AITERI_NARROW(f8_e4m3fnuz, uint8_t)
 AITERI_NARROW(f8_e5m2, uint8_t)
 AITERI_NARROW(i8, int8_t)
 AITERI_NARROW(i4_byte, int8_t)
 
-static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
+AITERI_FORCE_INLINE void AITERI_K(narrow_halves)(void *dst, const float *src, int64_t n,
+                                                 aiteri_narrow_fn to_bytes)
 {
     uint8_t *p = (uint8_t *)dst;
     int8_t block[128];
     for (int64_t i = 0; i < n; i += 128) {
         const int64_t count = n - i < 128 ? n - i : 128;
-        AITERI_K(narrow_i4_byte)(block, src + i, count);
+        to_bytes(block, src + i, count);
         if (count & 1) block[count] = (int8_t)(p[i / 2 + count / 2] >> 4);
         for (int64_t k = 0; k < (count + 1) / 2; k++)
             p[i / 2 + k] = (uint8_t)((block[2 * k] & 15) | (block[2 * k + 1] & 15) << 4);
     }
 }
+
+static void AITERI_K(narrow_i4)(void *dst, const float *src, int64_t n)
+{
+    AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_i4_byte));
+}
+#if AITERI_HAS_QUANT
+AITERI_NARROW(f4_byte, int8_t)
+
+static void AITERI_K(narrow_f4)(void *dst, const float *src, int64_t n)
+{
+    AITERI_K(narrow_halves)(dst, src, n, AITERI_K(narrow_f4_byte));
+}
+
+static void AITERI_K(widen_f4)(float *dst, const void *src, int64_t n)
+{
+    static const float value[16] = {0.0f,  0.5f,  1.0f,  1.5f,  2.0f,  3.0f,  4.0f,  6.0f,
+                                    -0.0f, -0.5f, -1.0f, -1.5f, -2.0f, -3.0f, -4.0f, -6.0f};
+    const uint8_t *p = (const uint8_t *)src;
+    for (int64_t i = 0; i + 1 < n; i += 2) {
+        dst[i] = value[p[i / 2] & 15];
+        dst[i + 1] = value[p[i / 2] >> 4];
+    }
+    if (n & 1) dst[n - 1] = value[p[n / 2] & 15];
+}
 #endif
+#endif /* AITERI_WRITES_CODES */
 
 static void AITERI_K(widen_f32)(float *dst, const void *src, int64_t n)
 {
@@ -188,15 +218,20 @@ static void AITERI_K(narrow_f32)(void *dst, const float *src, int64_t n)
 
 #define AITERI_CONVERT_OF(name) AITERI_K(name)
 #endif
-#if AITERI_ATTENTION
+#if AITERI_READS_CODES
 #define AITERI_READER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
 #else
 #define AITERI_READER_CONVERT_OF(name) NULL
 #endif
-#if AITERI_HAS_CACHE
+#if AITERI_WRITES_CODES
 #define AITERI_WRITER_CONVERT_OF(name) AITERI_CONVERT_OF(name)
 #else
 #define AITERI_WRITER_CONVERT_OF(name) NULL
+#endif
+#if AITERI_HAS_QUANT
+#define AITERI_F4_CONVERT_OF(name) AITERI_CONVERT_OF(name)
+#else
+#define AITERI_F4_CONVERT_OF(name) NULL
 #endif
 #undef AITERI_WIDEN
 #undef AITERI_NARROW
@@ -215,6 +250,8 @@ static const aiteri_widen_fn AITERI_K(widen)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
+    AITERI_F4_CONVERT_OF(widen_f4),
+    NULL,
 };
 
 static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
@@ -230,6 +267,9 @@ static const aiteri_narrow_fn AITERI_K(narrow)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL,
+    AITERI_F4_CONVERT_OF(narrow_f4),
+    NULL,
 };
 #undef AITERI_READER_CONVERT_OF
 #undef AITERI_WRITER_CONVERT_OF
+#undef AITERI_F4_CONVERT_OF

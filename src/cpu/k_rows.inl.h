@@ -26,18 +26,29 @@ static void AITERI_K(row_add_scaled)(float *o, const float *x, int32_t dim, floa
                                              AITERI_K(load)(o + d)));
 }
 
-static float AITERI_K(row_amax)(const float *x, int32_t n)
+static void AITERI_K(row_divide)(float *o, int32_t n, float divisor)
 {
-    AITERI_K(vf) top = AITERI_K(zero)();
     int32_t i = 0;
     for (; i + AITERI_LANES <= n; i += AITERI_LANES)
-        top = AITERI_K(max)(AITERI_K(abs)(AITERI_K(load)(x + i)), top);
-    float amax = AITERI_K(hmax)(top);
-    for (; i < n; i++) {
-        const float a = aiteri_f32_of_bits(aiteri_bits_of_f32(x[i]) & 0x7fffffffu);
-        if (a > amax) amax = a;
+        AITERI_K(store)(o + i, AITERI_K(div)(AITERI_K(load)(o + i), AITERI_K(set1)(divisor)));
+    for (; i < n; i++) o[i] /= divisor;
+}
+
+/* By bits: as integers magnitudes are in order, and NaN is above them all. */
+static float AITERI_K(row_amax)(const float *x, int32_t n)
+{
+    AITERI_K(vi) top = AITERI_K(set1_i)(0);
+    float lane[AITERI_LANES];
+    uint32_t most = 0;
+    int32_t i = 0;
+    for (; i + AITERI_LANES <= n; i += AITERI_LANES) {
+        const AITERI_K(vi) a = AITERI_K(magnitude_bits)(AITERI_K(load)(x + i));
+        top = AITERI_K(select_i)(AITERI_K(lt_i)(top, a), a, top);
     }
-    return amax;
+    AITERI_K(store)(lane, AITERI_K(as_f)(top));
+    for (int32_t k = 0; k < AITERI_LANES; k++) most = aiteri_larger_magnitude(most, lane[k]);
+    for (; i < n; i++) most = aiteri_larger_magnitude(most, x[i]);
+    return aiteri_f32_of_bits(most > 0x7f800000u ? 0x7fc00000u : most);
 }
 
 #if AITERI_HAS_ROPE

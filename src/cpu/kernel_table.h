@@ -139,7 +139,9 @@ typedef struct aiteri_kernels {
     void (*row_scale)(float *o, int32_t dim, float factor);
     void (*row_finish)(float *o, int32_t dim, float factor, int32_t least);
     void (*row_add_scaled)(float *o, const float *x, int32_t dim, float factor);
-    /* max |x| over n elements. */
+    /* o[i] /= divisor, rounded to nearest even. */
+    void (*row_divide)(float *o, int32_t n, float divisor);
+    /* max |x| over n elements; NaN if one of them is. */
     float (*row_amax)(const float *x, int32_t n);
     /* y[i] = x[i] * c[i] + partner[i] * s[i] over n elements, each step rounded: no fma. */
     void (*row_turn)(float *y, const float *x, const float *partner, const float *c, const float *s,
@@ -171,8 +173,8 @@ typedef struct aiteri_kernels {
 #else
 #define AITERI_ROPE_ENTRIES(of) NULL
 #endif
-#define AITERI_OTHER_ENTRIES(of)                                                              \
-    AITERI_LOOP_ENTRIES(of), of(row_scale), of(row_finish), of(row_add_scaled), of(row_amax), \
-        AITERI_ROPE_ENTRIES(of), of(widen), of(narrow)
+#define AITERI_OTHER_ENTRIES(of)                                                                \
+    AITERI_LOOP_ENTRIES(of), of(row_scale), of(row_finish), of(row_add_scaled), of(row_divide), \
+        of(row_amax), AITERI_ROPE_ENTRIES(of), of(widen), of(narrow)
 
 #endif /* AITERI_KERNEL_TABLE_H */

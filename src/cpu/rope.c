@@ -2,6 +2,7 @@
 #ifndef AITERI_ROPE_C
 #define AITERI_ROPE_C
 
+#include "../api_parts.h"
 #include "block_f32.c"
 
 /* A checked aiter_rope, laid out by the elements that turn. */

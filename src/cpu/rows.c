@@ -21,6 +21,16 @@ static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_d
     }
 }
 
+/* What codes count: row / step, zeros where a step is 0. */
+AITERI_UNUSED static void aiteri_count_steps(const aiteri_kernels *kernels, float *row, int32_t n,
+                                             float step)
+{
+    if (step != 0.0f)
+        kernels->row_divide(row, n, step);
+    else
+        memset(row, 0, (size_t)n * sizeof *row);
+}
+
 /* Writes n elements of an attention's row, times factor; row is padded. What would be stored as -0
  * is +0: every `out` passes here, so that no key without weight leaves its sign in one. */
 AITERI_UNUSED static void aiteri_store_out(const aiteri_kernels *kernels, char *dst,

@@ -61,6 +61,15 @@ static void aiteri_check_quantisation(aiteri_check *c, const aiter_quantisation 
                       "with quantisation.to = AITER_I8 or an fp8 type",
                       c->op, q->scale_given ? "scale_given" : "per",
                       (int)(q->scale_given ? q->scale_given : (int32_t)q->per));
+    const int64_t unknown[] = {q->group,    q->rounding,   q->scale_rounding,
+                               q->overflow, q->zero_block, q->by_reciprocal};
+    static const char *const names[] = {"group",    "rounding",   "scale_rounding",
+                                        "overflow", "zero_block", "by_reciprocal"};
+    for (int i = 0; i < 6; i++)
+        if (unknown[i] != 0)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.quantisation.%s: is %lld, expected 0: it is aiter_quantize's", c->op,
+                          names[i], (long long)unknown[i]);
     if (quantises && q->per != AITER_SCALE_BY_SHAPE &&
         (q->per == AITER_SCALE_PER_TOKEN_HEAD) == (q->scale_given != 0))
         aiteri_reject(c, AITER_UNSUPPORTED,
@@ -214,8 +223,7 @@ static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_sid
         if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD)
             *scale = aiteri_rounded(run->kernels->row_amax(row, src->dim) /
                                     aiteri_largest_of(cache->dtype));
-        const float step = *scale;
-        for (int32_t d = 0; d < src->dim; d++) row[d] = step != 0.0f ? row[d] / step : 0.0f;
+        aiteri_count_steps(run->kernels, row, src->dim, *scale);
     }
     aiteri_scatter_row(run->kernels, (char *)aiteri_source_at(cache, block, at, h), cache->dtype,
                        cache->stride_dim, row, src->dim);

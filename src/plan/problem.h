@@ -19,7 +19,7 @@ typedef struct aiteri_rows {
  * outer, t / block, h, d / group. Strides are 0 where a scale does not vary. */
 typedef struct aiteri_scales {
     const void *data;  /* NULL: none */
-    aiter_dtype dtype; /* F32, F16, BF16; U8: E8M0, 2^(code - 127), NaN of code 255 */
+    aiter_dtype dtype; /* F32, F16, BF16, F8_E8M0 */
     int32_t block;     /* tokens under one scale; 0: 1 */
     int32_t group;     /* columns under one scale, a multiple of 16; 0: the whole row */
     int64_t stride_outer, stride_token, stride_head, stride_group;

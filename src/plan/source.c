@@ -32,12 +32,6 @@ AITERI_FORCE_INLINE int32_t aiteri_scales_of_row(const aiteri_source *source)
     return group ? (int32_t)aiteri_ceil_div(aiteri_own_dim(source), group) : 1;
 }
 
-AITERI_FORCE_INLINE uint32_t aiteri_bits_from_e8m0(uint8_t code)
-{
-    if (code == 0) return 0x400000; /* 2^-127 */
-    return code == 255 ? 0x7fc00000 : (uint32_t)code << 23;
-}
-
 /* Entry `entry` of a sequence's list of pages. */
 AITERI_FORCE_INLINE int32_t aiteri_page_of(const aiteri_problem *p, const aiteri_sequence *s,
                                            int32_t entry)
@@ -153,9 +147,7 @@ static void aiteri_load_scales(const aiteri_source *part, const aiteri_key_place
     for (int32_t i = 0; i < n * of_row; i++) {
         const int64_t place = aiteri_scale_place(scales, at->outer, at->token + i / of_row, h) +
                               i % of_row * scales->stride_group;
-        const uint32_t bits = scales->dtype == AITER_U8
-                                  ? aiteri_bits_from_e8m0(((const uint8_t *)scales->data)[place])
-                                  : aiteri_load_bits(scales->dtype, scales->data, place);
+        const uint32_t bits = aiteri_load_bits(scales->dtype, scales->data, place);
         memcpy(scale + i, &bits, sizeof bits);
     }
 }

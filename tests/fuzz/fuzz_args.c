@@ -116,7 +116,8 @@ static void choose_extents(fuzz_call *c, fuzz_input *in)
     c->type['k'] = keys[kinds >> 2 & 3];
     c->type['o'] = floats[kinds >> 4 & 3];
     c->type['c'] = keys[kinds >> 2 & 3];
-    c->type['f'] = AITER_F32, c->type['b'] = AITER_U8, c->type['i'] = AITER_I32;
+    c->type['f'] = AITER_F32, c->type['b'] = AITER_U8, c->type['e'] = AITER_F8_E4M3FN,
+    c->type['i'] = AITER_I32;
     c->type['s'] = kinds >> 6 & 1 ? AITER_I64 : AITER_I32;
 }
 

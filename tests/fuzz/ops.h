@@ -31,8 +31,8 @@ typedef enum fuzz_kind {
 /* `shape` spells the extents of a good call: B batch, 1 one more than it, S queries, K keys, T and
  * U packed queries and keys, H and G query and kv heads, D and V head dims, N blocks, P page size,
  * M blocks of a sequence, L of all, t new tokens, o one. `type`: q, k, c, o the call's types of
- * queries, keys, a cache being written, outputs; f, i, s, b: F32, I32, I32 or I64, U8. `chance`: of
- * 16, how often an optional tensor is there, 16 for the others. */
+ * queries, keys, a cache being written, outputs; f, i, s, b, e: F32, I32, I32 or I64, U8,
+ * F8_E4M3FN. `chance`: of 16, how often an optional tensor is there, 16 for the others. */
 typedef struct fuzz_field {
     const char *name;
     size_t offset;
@@ -81,6 +81,8 @@ PLAN(paged_attn_decode)
 RUN_AND_WORKSPACE(reshape_and_cache)
 RUN_AND_WORKSPACE(merge_attn_states)
 RUN_AND_WORKSPACE(rope_fwd)
+RUN_AND_WORKSPACE(quantize)
+RUN_AND_WORKSPACE(dequantize)
 RUN_AND_WORKSPACE(grouped_query_attention)
 PLAN(grouped_query_attention)
 RUN_AND_WORKSPACE(multi_query_attention)
@@ -215,6 +217,28 @@ static const fuzz_field rope[] = {ROPE(x, KIND_IN, "THD", 'q', HOLDS_NUMBERS, 16
                                   SCALAR(aiter_rope_fwd_args, rope.sections[1], KIND_I32),
                                   SCALAR(aiter_rope_fwd_args, rope.width, KIND_I32)};
 
+#define QUANT(name, kind, shape, type, holds, chance) \
+    TENSOR(aiter_quantize_args, name, kind, shape, type, holds, chance)
+#define QUANT_OPTIONS                                                       \
+    QUANT(global_scale, KIND_IN, "o", 'f', HOLDS_SCALES, 0),                \
+        SCALAR(aiter_quantize_args, quantisation.to, KIND_I32),             \
+        SCALAR(aiter_quantize_args, quantisation.per, KIND_I32),            \
+        SCALAR(aiter_quantize_args, quantisation.scale_given, KIND_I32),    \
+        SCALAR(aiter_quantize_args, quantisation.group, KIND_I32),          \
+        SCALAR(aiter_quantize_args, quantisation.rounding, KIND_I32),       \
+        SCALAR(aiter_quantize_args, quantisation.scale_rounding, KIND_I32), \
+        SCALAR(aiter_quantize_args, quantisation.overflow, KIND_I32),       \
+        SCALAR(aiter_quantize_args, quantisation.zero_block, KIND_I32),     \
+        SCALAR(aiter_quantize_args, quantisation.by_reciprocal, KIND_I32)
+static const fuzz_field to_codes[] = {QUANT(x, KIND_IN, "BSHD", 'q', HOLDS_NUMBERS, 16),
+                                      QUANT(y, KIND_OUT, "BSHD", 'e', HOLDS_NUMBERS, 16),
+                                      QUANT(scale, KIND_OUT, "BSH", 'f', HOLDS_SCALES, 16),
+                                      QUANT_OPTIONS};
+static const fuzz_field from_codes[] = {QUANT(x, KIND_IN, "BSHD", 'e', HOLDS_NUMBERS, 16),
+                                        QUANT(y, KIND_OUT, "BSHD", 'o', HOLDS_NUMBERS, 16),
+                                        QUANT(scale, KIND_IN, "BSH", 'f', HOLDS_SCALES, 16),
+                                        QUANT_OPTIONS};
+
 static const fuzz_field multi[] = {FLASH(q, KIND_IN, "BSHD", 'q', HOLDS_NUMBERS, 16),
                                    FLASH(kv.k, KIND_IN, "BKoD", 'k', HOLDS_NUMBERS, 16),
                                    FLASH(kv.v, KIND_IN, "BKoV", 'k', HOLDS_NUMBERS, 16),
@@ -262,7 +286,11 @@ static const fuzz_op fuzz_ops[] = {
     UNPLANNED(decode_attention_gqa, one_gqa),
     PLANNED(flash_attn_fwd, flash_listed),
     {"aiter_rope_fwd", sizeof(aiter_rope_fwd_args), FUZZ_NONE, FUZZ_NONE, FUZZ_NONE, run_rope_fwd,
-     workspace_rope_fwd, NULL, FIELDS(rope)}};
+     workspace_rope_fwd, NULL, FIELDS(rope)},
+    {"aiter_quantize", sizeof(aiter_quantize_args), FUZZ_NONE, FUZZ_NONE, FUZZ_NONE, run_quantize,
+     workspace_quantize, NULL, FIELDS(to_codes)},
+    {"aiter_dequantize", sizeof(aiter_dequantize_args), FUZZ_NONE, FUZZ_NONE, FUZZ_NONE,
+     run_dequantize, workspace_dequantize, NULL, FIELDS(from_codes)}};
 
 enum { FUZZ_OPS = (int)(sizeof fuzz_ops / sizeof fuzz_ops[0]), FUZZ_MOST_FIELDS = 32 };
 
@@ -276,7 +304,8 @@ enum { FUZZ_OPS = (int)(sizeof fuzz_ops / sizeof fuzz_ops[0]), FUZZ_MOST_FIELDS 
 static int shares_struct(const char *name)
 {
     return strcmp(name, "reshape_and_cache") != 0 && strcmp(name, "merge_attn_states") != 0 &&
-           strcmp(name, "rope_fwd") != 0;
+           strcmp(name, "rope_fwd") != 0 && strcmp(name, "quantize") != 0 &&
+           strcmp(name, "dequantize") != 0;
 }
 
 static int table_has(const char *name, size_t offset)

@@ -100,12 +100,31 @@ static int rope_works(aiter_context *ctx)
     return aiter_rope_fwd(&a, ctx) == AITER_OK && y[0] == -2.0f && y[1] == 1.0f;
 }
 
+static int quant_works(aiter_context *ctx)
+{
+    static const float x[4] = {1.0f, -6.0f, 0.5f, 3.0f};
+    float y[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    uint8_t codes[2] = {0, 0}, scale[1] = {0};
+    aiter_quantize_args a;
+    memset(&a, 0, sizeof a);
+    a.x = aiter_tensor_1d(x, AITER_F32, 4);
+    a.y = aiter_tensor_1d(codes, AITER_F4_E2M1, 4);
+    a.scale = aiter_tensor_1d(scale, AITER_F8_E8M0, 1);
+    a.quantisation.group = 4;
+    if (aiter_quantize(&a, ctx) != AITER_OK) return 0;
+    a.x = a.y;
+    a.y = aiter_tensor_1d(y, AITER_F32, 4);
+    if (aiter_dequantize(&a, ctx) != AITER_OK) return 0;
+    return codes[0] == 0xf2 && codes[1] == 0x51 && scale[0] == 127 && y[1] == -6.0f && y[3] == 3.0f;
+}
+
 static void kept_works(aiter_context *ctx)
 {
     if (is_kept("DECODE")) check(decode_works(ctx), "DECODE");
     if (is_kept("CACHE")) check(cache_works(ctx), "CACHE");
     if (is_kept("MERGE")) check(merge_works(ctx), "MERGE");
     if (is_kept("ROPE")) check(rope_works(ctx), "ROPE");
+    if (is_kept("QUANT")) check(quant_works(ctx), "QUANT");
 }
 
 /* ---- what is not there says so ---- */
@@ -152,7 +171,8 @@ static void all_answer(aiter_context *ctx)
     char text[512];
     memset(&plan, 0, sizeof plan);
     AITER_OP_LIST(ANSWER)
-    check(is_kept("MERGE") || is_kept("ROPE") || bytes == 7, "a call that fails writes nothing");
+    check(is_kept("MERGE") || is_kept("ROPE") || is_kept("QUANT") || bytes == 7,
+          "a call that fails writes nothing");
 }
 
 int main(void)

@@ -1,0 +1,61 @@
+/* messages_rows.h -- the mistakes of test_messages.c in the ops that work on rows alone: RoPE and
+ * the quantisers. */
+#ifndef AITER_TEST_MESSAGES_ROWS_H
+#define AITER_TEST_MESSAGES_ROWS_H
+
+static void rope(void)
+{
+    static const int64_t far[6] = {0, 1, 2, 3, 4, 9};
+    static const int32_t sums[3] = {0, 2, 7};
+    say_heading("rope_fwd");
+    ROPE(0, "no tables", a.rope.cos.ndim = 0);
+    ROPE(0, "sin of other positions", a.rope.sin.shape[0] = 5);
+    ROPE(0, "a column per element, dim not said",
+         a.rope.cos = a.rope.sin = aiter_tensor_2d(a.rope.cos.data, AITER_F32, 4, 16));
+    ROPE(0, "an unknown kind", a.rope.kind = (aiter_rope_kind)7);
+    ROPE(0, "sections of ONE position", a.rope.sections[0] = 8);
+    ROPE(1, "sections that miss a pair", a.rope.sections[0] = 3);
+    ROPE(1, "one position a token for MULTI",
+         a.rope.positions = aiter_tensor_1d(a.rope.positions.data, AITER_I64, 6));
+    ROPE(1, "positions in f32", a.rope.positions.dtype = AITER_F32);
+    ROPE(1, "a position past the tables",
+         (a.rope.kind = AITER_ROPE_ONE, memset(a.rope.sections, 0, sizeof a.rope.sections),
+          a.rope.positions = aiter_tensor_1d(far, AITER_I64, 6)));
+    ROPE(1, "cu_seqlens beside positions", a.cu_seqlens = aiter_tensor_1d(sums, AITER_I32, 3));
+    ROPE(1, "cu_seqlens past the tokens",
+         (a.rope.positions.ndim = 0, a.cu_seqlens = aiter_tensor_1d(sums, AITER_I32, 3)));
+    ROPE(0, "cu_seqlens of [B, S, H, D]", a.cu_seqlens = aiter_tensor_1d(sums, AITER_I32, 3));
+    ROPE(2, "an image without a width", a.rope.width = 0);
+    ROPE(0, "an offset past the tables", a.rope.cos.shape[0] = a.rope.sin.shape[0] = 5);
+    ROPE(0, "more tokens than the tables",
+         (a.rope.offsets.ndim = 0, a.rope.cos.shape[0] = a.rope.sin.shape[0] = 2));
+    ROPE(0, "y over half of x", a.y.data = (char *)a.x.data + 32);
+}
+
+static void quantisers(void)
+{
+    say_heading("quantize, dequantize");
+    QUANTIZE(1, "to another type", a.quantisation.to = AITER_I8);
+    QUANTIZE(1, "y in 16 bits", a.y.dtype = AITER_F16);
+    QUANTIZE(1, "y with another D", a.y.shape[3] = 7);
+    QUANTIZE(1, "scales of each element",
+             a.scale = aiter_tensor_4d(a.scale.data, AITER_F32, 2, 3, 4, 8));
+    QUANTIZE(1, "groups without their axis", a.quantisation.group = 4);
+    QUANTIZE(1, "scales with the axes of another batch", a.scale.shape[0] = 3);
+    QUANTIZE(1, "a granularity that the scales have not",
+             a.quantisation.per = AITER_SCALE_PER_HEAD);
+    QUANTIZE(3, "a scale of 0", ((float *)a.scale.data)[2] = 0);
+    QUANTIZE(0, "int8 under E8M0", a.scale.dtype = AITER_F8_E8M0);
+    QUANTIZE(1, "fp8 under fp8 scales", a.scale.dtype = AITER_F8_E4M3FN);
+    QUANTIZE(1, "a global scale of fp8", a.global_scale = aiter_tensor_1d(a.x.data, AITER_F32, 1));
+    QUANTIZE(0, "int8 that overflows to NaN", a.quantisation.overflow = AITER_OVERFLOW_TO_NAN);
+    QUANTIZE(1, "fp8 with ties toward zero",
+             a.quantisation.rounding = AITER_ROUND_TIES_TOWARD_ZERO);
+    QUANTIZE(1, "int4 rows of 7 bytes and a half",
+             (a.y.dtype = AITER_I4, a.x.shape[3] = a.y.shape[3] = 7));
+    QUANTIZE(1, "y over x", a.y.data = a.x.data);
+    DEQUANTIZE(1, "given scales", a.quantisation.scale_given = 1);
+    CACHE(2, "groups in a cache", a.quantisation.group = 32);
+}
+
+#endif /* AITER_TEST_MESSAGES_ROWS_H */
