@@ -681,7 +681,8 @@ typedef struct aiter_score {
  *   scale_given 1   stored = x / scale, by scales that are read: PER_TENSOR or PER_HEAD
  *   scale_given 0   PER_TOKEN_HEAD: scale = max |x| / M over the D values of each token and head
  *                   is written, x / scale rounded to nearest even, clamped to +-M; a row of zeros
- *                   has scale 0; a row with a NaN scale NaN and codes 0, in fp8 NaN
+ *                   has scale 0; a row with a NaN scale NaN and codes 0, in fp8 NaN (on a device
+ *                   a NaN is left out of the scale and stored as 0)
  * `per` 0 takes the granularity that the shape of the scales has. */
 typedef struct aiter_quantisation {
     aiter_dtype to; /* 0: what the destination is; else its dtype */
