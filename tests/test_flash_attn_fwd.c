@@ -172,6 +172,23 @@ static void options(void)
     }
 }
 
+/* bf16 alone, which AVX512-BF16 takes in pairs of keys: windows and prefixes that begin and end
+ * within a pair. */
+static void halves_of_pairs(void)
+{
+    attn_case c;
+    int i;
+    for (i = 0; i < 24; i++) {
+        c = plain(i % 3 ? 60 + i : 20, 140 + i % 5, 9);
+        c.q_type = AITER_BF16;
+        c.mask = AITER_MASK_WINDOW;
+        c.left = 3 + i / 2;
+        c.right = i % 4 == 3 ? 2 : 0;
+        c.sink_tokens = i % 4;
+        case_run(&c);
+    }
+}
+
 /* A mask of bytes, alone and beside a bias. */
 static void bytes(void)
 {
@@ -433,6 +450,7 @@ int main(void)
     splits();
     dims();
     options();
+    halves_of_pairs();
     bytes();
     types();
     values_of_keys();
