@@ -19669,12 +19669,14 @@ static void aiteri_quant_check_halves(aiteri_check *c, const char *field, const 
 {
     if (aiter_dtype_bits(t->dtype) >= 8) return;
     const int32_t last = t->ndim - 1;
-    for (int32_t i = 0; i <= last; i++)
-        if (t->shape[i] > 1 && (i < last ? t->stride[i] % 2 != 0 : t->stride[i] != 1))
+    for (int32_t i = 0; i <= last; i++) {
+        const int fits = i == last ? t->stride[i] == 1 : t->stride[i] % 2 == 0;
+        if (!fits && t->shape[i] > 1)
             aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.%s: stride[%d] is %lld, expected %s: rows of %s start at whole bytes",
                           c->op, field, (int)i, (long long)t->stride[i],
-                          i < last ? "an even one" : "1", aiter_dtype_name(t->dtype));
+                          i == last ? "1" : "an even one", aiter_dtype_name(t->dtype));
+    }
 }
 
 /* The extents of the scales, and into x->scale how they lie beside the rows. */
