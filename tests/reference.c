@@ -51,15 +51,14 @@ static uint32_t ref_encode(double value, int exp_bits, int man_bits)
     return sign | (code + (uint32_t)kept);
 }
 
-/* The fp8 types: exponent and mantissa bits, what the exponent is counted from, the largest code.
- */
+/* The fp8 types: mantissa bits, what the exponent is counted from, the largest code. */
 typedef struct ref_fp8 {
-    int exp_bits, man_bits, bias, most;
+    int man_bits, bias, most;
 } ref_fp8;
 
 static ref_fp8 ref_fp8_of(aiter_dtype dtype)
 {
-    static const ref_fp8 fn = {4, 3, 7, 0x7e}, fnuz = {4, 3, 8, 0x7f}, e5m2 = {5, 2, 15, 0x7b};
+    static const ref_fp8 fn = {3, 7, 0x7e}, fnuz = {3, 8, 0x7f}, e5m2 = {2, 15, 0x7b};
     return dtype == AITER_F8_E4M3FN ? fn : dtype == AITER_F8_E4M3FNUZ ? fnuz : e5m2;
 }
 

@@ -32,14 +32,13 @@ static aiteri_code_range aiteri_code_range_of(aiter_dtype dtype)
     static const aiteri_code_range e4m3fnuz = {7, 3, 0x43780000, 0x80, 0x80};
     static const aiteri_code_range e5m2 = {15, 2, 0x47700000, 0x7f, 0x7c};
     static const aiteri_code_range e2m1 = {2, 1, 0, 0, 0};
-    static const aiteri_code_range i8 = {0, 0, 0, 0, 0}, i4 = {0, 0, 0, 0, 0};
+    static const aiteri_code_range integer = {0, 0, 0, 0, 0};
     switch (dtype) {
     case AITER_F8_E4M3FN: return e4m3fn;
     case AITER_F8_E4M3FNUZ: return e4m3fnuz;
     case AITER_F8_E5M2: return e5m2;
     case AITER_F4_E2M1: return e2m1;
-    case AITER_I8: return i8;
-    default: return i4;
+    default: return integer;
     }
 }
 
