@@ -1,6 +1,7 @@
 /* test_source_types.c -- what keys and values are made of: parts of two types, scales of every type
  * and granularity, rows in segments; near the oracle, under each kernel set. */
 #include "test.h"
+#include "float_formats.h"
 #include "reference.c"
 #include "source_layouts.h"
 
@@ -188,7 +189,7 @@ static void powers_of_two(void)
         if (code == 255)
             CHECK((bits & 0x7fffffff) > 0x7f800000, "code 255 is no NaN");
         else
-            CHECK((double)float_of_bits(bits) == ldexp(1, code - 127), "code %d", code);
+            CHECK(value_of_f32_bits(bits) == ldexp(1, code - 127), "code %d", code);
     }
 }
 
