@@ -206,10 +206,10 @@ static void empty_pieces(aiter_context *ctx)
 /* int8 keys of which a window shows a part of a block: each has its own scale, at its own place. */
 static void clipped_scales(aiter_context *ctx)
 {
-    static const int rows[][4] = {{1, 100, 35, 0},  {1, 60, 10, 0},  {2, 90, 20, 0},
-                                  {4, 130, 45, 0},  {1, 200, 70, 7}, {3, 97, 33, 3},
-                                  {1, 40, 5, 0},    {6, 140, 25, 0}, {20, 150, 40, 0},
-                                  {40, 230, 60, 9}, {1, 33, 1, 0},   {8, 65, 2, 1}};
+    static const int rows[][4] = {
+        {1, 100, 35, 0}, {1, 60, 10, 0}, {2, 90, 20, 0},  {4, 130, 45, 0},  {1, 200, 70, 7},
+        {3, 97, 33, 3},  {1, 40, 5, 0},  {6, 140, 25, 0}, {20, 150, 40, 0}, {40, 230, 60, 9},
+        {1, 33, 1, 0},   {8, 65, 2, 1},  {1, 30, 9, 3},   {2, 60, 10, 40}};
     int n, head_major;
     for (n = 0; n < COUNT(rows); n++) {
         for (head_major = 0; head_major < 2; head_major++) {

@@ -165,8 +165,9 @@ static void part_scales(inner_problem *x, const part *first, const part *second)
             for (int at = from, end; at < s.seqlen_k; at = end) {
                 const aiteri_source *of_key = aiteri_part_of(&x->p, &s, &x->p.k, at);
                 end = aiteri_part_end(&s, at, s.seqlen_k);
-                aiteri_source_rows(&x->p, &s, of_key, h, at, end, row + (at - from));
-                aiteri_source_scales(&x->p, &s, of_key, h, at, end, scale + (at - from));
+                const aiteri_key_place place = aiteri_place_of_key(&x->p, &s, at);
+                aiteri_source_rows(&x->p, &s, of_key, place, h, end - at, row + (at - from));
+                aiteri_source_scales(&x->p, &s, of_key, place, h, end - at, scale + (at - from));
             }
             for (int j = from; j < s.seqlen_k; j++) {
                 const part *t = of[j >= first->len[b]];
@@ -247,8 +248,9 @@ static void places(void)
                 const int end = first + 1 + (first * 7 + n) % (s.seqlen_k - first);
                 const int h = first % x.s.hk;
                 memset(row, 0xa5, sizeof row), memset(scale, 0xa5, sizeof scale);
-                aiteri_source_rows(&x.p, &s, &x.p.k, h, first, end, row);
-                aiteri_source_scales(&x.p, &s, &x.p.k, h, first, end, scale);
+                const aiteri_key_place from = aiteri_place_of_key(&x.p, &s, first);
+                aiteri_source_rows(&x.p, &s, &x.p.k, from, h, end - first, row);
+                aiteri_source_scales(&x.p, &s, &x.p.k, from, h, end - first, scale);
                 for (int j = first; j < end; j++) {
                     const int64_t id = *entry_of(&g, b, j), in = j % g.page;
                     const float *at = g.k + ((id * g.page + in) * x.s.hk + h) * x.s.d;

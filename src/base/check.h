@@ -55,7 +55,8 @@ static aiter_status aiteri_fail(aiter_context *ctx, aiter_status status, const c
 /* a * b and a + b, saturating at SIZE_MAX, which no allocation can satisfy. */
 AITERI_FORCE_INLINE size_t aiteri_mul_size(size_t a, size_t b)
 {
-    return b != 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b;
+    const size_t half = SIZE_MAX >> sizeof(size_t) * 4; /* two below it need no slow division */
+    return (a | b) > half && b != 0 && a > SIZE_MAX / b ? SIZE_MAX : a * b;
 }
 
 AITERI_FORCE_INLINE size_t aiteri_add_size(size_t a, size_t b)

@@ -113,8 +113,10 @@ static int64_t aiteri_tensor_span(const aiter_tensor *t)
         if (t->shape[i] == 0) return 0;
     for (int32_t i = 0; i < t->ndim; i++) {
         const int64_t steps = t->shape[i] - 1, stride = t->stride[i];
+        const int64_t room = AITERI_MOST_ELEMENTS - last;
+        const int small = ((uint64_t)steps | (uint64_t)stride) >> 31 == 0; /* a division is slow */
         if (stride < 0) return -1;
-        if (stride != 0 && steps > (AITERI_MOST_ELEMENTS - last) / stride) return -1;
+        if (small ? steps * stride > room : stride != 0 && steps > room / stride) return -1;
         last += steps * stride;
     }
     return last + 1;

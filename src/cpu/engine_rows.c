@@ -51,6 +51,7 @@ static void aiteri_load_rows(const aiteri_engine *e, const aiteri_sequence *s,
         const aiteri_source *part = aiteri_part_of(p, s, source, first);
         stop =
             (int32_t)aiteri_min(aiteri_part_end(s, first, end), first + aiteri_rows_at_once(part));
+        const aiteri_key_place at = aiteri_place_of_key(p, s, first);
         int32_t column = 0;
         for (const aiteri_source *x = part; x; column += aiteri_own_dim(x), x = x->rest) {
             const int scaled = x->scales.data && !(sums && aiteri_scales_rows(part));
@@ -65,8 +66,8 @@ static void aiteri_load_rows(const aiteri_engine *e, const aiteri_sequence *s,
                                             scaled ? scale : NULL,
                                             x->scales.group ? x->scales.group : dim};
             AITERI_ASSERT(column % AITERI_PAD == 0 && x->scales.group % AITERI_PAD == 0);
-            aiteri_source_rows(p, s, x, h, first, stop, row);
-            if (scaled) aiteri_source_scales(p, s, x, h, first, stop, scale);
+            aiteri_source_rows(p, s, x, at, h, stop - first, row);
+            if (scaled) aiteri_source_scales(p, s, x, at, h, stop - first, scale);
             load(e->kernels, block, place, &rows);
         }
     }

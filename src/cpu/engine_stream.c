@@ -69,11 +69,12 @@ typedef struct aiteri_stream {
     int32_t rows; /* query tokens * group: of one kv head */
     int32_t kv_start, kv_heads;
     aiteri_key_range seen;
-    int32_t run[AITERI_STREAM_RUNS][2],
-        runs;               /* of keys that are loaded of the block, each of one part */
-    int32_t lo_max, hi_min; /* every row sees keys [lo_max, hi_min) */
-    aiter_dtype k_type[AITERI_STREAM_RUNS]; /* of each run's rows of K as the kernels read them */
+    int32_t run[AITERI_STREAM_RUNS][2], runs; /* of keys that are loaded, each of one part */
+    aiteri_key_place at[AITERI_STREAM_RUNS];  /* of the first key of each */
+    int32_t lo_max, hi_min;                   /* every row sees keys [lo_max, hi_min) */
+    aiter_dtype k_type[AITERI_STREAM_RUNS];   /* of each run's rows of K as the kernels read them */
     int k_scales, v_scales;   /* scores are multiplied by scales of K, weights by those of V */
+    int adjusts;              /* something but the mask changes scores */
     const aiteri_work *after; /* what this worker will probably run next, or NULL */
 } aiteri_stream;
 
@@ -103,15 +104,16 @@ static int aiteri_stream_scales(const aiteri_problem *p, const aiteri_source *so
     return aiteri_scales_rows(source) || aiteri_scales_rows(aiteri_tail_of(p, source));
 }
 
-/* What sums over keys [first, end), of one part, are multiplied by. */
+/* What sums over the keys of run i are multiplied by. */
 static void aiteri_stream_scales_load(const aiteri_stream *x, const aiteri_source *source,
-                                      int32_t h, int32_t first, int32_t end, float *scale)
+                                      int32_t h, int32_t i, float *scale)
 {
+    const int32_t first = x->run[i][0], n = x->run[i][1] - first;
     const aiteri_source *part = aiteri_part_of(x->e->problem, &x->s, source, first);
     if (aiteri_rows_are_whole(part))
-        aiteri_source_scales(x->e->problem, &x->s, part, h, first, end, scale);
+        aiteri_source_scales(x->e->problem, &x->s, part, x->at[i], x->kv_start + h, n, scale);
     else /* its elements are */
-        for (int32_t i = 0; i < end - first; i++) scale[i] = 1.0f;
+        for (int32_t k = 0; k < n; k++) scale[k] = 1.0f;
 }
 
 /* Row pointers of run i for the loops of the type returned: the source's own rows, which are those
@@ -137,7 +139,7 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
             rows[k] = (const char *)rows[k] + step;
         return type;
     }
-    aiteri_source_rows(p, &x->s, part, x->kv_start, first, end, rows);
+    aiteri_source_rows(p, &x->s, part, x->at[i], x->kv_start, n, rows);
     for (int32_t k = n; k < n + AITERI_STREAM_SLACK; k++) rows[k] = rows[n - 1];
     return type;
 }
@@ -171,11 +173,14 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
                                  int whole)
 {
     const aiteri_problem *p = x->e->problem;
+    float *s = x->t->s + (int64_t)r * AITERI_SCORE_STRIDE;
+    if (x->k_scales) x->e->kernels->stream_mul(s, x->t->k_scale);
+    x->t->seen[r] = 0xffffffffu;
+    if (whole && !x->adjusts) return;
     const int32_t token = x->w->q_start + r / p->group;
     const int32_t head = (x->kv_start + h) * p->group + r % p->group;
     const float slope = p->alibi_slopes ? aiteri_slope_of(p, &x->s, head) : 0.0f;
     const float position = aiteri_position_of(&x->s, token);
-    float *s = x->t->s + (int64_t)r * AITERI_SCORE_STRIDE;
     aiteri_adjust adjust = aiteri_adjust_of(x->e, &slope, &position);
     aiteri_lane_mask mask;
     if (!whole || aiteri_reads_pairs(p)) {
@@ -190,11 +195,9 @@ static void aiteri_stream_adjust(const aiteri_stream *x, int32_t h, int32_t r, i
             adjust.bias = x->t->bias;
         }
     }
-    if (x->k_scales) x->e->kernels->stream_mul(s, x->t->k_scale);
     const int hides = adjust.mask || adjust.bias || adjust.slope;
     if (hides || adjust.softcap) /* a factor comes with one of them */
         x->e->kernels->stream_adjust(s, block, &adjust);
-    x->t->seen[r] = 0xffffffffu;
     for (int32_t i = 0; hides && i < AITERI_STREAM_KEYS; i++)
         if (aiteri_bits_of_f32(s[i]) == 0xff800000u) x->t->seen[r] &= ~((uint32_t)1 << i);
 }
@@ -277,9 +280,10 @@ static void aiteri_stream_look(const aiteri_stream *x, const aiteri_next_block *
 {
     const aiteri_problem *p = x->e->problem;
     if (n->first >= n->end) return;
+    const aiteri_key_place at = aiteri_place_of_key(p, &n->s, n->first);
     for (int kv = 0; kv < (p->v_in_k ? 1 : 2); kv++)
-        aiteri_source_rows(p, &n->s, aiteri_part_of(p, &n->s, kv ? &p->v : &p->k, n->first),
-                           n->kv_start, n->first, n->end, x->t->next[kv]);
+        aiteri_source_rows(p, &n->s, aiteri_part_of(p, &n->s, kv ? &p->v : &p->k, n->first), at,
+                           n->kv_start, n->end - n->first, x->t->next[kv]);
 }
 
 /* Spreads kv head h's share of the next block over the places of this one: where the heads of a
@@ -311,7 +315,8 @@ static void aiteri_stream_runs(aiteri_stream *x, const aiteri_key_block *b)
     x->runs = 0;
     for (int i = 0; i < 2; i++)
         for (int32_t at = ends[i][0]; at < ends[i][1];) {
-            int32_t *run = x->run[x->runs++];
+            int32_t *run = x->run[x->runs];
+            x->at[x->runs++] = aiteri_place_of_key(x->e->problem, &x->s, at);
             run[0] = at;
             run[1] = at = aiteri_part_end(&x->s, at, ends[i][1]);
         }
@@ -325,20 +330,17 @@ static void aiteri_stream_step(aiteri_stream *x, int32_t h, int32_t block,
     const aiteri_kernels *kernels = x->e->kernels;
     aiteri_stream_scratch *t = x->t;
     const int32_t dim_v = aiteri_padded(p->v.dim);
-    if (x->v_scales) memset(t->v_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
-    if (x->k_scales) memset(t->k_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
-    for (int32_t i = 0; i < x->runs; i++) {
-        const int32_t *run = x->run[i];
-        aiteri_stream_scores(x, h, block, i);
-        if (x->k_scales)
-            aiteri_stream_scales_load(x, &p->k, x->kv_start + h, run[0], run[1],
-                                      t->k_scale + (run[0] - block));
-        if (x->v_scales && !p->v_in_k)
-            aiteri_stream_scales_load(x, &p->v, x->kv_start + h, run[0], run[1],
-                                      t->v_scale + (run[0] - block));
-    }
     const int whole =
         b->first == block && b->end == block + AITERI_STREAM_KEYS && aiteri_stream_sees_all(x, b);
+    if (x->v_scales && !whole) memset(t->v_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
+    if (x->k_scales && !whole) memset(t->k_scale, 0, AITERI_STREAM_KEYS * sizeof(float));
+    for (int32_t i = 0; i < x->runs; i++) {
+        const int32_t place = x->run[i][0] - block;
+        aiteri_stream_scores(x, h, block, i);
+        if (x->k_scales) aiteri_stream_scales_load(x, &p->k, h, i, t->k_scale + place);
+        if (x->v_scales && !p->v_in_k)
+            aiteri_stream_scales_load(x, &p->v, h, i, t->v_scale + place);
+    }
     for (int32_t r = 0; r < x->rows; r++) {
         float *s = t->s + (int64_t)r * AITERI_SCORE_STRIDE;
         const int64_t i = (int64_t)h * x->rows + r;
@@ -386,6 +388,7 @@ static void aiteri_run_stream_work(const aiteri_engine *e, const aiteri_work *w,
     x.seen = aiteri_visible_keys_of_span(p, &x.s, w->q_start, w->q_end);
     x.k_scales = aiteri_stream_scales(p, &p->k);
     x.v_scales = p->v_in_k ? x.k_scales : aiteri_stream_scales(p, &p->v);
+    x.adjusts = p->softcap > 0.0f || p->alibi_slopes || aiteri_reads_pairs(p);
     x.hi_min = x.s.seqlen_k;
     for (int32_t i = w->q_start; i < w->q_end; i++) {
         const aiteri_key_range own = aiteri_visible_keys(p, &x.s, i);

@@ -117,17 +117,14 @@ AITERI_FORCE_INLINE int32_t aiteri_part_end(const aiteri_sequence *s, int32_t fi
     return first < front && front < end ? front : end;
 }
 
-/* The address of each row of keys or values [first, end), all of one part, or NULL of one that is
- * not present; `part` is that of the source, or a segment of it; kv head h. */
+/* The address of each of n rows of keys or values from `at` on, all of one part, or NULL of one
+ * that is not present; `part` is that of the source, or a segment of it; kv head h. */
 static void aiteri_source_rows(const aiteri_problem *p, const aiteri_sequence *s,
-                               const aiteri_source *part, int32_t h, int32_t first, int32_t end,
+                               const aiteri_source *part, aiteri_key_place at, int32_t h, int32_t n,
                                const void **row)
 {
     const int64_t token = aiteri_bytes_of(part->dtype, part->stride_token);
-    AITERI_ASSERT(aiteri_part_end(s, first, end) == end);
-    if (first >= end) return;
-    aiteri_key_place at = aiteri_place_of_key(p, s, first);
-    for (int32_t n = end - first;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
+    for (;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
         const int32_t run = (int32_t)aiteri_min(n, at.run);
         const char *data = at.present ? aiteri_source_at(part, at.outer, at.token, h) : NULL;
         const int64_t step = at.present ? token : 0;
@@ -155,15 +152,13 @@ static void aiteri_load_scales(const aiteri_source *part, const aiteri_key_place
 /* The scales of the same rows, those of one behind those of another: 1 in a part without scales, 0
  * of a row that is not present. */
 static void aiteri_source_scales(const aiteri_problem *p, const aiteri_sequence *s,
-                                 const aiteri_source *part, int32_t h, int32_t first, int32_t end,
-                                 float *scale)
+                                 const aiteri_source *part, aiteri_key_place at, int32_t h,
+                                 int32_t n, float *scale)
 {
     const aiteri_scales *scales = &part->scales;
     const int plain = scales->dtype == AITER_F32 && !scales->block && !scales->group;
     const int32_t of_row = aiteri_scales_of_row(part);
-    AITERI_ASSERT(first < end && aiteri_part_end(s, first, end) == end);
-    aiteri_key_place at = aiteri_place_of_key(p, s, first);
-    for (int32_t n = end - first;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
+    for (;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
         const int32_t run = (int32_t)aiteri_min(n, at.run);
         if (at.present && scales->data && plain) {
             const float *data =
