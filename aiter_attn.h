@@ -344,6 +344,19 @@ typedef enum aiter_mask {
     AITER_MASK_COUNT
 } aiter_mask;
 
+/* The order of a cache in memory where it is not the index order, x being 16 bytes of elements in
+ * AITER's and vLLM's caches; any x that divides the extent is taken:
+ *   NHD       k and v [num_blocks, P, Hk, D], and whatever strides make of it: HND, both in one
+ *             block, columns of tokens
+ *   X_PACKED  k [num_blocks, Hk, Dq / x, P, x], v [num_blocks, Hk, Dv, P] (vLLM's PagedAttention)
+ *   SHUFFLED  k the same, v [num_blocks, Hk, P / x, Dv, x] (AITER's asm kernels, vectorized) */
+typedef enum aiter_kv_layout {
+    AITER_KV_NHD = 0,
+    AITER_KV_X_PACKED,
+    AITER_KV_SHUFFLED,
+    AITER_KV_LAYOUT_COUNT
+} aiter_kv_layout;
+
 /* How finely data is scaled. 0: as the shape of its scales says, [1] one scale, [Hk] one per kv
  * head, or the data's index order without D, one per token and head. The last three are the names
  * that AITER's guide gives its methods for a cache. */
@@ -640,11 +653,14 @@ typedef struct aiter_kv {
                        F32, F16, BF16, I8, and on a CPU the fp8 types */
     aiter_tensor v; /* as k with Dv, its dtype may differ. Absent: V is the first dim_v columns of k
                        (latent rows) */
-    int32_t dim_v;  /* needed without a v; with one 0 or its last extent */
-    aiter_tensor seq_lens;        /* I32 [B]: keys in use, new tokens included; needed with
-                                     block_table */
-    aiter_tensor cu_seqlens;      /* I32 [B + 1], non-decreasing from 0 */
-    aiter_tensor block_table;     /* I32 [B, max_blocks]: the page of keys [n * P, (n + 1) * P) */
+    int32_t dim_v;  /* needed without a v; with one 0 or Dv */
+    aiter_kv_layout layout;   /* 0: NHD. Pages of another order have the shapes that it says, last
+                                 strides of 1 and types of whole bytes; their scales, and errors
+                                 about extents, count them as [num_blocks, P, Hk, D] all the same */
+    aiter_tensor seq_lens;    /* I32 [B]: keys in use, new tokens included; needed with
+                                 block_table */
+    aiter_tensor cu_seqlens;  /* I32 [B + 1], non-decreasing from 0 */
+    aiter_tensor block_table; /* I32 [B, max_blocks]: the page of keys [n * P, (n + 1) * P) */
     aiter_tensor indptr, indices; /* I32 [B + 1], non-decreasing from 0, and I32 [pages]: lists of
                                      pages in place of a table */
     aiter_tensor last_page_lens;  /* I32 [B], 1 to P: with indptr, in place of seq_lens */
@@ -2931,6 +2947,13 @@ typedef struct aiteri_scales {
     int64_t stride_outer, stride_token, stride_head, stride_group;
 } aiteri_scales;
 
+/* Orders of memory that no strides say: columns in pieces, tokens in bundles of so many. 0: none.
+ */
+typedef struct aiteri_tiles {
+    int32_t piece, bundle;
+    int64_t stride_piece, stride_bundle; /* stride_dim and stride_token within one */
+} aiteri_tiles;
+
 /* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it. A row
  * may come in segments, as latent codes beside their rope columns: the first columns, a multiple of
  * 16, are here, and `rest` has the others. */
@@ -2940,6 +2963,7 @@ typedef struct aiteri_source {
     int32_t dim;                      /* columns, those of the rest too */
     const struct aiteri_source *rest; /* NULL: all are here */
     int64_t stride_outer, stride_token, stride_head, stride_dim;
+    aiteri_tiles tiles;
     aiteri_scales scales;
 } aiteri_source;
 
@@ -3087,6 +3111,7 @@ AITERI_UNUSED static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p,
     X(SCALE_TYPE, "scales other than f32", "pass f32 scales")                               \
     X(STRIDED_DIM, "a last stride other than 1", "pass a copy that is dense there")         \
     X(OFF_CHUNKS, "rows that do not start at multiples of 16 bytes", "pass aligned copies") \
+    X(TILES, "x-packed or shuffled pages", "pass NHD pages")                                \
     X(FAR_TOKENS, "keys 2^23 elements apart", "pass copies whose tokens lie closer")        \
     X(FAR_SCALE, "a softmax_scale below 2^-100 or above 2^100", "scale q")                  \
     X(V_DIM, "a head_dim of v other than that of k", "")                                    \
@@ -3154,6 +3179,7 @@ static uint64_t aiteri_source_features(const aiteri_source *s)
     if (!aiteri_in_chunks(s->data, s->dtype, s->stride_outer, s->stride_token, s->stride_head))
         bits |= AITERI_BIT(OFF_CHUNKS);
     if (s->stride_token >= 1 << 23) bits |= AITERI_BIT(FAR_TOKENS);
+    if (s->tiles.piece || s->tiles.bundle) bits |= AITERI_BIT(TILES);
     if (s->rest) bits |= AITERI_BIT(SEGMENTS) | aiteri_source_features(s->rest);
     if (!scales->data) return bits;
     if (scales->block > 1) bits |= AITERI_BIT(SCALE_BLOCK);
@@ -3258,8 +3284,9 @@ enum {
      AITERI_BIT(PART_TYPES) | AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) |                    \
      AITERI_BIT(USED_KEYS) | AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) |                   \
      AITERI_BIT(SCALE_TOKEN) | AITERI_BIT(SCALE_BLOCK) | AITERI_BIT(SCALE_GROUP) |                 \
-     AITERI_BIT(SCALE_TYPE) | AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) |                   \
-     AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
+     AITERI_BIT(SCALE_TYPE) | AITERI_BIT(STRIDED_DIM) | AITERI_BIT(TILES) |                        \
+     AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | \
+     AITERI_BIT(KV_TYPES))
 /* Streams read rows where they lie, so there must be one, and are softmax attention alone. */
 #define AITERI_STREAM_TAKES (AITERI_TILE_TAKES & ~(AITERI_BIT(HOLES) | AITERI_BIT(PROGRAM)))
 
@@ -3562,9 +3589,13 @@ AITERI_UNUSED static aiteri_scales aiteri_scales_of(const aiter_tensor *t)
 AITERI_FORCE_INLINE const char *aiteri_source_at(const aiteri_source *source, int64_t outer,
                                                  int64_t token, int64_t h)
 {
-    return source->data + aiteri_bytes_of(source->dtype, outer * source->stride_outer +
-                                                             token * source->stride_token +
-                                                             h * source->stride_head);
+    const aiteri_tiles *tiles = &source->tiles;
+    int64_t at = outer * source->stride_outer + h * source->stride_head;
+    if (tiles->bundle) {
+        at += token / tiles->bundle * tiles->stride_bundle;
+        token %= tiles->bundle;
+    }
+    return source->data + aiteri_bytes_of(source->dtype, at + token * source->stride_token);
 }
 
 /* The place of its scale, or of the first of them, in elements. */
@@ -3662,6 +3693,14 @@ AITERI_FORCE_INLINE int32_t aiteri_own_dim(const aiteri_source *source)
 AITERI_FORCE_INLINE int aiteri_rows_are_whole(const aiteri_source *source)
 {
     return !source->rest && !source->scales.group;
+}
+
+/* Whether rows are none in memory, and tiles of them are worth bringing into rows: a column's
+ * tokens lie side by side, or a token's columns in pieces. Other strides are followed element by
+ * element. */
+AITERI_FORCE_INLINE int aiteri_is_tiled(const aiteri_source *source)
+{
+    return source->tiles.piece || (source->stride_dim != 1 && source->stride_token == 1);
 }
 
 AITERI_FORCE_INLINE int aiteri_scales_rows(const aiteri_source *source)
@@ -15070,6 +15109,21 @@ AITERI_ONCE_A_CALL_END
 
 AITERI_FORCE_INLINE float aiteri_minus_inf(void) { return aiteri_f32_of_bits(0xff800000u); }
 
+/* n parts of a row, `stride` bytes apart. */
+static void aiteri_spread(char *dst, int64_t stride, const char *row, int64_t bytes, int32_t n)
+{
+#define AITERI_SPREAD(bytes) \
+    for (int32_t i = 0; i < n; i++) memcpy(dst + i * stride, row + i * (bytes), (size_t)(bytes))
+    switch (bytes) { /* each a store of its own */
+    case 1: AITERI_SPREAD(1); break;
+    case 2: AITERI_SPREAD(2); break;
+    case 4: AITERI_SPREAD(4); break;
+    case 16: AITERI_SPREAD(16); break;
+    default: AITERI_SPREAD(bytes); break;
+    }
+#undef AITERI_SPREAD
+}
+
 static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_dtype dtype,
                                int64_t stride, const float *src, int32_t n)
 {
@@ -15078,10 +15132,17 @@ static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_d
         kernels->narrow[dtype](dst, src, n);
         return;
     }
-    for (int32_t i = 0; i < n; i++) {
+    const int64_t step = aiteri_bytes_of(dtype, stride);
+    char block[128 * sizeof(float)];
+    for (int32_t i = 0; aiter_dtype_bits(dtype) < 8 && i < n; i++) {
         uint32_t bits;
         memcpy(&bits, src + i, sizeof bits);
         aiteri_store_bits(dtype, dst, i * stride, bits);
+    }
+    for (int32_t i = 0, count; aiter_dtype_bits(dtype) >= 8 && i < n; i += count) {
+        count = (int32_t)aiteri_min(128, n - i);
+        kernels->narrow[dtype](block, src + i, count);
+        aiteri_spread(dst + i * step, step, block, aiter_dtype_bits(dtype) / 8, count);
     }
 }
 
@@ -15238,6 +15299,219 @@ static void aiteri_rope_turn(const aiteri_rope *r, float *y, const float *x,
 #define AITERI_ENGINE_ROWS_C
 
 
+// >>stage    (src/cpu/stage.c)
+/* stage.c -- rows of a cache whose memory is not in rows: x-packed keys lie in pieces of a few
+ * columns, values of such caches token beside token. Both are brought into rows as they are stored,
+ * and whatever comes after knows rows alone. */
+#ifndef AITERI_STAGE_C
+#define AITERI_STAGE_C
+
+
+/* Bytes from one staged row to the next. */
+static int64_t aiteri_staged_stride(const aiteri_source *part)
+{
+    return aiteri_bytes_of(part->dtype, aiteri_padded(aiteri_own_dim(part)));
+}
+
+/* Room for as many rows of K or of V; 0 where none needs it. */
+static size_t aiteri_staged_bytes(const aiteri_problem *p, size_t rows)
+{
+    const aiteri_source *const parts[4] = {&p->k, &p->v, &p->k_tail, &p->v_tail};
+    size_t bytes = 0;
+    for (int i = 0; i < 4; i++)
+        for (const aiteri_source *x = parts[i]; x; x = x->rest)
+            if (aiteri_is_tiled(x))
+                bytes = (size_t)aiteri_max((int64_t)bytes, aiteri_staged_stride(x));
+    return rows * bytes;
+}
+
+#if AITERI_X86
+#define AITERI_HAS_16_BYTES 1
+typedef __m128i aiteri_16_bytes;
+AITERI_FORCE_INLINE aiteri_16_bytes aiteri_load_16(const char *p)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+AITERI_FORCE_INLINE void aiteri_store_16(char *p, aiteri_16_bytes x)
+{
+    _mm_storeu_si128((__m128i *)(void *)p, x);
+}
+AITERI_FORCE_INLINE aiteri_16_bytes aiteri_zip_low(aiteri_16_bytes a, aiteri_16_bytes b,
+                                                   const int size)
+{
+    return size == 1   ? _mm_unpacklo_epi8(a, b)
+           : size == 2 ? _mm_unpacklo_epi16(a, b)
+                       : _mm_unpacklo_epi32(a, b);
+}
+AITERI_FORCE_INLINE aiteri_16_bytes aiteri_zip_high(aiteri_16_bytes a, aiteri_16_bytes b,
+                                                    const int size)
+{
+    return size == 1   ? _mm_unpackhi_epi8(a, b)
+           : size == 2 ? _mm_unpackhi_epi16(a, b)
+                       : _mm_unpackhi_epi32(a, b);
+}
+#elif AITERI_NEON
+#define AITERI_HAS_16_BYTES 1
+typedef uint8x16_t aiteri_16_bytes;
+AITERI_FORCE_INLINE aiteri_16_bytes aiteri_load_16(const char *p)
+{
+    return vld1q_u8((const uint8_t *)p);
+}
+AITERI_FORCE_INLINE void aiteri_store_16(char *p, aiteri_16_bytes x) { vst1q_u8((uint8_t *)p, x); }
+AITERI_FORCE_INLINE aiteri_16_bytes aiteri_zip_low(aiteri_16_bytes a, aiteri_16_bytes b,
+                                                   const int size)
+{
+    const uint16x8_t a2 = vreinterpretq_u16_u8(a), b2 = vreinterpretq_u16_u8(b);
+    const uint32x4_t a4 = vreinterpretq_u32_u8(a), b4 = vreinterpretq_u32_u8(b);
+    return size == 1   ? vzip1q_u8(a, b)
+           : size == 2 ? vreinterpretq_u8_u16(vzip1q_u16(a2, b2))
+                       : vreinterpretq_u8_u32(vzip1q_u32(a4, b4));
+}
+AITERI_FORCE_INLINE aiteri_16_bytes aiteri_zip_high(aiteri_16_bytes a, aiteri_16_bytes b,
+                                                    const int size)
+{
+    const uint16x8_t a2 = vreinterpretq_u16_u8(a), b2 = vreinterpretq_u16_u8(b);
+    const uint32x4_t a4 = vreinterpretq_u32_u8(a), b4 = vreinterpretq_u32_u8(b);
+    return size == 1   ? vzip2q_u8(a, b)
+           : size == 2 ? vreinterpretq_u8_u16(vzip2q_u16(a2, b2))
+                       : vreinterpretq_u8_u32(vzip2q_u32(a4, b4));
+}
+#else
+#define AITERI_HAS_16_BYTES 0
+#endif
+
+#if AITERI_HAS_16_BYTES
+/* A square of elements of `size` bytes, 16 bytes wide: log2 of its rows times a row is zipped with
+ * that half of the rows further on, which in the end exchanges rows and columns. */
+AITERI_FORCE_INLINE void aiteri_transpose_square(char *to, int64_t to_stride, const char *from,
+                                                 int64_t from_stride, const int size)
+{
+    aiteri_16_bytes a[16], b[16];
+    const int n = 16 / size;
+    AITERI_UNROLL(16)
+    for (int i = 0; i < n; i++) a[i] = aiteri_load_16(from + i * from_stride);
+    AITERI_UNROLL(4)
+    for (int step = 1; step < n; step *= 2) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < n / 2; i++) {
+            b[2 * i] = aiteri_zip_low(a[i], a[i + n / 2], size);
+            b[2 * i + 1] = aiteri_zip_high(a[i], a[i + n / 2], size);
+        }
+        AITERI_UNROLL(16)
+        for (int i = 0; i < n; i++) a[i] = b[i];
+    }
+    AITERI_UNROLL(16)
+    for (int i = 0; i < n; i++) aiteri_store_16(to + i * to_stride, a[i]);
+}
+#endif
+
+/* to[i][d] = from[d][i] for i < n and d < dim, strides in bytes. */
+AITERI_FORCE_INLINE void aiteri_transpose_of(char *to, int64_t to_stride, const char *from,
+                                             int64_t from_stride, int32_t dim, int32_t n,
+                                             const int size)
+{
+    int32_t whole_dim = 0, whole_n = 0;
+#if AITERI_HAS_16_BYTES
+    whole_dim = dim / (16 / size) * (16 / size);
+    whole_n = n / (16 / size) * (16 / size);
+    for (int32_t d = 0; d < whole_dim; d += 16 / size)
+        for (int32_t i = 0; i < whole_n; i += 16 / size)
+            aiteri_transpose_square(to + i * to_stride + d * size, to_stride,
+                                    from + d * from_stride + i * size, from_stride, size);
+#endif
+    for (int32_t d = 0; d < dim; d++)
+        for (int32_t i = d < whole_dim ? whole_n : 0; i < n; i++)
+            memcpy(to + i * to_stride + d * size, from + d * from_stride + i * size, size);
+}
+
+static void aiteri_transpose(char *to, int64_t to_stride, const char *from, int64_t from_stride,
+                             int32_t dim, int32_t n, int32_t size)
+{
+    if (size == 1)
+        aiteri_transpose_of(to, to_stride, from, from_stride, dim, n, 1);
+    else if (size == 2)
+        aiteri_transpose_of(to, to_stride, from, from_stride, dim, n, 2);
+    else
+        aiteri_transpose_of(to, to_stride, from, from_stride, dim, n, 4);
+}
+
+/* n rows of `pieces` pieces of so many bytes. */
+static void aiteri_join_pieces(char *to, int64_t to_stride, const char *from, int64_t token,
+                               int64_t piece, int32_t pieces, int32_t n, size_t bytes)
+{
+    for (int32_t c = 0; c < pieces; c++)
+        for (int32_t i = 0; i < n; i++) {
+            char *dst = to + i * to_stride + c * (int64_t)bytes;
+            const char *src = from + c * piece + i * token;
+            if (bytes == 16) /* what x is made for: one load and one store */
+                memcpy(dst, src, 16);
+            else
+                memcpy(dst, src, bytes);
+        }
+}
+
+/* Rows [token, token + n) of a page, of one bundle. */
+static void aiteri_stage_rows(const aiteri_source *part, int64_t outer, int64_t token, int32_t h,
+                              int32_t n, char *to)
+{
+    const aiteri_tiles *tiles = &part->tiles;
+    const char *from = aiteri_source_at(part, outer, token, h);
+    const int64_t to_stride = aiteri_staged_stride(part);
+    if (tiles->piece)
+        aiteri_join_pieces(to, to_stride, from, aiteri_bytes_of(part->dtype, part->stride_token),
+                           aiteri_bytes_of(part->dtype, tiles->stride_piece),
+                           aiteri_own_dim(part) / tiles->piece, n,
+                           (size_t)aiteri_bytes_of(part->dtype, tiles->piece));
+    else
+        aiteri_transpose(to, to_stride, from, aiteri_bytes_of(part->dtype, part->stride_dim),
+                         aiteri_own_dim(part), n, aiter_dtype_bits(part->dtype) / 8);
+}
+
+/* What those rows take in memory, as n addresses of a row's bytes each, to be brought nearer. */
+static void aiteri_stage_lines(const aiteri_source *part, int64_t outer, int64_t token, int32_t h,
+                               int32_t n, const void **row)
+{
+    const aiteri_tiles *tiles = &part->tiles;
+    const char *from = aiteri_source_at(part, outer, token, h);
+    const int64_t row_bytes = aiteri_bytes_of(part->dtype, aiteri_own_dim(part));
+    const int64_t beside = aiteri_bytes_of(part->dtype, n * (tiles->piece ? tiles->piece : 1));
+    const int64_t step =
+        aiteri_bytes_of(part->dtype, tiles->piece ? tiles->stride_piece : part->stride_dim);
+    for (int32_t i = 0; i < n; i++)
+        row[i] = from + i * row_bytes / beside * step + i * row_bytes % beside;
+}
+
+/* As aiteri_source_rows for any source: rows that are none in memory are staged, or, without room
+ * to, the addresses are those of the memory that they take. */
+static void aiteri_stored_rows(const aiteri_problem *p, const aiteri_sequence *s,
+                               const aiteri_source *part, aiteri_key_place at, int32_t h, int32_t n,
+                               const void **row, char *staged)
+{
+    if (!aiteri_is_tiled(part)) {
+        aiteri_source_rows(p, s, part, at, h, n, row);
+        return;
+    }
+    const int32_t bundle = part->tiles.bundle;
+    const int64_t stride = aiteri_staged_stride(part);
+    for (int32_t done = 0, end;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
+        for (end = (int32_t)aiteri_min(n, (int64_t)done + at.run); done < end;) {
+            const int32_t left = bundle ? bundle - (int32_t)(at.token % bundle) : end - done;
+            const int32_t k = (int32_t)aiteri_min(end - done, left);
+            if (!staged && at.present)
+                aiteri_stage_lines(part, at.outer, at.token, h, k, row + done);
+            else if (at.present)
+                aiteri_stage_rows(part, at.outer, at.token, h, k, staged + done * stride);
+            for (int32_t i = done; i < done + k && (staged || !at.present); i++)
+                row[i] = at.present ? staged + i * stride : NULL;
+            done += k;
+            at.token += k;
+        }
+        if (done == n) return;
+    }
+}
+
+#endif /* AITERI_STAGE_C */
+
 /* A running call: what every worker reads. */
 typedef struct aiteri_engine {
     const aiteri_problem *problem;
@@ -15267,13 +15541,19 @@ static int32_t aiteri_rows_at_once(const aiteri_source *part)
     return n;
 }
 
+/* Where rows that are being loaded stand: their addresses, and room for those to be staged. */
+typedef struct aiteri_row_room {
+    const void **row;
+    char *staged;
+} aiteri_row_room;
+
 /* K or V rows [first, end) of a kv head to `place` of a block that `load` fills: layout, then type
  * and scales, part by part and segment by segment. With `sums` one scale of a row is left to its
  * sums. */
 static void aiteri_load_rows(const aiteri_engine *e, const aiteri_sequence *s,
                              const aiteri_source *source, int32_t h, int32_t first, int32_t end,
-                             const void **row, int sums, aiteri_load_fn load, void *block,
-                             int32_t place)
+                             const aiteri_row_room *room, int sums, aiteri_load_fn load,
+                             void *block, int32_t place)
 {
     const aiteri_problem *p = e->problem;
     float scale[AITERI_MAX_HEAD_DIM];
@@ -15287,17 +15567,17 @@ static void aiteri_load_rows(const aiteri_engine *e, const aiteri_sequence *s,
         for (const aiteri_source *x = part; x; column += aiteri_own_dim(x), x = x->rest) {
             const int scaled = x->scales.data && !(sums && aiteri_scales_rows(part));
             const int32_t dim = aiteri_own_dim(x);
-            const aiteri_block_rows rows = {row,
+            const aiteri_block_rows rows = {room->row,
                                             stop - first,
                                             dim,
                                             column,
                                             part->dim,
                                             x->dtype,
-                                            x->stride_dim,
+                                            aiteri_is_tiled(x) ? 1 : x->stride_dim,
                                             scaled ? scale : NULL,
                                             x->scales.group ? x->scales.group : dim};
             AITERI_ASSERT(column % AITERI_PAD == 0 && x->scales.group % AITERI_PAD == 0);
-            aiteri_source_rows(p, s, x, at, h, stop - first, row);
+            aiteri_stored_rows(p, s, x, at, h, stop - first, room->row, room->staged);
             if (scaled) aiteri_source_scales(p, s, x, at, h, stop - first, scale);
             load(e->kernels, block, place, &rows);
         }
@@ -15307,9 +15587,9 @@ static void aiteri_load_rows(const aiteri_engine *e, const aiteri_sequence *s,
 /* The same to a block of the tile family. */
 static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
                                 const aiteri_source *source, int32_t h, int32_t first, int32_t end,
-                                const void **row, void *block, int32_t place)
+                                const aiteri_row_room *room, void *block, int32_t place)
 {
-    aiteri_load_rows(e, s, source, h, first, end, row, 0,
+    aiteri_load_rows(e, s, source, h, first, end, room, 0,
                      source == &e->problem->k ? e->kernels->load_k : e->kernels->load_v, block,
                      place);
 }
@@ -15491,7 +15771,7 @@ typedef struct aiteri_tile_scratch {
     float *before; /* with a bias: a block's biases, then its scores */
     void *k, *v;   /* the kernel set's */
     float *rows;
-    const void **pointers;
+    aiteri_row_room room;
 } aiteri_tile_scratch;
 
 /* Whether the block of K serves as the block of V. */
@@ -15527,7 +15807,8 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
                                               : aiteri_carve(arena, kernels->v_bytes(p->v.dim), 1);
     t->rows =
         (float *)aiteri_carve(arena, n * (padded > padded_v ? padded : padded_v), sizeof(float));
-    t->pointers = (const void **)aiteri_carve(arena, AITERI_TILE_KEYS, sizeof(void *));
+    t->room.row = (const void **)aiteri_carve(arena, AITERI_TILE_KEYS, sizeof(void *));
+    t->room.staged = (char *)aiteri_carve(arena, aiteri_staged_bytes(p, AITERI_TILE_KEYS), 1);
 }
 
 /* The work being run, for the functions below and the program. */
@@ -15667,9 +15948,9 @@ static void aiteri_key_block_load(const aiteri_walk *x, const aiteri_key_block *
     for (int i = 0; i < 2; i++) {
         const int32_t place = runs[i][0] - b->start, first = runs[i][0], end = runs[i][1];
         if (first >= end) continue;
-        aiteri_source_block(x->e, &x->s, &p->k, head, first, end, t->pointers, t->k, place);
+        aiteri_source_block(x->e, &x->s, &p->k, head, first, end, &t->room, t->k, place);
         if (loads_v)
-            aiteri_source_block(x->e, &x->s, &p->v, head, first, end, t->pointers, t->v, place);
+            aiteri_source_block(x->e, &x->s, &p->v, head, first, end, &t->room, t->v, place);
     }
 }
 
@@ -15855,6 +16136,7 @@ typedef struct aiteri_stream_scratch {
     float *k_scale, *v_scale, *bias;
     uint32_t *seen; /* of each row: bit i is set if the score at place i is not -infinity */
     const void **k_rows, **v_rows;
+    char *staged;          /* rows of tiled sources */
     const void **next[2];  /* rows of the next block, K and V, of its first head */
     const void **ahead[2]; /* the share of them that a head brings nearer */
 } aiteri_stream_scratch;
@@ -15891,6 +16173,7 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     t->seen = (uint32_t *)aiteri_carve(arena, rows, sizeof(uint32_t));
     t->k_rows = (const void **)aiteri_carve(arena, rows_of_runs, sizeof(void *));
     t->v_rows = (const void **)aiteri_carve(arena, rows_of_runs, sizeof(void *));
+    t->staged = (char *)aiteri_carve(arena, aiteri_staged_bytes(p, AITERI_STREAM_KEYS), 1);
     for (int kv = 0; kv < 2; kv++) { /* a head's share may be a token more than its places */
         t->next[kv] = (const void **)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(void *));
         t->ahead[kv] = (const void **)aiteri_carve(
@@ -15963,21 +16246,25 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
     const int32_t first = x->run[i][0], end = x->run[i][1], n = end - first;
     const aiteri_source *part = aiteri_part_of(p, &x->s, source, first);
     const aiter_dtype type = part->dtype;
+    const int tiled = aiteri_is_tiled(part);
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
-    if (part->stride_dim != 1 || !x->e->kernels->stream_dot[type] || !aiteri_rows_are_whole(part)) {
-        aiteri_load_rows(x->e, &x->s, source, x->kv_start + h, first, end, rows, 1, aiteri_f32_load,
-                         scratch, 0);
+    if ((part->stride_dim != 1 && !tiled) || !x->e->kernels->stream_dot[type] ||
+        !aiteri_rows_are_whole(part)) {
+        const aiteri_row_room room = {rows, x->t->staged};
+        aiteri_load_rows(x->e, &x->s, source, x->kv_start + h, first, end, &room, 1,
+                         aiteri_f32_load, scratch, 0);
         for (int32_t k = 0; k < n + AITERI_STREAM_SLACK; k++)
             rows[k] = scratch + (k < n ? k : n - 1) * aiteri_block_stride(part->dim);
         return AITER_F32;
     }
-    if (h > 0) {
+    if (h > 0 && !tiled) {
         const int64_t step = aiteri_bytes_of(type, part->stride_head);
         for (int32_t k = 0; k < n + AITERI_STREAM_SLACK; k++)
             rows[k] = (const char *)rows[k] + step;
         return type;
     }
-    aiteri_source_rows(p, &x->s, part, x->at[i], x->kv_start, n, rows);
+    char *staged = x->t->staged + first % AITERI_STREAM_KEYS * aiteri_staged_stride(part);
+    aiteri_stored_rows(p, &x->s, part, x->at[i], x->kv_start + h, n, rows, staged);
     for (int32_t k = n; k < n + AITERI_STREAM_SLACK; k++) rows[k] = rows[n - 1];
     return type;
 }
@@ -16120,8 +16407,8 @@ static void aiteri_stream_look(const aiteri_stream *x, const aiteri_next_block *
     if (n->first >= n->end) return;
     const aiteri_key_place at = aiteri_place_of_key(p, &n->s, n->first);
     for (int kv = 0; kv < (p->v_in_k ? 1 : 2); kv++)
-        aiteri_source_rows(p, &n->s, aiteri_part_of(p, &n->s, kv ? &p->v : &p->k, n->first), at,
-                           n->kv_start, n->end - n->first, x->t->next[kv]);
+        aiteri_stored_rows(p, &n->s, aiteri_part_of(p, &n->s, kv ? &p->v : &p->k, n->first), at,
+                           n->kv_start, n->end - n->first, x->t->next[kv], NULL);
 }
 
 /* Spreads kv head h's share of the next block over the places of this one: where the heads of a
@@ -17140,6 +17427,97 @@ static const char *aiteri_head_dim_of(const aiter_tensor *q, const aiter_tensor 
 #define AITERI_ATTENTION_CHECK_C
 
 
+// >>kv_layout    (src/ops/kv_layout.c)
+/* kv_layout.c -- caches whose order of memory is not [num_blocks, P, Hk, D]: readers and writer see
+ * them so, and what strides cannot say is said by tiles. */
+#ifndef AITERI_KV_LAYOUT_C
+#define AITERI_KV_LAYOUT_C
+
+
+/* K and V of a cache: the tensors as the caller has them, ndim 0 where kv still has them, and how
+ * columns and tokens lie. */
+typedef struct aiteri_kv_order {
+    aiter_tensor given[2];
+    aiteri_tiles tiles[2];
+} aiteri_kv_order;
+
+/* Extents `at` and `within` of t are one cut into tiles: `part` of them, 0 where strides say it,
+ * `apart`. In the view they are extent `to`. */
+static int32_t aiteri_join_extents(const aiter_tensor *t, int32_t at, int32_t within,
+                                   aiter_tensor *view, int32_t to, int64_t *apart)
+{
+    const int64_t tiles = t->shape[at], size = t->shape[within];
+    view->shape[to] = tiles * size;
+    view->stride[to] = size == 1 ? t->stride[at] : t->stride[within];
+    *apart = t->stride[at];
+    return tiles == 1 || size == 1 ? 0 : (int32_t)size;
+}
+
+static aiter_tensor aiteri_view_of_blocks(const aiter_tensor *t, int32_t token, int32_t dim)
+{
+    aiter_tensor view = *t;
+    view.ndim = 4;
+    view.shape[1] = t->shape[token], view.stride[1] = t->stride[token];
+    view.shape[2] = t->shape[1], view.stride[2] = t->stride[1];
+    view.shape[3] = t->shape[dim], view.stride[3] = t->stride[dim];
+    return view;
+}
+
+/* Tiles are read as they lie: whole bytes, one element beside another. */
+static void aiteri_check_tiles(aiteri_check *c, const char *field, const aiter_tensor *t)
+{
+    const int32_t last = t->ndim - 1;
+    if (c->status != AITER_OK) return;
+    for (int32_t i = 2; i <= last; i++) aiteri_check_axis(c, field, t, i, "extent", 1, 65535);
+    if (aiter_dtype_bits(t->dtype) < 8)
+        aiteri_reject(c, AITER_UNSUPPORTED,
+                      "%s.%s: dtype is %s, expected one of whole bytes in this kv.layout; pass "
+                      "AITER_KV_NHD pages",
+                      c->op, field, aiter_dtype_name(t->dtype));
+    if (t->shape[last] != 1 && t->stride[last] != 1)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: stride[%d] is %lld, expected 1 in this kv.layout", c->op, field,
+                      (int)last, (long long)t->stride[last]);
+}
+
+/* Checks kv.layout and what it makes of k and v, which become [num_blocks, P, Hk, D]; `types` are
+ * those that the op takes. */
+static void aiteri_check_layout(aiteri_check *c, aiter_kv *kv, int paged, unsigned types,
+                                aiteri_kv_order *order)
+{
+    const int shuffled = kv->layout == AITER_KV_SHUFFLED;
+    memset(order, 0, sizeof *order);
+    aiteri_check_enum(c, "kv.layout", (int)kv->layout, AITER_KV_LAYOUT_COUNT, "aiter_kv_layout");
+    if (kv->layout == AITER_KV_NHD || c->status != AITER_OK) return;
+    aiteri_check_true(c, paged, "kv.layout",
+                      "AITER_KV_NHD, or a kv.block_table or kv.indptr: other orders are of pages");
+    aiteri_check_true(c, kv->v.ndim != 0, "kv.v",
+                      "pages, it is absent: V as columns of K needs kv.layout = AITER_KV_NHD");
+    aiteri_check_tensor(c, "kv.k", &kv->k, 5, 5, types, 1, "pages [num_blocks, Hk, Dq / x, P, x]");
+    aiteri_check_tensor(c, "kv.v", &kv->v, shuffled ? 5 : 4, shuffled ? 5 : 4, types, 1,
+                        shuffled ? "pages [num_blocks, Hk, P / x, Dv, x]"
+                                 : "pages [num_blocks, Hk, Dv, P]");
+    aiteri_check_tiles(c, "kv.k", &kv->k);
+    aiteri_check_tiles(c, "kv.v", &kv->v);
+    if (c->status != AITER_OK) return;
+    order->given[0] = kv->k, order->given[1] = kv->v;
+    const aiter_tensor *k = &order->given[0], *v = &order->given[1];
+    kv->k = aiteri_view_of_blocks(k, 3, 4);
+    order->tiles[0].piece = aiteri_join_extents(k, 2, 4, &kv->k, 3, &order->tiles[0].stride_piece);
+    kv->v = aiteri_view_of_blocks(v, shuffled ? 4 : 3, shuffled ? 3 : 2);
+    if (shuffled)
+        order->tiles[1].bundle =
+            aiteri_join_extents(v, 2, 4, &kv->v, 1, &order->tiles[1].stride_bundle);
+}
+
+/* K (0) or V (1) as the caller has it. */
+static const aiter_tensor *aiteri_given_of(const aiter_kv *kv, const aiteri_kv_order *order, int v)
+{
+    return order->given[v].ndim ? &order->given[v] : v ? &kv->v : &kv->k;
+}
+
+#endif /* AITERI_KV_LAYOUT_C */
+
 struct aiteri_attention;
 
 /* What tells the softmax attentions apart. */
@@ -17156,6 +17534,7 @@ typedef struct aiteri_attention {
     const aiteri_attention_op *op;
     aiter_attention_args a;
     aiteri_problem problem;
+    aiteri_kv_order order;
     int packed, paged, listed, lse_packed; /* listed: pages by indptr, not by a table */
 } aiteri_attention;
 
@@ -17594,6 +17973,8 @@ static void aiteri_lower_shapes(aiteri_check *c, aiteri_attention *x)
     if (a->out.shape[qd] == 1) p->out.stride_dim = 1;
     p->k = aiteri_source_of(&a->kv.k);
     p->v = aiteri_source_of(&a->kv.v);
+    p->k.tiles = x->order.tiles[0];
+    p->v.tiles = x->order.tiles[1];
     p->seqlen_q = (int32_t)(x->packed ? 0 : a->q.shape[1]);
     p->seqlen_k = (int32_t)(x->paged || a->kv.k.ndim == 3 ? 0 : a->kv.k.shape[1]);
     p->total_q = x->packed ? a->q.shape[0] : a->q.shape[0] * a->q.shape[1];
@@ -17631,6 +18012,7 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
     x->paged = x->listed || x->a.kv.block_table.ndim != 0;
     aiteri_check_form(c, x);
     aiteri_check_lists_form(c, x);
+    aiteri_check_layout(c, &x->a.kv, x->paged, AITERI_KEY_TYPES, &x->order);
     aiteri_check_qkv(c, x);
     aiteri_check_lengths_shapes(c, x);
     aiteri_check_score(c, x);
@@ -18003,8 +18385,8 @@ static aiter_status aiteri_attention_check_bounds(aiteri_attention *x, aiter_con
                                       {"call.plan", &m.plan},
                                       {"call.plan.device", &m.plan_device},
                                       {"q", &a->q},
-                                      {"kv.k", &a->kv.k},
-                                      {"kv.v", &a->kv.v},
+                                      {"kv.k", aiteri_given_of(&a->kv, &x->order, 0)},
+                                      {"kv.v", aiteri_given_of(&a->kv, &x->order, 1)},
                                       {"score.bias", &a->score.bias},
                                       {"score.visible", &a->score.visible},
                                       {"score.alibi_slopes", &a->score.alibi_slopes},
@@ -18160,7 +18542,7 @@ static aiter_status aiteri_multi_query_attention_begin(aiteri_attention *x, aite
 {
     const aiter_tensor *k = &x->a.kv.k;
     const int32_t axis = k->ndim == 4 ? 2 : 1;
-    if ((k->ndim == 3 || k->ndim == 4) && k->shape[axis] != 1)
+    if (k->ndim >= 3 && k->ndim <= 5 && k->shape[axis] != 1)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
                            "aiter_multi_query_attention.kv.k: shape[%d] is %lld, expected 1 kv "
                            "head (%s)",
@@ -18464,6 +18846,7 @@ typedef struct aiteri_cache_side {
 
 typedef struct aiteri_cache_run {
     const aiter_reshape_and_cache_args *a;
+    const aiteri_kv_order *order;
     const aiteri_kernels *kernels;
     aiteri_cache_mode mode;
     float *rows; /* one row of AITERI_MAX_HEAD_DIM per worker */
@@ -18579,9 +18962,11 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
         aiteri_check_extent(c, names[2], scale, 0, cache->shape[2], "kv heads; or 1 for one scale");
 }
 
-static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
+static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a,
+                               aiteri_kv_order *order)
 {
     aiteri_check_quantisation(c, &a->quantisation);
+    aiteri_check_layout(c, &a->kv, 1, AITERI_KEY_TYPES, order);
     if (c->status != AITER_OK) return;
     aiteri_check_cache_side(c, a, 0);
     if (c->status != AITER_OK) return;
@@ -18599,15 +18984,16 @@ static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
 }
 
 /* Addresses are compared, nothing is read. */
-static void aiteri_check_cache_overlap(aiteri_check *c, const aiter_reshape_and_cache_args *a)
+static void aiteri_check_cache_overlap(aiteri_check *c, const aiter_reshape_and_cache_args *a,
+                                       const aiteri_kv_order *order)
 {
     const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
     const int writes_scales =
         aiteri_cache_mode_of(&a->quantisation) == AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
     const aiter_tensor workspace =
         aiteri_memory_operand(a->call.workspace, a->call.workspace_bytes);
-    const aiteri_operand operand[] = {{"kv.k", &a->kv.k},
-                                      {"kv.v", &a->kv.v},
+    const aiteri_operand operand[] = {{"kv.k", aiteri_given_of(&a->kv, order, 0)},
+                                      {"kv.v", aiteri_given_of(&a->kv, order, 1)},
                                       {"kv.k_scale", writes_scales ? &a->kv.k_scale : &none},
                                       {"kv.v_scale", writes_scales ? &a->kv.v_scale : &none},
                                       {"call.workspace", &workspace},
@@ -18663,8 +19049,16 @@ static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_sid
                                     aiteri_largest_of(cache->dtype));
         aiteri_count_steps(run->kernels, row, src->dim, *scale);
     }
-    aiteri_scatter_row(run->kernels, (char *)aiteri_source_at(cache, block, at, h), cache->dtype,
-                       cache->stride_dim, row, src->dim);
+    char *dst = (char *)aiteri_source_at(cache, block, at, h);
+    const int32_t piece = cache->tiles.piece;
+    if (piece) {
+        char stored[AITERI_MAX_HEAD_DIM * sizeof(float)];
+        run->kernels->narrow[cache->dtype](stored, row, src->dim);
+        aiteri_spread(dst, aiteri_bytes_of(cache->dtype, cache->tiles.stride_piece), stored,
+                      aiteri_bytes_of(cache->dtype, piece), src->dim / piece);
+        return;
+    }
+    aiteri_scatter_row(run->kernels, dst, cache->dtype, cache->stride_dim, row, src->dim);
 }
 
 static aiteri_cache_side aiteri_cache_side_of(const aiter_tensor *src, const aiter_tensor *cache,
@@ -18679,11 +19073,13 @@ static void aiteri_cache_worker(void *arg, int32_t i)
 {
     const aiteri_cache_run *run = (const aiteri_cache_run *)arg;
     const aiter_reshape_and_cache_args *a = run->a;
-    const aiteri_cache_side side[2] = {aiteri_cache_side_of(&a->k, &a->kv.k, &a->kv.k_scale),
-                                       aiteri_cache_side_of(&a->v, &a->kv.v, &a->kv.v_scale)};
+    aiteri_cache_side side[2] = {aiteri_cache_side_of(&a->k, &a->kv.k, &a->kv.k_scale),
+                                 aiteri_cache_side_of(&a->v, &a->kv.v, &a->kv.v_scale)};
     const int64_t tokens = a->k.shape[0];
     float *row = run->rows + (int64_t)i * AITERI_MAX_HEAD_DIM;
     const int64_t end = aiteri_share_of(tokens, i + 1, run->workers);
+    side[0].cache.tiles = run->order->tiles[0];
+    side[1].cache.tiles = run->order->tiles[1];
     for (int64_t n = aiteri_share_of(tokens, i, run->workers); n < end; n++) {
         const int64_t slot = aiteri_slot_of(&a->slot_mapping, n);
         for (int64_t h = 0; slot >= 0 && h < a->k.shape[1]; h++)
@@ -18703,6 +19099,7 @@ static uint8_t *aiteri_cache_layout(const aiter_reshape_and_cache_args *a, int32
 /* A call. */
 typedef struct aiteri_writer {
     aiter_reshape_and_cache_args a;
+    aiteri_kv_order order;
     aiteri_cache_mode mode;
     int32_t row; /* of the registry, on a device */
 } aiteri_writer;
@@ -18716,7 +19113,7 @@ static aiter_status aiteri_writer_begin(const char *op, const char *call,
     AITERI_TRY(aiteri_call_begin(op, call, ctx, args, sizeof *args));
     x->a = *args;
     aiteri_check_true(&c, x->a.call.plan == NULL, "call.plan", "none: this op has no plan");
-    aiteri_check_cache(&c, &x->a);
+    aiteri_check_cache(&c, &x->a, &x->order);
     x->mode = aiteri_cache_mode_of(&x->a.quantisation);
     return c.status;
 }
@@ -18741,11 +19138,14 @@ static aiter_status aiteri_writer_workspace(const aiteri_writer *x, aiter_contex
 static aiter_status aiteri_writer_supported(aiteri_writer *x, aiter_context *ctx, size_t *bytes)
 {
     aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
-    aiteri_check_cache_overlap(&c, &x->a);
+    aiteri_check_cache_overlap(&c, &x->a, &x->order);
     if (c.status != AITER_OK) return c.status;
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        if (x->a.kv.layout != AITER_KV_NHD)
+            return aiteri_fail(ctx, AITER_UNSUPPORTED,
+                               "%s.kv.layout: a device writes AITER_KV_NHD pages alone", c.op);
         AITERI_TRY(aiteri_gpu_cache_choose(&call, &x->a, &x->row));
     }
 #endif
@@ -18819,8 +19219,8 @@ static aiter_status aiteri_writer_run(aiteri_writer *x, aiter_context *ctx)
         aiteri_check_static_scales(&c, "kv.v_scale", &a->kv.v_scale);
         if (c.status != AITER_OK) return c.status;
     }
-    aiteri_cache_run run = {a, aiteri_context_kernels(ctx), x->mode, NULL,
-                            aiteri_context_workers(ctx)};
+    aiteri_cache_run run = {a,       &x->order, aiteri_context_kernels(ctx),
+                            x->mode, NULL,      aiteri_context_workers(ctx)};
     aiteri_scratch scratch;
     AITERI_TRY(aiteri_scratch_take(c.op, ctx, a->call.workspace, a->call.workspace_bytes,
                                    aiteri_writer_need(x, ctx), &scratch));

@@ -22,11 +22,14 @@ typedef struct aiter_kv {
                        F32, F16, BF16, I8, and on a CPU the fp8 types */
     aiter_tensor v; /* as k with Dv, its dtype may differ. Absent: V is the first dim_v columns of k
                        (latent rows) */
-    int32_t dim_v;  /* needed without a v; with one 0 or its last extent */
-    aiter_tensor seq_lens;        /* I32 [B]: keys in use, new tokens included; needed with
-                                     block_table */
-    aiter_tensor cu_seqlens;      /* I32 [B + 1], non-decreasing from 0 */
-    aiter_tensor block_table;     /* I32 [B, max_blocks]: the page of keys [n * P, (n + 1) * P) */
+    int32_t dim_v;  /* needed without a v; with one 0 or Dv */
+    aiter_kv_layout layout;   /* 0: NHD. Pages of another order have the shapes that it says, last
+                                 strides of 1 and types of whole bytes; their scales, and errors
+                                 about extents, count them as [num_blocks, P, Hk, D] all the same */
+    aiter_tensor seq_lens;    /* I32 [B]: keys in use, new tokens included; needed with
+                                 block_table */
+    aiter_tensor cu_seqlens;  /* I32 [B + 1], non-decreasing from 0 */
+    aiter_tensor block_table; /* I32 [B, max_blocks]: the page of keys [n * P, (n + 1) * P) */
     aiter_tensor indptr, indices; /* I32 [B + 1], non-decreasing from 0, and I32 [pages]: lists of
                                      pages in place of a table */
     aiter_tensor last_page_lens;  /* I32 [B], 1 to P: with indptr, in place of seq_lens */

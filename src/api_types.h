@@ -135,6 +135,19 @@ typedef enum aiter_mask {
     AITER_MASK_COUNT
 } aiter_mask;
 
+/* The order of a cache in memory where it is not the index order, x being 16 bytes of elements in
+ * AITER's and vLLM's caches; any x that divides the extent is taken:
+ *   NHD       k and v [num_blocks, P, Hk, D], and whatever strides make of it: HND, both in one
+ *             block, columns of tokens
+ *   X_PACKED  k [num_blocks, Hk, Dq / x, P, x], v [num_blocks, Hk, Dv, P] (vLLM's PagedAttention)
+ *   SHUFFLED  k the same, v [num_blocks, Hk, P / x, Dv, x] (AITER's asm kernels, vectorized) */
+typedef enum aiter_kv_layout {
+    AITER_KV_NHD = 0,
+    AITER_KV_X_PACKED,
+    AITER_KV_SHUFFLED,
+    AITER_KV_LAYOUT_COUNT
+} aiter_kv_layout;
+
 /* How finely data is scaled. 0: as the shape of its scales says, [1] one scale, [Hk] one per kv
  * head, or the data's index order without D, one per token and head. The last three are the names
  * that AITER's guide gives its methods for a cache. */

@@ -284,7 +284,8 @@ static void workers_rows(int32_t workers, int blocks)
     static int32_t slots[TOKENS];
     aiter_reshape_and_cache_args a;
     aiteri_kernels spy = *aiteri_context_kernels(NULL);
-    aiteri_cache_run run = {&a, &spy, AITERI_CACHE_SCALE_PER_TOKEN_HEAD, NULL, workers};
+    const aiteri_kv_order order = {{{0}}, {{0}}};
+    aiteri_cache_run run = {&a, &order, &spy, AITERI_CACHE_SCALE_PER_TOKEN_HEAD, NULL, workers};
     aiteri_arena measure = {NULL, 0}, arena = {NULL, 0};
     char *memory;
     uint8_t *seen;

@@ -4,6 +4,7 @@
 #define AITERI_ENGINE_ROWS_C
 
 #include "rows.c"
+#include "stage.c"
 #include "../plan/schedule.c"
 #include "../plan/source.c"
 
@@ -36,13 +37,19 @@ static int32_t aiteri_rows_at_once(const aiteri_source *part)
     return n;
 }
 
+/* Where rows that are being loaded stand: their addresses, and room for those to be staged. */
+typedef struct aiteri_row_room {
+    const void **row;
+    char *staged;
+} aiteri_row_room;
+
 /* K or V rows [first, end) of a kv head to `place` of a block that `load` fills: layout, then type
  * and scales, part by part and segment by segment. With `sums` one scale of a row is left to its
  * sums. */
 static void aiteri_load_rows(const aiteri_engine *e, const aiteri_sequence *s,
                              const aiteri_source *source, int32_t h, int32_t first, int32_t end,
-                             const void **row, int sums, aiteri_load_fn load, void *block,
-                             int32_t place)
+                             const aiteri_row_room *room, int sums, aiteri_load_fn load,
+                             void *block, int32_t place)
 {
     const aiteri_problem *p = e->problem;
     float scale[AITERI_MAX_HEAD_DIM];
@@ -56,17 +63,17 @@ static void aiteri_load_rows(const aiteri_engine *e, const aiteri_sequence *s,
         for (const aiteri_source *x = part; x; column += aiteri_own_dim(x), x = x->rest) {
             const int scaled = x->scales.data && !(sums && aiteri_scales_rows(part));
             const int32_t dim = aiteri_own_dim(x);
-            const aiteri_block_rows rows = {row,
+            const aiteri_block_rows rows = {room->row,
                                             stop - first,
                                             dim,
                                             column,
                                             part->dim,
                                             x->dtype,
-                                            x->stride_dim,
+                                            aiteri_is_tiled(x) ? 1 : x->stride_dim,
                                             scaled ? scale : NULL,
                                             x->scales.group ? x->scales.group : dim};
             AITERI_ASSERT(column % AITERI_PAD == 0 && x->scales.group % AITERI_PAD == 0);
-            aiteri_source_rows(p, s, x, at, h, stop - first, row);
+            aiteri_stored_rows(p, s, x, at, h, stop - first, room->row, room->staged);
             if (scaled) aiteri_source_scales(p, s, x, at, h, stop - first, scale);
             load(e->kernels, block, place, &rows);
         }
@@ -76,9 +83,9 @@ static void aiteri_load_rows(const aiteri_engine *e, const aiteri_sequence *s,
 /* The same to a block of the tile family. */
 static void aiteri_source_block(const aiteri_engine *e, const aiteri_sequence *s,
                                 const aiteri_source *source, int32_t h, int32_t first, int32_t end,
-                                const void **row, void *block, int32_t place)
+                                const aiteri_row_room *room, void *block, int32_t place)
 {
-    aiteri_load_rows(e, s, source, h, first, end, row, 0,
+    aiteri_load_rows(e, s, source, h, first, end, room, 0,
                      source == &e->problem->k ? e->kernels->load_k : e->kernels->load_v, block,
                      place);
 }

@@ -17,6 +17,7 @@ typedef struct aiteri_stream_scratch {
     float *k_scale, *v_scale, *bias;
     uint32_t *seen; /* of each row: bit i is set if the score at place i is not -infinity */
     const void **k_rows, **v_rows;
+    char *staged;          /* rows of tiled sources */
     const void **next[2];  /* rows of the next block, K and V, of its first head */
     const void **ahead[2]; /* the share of them that a head brings nearer */
 } aiteri_stream_scratch;
@@ -53,6 +54,7 @@ static void aiteri_stream_scratch_carve(aiteri_stream_scratch *t, aiteri_arena *
     t->seen = (uint32_t *)aiteri_carve(arena, rows, sizeof(uint32_t));
     t->k_rows = (const void **)aiteri_carve(arena, rows_of_runs, sizeof(void *));
     t->v_rows = (const void **)aiteri_carve(arena, rows_of_runs, sizeof(void *));
+    t->staged = (char *)aiteri_carve(arena, aiteri_staged_bytes(p, AITERI_STREAM_KEYS), 1);
     for (int kv = 0; kv < 2; kv++) { /* a head's share may be a token more than its places */
         t->next[kv] = (const void **)aiteri_carve(arena, AITERI_STREAM_KEYS, sizeof(void *));
         t->ahead[kv] = (const void **)aiteri_carve(
@@ -125,21 +127,25 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
     const int32_t first = x->run[i][0], end = x->run[i][1], n = end - first;
     const aiteri_source *part = aiteri_part_of(p, &x->s, source, first);
     const aiter_dtype type = part->dtype;
+    const int tiled = aiteri_is_tiled(part);
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
-    if (part->stride_dim != 1 || !x->e->kernels->stream_dot[type] || !aiteri_rows_are_whole(part)) {
-        aiteri_load_rows(x->e, &x->s, source, x->kv_start + h, first, end, rows, 1, aiteri_f32_load,
-                         scratch, 0);
+    if ((part->stride_dim != 1 && !tiled) || !x->e->kernels->stream_dot[type] ||
+        !aiteri_rows_are_whole(part)) {
+        const aiteri_row_room room = {rows, x->t->staged};
+        aiteri_load_rows(x->e, &x->s, source, x->kv_start + h, first, end, &room, 1,
+                         aiteri_f32_load, scratch, 0);
         for (int32_t k = 0; k < n + AITERI_STREAM_SLACK; k++)
             rows[k] = scratch + (k < n ? k : n - 1) * aiteri_block_stride(part->dim);
         return AITER_F32;
     }
-    if (h > 0) {
+    if (h > 0 && !tiled) {
         const int64_t step = aiteri_bytes_of(type, part->stride_head);
         for (int32_t k = 0; k < n + AITERI_STREAM_SLACK; k++)
             rows[k] = (const char *)rows[k] + step;
         return type;
     }
-    aiteri_source_rows(p, &x->s, part, x->at[i], x->kv_start, n, rows);
+    char *staged = x->t->staged + first % AITERI_STREAM_KEYS * aiteri_staged_stride(part);
+    aiteri_stored_rows(p, &x->s, part, x->at[i], x->kv_start + h, n, rows, staged);
     for (int32_t k = n; k < n + AITERI_STREAM_SLACK; k++) rows[k] = rows[n - 1];
     return type;
 }
@@ -282,8 +288,8 @@ static void aiteri_stream_look(const aiteri_stream *x, const aiteri_next_block *
     if (n->first >= n->end) return;
     const aiteri_key_place at = aiteri_place_of_key(p, &n->s, n->first);
     for (int kv = 0; kv < (p->v_in_k ? 1 : 2); kv++)
-        aiteri_source_rows(p, &n->s, aiteri_part_of(p, &n->s, kv ? &p->v : &p->k, n->first), at,
-                           n->kv_start, n->end - n->first, x->t->next[kv]);
+        aiteri_stored_rows(p, &n->s, aiteri_part_of(p, &n->s, kv ? &p->v : &p->k, n->first), at,
+                           n->kv_start, n->end - n->first, x->t->next[kv], NULL);
 }
 
 /* Spreads kv head h's share of the next block over the places of this one: where the heads of a

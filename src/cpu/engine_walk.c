@@ -27,7 +27,7 @@ typedef struct aiteri_tile_scratch {
     float *before; /* with a bias: a block's biases, then its scores */
     void *k, *v;   /* the kernel set's */
     float *rows;
-    const void **pointers;
+    aiteri_row_room room;
 } aiteri_tile_scratch;
 
 /* Whether the block of K serves as the block of V. */
@@ -63,7 +63,8 @@ static void aiteri_tile_scratch_carve(aiteri_tile_scratch *t, aiteri_arena *aren
                                               : aiteri_carve(arena, kernels->v_bytes(p->v.dim), 1);
     t->rows =
         (float *)aiteri_carve(arena, n * (padded > padded_v ? padded : padded_v), sizeof(float));
-    t->pointers = (const void **)aiteri_carve(arena, AITERI_TILE_KEYS, sizeof(void *));
+    t->room.row = (const void **)aiteri_carve(arena, AITERI_TILE_KEYS, sizeof(void *));
+    t->room.staged = (char *)aiteri_carve(arena, aiteri_staged_bytes(p, AITERI_TILE_KEYS), 1);
 }
 
 /* The work being run, for the functions below and the program. */
@@ -203,9 +204,9 @@ static void aiteri_key_block_load(const aiteri_walk *x, const aiteri_key_block *
     for (int i = 0; i < 2; i++) {
         const int32_t place = runs[i][0] - b->start, first = runs[i][0], end = runs[i][1];
         if (first >= end) continue;
-        aiteri_source_block(x->e, &x->s, &p->k, head, first, end, t->pointers, t->k, place);
+        aiteri_source_block(x->e, &x->s, &p->k, head, first, end, &t->room, t->k, place);
         if (loads_v)
-            aiteri_source_block(x->e, &x->s, &p->v, head, first, end, t->pointers, t->v, place);
+            aiteri_source_block(x->e, &x->s, &p->v, head, first, end, &t->room, t->v, place);
     }
 }
 

@@ -6,6 +6,21 @@
 
 AITERI_FORCE_INLINE float aiteri_minus_inf(void) { return aiteri_f32_of_bits(0xff800000u); }
 
+/* n parts of a row, `stride` bytes apart. */
+static void aiteri_spread(char *dst, int64_t stride, const char *row, int64_t bytes, int32_t n)
+{
+#define AITERI_SPREAD(bytes) \
+    for (int32_t i = 0; i < n; i++) memcpy(dst + i * stride, row + i * (bytes), (size_t)(bytes))
+    switch (bytes) { /* each a store of its own */
+    case 1: AITERI_SPREAD(1); break;
+    case 2: AITERI_SPREAD(2); break;
+    case 4: AITERI_SPREAD(4); break;
+    case 16: AITERI_SPREAD(16); break;
+    default: AITERI_SPREAD(bytes); break;
+    }
+#undef AITERI_SPREAD
+}
+
 static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_dtype dtype,
                                int64_t stride, const float *src, int32_t n)
 {
@@ -14,10 +29,17 @@ static void aiteri_scatter_row(const aiteri_kernels *kernels, char *dst, aiter_d
         kernels->narrow[dtype](dst, src, n);
         return;
     }
-    for (int32_t i = 0; i < n; i++) {
+    const int64_t step = aiteri_bytes_of(dtype, stride);
+    char block[128 * sizeof(float)];
+    for (int32_t i = 0; aiter_dtype_bits(dtype) < 8 && i < n; i++) {
         uint32_t bits;
         memcpy(&bits, src + i, sizeof bits);
         aiteri_store_bits(dtype, dst, i * stride, bits);
+    }
+    for (int32_t i = 0, count; aiter_dtype_bits(dtype) >= 8 && i < n; i += count) {
+        count = (int32_t)aiteri_min(128, n - i);
+        kernels->narrow[dtype](block, src + i, count);
+        aiteri_spread(dst + i * step, step, block, aiter_dtype_bits(dtype) / 8, count);
     }
 }
 

@@ -4,6 +4,7 @@
 #define AITERI_ATTENTION_CHECK_C
 
 #include "attention_advice.c"
+#include "kv_layout.c"
 #include "../plan/problem.h"
 #include "../cpu/kernel_table.h"
 
@@ -23,6 +24,7 @@ typedef struct aiteri_attention {
     const aiteri_attention_op *op;
     aiter_attention_args a;
     aiteri_problem problem;
+    aiteri_kv_order order;
     int packed, paged, listed, lse_packed; /* listed: pages by indptr, not by a table */
 } aiteri_attention;
 

@@ -237,6 +237,8 @@ static void aiteri_lower_shapes(aiteri_check *c, aiteri_attention *x)
     if (a->out.shape[qd] == 1) p->out.stride_dim = 1;
     p->k = aiteri_source_of(&a->kv.k);
     p->v = aiteri_source_of(&a->kv.v);
+    p->k.tiles = x->order.tiles[0];
+    p->v.tiles = x->order.tiles[1];
     p->seqlen_q = (int32_t)(x->packed ? 0 : a->q.shape[1]);
     p->seqlen_k = (int32_t)(x->paged || a->kv.k.ndim == 3 ? 0 : a->kv.k.shape[1]);
     p->total_q = x->packed ? a->q.shape[0] : a->q.shape[0] * a->q.shape[1];
@@ -274,6 +276,7 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
     x->paged = x->listed || x->a.kv.block_table.ndim != 0;
     aiteri_check_form(c, x);
     aiteri_check_lists_form(c, x);
+    aiteri_check_layout(c, &x->a.kv, x->paged, AITERI_KEY_TYPES, &x->order);
     aiteri_check_qkv(c, x);
     aiteri_check_lengths_shapes(c, x);
     aiteri_check_score(c, x);

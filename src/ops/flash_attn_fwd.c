@@ -25,7 +25,7 @@ static aiter_status aiteri_multi_query_attention_begin(aiteri_attention *x, aite
 {
     const aiter_tensor *k = &x->a.kv.k;
     const int32_t axis = k->ndim == 4 ? 2 : 1;
-    if ((k->ndim == 3 || k->ndim == 4) && k->shape[axis] != 1)
+    if (k->ndim >= 3 && k->ndim <= 5 && k->shape[axis] != 1)
         return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
                            "aiter_multi_query_attention.kv.k: shape[%d] is %lld, expected 1 kv "
                            "head (%s)",

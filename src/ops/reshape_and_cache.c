@@ -8,6 +8,7 @@
 #include "../cpu/rows.c"
 #include "../plan/source_at.c"
 #include "call_begin.c"
+#include "kv_layout.c"
 #if AITERI_GPU
 #include "../gpu/cache.c"
 #endif
@@ -26,6 +27,7 @@ typedef struct aiteri_cache_side {
 
 typedef struct aiteri_cache_run {
     const aiter_reshape_and_cache_args *a;
+    const aiteri_kv_order *order;
     const aiteri_kernels *kernels;
     aiteri_cache_mode mode;
     float *rows; /* one row of AITERI_MAX_HEAD_DIM per worker */
@@ -141,9 +143,11 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
         aiteri_check_extent(c, names[2], scale, 0, cache->shape[2], "kv heads; or 1 for one scale");
 }
 
-static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
+static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a,
+                               aiteri_kv_order *order)
 {
     aiteri_check_quantisation(c, &a->quantisation);
+    aiteri_check_layout(c, &a->kv, 1, AITERI_KEY_TYPES, order);
     if (c->status != AITER_OK) return;
     aiteri_check_cache_side(c, a, 0);
     if (c->status != AITER_OK) return;
@@ -161,15 +165,16 @@ static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
 }
 
 /* Addresses are compared, nothing is read. */
-static void aiteri_check_cache_overlap(aiteri_check *c, const aiter_reshape_and_cache_args *a)
+static void aiteri_check_cache_overlap(aiteri_check *c, const aiter_reshape_and_cache_args *a,
+                                       const aiteri_kv_order *order)
 {
     const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
     const int writes_scales =
         aiteri_cache_mode_of(&a->quantisation) == AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
     const aiter_tensor workspace =
         aiteri_memory_operand(a->call.workspace, a->call.workspace_bytes);
-    const aiteri_operand operand[] = {{"kv.k", &a->kv.k},
-                                      {"kv.v", &a->kv.v},
+    const aiteri_operand operand[] = {{"kv.k", aiteri_given_of(&a->kv, order, 0)},
+                                      {"kv.v", aiteri_given_of(&a->kv, order, 1)},
                                       {"kv.k_scale", writes_scales ? &a->kv.k_scale : &none},
                                       {"kv.v_scale", writes_scales ? &a->kv.v_scale : &none},
                                       {"call.workspace", &workspace},
@@ -225,8 +230,16 @@ static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_sid
                                     aiteri_largest_of(cache->dtype));
         aiteri_count_steps(run->kernels, row, src->dim, *scale);
     }
-    aiteri_scatter_row(run->kernels, (char *)aiteri_source_at(cache, block, at, h), cache->dtype,
-                       cache->stride_dim, row, src->dim);
+    char *dst = (char *)aiteri_source_at(cache, block, at, h);
+    const int32_t piece = cache->tiles.piece;
+    if (piece) {
+        char stored[AITERI_MAX_HEAD_DIM * sizeof(float)];
+        run->kernels->narrow[cache->dtype](stored, row, src->dim);
+        aiteri_spread(dst, aiteri_bytes_of(cache->dtype, cache->tiles.stride_piece), stored,
+                      aiteri_bytes_of(cache->dtype, piece), src->dim / piece);
+        return;
+    }
+    aiteri_scatter_row(run->kernels, dst, cache->dtype, cache->stride_dim, row, src->dim);
 }
 
 static aiteri_cache_side aiteri_cache_side_of(const aiter_tensor *src, const aiter_tensor *cache,
@@ -241,11 +254,13 @@ static void aiteri_cache_worker(void *arg, int32_t i)
 {
     const aiteri_cache_run *run = (const aiteri_cache_run *)arg;
     const aiter_reshape_and_cache_args *a = run->a;
-    const aiteri_cache_side side[2] = {aiteri_cache_side_of(&a->k, &a->kv.k, &a->kv.k_scale),
-                                       aiteri_cache_side_of(&a->v, &a->kv.v, &a->kv.v_scale)};
+    aiteri_cache_side side[2] = {aiteri_cache_side_of(&a->k, &a->kv.k, &a->kv.k_scale),
+                                 aiteri_cache_side_of(&a->v, &a->kv.v, &a->kv.v_scale)};
     const int64_t tokens = a->k.shape[0];
     float *row = run->rows + (int64_t)i * AITERI_MAX_HEAD_DIM;
     const int64_t end = aiteri_share_of(tokens, i + 1, run->workers);
+    side[0].cache.tiles = run->order->tiles[0];
+    side[1].cache.tiles = run->order->tiles[1];
     for (int64_t n = aiteri_share_of(tokens, i, run->workers); n < end; n++) {
         const int64_t slot = aiteri_slot_of(&a->slot_mapping, n);
         for (int64_t h = 0; slot >= 0 && h < a->k.shape[1]; h++)
@@ -265,6 +280,7 @@ static uint8_t *aiteri_cache_layout(const aiter_reshape_and_cache_args *a, int32
 /* A call. */
 typedef struct aiteri_writer {
     aiter_reshape_and_cache_args a;
+    aiteri_kv_order order;
     aiteri_cache_mode mode;
     int32_t row; /* of the registry, on a device */
 } aiteri_writer;
@@ -278,7 +294,7 @@ static aiter_status aiteri_writer_begin(const char *op, const char *call,
     AITERI_TRY(aiteri_call_begin(op, call, ctx, args, sizeof *args));
     x->a = *args;
     aiteri_check_true(&c, x->a.call.plan == NULL, "call.plan", "none: this op has no plan");
-    aiteri_check_cache(&c, &x->a);
+    aiteri_check_cache(&c, &x->a, &x->order);
     x->mode = aiteri_cache_mode_of(&x->a.quantisation);
     return c.status;
 }
@@ -303,11 +319,14 @@ static aiter_status aiteri_writer_workspace(const aiteri_writer *x, aiter_contex
 static aiter_status aiteri_writer_supported(aiteri_writer *x, aiter_context *ctx, size_t *bytes)
 {
     aiteri_check c = {"aiter_reshape_and_cache", ctx, AITER_OK};
-    aiteri_check_cache_overlap(&c, &x->a);
+    aiteri_check_cache_overlap(&c, &x->a, &x->order);
     if (c.status != AITER_OK) return c.status;
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        if (x->a.kv.layout != AITER_KV_NHD)
+            return aiteri_fail(ctx, AITER_UNSUPPORTED,
+                               "%s.kv.layout: a device writes AITER_KV_NHD pages alone", c.op);
         AITERI_TRY(aiteri_gpu_cache_choose(&call, &x->a, &x->row));
     }
 #endif
@@ -381,8 +400,8 @@ static aiter_status aiteri_writer_run(aiteri_writer *x, aiter_context *ctx)
         aiteri_check_static_scales(&c, "kv.v_scale", &a->kv.v_scale);
         if (c.status != AITER_OK) return c.status;
     }
-    aiteri_cache_run run = {a, aiteri_context_kernels(ctx), x->mode, NULL,
-                            aiteri_context_workers(ctx)};
+    aiteri_cache_run run = {a,       &x->order, aiteri_context_kernels(ctx),
+                            x->mode, NULL,      aiteri_context_workers(ctx)};
     aiteri_scratch scratch;
     AITERI_TRY(aiteri_scratch_take(c.op, ctx, a->call.workspace, a->call.workspace_bytes,
                                    aiteri_writer_need(x, ctx), &scratch));

@@ -42,6 +42,7 @@
     X(SCALE_TYPE, "scales other than f32", "pass f32 scales")                               \
     X(STRIDED_DIM, "a last stride other than 1", "pass a copy that is dense there")         \
     X(OFF_CHUNKS, "rows that do not start at multiples of 16 bytes", "pass aligned copies") \
+    X(TILES, "x-packed or shuffled pages", "pass NHD pages")                                \
     X(FAR_TOKENS, "keys 2^23 elements apart", "pass copies whose tokens lie closer")        \
     X(FAR_SCALE, "a softmax_scale below 2^-100 or above 2^100", "scale q")                  \
     X(V_DIM, "a head_dim of v other than that of k", "")                                    \
@@ -109,6 +110,7 @@ static uint64_t aiteri_source_features(const aiteri_source *s)
     if (!aiteri_in_chunks(s->data, s->dtype, s->stride_outer, s->stride_token, s->stride_head))
         bits |= AITERI_BIT(OFF_CHUNKS);
     if (s->stride_token >= 1 << 23) bits |= AITERI_BIT(FAR_TOKENS);
+    if (s->tiles.piece || s->tiles.bundle) bits |= AITERI_BIT(TILES);
     if (s->rest) bits |= AITERI_BIT(SEGMENTS) | aiteri_source_features(s->rest);
     if (!scales->data) return bits;
     if (scales->block > 1) bits |= AITERI_BIT(SCALE_BLOCK);

@@ -25,6 +25,13 @@ typedef struct aiteri_scales {
     int64_t stride_outer, stride_token, stride_head, stride_group;
 } aiteri_scales;
 
+/* Orders of memory that no strides say: columns in pieces, tokens in bundles of so many. 0: none.
+ */
+typedef struct aiteri_tiles {
+    int32_t piece, bundle;
+    int64_t stride_piece, stride_bundle; /* stride_dim and stride_token within one */
+} aiteri_tiles;
+
 /* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it. A row
  * may come in segments, as latent codes beside their rope columns: the first columns, a multiple of
  * 16, are here, and `rest` has the others. */
@@ -34,6 +41,7 @@ typedef struct aiteri_source {
     int32_t dim;                      /* columns, those of the rest too */
     const struct aiteri_source *rest; /* NULL: all are here */
     int64_t stride_outer, stride_token, stride_head, stride_dim;
+    aiteri_tiles tiles;
     aiteri_scales scales;
 } aiteri_source;
 

@@ -20,6 +20,14 @@ AITERI_FORCE_INLINE int aiteri_rows_are_whole(const aiteri_source *source)
     return !source->rest && !source->scales.group;
 }
 
+/* Whether rows are none in memory, and tiles of them are worth bringing into rows: a column's
+ * tokens lie side by side, or a token's columns in pieces. Other strides are followed element by
+ * element. */
+AITERI_FORCE_INLINE int aiteri_is_tiled(const aiteri_source *source)
+{
+    return source->tiles.piece || (source->stride_dim != 1 && source->stride_token == 1);
+}
+
 AITERI_FORCE_INLINE int aiteri_scales_rows(const aiteri_source *source)
 {
     return source->scales.data && aiteri_rows_are_whole(source);

@@ -46,9 +46,13 @@ AITERI_UNUSED static aiteri_scales aiteri_scales_of(const aiter_tensor *t)
 AITERI_FORCE_INLINE const char *aiteri_source_at(const aiteri_source *source, int64_t outer,
                                                  int64_t token, int64_t h)
 {
-    return source->data + aiteri_bytes_of(source->dtype, outer * source->stride_outer +
-                                                             token * source->stride_token +
-                                                             h * source->stride_head);
+    const aiteri_tiles *tiles = &source->tiles;
+    int64_t at = outer * source->stride_outer + h * source->stride_head;
+    if (tiles->bundle) {
+        at += token / tiles->bundle * tiles->stride_bundle;
+        token %= tiles->bundle;
+    }
+    return source->data + aiteri_bytes_of(source->dtype, at + token * source->stride_token);
 }
 
 /* The place of its scale, or of the first of them, in elements. */

@@ -111,6 +111,7 @@ RUN_AND_WORKSPACE(decode_attention_gqa)
         SCALAR(aiter_flash_attn_fwd_args, kv.k_scale_kind, KIND_I32),     \
         SCALAR(aiter_flash_attn_fwd_args, kv.v_scale_kind, KIND_I32),     \
         SCALAR(aiter_flash_attn_fwd_args, kv.dim_v, KIND_I32),            \
+        SCALAR(aiter_flash_attn_fwd_args, kv.layout, KIND_I32),           \
         SCALAR(aiter_flash_attn_fwd_args, struct_bytes, KIND_I32)
 
 static const fuzz_field flash_dense[] = {FLASH(q, KIND_IN, "BSHD", 'q', HOLDS_NUMBERS, 16),
