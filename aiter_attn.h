@@ -3497,6 +3497,12 @@ typedef struct aiteri_kernels {
     void (*stream_adjust)(float *s, int32_t key0, const aiteri_adjust *adjust);
     /* x[i] *= y[i] for i < AITERI_STREAM_KEYS. */
     void (*stream_mul)(float *x, const float *y);
+    /* Pages that are no rows in memory: to[i][c] = from[c][i] for i < n, in pieces of so many
+     * bytes, `piece` and `token` apart; to[i][d] = from[d][i] in elements of `size` bytes. */
+    void (*pieces_to_rows)(char *to, int64_t to_stride, const char *from, int64_t token,
+                           int64_t piece, int32_t pieces, int32_t n, int64_t bytes);
+    void (*columns_to_rows)(char *to, int64_t to_stride, const char *from, int64_t from_stride,
+                            int32_t dim, int32_t n, int32_t size);
     /* o[d] *= factor; the same, and 0 where the bits of the magnitude are not above `least`;
      * o[d] += factor * x[d]; dim up to the padded width. */
     void (*row_scale)(float *o, int32_t dim, float factor);
@@ -3526,10 +3532,11 @@ typedef struct aiteri_kernels {
     of(pack_query), of(tile_score), of(tile_value), of(tile_value_guarded), of(v_finite)
 #define AITERI_LOOP_ENTRIES(of)                                                          \
     of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy), \
-        of(stream_softmax), of(stream_adjust), of(stream_mul)
+        of(stream_softmax), of(stream_adjust), of(stream_mul), of(pieces_to_rows),       \
+        of(columns_to_rows)
 #else /* no op calls them */
 #define AITERI_BLOCK_ENTRIES(of) NULL, NULL, NULL, NULL, NULL
-#define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+#define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 #endif
 #if AITERI_HAS_ROPE
 #define AITERI_ROPE_ENTRIES(of) of(row_turn)
@@ -3592,8 +3599,8 @@ AITERI_FORCE_INLINE const char *aiteri_source_at(const aiteri_source *source, in
     const aiteri_tiles *tiles = &source->tiles;
     int64_t at = outer * source->stride_outer + h * source->stride_head;
     if (tiles->bundle) {
-        at += token / tiles->bundle * tiles->stride_bundle;
-        token %= tiles->bundle;
+        at += (int32_t)token / tiles->bundle * tiles->stride_bundle; /* within a page */
+        token = (int32_t)token % tiles->bundle;
     }
     return source->data + aiteri_bytes_of(source->dtype, at + token * source->stride_token);
 }
@@ -4563,7 +4570,8 @@ AITERI_FORCE_INLINE void AITERI_K(store)(float *p, float x) { p[0] = x; }
 #endif
 typedef int32_t AITERI_K(vi);
 typedef int AITERI_K(vm);
-#define AITERI_LANES 1
+#define AITERI_LANES   1
+#define AITERI_SQUARES 0
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(zero)(void) { return AITERI_K(set1)(0.0f); }
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(iota)(void)
@@ -6424,6 +6432,83 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_LOAD_N
 #endif
 
+// >>k_stage    (src/cpu/k_stage.inl.h)
+/* k_stage.inl.h -- tiles of tiled pages into rows, whatever the type: bytes move and nothing is
+ * computed. A vector holds AITERI_SQUARES times 16 bytes, side by side in a row of the result. */
+
+#if AITERI_SQUARES
+/* As many squares of elements of `size` bytes: log2 of its rows times a row is zipped with that
+ * half of the rows further on, which in the end exchanges rows and columns. */
+AITERI_FORCE_INLINE void AITERI_K(transpose_squares)(char *to, int64_t to_stride, const char *from,
+                                                     int64_t from_stride, const int size)
+{
+    AITERI_K(vb) a[16], b[16];
+    const int n = 16 / size;
+    AITERI_UNROLL(16)
+    for (int i = 0; i < n; i++) a[i] = AITERI_K(load_16s)(from + i * from_stride, n * from_stride);
+    AITERI_UNROLL(4)
+    for (int step = 1; step < n; step *= 2) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < n / 2; i++) {
+            b[2 * i] = AITERI_K(zip_low)(a[i], a[i + n / 2], size);
+            b[2 * i + 1] = AITERI_K(zip_high)(a[i], a[i + n / 2], size);
+        }
+        AITERI_UNROLL(16)
+        for (int i = 0; i < n; i++) a[i] = b[i];
+    }
+    AITERI_UNROLL(16)
+    for (int i = 0; i < n; i++) AITERI_K(store_16s)(to + i * to_stride, a[i]);
+}
+#endif
+
+/* The last squares overlap those before them. */
+AITERI_FORCE_INLINE void AITERI_K(columns_of)(char *to, int64_t to_stride, const char *from,
+                                              int64_t from_stride, int32_t dim, int32_t n,
+                                              const int size)
+{
+#if AITERI_SQUARES
+    const int32_t side = 16 / size, wide = AITERI_SQUARES * side;
+    for (int32_t d = 0; dim >= wide && n >= side; d += wide) {
+        if (d > dim - wide) d = dim - wide;
+        for (int32_t i = 0; i < n; i += side) {
+            if (i > n - side) i = n - side;
+            AITERI_K(transpose_squares)
+            (to + i * to_stride + d * size, to_stride, from + d * from_stride + i * size,
+             from_stride, size);
+        }
+        if (d == dim - wide) return;
+    }
+#endif
+    for (int32_t d = 0; d < dim; d++)
+        for (int32_t i = 0; i < n; i++)
+            memcpy(to + i * to_stride + d * size, from + d * from_stride + i * size, (size_t)size);
+}
+
+static void AITERI_K(columns_to_rows)(char *to, int64_t to_stride, const char *from,
+                                      int64_t from_stride, int32_t dim, int32_t n, int32_t size)
+{
+    if (size == 1)
+        AITERI_K(columns_of)(to, to_stride, from, from_stride, dim, n, 1);
+    else if (size == 2)
+        AITERI_K(columns_of)(to, to_stride, from, from_stride, dim, n, 2);
+    else
+        AITERI_K(columns_of)(to, to_stride, from, from_stride, dim, n, 4);
+}
+
+static void AITERI_K(pieces_to_rows)(char *to, int64_t to_stride, const char *from, int64_t token,
+                                     int64_t piece, int32_t pieces, int32_t n, int64_t bytes)
+{
+    int32_t c = 0;
+#if AITERI_SQUARES
+    for (; bytes == 16 && c + AITERI_SQUARES <= pieces; c += AITERI_SQUARES)
+        for (int32_t i = 0; i < n; i++) AITERI_K(store_16s)
+    (to + i * to_stride + c * 16, AITERI_K(load_16s)(from + c * piece + i * token, piece));
+#endif
+    for (; c < pieces; c++)
+        for (int32_t i = 0; i < n; i++)
+            memcpy(to + i * to_stride + c * bytes, from + c * piece + i * token, (size_t)bytes);
+}
+
 #if AITERI_STREAM_TYPES && AITERI_HAS_DECODE
 #define AITERI_K_TYPED(name) AITERI_K(name)
 #else
@@ -6482,6 +6567,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_K_NEEDS
 #undef AITERI_K_BELOW
 #undef AITERI_LANES
+#undef AITERI_SQUARES
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
@@ -6524,7 +6610,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 typedef __m256 AITERI_K(vf);
 typedef __m256i AITERI_K(vi);
 typedef __m256 AITERI_K(vm); /* all bits of a lane set, or none */
-#define AITERI_LANES 8
+#define AITERI_LANES   8
+#define AITERI_SQUARES 2
 
 AITERI_FORCE_INLINE __m256 AITERI_K(zero)(void) { return _mm256_setzero_ps(); }
 AITERI_FORCE_INLINE __m256 AITERI_K(set1)(float x) { return _mm256_set1_ps(x); }
@@ -6802,6 +6889,30 @@ AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, __m256 x, int n)
     AITERI_K(store_bytes)(p, AITERI_K(pack_f16)(x), 2 * n);
 }
 
+/* Bytes, 16 of them in each half; zipped within it. */
+typedef __m256i AITERI_K(vb);
+AITERI_FORCE_INLINE __m256i AITERI_K(load_16s)(const char *p, int64_t step)
+{
+    return _mm256_setr_m128i(_mm_loadu_si128((const __m128i *)(const void *)p),
+                             _mm_loadu_si128((const __m128i *)(const void *)(p + step)));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_16s)(char *p, __m256i x)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, x);
+}
+AITERI_FORCE_INLINE __m256i AITERI_K(zip_low)(__m256i a, __m256i b, const int size)
+{
+    return size == 1   ? _mm256_unpacklo_epi8(a, b)
+           : size == 2 ? _mm256_unpacklo_epi16(a, b)
+                       : _mm256_unpacklo_epi32(a, b);
+}
+AITERI_FORCE_INLINE __m256i AITERI_K(zip_high)(__m256i a, __m256i b, const int size)
+{
+    return size == 1   ? _mm256_unpackhi_epi8(a, b)
+           : size == 2 ? _mm256_unpackhi_epi16(a, b)
+                       : _mm256_unpackhi_epi32(a, b);
+}
+
 // >>k_all    (src/cpu/k_all.inl.h)
 /* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
  * clean-up. */
@@ -8429,6 +8540,83 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_LOAD_N
 #endif
 
+// >>k_stage    (src/cpu/k_stage.inl.h)
+/* k_stage.inl.h -- tiles of tiled pages into rows, whatever the type: bytes move and nothing is
+ * computed. A vector holds AITERI_SQUARES times 16 bytes, side by side in a row of the result. */
+
+#if AITERI_SQUARES
+/* As many squares of elements of `size` bytes: log2 of its rows times a row is zipped with that
+ * half of the rows further on, which in the end exchanges rows and columns. */
+AITERI_FORCE_INLINE void AITERI_K(transpose_squares)(char *to, int64_t to_stride, const char *from,
+                                                     int64_t from_stride, const int size)
+{
+    AITERI_K(vb) a[16], b[16];
+    const int n = 16 / size;
+    AITERI_UNROLL(16)
+    for (int i = 0; i < n; i++) a[i] = AITERI_K(load_16s)(from + i * from_stride, n * from_stride);
+    AITERI_UNROLL(4)
+    for (int step = 1; step < n; step *= 2) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < n / 2; i++) {
+            b[2 * i] = AITERI_K(zip_low)(a[i], a[i + n / 2], size);
+            b[2 * i + 1] = AITERI_K(zip_high)(a[i], a[i + n / 2], size);
+        }
+        AITERI_UNROLL(16)
+        for (int i = 0; i < n; i++) a[i] = b[i];
+    }
+    AITERI_UNROLL(16)
+    for (int i = 0; i < n; i++) AITERI_K(store_16s)(to + i * to_stride, a[i]);
+}
+#endif
+
+/* The last squares overlap those before them. */
+AITERI_FORCE_INLINE void AITERI_K(columns_of)(char *to, int64_t to_stride, const char *from,
+                                              int64_t from_stride, int32_t dim, int32_t n,
+                                              const int size)
+{
+#if AITERI_SQUARES
+    const int32_t side = 16 / size, wide = AITERI_SQUARES * side;
+    for (int32_t d = 0; dim >= wide && n >= side; d += wide) {
+        if (d > dim - wide) d = dim - wide;
+        for (int32_t i = 0; i < n; i += side) {
+            if (i > n - side) i = n - side;
+            AITERI_K(transpose_squares)
+            (to + i * to_stride + d * size, to_stride, from + d * from_stride + i * size,
+             from_stride, size);
+        }
+        if (d == dim - wide) return;
+    }
+#endif
+    for (int32_t d = 0; d < dim; d++)
+        for (int32_t i = 0; i < n; i++)
+            memcpy(to + i * to_stride + d * size, from + d * from_stride + i * size, (size_t)size);
+}
+
+static void AITERI_K(columns_to_rows)(char *to, int64_t to_stride, const char *from,
+                                      int64_t from_stride, int32_t dim, int32_t n, int32_t size)
+{
+    if (size == 1)
+        AITERI_K(columns_of)(to, to_stride, from, from_stride, dim, n, 1);
+    else if (size == 2)
+        AITERI_K(columns_of)(to, to_stride, from, from_stride, dim, n, 2);
+    else
+        AITERI_K(columns_of)(to, to_stride, from, from_stride, dim, n, 4);
+}
+
+static void AITERI_K(pieces_to_rows)(char *to, int64_t to_stride, const char *from, int64_t token,
+                                     int64_t piece, int32_t pieces, int32_t n, int64_t bytes)
+{
+    int32_t c = 0;
+#if AITERI_SQUARES
+    for (; bytes == 16 && c + AITERI_SQUARES <= pieces; c += AITERI_SQUARES)
+        for (int32_t i = 0; i < n; i++) AITERI_K(store_16s)
+    (to + i * to_stride + c * 16, AITERI_K(load_16s)(from + c * piece + i * token, piece));
+#endif
+    for (; c < pieces; c++)
+        for (int32_t i = 0; i < n; i++)
+            memcpy(to + i * to_stride + c * bytes, from + c * piece + i * token, (size_t)bytes);
+}
+
 #if AITERI_STREAM_TYPES && AITERI_HAS_DECODE
 #define AITERI_K_TYPED(name) AITERI_K(name)
 #else
@@ -8487,6 +8675,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_K_NEEDS
 #undef AITERI_K_BELOW
 #undef AITERI_LANES
+#undef AITERI_SQUARES
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
@@ -8530,7 +8719,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 typedef __m512 AITERI_K(vf);
 typedef __m512i AITERI_K(vi);
 typedef __mmask16 AITERI_K(vm);
-#define AITERI_LANES 16
+#define AITERI_LANES   16
+#define AITERI_SQUARES 4
 
 AITERI_FORCE_INLINE __m512 AITERI_K(zero)(void) { return _mm512_setzero_ps(); }
 AITERI_FORCE_INLINE __m512 AITERI_K(set1)(float x) { return _mm512_set1_ps(x); }
@@ -8808,6 +8998,33 @@ AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, __m512 x, int n)
     _mm256_mask_storeu_epi16(p, AITERI_K(first)(n), AITERI_K(pack_f16)(x));
 }
 
+/* Bytes, 16 of them in each quarter; zipped within it. */
+typedef __m512i AITERI_K(vb);
+AITERI_FORCE_INLINE __m512i AITERI_K(load_16s)(const char *p, int64_t step)
+{
+    const __m128i *const at[4] = {(const __m128i *)(const void *)p,
+                                  (const __m128i *)(const void *)(p + step),
+                                  (const __m128i *)(const void *)(p + 2 * step),
+                                  (const __m128i *)(const void *)(p + 3 * step)};
+    __m512i x = _mm512_castsi128_si512(_mm_loadu_si128(at[0]));
+    x = _mm512_inserti32x4(x, _mm_loadu_si128(at[1]), 1);
+    x = _mm512_inserti32x4(x, _mm_loadu_si128(at[2]), 2);
+    return _mm512_inserti32x4(x, _mm_loadu_si128(at[3]), 3);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_16s)(char *p, __m512i x) { _mm512_storeu_si512(p, x); }
+AITERI_FORCE_INLINE __m512i AITERI_K(zip_low)(__m512i a, __m512i b, const int size)
+{
+    return size == 1   ? _mm512_unpacklo_epi8(a, b)
+           : size == 2 ? _mm512_unpacklo_epi16(a, b)
+                       : _mm512_unpacklo_epi32(a, b);
+}
+AITERI_FORCE_INLINE __m512i AITERI_K(zip_high)(__m512i a, __m512i b, const int size)
+{
+    return size == 1   ? _mm512_unpackhi_epi8(a, b)
+           : size == 2 ? _mm512_unpackhi_epi16(a, b)
+                       : _mm512_unpackhi_epi32(a, b);
+}
+
 // >>k_all    (src/cpu/k_all.inl.h)
 /* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
  * clean-up. */
@@ -10435,6 +10652,83 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_LOAD_N
 #endif
 
+// >>k_stage    (src/cpu/k_stage.inl.h)
+/* k_stage.inl.h -- tiles of tiled pages into rows, whatever the type: bytes move and nothing is
+ * computed. A vector holds AITERI_SQUARES times 16 bytes, side by side in a row of the result. */
+
+#if AITERI_SQUARES
+/* As many squares of elements of `size` bytes: log2 of its rows times a row is zipped with that
+ * half of the rows further on, which in the end exchanges rows and columns. */
+AITERI_FORCE_INLINE void AITERI_K(transpose_squares)(char *to, int64_t to_stride, const char *from,
+                                                     int64_t from_stride, const int size)
+{
+    AITERI_K(vb) a[16], b[16];
+    const int n = 16 / size;
+    AITERI_UNROLL(16)
+    for (int i = 0; i < n; i++) a[i] = AITERI_K(load_16s)(from + i * from_stride, n * from_stride);
+    AITERI_UNROLL(4)
+    for (int step = 1; step < n; step *= 2) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < n / 2; i++) {
+            b[2 * i] = AITERI_K(zip_low)(a[i], a[i + n / 2], size);
+            b[2 * i + 1] = AITERI_K(zip_high)(a[i], a[i + n / 2], size);
+        }
+        AITERI_UNROLL(16)
+        for (int i = 0; i < n; i++) a[i] = b[i];
+    }
+    AITERI_UNROLL(16)
+    for (int i = 0; i < n; i++) AITERI_K(store_16s)(to + i * to_stride, a[i]);
+}
+#endif
+
+/* The last squares overlap those before them. */
+AITERI_FORCE_INLINE void AITERI_K(columns_of)(char *to, int64_t to_stride, const char *from,
+                                              int64_t from_stride, int32_t dim, int32_t n,
+                                              const int size)
+{
+#if AITERI_SQUARES
+    const int32_t side = 16 / size, wide = AITERI_SQUARES * side;
+    for (int32_t d = 0; dim >= wide && n >= side; d += wide) {
+        if (d > dim - wide) d = dim - wide;
+        for (int32_t i = 0; i < n; i += side) {
+            if (i > n - side) i = n - side;
+            AITERI_K(transpose_squares)
+            (to + i * to_stride + d * size, to_stride, from + d * from_stride + i * size,
+             from_stride, size);
+        }
+        if (d == dim - wide) return;
+    }
+#endif
+    for (int32_t d = 0; d < dim; d++)
+        for (int32_t i = 0; i < n; i++)
+            memcpy(to + i * to_stride + d * size, from + d * from_stride + i * size, (size_t)size);
+}
+
+static void AITERI_K(columns_to_rows)(char *to, int64_t to_stride, const char *from,
+                                      int64_t from_stride, int32_t dim, int32_t n, int32_t size)
+{
+    if (size == 1)
+        AITERI_K(columns_of)(to, to_stride, from, from_stride, dim, n, 1);
+    else if (size == 2)
+        AITERI_K(columns_of)(to, to_stride, from, from_stride, dim, n, 2);
+    else
+        AITERI_K(columns_of)(to, to_stride, from, from_stride, dim, n, 4);
+}
+
+static void AITERI_K(pieces_to_rows)(char *to, int64_t to_stride, const char *from, int64_t token,
+                                     int64_t piece, int32_t pieces, int32_t n, int64_t bytes)
+{
+    int32_t c = 0;
+#if AITERI_SQUARES
+    for (; bytes == 16 && c + AITERI_SQUARES <= pieces; c += AITERI_SQUARES)
+        for (int32_t i = 0; i < n; i++) AITERI_K(store_16s)
+    (to + i * to_stride + c * 16, AITERI_K(load_16s)(from + c * piece + i * token, piece));
+#endif
+    for (; c < pieces; c++)
+        for (int32_t i = 0; i < n; i++)
+            memcpy(to + i * to_stride + c * bytes, from + c * piece + i * token, (size_t)bytes);
+}
+
 #if AITERI_STREAM_TYPES && AITERI_HAS_DECODE
 #define AITERI_K_TYPED(name) AITERI_K(name)
 #else
@@ -10493,6 +10787,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_K_NEEDS
 #undef AITERI_K_BELOW
 #undef AITERI_LANES
+#undef AITERI_SQUARES
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
@@ -10871,7 +11166,8 @@ static const aiteri_kernels aiteri_avx512bf16_kernels = {"avx512_bf16",
 typedef float32x4_t AITERI_K(vf);
 typedef int32x4_t AITERI_K(vi);
 typedef uint32x4_t AITERI_K(vm); /* all bits of a lane set, or none */
-#define AITERI_LANES 4
+#define AITERI_LANES   4
+#define AITERI_SQUARES 1
 
 AITERI_FORCE_INLINE float32x4_t AITERI_K(zero)(void) { return vdupq_n_f32(0.0f); }
 AITERI_FORCE_INLINE float32x4_t AITERI_K(set1)(float x) { return vdupq_n_f32(x); }
@@ -11136,6 +11432,31 @@ AITERI_FORCE_INLINE void AITERI_K(store_f16)(uint16_t *p, float32x4_t x)
 AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, float32x4_t x, int n)
 {
     AITERI_K(store_part)(p, AITERI_K(pack_f16)(x), n);
+}
+
+/* Bytes. */
+typedef uint8x16_t AITERI_K(vb);
+AITERI_FORCE_INLINE uint8x16_t AITERI_K(load_16s)(const char *p, int64_t step)
+{
+    (void)step;
+    return vld1q_u8((const uint8_t *)p);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_16s)(char *p, uint8x16_t x) { vst1q_u8((uint8_t *)p, x); }
+AITERI_FORCE_INLINE uint8x16_t AITERI_K(zip_low)(uint8x16_t a, uint8x16_t b, const int size)
+{
+    const uint16x8_t a2 = vreinterpretq_u16_u8(a), b2 = vreinterpretq_u16_u8(b);
+    const uint32x4_t a4 = vreinterpretq_u32_u8(a), b4 = vreinterpretq_u32_u8(b);
+    return size == 1   ? vzip1q_u8(a, b)
+           : size == 2 ? vreinterpretq_u8_u16(vzip1q_u16(a2, b2))
+                       : vreinterpretq_u8_u32(vzip1q_u32(a4, b4));
+}
+AITERI_FORCE_INLINE uint8x16_t AITERI_K(zip_high)(uint8x16_t a, uint8x16_t b, const int size)
+{
+    const uint16x8_t a2 = vreinterpretq_u16_u8(a), b2 = vreinterpretq_u16_u8(b);
+    const uint32x4_t a4 = vreinterpretq_u32_u8(a), b4 = vreinterpretq_u32_u8(b);
+    return size == 1   ? vzip2q_u8(a, b)
+           : size == 2 ? vreinterpretq_u8_u16(vzip2q_u16(a2, b2))
+                       : vreinterpretq_u8_u32(vzip2q_u32(a4, b4));
 }
 
 // >>k_all    (src/cpu/k_all.inl.h)
@@ -12765,6 +13086,83 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_LOAD_N
 #endif
 
+// >>k_stage    (src/cpu/k_stage.inl.h)
+/* k_stage.inl.h -- tiles of tiled pages into rows, whatever the type: bytes move and nothing is
+ * computed. A vector holds AITERI_SQUARES times 16 bytes, side by side in a row of the result. */
+
+#if AITERI_SQUARES
+/* As many squares of elements of `size` bytes: log2 of its rows times a row is zipped with that
+ * half of the rows further on, which in the end exchanges rows and columns. */
+AITERI_FORCE_INLINE void AITERI_K(transpose_squares)(char *to, int64_t to_stride, const char *from,
+                                                     int64_t from_stride, const int size)
+{
+    AITERI_K(vb) a[16], b[16];
+    const int n = 16 / size;
+    AITERI_UNROLL(16)
+    for (int i = 0; i < n; i++) a[i] = AITERI_K(load_16s)(from + i * from_stride, n * from_stride);
+    AITERI_UNROLL(4)
+    for (int step = 1; step < n; step *= 2) {
+        AITERI_UNROLL(8)
+        for (int i = 0; i < n / 2; i++) {
+            b[2 * i] = AITERI_K(zip_low)(a[i], a[i + n / 2], size);
+            b[2 * i + 1] = AITERI_K(zip_high)(a[i], a[i + n / 2], size);
+        }
+        AITERI_UNROLL(16)
+        for (int i = 0; i < n; i++) a[i] = b[i];
+    }
+    AITERI_UNROLL(16)
+    for (int i = 0; i < n; i++) AITERI_K(store_16s)(to + i * to_stride, a[i]);
+}
+#endif
+
+/* The last squares overlap those before them. */
+AITERI_FORCE_INLINE void AITERI_K(columns_of)(char *to, int64_t to_stride, const char *from,
+                                              int64_t from_stride, int32_t dim, int32_t n,
+                                              const int size)
+{
+#if AITERI_SQUARES
+    const int32_t side = 16 / size, wide = AITERI_SQUARES * side;
+    for (int32_t d = 0; dim >= wide && n >= side; d += wide) {
+        if (d > dim - wide) d = dim - wide;
+        for (int32_t i = 0; i < n; i += side) {
+            if (i > n - side) i = n - side;
+            AITERI_K(transpose_squares)
+            (to + i * to_stride + d * size, to_stride, from + d * from_stride + i * size,
+             from_stride, size);
+        }
+        if (d == dim - wide) return;
+    }
+#endif
+    for (int32_t d = 0; d < dim; d++)
+        for (int32_t i = 0; i < n; i++)
+            memcpy(to + i * to_stride + d * size, from + d * from_stride + i * size, (size_t)size);
+}
+
+static void AITERI_K(columns_to_rows)(char *to, int64_t to_stride, const char *from,
+                                      int64_t from_stride, int32_t dim, int32_t n, int32_t size)
+{
+    if (size == 1)
+        AITERI_K(columns_of)(to, to_stride, from, from_stride, dim, n, 1);
+    else if (size == 2)
+        AITERI_K(columns_of)(to, to_stride, from, from_stride, dim, n, 2);
+    else
+        AITERI_K(columns_of)(to, to_stride, from, from_stride, dim, n, 4);
+}
+
+static void AITERI_K(pieces_to_rows)(char *to, int64_t to_stride, const char *from, int64_t token,
+                                     int64_t piece, int32_t pieces, int32_t n, int64_t bytes)
+{
+    int32_t c = 0;
+#if AITERI_SQUARES
+    for (; bytes == 16 && c + AITERI_SQUARES <= pieces; c += AITERI_SQUARES)
+        for (int32_t i = 0; i < n; i++) AITERI_K(store_16s)
+    (to + i * to_stride + c * 16, AITERI_K(load_16s)(from + c * piece + i * token, piece));
+#endif
+    for (; c < pieces; c++)
+        for (int32_t i = 0; i < n; i++)
+            memcpy(to + i * to_stride + c * bytes, from + c * piece + i * token, (size_t)bytes);
+}
+
 #if AITERI_STREAM_TYPES && AITERI_HAS_DECODE
 #define AITERI_K_TYPED(name) AITERI_K(name)
 #else
@@ -12823,6 +13221,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_K_NEEDS
 #undef AITERI_K_BELOW
 #undef AITERI_LANES
+#undef AITERI_SQUARES
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS
@@ -15325,146 +15724,22 @@ static size_t aiteri_staged_bytes(const aiteri_problem *p, size_t rows)
     return rows * bytes;
 }
 
-#if AITERI_X86
-#define AITERI_HAS_16_BYTES 1
-typedef __m128i aiteri_16_bytes;
-AITERI_FORCE_INLINE aiteri_16_bytes aiteri_load_16(const char *p)
-{
-    return _mm_loadu_si128((const __m128i *)(const void *)p);
-}
-AITERI_FORCE_INLINE void aiteri_store_16(char *p, aiteri_16_bytes x)
-{
-    _mm_storeu_si128((__m128i *)(void *)p, x);
-}
-AITERI_FORCE_INLINE aiteri_16_bytes aiteri_zip_low(aiteri_16_bytes a, aiteri_16_bytes b,
-                                                   const int size)
-{
-    return size == 1   ? _mm_unpacklo_epi8(a, b)
-           : size == 2 ? _mm_unpacklo_epi16(a, b)
-                       : _mm_unpacklo_epi32(a, b);
-}
-AITERI_FORCE_INLINE aiteri_16_bytes aiteri_zip_high(aiteri_16_bytes a, aiteri_16_bytes b,
-                                                    const int size)
-{
-    return size == 1   ? _mm_unpackhi_epi8(a, b)
-           : size == 2 ? _mm_unpackhi_epi16(a, b)
-                       : _mm_unpackhi_epi32(a, b);
-}
-#elif AITERI_NEON
-#define AITERI_HAS_16_BYTES 1
-typedef uint8x16_t aiteri_16_bytes;
-AITERI_FORCE_INLINE aiteri_16_bytes aiteri_load_16(const char *p)
-{
-    return vld1q_u8((const uint8_t *)p);
-}
-AITERI_FORCE_INLINE void aiteri_store_16(char *p, aiteri_16_bytes x) { vst1q_u8((uint8_t *)p, x); }
-AITERI_FORCE_INLINE aiteri_16_bytes aiteri_zip_low(aiteri_16_bytes a, aiteri_16_bytes b,
-                                                   const int size)
-{
-    const uint16x8_t a2 = vreinterpretq_u16_u8(a), b2 = vreinterpretq_u16_u8(b);
-    const uint32x4_t a4 = vreinterpretq_u32_u8(a), b4 = vreinterpretq_u32_u8(b);
-    return size == 1   ? vzip1q_u8(a, b)
-           : size == 2 ? vreinterpretq_u8_u16(vzip1q_u16(a2, b2))
-                       : vreinterpretq_u8_u32(vzip1q_u32(a4, b4));
-}
-AITERI_FORCE_INLINE aiteri_16_bytes aiteri_zip_high(aiteri_16_bytes a, aiteri_16_bytes b,
-                                                    const int size)
-{
-    const uint16x8_t a2 = vreinterpretq_u16_u8(a), b2 = vreinterpretq_u16_u8(b);
-    const uint32x4_t a4 = vreinterpretq_u32_u8(a), b4 = vreinterpretq_u32_u8(b);
-    return size == 1   ? vzip2q_u8(a, b)
-           : size == 2 ? vreinterpretq_u8_u16(vzip2q_u16(a2, b2))
-                       : vreinterpretq_u8_u32(vzip2q_u32(a4, b4));
-}
-#else
-#define AITERI_HAS_16_BYTES 0
-#endif
-
-#if AITERI_HAS_16_BYTES
-/* A square of elements of `size` bytes, 16 bytes wide: log2 of its rows times a row is zipped with
- * that half of the rows further on, which in the end exchanges rows and columns. */
-AITERI_FORCE_INLINE void aiteri_transpose_square(char *to, int64_t to_stride, const char *from,
-                                                 int64_t from_stride, const int size)
-{
-    aiteri_16_bytes a[16], b[16];
-    const int n = 16 / size;
-    AITERI_UNROLL(16)
-    for (int i = 0; i < n; i++) a[i] = aiteri_load_16(from + i * from_stride);
-    AITERI_UNROLL(4)
-    for (int step = 1; step < n; step *= 2) {
-        AITERI_UNROLL(8)
-        for (int i = 0; i < n / 2; i++) {
-            b[2 * i] = aiteri_zip_low(a[i], a[i + n / 2], size);
-            b[2 * i + 1] = aiteri_zip_high(a[i], a[i + n / 2], size);
-        }
-        AITERI_UNROLL(16)
-        for (int i = 0; i < n; i++) a[i] = b[i];
-    }
-    AITERI_UNROLL(16)
-    for (int i = 0; i < n; i++) aiteri_store_16(to + i * to_stride, a[i]);
-}
-#endif
-
-/* to[i][d] = from[d][i] for i < n and d < dim, strides in bytes. */
-AITERI_FORCE_INLINE void aiteri_transpose_of(char *to, int64_t to_stride, const char *from,
-                                             int64_t from_stride, int32_t dim, int32_t n,
-                                             const int size)
-{
-    int32_t whole_dim = 0, whole_n = 0;
-#if AITERI_HAS_16_BYTES
-    whole_dim = dim / (16 / size) * (16 / size);
-    whole_n = n / (16 / size) * (16 / size);
-    for (int32_t d = 0; d < whole_dim; d += 16 / size)
-        for (int32_t i = 0; i < whole_n; i += 16 / size)
-            aiteri_transpose_square(to + i * to_stride + d * size, to_stride,
-                                    from + d * from_stride + i * size, from_stride, size);
-#endif
-    for (int32_t d = 0; d < dim; d++)
-        for (int32_t i = d < whole_dim ? whole_n : 0; i < n; i++)
-            memcpy(to + i * to_stride + d * size, from + d * from_stride + i * size, size);
-}
-
-static void aiteri_transpose(char *to, int64_t to_stride, const char *from, int64_t from_stride,
-                             int32_t dim, int32_t n, int32_t size)
-{
-    if (size == 1)
-        aiteri_transpose_of(to, to_stride, from, from_stride, dim, n, 1);
-    else if (size == 2)
-        aiteri_transpose_of(to, to_stride, from, from_stride, dim, n, 2);
-    else
-        aiteri_transpose_of(to, to_stride, from, from_stride, dim, n, 4);
-}
-
-/* n rows of `pieces` pieces of so many bytes. */
-static void aiteri_join_pieces(char *to, int64_t to_stride, const char *from, int64_t token,
-                               int64_t piece, int32_t pieces, int32_t n, size_t bytes)
-{
-    for (int32_t c = 0; c < pieces; c++)
-        for (int32_t i = 0; i < n; i++) {
-            char *dst = to + i * to_stride + c * (int64_t)bytes;
-            const char *src = from + c * piece + i * token;
-            if (bytes == 16) /* what x is made for: one load and one store */
-                memcpy(dst, src, 16);
-            else
-                memcpy(dst, src, bytes);
-        }
-}
-
 /* Rows [token, token + n) of a page, of one bundle. */
-static void aiteri_stage_rows(const aiteri_source *part, int64_t outer, int64_t token, int32_t h,
-                              int32_t n, char *to)
+static void aiteri_stage_rows(const aiteri_kernels *kernels, const aiteri_source *part,
+                              int64_t outer, int64_t token, int32_t h, int32_t n, char *to)
 {
     const aiteri_tiles *tiles = &part->tiles;
     const char *from = aiteri_source_at(part, outer, token, h);
     const int64_t to_stride = aiteri_staged_stride(part);
     if (tiles->piece)
-        aiteri_join_pieces(to, to_stride, from, aiteri_bytes_of(part->dtype, part->stride_token),
-                           aiteri_bytes_of(part->dtype, tiles->stride_piece),
-                           aiteri_own_dim(part) / tiles->piece, n,
-                           (size_t)aiteri_bytes_of(part->dtype, tiles->piece));
+        kernels->pieces_to_rows(
+            to, to_stride, from, aiteri_bytes_of(part->dtype, part->stride_token),
+            aiteri_bytes_of(part->dtype, tiles->stride_piece), aiteri_own_dim(part) / tiles->piece,
+            n, aiteri_bytes_of(part->dtype, tiles->piece));
     else
-        aiteri_transpose(to, to_stride, from, aiteri_bytes_of(part->dtype, part->stride_dim),
-                         aiteri_own_dim(part), n, aiter_dtype_bits(part->dtype) / 8);
+        kernels->columns_to_rows(to, to_stride, from,
+                                 aiteri_bytes_of(part->dtype, part->stride_dim),
+                                 aiteri_own_dim(part), n, aiter_dtype_bits(part->dtype) / 8);
 }
 
 /* What those rows take in memory, as n addresses of a row's bytes each, to be brought nearer. */
@@ -15477,15 +15752,18 @@ static void aiteri_stage_lines(const aiteri_source *part, int64_t outer, int64_t
     const int64_t beside = aiteri_bytes_of(part->dtype, n * (tiles->piece ? tiles->piece : 1));
     const int64_t step =
         aiteri_bytes_of(part->dtype, tiles->piece ? tiles->stride_piece : part->stride_dim);
-    for (int32_t i = 0; i < n; i++)
-        row[i] = from + i * row_bytes / beside * step + i * row_bytes % beside;
+    for (int64_t i = 0, within = 0; i < n; i++) {
+        row[i] = from + within;
+        for (within += row_bytes; within >= beside; within -= beside) from += step;
+    }
 }
 
 /* As aiteri_source_rows for any source: rows that are none in memory are staged, or, without room
  * to, the addresses are those of the memory that they take. */
-static void aiteri_stored_rows(const aiteri_problem *p, const aiteri_sequence *s,
-                               const aiteri_source *part, aiteri_key_place at, int32_t h, int32_t n,
-                               const void **row, char *staged)
+static void aiteri_stored_rows(const aiteri_kernels *kernels, const aiteri_problem *p,
+                               const aiteri_sequence *s, const aiteri_source *part,
+                               aiteri_key_place at, int32_t h, int32_t n, const void **row,
+                               char *staged)
 {
     if (!aiteri_is_tiled(part)) {
         aiteri_source_rows(p, s, part, at, h, n, row);
@@ -15495,12 +15773,12 @@ static void aiteri_stored_rows(const aiteri_problem *p, const aiteri_sequence *s
     const int64_t stride = aiteri_staged_stride(part);
     for (int32_t done = 0, end;; at = aiteri_place_of_page(p, s, at.entry + 1)) {
         for (end = (int32_t)aiteri_min(n, (int64_t)done + at.run); done < end;) {
-            const int32_t left = bundle ? bundle - (int32_t)(at.token % bundle) : end - done;
+            const int32_t left = bundle ? bundle - (int32_t)at.token % bundle : end - done;
             const int32_t k = (int32_t)aiteri_min(end - done, left);
             if (!staged && at.present)
                 aiteri_stage_lines(part, at.outer, at.token, h, k, row + done);
             else if (at.present)
-                aiteri_stage_rows(part, at.outer, at.token, h, k, staged + done * stride);
+                aiteri_stage_rows(kernels, part, at.outer, at.token, h, k, staged + done * stride);
             for (int32_t i = done; i < done + k && (staged || !at.present); i++)
                 row[i] = at.present ? staged + i * stride : NULL;
             done += k;
@@ -15577,7 +15855,7 @@ static void aiteri_load_rows(const aiteri_engine *e, const aiteri_sequence *s,
                                             scaled ? scale : NULL,
                                             x->scales.group ? x->scales.group : dim};
             AITERI_ASSERT(column % AITERI_PAD == 0 && x->scales.group % AITERI_PAD == 0);
-            aiteri_stored_rows(p, s, x, at, h, stop - first, room->row, room->staged);
+            aiteri_stored_rows(e->kernels, p, s, x, at, h, stop - first, room->row, room->staged);
             if (scaled) aiteri_source_scales(p, s, x, at, h, stop - first, scale);
             load(e->kernels, block, place, &rows);
         }
@@ -16264,7 +16542,7 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
         return type;
     }
     char *staged = x->t->staged + first % AITERI_STREAM_KEYS * aiteri_staged_stride(part);
-    aiteri_stored_rows(p, &x->s, part, x->at[i], x->kv_start + h, n, rows, staged);
+    aiteri_stored_rows(x->e->kernels, p, &x->s, part, x->at[i], x->kv_start + h, n, rows, staged);
     for (int32_t k = n; k < n + AITERI_STREAM_SLACK; k++) rows[k] = rows[n - 1];
     return type;
 }
@@ -16407,8 +16685,9 @@ static void aiteri_stream_look(const aiteri_stream *x, const aiteri_next_block *
     if (n->first >= n->end) return;
     const aiteri_key_place at = aiteri_place_of_key(p, &n->s, n->first);
     for (int kv = 0; kv < (p->v_in_k ? 1 : 2); kv++)
-        aiteri_stored_rows(p, &n->s, aiteri_part_of(p, &n->s, kv ? &p->v : &p->k, n->first), at,
-                           n->kv_start, n->end - n->first, x->t->next[kv], NULL);
+        aiteri_stored_rows(x->e->kernels, p, &n->s,
+                           aiteri_part_of(p, &n->s, kv ? &p->v : &p->k, n->first), at, n->kv_start,
+                           n->end - n->first, x->t->next[kv], NULL);
 }
 
 /* Spreads kv head h's share of the next block over the places of this one: where the heads of a

@@ -73,7 +73,7 @@ static void aiteri_load_rows(const aiteri_engine *e, const aiteri_sequence *s,
                                             scaled ? scale : NULL,
                                             x->scales.group ? x->scales.group : dim};
             AITERI_ASSERT(column % AITERI_PAD == 0 && x->scales.group % AITERI_PAD == 0);
-            aiteri_stored_rows(p, s, x, at, h, stop - first, room->row, room->staged);
+            aiteri_stored_rows(e->kernels, p, s, x, at, h, stop - first, room->row, room->staged);
             if (scaled) aiteri_source_scales(p, s, x, at, h, stop - first, scale);
             load(e->kernels, block, place, &rows);
         }

@@ -145,7 +145,7 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
         return type;
     }
     char *staged = x->t->staged + first % AITERI_STREAM_KEYS * aiteri_staged_stride(part);
-    aiteri_stored_rows(p, &x->s, part, x->at[i], x->kv_start + h, n, rows, staged);
+    aiteri_stored_rows(x->e->kernels, p, &x->s, part, x->at[i], x->kv_start + h, n, rows, staged);
     for (int32_t k = n; k < n + AITERI_STREAM_SLACK; k++) rows[k] = rows[n - 1];
     return type;
 }
@@ -288,8 +288,9 @@ static void aiteri_stream_look(const aiteri_stream *x, const aiteri_next_block *
     if (n->first >= n->end) return;
     const aiteri_key_place at = aiteri_place_of_key(p, &n->s, n->first);
     for (int kv = 0; kv < (p->v_in_k ? 1 : 2); kv++)
-        aiteri_stored_rows(p, &n->s, aiteri_part_of(p, &n->s, kv ? &p->v : &p->k, n->first), at,
-                           n->kv_start, n->end - n->first, x->t->next[kv], NULL);
+        aiteri_stored_rows(x->e->kernels, p, &n->s,
+                           aiteri_part_of(p, &n->s, kv ? &p->v : &p->k, n->first), at, n->kv_start,
+                           n->end - n->first, x->t->next[kv], NULL);
 }
 
 /* Spreads kv head h's share of the next block over the places of this one: where the heads of a

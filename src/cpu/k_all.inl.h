@@ -6,6 +6,7 @@
 #if AITERI_ATTENTION
 #include "k_tile.inl.h"
 #include "k_stream.inl.h"
+#include "k_stage.inl.h"
 
 #if AITERI_STREAM_TYPES && AITERI_HAS_DECODE
 #define AITERI_K_TYPED(name) AITERI_K(name)
@@ -65,6 +66,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_K_NEEDS
 #undef AITERI_K_BELOW
 #undef AITERI_LANES
+#undef AITERI_SQUARES
 #undef AITERI_TILE_LANES
 #undef AITERI_TILE_VECTORS
 #undef AITERI_TILE_ROWS

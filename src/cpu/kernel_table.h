@@ -134,6 +134,12 @@ typedef struct aiteri_kernels {
     void (*stream_adjust)(float *s, int32_t key0, const aiteri_adjust *adjust);
     /* x[i] *= y[i] for i < AITERI_STREAM_KEYS. */
     void (*stream_mul)(float *x, const float *y);
+    /* Pages that are no rows in memory: to[i][c] = from[c][i] for i < n, in pieces of so many
+     * bytes, `piece` and `token` apart; to[i][d] = from[d][i] in elements of `size` bytes. */
+    void (*pieces_to_rows)(char *to, int64_t to_stride, const char *from, int64_t token,
+                           int64_t piece, int32_t pieces, int32_t n, int64_t bytes);
+    void (*columns_to_rows)(char *to, int64_t to_stride, const char *from, int64_t from_stride,
+                            int32_t dim, int32_t n, int32_t size);
     /* o[d] *= factor; the same, and 0 where the bits of the magnitude are not above `least`;
      * o[d] += factor * x[d]; dim up to the padded width. */
     void (*row_scale)(float *o, int32_t dim, float factor);
@@ -163,10 +169,11 @@ typedef struct aiteri_kernels {
     of(pack_query), of(tile_score), of(tile_value), of(tile_value_guarded), of(v_finite)
 #define AITERI_LOOP_ENTRIES(of)                                                          \
     of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy), \
-        of(stream_softmax), of(stream_adjust), of(stream_mul)
+        of(stream_softmax), of(stream_adjust), of(stream_mul), of(pieces_to_rows),       \
+        of(columns_to_rows)
 #else /* no op calls them */
 #define AITERI_BLOCK_ENTRIES(of) NULL, NULL, NULL, NULL, NULL
-#define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+#define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 #endif
 #if AITERI_HAS_ROPE
 #define AITERI_ROPE_ENTRIES(of) of(row_turn)

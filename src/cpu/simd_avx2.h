@@ -3,7 +3,8 @@
 typedef __m256 AITERI_K(vf);
 typedef __m256i AITERI_K(vi);
 typedef __m256 AITERI_K(vm); /* all bits of a lane set, or none */
-#define AITERI_LANES 8
+#define AITERI_LANES   8
+#define AITERI_SQUARES 2
 
 AITERI_FORCE_INLINE __m256 AITERI_K(zero)(void) { return _mm256_setzero_ps(); }
 AITERI_FORCE_INLINE __m256 AITERI_K(set1)(float x) { return _mm256_set1_ps(x); }
@@ -279,4 +280,28 @@ AITERI_FORCE_INLINE void AITERI_K(store_f16)(uint16_t *p, __m256 x)
 AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, __m256 x, int n)
 {
     AITERI_K(store_bytes)(p, AITERI_K(pack_f16)(x), 2 * n);
+}
+
+/* Bytes, 16 of them in each half; zipped within it. */
+typedef __m256i AITERI_K(vb);
+AITERI_FORCE_INLINE __m256i AITERI_K(load_16s)(const char *p, int64_t step)
+{
+    return _mm256_setr_m128i(_mm_loadu_si128((const __m128i *)(const void *)p),
+                             _mm_loadu_si128((const __m128i *)(const void *)(p + step)));
+}
+AITERI_FORCE_INLINE void AITERI_K(store_16s)(char *p, __m256i x)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, x);
+}
+AITERI_FORCE_INLINE __m256i AITERI_K(zip_low)(__m256i a, __m256i b, const int size)
+{
+    return size == 1   ? _mm256_unpacklo_epi8(a, b)
+           : size == 2 ? _mm256_unpacklo_epi16(a, b)
+                       : _mm256_unpacklo_epi32(a, b);
+}
+AITERI_FORCE_INLINE __m256i AITERI_K(zip_high)(__m256i a, __m256i b, const int size)
+{
+    return size == 1   ? _mm256_unpackhi_epi8(a, b)
+           : size == 2 ? _mm256_unpackhi_epi16(a, b)
+                       : _mm256_unpackhi_epi32(a, b);
 }

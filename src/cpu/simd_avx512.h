@@ -3,7 +3,8 @@
 typedef __m512 AITERI_K(vf);
 typedef __m512i AITERI_K(vi);
 typedef __mmask16 AITERI_K(vm);
-#define AITERI_LANES 16
+#define AITERI_LANES   16
+#define AITERI_SQUARES 4
 
 AITERI_FORCE_INLINE __m512 AITERI_K(zero)(void) { return _mm512_setzero_ps(); }
 AITERI_FORCE_INLINE __m512 AITERI_K(set1)(float x) { return _mm512_set1_ps(x); }
@@ -279,4 +280,31 @@ AITERI_FORCE_INLINE void AITERI_K(store_f16)(uint16_t *p, __m512 x)
 AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, __m512 x, int n)
 {
     _mm256_mask_storeu_epi16(p, AITERI_K(first)(n), AITERI_K(pack_f16)(x));
+}
+
+/* Bytes, 16 of them in each quarter; zipped within it. */
+typedef __m512i AITERI_K(vb);
+AITERI_FORCE_INLINE __m512i AITERI_K(load_16s)(const char *p, int64_t step)
+{
+    const __m128i *const at[4] = {(const __m128i *)(const void *)p,
+                                  (const __m128i *)(const void *)(p + step),
+                                  (const __m128i *)(const void *)(p + 2 * step),
+                                  (const __m128i *)(const void *)(p + 3 * step)};
+    __m512i x = _mm512_castsi128_si512(_mm_loadu_si128(at[0]));
+    x = _mm512_inserti32x4(x, _mm_loadu_si128(at[1]), 1);
+    x = _mm512_inserti32x4(x, _mm_loadu_si128(at[2]), 2);
+    return _mm512_inserti32x4(x, _mm_loadu_si128(at[3]), 3);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_16s)(char *p, __m512i x) { _mm512_storeu_si512(p, x); }
+AITERI_FORCE_INLINE __m512i AITERI_K(zip_low)(__m512i a, __m512i b, const int size)
+{
+    return size == 1   ? _mm512_unpacklo_epi8(a, b)
+           : size == 2 ? _mm512_unpacklo_epi16(a, b)
+                       : _mm512_unpacklo_epi32(a, b);
+}
+AITERI_FORCE_INLINE __m512i AITERI_K(zip_high)(__m512i a, __m512i b, const int size)
+{
+    return size == 1   ? _mm512_unpackhi_epi8(a, b)
+           : size == 2 ? _mm512_unpackhi_epi16(a, b)
+                       : _mm512_unpackhi_epi32(a, b);
 }

@@ -3,7 +3,8 @@
 typedef float32x4_t AITERI_K(vf);
 typedef int32x4_t AITERI_K(vi);
 typedef uint32x4_t AITERI_K(vm); /* all bits of a lane set, or none */
-#define AITERI_LANES 4
+#define AITERI_LANES   4
+#define AITERI_SQUARES 1
 
 AITERI_FORCE_INLINE float32x4_t AITERI_K(zero)(void) { return vdupq_n_f32(0.0f); }
 AITERI_FORCE_INLINE float32x4_t AITERI_K(set1)(float x) { return vdupq_n_f32(x); }
@@ -268,4 +269,29 @@ AITERI_FORCE_INLINE void AITERI_K(store_f16)(uint16_t *p, float32x4_t x)
 AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, float32x4_t x, int n)
 {
     AITERI_K(store_part)(p, AITERI_K(pack_f16)(x), n);
+}
+
+/* Bytes. */
+typedef uint8x16_t AITERI_K(vb);
+AITERI_FORCE_INLINE uint8x16_t AITERI_K(load_16s)(const char *p, int64_t step)
+{
+    (void)step;
+    return vld1q_u8((const uint8_t *)p);
+}
+AITERI_FORCE_INLINE void AITERI_K(store_16s)(char *p, uint8x16_t x) { vst1q_u8((uint8_t *)p, x); }
+AITERI_FORCE_INLINE uint8x16_t AITERI_K(zip_low)(uint8x16_t a, uint8x16_t b, const int size)
+{
+    const uint16x8_t a2 = vreinterpretq_u16_u8(a), b2 = vreinterpretq_u16_u8(b);
+    const uint32x4_t a4 = vreinterpretq_u32_u8(a), b4 = vreinterpretq_u32_u8(b);
+    return size == 1   ? vzip1q_u8(a, b)
+           : size == 2 ? vreinterpretq_u8_u16(vzip1q_u16(a2, b2))
+                       : vreinterpretq_u8_u32(vzip1q_u32(a4, b4));
+}
+AITERI_FORCE_INLINE uint8x16_t AITERI_K(zip_high)(uint8x16_t a, uint8x16_t b, const int size)
+{
+    const uint16x8_t a2 = vreinterpretq_u16_u8(a), b2 = vreinterpretq_u16_u8(b);
+    const uint32x4_t a4 = vreinterpretq_u32_u8(a), b4 = vreinterpretq_u32_u8(b);
+    return size == 1   ? vzip2q_u8(a, b)
+           : size == 2 ? vreinterpretq_u8_u16(vzip2q_u16(a2, b2))
+                       : vreinterpretq_u8_u32(vzip2q_u32(a4, b4));
 }

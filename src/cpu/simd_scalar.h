@@ -43,7 +43,8 @@ AITERI_FORCE_INLINE void AITERI_K(store)(float *p, float x) { p[0] = x; }
 #endif
 typedef int32_t AITERI_K(vi);
 typedef int AITERI_K(vm);
-#define AITERI_LANES 1
+#define AITERI_LANES   1
+#define AITERI_SQUARES 0
 
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(zero)(void) { return AITERI_K(set1)(0.0f); }
 AITERI_FORCE_INLINE AITERI_K(vf) AITERI_K(iota)(void)

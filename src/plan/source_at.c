@@ -49,8 +49,8 @@ AITERI_FORCE_INLINE const char *aiteri_source_at(const aiteri_source *source, in
     const aiteri_tiles *tiles = &source->tiles;
     int64_t at = outer * source->stride_outer + h * source->stride_head;
     if (tiles->bundle) {
-        at += token / tiles->bundle * tiles->stride_bundle;
-        token %= tiles->bundle;
+        at += (int32_t)token / tiles->bundle * tiles->stride_bundle; /* within a page */
+        token = (int32_t)token % tiles->bundle;
     }
     return source->data + aiteri_bytes_of(source->dtype, at + token * source->stride_token);
 }
