@@ -660,7 +660,8 @@ typedef struct aiter_kv {
 /* From q . k to the softmax, in this order; the formula is at aiter_flash_attn_fwd. */
 typedef struct aiter_score {
     float softmax_scale;  /* 0: 1 / sqrt(Dq) */
-    aiter_tensor q_scale; /* optional F32 [1], positive: real q = stored * q_scale */
+    aiter_tensor q_scale; /* optional F32: real q = stored * q_scale. [1], positive; or not looked
+                             at [B, Hk], or q's shape with 1 for D, one a row */
     float softcap;        /* 0: off */
     aiter_tensor bias;    /* optional F32, F16, BF16: [Sq, Sk], [Hq, Sq, Sk] or [B, Hq, Sq, Sk],
                              any extent 1; with cu_seqlens_q rows are packed: [total_q, keys] or
@@ -775,8 +776,9 @@ extern "C" {
  * which shapes it gives q and which fields mean nothing to it. */
 typedef struct aiter_attention_args {
     uint32_t struct_bytes;
-    aiter_tensor q;   /* [B, Sq, Hq, Dq], or [total_q, Hq, Dq] with cu_seqlens_q; F32, F16, BF16 */
-    aiter_tensor out; /* as q with Dv; F32, F16, BF16 */
+    aiter_tensor q;   /* [B, Sq, Hq, Dq], or [total_q, Hq, Dq] with cu_seqlens_q; F32, F16, BF16,
+                         on a CPU the fp8 types */
+    aiter_tensor out; /* as q with Dv; the same types; fp8 saturates */
     aiter_tensor lse; /* optional F32 [B, Hq, Sq], or [Hq, total_q] with cu_seqlens_q */
     aiter_tensor
         cu_seqlens_q;       /* optional I32 [B + 1], non-decreasing from 0; packed or paged keys */
@@ -784,7 +786,8 @@ typedef struct aiter_attention_args {
                                written */
     int32_t max_seqlen_q;   /* bound of the query lengths, as kv.max_seqlen */
     int32_t num_splits;     /* 0: from Sq and Sk; 1: never split the keys; n: at most n pieces */
-    aiter_tensor out_scale; /* optional F32 [1], positive: real out = stored * out_scale */
+    aiter_tensor out_scale; /* optional F32 [1] or [B, Hk], positive: real out = stored *
+                               out_scale */
     aiter_kv kv;
     aiter_score score;
     aiter_call call;
@@ -947,7 +950,7 @@ AITER_ATTN_API aiter_status aiter_variable_length_attention(
     const aiter_variable_length_attention_args *args, aiter_context *ctx);
 
 /* One query of one head in the transposed layout of tile accelerators, out = softmax(scale q^T k)
- * v^T: q [D, 1], kv.k and kv.v [D, Sk], out [1, D]; F32, F16, BF16. */
+ * v^T: q [D, 1], kv.k and kv.v [D, Sk], out [1, D]; k and v F32, F16, BF16. */
 typedef aiter_attention_args aiter_decode_attention_args;
 
 /* Runs it. Of kv the lengths and tables and of the rest cu_seqlens_q, seqused_q and lse mean
@@ -1504,7 +1507,7 @@ AITERI_FORCE_INLINE void aiteri_atomic_store(volatile aiteri_counter *p, aiteri_
 #define AITERI_ATTENTION (AITERI_HAS_FLASH || AITERI_HAS_DECODE)
 /* Rows of the narrow types, read and written. */
 #define AITERI_READS_CODES  (AITERI_ATTENTION || AITERI_HAS_QUANT)
-#define AITERI_WRITES_CODES (AITERI_HAS_CACHE || AITERI_HAS_QUANT)
+#define AITERI_WRITES_CODES (AITERI_ATTENTION || AITERI_HAS_CACHE || AITERI_HAS_QUANT)
 
 #endif /* AITERI_LEFT_OUT_H */
 AITERI_NUMERICS_BEGIN
@@ -2181,6 +2184,7 @@ enum {
     AITERI_FLOATS = 1 << AITER_F32 | 1 << AITER_F16 | 1 << AITER_BF16,
     AITERI_FP8 = 1 << AITER_F8_E4M3FN | 1 << AITER_F8_E4M3FNUZ | 1 << AITER_F8_E5M2,
     AITERI_QUANTISED = AITERI_FP8 | 1 << AITER_I8,
+    AITERI_ROW_TYPES = AITERI_FLOATS | AITERI_FP8, /* of q and out */
     AITERI_KEY_TYPES = AITERI_FLOATS | AITERI_QUANTISED,
     AITERI_ONLY_F32 = 1 << AITER_F32,
     AITERI_ONLY_I32 = 1 << AITER_I32
@@ -2267,7 +2271,8 @@ static const char *aiteri_type_advice(aiter_dtype got, unsigned dtypes)
     if (dtypes == AITERI_ONLY_I32 && got == AITER_I64)
         return "; lengths, offsets and tables are 32-bit: pass a converted copy";
     if (aiteri_is_type(got, AITERI_FP8))
-        return "; fp8 serves as keys and values alone: convert it (aiter_load_element reads it)";
+        return "; fp8 serves as q, keys, values and out of attention: convert it "
+               "(aiter_load_element reads it)";
     if (got == AITER_U8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
         return "; bytes of another type (vLLM keeps fp8 as uint8): name the type that they hold";
     if (got == AITER_I8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
@@ -2940,6 +2945,14 @@ typedef struct aiteri_source {
     aiteri_scales scales;
 } aiteri_source;
 
+/* Scales of the rows of q or out: that of (b, t, h) at place b, t, h / heads. Strides are 0 where a
+ * scale does not vary, t counts as in aiteri_rows. */
+typedef struct aiteri_row_scales {
+    const float *data; /* NULL: none */
+    int32_t heads;
+    int64_t stride_batch, stride_token, stride_head;
+} aiteri_row_scales;
+
 typedef struct aiteri_program aiteri_program; /* cpu/engine_walk.c */
 
 typedef struct aiteri_problem {
@@ -2984,8 +2997,10 @@ typedef struct aiteri_problem {
     /* (b, i, h, j): stride_token per query, stride_dim per key; data NULL: none. `visible` is U8,
      * 0 where the key is hidden, whatever its score, K and V. */
     aiteri_rows bias, visible;
-    const float *q_scale,
-        *out_scale; /* one each, or NULL: the stored q and out times it are real */
+    /* The stored q and out times their scales are real. Of q one is q_scale, which belongs to
+     * softmax_scale, others are q_scales. */
+    const float *q_scale; /* NULL: none */
+    aiteri_row_scales q_scales, out_scales;
     const float *sinks;
     int64_t sinks_stride;
     int32_t num_splits;
@@ -3061,6 +3076,7 @@ AITERI_UNUSED static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p,
     X(BIAS, "a bias", "")                                                                   \
     X(VISIBLE, "a mask of bytes (visible)", "pass a bias of 0 and -infinity")               \
     X(Q_SCALE, "q_scale", "multiply softmax_scale by it")                                   \
+    X(Q_SCALES, "scales of rows of q", "")                                                  \
     X(OUT_SCALE, "out_scale", "divide the result by it")                                    \
     X(SINKS, "sinks", "")                                                                   \
     X(LSE, "lse", "")                                                                       \
@@ -3130,7 +3146,8 @@ static uint64_t aiteri_score_features(const aiteri_problem *p)
     if (p->visible.data) bits |= AITERI_BIT(VISIBLE);
     if (p->sinks) bits |= AITERI_BIT(SINKS);
     if (p->q_scale) bits |= AITERI_BIT(Q_SCALE);
-    if (p->out_scale) bits |= AITERI_BIT(OUT_SCALE);
+    if (p->q_scales.data) bits |= AITERI_BIT(Q_SCALES);
+    if (p->out_scales.data) bits |= AITERI_BIT(OUT_SCALE);
     if (p->lse) bits |= AITERI_BIT(LSE);
     if (scale < least || scale > most) bits |= AITERI_BIT(FAR_SCALE);
     return bits;
@@ -3249,14 +3266,15 @@ enum {
 #define AITERI_TILE_TAKES                                                                          \
     (AITERI_BIT(PROGRAM) | AITERI_BIT(CAUSAL) | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) |        \
      AITERI_BIT(WINDOW_SINKS) | AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) |       \
-     AITERI_BIT(VISIBLE) | AITERI_BIT(Q_SCALE) | AITERI_BIT(OUT_SCALE) | AITERI_BIT(SINKS) |       \
-     AITERI_BIT(LSE) | AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) | AITERI_BIT(PAGED_KEYS) | \
-     AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(TWO_PARTS) | AITERI_BIT(SEGMENTS) |   \
-     AITERI_BIT(PART_TYPES) | AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) |                    \
-     AITERI_BIT(USED_KEYS) | AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) |                   \
-     AITERI_BIT(SCALE_TOKEN) | AITERI_BIT(SCALE_BLOCK) | AITERI_BIT(SCALE_GROUP) |                 \
-     AITERI_BIT(SCALE_TYPE) | AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) |                   \
-     AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
+     AITERI_BIT(VISIBLE) | AITERI_BIT(Q_SCALE) | AITERI_BIT(Q_SCALES) | AITERI_BIT(OUT_SCALE) |    \
+     AITERI_BIT(SINKS) | AITERI_BIT(LSE) | AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) |      \
+     AITERI_BIT(PAGED_KEYS) | AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(TWO_PARTS) | \
+     AITERI_BIT(SEGMENTS) | AITERI_BIT(PART_TYPES) | AITERI_BIT(PACKED_ROWS) |                     \
+     AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS) | AITERI_BIT(SCALE_TENSOR) |                    \
+     AITERI_BIT(SCALE_HEAD) | AITERI_BIT(SCALE_TOKEN) | AITERI_BIT(SCALE_BLOCK) |                  \
+     AITERI_BIT(SCALE_GROUP) | AITERI_BIT(SCALE_TYPE) | AITERI_BIT(STRIDED_DIM) |                  \
+     AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | \
+     AITERI_BIT(KV_TYPES))
 /* Streams read rows where they lie, so there must be one, and are softmax attention alone. */
 #define AITERI_STREAM_TAKES (AITERI_TILE_TAKES & ~(AITERI_BIT(HOLES) | AITERI_BIT(PROGRAM)))
 
@@ -15104,8 +15122,9 @@ AITERI_UNUSED static void aiteri_store_out(const aiteri_kernels *kernels, char *
                                            float factor)
 {
     /* Bits of the largest magnitude that the type rounds to 0. */
-    const int32_t least = dtype == AITER_F16 ? 0x33000000 : dtype == AITER_BF16 ? 0x8000 : 0;
-    kernels->row_finish(row, aiteri_padded(n), factor, least);
+    static const int32_t least[] = {0, 0, 0x33000000, 0x8000, 0x3a800000, 0x3a000000, 0x37000000};
+    AITERI_ASSERT((size_t)dtype < sizeof least / sizeof least[0]);
+    kernels->row_finish(row, aiteri_padded(n), factor, least[dtype]);
     aiteri_scatter_row(kernels, dst, dtype, stride, row, n);
 }
 
@@ -15247,7 +15266,6 @@ typedef struct aiteri_engine {
     const aiteri_program *program;
     aiteri_geometry geometry;
     aiteri_score_rule rule;
-    double out_scale;
     float *partials; /* [partial_rows][partial_stride]: dim_v sums, then m and l */
     int64_t partial_stride;
 } aiteri_engine;
@@ -15258,6 +15276,29 @@ static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, in
     return rows->data + aiteri_bytes_of(rows->dtype, s->index * rows->stride_batch +
                                                          (s->q_start + token) * rows->stride_token +
                                                          head * rows->stride_head);
+}
+
+/* The scale of a row, 1 where there is none. */
+static float aiteri_row_scale_of(const aiteri_row_scales *scales, const aiteri_sequence *s,
+                                 int32_t token, int32_t head)
+{
+    return !scales->data ? 1.0f
+                         : scales->data[s->index * scales->stride_batch +
+                                        (s->q_start + token) * scales->stride_token +
+                                        head / scales->heads * scales->stride_head];
+}
+
+/* A row of q as numbers, padded with zeros. */
+static void aiteri_load_query(const aiteri_engine *e, const aiteri_sequence *s, int32_t token,
+                              int32_t head, float *row)
+{
+    const aiteri_problem *p = e->problem;
+    const int32_t dim = p->k.dim, padded = aiteri_padded(dim);
+    aiteri_gather_row(e->kernels, row, aiteri_row_at(&p->q, s, token, head), p->q.dtype,
+                      p->q.stride_dim, dim);
+    for (int32_t d = dim; d < padded; d++) row[d] = 0.0f;
+    if (p->q_scales.data)
+        e->kernels->row_scale(row, padded, aiteri_row_scale_of(&p->q_scales, s, token, head));
 }
 
 /* Rows whose scales fit into the room that there is for them: more than none. */
@@ -15371,10 +15412,10 @@ typedef struct aiteri_row_state {
     float m, l, unit;
 } aiteri_row_state;
 
-/* The factor that turns a row's sums into its output, and its log-sum-exp, with the learned sink:
- * a logit without a value. A row that saw nothing gives 0 and -inf, or the sink. */
+/* The factor that turns a row's sums into its output under a scale, and its log-sum-exp, with the
+ * learned sink: a logit without a value. A row that saw nothing gives 0 and -inf, or the sink. */
 static float aiteri_finish_state(const aiteri_engine *e, int32_t head, aiteri_row_state state,
-                                 float *lse)
+                                 float out_scale, float *lse)
 {
     const aiteri_problem *p = e->problem;
     const double unit = state.unit, m = (double)state.m * (double)e->rule.softmax;
@@ -15394,7 +15435,7 @@ static float aiteri_finish_state(const aiteri_engine *e, int32_t head, aiteri_ro
         return 0.0f;
     }
     *lse = aiteri_rounded((float)aiteri_rounded_f64(top + log(sum)));
-    return aiteri_rounded((float)aiteri_rounded_f64(factor / sum / unit / e->out_scale));
+    return aiteri_rounded((float)aiteri_rounded_f64(factor / sum / unit / (double)out_scale));
 }
 
 static void aiteri_store_lse(const aiteri_problem *p, const aiteri_sequence *s, int32_t token,
@@ -15411,7 +15452,8 @@ static void aiteri_finish_row(const aiteri_engine *e, const aiteri_sequence *s, 
 {
     const aiteri_problem *p = e->problem;
     float lse;
-    const float factor = aiteri_finish_state(e, head, state, &lse);
+    const float factor = aiteri_finish_state(
+        e, head, state, aiteri_row_scale_of(&p->out_scales, s, token, head), &lse);
     aiteri_store_out(e->kernels, aiteri_row_at(&p->out, s, token, head), p->out.dtype,
                      p->out.stride_dim, row, p->v.dim, factor);
     aiteri_store_lse(p, s, token, head, lse);
@@ -15608,9 +15650,8 @@ static void aiteri_tile_lanes_fill(const aiteri_walk *x, aiteri_tile *tile)
 
 static void aiteri_tile_begin(const aiteri_walk *x, int32_t first, int32_t rows, aiteri_tile *tile)
 {
-    const aiteri_problem *p = x->e->problem;
     const aiteri_kernels *kernels = x->e->kernels;
-    const int32_t stride = aiteri_padded(p->k.dim);
+    const int32_t dim = x->e->problem->k.dim, stride = aiteri_padded(dim);
     tile->first = first;
     tile->rows = rows;
     tile->vectors = (rows + kernels->lanes - 1) / kernels->lanes;
@@ -15622,10 +15663,9 @@ static void aiteri_tile_begin(const aiteri_walk *x, int32_t first, int32_t rows,
             continue;
         }
         const aiteri_packed_row row = aiteri_packed_row_of(x->w, tile, lane);
-        aiteri_gather_row(kernels, to, aiteri_row_at(&p->q, &x->s, row.token, row.head), p->q.dtype,
-                          p->q.stride_dim, p->k.dim);
+        aiteri_load_query(x->e, &x->s, row.token, row.head, to);
     }
-    kernels->pack_query(tile->q, x->t->rows, stride, p->k.dim, x->e->rule.query);
+    kernels->pack_query(tile->q, x->t->rows, stride, dim, x->e->rule.query);
     x->e->program->begin(x, tile);
 }
 
@@ -15924,11 +15964,8 @@ static void aiteri_stream_begin(aiteri_stream *x)
     for (int32_t i = 0; i < all; i++) {
         const int32_t r = i % x->rows, h = x->kv_start + i / x->rows;
         float *q = x->t->q + (int64_t)i * dim;
-        aiteri_gather_row(
-            x->e->kernels, q,
-            aiteri_row_at(&p->q, &x->s, x->w->q_start + r / p->group, h * p->group + r % p->group),
-            p->q.dtype, p->q.stride_dim, p->k.dim);
-        for (int32_t d = p->k.dim; d < dim; d++) q[d] = 0.0f;
+        aiteri_load_query(x->e, &x->s, x->w->q_start + r / p->group, h * p->group + r % p->group,
+                          q);
         x->e->kernels->row_scale(q, dim, x->e->rule.query);
         x->t->m[i] = aiteri_minus_inf();
         x->t->l[i] = 0.0f;
@@ -16578,7 +16615,6 @@ static aiter_status aiteri_run_prepare(const char *op, const aiteri_problem *p, 
     e->geometry = aiteri_kernels_geometry(p, e->kernels, aiteri_context_workers(ctx));
     e->program = p->program ? p->program : &aiteri_softmax_program;
     e->rule = aiteri_score_rule_of(p);
-    e->out_scale = p->out_scale ? (double)p->out_scale[0] : 1.0;
     e->partial_stride = aiteri_partial_stride(p);
     if (plan) return aiteri_plan_take(op, p, ctx, &e->geometry, plan, &run->schedule);
     run->schedule = aiteri_schedule_count(p, &e->geometry);
@@ -17247,7 +17283,7 @@ static void aiteri_check_operands(aiteri_check *c, aiteri_attention *x)
     const int32_t q_ndim = x->packed ? 3 : 4, k_ndim = keys_packed ? 3 : 4;
     const char *rows = aiteri_rows_layout(x->op->decodes, x->packed);
     const char *keys = aiteri_keys_layout(keys_packed, x->paged);
-    aiteri_check_tensor(c, "q", &a->q, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
+    aiteri_check_tensor(c, "q", &a->q, q_ndim, q_ndim, AITERI_ROW_TYPES, 1, rows);
     aiteri_check_tensor(c, "kv.k", &a->kv.k, k_ndim, k_ndim, AITERI_KEY_TYPES, 1, keys);
     if (a->kv.v.ndim == 0 && a->kv.dim_v == 0)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
@@ -17258,7 +17294,7 @@ static void aiteri_check_operands(aiteri_check *c, aiteri_attention *x)
         aiteri_check_latent(c, x);
     else
         aiteri_check_tensor(c, "kv.v", &a->kv.v, k_ndim, k_ndim, AITERI_KEY_TYPES, 1, keys);
-    aiteri_check_tensor(c, "out", &a->out, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
+    aiteri_check_tensor(c, "out", &a->out, q_ndim, q_ndim, AITERI_ROW_TYPES, 1, rows);
 }
 
 static void aiteri_check_qkv(aiteri_check *c, aiteri_attention *x)
@@ -17408,12 +17444,54 @@ static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
                            : aiteri_default_scale(p->k.dim);
 }
 
-/* One scale of q or of out; NULL where there is none. */
-static const float *aiteri_lower_one_scale(aiteri_check *c, const char *field, aiter_tensor *t)
+/* Scales of the rows of q or out: one, one for each batch row and kv head, or, `each`, for each
+ * row: q's shape with 1 for D. */
+static aiteri_row_scales aiteri_lower_row_scales(aiteri_check *c, const aiteri_attention *x,
+                                                 const char *field, aiter_tensor *t, int each)
 {
-    if (!aiteri_check_tensor(c, field, t, 1, 1, AITERI_ONLY_F32, 0, "[1]")) return NULL;
-    aiteri_check_extent(c, field, t, 0, 1, "one scale");
-    return (const float *)t->data;
+    const aiteri_problem *p = &x->problem;
+    const aiter_tensor *q = &x->a.q;
+    aiteri_row_scales s = {NULL, 1, 0, 0, 0};
+    const int32_t rank = x->lse_packed ? 3 : q->ndim; /* as the caller has it */
+    if (!aiteri_check_tensor(c, field, t, 1, each ? rank : 2, AITERI_ONLY_F32, 0,
+                             !each ? "[1] or [B, Hk]" : "[1], [B, Hk], or q's with 1 for D"))
+        return s;
+    s.data = (const float *)t->data;
+    if (t->ndim == 1) {
+        aiteri_check_extent(c, field, t, 0, 1, "one scale");
+    } else if (t->ndim == 2) {
+        aiteri_check_extent(c, field, t, 0, p->batch, "the batch");
+        aiteri_check_extent(c, field, t, 1, p->heads_k, "kv heads");
+        s.stride_batch = t->stride[0];
+        s.stride_head = t->stride[1];
+        s.heads = p->group;
+    } else if (t->ndim == rank) {
+        for (int32_t i = 0; i < rank - 2; i++)
+            aiteri_check_extent(c, field, t, i, q->shape[i], "q");
+        aiteri_check_extent(c, field, t, rank - 2, p->heads_q, "heads of q");
+        aiteri_check_extent(c, field, t, rank - 1, 1, "one scale for a row");
+        s.stride_batch = x->packed ? 0 : t->stride[0];
+        s.stride_token = x->lse_packed ? 0 : t->stride[rank - 3];
+        s.stride_head = t->stride[rank - 2];
+    } else {
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: ndim is 3, expected 1, 2 or 4: [1], [B, Hk], or q's with 1 for D",
+                      c->op, field);
+    }
+    return s;
+}
+
+/* One scale of q belongs to softmax_scale, others to the rows. */
+static void aiteri_lower_q_and_out_scales(aiteri_check *c, aiteri_attention *x)
+{
+    aiteri_problem *p = &x->problem;
+    const aiteri_row_scales q =
+        aiteri_lower_row_scales(c, x, "score.q_scale", &x->a.score.q_scale, 1);
+    if (x->a.score.q_scale.ndim == 1)
+        p->q_scale = q.data;
+    else
+        p->q_scales = q;
+    p->out_scales = aiteri_lower_row_scales(c, x, "out_scale", &x->a.out_scale, 0);
 }
 
 static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)
@@ -17637,8 +17715,7 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
     if (c->status == AITER_OK) {
         aiteri_lower_kv_scales(c, x);
         aiteri_lower_alibi_and_sinks(c, x);
-        x->problem.q_scale = aiteri_lower_one_scale(c, "score.q_scale", &x->a.score.q_scale);
-        x->problem.out_scale = aiteri_lower_one_scale(c, "out_scale", &x->a.out_scale);
+        aiteri_lower_q_and_out_scales(c, x);
         aiteri_lower_bias(c, x);
         aiteri_lower_lse(c, x);
     }
@@ -17890,11 +17967,21 @@ static float aiteri_product(float a, float b)
     return product;
 }
 
-/* The scale of q is one of the scores. */
+/* What out is divided by. */
+static void aiteri_check_out_scales(aiteri_check *c, const aiter_tensor *t)
+{
+    const int64_t columns = t->ndim == 2 ? t->shape[1] : 1;
+    for (int64_t i = 0; t->ndim != 0 && i < t->shape[0] * columns; i++)
+        aiteri_check_positive(
+            c, "out_scale", i,
+            ((const float *)
+                 t->data)[i / columns * t->stride[0] + i % columns * t->stride[t->ndim - 1]]);
+}
+
+/* The one scale of q is one of the scores. */
 static void aiteri_fold_q_scale(aiteri_check *c, aiteri_problem *p)
 {
     aiteri_check_positive(c, "score.q_scale", 0, p->q_scale ? p->q_scale[0] : 1.0f);
-    aiteri_check_positive(c, "out_scale", 0, p->out_scale ? p->out_scale[0] : 1.0f);
     if (c->status != AITER_OK || !p->q_scale) return;
     const float scale = aiteri_product(p->softmax_scale, p->q_scale[0]);
     if (aiteri_bits_of_f32(scale) >= 0x7f800000u)
@@ -17928,6 +18015,7 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
     aiteri_check_lists(c, p, most_k);
     if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p); /* the table is there */
     if (!aiteri_context_on_device(ctx)) aiteri_fold_q_scale(c, &x->problem);
+    if (!aiteri_context_on_device(ctx)) aiteri_check_out_scales(c, &a->out_scale);
     aiteri_check_pairs(c, x, "score.bias", &a->score.bias);
     aiteri_check_pairs(c, x, "score.visible", &a->score.visible);
     return c->status;
@@ -18223,8 +18311,8 @@ static aiter_status aiteri_paged_check_rows(aiteri_attention *x, aiter_context *
     aiter_tensor *q = &x->a.q, *out = &x->a.out;
     aiteri_check check = {x->op->name, ctx, AITER_OK};
     aiteri_check *c = &check;
-    aiteri_check_tensor(c, "q", q, 3, 4, AITERI_FLOATS, 1, aiteri_rows_layout(1, 0));
-    aiteri_check_tensor(c, "out", out, q->ndim, q->ndim, AITERI_FLOATS, 1,
+    aiteri_check_tensor(c, "q", q, 3, 4, AITERI_ROW_TYPES, 1, aiteri_rows_layout(1, 0));
+    aiteri_check_tensor(c, "out", out, q->ndim, q->ndim, AITERI_ROW_TYPES, 1,
                         q->ndim == 3 ? "[B, Hq, D], as q" : "[B, q_len, Hq, D], as q");
     for (int32_t i = 0; c->status == AITER_OK && i < q->ndim - 1; i++)
         aiteri_check_extent(c, "out", out, i, q->shape[i], "q");
@@ -18317,10 +18405,10 @@ static aiter_status aiteri_transposed_begin(aiteri_attention *x, int one, aiter_
     const char *keys = one ? "[D, Sk]" : "[Hk, D, Sk]";
     const int32_t n = one ? 2 : 3;
     aiteri_check_transposed_fields(c, &x->a);
-    aiteri_check_tensor(c, "q", q, 2, 2, AITERI_FLOATS, 1, one ? "[D, 1]" : "[D, Hq]");
+    aiteri_check_tensor(c, "q", q, 2, 2, AITERI_ROW_TYPES, 1, one ? "[D, 1]" : "[D, Hq]");
     aiteri_check_tensor(c, "kv.k", k, n, n, AITERI_FLOATS, 1, keys);
     aiteri_check_tensor(c, "kv.v", v, n, n, AITERI_FLOATS, 1, keys);
-    aiteri_check_tensor(c, "out", out, 2, 2, AITERI_FLOATS, 1, one ? "[1, D]" : "[Hq, D]");
+    aiteri_check_tensor(c, "out", out, 2, 2, AITERI_ROW_TYPES, 1, one ? "[1, D]" : "[Hq, D]");
     if (c->status != AITER_OK) return c->status;
     if (one) aiteri_check_extent(c, "q", q, 1, 1, "one query head: q is [D, 1]");
     aiteri_check_extent(c, "kv.k", k, n - 2, q->shape[0],

@@ -42,7 +42,8 @@ typedef struct aiter_kv {
 /* From q . k to the softmax, in this order; the formula is at aiter_flash_attn_fwd. */
 typedef struct aiter_score {
     float softmax_scale;  /* 0: 1 / sqrt(Dq) */
-    aiter_tensor q_scale; /* optional F32 [1], positive: real q = stored * q_scale */
+    aiter_tensor q_scale; /* optional F32: real q = stored * q_scale. [1], positive; or not looked
+                             at [B, Hk], or q's shape with 1 for D, one a row */
     float softcap;        /* 0: off */
     aiter_tensor bias;    /* optional F32, F16, BF16: [Sq, Sk], [Hq, Sq, Sk] or [B, Hq, Sq, Sk],
                              any extent 1; with cu_seqlens_q rows are packed: [total_q, keys] or

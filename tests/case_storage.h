@@ -348,15 +348,41 @@ static inline aiter_tensor problem_store_pairs(attn_problem *p, attn_place *t, a
     return pairs;
 }
 
-static inline aiter_tensor problem_one_scale(attn_problem *p, double scale)
+/* Scales of q or out: one, [B, Hk], or in the shape of q with 1 for D. */
+static inline aiter_tensor problem_store_row_scales(attn_problem *p, double size, int kind,
+                                                    int tensor, int slack)
 {
     static const aiter_tensor none;
-    const float value = (float)scale;
-    test_buffer *buffer;
-    if (scale == 0) return none;
-    buffer = problem_buffer(p, sizeof value, 0);
-    memcpy(buffer->data, &value, sizeof value);
-    return aiter_tensor_1d(buffer->data, AITER_F32, 1);
+    const attn_case *c = &p->c;
+    attn_place t;
+    int b, h, i;
+    if (size == 0) return none;
+    if (kind == 0) {
+        place_extent(&t, AITER_F32, 1, 1, 1, 1);
+    } else if (kind == 1) {
+        place_extent(&t, AITER_F32, c->b, c->hk, 1, 1);
+    } else {
+        place_extent(&t, AITER_F32, p->pq.n[0], p->pq.n[1], c->hq, 1);
+    }
+    place_alone(p, &t, c->layout == LAYOUT_BHSD ? "0213" : "0123", c->layout == LAYOUT_GAPS ? 2 : 0,
+                1, slack);
+    for (b = 0; b < c->b; b++) {
+        for (h = 0; h < c->hq; h++) {
+            for (i = 0; i < (kind == 2 ? p->len_q[b] : 1); i++) {
+                const int64_t at = kind == 0   ? place_at(&t, 0, 0, 0, 0)
+                                   : kind == 1 ? place_at(&t, b, h / (c->hq / c->hk), 0, 0)
+                                               : problem_q_at(p, &t, b, h, i, 0);
+                ref_store(AITER_F32, t.buffer->data, at,
+                          problem_row_scale(p, size, kind, tensor, b, h, i));
+            }
+        }
+    }
+    return place_tensor(p, &t,
+                        kind == 0                          ? "0"
+                        : kind == 1                        ? "01"
+                        : case_is_packed(c)                ? "123"
+                        : c->op == OP_DECODE && c->sq == 1 ? "023"
+                                                           : "0123");
 }
 
 static inline void problem_store_small(attn_problem *p, int slack)
@@ -385,8 +411,8 @@ static inline void problem_store_small(attn_problem *p, int slack)
     }
     if (c->bias) p->bias_t = problem_store_pairs(p, &p->pb, c->bias, c->bias_type, slack);
     if (c->visible) p->visible_t = problem_store_pairs(p, &p->pm, c->visible, AITER_U8, slack);
-    p->q_scale = problem_one_scale(p, c->q_scale);
-    p->out_scale = problem_one_scale(p, c->out_scale);
+    p->q_scale = problem_store_row_scales(p, c->q_scale, c->q_scales, 12, slack);
+    p->out_scale = problem_store_row_scales(p, c->out_scale, c->out_scales, 14, slack);
     if (case_is_scaled(c, c->kv_type)) p->k_scale = problem_store_scales(p, p->k_scales, slack);
     if (case_is_scaled(c, c->v_type) && !c->latent) {
         p->v_scale = problem_store_scales(p, p->v_scales, slack);

@@ -72,6 +72,8 @@ typedef struct attn_case {
     int lists; /* pages by lists, their lengths by 1: the last page, 2: seq_lens */
     aiter_scale_kind scale_kind; /* int8 */
     double q_scale, out_scale;   /* 0: none */
+    int q_scales, out_scales; /* 0: that one; by its size one 1: a batch row and kv head; 2: a row
+                                 of q */
     int no_lse;
     uint64_t seed;
     int core; /* runs whatever the budget */
@@ -130,9 +132,18 @@ static const aiter_dtype case_kv_types[] = {
     AITER_F32, AITER_F16, AITER_BF16, AITER_I8, AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2};
 enum { CASE_KV_TYPES = sizeof case_kv_types / sizeof case_kv_types[0] };
 
+/* Those of q and out. */
+static const aiter_dtype case_row_types[] = {AITER_F32,       AITER_F16,         AITER_BF16,
+                                             AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2};
+
 static inline int type_is_fp8(aiter_dtype type)
 {
     return type == AITER_F8_E4M3FN || type == AITER_F8_E4M3FNUZ || type == AITER_F8_E5M2;
+}
+
+static inline double type_largest(aiter_dtype type)
+{
+    return type == AITER_F8_E4M3FN ? 448 : type == AITER_F8_E4M3FNUZ ? 240 : 57344;
 }
 
 /* fp8 may do without. */
@@ -154,6 +165,9 @@ static inline attn_case case_complete(attn_case c)
     if ((c.kv_type == AITER_I8 || c.v_type == AITER_I8) && !c.scale_kind)
         c.scale_kind = AITER_SCALE_PER_TENSOR;
     if (c.page == 0) c.page = 16;
+    if (c.q_scale == 0) c.q_scales = 0;
+    if (c.out_scale == 0) c.out_scales = 0;
+    if (c.q_scales == 2 && (c.op == OP_DECODE_ONE || c.op == OP_DECODE_GQA)) c.q_scales = 1;
     return c;
 }
 
@@ -181,6 +195,11 @@ static inline void case_draws_types(attn_case *c, test_rng *r)
     if (rng_int(r, 0, 3) == 0) c->v_type = case_kv_types[rng_int(r, 0, CASE_KV_TYPES - 1)];
     c->latent = rng_int(r, 0, 7) == 0;
     c->out_type = (aiter_dtype)rng_int(r, AITER_F32, AITER_BF16);
+    if (rng_int(r, 0, 3) == 0) c->q_type = (aiter_dtype)rng_int(r, AITER_F8_E4M3FN, AITER_F8_E5M2);
+    if (rng_int(r, 0, 3) == 0)
+        c->out_type = (aiter_dtype)rng_int(r, AITER_F8_E4M3FN, AITER_F8_E5M2);
+    c->q_scales = rng_int(r, 0, 2);
+    c->out_scales = rng_int(r, 0, 1);
     c->scale_kind = (aiter_scale_kind)rng_int(r, AITER_SCALE_BY_SHAPE, AITER_SCALE_PER_TOKEN_HEAD);
 }
 
@@ -194,7 +213,8 @@ static inline const char *case_text(const attn_case *c)
     snprintf(
         text, sizeof text,
         "%s %s %s b%d hq%d hk%d sq%d sk%d d%d/%d%s %s/%s/%s/%s %s(%d,%d,%d) scale %g cap %g alibi "
-        "%d lists %d bias %d%s holes %d visible %d scales %g %g sinks %d page %d splits %d scales "
+        "%d lists %d bias %d%s holes %d visible %d scales %g/%d %g/%d sinks %d page %d splits %d "
+        "scales "
         "%d values %d "
         "(%g %g "
         "%g) "
@@ -204,8 +224,8 @@ static inline const char *case_text(const attn_case *c)
         aiter_dtype_name(c->kv_type), aiter_dtype_name(c->v_type), aiter_dtype_name(c->out_type),
         masks[c->mask], c->left, c->right, c->sink_tokens, c->scale, c->softcap, c->alibi, c->lists,
         (int)c->bias, aiter_dtype_name(c->bias_type), c->bias_holes, (int)c->visible, c->q_scale,
-        c->out_scale, c->sinks, c->page, c->splits, (int)c->scale_kind, (int)c->values, c->q_size,
-        c->k_size, c->v_size, c->ragged, c->first_seq, c->seed);
+        c->q_scales, c->out_scale, c->out_scales, c->sinks, c->page, c->splits, (int)c->scale_kind,
+        (int)c->values, c->q_size, c->k_size, c->v_size, c->ragged, c->first_seq, c->seed);
     return text;
 }
 
@@ -245,6 +265,17 @@ static inline int64_t problem_scale_index(const attn_problem *p, int b, int h, i
         return (p->start_k[b] * c->hk) + (int64_t)h * p->len_k[b] + j;
     }
     return c->scale_kind == AITER_SCALE_PER_HEAD ? h : 0;
+}
+
+/* The scale of a row of q or out. */
+static inline double problem_row_scale(const attn_problem *p, double size, int kind, int tensor,
+                                       int b, int h, int i)
+{
+    const attn_case *c = &p->c;
+    if (kind == 0) return problem_round(AITER_F32, size);
+    if (kind == 1) h /= c->hq / c->hk, i = 0;
+    return problem_round(
+        AITER_F32, size * (1.5 + problem_value(c->seed, tensor + kind, c->first_seq + b, h, i, 0)));
 }
 
 static inline void problem_lengths(attn_problem *p)
@@ -312,7 +343,7 @@ static inline void problem_rows(attn_problem *p, int tensor, int heads, int d, c
                 if (tensor == 2 && c->values == VALUES_ONE_HUGE && j == len[b] / 2) by *= 1000;
                 for (e = 0; e < d; e++) {
                     double x = problem_value(c->seed, tensor, c->first_seq + b, h, name, e);
-                    if (tensor != 0 && case_is_scaled(c, dtype)) {
+                    if (scales && case_is_scaled(c, dtype)) {
                         x = problem_round(dtype, x * 128) * scales[problem_scale_index(p, b, h, j)];
                     } else {
                         x = problem_round(dtype, x * by);
@@ -434,7 +465,8 @@ static inline void problem_answer(attn_problem *p, attn_row *row, double *scores
     r.v = p->v + (p->start_k[b] * c->hk + (int64_t)hk * sk) * c->dv;
     r.mask = case_ref_mask(c);
     r.scale = c->scale != 0 ? problem_round(AITER_F32, c->scale) : 1 / sqrt((double)c->dq);
-    if (c->q_scale != 0) r.scale *= problem_round(AITER_F32, c->q_scale);
+    if (c->q_scale != 0)
+        r.scale *= problem_row_scale(p, c->q_scale, c->q_scales, 12, b, row->h, row->i);
     r.softcap = problem_round(AITER_F32, c->softcap);
     r.alibi = c->alibi ? p->slopes[(int64_t)b * c->hq + row->h] : 0;
     r.has_sink = c->sinks;
@@ -448,7 +480,7 @@ static inline void problem_answer(attn_problem *p, attn_row *row, double *scores
     row->abs_out = row->out + c->dv;
     ref_attention_row(&r, scores, row->out, row->abs_out, &row->lse, &row->facts);
     for (j = 0; j < 2 * c->dv && c->out_scale != 0; j++)
-        row->out[j] /= problem_round(AITER_F32, c->out_scale);
+        row->out[j] /= problem_row_scale(p, c->out_scale, c->out_scales, 14, b, row->h, row->i);
 }
 
 /* Asks the oracle about every row, or where that would be more than `flops`, about the first and

@@ -41,8 +41,8 @@
     T(A, score.alibi_slopes, FLEXIBLE, AITER_F16, p->alibi_t) \
     T(A, score.sinks, OPTIONAL, AITER_BF16, p->sinks_t)       \
     T(A, score.bias, FLEXIBLE, AITER_I8, p->bias_t)           \
-    T(A, score.q_scale, OPTIONAL, AITER_F16, p->q_scale)      \
-    T(A, out_scale, OPTIONAL, AITER_F16, p->out_scale)        \
+    T(A, score.q_scale, FLEXIBLE, AITER_F16, p->q_scale)      \
+    T(A, out_scale, FLEXIBLE, AITER_F16, p->out_scale)        \
     T(A, score.visible, FLEXIBLE, AITER_I8, p->visible_t)     \
     T(A, kv.block_table, TABLE, AITER_I64, p->table)          \
     T(A, kv.indptr, NEEDED, AITER_I64, p->indptr)             \

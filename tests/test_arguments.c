@@ -44,15 +44,23 @@ static void flash_scales(attn_problem *p, aiter_flash_attn_fwd_args good)
 {
     static const uint32_t wrong[] = {0,           0x80000000u, 0xBF800000u, 0x80000001u,
                                      0x7FC00000u, 0xFFC00000u, 0x7F800000u, 0xFF800000u};
-    static float huge = 3e38f;
+    static float huge = 3e38f, by_head[4];
     subject s = SUBJECT(FLASH, p);
     aiter_flash_attn_fwd_args a;
-    int i;
+    int i, h;
     for (i = 0; i < COUNT(wrong); i++) {
         INVALID_DATA("score.q_scale: [0] is",
                      a.score.q_scale = with_entry(a.score.q_scale, 0, (int32_t)wrong[i]));
         INVALID_DATA("out_scale: [0] is",
                      a.out_scale = with_entry(a.out_scale, 0, (int32_t)wrong[i]));
+        memset(by_head, 0, sizeof by_head);
+        for (h = 0; h < 4; h++) by_head[h] = 1;
+        memcpy(&by_head[i % 4], &wrong[i], 4);
+        INVALID_DATA(i % 4 == 0   ? "out_scale: [0] is"
+                     : i % 4 == 1 ? "out_scale: [1] is"
+                     : i % 4 == 2 ? "out_scale: [2] is"
+                                  : "out_scale: [3] is",
+                     a.out_scale = aiter_tensor_2d(by_head, AITER_F32, 2, 2));
     }
     for (i = 0; i < 5; i++) {
         if (i == 1) continue;

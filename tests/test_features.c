@@ -84,6 +84,7 @@ static const change changes[] = {
     {"a stride in k", AITERI_FEATURE_STRIDED_DIM, NOTHING},
     {"a stride in v", AITERI_FEATURE_STRIDED_DIM, NOTHING},
     {"a scale of q", AITERI_FEATURE_Q_SCALE, NOTHING},
+    {"scales of rows of q", AITERI_FEATURE_Q_SCALES, NOTHING},
     {"a scale of out", AITERI_FEATURE_OUT_SCALE, NOTHING}};
 
 static void scale(aiteri_source *s, const float *data)
@@ -139,7 +140,8 @@ static void change_problem(aiteri_problem *p, int n)
     case 38: p->k.stride_dim = 2; break;
     case 39: p->v.stride_dim = 2; break;
     case 40: p->q_scale = floats; break;
-    default: p->out_scale = floats; break;
+    case 41: p->q_scales.data = floats; break;
+    default: p->out_scales.data = floats; break;
     }
 }
 
@@ -227,7 +229,8 @@ static const char *const takers[][2] = {
     {"SCALE_TOKEN", "its"}, {"SCALE_BLOCK", "ts"},    {"SCALE_GROUP", "ts"},
     {"SCALE_TYPE", "ts"},   {"STRIDED_DIM", "ts"},    {"OFF_CHUNKS", "gdts"},
     {"FAR_TOKENS", "gdts"}, {"FAR_SCALE", "gdts"},    {"V_DIM", "gdts"},
-    {"KV_TYPES", "ts"},     {"Q_SCALE", "ts"},        {"OUT_SCALE", "ts"}};
+    {"KV_TYPES", "ts"},     {"Q_SCALE", "ts"},        {"Q_SCALES", "ts"},
+    {"OUT_SCALE", "ts"}};
 
 static const char *const feature_names[] = {
 #define FEATURE_NAME(name, words, instead) #name,

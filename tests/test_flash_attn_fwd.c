@@ -238,6 +238,35 @@ static void types(void)
     }
 }
 
+/* q and out in fp8 beside every other type, under scales of every shape; out beyond the range, and
+ * so small that it is 0. */
+static void fp8_rows(void)
+{
+    static const double sizes[] = {0, 0.02, 0.0005, 3000};
+    attn_case c;
+    int i;
+    for (i = 0; i < 96; i++) {
+        c = plain(i % 2 ? 27 : 2, i % 11 == 10 ? 1100 : 70, 20);
+        c.q_type = case_row_types[i % 6];
+        c.out_type = case_row_types[(i + i / 6) % 6];
+        c.kv_type = case_kv_types[(i + i / 7) % CASE_KV_TYPES];
+        c.scale_kind = (aiter_scale_kind)(i / 5 % 4);
+        c.q_scale = i % 4 == 3 ? 0 : 0.7;
+        c.q_scales = i % 3;
+        c.out_scale = sizes[i / 2 % 4];
+        c.out_scales = i / 3 % 2;
+        c.layout = (attn_layout)(i / 2 % LAYOUT_KV);
+        c.seed += (uint64_t)i;
+        c.sinks = i % 5 == 4;
+        c.form = (attn_form)(i % FORM_COUNT);
+        c.b = 2;
+        c.ragged = 1;
+        c.mask = AITER_MASK_CAUSAL;
+        c.splits = i % 7 == 6 ? 3 : 0;
+        case_run(&c);
+    }
+}
+
 /* V of its own type beside K, and V as the first columns of K, in both loops. */
 static void values_of_keys(void)
 {
@@ -449,6 +478,7 @@ int main(void)
     edges();
     splits();
     dims();
+    fp8_rows();
     options();
     halves_of_pairs();
     bytes();

@@ -69,6 +69,24 @@ static aiter_status keys_fp8(void)
     a.kv.k.dtype = a.kv.v.dtype = AITER_F8_E4M3FN;
     return flash(a);
 }
+static aiter_status q_fp8(void)
+{
+    aiter_flash_attn_fwd_args a = dense(1, 4, 4, 4, 4, 128);
+    a.q.dtype = AITER_F8_E4M3FN;
+    return flash(a);
+}
+static aiter_status out_fp8(void)
+{
+    aiter_flash_attn_fwd_args a = dense(1, 4, 4, 4, 4, 128);
+    a.out.dtype = AITER_F8_E4M3FNUZ;
+    return flash(a);
+}
+static aiter_status scales_of_q(void)
+{
+    aiter_flash_attn_fwd_args a = dense(1, 4, 4, 4, 4, 128);
+    a.score.q_scale = aiter_tensor_2d(AT(9), AITER_F32, 1, 4);
+    return flash(a);
+}
 static aiter_status decode_fp8(void)
 {
     aiter_paged_attn_decode_args a = decode(2, 1, 8, 2, AITER_F8_E4M3FNUZ);
@@ -127,6 +145,9 @@ static void kernels(void)
     fails("paged_attn_decode in f32", decode_f32, -1, 0);
     fails("a cache write from f16 to bf16", cache_f16_to_bf16, -1, 0);
     fails("flash_attn_fwd with keys in fp8", keys_fp8, -1, 0);
+    fails("flash_attn_fwd with q in fp8", q_fp8, -1, 0);
+    fails("flash_attn_fwd with out in fp8", out_fp8, -1, 0);
+    fails("flash_attn_fwd with scales of q", scales_of_q, -1, 0);
     fails("paged_attn_decode with keys in fp8", decode_fp8, -1, 0);
     fails("a cache write in fp8", cache_fp8, -1, 0);
     fails("a merge of f16 into f32", merge_f16_into_f32, -1, 0);

@@ -170,7 +170,15 @@ static void types(void)
 {
     float nan = float_of_bits(0x7FC00000u), inf = float_of_bits(0x7F800000u);
     say_heading("flash_attn_fwd: types, scales, values");
-    FLASH(dense, "q in fp8", a.q.dtype = AITER_F8_E5M2);
+    FLASH(dense, "a bias in fp8", a.score.bias = as_type(f32_2(6, 10), AITER_F8_E5M2));
+    FLASH(dense, "scales of q of other kv heads", a.score.q_scale = f32_2(2, 8));
+    FLASH(dense, "scales of q by token alone", a.score.q_scale = f32_3(2, 6, 1));
+    FLASH(dense, "scales of q for each element", a.score.q_scale = f32_4(2, 6, 8, 16));
+    FLASH(packed, "scales of q by token of another batch", a.score.q_scale = f32_3(5, 8, 1));
+    FLASH(dense, "scales of out for each row", a.out_scale = f32_4(2, 6, 8, 1));
+    FLASH(dense, "scales of out of another batch", a.out_scale = f32_2(3, 2));
+    FLASH(dense, "a scale of out that is 0",
+          (a.out_scale = f32_2(2, 2), ((float *)a.out_scale.data)[2] = 0));
     FLASH(dense, "q in int8", a.q.dtype = AITER_I8);
     FLASH(dense, "k in i4", a.kv.k.dtype = AITER_I4);
     FLASH(dense, "v in another type than any", a.kv.v.dtype = AITER_I32);

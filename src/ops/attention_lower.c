@@ -53,12 +53,54 @@ static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
                            : aiteri_default_scale(p->k.dim);
 }
 
-/* One scale of q or of out; NULL where there is none. */
-static const float *aiteri_lower_one_scale(aiteri_check *c, const char *field, aiter_tensor *t)
+/* Scales of the rows of q or out: one, one for each batch row and kv head, or, `each`, for each
+ * row: q's shape with 1 for D. */
+static aiteri_row_scales aiteri_lower_row_scales(aiteri_check *c, const aiteri_attention *x,
+                                                 const char *field, aiter_tensor *t, int each)
 {
-    if (!aiteri_check_tensor(c, field, t, 1, 1, AITERI_ONLY_F32, 0, "[1]")) return NULL;
-    aiteri_check_extent(c, field, t, 0, 1, "one scale");
-    return (const float *)t->data;
+    const aiteri_problem *p = &x->problem;
+    const aiter_tensor *q = &x->a.q;
+    aiteri_row_scales s = {NULL, 1, 0, 0, 0};
+    const int32_t rank = x->lse_packed ? 3 : q->ndim; /* as the caller has it */
+    if (!aiteri_check_tensor(c, field, t, 1, each ? rank : 2, AITERI_ONLY_F32, 0,
+                             !each ? "[1] or [B, Hk]" : "[1], [B, Hk], or q's with 1 for D"))
+        return s;
+    s.data = (const float *)t->data;
+    if (t->ndim == 1) {
+        aiteri_check_extent(c, field, t, 0, 1, "one scale");
+    } else if (t->ndim == 2) {
+        aiteri_check_extent(c, field, t, 0, p->batch, "the batch");
+        aiteri_check_extent(c, field, t, 1, p->heads_k, "kv heads");
+        s.stride_batch = t->stride[0];
+        s.stride_head = t->stride[1];
+        s.heads = p->group;
+    } else if (t->ndim == rank) {
+        for (int32_t i = 0; i < rank - 2; i++)
+            aiteri_check_extent(c, field, t, i, q->shape[i], "q");
+        aiteri_check_extent(c, field, t, rank - 2, p->heads_q, "heads of q");
+        aiteri_check_extent(c, field, t, rank - 1, 1, "one scale for a row");
+        s.stride_batch = x->packed ? 0 : t->stride[0];
+        s.stride_token = x->lse_packed ? 0 : t->stride[rank - 3];
+        s.stride_head = t->stride[rank - 2];
+    } else {
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: ndim is 3, expected 1, 2 or 4: [1], [B, Hk], or q's with 1 for D",
+                      c->op, field);
+    }
+    return s;
+}
+
+/* One scale of q belongs to softmax_scale, others to the rows. */
+static void aiteri_lower_q_and_out_scales(aiteri_check *c, aiteri_attention *x)
+{
+    aiteri_problem *p = &x->problem;
+    const aiteri_row_scales q =
+        aiteri_lower_row_scales(c, x, "score.q_scale", &x->a.score.q_scale, 1);
+    if (x->a.score.q_scale.ndim == 1)
+        p->q_scale = q.data;
+    else
+        p->q_scales = q;
+    p->out_scales = aiteri_lower_row_scales(c, x, "out_scale", &x->a.out_scale, 0);
 }
 
 static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)
@@ -282,8 +324,7 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
     if (c->status == AITER_OK) {
         aiteri_lower_kv_scales(c, x);
         aiteri_lower_alibi_and_sinks(c, x);
-        x->problem.q_scale = aiteri_lower_one_scale(c, "score.q_scale", &x->a.score.q_scale);
-        x->problem.out_scale = aiteri_lower_one_scale(c, "out_scale", &x->a.out_scale);
+        aiteri_lower_q_and_out_scales(c, x);
         aiteri_lower_bias(c, x);
         aiteri_lower_lse(c, x);
     }

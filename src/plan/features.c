@@ -19,6 +19,7 @@
     X(BIAS, "a bias", "")                                                                   \
     X(VISIBLE, "a mask of bytes (visible)", "pass a bias of 0 and -infinity")               \
     X(Q_SCALE, "q_scale", "multiply softmax_scale by it")                                   \
+    X(Q_SCALES, "scales of rows of q", "")                                                  \
     X(OUT_SCALE, "out_scale", "divide the result by it")                                    \
     X(SINKS, "sinks", "")                                                                   \
     X(LSE, "lse", "")                                                                       \
@@ -88,7 +89,8 @@ static uint64_t aiteri_score_features(const aiteri_problem *p)
     if (p->visible.data) bits |= AITERI_BIT(VISIBLE);
     if (p->sinks) bits |= AITERI_BIT(SINKS);
     if (p->q_scale) bits |= AITERI_BIT(Q_SCALE);
-    if (p->out_scale) bits |= AITERI_BIT(OUT_SCALE);
+    if (p->q_scales.data) bits |= AITERI_BIT(Q_SCALES);
+    if (p->out_scales.data) bits |= AITERI_BIT(OUT_SCALE);
     if (p->lse) bits |= AITERI_BIT(LSE);
     if (scale < least || scale > most) bits |= AITERI_BIT(FAR_SCALE);
     return bits;
