@@ -344,14 +344,26 @@ typedef enum aiter_mask {
     AITER_MASK_COUNT
 } aiter_mask;
 
-/* How finely data is scaled. 0: as the shape of its scales says, [1] one scale, [Hk] one per kv
- * head, or the data's index order without D, one per token and head. The last three are the names
- * that AITER's guide gives its methods for a cache. */
+/* How finely data is scaled, and the shape that its scales have then:
+ *   PER_TENSOR      [1]
+ *   PER_HEAD        [Hk]
+ *   PER_TOKEN_HEAD  the data's without D
+ *   PER_BLOCK_HEAD  [num_blocks, Hk], of pages
+ *   PER_BATCH_HEAD  [B, Hk], of keys that are not pages
+ *   PER_CHANNEL     [Hk, D]
+ *   PER_GROUP       the data's with D / g for D: g columns of a row, a multiple of 16
+ * BY_SHAPE: the first of these that the scales' number of dimensions allows, so that PER_CHANNEL,
+ * and of packed keys PER_BATCH_HEAD, must be said. The last three are the names that AITER's guide
+ * gives its methods for a cache. */
 typedef enum aiter_scale_kind {
     AITER_SCALE_BY_SHAPE = 0,
     AITER_SCALE_PER_TENSOR,
     AITER_SCALE_PER_HEAD,
     AITER_SCALE_PER_TOKEN_HEAD,
+    AITER_SCALE_PER_BLOCK_HEAD,
+    AITER_SCALE_PER_BATCH_HEAD,
+    AITER_SCALE_PER_CHANNEL,
+    AITER_SCALE_PER_GROUP,
     AITER_SCALE_COUNT,
     AITER_KV_8BIT_PER_TENSOR = AITER_SCALE_PER_TENSOR,
     AITER_KV_8BIT_PER_HEAD = AITER_SCALE_PER_HEAD,
@@ -651,8 +663,9 @@ typedef struct aiter_kv {
     int32_t max_seqlen;   /* bound of the lengths: for the workspace, and on a device for the number
                              of workgroups and splits; 0: the largest that the shapes allow,
                              with indptr all pages for every sequence: give it there */
-    aiter_tensor k_scale; /* F32, needed for I8, may be for fp8: real = stored * scale. [1], [Hk],
-                             or the data's shape without D */
+    aiter_tensor k_scale; /* needed for I8, may be for fp8: real = stored * scale. The shapes of
+                             aiter_scale_kind; F32, F16, BF16, F8_E8M0, on a device F32. Values are
+                             not looked at */
     aiter_tensor v_scale; /* the same; an absent v has the scales of k */
     aiter_scale_kind k_scale_kind, v_scale_kind; /* 0: by shape */
 } aiter_kv;
@@ -2186,6 +2199,7 @@ enum {
     AITERI_QUANTISED = AITERI_FP8 | 1 << AITER_I8,
     AITERI_ROW_TYPES = AITERI_FLOATS | AITERI_FP8, /* of q and out */
     AITERI_KEY_TYPES = AITERI_FLOATS | AITERI_QUANTISED,
+    AITERI_SCALE_TYPES = AITERI_FLOATS | 1 << AITER_F8_E8M0,
     AITERI_ONLY_F32 = 1 << AITER_F32,
     AITERI_ONLY_I32 = 1 << AITER_I32
 };
@@ -2945,6 +2959,13 @@ typedef struct aiteri_source {
     aiteri_scales scales;
 } aiteri_source;
 
+/* Scales of columns: that of (h, d), whatever the key, at place h, d. K's multiply q, V's out. */
+typedef struct aiteri_channels {
+    const void *data;  /* NULL: none */
+    aiter_dtype dtype; /* as of aiteri_scales */
+    int64_t stride_head, stride_dim;
+} aiteri_channels;
+
 /* Scales of the rows of q or out: that of (b, t, h) at place b, t, h / heads. Strides are 0 where a
  * scale does not vary, t counts as in aiteri_rows. */
 typedef struct aiteri_row_scales {
@@ -2962,6 +2983,7 @@ typedef struct aiteri_problem {
     float *lse; /* NULL: not wanted */
     int64_t lse_stride_batch, lse_stride_head, lse_stride_token;
     aiteri_source k, v;
+    aiteri_channels k_channels, v_channels;
     int32_t v_in_k; /* V is the first columns of K, in both parts: it need not be loaded again */
 
     /* Lengths: cu_* packed, used_* per batch row, else seqlen_* for all. */
@@ -3097,6 +3119,7 @@ AITERI_UNUSED static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p,
     X(SCALE_TOKEN, "scales of tokens", "")                                                  \
     X(SCALE_BLOCK, "scales of several tokens", "pass a scale for each token")               \
     X(SCALE_GROUP, "scales of groups of columns", "")                                       \
+    X(SCALE_CHANNEL, "scales of channels", "")                                              \
     X(SCALE_TYPE, "scales other than f32", "pass f32 scales")                               \
     X(STRIDED_DIM, "a last stride other than 1", "pass a copy that is dense there")         \
     X(OFF_CHUNKS, "rows that do not start at multiples of 16 bytes", "pass aligned copies") \
@@ -3188,6 +3211,7 @@ AITERI_UNUSED static uint64_t aiteri_problem_features(const aiteri_problem *p)
             : p->block_table  ? AITERI_BIT(PAGED_KEYS)
             : p->cu_seqlens_k ? AITERI_BIT(PACKED_KEYS)
                               : AITERI_BIT(DENSE_KEYS);
+    if (p->k_channels.data || p->v_channels.data) bits |= AITERI_BIT(SCALE_CHANNEL);
     if (p->k_tail.data)
         bits |= AITERI_BIT(TWO_PARTS) | aiteri_source_features(&p->k_tail) |
                 aiteri_source_features(&p->v_tail);
@@ -3272,9 +3296,9 @@ enum {
      AITERI_BIT(SEGMENTS) | AITERI_BIT(PART_TYPES) | AITERI_BIT(PACKED_ROWS) |                     \
      AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS) | AITERI_BIT(SCALE_TENSOR) |                    \
      AITERI_BIT(SCALE_HEAD) | AITERI_BIT(SCALE_TOKEN) | AITERI_BIT(SCALE_BLOCK) |                  \
-     AITERI_BIT(SCALE_GROUP) | AITERI_BIT(SCALE_TYPE) | AITERI_BIT(STRIDED_DIM) |                  \
-     AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | \
-     AITERI_BIT(KV_TYPES))
+     AITERI_BIT(SCALE_GROUP) | AITERI_BIT(SCALE_CHANNEL) | AITERI_BIT(SCALE_TYPE) |                \
+     AITERI_BIT(STRIDED_DIM) | AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) |                   \
+     AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
 /* Streams read rows where they lie, so there must be one, and are softmax attention alone. */
 #define AITERI_STREAM_TAKES (AITERI_TILE_TAKES & ~(AITERI_BIT(HOLES) | AITERI_BIT(PROGRAM)))
 
@@ -3559,17 +3583,20 @@ AITERI_UNUSED static aiteri_source aiteri_source_of(const aiter_tensor *t)
     return s;
 }
 
-/* Scales of a shape that was checked: one, [Hk], or the source's without D. */
-AITERI_UNUSED static aiteri_scales aiteri_scales_of(const aiter_tensor *t)
+/* Scales of a kind whose shape was checked, (outer,) (token,) head (, group); none of channels. */
+AITERI_UNUSED static aiteri_scales aiteri_scales_of(const aiter_tensor *t, aiter_scale_kind kind)
 {
     aiteri_scales s;
-    const int32_t n = t->ndim;
+    const int grouped = kind == AITER_SCALE_PER_GROUP;
+    const int tokens = grouped || kind == AITER_SCALE_PER_TOKEN_HEAD;
+    const int32_t head = t->ndim - 1 - grouped;
     memset(&s, 0, sizeof s);
     s.data = t->data;
     s.dtype = t->dtype;
-    if (n == 3) s.stride_outer = t->stride[0];
-    if (n >= 2) s.stride_token = t->stride[n - 2];
-    s.stride_head = n == 1 ? aiteri_broadcast_stride(t, 0) : t->stride[n - 1];
+    s.stride_head = aiteri_broadcast_stride(t, head);
+    if (tokens) s.stride_token = t->stride[head - 1];
+    if (head > tokens) s.stride_outer = t->stride[0];
+    if (grouped) s.stride_group = t->stride[head + 1];
     return s;
 }
 
@@ -3730,8 +3757,7 @@ AITERI_FORCE_INLINE aiteri_key_place aiteri_place_in_front(const aiteri_problem 
         return at;
     }
     const int packed = p->cu_seqlens_k != NULL;
-    const aiteri_key_place at = {
-        packed ? 0 : s->index, packed ? s->k_start + j : j, INT32_MAX, 1, 0, 0};
+    const aiteri_key_place at = {s->index, packed ? s->k_start + j : j, INT32_MAX, 1, 0, 0};
     return at;
 }
 
@@ -15288,6 +15314,14 @@ static float aiteri_row_scale_of(const aiteri_row_scales *scales, const aiteri_s
                                         head / scales->heads * scales->stride_head];
 }
 
+/* A row times the scales of its kv head's columns. */
+static void aiteri_scale_channels(const aiteri_channels *c, int32_t h, float *row, int32_t dim)
+{
+    for (int32_t d = 0; c->data && d < dim; d++)
+        row[d] = aiteri_rounded(
+            row[d] * aiteri_load_f32(c->dtype, c->data, h * c->stride_head + d * c->stride_dim));
+}
+
 /* A row of q as numbers, padded with zeros. */
 static void aiteri_load_query(const aiteri_engine *e, const aiteri_sequence *s, int32_t token,
                               int32_t head, float *row)
@@ -15299,6 +15333,7 @@ static void aiteri_load_query(const aiteri_engine *e, const aiteri_sequence *s, 
     for (int32_t d = dim; d < padded; d++) row[d] = 0.0f;
     if (p->q_scales.data)
         e->kernels->row_scale(row, padded, aiteri_row_scale_of(&p->q_scales, s, token, head));
+    aiteri_scale_channels(&p->k_channels, head / p->group, row, dim);
 }
 
 /* Rows whose scales fit into the room that there is for them: more than none. */
@@ -15454,6 +15489,8 @@ static void aiteri_finish_row(const aiteri_engine *e, const aiteri_sequence *s, 
     float lse;
     const float factor = aiteri_finish_state(
         e, head, state, aiteri_row_scale_of(&p->out_scales, s, token, head), &lse);
+    if (state.l != 0.0f) /* else the row is 0 */
+        aiteri_scale_channels(&p->v_channels, head / p->group, row, p->v.dim);
     aiteri_store_out(e->kernels, aiteri_row_at(&p->out, s, token, head), p->out.dtype,
                      p->out.stride_dim, row, p->v.dim, factor);
     aiteri_store_lse(p, s, token, head, lse);
@@ -16338,6 +16375,10 @@ AITERI_UNUSED static const char *aiteri_scale_words(aiter_scale_kind kind)
     case AITER_SCALE_PER_TENSOR: return " with one scale";
     case AITER_SCALE_PER_HEAD: return " with a scale per head";
     case AITER_SCALE_PER_TOKEN_HEAD: return " with a scale per token and head";
+    case AITER_SCALE_PER_BLOCK_HEAD: return " with a scale per page and head";
+    case AITER_SCALE_PER_BATCH_HEAD: return " with a scale per batch row and head";
+    case AITER_SCALE_PER_CHANNEL: return " with a scale per channel";
+    case AITER_SCALE_PER_GROUP: return " with a scale per group of columns";
     default: return "";
     }
 }
@@ -17271,8 +17312,6 @@ static void aiteri_check_latent(aiteri_check *c, aiteri_attention *x)
     x->problem.v_in_k = 1;
     kv->v = kv->k;
     kv->v.shape[kd] = kv->dim_v;
-    kv->v_scale = kv->k_scale;
-    kv->v_scale_kind = kv->k_scale_kind;
 }
 
 /* Each alone; how they fit is for later. */
@@ -17590,53 +17629,114 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
     p->lse_stride_token = x->lse_packed ? 0 : t->stride[at + 1];
 }
 
-/* Scales of one quantised source, [1], [Hk] or the source's shape without D. Integers need them. */
-static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor *t,
-                                aiter_scale_kind kind, const aiter_tensor *data,
-                                aiteri_source *source)
+/* What scales are that no kind was given for. */
+static aiter_scale_kind aiteri_scale_kind_by_shape(const aiter_tensor *t, const aiter_tensor *data,
+                                                   int paged)
 {
-    const int32_t rank = data->ndim - 1;
-    if (!aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32, data->dtype == AITER_I8,
-                             "f32 scales of the data: [1], [Hk], or its shape without D"))
+    if (t->ndim == data->ndim) return AITER_SCALE_PER_GROUP;
+    if (t->ndim == data->ndim - 1) return AITER_SCALE_PER_TOKEN_HEAD;
+    if (t->ndim == 2) return paged ? AITER_SCALE_PER_BLOCK_HEAD : AITER_SCALE_PER_BATCH_HEAD;
+    return t->shape[0] == 1 && data->shape[data->ndim - 2] != 1 ? AITER_SCALE_PER_TENSOR
+                                                                : AITER_SCALE_PER_HEAD;
+}
+
+/* The extents of scales of a kind, but for the groups of a row. */
+static void aiteri_check_scale_shape(aiteri_check *c, const aiteri_attention *x, const char *field,
+                                     const aiter_tensor *t, aiter_scale_kind kind,
+                                     const aiter_tensor *data)
+{
+    static const char *const layout[] = {"",
+                                         "[1]",
+                                         "[Hk]",
+                                         "the data's shape without D",
+                                         "[num_blocks, Hk]",
+                                         "[B, Hk]",
+                                         "[Hk, D]",
+                                         "the data's shape with groups of columns for D"};
+    const int32_t n = data->ndim;
+    const int64_t heads = data->shape[n - 2];
+    const int by_row = kind == AITER_SCALE_PER_TOKEN_HEAD || kind == AITER_SCALE_PER_GROUP;
+    const int32_t ndim =
+        by_row ? n - (kind == AITER_SCALE_PER_TOKEN_HEAD) : 1 + (kind > AITER_SCALE_PER_TOKEN_HEAD);
+    if (t->ndim != ndim) {
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d: %s", c->op, field,
+                      (int)t->ndim, (int)ndim, layout[kind]);
+    } else if (by_row) {
+        for (int32_t i = 0; i < n - 1; i++)
+            aiteri_check_extent(c, field, t, i, data->shape[i], "the data's shape");
+    } else if (kind == AITER_SCALE_PER_TENSOR) {
+        aiteri_check_extent(c, field, t, 0, 1, "one scale");
+    } else if (kind == AITER_SCALE_PER_HEAD) {
+        aiteri_check_extent(c, field, t, 0, heads, "kv heads; or 1 for one scale");
+    } else if (kind == AITER_SCALE_PER_CHANNEL) {
+        aiteri_check_extent(c, field, t, 0, heads, "kv heads");
+        aiteri_check_extent(c, field, t, 1, data->shape[n - 1], "the data's head_dim");
+    } else {
+        const int blocks = kind == AITER_SCALE_PER_BLOCK_HEAD;
+        if (blocks != x->paged)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s_kind: is %s", c->op, field,
+                          blocks
+                              ? "AITER_SCALE_PER_BLOCK_HEAD, expected AITER_SCALE_PER_BATCH_HEAD "
+                                "for [B, Hk]: keys are not pages"
+                              : "AITER_SCALE_PER_BATCH_HEAD, expected AITER_SCALE_PER_BLOCK_HEAD "
+                                "for [num_blocks, Hk]: keys are pages");
+        aiteri_check_extent(c, field, t, 0, blocks ? data->shape[0] : x->problem.batch,
+                            blocks ? "blocks of kv.k" : "the batch");
+        aiteri_check_extent(c, field, t, 1, heads, "kv heads");
+    }
+}
+
+/* Scales of one quantised source. Integers need them. */
+static void aiteri_lower_scales(aiteri_check *c, const aiteri_attention *x, const char *field,
+                                aiter_tensor *t, aiter_scale_kind kind, const aiter_tensor *data,
+                                aiteri_source *source, aiteri_channels *channels)
+{
+    const int64_t dim = data->shape[data->ndim - 1];
+    if (!aiteri_check_tensor(c, field, t, 1, data->ndim, AITERI_SCALE_TYPES,
+                             data->dtype == AITER_I8,
+                             "scales of i8 data: [1], [Hk], its shape without D, or another of "
+                             "aiter_scale_kind"))
         return;
     if (!aiteri_is_type(data->dtype, AITERI_QUANTISED)) {
         aiteri_check_true(c, 0, field, "none: only I8 and fp8 keys and values have scales");
         return;
     }
-    if (kind == AITER_SCALE_BY_SHAPE)
-        kind = t->ndim > 1                                      ? AITER_SCALE_PER_TOKEN_HEAD
-               : t->shape[0] == 1 && data->shape[rank - 1] != 1 ? AITER_SCALE_PER_TENSOR
-                                                                : AITER_SCALE_PER_HEAD;
-    source->scales = aiteri_scales_of(t);
-    if (kind == AITER_SCALE_PER_TOKEN_HEAD) {
-        if (t->ndim != rank) {
-            aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.%s: ndim is %d, expected %d: the data's shape without D", c->op,
-                          field, (int)t->ndim, (int)rank);
-            return;
-        }
-        for (int32_t i = 0; i < rank; i++)
-            aiteri_check_extent(c, field, t, i, data->shape[i], "the data's shape");
+    if (kind == AITER_SCALE_BY_SHAPE) kind = aiteri_scale_kind_by_shape(t, data, x->paged);
+    aiteri_check_scale_shape(c, x, field, t, kind, data);
+    if (c->status != AITER_OK) return;
+    if (kind == AITER_SCALE_PER_CHANNEL) {
+        const aiteri_channels of = {t->data, t->dtype, t->stride[0], t->stride[1]};
+        *channels = of;
         return;
     }
-    if (t->ndim != 1)
+    source->scales = aiteri_scales_of(t, kind);
+    const int64_t groups = kind == AITER_SCALE_PER_GROUP ? t->shape[t->ndim - 1] : 1;
+    if (groups == 1) return;
+    if (groups < 1 || dim % groups != 0 || dim / groups % AITERI_PAD != 0)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: ndim is %d, expected 1 for this kind of scales", c->op, field,
-                      (int)t->ndim);
-    aiteri_check_extent(c, field, t, 0, kind == AITER_SCALE_PER_TENSOR ? 1 : data->shape[rank - 1],
-                        kind == AITER_SCALE_PER_TENSOR ? "one scale"
-                                                       : "kv heads; or 1 for one scale");
+                      "%s.%s: shape[%d] is %lld groups of %lld columns, expected groups of a "
+                      "multiple of %d columns each",
+                      c->op, field, (int)t->ndim - 1, (long long)groups, (long long)dim,
+                      (int)AITERI_PAD);
+    else
+        source->scales.group = (int32_t)(dim / groups);
 }
 
 static void aiteri_lower_kv_scales(aiteri_check *c, aiteri_attention *x)
 {
     aiter_kv *kv = &x->a.kv;
+    aiteri_problem *p = &x->problem;
     aiteri_check_enum(c, "kv.k_scale_kind", (int)kv->k_scale_kind, AITER_SCALE_COUNT,
                       "aiter_scale_kind");
     aiteri_check_enum(c, "kv.v_scale_kind", (int)kv->v_scale_kind, AITER_SCALE_COUNT,
                       "aiter_scale_kind");
-    aiteri_lower_scales(c, "kv.k_scale", &kv->k_scale, kv->k_scale_kind, &kv->k, &x->problem.k);
-    aiteri_lower_scales(c, "kv.v_scale", &kv->v_scale, kv->v_scale_kind, &kv->v, &x->problem.v);
+    aiteri_lower_scales(c, x, "kv.k_scale", &kv->k_scale, kv->k_scale_kind, &kv->k, &p->k,
+                        &p->k_channels);
+    if (!p->v_in_k)
+        aiteri_lower_scales(c, x, "kv.v_scale", &kv->v_scale, kv->v_scale_kind, &kv->v, &p->v,
+                            &p->v_channels);
+    p->v.scales = p->v_in_k ? p->k.scales : p->v.scales;
+    p->v_channels = p->v_in_k ? p->k_channels : p->v_channels;
 }
 
 /* A table of pages, or lists of them one after the other. */
@@ -17742,12 +17842,16 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
 #if AITERI_GPU
 #endif
 
-static aiter_scale_kind aiteri_scale_kind_of(const aiteri_scales *s)
+static aiter_scale_kind aiteri_scale_kind_of(const aiteri_scales *s, const aiteri_channels *c,
+                                             int paged)
 {
-    return !s->data                             ? AITER_SCALE_BY_SHAPE
-           : s->stride_outer || s->stride_token ? AITER_SCALE_PER_TOKEN_HEAD
-           : s->stride_head                     ? AITER_SCALE_PER_HEAD
-                                                : AITER_SCALE_PER_TENSOR;
+    return c->data           ? AITER_SCALE_PER_CHANNEL
+           : !s->data        ? AITER_SCALE_BY_SHAPE
+           : s->group        ? AITER_SCALE_PER_GROUP
+           : s->stride_token ? AITER_SCALE_PER_TOKEN_HEAD
+           : s->stride_outer ? (paged ? AITER_SCALE_PER_BLOCK_HEAD : AITER_SCALE_PER_BATCH_HEAD)
+           : s->stride_head  ? AITER_SCALE_PER_HEAD
+                             : AITER_SCALE_PER_TENSOR;
 }
 
 /* Where the keys lie, and of what types everything is. */
@@ -17763,12 +17867,14 @@ static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
                (int)p->max_seqlen_k, (int)p->k.dim, (int)p->v.dim);
     aiteri_say(t, "types: q %s, k %s%s, ", aiter_dtype_name(p->q.dtype),
                aiter_dtype_name(p->k.dtype),
-               aiteri_scale_words(aiteri_scale_kind_of(&p->k.scales)));
+               aiteri_scale_words(
+                   aiteri_scale_kind_of(&p->k.scales, &p->k_channels, p->block_table != NULL)));
     if (p->v_in_k)
         aiteri_say(t, "v the first %d columns of k (kv.v is absent), ", (int)p->v.dim);
     else
         aiteri_say(t, "v %s%s, ", aiter_dtype_name(p->v.dtype),
-                   aiteri_scale_words(aiteri_scale_kind_of(&p->v.scales)));
+                   aiteri_scale_words(
+                       aiteri_scale_kind_of(&p->v.scales, &p->v_channels, p->block_table != NULL)));
     aiteri_say(t, "out %s; keys %s", aiter_dtype_name(p->out.dtype), keys);
     if (p->block_table) aiteri_say(t, ", page size %d", (int)p->page_size);
     char features[256];
@@ -18594,8 +18700,9 @@ static void aiteri_check_quantisation(aiteri_check *c, const aiter_quantisation 
             aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.quantisation.%s: is %lld, expected 0: it is aiter_quantize's", c->op,
                           names[i], (long long)unknown[i]);
+    const int given = q->per == AITER_SCALE_PER_TENSOR || q->per == AITER_SCALE_PER_HEAD;
     if (quantises && q->per != AITER_SCALE_BY_SHAPE &&
-        (q->per == AITER_SCALE_PER_TOKEN_HEAD) == (q->scale_given != 0))
+        !(q->scale_given ? given : q->per == AITER_SCALE_PER_TOKEN_HEAD))
         aiteri_reject(c, AITER_UNSUPPORTED,
                       "%s.quantisation.per: scales that are given are AITER_SCALE_PER_TENSOR or "
                       "AITER_SCALE_PER_HEAD, computed ones AITER_SCALE_PER_TOKEN_HEAD",
@@ -18757,7 +18864,9 @@ static aiteri_cache_side aiteri_cache_side_of(const aiter_tensor *src, const ait
                                               const aiter_tensor *scale)
 {
     aiteri_cache_side side = {aiteri_source_of(src), aiteri_source_of(cache)};
-    if (scale->ndim != 0) side.cache.scales = aiteri_scales_of(scale);
+    if (scale->ndim != 0)
+        side.cache.scales = aiteri_scales_of(scale, scale->ndim == 3 ? AITER_SCALE_PER_TOKEN_HEAD
+                                                                     : AITER_SCALE_PER_HEAD);
     return side;
 }
 
@@ -19803,10 +19912,14 @@ static void aiteri_quant_check_scale(aiteri_check *c, aiteri_quant *x)
 static void aiteri_quant_check_per(aiteri_check *c, const aiteri_quant *x)
 {
     const aiter_scale_kind per = x->a.quantisation.per;
-    const int64_t *n = x->scale.shape;
-    const int is_it = per == AITER_SCALE_PER_TENSOR ? n[0] * n[1] * n[2] * n[3] == 1
-                      : per == AITER_SCALE_PER_HEAD ? n[0] * n[1] == 1 && n[2] == x->real.shape[2]
-                                                    : !x->shared;
+    const int64_t *n = x->scale.shape, *of = x->real.shape;
+    int is_it = !x->shared;
+    if (per == AITER_SCALE_PER_TENSOR) is_it = n[0] * n[1] * n[2] * n[3] == 1;
+    if (per == AITER_SCALE_PER_HEAD) is_it = n[0] * n[1] == 1 && n[2] == of[2];
+    if (per == AITER_SCALE_PER_CHANNEL) is_it = n[0] * n[1] == 1 && n[2] == of[2] && n[3] == of[3];
+    if (per == AITER_SCALE_PER_GROUP) is_it = x->a.quantisation.group != 0;
+    if (per == AITER_SCALE_PER_BLOCK_HEAD || per == AITER_SCALE_PER_BATCH_HEAD)
+        is_it = n[0] == of[0] && n[1] == 1 && n[2] == of[2] && n[3] == 1;
     if (per != AITER_SCALE_BY_SHAPE && !is_it)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.quantisation.per: names data%s, but scale has another shape", c->op,

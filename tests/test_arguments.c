@@ -365,8 +365,10 @@ static void flash_int8(attn_form form, aiter_scale_kind kind)
     attn_call call;
     aiter_flash_attn_fwd_args good, a;
     subject s = SUBJECT(FLASH, &p);
+    int other, d;
     memset(&call, 0, sizeof call);
     c.bias = BIAS_NONE;
+    c.dq = c.dv = 32;
     c.kv_type = AITER_I8;
     c.q_type = AITER_F32;
     c.scale_kind = kind;
@@ -383,6 +385,12 @@ static void flash_int8(attn_form form, aiter_scale_kind kind)
         INVALID("k_scale", a.kv.k_scale_kind = AITER_SCALE_PER_TENSOR);
     if (kind == AITER_SCALE_PER_TOKEN_HEAD)
         INVALID("k_scale", a.kv.k_scale_kind = AITER_SCALE_PER_HEAD);
+    for (other = AITER_SCALE_PER_TENSOR; other < AITER_SCALE_COUNT; other++)
+        if ((aiter_scale_kind)other != p.c.scale_kind)
+            INVALID("v_scale", a.kv.v_scale_kind = (aiter_scale_kind)other);
+    for (d = 0; d < good.kv.k_scale.ndim; d++)
+        INVALID("k_scale: shape", a.kv.k_scale.shape[d] += 5);
+    INVALID("k_scale: dtype", a.kv.k_scale.dtype = AITER_F8_E4M3FN);
     CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "the good arguments: %s",
           aiter_last_error());
     problem_free(&p);

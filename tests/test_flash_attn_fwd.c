@@ -224,6 +224,9 @@ static void types(void)
                         c.kv_type = case_kv_types[k];
                         c.out_type = (aiter_dtype)o;
                         c.scale_kind = (aiter_scale_kind)n;
+                        c.scale_type = case_scale_types[(q + k + o) % 4];
+                        c.scale_order = (k + o) % 3;
+                        if (n == AITER_SCALE_PER_GROUP) c.dq = 48;
                         c.form = (attn_form)((q + k + o + n + form) % FORM_COUNT);
                         c.b = 2;
                         c.ragged = 1;
@@ -281,7 +284,8 @@ static void values_of_keys(void)
                 c.v_type = c.latent ? AITER_DTYPE_UNSET : case_kv_types[v];
                 if (c.latent) c.dv = dims[v - CASE_KV_TYPES];
                 c.form = (attn_form)((k + v) % FORM_COUNT);
-                c.scale_kind = (aiter_scale_kind)(AITER_SCALE_PER_TENSOR + (v + rows) % 3);
+                c.scale_kind = (aiter_scale_kind)(AITER_SCALE_PER_TENSOR +
+                                                  (v + rows) % (AITER_SCALE_COUNT - 1));
                 c.layout = (attn_layout)((2 * k + v) % LAYOUT_COUNT);
                 c.b = c.ragged = 1 + v % 2;
                 c.mask = AITER_MASK_CAUSAL;

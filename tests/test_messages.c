@@ -211,7 +211,14 @@ static void types(void)
     FLASH(int8, "scales of the query heads", a.kv.k_scale = f32_2(1, 8));
     FLASH(int8, "3 scales", a.kv.k_scale = fresh(aiter_tensor_1d(NULL, AITER_F32, 3)));
     FLASH(int8, "scales are [num_blocks, Hk, P]", a.kv.k_scale = f32_3(8, 2, 4));
-    FLASH(int8, "scales in f16", a.kv.v_scale.dtype = AITER_F16);
+    FLASH(int8, "scales in fp8", a.kv.v_scale.dtype = AITER_F8_E4M3FN);
+    FLASH(int8, "scales of other pages", a.kv.k_scale = f32_2(7, 2));
+    FLASH(int8, "scales of batch rows beside pages",
+          (a.kv.k_scale = f32_2(2, 2), a.kv.k_scale_kind = AITER_SCALE_PER_BATCH_HEAD));
+    FLASH(int8, "scales of channels of q",
+          (a.kv.k_scale = f32_2(8, 16), a.kv.k_scale_kind = AITER_SCALE_PER_CHANNEL));
+    FLASH(int8, "groups of 8 columns", a.kv.v_scale = f32_4(8, 4, 2, 2));
+    FLASH(int8, "groups of 3 columns and a third", a.kv.v_scale = f32_4(8, 4, 2, 5));
     FLASH(int8, "scale_kind of another shape", a.kv.k_scale_kind = AITER_SCALE_PER_TENSOR);
     FLASH(int8, "scale_kind of another rank", a.kv.v_scale_kind = AITER_SCALE_PER_TOKEN_HEAD);
     FLASH(int8, "a scale_kind that there is not", a.kv.k_scale_kind = AITER_SCALE_COUNT);

@@ -166,7 +166,10 @@ static void options(void)
                 c = decode(i == 2 ? 4 : 6, 2, i == 1 ? 2 : 1, 70, 12, 16);
                 c.q_type = (aiter_dtype)q;
                 c.kv_type = kv[k];
-                c.scale_kind = (aiter_scale_kind)(k < 3 ? 0 : (k - 2) % AITER_SCALE_COUNT);
+                c.scale_kind = (aiter_scale_kind)(k < 3 ? 0 : (k + 2 * i - 2) % AITER_SCALE_COUNT);
+                if (c.scale_kind == AITER_SCALE_PER_GROUP) c.dq = 48;
+                c.scale_type = case_scale_types[(q + i) % 4];
+                c.scale_order = (k + q) % 3;
                 c.out_type = (aiter_dtype)(AITER_F32 + (q + k + i) % 3);
                 c.layout = (attn_layout)((q + k + i) % LAYOUT_QKV);
                 case_run(&c);

@@ -36,6 +36,14 @@ static float aiteri_row_scale_of(const aiteri_row_scales *scales, const aiteri_s
                                         head / scales->heads * scales->stride_head];
 }
 
+/* A row times the scales of its kv head's columns. */
+static void aiteri_scale_channels(const aiteri_channels *c, int32_t h, float *row, int32_t dim)
+{
+    for (int32_t d = 0; c->data && d < dim; d++)
+        row[d] = aiteri_rounded(
+            row[d] * aiteri_load_f32(c->dtype, c->data, h * c->stride_head + d * c->stride_dim));
+}
+
 /* A row of q as numbers, padded with zeros. */
 static void aiteri_load_query(const aiteri_engine *e, const aiteri_sequence *s, int32_t token,
                               int32_t head, float *row)
@@ -47,6 +55,7 @@ static void aiteri_load_query(const aiteri_engine *e, const aiteri_sequence *s, 
     for (int32_t d = dim; d < padded; d++) row[d] = 0.0f;
     if (p->q_scales.data)
         e->kernels->row_scale(row, padded, aiteri_row_scale_of(&p->q_scales, s, token, head));
+    aiteri_scale_channels(&p->k_channels, head / p->group, row, dim);
 }
 
 /* Rows whose scales fit into the room that there is for them: more than none. */
@@ -202,6 +211,8 @@ static void aiteri_finish_row(const aiteri_engine *e, const aiteri_sequence *s, 
     float lse;
     const float factor = aiteri_finish_state(
         e, head, state, aiteri_row_scale_of(&p->out_scales, s, token, head), &lse);
+    if (state.l != 0.0f) /* else the row is 0 */
+        aiteri_scale_channels(&p->v_channels, head / p->group, row, p->v.dim);
     aiteri_store_out(e->kernels, aiteri_row_at(&p->out, s, token, head), p->out.dtype,
                      p->out.stride_dim, row, p->v.dim, factor);
     aiteri_store_lse(p, s, token, head, lse);

@@ -104,8 +104,6 @@ static void aiteri_check_latent(aiteri_check *c, aiteri_attention *x)
     x->problem.v_in_k = 1;
     kv->v = kv->k;
     kv->v.shape[kd] = kv->dim_v;
-    kv->v_scale = kv->k_scale;
-    kv->v_scale_kind = kv->k_scale_kind;
 }
 
 /* Each alone; how they fit is for later. */

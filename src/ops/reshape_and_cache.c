@@ -70,8 +70,9 @@ static void aiteri_check_quantisation(aiteri_check *c, const aiter_quantisation 
             aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.quantisation.%s: is %lld, expected 0: it is aiter_quantize's", c->op,
                           names[i], (long long)unknown[i]);
+    const int given = q->per == AITER_SCALE_PER_TENSOR || q->per == AITER_SCALE_PER_HEAD;
     if (quantises && q->per != AITER_SCALE_BY_SHAPE &&
-        (q->per == AITER_SCALE_PER_TOKEN_HEAD) == (q->scale_given != 0))
+        !(q->scale_given ? given : q->per == AITER_SCALE_PER_TOKEN_HEAD))
         aiteri_reject(c, AITER_UNSUPPORTED,
                       "%s.quantisation.per: scales that are given are AITER_SCALE_PER_TENSOR or "
                       "AITER_SCALE_PER_HEAD, computed ones AITER_SCALE_PER_TOKEN_HEAD",
@@ -233,7 +234,9 @@ static aiteri_cache_side aiteri_cache_side_of(const aiter_tensor *src, const ait
                                               const aiter_tensor *scale)
 {
     aiteri_cache_side side = {aiteri_source_of(src), aiteri_source_of(cache)};
-    if (scale->ndim != 0) side.cache.scales = aiteri_scales_of(scale);
+    if (scale->ndim != 0)
+        side.cache.scales = aiteri_scales_of(scale, scale->ndim == 3 ? AITER_SCALE_PER_TOKEN_HEAD
+                                                                     : AITER_SCALE_PER_HEAD);
     return side;
 }
 

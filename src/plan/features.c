@@ -40,6 +40,7 @@
     X(SCALE_TOKEN, "scales of tokens", "")                                                  \
     X(SCALE_BLOCK, "scales of several tokens", "pass a scale for each token")               \
     X(SCALE_GROUP, "scales of groups of columns", "")                                       \
+    X(SCALE_CHANNEL, "scales of channels", "")                                              \
     X(SCALE_TYPE, "scales other than f32", "pass f32 scales")                               \
     X(STRIDED_DIM, "a last stride other than 1", "pass a copy that is dense there")         \
     X(OFF_CHUNKS, "rows that do not start at multiples of 16 bytes", "pass aligned copies") \
@@ -131,6 +132,7 @@ AITERI_UNUSED static uint64_t aiteri_problem_features(const aiteri_problem *p)
             : p->block_table  ? AITERI_BIT(PAGED_KEYS)
             : p->cu_seqlens_k ? AITERI_BIT(PACKED_KEYS)
                               : AITERI_BIT(DENSE_KEYS);
+    if (p->k_channels.data || p->v_channels.data) bits |= AITERI_BIT(SCALE_CHANNEL);
     if (p->k_tail.data)
         bits |= AITERI_BIT(TWO_PARTS) | aiteri_source_features(&p->k_tail) |
                 aiteri_source_features(&p->v_tail);

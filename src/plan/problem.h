@@ -37,6 +37,13 @@ typedef struct aiteri_source {
     aiteri_scales scales;
 } aiteri_source;
 
+/* Scales of columns: that of (h, d), whatever the key, at place h, d. K's multiply q, V's out. */
+typedef struct aiteri_channels {
+    const void *data;  /* NULL: none */
+    aiter_dtype dtype; /* as of aiteri_scales */
+    int64_t stride_head, stride_dim;
+} aiteri_channels;
+
 /* Scales of the rows of q or out: that of (b, t, h) at place b, t, h / heads. Strides are 0 where a
  * scale does not vary, t counts as in aiteri_rows. */
 typedef struct aiteri_row_scales {
@@ -54,6 +61,7 @@ typedef struct aiteri_problem {
     float *lse; /* NULL: not wanted */
     int64_t lse_stride_batch, lse_stride_head, lse_stride_token;
     aiteri_source k, v;
+    aiteri_channels k_channels, v_channels;
     int32_t v_in_k; /* V is the first columns of K, in both parts: it need not be loaded again */
 
     /* Lengths: cu_* packed, used_* per batch row, else seqlen_* for all. */
