@@ -697,7 +697,13 @@ typedef struct aiter_score {
  *                   is written, x / scale rounded to nearest even, clamped to +-M; a row of zeros
  *                   has scale 0; a row with a NaN scale NaN and codes 0, in fp8 NaN (on a device
  *                   a NaN is left out of the scale and stored as 0)
- * `per` 0 takes the granularity that the shape of the scales has. */
+ *                   PER_BLOCK_HEAD: the tokens of this call that go into one block count together,
+ * in whatever order they come: own = max(max |x|, 1e-6) / M. If one of them goes to row 0 of the
+ * block, or own > the scale that is there (or own is NaN, or that negative), own is written, and
+ * the rows before the first of them are rounded again: stored * old / own; else the old scale
+ * serves. Rows behind the first one that are not of this call keep their codes. A NaN scale stays
+ * until row 0 is written; all codes under it are 0, in fp8 NaN. On the CPU `per` 0 takes the
+ * granularity that the shape of the scales has. */
 typedef struct aiter_quantisation {
     aiter_dtype to; /* 0: what the destination is; else its dtype */
     aiter_scale_kind per;
@@ -849,11 +855,12 @@ typedef struct aiter_reshape_and_cache_args {
     aiter_tensor v; /* [tokens, Hk, Dv]; same dtype */
     aiter_kv kv;    /* the cache: k and v are pages, F32, F16, BF16, fp8, or I8 when quantising;
                        k_scale and v_scale are read as [1] or [Hk], or written as
-                       [num_blocks, P, Hk]. The same kv as the readers
+                       [num_blocks, P, Hk], or both as [num_blocks, Hk]. The same kv as the readers
                        take: how they look keys up is not looked at */
     aiter_tensor slot_mapping; /* I32 or I64 [tokens] */
     aiter_quantisation quantisation;
-    aiter_call call; /* no plan; the workspace has a bit per slot, to find one given twice */
+    aiter_call call; /* no plan; the workspace has a bit per slot, to find one given twice,
+                        and by blocks 16 bytes a token */
 } aiter_reshape_and_cache_args;
 
 /* Runs it. INVALID_ARGUMENT also: a slot below -1 or past the cache, the same slot twice, a given
@@ -1519,7 +1526,7 @@ AITERI_FORCE_INLINE void aiteri_atomic_store(volatile aiteri_counter *p, aiteri_
 /* What families share: planner, engine and loops of the softmax attentions. */
 #define AITERI_ATTENTION (AITERI_HAS_FLASH || AITERI_HAS_DECODE)
 /* Rows of the narrow types, read and written. */
-#define AITERI_READS_CODES  (AITERI_ATTENTION || AITERI_HAS_QUANT)
+#define AITERI_READS_CODES  (AITERI_ATTENTION || AITERI_HAS_CACHE || AITERI_HAS_QUANT)
 #define AITERI_WRITES_CODES (AITERI_ATTENTION || AITERI_HAS_CACHE || AITERI_HAS_QUANT)
 
 #endif /* AITERI_LEFT_OUT_H */
@@ -3593,7 +3600,7 @@ AITERI_UNUSED static aiteri_scales aiteri_scales_of(const aiter_tensor *t, aiter
     memset(&s, 0, sizeof s);
     s.data = t->data;
     s.dtype = t->dtype;
-    s.stride_head = aiteri_broadcast_stride(t, head);
+    s.stride_head = head == 0 ? aiteri_broadcast_stride(t, 0) : t->stride[head];
     if (tokens) s.stride_token = t->stride[head - 1];
     if (head > tokens) s.stride_outer = t->stride[0];
     if (grouped) s.stride_group = t->stride[head + 1];
@@ -18600,6 +18607,7 @@ static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
     want.dv = (int32_t)a->v.shape[2];
     want.features = AITERI_BIT(PAGED_KEYS);
     if (a->kv.k_scale.ndim != 0) want.features |= AITERI_BIT(SCALE_TOKEN);
+    if (a->kv.k_scale.ndim == 2) want.features |= AITERI_BIT(SCALE_BLOCK);
     AITERI_TRY(aiteri_gpu_check_dense(c, rows, 4));
     return aiteri_gpu_need_row(c, &want, row);
 }
@@ -18646,7 +18654,8 @@ static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
 typedef enum aiteri_cache_mode {
     AITERI_CACHE_CONVERTS = 0,
     AITERI_CACHE_SCALE_GIVEN,
-    AITERI_CACHE_SCALE_PER_TOKEN_HEAD
+    AITERI_CACHE_SCALE_PER_TOKEN_HEAD,
+    AITERI_CACHE_SCALE_PER_BLOCK_HEAD /* of no device yet */
 } aiteri_cache_mode;
 
 /* K or V: where its rows come from and where they go, as readers see them. */
@@ -18654,12 +18663,18 @@ typedef struct aiteri_cache_side {
     aiteri_source src, cache;
 } aiteri_cache_side;
 
+/* A token on its way: sorted where those of a block count together. */
+typedef struct aiteri_cache_token {
+    int64_t slot, token;
+} aiteri_cache_token;
+
 typedef struct aiteri_cache_run {
     const aiter_reshape_and_cache_args *a;
     const aiteri_kernels *kernels;
     aiteri_cache_mode mode;
     float *rows; /* one row of AITERI_MAX_HEAD_DIM per worker */
     int32_t workers;
+    aiteri_cache_token *sorted; /* by slot, for scales of blocks */
 } aiteri_cache_run;
 
 static int64_t aiteri_slot_of(const aiter_tensor *t, int64_t token)
@@ -18667,22 +18682,32 @@ static int64_t aiteri_slot_of(const aiter_tensor *t, int64_t token)
     return aiteri_index_at(t, token * t->stride[0]);
 }
 
-static aiteri_cache_mode aiteri_cache_mode_of(const aiter_quantisation *q)
+static aiteri_cache_mode aiteri_cache_mode_of(const aiter_reshape_and_cache_args *a)
 {
+    const aiter_quantisation *q = &a->quantisation;
+    const int by_shape = q->per == AITER_SCALE_BY_SHAPE && a->kv.k_scale.ndim == 2;
     if (!aiteri_is_type(q->to, AITERI_QUANTISED)) return AITERI_CACHE_CONVERTS;
-    return q->scale_given ? AITERI_CACHE_SCALE_GIVEN : AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+    if (q->scale_given) return AITERI_CACHE_SCALE_GIVEN;
+    return by_shape || q->per == AITER_SCALE_PER_BLOCK_HEAD ? AITERI_CACHE_SCALE_PER_BLOCK_HEAD
+                                                            : AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+}
+
+static int aiteri_cache_computes(aiteri_cache_mode mode)
+{
+    return mode >= AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
 }
 
 /* The combinations that there are. */
-static void aiteri_check_quantisation(aiteri_check *c, const aiter_quantisation *q)
+static void aiteri_check_quantisation(aiteri_check *c, const aiter_reshape_and_cache_args *a)
 {
+    const aiter_quantisation *q = &a->quantisation;
     if (!aiteri_is_type(q->to, 1u << AITER_DTYPE_UNSET | AITERI_KEY_TYPES))
         aiteri_reject(
             c, AITER_INVALID_ARGUMENT,
             "%s.quantisation.to: is %s, expected unset (the type of the cache), f32, f16, "
             "bf16, i8 or an fp8 type",
             c->op, aiter_dtype_name(q->to));
-    const int quantises = aiteri_cache_mode_of(q) != AITERI_CACHE_CONVERTS;
+    const int quantises = aiteri_cache_mode_of(a) != AITERI_CACHE_CONVERTS;
     aiteri_check_enum(c, "quantisation.per", (int)q->per, AITER_SCALE_COUNT, "aiter_scale_kind");
     aiteri_check_range(c, "quantisation.scale_given", q->scale_given, 0, 1);
     if (!quantises && (q->per != AITER_SCALE_BY_SHAPE || q->scale_given))
@@ -18702,10 +18727,13 @@ static void aiteri_check_quantisation(aiteri_check *c, const aiter_quantisation 
                           names[i], (long long)unknown[i]);
     const int given = q->per == AITER_SCALE_PER_TENSOR || q->per == AITER_SCALE_PER_HEAD;
     if (quantises && q->per != AITER_SCALE_BY_SHAPE &&
-        !(q->scale_given ? given : q->per == AITER_SCALE_PER_TOKEN_HEAD))
+        !(q->scale_given
+              ? given
+              : q->per == AITER_SCALE_PER_TOKEN_HEAD || q->per == AITER_SCALE_PER_BLOCK_HEAD))
         aiteri_reject(c, AITER_UNSUPPORTED,
                       "%s.quantisation.per: scales that are given are AITER_SCALE_PER_TENSOR or "
-                      "AITER_SCALE_PER_HEAD, computed ones AITER_SCALE_PER_TOKEN_HEAD",
+                      "AITER_SCALE_PER_HEAD, computed ones AITER_SCALE_PER_TOKEN_HEAD or "
+                      "AITER_SCALE_PER_BLOCK_HEAD",
                       c->op);
 }
 
@@ -18730,7 +18758,7 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
     aiter_tensor *scale = value ? &a->kv.v_scale : &a->kv.k_scale;
     const char *names[3] = {value ? "v" : "k", value ? "kv.v" : "kv.k",
                             value ? "kv.v_scale" : "kv.k_scale"};
-    const aiteri_cache_mode mode = aiteri_cache_mode_of(&a->quantisation);
+    const aiteri_cache_mode mode = aiteri_cache_mode_of(a);
     const int quantised = mode != AITERI_CACHE_CONVERTS;
     aiteri_check_tensor(c, names[0], src, 3, 3, AITERI_FLOATS, 1, "[tokens, Hk, D]");
     aiteri_check_cache_type(c, names[1], cache, &a->quantisation);
@@ -18748,33 +18776,36 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
     aiteri_check_extent(c, names[1], cache, 1, a->kv.k.shape[1], "page size of kv.k");
     aiteri_check_axis(c, names[1], cache, 1, "page size", 1, INT32_MAX - 1);
     aiteri_check_axis(c, names[1], cache, 0, "blocks", 0, INT32_MAX - 1);
-    const int per_token = mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+    const int32_t rank = mode == AITERI_CACHE_SCALE_GIVEN            ? 1
+                         : mode == AITERI_CACHE_SCALE_PER_BLOCK_HEAD ? 2
+                                                                     : 3;
     if (!quantised) {
         aiteri_check_true(c, scale->ndim == 0, names[2],
                           "none where rows are converted: scales go with quantisation.to = "
                           "AITER_I8 or an fp8 type");
         return;
     }
-    if (!aiteri_check_tensor(c, names[2], scale, per_token ? 3 : 1, per_token ? 3 : 1,
-                             AITERI_ONLY_F32, 1,
-                             per_token ? "f32 [num_blocks, P, Hk] for the scales to be written"
-                                       : "f32 [1] or [Hk], the scales of the cache"))
+    if (!aiteri_check_tensor(c, names[2], scale, rank, rank, AITERI_ONLY_F32, 1,
+                             rank == 3   ? "f32 [num_blocks, P, Hk] for the scales to be written"
+                             : rank == 2 ? "f32 [num_blocks, Hk], the scales of the blocks"
+                                         : "f32 [1] or [Hk], the scales of the cache"))
         return;
     if (a->quantisation.per == AITER_SCALE_PER_TENSOR)
         aiteri_check_extent(c, names[2], scale, 0, 1, "one scale, as quantisation.per says");
     else if (a->quantisation.per == AITER_SCALE_PER_HEAD)
         aiteri_check_extent(c, names[2], scale, 0, cache->shape[2],
                             "kv heads, as quantisation.per says");
-    if (per_token)
-        for (int32_t i = 0; i < 3; i++)
-            aiteri_check_extent(c, names[2], scale, i, cache->shape[i], "the cache");
+    if (rank > 1)
+        for (int32_t i = 0; i < rank; i++)
+            aiteri_check_extent(c, names[2], scale, i, cache->shape[rank == 3 ? i : 2 * i],
+                                "the cache");
     else if (scale->shape[0] != 1)
         aiteri_check_extent(c, names[2], scale, 0, cache->shape[2], "kv heads; or 1 for one scale");
 }
 
 static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
 {
-    aiteri_check_quantisation(c, &a->quantisation);
+    aiteri_check_quantisation(c, a);
     if (c->status != AITER_OK) return;
     aiteri_check_cache_side(c, a, 0);
     if (c->status != AITER_OK) return;
@@ -18795,8 +18826,7 @@ static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a)
 static void aiteri_check_cache_overlap(aiteri_check *c, const aiter_reshape_and_cache_args *a)
 {
     const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
-    const int writes_scales =
-        aiteri_cache_mode_of(&a->quantisation) == AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+    const int writes_scales = aiteri_cache_computes(aiteri_cache_mode_of(a));
     const aiter_tensor workspace =
         aiteri_memory_operand(a->call.workspace, a->call.workspace_bytes);
     const aiteri_operand operand[] = {{"kv.k", &a->kv.k},
@@ -18840,24 +18870,44 @@ static void aiteri_check_slots(aiteri_check *c, const aiter_reshape_and_cache_ar
     }
 }
 
+static void aiteri_cache_gather(const aiteri_cache_run *run, const aiteri_source *from,
+                                int64_t outer, int64_t token, int64_t h, float *row)
+{
+    aiteri_gather_row(run->kernels, row, aiteri_source_at(from, outer, token, h), from->dtype,
+                      from->stride_dim, from->dim);
+}
+
+/* A row of numbers into the cache, divided by a scale where there is one. */
+static void aiteri_cache_store(const aiteri_cache_run *run, const aiteri_source *cache,
+                               int64_t block, int64_t at, int64_t h, float *row, const float *scale)
+{
+    if (scale) aiteri_count_steps(run->kernels, row, cache->dim, *scale);
+    aiteri_scatter_row(run->kernels, (char *)aiteri_source_at(cache, block, at, h), cache->dtype,
+                       cache->stride_dim, row, cache->dim);
+}
+
 /* One row of one head: widened, divided by its scale, rounded into the cache. */
 static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_side *side,
                              int64_t token, int64_t slot, int64_t h, float *row)
 {
     const aiteri_source *src = &side->src, *cache = &side->cache;
     const int64_t page = run->a->kv.k.shape[1], block = slot / page, at = slot % page;
-    aiteri_gather_row(run->kernels, row, aiteri_source_at(src, 0, token, h), src->dtype,
-                      src->stride_dim, src->dim);
-    if (run->mode != AITERI_CACHE_CONVERTS) {
-        float *scale =
-            (float *)cache->scales.data + aiteri_scale_place(&cache->scales, block, at, h);
-        if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD)
-            *scale = aiteri_rounded(run->kernels->row_amax(row, src->dim) /
-                                    aiteri_largest_of(cache->dtype));
-        aiteri_count_steps(run->kernels, row, src->dim, *scale);
-    }
-    aiteri_scatter_row(run->kernels, (char *)aiteri_source_at(cache, block, at, h), cache->dtype,
-                       cache->stride_dim, row, src->dim);
+    float *scale = NULL;
+    aiteri_cache_gather(run, src, 0, token, h, row);
+    if (run->mode != AITERI_CACHE_CONVERTS)
+        scale = (float *)cache->scales.data + aiteri_scale_place(&cache->scales, block, at, h);
+    if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD)
+        *scale =
+            aiteri_rounded(run->kernels->row_amax(row, src->dim) / aiteri_largest_of(cache->dtype));
+    aiteri_cache_store(run, cache, block, at, h, row, scale);
+}
+
+static aiter_scale_kind aiteri_cache_scale_kind(const aiter_tensor *scale)
+{
+    return scale->ndim == 3       ? AITER_SCALE_PER_TOKEN_HEAD
+           : scale->ndim == 2     ? AITER_SCALE_PER_BLOCK_HEAD
+           : scale->shape[0] == 1 ? AITER_SCALE_PER_TENSOR
+                                  : AITER_SCALE_PER_HEAD;
 }
 
 static aiteri_cache_side aiteri_cache_side_of(const aiter_tensor *src, const aiter_tensor *cache,
@@ -18865,11 +18915,52 @@ static aiteri_cache_side aiteri_cache_side_of(const aiter_tensor *src, const ait
 {
     aiteri_cache_side side = {aiteri_source_of(src), aiteri_source_of(cache)};
     if (scale->ndim != 0)
-        side.cache.scales = aiteri_scales_of(scale, scale->ndim == 3 ? AITER_SCALE_PER_TOKEN_HEAD
-                                                                     : AITER_SCALE_PER_HEAD);
+        side.cache.scales = aiteri_scales_of(scale, aiteri_cache_scale_kind(scale));
     return side;
 }
 
+/* The n tokens of a block, by rising slots, for one head. An append makes the scale larger at most,
+ * and what is in the block before its first token is then rounded again. Bits of floats that are
+ * not negative are in their order, NaN above all. */
+static void aiteri_cache_block(const aiteri_cache_run *run, const aiteri_cache_side *side,
+                               const aiteri_cache_token *tokens, int64_t n, int64_t h, float *row)
+{
+    const aiteri_source *src = &side->src, *cache = &side->cache;
+    const int64_t page = run->a->kv.k.shape[1], block = tokens[0].slot / page;
+    const int64_t first = tokens[0].slot % page;
+    float *scale = (float *)cache->scales.data + aiteri_scale_place(&cache->scales, block, 0, h);
+    uint32_t most = aiteri_bits_of_f32(1e-6f);
+    for (int64_t i = 0; i < n; i++) {
+        aiteri_cache_gather(run, src, 0, tokens[i].token, h, row);
+        most = aiteri_larger_magnitude(most, run->kernels->row_amax(row, src->dim));
+    }
+    const float own = aiteri_rounded(aiteri_f32_of_bits(most) / aiteri_largest_of(cache->dtype));
+    const uint32_t old = aiteri_bits_of_f32(*scale);
+    const int grows = first == 0 || old >> 31 || old < aiteri_bits_of_f32(own);
+    for (int64_t at = 0; grows && at < first; at++) {
+        aiteri_cache_gather(run, cache, block, at, h, row);
+        run->kernels->row_scale(row, aiteri_padded(cache->dim), *scale);
+        aiteri_cache_store(run, cache, block, at, h, row, &own);
+    }
+    if (grows) *scale = own;
+    for (int64_t i = 0; i < n; i++) {
+        aiteri_cache_gather(run, src, 0, tokens[i].token, h, row);
+        aiteri_cache_store(run, cache, block, tokens[i].slot % page, h, row, scale);
+    }
+}
+
+/* Tokens of the block that begins with a token in their order; 0: none begins there. */
+static int64_t aiteri_cache_block_tokens(const aiteri_cache_run *run, int64_t first)
+{
+    const aiteri_cache_token *t = run->sorted;
+    const int64_t page = run->a->kv.k.shape[1], block = t[first].slot / page;
+    int64_t end = first + 1;
+    if (t[first].slot < 0 || (first > 0 && t[first - 1].slot >= block * page)) return 0;
+    while (end < run->a->k.shape[0] && t[end].slot / page == block) end++;
+    return end - first;
+}
+
+/* A share of the tokens, or of the blocks, those that begin in it. */
 static void aiteri_cache_worker(void *arg, int32_t i)
 {
     const aiteri_cache_run *run = (const aiteri_cache_run *)arg;
@@ -18877,21 +18968,60 @@ static void aiteri_cache_worker(void *arg, int32_t i)
     const aiteri_cache_side side[2] = {aiteri_cache_side_of(&a->k, &a->kv.k, &a->kv.k_scale),
                                        aiteri_cache_side_of(&a->v, &a->kv.v, &a->kv.v_scale)};
     const int64_t tokens = a->k.shape[0];
+    const int blocks = run->mode == AITERI_CACHE_SCALE_PER_BLOCK_HEAD;
     float *row = run->rows + (int64_t)i * AITERI_MAX_HEAD_DIM;
     const int64_t end = aiteri_share_of(tokens, i + 1, run->workers);
     for (int64_t n = aiteri_share_of(tokens, i, run->workers); n < end; n++) {
         const int64_t slot = aiteri_slot_of(&a->slot_mapping, n);
-        for (int64_t h = 0; slot >= 0 && h < a->k.shape[1]; h++)
-            for (int kv = 0; kv < 2; kv++) aiteri_cache_row(run, &side[kv], n, slot, h, row);
+        const int64_t count = blocks ? aiteri_cache_block_tokens(run, n) : slot >= 0;
+        for (int64_t h = 0; count > 0 && h < a->k.shape[1]; h++)
+            for (int kv = 0; kv < 2; kv++)
+                if (blocks)
+                    aiteri_cache_block(run, &side[kv], run->sorted + n, count, h, row);
+                else
+                    aiteri_cache_row(run, &side[kv], n, slot, h, row);
     }
 }
 
-/* One layout for the query and the run: rows of the workers, then a bit per slot. */
+/* Token `at` of a heap of `end` sinks to where none below it has a larger slot. */
+static void aiteri_cache_sink(aiteri_cache_token *t, int64_t at, int64_t end)
+{
+    const aiteri_cache_token x = t[at];
+    for (int64_t child; (child = 2 * at + 1) < end; at = child) {
+        if (child + 1 < end && t[child].slot < t[child + 1].slot) child++;
+        if (t[child].slot <= x.slot) break;
+        t[at] = t[child];
+    }
+    t[at] = x;
+}
+
+/* All tokens by rising slots, those that are skipped first. */
+static void aiteri_cache_sort(const aiter_reshape_and_cache_args *a, aiteri_cache_token *t)
+{
+    const int64_t n = a->k.shape[0];
+    for (int64_t i = 0; i < n; i++) {
+        t[i].slot = aiteri_slot_of(&a->slot_mapping, i);
+        t[i].token = i;
+    }
+    for (int64_t i = n / 2; i > 0; i--) aiteri_cache_sink(t, i - 1, n);
+    for (int64_t end = n - 1; end > 0; end--) {
+        const aiteri_cache_token last = t[end];
+        t[end] = t[0];
+        t[0] = last;
+        aiteri_cache_sink(t, 0, end);
+    }
+}
+
+/* One layout for the query and the run: rows of the workers, tokens to be sorted, then a bit per
+ * slot. */
 static uint8_t *aiteri_cache_layout(const aiter_reshape_and_cache_args *a, int32_t workers,
-                                    aiteri_arena *arena, float **rows)
+                                    aiteri_arena *arena, aiteri_cache_run *run)
 {
     const size_t slots = aiteri_mul_size((size_t)a->kv.k.shape[0], (size_t)a->kv.k.shape[1]);
-    *rows = (float *)aiteri_carve(arena, (size_t)workers * AITERI_MAX_HEAD_DIM, sizeof(float));
+    const int sorts = aiteri_cache_mode_of(a) == AITERI_CACHE_SCALE_PER_BLOCK_HEAD;
+    run->rows = (float *)aiteri_carve(arena, (size_t)workers * AITERI_MAX_HEAD_DIM, sizeof(float));
+    run->sorted = (aiteri_cache_token *)aiteri_carve(arena, sorts ? (size_t)a->k.shape[0] : 0,
+                                                     sizeof(aiteri_cache_token));
     return (uint8_t *)aiteri_carve(arena, slots / 8 + 1, 1);
 }
 
@@ -18912,7 +19042,7 @@ static aiter_status aiteri_writer_begin(const char *op, const char *call,
     x->a = *args;
     aiteri_check_true(&c, x->a.call.plan == NULL, "call.plan", "none: this op has no plan");
     aiteri_check_cache(&c, &x->a);
-    x->mode = aiteri_cache_mode_of(&x->a.quantisation);
+    x->mode = aiteri_cache_mode_of(&x->a);
     return c.status;
 }
 
@@ -18920,9 +19050,9 @@ static aiter_status aiteri_writer_begin(const char *op, const char *call,
 static size_t aiteri_writer_need(const aiteri_writer *x, aiter_context *ctx)
 {
     aiteri_arena measure = {NULL, 0};
-    float *rows;
+    aiteri_cache_run run;
     if (aiteri_context_on_device(ctx)) return 0;
-    aiteri_cache_layout(&x->a, aiteri_context_workers(ctx), &measure, &rows);
+    aiteri_cache_layout(&x->a, aiteri_context_workers(ctx), &measure, &run);
     return measure.used;
 }
 
@@ -18958,7 +19088,9 @@ static void aiteri_explain_rounding(aiteri_text *t, const aiteri_writer *x)
         if (x->mode == AITERI_CACHE_SCALE_GIVEN)
             aiteri_say(t, "beyond %g scales an element is %g of them\n", largest, largest);
         else
-            aiteri_say(t, "a scale is the largest |element| of its row / %g\n", largest);
+            aiteri_say(t, "a scale is the largest |element| of its %s / %g\n",
+                       x->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD ? "row" : "block so far",
+                       largest);
     } else if (from == to || to == AITER_F32)
         aiteri_say(t, "error: none, every %s is %s\n", aiter_dtype_name(from),
                    from == to ? "kept" : "an f32");
@@ -18971,7 +19103,7 @@ static aiter_status aiteri_writer_explain(const aiteri_writer *x, aiter_context 
 {
     const aiter_reshape_and_cache_args *a = &x->a;
     const aiter_tensor *scale[2] = {&a->kv.k_scale, &a->kv.v_scale};
-    const int computes = x->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+    const int computes = aiteri_cache_computes(x->mode);
     const double tokens = (double)a->k.shape[0], rows = tokens * (double)a->k.shape[1];
     const double elements = rows * (double)(a->k.shape[2] + a->v.shape[2]);
     aiteri_say(t,
@@ -18983,10 +19115,7 @@ static aiter_status aiteri_writer_explain(const aiteri_writer *x, aiter_context 
     for (int i = 0; i < 2; i++)
         aiteri_say(t, ", kv.%c %s%s", "kv"[i], aiter_dtype_name(a->kv.k.dtype),
                    scale[i] -> ndim == 0 ? ""
-                                         : aiteri_scale_words(computes ? AITER_SCALE_PER_TOKEN_HEAD
-                                                              : scale[i]->shape[0] == 1
-                                                                  ? AITER_SCALE_PER_TENSOR
-                                                                  : AITER_SCALE_PER_HEAD));
+                                         : aiteri_scale_words(aiteri_cache_scale_kind(scale[i])));
     aiteri_say(t, "%s\n", computes ? ", which are written" : "");
     aiteri_explain_rows(t, ctx, x->row, "tokens", a->k.shape[0], 1);
     aiteri_say(t, "bytes: at most %.3g read, %.3g written\n",
@@ -19014,13 +19143,15 @@ static aiter_status aiteri_writer_run(aiteri_writer *x, aiter_context *ctx)
         aiteri_check_static_scales(&c, "kv.v_scale", &a->kv.v_scale);
         if (c.status != AITER_OK) return c.status;
     }
-    aiteri_cache_run run = {a, aiteri_context_kernels(ctx), x->mode, NULL,
-                            aiteri_context_workers(ctx)};
+    aiteri_cache_run run = {a,    aiteri_context_kernels(ctx), x->mode,
+                            NULL, aiteri_context_workers(ctx), NULL};
     aiteri_scratch scratch;
     AITERI_TRY(aiteri_scratch_take(c.op, ctx, a->call.workspace, a->call.workspace_bytes,
                                    aiteri_writer_need(x, ctx), &scratch));
-    uint8_t *seen = aiteri_cache_layout(a, run.workers, &scratch.arena, &run.rows);
+    uint8_t *seen = aiteri_cache_layout(a, run.workers, &scratch.arena, &run);
     aiteri_check_slots(&c, a, seen);
+    if (c.status == AITER_OK && x->mode == AITERI_CACHE_SCALE_PER_BLOCK_HEAD)
+        aiteri_cache_sort(a, run.sorted);
     if (c.status == AITER_OK && a->k.shape[0] > 0)
         aiteri_parallel(ctx, aiteri_cache_worker, &run,
                         (int32_t)aiteri_min(run.workers, AITERI_MAX_THREADS));

@@ -38,7 +38,7 @@ AITERI_UNUSED static aiteri_scales aiteri_scales_of(const aiter_tensor *t, aiter
     memset(&s, 0, sizeof s);
     s.data = t->data;
     s.dtype = t->dtype;
-    s.stride_head = aiteri_broadcast_stride(t, head);
+    s.stride_head = head == 0 ? aiteri_broadcast_stride(t, 0) : t->stride[head];
     if (tokens) s.stride_token = t->stride[head - 1];
     if (head > tokens) s.stride_outer = t->stride[0];
     if (grouped) s.stride_group = t->stride[head + 1];
