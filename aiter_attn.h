@@ -357,14 +357,26 @@ typedef enum aiter_kv_layout {
     AITER_KV_LAYOUT_COUNT
 } aiter_kv_layout;
 
-/* How finely data is scaled. 0: as the shape of its scales says, [1] one scale, [Hk] one per kv
- * head, or the data's index order without D, one per token and head. The last three are the names
- * that AITER's guide gives its methods for a cache. */
+/* How finely data is scaled, and the shape that its scales have then:
+ *   PER_TENSOR      [1]
+ *   PER_HEAD        [Hk]
+ *   PER_TOKEN_HEAD  the data's without D
+ *   PER_BLOCK_HEAD  [num_blocks, Hk], of pages
+ *   PER_BATCH_HEAD  [B, Hk], of keys that are not pages
+ *   PER_CHANNEL     [Hk, D]
+ *   PER_GROUP       the data's with D / g for D: g columns of a row, a multiple of 16
+ * BY_SHAPE: the first of these that the scales' number of dimensions allows, so that PER_CHANNEL,
+ * and of packed keys PER_BATCH_HEAD, must be said. The last three are the names that AITER's guide
+ * gives its methods for a cache. */
 typedef enum aiter_scale_kind {
     AITER_SCALE_BY_SHAPE = 0,
     AITER_SCALE_PER_TENSOR,
     AITER_SCALE_PER_HEAD,
     AITER_SCALE_PER_TOKEN_HEAD,
+    AITER_SCALE_PER_BLOCK_HEAD,
+    AITER_SCALE_PER_BATCH_HEAD,
+    AITER_SCALE_PER_CHANNEL,
+    AITER_SCALE_PER_GROUP,
     AITER_SCALE_COUNT,
     AITER_KV_8BIT_PER_TENSOR = AITER_SCALE_PER_TENSOR,
     AITER_KV_8BIT_PER_HEAD = AITER_SCALE_PER_HEAD,
@@ -667,8 +679,9 @@ typedef struct aiter_kv {
     int32_t max_seqlen;   /* bound of the lengths: for the workspace, and on a device for the number
                              of workgroups and splits; 0: the largest that the shapes allow,
                              with indptr all pages for every sequence: give it there */
-    aiter_tensor k_scale; /* F32, needed for I8, may be for fp8: real = stored * scale. [1], [Hk],
-                             or the data's shape without D */
+    aiter_tensor k_scale; /* needed for I8, may be for fp8: real = stored * scale. The shapes of
+                             aiter_scale_kind; F32, F16, BF16, F8_E8M0, on a device F32. Values are
+                             not looked at */
     aiter_tensor v_scale; /* the same; an absent v has the scales of k */
     aiter_scale_kind k_scale_kind, v_scale_kind; /* 0: by shape */
 } aiter_kv;
@@ -676,7 +689,8 @@ typedef struct aiter_kv {
 /* From q . k to the softmax, in this order; the formula is at aiter_flash_attn_fwd. */
 typedef struct aiter_score {
     float softmax_scale;  /* 0: 1 / sqrt(Dq) */
-    aiter_tensor q_scale; /* optional F32 [1], positive: real q = stored * q_scale */
+    aiter_tensor q_scale; /* optional F32: real q = stored * q_scale. [1], positive; or not looked
+                             at [B, Hk], or q's shape with 1 for D, one a row */
     float softcap;        /* 0: off */
     aiter_tensor bias;    /* optional F32, F16, BF16: [Sq, Sk], [Hq, Sq, Sk] or [B, Hq, Sq, Sk],
                              any extent 1; with cu_seqlens_q rows are packed: [total_q, keys] or
@@ -699,7 +713,13 @@ typedef struct aiter_score {
  *                   is written, x / scale rounded to nearest even, clamped to +-M; a row of zeros
  *                   has scale 0; a row with a NaN scale NaN and codes 0, in fp8 NaN (on a device
  *                   a NaN is left out of the scale and stored as 0)
- * `per` 0 takes the granularity that the shape of the scales has. */
+ *                   PER_BLOCK_HEAD: the tokens of this call that go into one block count together,
+ * in whatever order they come: own = max(max |x|, 1e-6) / M. If one of them goes to row 0 of the
+ * block, or own > the scale that is there (or own is NaN, or that negative), own is written, and
+ * the rows before the first of them are rounded again: stored * old / own; else the old scale
+ * serves. Rows behind the first one that are not of this call keep their codes. A NaN scale stays
+ * until row 0 is written; all codes under it are 0, in fp8 NaN. On the CPU `per` 0 takes the
+ * granularity that the shape of the scales has. */
 typedef struct aiter_quantisation {
     aiter_dtype to; /* 0: what the destination is; else its dtype */
     aiter_scale_kind per;
@@ -791,8 +811,9 @@ extern "C" {
  * which shapes it gives q and which fields mean nothing to it. */
 typedef struct aiter_attention_args {
     uint32_t struct_bytes;
-    aiter_tensor q;   /* [B, Sq, Hq, Dq], or [total_q, Hq, Dq] with cu_seqlens_q; F32, F16, BF16 */
-    aiter_tensor out; /* as q with Dv; F32, F16, BF16 */
+    aiter_tensor q;   /* [B, Sq, Hq, Dq], or [total_q, Hq, Dq] with cu_seqlens_q; F32, F16, BF16,
+                         on a CPU the fp8 types */
+    aiter_tensor out; /* as q with Dv; the same types; fp8 saturates */
     aiter_tensor lse; /* optional F32 [B, Hq, Sq], or [Hq, total_q] with cu_seqlens_q */
     aiter_tensor
         cu_seqlens_q;       /* optional I32 [B + 1], non-decreasing from 0; packed or paged keys */
@@ -800,7 +821,8 @@ typedef struct aiter_attention_args {
                                written */
     int32_t max_seqlen_q;   /* bound of the query lengths, as kv.max_seqlen */
     int32_t num_splits;     /* 0: from Sq and Sk; 1: never split the keys; n: at most n pieces */
-    aiter_tensor out_scale; /* optional F32 [1], positive: real out = stored * out_scale */
+    aiter_tensor out_scale; /* optional F32 [1] or [B, Hk], positive: real out = stored *
+                               out_scale */
     aiter_kv kv;
     aiter_score score;
     aiter_call call;
@@ -849,11 +871,12 @@ typedef struct aiter_reshape_and_cache_args {
     aiter_tensor v; /* [tokens, Hk, Dv]; same dtype */
     aiter_kv kv;    /* the cache: k and v are pages, F32, F16, BF16, fp8, or I8 when quantising;
                        k_scale and v_scale are read as [1] or [Hk], or written as
-                       [num_blocks, P, Hk]. The same kv as the readers
+                       [num_blocks, P, Hk], or both as [num_blocks, Hk]. The same kv as the readers
                        take: how they look keys up is not looked at */
     aiter_tensor slot_mapping; /* I32 or I64 [tokens] */
     aiter_quantisation quantisation;
-    aiter_call call; /* no plan; the workspace has a bit per slot, to find one given twice */
+    aiter_call call; /* no plan; the workspace has a bit per slot, to find one given twice,
+                        and by blocks 16 bytes a token */
 } aiter_reshape_and_cache_args;
 
 /* Runs it. INVALID_ARGUMENT also: a slot below -1 or past the cache, the same slot twice, a given
@@ -963,7 +986,7 @@ AITER_ATTN_API aiter_status aiter_variable_length_attention(
     const aiter_variable_length_attention_args *args, aiter_context *ctx);
 
 /* One query of one head in the transposed layout of tile accelerators, out = softmax(scale q^T k)
- * v^T: q [D, 1], kv.k and kv.v [D, Sk], out [1, D]; F32, F16, BF16. */
+ * v^T: q [D, 1], kv.k and kv.v [D, Sk], out [1, D]; k and v F32, F16, BF16. */
 typedef aiter_attention_args aiter_decode_attention_args;
 
 /* Runs it. Of kv the lengths and tables and of the rest cu_seqlens_q, seqused_q and lse mean
@@ -1519,8 +1542,8 @@ AITERI_FORCE_INLINE void aiteri_atomic_store(volatile aiteri_counter *p, aiteri_
 /* What families share: planner, engine and loops of the softmax attentions. */
 #define AITERI_ATTENTION (AITERI_HAS_FLASH || AITERI_HAS_DECODE)
 /* Rows of the narrow types, read and written. */
-#define AITERI_READS_CODES  (AITERI_ATTENTION || AITERI_HAS_QUANT)
-#define AITERI_WRITES_CODES (AITERI_HAS_CACHE || AITERI_HAS_QUANT)
+#define AITERI_READS_CODES  (AITERI_ATTENTION || AITERI_HAS_CACHE || AITERI_HAS_QUANT)
+#define AITERI_WRITES_CODES (AITERI_ATTENTION || AITERI_HAS_CACHE || AITERI_HAS_QUANT)
 
 #endif /* AITERI_LEFT_OUT_H */
 AITERI_NUMERICS_BEGIN
@@ -2200,7 +2223,9 @@ enum {
     AITERI_FLOATS = 1 << AITER_F32 | 1 << AITER_F16 | 1 << AITER_BF16,
     AITERI_FP8 = 1 << AITER_F8_E4M3FN | 1 << AITER_F8_E4M3FNUZ | 1 << AITER_F8_E5M2,
     AITERI_QUANTISED = AITERI_FP8 | 1 << AITER_I8,
+    AITERI_ROW_TYPES = AITERI_FLOATS | AITERI_FP8, /* of q and out */
     AITERI_KEY_TYPES = AITERI_FLOATS | AITERI_QUANTISED,
+    AITERI_SCALE_TYPES = AITERI_FLOATS | 1 << AITER_F8_E8M0,
     AITERI_ONLY_F32 = 1 << AITER_F32,
     AITERI_ONLY_I32 = 1 << AITER_I32
 };
@@ -2286,7 +2311,8 @@ static const char *aiteri_type_advice(aiter_dtype got, unsigned dtypes)
     if (dtypes == AITERI_ONLY_I32 && got == AITER_I64)
         return "; lengths, offsets and tables are 32-bit: pass a converted copy";
     if (aiteri_is_type(got, AITERI_FP8))
-        return "; fp8 serves as keys and values alone: convert it (aiter_load_element reads it)";
+        return "; fp8 serves as q, keys, values and out of attention: convert it "
+               "(aiter_load_element reads it)";
     if (got == AITER_U8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
         return "; bytes of another type (vLLM keeps fp8 as uint8): name the type that they hold";
     if (got == AITER_I8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
@@ -2967,6 +2993,21 @@ typedef struct aiteri_source {
     aiteri_scales scales;
 } aiteri_source;
 
+/* Scales of columns: that of (h, d), whatever the key, at place h, d. K's multiply q, V's out. */
+typedef struct aiteri_channels {
+    const void *data;  /* NULL: none */
+    aiter_dtype dtype; /* as of aiteri_scales */
+    int64_t stride_head, stride_dim;
+} aiteri_channels;
+
+/* Scales of the rows of q or out: that of (b, t, h) at place b, t, h / heads. Strides are 0 where a
+ * scale does not vary, t counts as in aiteri_rows. */
+typedef struct aiteri_row_scales {
+    const float *data; /* NULL: none */
+    int32_t heads;
+    int64_t stride_batch, stride_token, stride_head;
+} aiteri_row_scales;
+
 typedef struct aiteri_program aiteri_program; /* cpu/engine_walk.c */
 
 typedef struct aiteri_problem {
@@ -2976,6 +3017,7 @@ typedef struct aiteri_problem {
     float *lse; /* NULL: not wanted */
     int64_t lse_stride_batch, lse_stride_head, lse_stride_token;
     aiteri_source k, v;
+    aiteri_channels k_channels, v_channels;
     int32_t v_in_k; /* V is the first columns of K, in both parts: it need not be loaded again */
 
     /* Lengths: cu_* packed, used_* per batch row, else seqlen_* for all. */
@@ -3011,8 +3053,10 @@ typedef struct aiteri_problem {
     /* (b, i, h, j): stride_token per query, stride_dim per key; data NULL: none. `visible` is U8,
      * 0 where the key is hidden, whatever its score, K and V. */
     aiteri_rows bias, visible;
-    const float *q_scale,
-        *out_scale; /* one each, or NULL: the stored q and out times it are real */
+    /* The stored q and out times their scales are real. Of q one is q_scale, which belongs to
+     * softmax_scale, others are q_scales. */
+    const float *q_scale; /* NULL: none */
+    aiteri_row_scales q_scales, out_scales;
     const float *sinks;
     int64_t sinks_stride;
     int32_t num_splits;
@@ -3088,6 +3132,7 @@ AITERI_UNUSED static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p,
     X(BIAS, "a bias", "")                                                                   \
     X(VISIBLE, "a mask of bytes (visible)", "pass a bias of 0 and -infinity")               \
     X(Q_SCALE, "q_scale", "multiply softmax_scale by it")                                   \
+    X(Q_SCALES, "scales of rows of q", "")                                                  \
     X(OUT_SCALE, "out_scale", "divide the result by it")                                    \
     X(SINKS, "sinks", "")                                                                   \
     X(LSE, "lse", "")                                                                       \
@@ -3108,6 +3153,7 @@ AITERI_UNUSED static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p,
     X(SCALE_TOKEN, "scales of tokens", "")                                                  \
     X(SCALE_BLOCK, "scales of several tokens", "pass a scale for each token")               \
     X(SCALE_GROUP, "scales of groups of columns", "")                                       \
+    X(SCALE_CHANNEL, "scales of channels", "")                                              \
     X(SCALE_TYPE, "scales other than f32", "pass f32 scales")                               \
     X(STRIDED_DIM, "a last stride other than 1", "pass a copy that is dense there")         \
     X(OFF_CHUNKS, "rows that do not start at multiples of 16 bytes", "pass aligned copies") \
@@ -3158,7 +3204,8 @@ static uint64_t aiteri_score_features(const aiteri_problem *p)
     if (p->visible.data) bits |= AITERI_BIT(VISIBLE);
     if (p->sinks) bits |= AITERI_BIT(SINKS);
     if (p->q_scale) bits |= AITERI_BIT(Q_SCALE);
-    if (p->out_scale) bits |= AITERI_BIT(OUT_SCALE);
+    if (p->q_scales.data) bits |= AITERI_BIT(Q_SCALES);
+    if (p->out_scales.data) bits |= AITERI_BIT(OUT_SCALE);
     if (p->lse) bits |= AITERI_BIT(LSE);
     if (scale < least || scale > most) bits |= AITERI_BIT(FAR_SCALE);
     return bits;
@@ -3200,6 +3247,7 @@ AITERI_UNUSED static uint64_t aiteri_problem_features(const aiteri_problem *p)
             : p->block_table  ? AITERI_BIT(PAGED_KEYS)
             : p->cu_seqlens_k ? AITERI_BIT(PACKED_KEYS)
                               : AITERI_BIT(DENSE_KEYS);
+    if (p->k_channels.data || p->v_channels.data) bits |= AITERI_BIT(SCALE_CHANNEL);
     if (p->k_tail.data)
         bits |= AITERI_BIT(TWO_PARTS) | aiteri_source_features(&p->k_tail) |
                 aiteri_source_features(&p->v_tail);
@@ -3278,15 +3326,15 @@ enum {
 #define AITERI_TILE_TAKES                                                                          \
     (AITERI_BIT(PROGRAM) | AITERI_BIT(CAUSAL) | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) |        \
      AITERI_BIT(WINDOW_SINKS) | AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(BIAS) |       \
-     AITERI_BIT(VISIBLE) | AITERI_BIT(Q_SCALE) | AITERI_BIT(OUT_SCALE) | AITERI_BIT(SINKS) |       \
-     AITERI_BIT(LSE) | AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) | AITERI_BIT(PAGED_KEYS) | \
-     AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(TWO_PARTS) | AITERI_BIT(SEGMENTS) |   \
-     AITERI_BIT(PART_TYPES) | AITERI_BIT(PACKED_ROWS) | AITERI_BIT(USED_ROWS) |                    \
-     AITERI_BIT(USED_KEYS) | AITERI_BIT(SCALE_TENSOR) | AITERI_BIT(SCALE_HEAD) |                   \
-     AITERI_BIT(SCALE_TOKEN) | AITERI_BIT(SCALE_BLOCK) | AITERI_BIT(SCALE_GROUP) |                 \
-     AITERI_BIT(SCALE_TYPE) | AITERI_BIT(STRIDED_DIM) | AITERI_BIT(TILES) |                        \
-     AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | \
-     AITERI_BIT(KV_TYPES))
+     AITERI_BIT(VISIBLE) | AITERI_BIT(Q_SCALE) | AITERI_BIT(Q_SCALES) | AITERI_BIT(OUT_SCALE) |    \
+     AITERI_BIT(SINKS) | AITERI_BIT(LSE) | AITERI_BIT(DENSE_KEYS) | AITERI_BIT(PACKED_KEYS) |      \
+     AITERI_BIT(PAGED_KEYS) | AITERI_BIT(PAGE_LISTS) | AITERI_BIT(HOLES) | AITERI_BIT(TWO_PARTS) | \
+     AITERI_BIT(SEGMENTS) | AITERI_BIT(PART_TYPES) | AITERI_BIT(PACKED_ROWS) |                     \
+     AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS) | AITERI_BIT(SCALE_TENSOR) |                    \
+     AITERI_BIT(SCALE_HEAD) | AITERI_BIT(SCALE_TOKEN) | AITERI_BIT(SCALE_BLOCK) |                  \
+     AITERI_BIT(SCALE_GROUP) | AITERI_BIT(SCALE_CHANNEL) | AITERI_BIT(SCALE_TYPE) |                \
+     AITERI_BIT(STRIDED_DIM) | AITERI_BIT(TILES) | AITERI_BIT(OFF_CHUNKS) |                        \
+     AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM) | AITERI_BIT(KV_TYPES))
 /* Streams read rows where they lie, so there must be one, and are softmax attention alone. */
 #define AITERI_STREAM_TAKES (AITERI_TILE_TAKES & ~(AITERI_BIT(HOLES) | AITERI_BIT(PROGRAM)))
 
@@ -3578,17 +3626,20 @@ AITERI_UNUSED static aiteri_source aiteri_source_of(const aiter_tensor *t)
     return s;
 }
 
-/* Scales of a shape that was checked: one, [Hk], or the source's without D. */
-AITERI_UNUSED static aiteri_scales aiteri_scales_of(const aiter_tensor *t)
+/* Scales of a kind whose shape was checked, (outer,) (token,) head (, group); none of channels. */
+AITERI_UNUSED static aiteri_scales aiteri_scales_of(const aiter_tensor *t, aiter_scale_kind kind)
 {
     aiteri_scales s;
-    const int32_t n = t->ndim;
+    const int grouped = kind == AITER_SCALE_PER_GROUP;
+    const int tokens = grouped || kind == AITER_SCALE_PER_TOKEN_HEAD;
+    const int32_t head = t->ndim - 1 - grouped;
     memset(&s, 0, sizeof s);
     s.data = t->data;
     s.dtype = t->dtype;
-    if (n == 3) s.stride_outer = t->stride[0];
-    if (n >= 2) s.stride_token = t->stride[n - 2];
-    s.stride_head = n == 1 ? aiteri_broadcast_stride(t, 0) : t->stride[n - 1];
+    s.stride_head = head == 0 ? aiteri_broadcast_stride(t, 0) : t->stride[head];
+    if (tokens) s.stride_token = t->stride[head - 1];
+    if (head > tokens) s.stride_outer = t->stride[0];
+    if (grouped) s.stride_group = t->stride[head + 1];
     return s;
 }
 
@@ -3761,8 +3812,7 @@ AITERI_FORCE_INLINE aiteri_key_place aiteri_place_in_front(const aiteri_problem 
         return at;
     }
     const int packed = p->cu_seqlens_k != NULL;
-    const aiteri_key_place at = {
-        packed ? 0 : s->index, packed ? s->k_start + j : j, INT32_MAX, 1, 0, 0};
+    const aiteri_key_place at = {s->index, packed ? s->k_start + j : j, INT32_MAX, 1, 0, 0};
     return at;
 }
 
@@ -15562,8 +15612,9 @@ AITERI_UNUSED static void aiteri_store_out(const aiteri_kernels *kernels, char *
                                            float factor)
 {
     /* Bits of the largest magnitude that the type rounds to 0. */
-    const int32_t least = dtype == AITER_F16 ? 0x33000000 : dtype == AITER_BF16 ? 0x8000 : 0;
-    kernels->row_finish(row, aiteri_padded(n), factor, least);
+    static const int32_t least[] = {0, 0, 0x33000000, 0x8000, 0x3a800000, 0x3a000000, 0x37000000};
+    AITERI_ASSERT((size_t)dtype < sizeof least / sizeof least[0]);
+    kernels->row_finish(row, aiteri_padded(n), factor, least[dtype]);
     aiteri_scatter_row(kernels, dst, dtype, stride, row, n);
 }
 
@@ -15797,7 +15848,6 @@ typedef struct aiteri_engine {
     const aiteri_program *program;
     aiteri_geometry geometry;
     aiteri_score_rule rule;
-    double out_scale;
     float *partials; /* [partial_rows][partial_stride]: dim_v sums, then m and l */
     int64_t partial_stride;
 } aiteri_engine;
@@ -15808,6 +15858,38 @@ static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, in
     return rows->data + aiteri_bytes_of(rows->dtype, s->index * rows->stride_batch +
                                                          (s->q_start + token) * rows->stride_token +
                                                          head * rows->stride_head);
+}
+
+/* The scale of a row, 1 where there is none. */
+static float aiteri_row_scale_of(const aiteri_row_scales *scales, const aiteri_sequence *s,
+                                 int32_t token, int32_t head)
+{
+    return !scales->data ? 1.0f
+                         : scales->data[s->index * scales->stride_batch +
+                                        (s->q_start + token) * scales->stride_token +
+                                        head / scales->heads * scales->stride_head];
+}
+
+/* A row times the scales of its kv head's columns. */
+static void aiteri_scale_channels(const aiteri_channels *c, int32_t h, float *row, int32_t dim)
+{
+    for (int32_t d = 0; c->data && d < dim; d++)
+        row[d] = aiteri_rounded(
+            row[d] * aiteri_load_f32(c->dtype, c->data, h * c->stride_head + d * c->stride_dim));
+}
+
+/* A row of q as numbers, padded with zeros. */
+static void aiteri_load_query(const aiteri_engine *e, const aiteri_sequence *s, int32_t token,
+                              int32_t head, float *row)
+{
+    const aiteri_problem *p = e->problem;
+    const int32_t dim = p->k.dim, padded = aiteri_padded(dim);
+    aiteri_gather_row(e->kernels, row, aiteri_row_at(&p->q, s, token, head), p->q.dtype,
+                      p->q.stride_dim, dim);
+    for (int32_t d = dim; d < padded; d++) row[d] = 0.0f;
+    if (p->q_scales.data)
+        e->kernels->row_scale(row, padded, aiteri_row_scale_of(&p->q_scales, s, token, head));
+    aiteri_scale_channels(&p->k_channels, head / p->group, row, dim);
 }
 
 /* Rows whose scales fit into the room that there is for them: more than none. */
@@ -15928,10 +16010,10 @@ typedef struct aiteri_row_state {
     float m, l, unit;
 } aiteri_row_state;
 
-/* The factor that turns a row's sums into its output, and its log-sum-exp, with the learned sink:
- * a logit without a value. A row that saw nothing gives 0 and -inf, or the sink. */
+/* The factor that turns a row's sums into its output under a scale, and its log-sum-exp, with the
+ * learned sink: a logit without a value. A row that saw nothing gives 0 and -inf, or the sink. */
 static float aiteri_finish_state(const aiteri_engine *e, int32_t head, aiteri_row_state state,
-                                 float *lse)
+                                 float out_scale, float *lse)
 {
     const aiteri_problem *p = e->problem;
     const double unit = state.unit, m = (double)state.m * (double)e->rule.softmax;
@@ -15951,7 +16033,7 @@ static float aiteri_finish_state(const aiteri_engine *e, int32_t head, aiteri_ro
         return 0.0f;
     }
     *lse = aiteri_rounded((float)aiteri_rounded_f64(top + log(sum)));
-    return aiteri_rounded((float)aiteri_rounded_f64(factor / sum / unit / e->out_scale));
+    return aiteri_rounded((float)aiteri_rounded_f64(factor / sum / unit / (double)out_scale));
 }
 
 static void aiteri_store_lse(const aiteri_problem *p, const aiteri_sequence *s, int32_t token,
@@ -15968,7 +16050,10 @@ static void aiteri_finish_row(const aiteri_engine *e, const aiteri_sequence *s, 
 {
     const aiteri_problem *p = e->problem;
     float lse;
-    const float factor = aiteri_finish_state(e, head, state, &lse);
+    const float factor = aiteri_finish_state(
+        e, head, state, aiteri_row_scale_of(&p->out_scales, s, token, head), &lse);
+    if (state.l != 0.0f) /* else the row is 0 */
+        aiteri_scale_channels(&p->v_channels, head / p->group, row, p->v.dim);
     aiteri_store_out(e->kernels, aiteri_row_at(&p->out, s, token, head), p->out.dtype,
                      p->out.stride_dim, row, p->v.dim, factor);
     aiteri_store_lse(p, s, token, head, lse);
@@ -16166,9 +16251,8 @@ static void aiteri_tile_lanes_fill(const aiteri_walk *x, aiteri_tile *tile)
 
 static void aiteri_tile_begin(const aiteri_walk *x, int32_t first, int32_t rows, aiteri_tile *tile)
 {
-    const aiteri_problem *p = x->e->problem;
     const aiteri_kernels *kernels = x->e->kernels;
-    const int32_t stride = aiteri_padded(p->k.dim);
+    const int32_t dim = x->e->problem->k.dim, stride = aiteri_padded(dim);
     tile->first = first;
     tile->rows = rows;
     tile->vectors = (rows + kernels->lanes - 1) / kernels->lanes;
@@ -16180,10 +16264,9 @@ static void aiteri_tile_begin(const aiteri_walk *x, int32_t first, int32_t rows,
             continue;
         }
         const aiteri_packed_row row = aiteri_packed_row_of(x->w, tile, lane);
-        aiteri_gather_row(kernels, to, aiteri_row_at(&p->q, &x->s, row.token, row.head), p->q.dtype,
-                          p->q.stride_dim, p->k.dim);
+        aiteri_load_query(x->e, &x->s, row.token, row.head, to);
     }
-    kernels->pack_query(tile->q, x->t->rows, stride, p->k.dim, x->e->rule.query);
+    kernels->pack_query(tile->q, x->t->rows, stride, dim, x->e->rule.query);
     x->e->program->begin(x, tile);
 }
 
@@ -16485,11 +16568,8 @@ static void aiteri_stream_begin(aiteri_stream *x)
     for (int32_t i = 0; i < all; i++) {
         const int32_t r = i % x->rows, h = x->kv_start + i / x->rows;
         float *q = x->t->q + (int64_t)i * dim;
-        aiteri_gather_row(
-            x->e->kernels, q,
-            aiteri_row_at(&p->q, &x->s, x->w->q_start + r / p->group, h * p->group + r % p->group),
-            p->q.dtype, p->q.stride_dim, p->k.dim);
-        for (int32_t d = p->k.dim; d < dim; d++) q[d] = 0.0f;
+        aiteri_load_query(x->e, &x->s, x->w->q_start + r / p->group, h * p->group + r % p->group,
+                          q);
         x->e->kernels->row_scale(q, dim, x->e->rule.query);
         x->t->m[i] = aiteri_minus_inf();
         x->t->l[i] = 0.0f;
@@ -16869,6 +16949,10 @@ AITERI_UNUSED static const char *aiteri_scale_words(aiter_scale_kind kind)
     case AITER_SCALE_PER_TENSOR: return " with one scale";
     case AITER_SCALE_PER_HEAD: return " with a scale per head";
     case AITER_SCALE_PER_TOKEN_HEAD: return " with a scale per token and head";
+    case AITER_SCALE_PER_BLOCK_HEAD: return " with a scale per page and head";
+    case AITER_SCALE_PER_BATCH_HEAD: return " with a scale per batch row and head";
+    case AITER_SCALE_PER_CHANNEL: return " with a scale per channel";
+    case AITER_SCALE_PER_GROUP: return " with a scale per group of columns";
     default: return "";
     }
 }
@@ -17146,7 +17230,6 @@ static aiter_status aiteri_run_prepare(const char *op, const aiteri_problem *p, 
     e->geometry = aiteri_kernels_geometry(p, e->kernels, aiteri_context_workers(ctx));
     e->program = p->program ? p->program : &aiteri_softmax_program;
     e->rule = aiteri_score_rule_of(p);
-    e->out_scale = p->out_scale ? (double)p->out_scale[0] : 1.0;
     e->partial_stride = aiteri_partial_stride(p);
     if (plan) return aiteri_plan_take(op, p, ctx, &e->geometry, plan, &run->schedule);
     run->schedule = aiteri_schedule_count(p, &e->geometry);
@@ -17895,8 +17978,6 @@ static void aiteri_check_latent(aiteri_check *c, aiteri_attention *x)
     x->problem.v_in_k = 1;
     kv->v = kv->k;
     kv->v.shape[kd] = kv->dim_v;
-    kv->v_scale = kv->k_scale;
-    kv->v_scale_kind = kv->k_scale_kind;
 }
 
 /* Each alone; how they fit is for later. */
@@ -17907,7 +17988,7 @@ static void aiteri_check_operands(aiteri_check *c, aiteri_attention *x)
     const int32_t q_ndim = x->packed ? 3 : 4, k_ndim = keys_packed ? 3 : 4;
     const char *rows = aiteri_rows_layout(x->op->decodes, x->packed);
     const char *keys = aiteri_keys_layout(keys_packed, x->paged);
-    aiteri_check_tensor(c, "q", &a->q, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
+    aiteri_check_tensor(c, "q", &a->q, q_ndim, q_ndim, AITERI_ROW_TYPES, 1, rows);
     aiteri_check_tensor(c, "kv.k", &a->kv.k, k_ndim, k_ndim, AITERI_KEY_TYPES, 1, keys);
     if (a->kv.v.ndim == 0 && a->kv.dim_v == 0)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
@@ -17918,7 +17999,7 @@ static void aiteri_check_operands(aiteri_check *c, aiteri_attention *x)
         aiteri_check_latent(c, x);
     else
         aiteri_check_tensor(c, "kv.v", &a->kv.v, k_ndim, k_ndim, AITERI_KEY_TYPES, 1, keys);
-    aiteri_check_tensor(c, "out", &a->out, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
+    aiteri_check_tensor(c, "out", &a->out, q_ndim, q_ndim, AITERI_ROW_TYPES, 1, rows);
 }
 
 static void aiteri_check_qkv(aiteri_check *c, aiteri_attention *x)
@@ -18068,12 +18149,54 @@ static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
                            : aiteri_default_scale(p->k.dim);
 }
 
-/* One scale of q or of out; NULL where there is none. */
-static const float *aiteri_lower_one_scale(aiteri_check *c, const char *field, aiter_tensor *t)
+/* Scales of the rows of q or out: one, one for each batch row and kv head, or, `each`, for each
+ * row: q's shape with 1 for D. */
+static aiteri_row_scales aiteri_lower_row_scales(aiteri_check *c, const aiteri_attention *x,
+                                                 const char *field, aiter_tensor *t, int each)
 {
-    if (!aiteri_check_tensor(c, field, t, 1, 1, AITERI_ONLY_F32, 0, "[1]")) return NULL;
-    aiteri_check_extent(c, field, t, 0, 1, "one scale");
-    return (const float *)t->data;
+    const aiteri_problem *p = &x->problem;
+    const aiter_tensor *q = &x->a.q;
+    aiteri_row_scales s = {NULL, 1, 0, 0, 0};
+    const int32_t rank = x->lse_packed ? 3 : q->ndim; /* as the caller has it */
+    if (!aiteri_check_tensor(c, field, t, 1, each ? rank : 2, AITERI_ONLY_F32, 0,
+                             !each ? "[1] or [B, Hk]" : "[1], [B, Hk], or q's with 1 for D"))
+        return s;
+    s.data = (const float *)t->data;
+    if (t->ndim == 1) {
+        aiteri_check_extent(c, field, t, 0, 1, "one scale");
+    } else if (t->ndim == 2) {
+        aiteri_check_extent(c, field, t, 0, p->batch, "the batch");
+        aiteri_check_extent(c, field, t, 1, p->heads_k, "kv heads");
+        s.stride_batch = t->stride[0];
+        s.stride_head = t->stride[1];
+        s.heads = p->group;
+    } else if (t->ndim == rank) {
+        for (int32_t i = 0; i < rank - 2; i++)
+            aiteri_check_extent(c, field, t, i, q->shape[i], "q");
+        aiteri_check_extent(c, field, t, rank - 2, p->heads_q, "heads of q");
+        aiteri_check_extent(c, field, t, rank - 1, 1, "one scale for a row");
+        s.stride_batch = x->packed ? 0 : t->stride[0];
+        s.stride_token = x->lse_packed ? 0 : t->stride[rank - 3];
+        s.stride_head = t->stride[rank - 2];
+    } else {
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: ndim is 3, expected 1, 2 or 4: [1], [B, Hk], or q's with 1 for D",
+                      c->op, field);
+    }
+    return s;
+}
+
+/* One scale of q belongs to softmax_scale, others to the rows. */
+static void aiteri_lower_q_and_out_scales(aiteri_check *c, aiteri_attention *x)
+{
+    aiteri_problem *p = &x->problem;
+    const aiteri_row_scales q =
+        aiteri_lower_row_scales(c, x, "score.q_scale", &x->a.score.q_scale, 1);
+    if (x->a.score.q_scale.ndim == 1)
+        p->q_scale = q.data;
+    else
+        p->q_scales = q;
+    p->out_scales = aiteri_lower_row_scales(c, x, "out_scale", &x->a.out_scale, 0);
 }
 
 static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)
@@ -18172,53 +18295,114 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
     p->lse_stride_token = x->lse_packed ? 0 : t->stride[at + 1];
 }
 
-/* Scales of one quantised source, [1], [Hk] or the source's shape without D. Integers need them. */
-static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor *t,
-                                aiter_scale_kind kind, const aiter_tensor *data,
-                                aiteri_source *source)
+/* What scales are that no kind was given for. */
+static aiter_scale_kind aiteri_scale_kind_by_shape(const aiter_tensor *t, const aiter_tensor *data,
+                                                   int paged)
 {
-    const int32_t rank = data->ndim - 1;
-    if (!aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32, data->dtype == AITER_I8,
-                             "f32 scales of the data: [1], [Hk], or its shape without D"))
+    if (t->ndim == data->ndim) return AITER_SCALE_PER_GROUP;
+    if (t->ndim == data->ndim - 1) return AITER_SCALE_PER_TOKEN_HEAD;
+    if (t->ndim == 2) return paged ? AITER_SCALE_PER_BLOCK_HEAD : AITER_SCALE_PER_BATCH_HEAD;
+    return t->shape[0] == 1 && data->shape[data->ndim - 2] != 1 ? AITER_SCALE_PER_TENSOR
+                                                                : AITER_SCALE_PER_HEAD;
+}
+
+/* The extents of scales of a kind, but for the groups of a row. */
+static void aiteri_check_scale_shape(aiteri_check *c, const aiteri_attention *x, const char *field,
+                                     const aiter_tensor *t, aiter_scale_kind kind,
+                                     const aiter_tensor *data)
+{
+    static const char *const layout[] = {"",
+                                         "[1]",
+                                         "[Hk]",
+                                         "the data's shape without D",
+                                         "[num_blocks, Hk]",
+                                         "[B, Hk]",
+                                         "[Hk, D]",
+                                         "the data's shape with groups of columns for D"};
+    const int32_t n = data->ndim;
+    const int64_t heads = data->shape[n - 2];
+    const int by_row = kind == AITER_SCALE_PER_TOKEN_HEAD || kind == AITER_SCALE_PER_GROUP;
+    const int32_t ndim =
+        by_row ? n - (kind == AITER_SCALE_PER_TOKEN_HEAD) : 1 + (kind > AITER_SCALE_PER_TOKEN_HEAD);
+    if (t->ndim != ndim) {
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d: %s", c->op, field,
+                      (int)t->ndim, (int)ndim, layout[kind]);
+    } else if (by_row) {
+        for (int32_t i = 0; i < n - 1; i++)
+            aiteri_check_extent(c, field, t, i, data->shape[i], "the data's shape");
+    } else if (kind == AITER_SCALE_PER_TENSOR) {
+        aiteri_check_extent(c, field, t, 0, 1, "one scale");
+    } else if (kind == AITER_SCALE_PER_HEAD) {
+        aiteri_check_extent(c, field, t, 0, heads, "kv heads; or 1 for one scale");
+    } else if (kind == AITER_SCALE_PER_CHANNEL) {
+        aiteri_check_extent(c, field, t, 0, heads, "kv heads");
+        aiteri_check_extent(c, field, t, 1, data->shape[n - 1], "the data's head_dim");
+    } else {
+        const int blocks = kind == AITER_SCALE_PER_BLOCK_HEAD;
+        if (blocks != x->paged)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s_kind: is %s", c->op, field,
+                          blocks
+                              ? "AITER_SCALE_PER_BLOCK_HEAD, expected AITER_SCALE_PER_BATCH_HEAD "
+                                "for [B, Hk]: keys are not pages"
+                              : "AITER_SCALE_PER_BATCH_HEAD, expected AITER_SCALE_PER_BLOCK_HEAD "
+                                "for [num_blocks, Hk]: keys are pages");
+        aiteri_check_extent(c, field, t, 0, blocks ? data->shape[0] : x->problem.batch,
+                            blocks ? "blocks of kv.k" : "the batch");
+        aiteri_check_extent(c, field, t, 1, heads, "kv heads");
+    }
+}
+
+/* Scales of one quantised source. Integers need them. */
+static void aiteri_lower_scales(aiteri_check *c, const aiteri_attention *x, const char *field,
+                                aiter_tensor *t, aiter_scale_kind kind, const aiter_tensor *data,
+                                aiteri_source *source, aiteri_channels *channels)
+{
+    const int64_t dim = data->shape[data->ndim - 1];
+    if (!aiteri_check_tensor(c, field, t, 1, data->ndim, AITERI_SCALE_TYPES,
+                             data->dtype == AITER_I8,
+                             "scales of i8 data: [1], [Hk], its shape without D, or another of "
+                             "aiter_scale_kind"))
         return;
     if (!aiteri_is_type(data->dtype, AITERI_QUANTISED)) {
         aiteri_check_true(c, 0, field, "none: only I8 and fp8 keys and values have scales");
         return;
     }
-    if (kind == AITER_SCALE_BY_SHAPE)
-        kind = t->ndim > 1                                      ? AITER_SCALE_PER_TOKEN_HEAD
-               : t->shape[0] == 1 && data->shape[rank - 1] != 1 ? AITER_SCALE_PER_TENSOR
-                                                                : AITER_SCALE_PER_HEAD;
-    source->scales = aiteri_scales_of(t);
-    if (kind == AITER_SCALE_PER_TOKEN_HEAD) {
-        if (t->ndim != rank) {
-            aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.%s: ndim is %d, expected %d: the data's shape without D", c->op,
-                          field, (int)t->ndim, (int)rank);
-            return;
-        }
-        for (int32_t i = 0; i < rank; i++)
-            aiteri_check_extent(c, field, t, i, data->shape[i], "the data's shape");
+    if (kind == AITER_SCALE_BY_SHAPE) kind = aiteri_scale_kind_by_shape(t, data, x->paged);
+    aiteri_check_scale_shape(c, x, field, t, kind, data);
+    if (c->status != AITER_OK) return;
+    if (kind == AITER_SCALE_PER_CHANNEL) {
+        const aiteri_channels of = {t->data, t->dtype, t->stride[0], t->stride[1]};
+        *channels = of;
         return;
     }
-    if (t->ndim != 1)
+    source->scales = aiteri_scales_of(t, kind);
+    const int64_t groups = kind == AITER_SCALE_PER_GROUP ? t->shape[t->ndim - 1] : 1;
+    if (groups == 1) return;
+    if (groups < 1 || dim % groups != 0 || dim / groups % AITERI_PAD != 0)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: ndim is %d, expected 1 for this kind of scales", c->op, field,
-                      (int)t->ndim);
-    aiteri_check_extent(c, field, t, 0, kind == AITER_SCALE_PER_TENSOR ? 1 : data->shape[rank - 1],
-                        kind == AITER_SCALE_PER_TENSOR ? "one scale"
-                                                       : "kv heads; or 1 for one scale");
+                      "%s.%s: shape[%d] is %lld groups of %lld columns, expected groups of a "
+                      "multiple of %d columns each",
+                      c->op, field, (int)t->ndim - 1, (long long)groups, (long long)dim,
+                      (int)AITERI_PAD);
+    else
+        source->scales.group = (int32_t)(dim / groups);
 }
 
 static void aiteri_lower_kv_scales(aiteri_check *c, aiteri_attention *x)
 {
     aiter_kv *kv = &x->a.kv;
+    aiteri_problem *p = &x->problem;
     aiteri_check_enum(c, "kv.k_scale_kind", (int)kv->k_scale_kind, AITER_SCALE_COUNT,
                       "aiter_scale_kind");
     aiteri_check_enum(c, "kv.v_scale_kind", (int)kv->v_scale_kind, AITER_SCALE_COUNT,
                       "aiter_scale_kind");
-    aiteri_lower_scales(c, "kv.k_scale", &kv->k_scale, kv->k_scale_kind, &kv->k, &x->problem.k);
-    aiteri_lower_scales(c, "kv.v_scale", &kv->v_scale, kv->v_scale_kind, &kv->v, &x->problem.v);
+    aiteri_lower_scales(c, x, "kv.k_scale", &kv->k_scale, kv->k_scale_kind, &kv->k, &p->k,
+                        &p->k_channels);
+    if (!p->v_in_k)
+        aiteri_lower_scales(c, x, "kv.v_scale", &kv->v_scale, kv->v_scale_kind, &kv->v, &p->v,
+                            &p->v_channels);
+    p->v.scales = p->v_in_k ? p->k.scales : p->v.scales;
+    p->v_channels = p->v_in_k ? p->k_channels : p->v_channels;
 }
 
 /* A table of pages, or lists of them one after the other. */
@@ -18300,8 +18484,7 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
     if (c->status == AITER_OK) {
         aiteri_lower_kv_scales(c, x);
         aiteri_lower_alibi_and_sinks(c, x);
-        x->problem.q_scale = aiteri_lower_one_scale(c, "score.q_scale", &x->a.score.q_scale);
-        x->problem.out_scale = aiteri_lower_one_scale(c, "out_scale", &x->a.out_scale);
+        aiteri_lower_q_and_out_scales(c, x);
         aiteri_lower_bias(c, x);
         aiteri_lower_lse(c, x);
     }
@@ -18328,12 +18511,16 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
 #if AITERI_GPU
 #endif
 
-static aiter_scale_kind aiteri_scale_kind_of(const aiteri_scales *s)
+static aiter_scale_kind aiteri_scale_kind_of(const aiteri_scales *s, const aiteri_channels *c,
+                                             int paged)
 {
-    return !s->data                             ? AITER_SCALE_BY_SHAPE
-           : s->stride_outer || s->stride_token ? AITER_SCALE_PER_TOKEN_HEAD
-           : s->stride_head                     ? AITER_SCALE_PER_HEAD
-                                                : AITER_SCALE_PER_TENSOR;
+    return c->data           ? AITER_SCALE_PER_CHANNEL
+           : !s->data        ? AITER_SCALE_BY_SHAPE
+           : s->group        ? AITER_SCALE_PER_GROUP
+           : s->stride_token ? AITER_SCALE_PER_TOKEN_HEAD
+           : s->stride_outer ? (paged ? AITER_SCALE_PER_BLOCK_HEAD : AITER_SCALE_PER_BATCH_HEAD)
+           : s->stride_head  ? AITER_SCALE_PER_HEAD
+                             : AITER_SCALE_PER_TENSOR;
 }
 
 /* Where the keys lie, and of what types everything is. */
@@ -18349,12 +18536,14 @@ static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
                (int)p->max_seqlen_k, (int)p->k.dim, (int)p->v.dim);
     aiteri_say(t, "types: q %s, k %s%s, ", aiter_dtype_name(p->q.dtype),
                aiter_dtype_name(p->k.dtype),
-               aiteri_scale_words(aiteri_scale_kind_of(&p->k.scales)));
+               aiteri_scale_words(
+                   aiteri_scale_kind_of(&p->k.scales, &p->k_channels, p->block_table != NULL)));
     if (p->v_in_k)
         aiteri_say(t, "v the first %d columns of k (kv.v is absent), ", (int)p->v.dim);
     else
         aiteri_say(t, "v %s%s, ", aiter_dtype_name(p->v.dtype),
-                   aiteri_scale_words(aiteri_scale_kind_of(&p->v.scales)));
+                   aiteri_scale_words(
+                       aiteri_scale_kind_of(&p->v.scales, &p->v_channels, p->block_table != NULL)));
     aiteri_say(t, "out %s; keys %s", aiter_dtype_name(p->out.dtype), keys);
     if (p->block_table) aiteri_say(t, ", page size %d", (int)p->page_size);
     char features[256];
@@ -18553,11 +18742,21 @@ static float aiteri_product(float a, float b)
     return product;
 }
 
-/* The scale of q is one of the scores. */
+/* What out is divided by. */
+static void aiteri_check_out_scales(aiteri_check *c, const aiter_tensor *t)
+{
+    const int64_t columns = t->ndim == 2 ? t->shape[1] : 1;
+    for (int64_t i = 0; t->ndim != 0 && i < t->shape[0] * columns; i++)
+        aiteri_check_positive(
+            c, "out_scale", i,
+            ((const float *)
+                 t->data)[i / columns * t->stride[0] + i % columns * t->stride[t->ndim - 1]]);
+}
+
+/* The one scale of q is one of the scores. */
 static void aiteri_fold_q_scale(aiteri_check *c, aiteri_problem *p)
 {
     aiteri_check_positive(c, "score.q_scale", 0, p->q_scale ? p->q_scale[0] : 1.0f);
-    aiteri_check_positive(c, "out_scale", 0, p->out_scale ? p->out_scale[0] : 1.0f);
     if (c->status != AITER_OK || !p->q_scale) return;
     const float scale = aiteri_product(p->softmax_scale, p->q_scale[0]);
     if (aiteri_bits_of_f32(scale) >= 0x7f800000u)
@@ -18591,6 +18790,7 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
     aiteri_check_lists(c, p, most_k);
     if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p); /* the table is there */
     if (!aiteri_context_on_device(ctx)) aiteri_fold_q_scale(c, &x->problem);
+    if (!aiteri_context_on_device(ctx)) aiteri_check_out_scales(c, &a->out_scale);
     aiteri_check_pairs(c, x, "score.bias", &a->score.bias);
     aiteri_check_pairs(c, x, "score.visible", &a->score.visible);
     return c->status;
@@ -18886,8 +19086,8 @@ static aiter_status aiteri_paged_check_rows(aiteri_attention *x, aiter_context *
     aiter_tensor *q = &x->a.q, *out = &x->a.out;
     aiteri_check check = {x->op->name, ctx, AITER_OK};
     aiteri_check *c = &check;
-    aiteri_check_tensor(c, "q", q, 3, 4, AITERI_FLOATS, 1, aiteri_rows_layout(1, 0));
-    aiteri_check_tensor(c, "out", out, q->ndim, q->ndim, AITERI_FLOATS, 1,
+    aiteri_check_tensor(c, "q", q, 3, 4, AITERI_ROW_TYPES, 1, aiteri_rows_layout(1, 0));
+    aiteri_check_tensor(c, "out", out, q->ndim, q->ndim, AITERI_ROW_TYPES, 1,
                         q->ndim == 3 ? "[B, Hq, D], as q" : "[B, q_len, Hq, D], as q");
     for (int32_t i = 0; c->status == AITER_OK && i < q->ndim - 1; i++)
         aiteri_check_extent(c, "out", out, i, q->shape[i], "q");
@@ -18980,10 +19180,10 @@ static aiter_status aiteri_transposed_begin(aiteri_attention *x, int one, aiter_
     const char *keys = one ? "[D, Sk]" : "[Hk, D, Sk]";
     const int32_t n = one ? 2 : 3;
     aiteri_check_transposed_fields(c, &x->a);
-    aiteri_check_tensor(c, "q", q, 2, 2, AITERI_FLOATS, 1, one ? "[D, 1]" : "[D, Hq]");
+    aiteri_check_tensor(c, "q", q, 2, 2, AITERI_ROW_TYPES, 1, one ? "[D, 1]" : "[D, Hq]");
     aiteri_check_tensor(c, "kv.k", k, n, n, AITERI_FLOATS, 1, keys);
     aiteri_check_tensor(c, "kv.v", v, n, n, AITERI_FLOATS, 1, keys);
-    aiteri_check_tensor(c, "out", out, 2, 2, AITERI_FLOATS, 1, one ? "[1, D]" : "[Hq, D]");
+    aiteri_check_tensor(c, "out", out, 2, 2, AITERI_ROW_TYPES, 1, one ? "[1, D]" : "[Hq, D]");
     if (c->status != AITER_OK) return c->status;
     if (one) aiteri_check_extent(c, "q", q, 1, 1, "one query head: q is [D, 1]");
     aiteri_check_extent(c, "kv.k", k, n - 2, q->shape[0],
@@ -19069,6 +19269,7 @@ static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
     want.dv = (int32_t)a->v.shape[2];
     want.features = AITERI_BIT(PAGED_KEYS);
     if (a->kv.k_scale.ndim != 0) want.features |= AITERI_BIT(SCALE_TOKEN);
+    if (a->kv.k_scale.ndim == 2) want.features |= AITERI_BIT(SCALE_BLOCK);
     AITERI_TRY(aiteri_gpu_check_dense(c, rows, 4));
     return aiteri_gpu_need_row(c, &want, row);
 }
@@ -19115,13 +19316,19 @@ static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
 typedef enum aiteri_cache_mode {
     AITERI_CACHE_CONVERTS = 0,
     AITERI_CACHE_SCALE_GIVEN,
-    AITERI_CACHE_SCALE_PER_TOKEN_HEAD
+    AITERI_CACHE_SCALE_PER_TOKEN_HEAD,
+    AITERI_CACHE_SCALE_PER_BLOCK_HEAD /* of no device yet */
 } aiteri_cache_mode;
 
 /* K or V: where its rows come from and where they go, as readers see them. */
 typedef struct aiteri_cache_side {
     aiteri_source src, cache;
 } aiteri_cache_side;
+
+/* A token on its way: sorted where those of a block count together. */
+typedef struct aiteri_cache_token {
+    int64_t slot, token;
+} aiteri_cache_token;
 
 typedef struct aiteri_cache_run {
     const aiter_reshape_and_cache_args *a;
@@ -19130,6 +19337,7 @@ typedef struct aiteri_cache_run {
     aiteri_cache_mode mode;
     float *rows; /* one row of AITERI_MAX_HEAD_DIM per worker */
     int32_t workers;
+    aiteri_cache_token *sorted; /* by slot, for scales of blocks */
 } aiteri_cache_run;
 
 static int64_t aiteri_slot_of(const aiter_tensor *t, int64_t token)
@@ -19137,22 +19345,32 @@ static int64_t aiteri_slot_of(const aiter_tensor *t, int64_t token)
     return aiteri_index_at(t, token * t->stride[0]);
 }
 
-static aiteri_cache_mode aiteri_cache_mode_of(const aiter_quantisation *q)
+static aiteri_cache_mode aiteri_cache_mode_of(const aiter_reshape_and_cache_args *a)
 {
+    const aiter_quantisation *q = &a->quantisation;
+    const int by_shape = q->per == AITER_SCALE_BY_SHAPE && a->kv.k_scale.ndim == 2;
     if (!aiteri_is_type(q->to, AITERI_QUANTISED)) return AITERI_CACHE_CONVERTS;
-    return q->scale_given ? AITERI_CACHE_SCALE_GIVEN : AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+    if (q->scale_given) return AITERI_CACHE_SCALE_GIVEN;
+    return by_shape || q->per == AITER_SCALE_PER_BLOCK_HEAD ? AITERI_CACHE_SCALE_PER_BLOCK_HEAD
+                                                            : AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+}
+
+static int aiteri_cache_computes(aiteri_cache_mode mode)
+{
+    return mode >= AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
 }
 
 /* The combinations that there are. */
-static void aiteri_check_quantisation(aiteri_check *c, const aiter_quantisation *q)
+static void aiteri_check_quantisation(aiteri_check *c, const aiter_reshape_and_cache_args *a)
 {
+    const aiter_quantisation *q = &a->quantisation;
     if (!aiteri_is_type(q->to, 1u << AITER_DTYPE_UNSET | AITERI_KEY_TYPES))
         aiteri_reject(
             c, AITER_INVALID_ARGUMENT,
             "%s.quantisation.to: is %s, expected unset (the type of the cache), f32, f16, "
             "bf16, i8 or an fp8 type",
             c->op, aiter_dtype_name(q->to));
-    const int quantises = aiteri_cache_mode_of(q) != AITERI_CACHE_CONVERTS;
+    const int quantises = aiteri_cache_mode_of(a) != AITERI_CACHE_CONVERTS;
     aiteri_check_enum(c, "quantisation.per", (int)q->per, AITER_SCALE_COUNT, "aiter_scale_kind");
     aiteri_check_range(c, "quantisation.scale_given", q->scale_given, 0, 1);
     if (!quantises && (q->per != AITER_SCALE_BY_SHAPE || q->scale_given))
@@ -19170,11 +19388,15 @@ static void aiteri_check_quantisation(aiteri_check *c, const aiter_quantisation 
             aiteri_reject(c, AITER_INVALID_ARGUMENT,
                           "%s.quantisation.%s: is %lld, expected 0: it is aiter_quantize's", c->op,
                           names[i], (long long)unknown[i]);
+    const int given = q->per == AITER_SCALE_PER_TENSOR || q->per == AITER_SCALE_PER_HEAD;
     if (quantises && q->per != AITER_SCALE_BY_SHAPE &&
-        (q->per == AITER_SCALE_PER_TOKEN_HEAD) == (q->scale_given != 0))
+        !(q->scale_given
+              ? given
+              : q->per == AITER_SCALE_PER_TOKEN_HEAD || q->per == AITER_SCALE_PER_BLOCK_HEAD))
         aiteri_reject(c, AITER_UNSUPPORTED,
                       "%s.quantisation.per: scales that are given are AITER_SCALE_PER_TENSOR or "
-                      "AITER_SCALE_PER_HEAD, computed ones AITER_SCALE_PER_TOKEN_HEAD",
+                      "AITER_SCALE_PER_HEAD, computed ones AITER_SCALE_PER_TOKEN_HEAD or "
+                      "AITER_SCALE_PER_BLOCK_HEAD",
                       c->op);
 }
 
@@ -19199,7 +19421,7 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
     aiter_tensor *scale = value ? &a->kv.v_scale : &a->kv.k_scale;
     const char *names[3] = {value ? "v" : "k", value ? "kv.v" : "kv.k",
                             value ? "kv.v_scale" : "kv.k_scale"};
-    const aiteri_cache_mode mode = aiteri_cache_mode_of(&a->quantisation);
+    const aiteri_cache_mode mode = aiteri_cache_mode_of(a);
     const int quantised = mode != AITERI_CACHE_CONVERTS;
     aiteri_check_tensor(c, names[0], src, 3, 3, AITERI_FLOATS, 1, "[tokens, Hk, D]");
     aiteri_check_cache_type(c, names[1], cache, &a->quantisation);
@@ -19217,26 +19439,29 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
     aiteri_check_extent(c, names[1], cache, 1, a->kv.k.shape[1], "page size of kv.k");
     aiteri_check_axis(c, names[1], cache, 1, "page size", 1, INT32_MAX - 1);
     aiteri_check_axis(c, names[1], cache, 0, "blocks", 0, INT32_MAX - 1);
-    const int per_token = mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+    const int32_t rank = mode == AITERI_CACHE_SCALE_GIVEN            ? 1
+                         : mode == AITERI_CACHE_SCALE_PER_BLOCK_HEAD ? 2
+                                                                     : 3;
     if (!quantised) {
         aiteri_check_true(c, scale->ndim == 0, names[2],
                           "none where rows are converted: scales go with quantisation.to = "
                           "AITER_I8 or an fp8 type");
         return;
     }
-    if (!aiteri_check_tensor(c, names[2], scale, per_token ? 3 : 1, per_token ? 3 : 1,
-                             AITERI_ONLY_F32, 1,
-                             per_token ? "f32 [num_blocks, P, Hk] for the scales to be written"
-                                       : "f32 [1] or [Hk], the scales of the cache"))
+    if (!aiteri_check_tensor(c, names[2], scale, rank, rank, AITERI_ONLY_F32, 1,
+                             rank == 3   ? "f32 [num_blocks, P, Hk] for the scales to be written"
+                             : rank == 2 ? "f32 [num_blocks, Hk], the scales of the blocks"
+                                         : "f32 [1] or [Hk], the scales of the cache"))
         return;
     if (a->quantisation.per == AITER_SCALE_PER_TENSOR)
         aiteri_check_extent(c, names[2], scale, 0, 1, "one scale, as quantisation.per says");
     else if (a->quantisation.per == AITER_SCALE_PER_HEAD)
         aiteri_check_extent(c, names[2], scale, 0, cache->shape[2],
                             "kv heads, as quantisation.per says");
-    if (per_token)
-        for (int32_t i = 0; i < 3; i++)
-            aiteri_check_extent(c, names[2], scale, i, cache->shape[i], "the cache");
+    if (rank > 1)
+        for (int32_t i = 0; i < rank; i++)
+            aiteri_check_extent(c, names[2], scale, i, cache->shape[rank == 3 ? i : 2 * i],
+                                "the cache");
     else if (scale->shape[0] != 1)
         aiteri_check_extent(c, names[2], scale, 0, cache->shape[2], "kv heads; or 1 for one scale");
 }
@@ -19244,7 +19469,7 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
 static void aiteri_check_cache(aiteri_check *c, aiter_reshape_and_cache_args *a,
                                aiteri_kv_order *order)
 {
-    aiteri_check_quantisation(c, &a->quantisation);
+    aiteri_check_quantisation(c, a);
     aiteri_check_layout(c, &a->kv, 1, AITERI_KEY_TYPES, order);
     if (c->status != AITER_OK) return;
     aiteri_check_cache_side(c, a, 0);
@@ -19267,8 +19492,7 @@ static void aiteri_check_cache_overlap(aiteri_check *c, const aiter_reshape_and_
                                        const aiteri_kv_order *order)
 {
     const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
-    const int writes_scales =
-        aiteri_cache_mode_of(&a->quantisation) == AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+    const int writes_scales = aiteri_cache_computes(aiteri_cache_mode_of(a));
     const aiter_tensor workspace =
         aiteri_memory_operand(a->call.workspace, a->call.workspace_bytes);
     const aiteri_operand operand[] = {{"kv.k", aiteri_given_of(&a->kv, order, 0)},
@@ -19312,42 +19536,115 @@ static void aiteri_check_slots(aiteri_check *c, const aiter_reshape_and_cache_ar
     }
 }
 
+static void aiteri_cache_gather(const aiteri_cache_run *run, const aiteri_source *from,
+                                int64_t outer, int64_t token, int64_t h, float *row)
+{
+    const char *src = aiteri_source_at(from, outer, token, h);
+    const int32_t piece = from->tiles.piece;
+    char stored[AITERI_MAX_HEAD_DIM * sizeof(float)];
+    if (!piece) {
+        aiteri_gather_row(run->kernels, row, src, from->dtype, from->stride_dim, from->dim);
+        return;
+    }
+    const int64_t bytes = aiteri_bytes_of(from->dtype, piece);
+    const int64_t step = aiteri_bytes_of(from->dtype, from->tiles.stride_piece);
+    for (int32_t i = 0; i < from->dim / piece; i++)
+        memcpy(stored + i * bytes, src + i * step, (size_t)bytes);
+    run->kernels->widen[from->dtype](row, stored, from->dim);
+}
+
+/* A row of numbers into the cache, divided by a scale where there is one. */
+static void aiteri_cache_store(const aiteri_cache_run *run, const aiteri_source *cache,
+                               int64_t block, int64_t at, int64_t h, float *row, const float *scale)
+{
+    if (scale) aiteri_count_steps(run->kernels, row, cache->dim, *scale);
+    char *dst = (char *)aiteri_source_at(cache, block, at, h);
+    const int32_t piece = cache->tiles.piece;
+    char stored[AITERI_MAX_HEAD_DIM * sizeof(float)];
+    if (!piece) {
+        aiteri_scatter_row(run->kernels, dst, cache->dtype, cache->stride_dim, row, cache->dim);
+        return;
+    }
+    run->kernels->narrow[cache->dtype](stored, row, cache->dim);
+    aiteri_spread(dst, aiteri_bytes_of(cache->dtype, cache->tiles.stride_piece), stored,
+                  aiteri_bytes_of(cache->dtype, piece), cache->dim / piece);
+}
+
 /* One row of one head: widened, divided by its scale, rounded into the cache. */
 static void aiteri_cache_row(const aiteri_cache_run *run, const aiteri_cache_side *side,
                              int64_t token, int64_t slot, int64_t h, float *row)
 {
     const aiteri_source *src = &side->src, *cache = &side->cache;
     const int64_t page = run->a->kv.k.shape[1], block = slot / page, at = slot % page;
-    aiteri_gather_row(run->kernels, row, aiteri_source_at(src, 0, token, h), src->dtype,
-                      src->stride_dim, src->dim);
-    if (run->mode != AITERI_CACHE_CONVERTS) {
-        float *scale =
-            (float *)cache->scales.data + aiteri_scale_place(&cache->scales, block, at, h);
-        if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD)
-            *scale = aiteri_rounded(run->kernels->row_amax(row, src->dim) /
-                                    aiteri_largest_of(cache->dtype));
-        aiteri_count_steps(run->kernels, row, src->dim, *scale);
-    }
-    char *dst = (char *)aiteri_source_at(cache, block, at, h);
-    const int32_t piece = cache->tiles.piece;
-    if (piece) {
-        char stored[AITERI_MAX_HEAD_DIM * sizeof(float)];
-        run->kernels->narrow[cache->dtype](stored, row, src->dim);
-        aiteri_spread(dst, aiteri_bytes_of(cache->dtype, cache->tiles.stride_piece), stored,
-                      aiteri_bytes_of(cache->dtype, piece), src->dim / piece);
-        return;
-    }
-    aiteri_scatter_row(run->kernels, dst, cache->dtype, cache->stride_dim, row, src->dim);
+    float *scale = NULL;
+    aiteri_cache_gather(run, src, 0, token, h, row);
+    if (run->mode != AITERI_CACHE_CONVERTS)
+        scale = (float *)cache->scales.data + aiteri_scale_place(&cache->scales, block, at, h);
+    if (run->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD)
+        *scale =
+            aiteri_rounded(run->kernels->row_amax(row, src->dim) / aiteri_largest_of(cache->dtype));
+    aiteri_cache_store(run, cache, block, at, h, row, scale);
+}
+
+static aiter_scale_kind aiteri_cache_scale_kind(const aiter_tensor *scale)
+{
+    return scale->ndim == 3       ? AITER_SCALE_PER_TOKEN_HEAD
+           : scale->ndim == 2     ? AITER_SCALE_PER_BLOCK_HEAD
+           : scale->shape[0] == 1 ? AITER_SCALE_PER_TENSOR
+                                  : AITER_SCALE_PER_HEAD;
 }
 
 static aiteri_cache_side aiteri_cache_side_of(const aiter_tensor *src, const aiter_tensor *cache,
                                               const aiter_tensor *scale)
 {
     aiteri_cache_side side = {aiteri_source_of(src), aiteri_source_of(cache)};
-    if (scale->ndim != 0) side.cache.scales = aiteri_scales_of(scale);
+    if (scale->ndim != 0)
+        side.cache.scales = aiteri_scales_of(scale, aiteri_cache_scale_kind(scale));
     return side;
 }
 
+/* The n tokens of a block, by rising slots, for one head. An append makes the scale larger at most,
+ * and what is in the block before its first token is then rounded again. Bits of floats that are
+ * not negative are in their order, NaN above all. */
+static void aiteri_cache_block(const aiteri_cache_run *run, const aiteri_cache_side *side,
+                               const aiteri_cache_token *tokens, int64_t n, int64_t h, float *row)
+{
+    const aiteri_source *src = &side->src, *cache = &side->cache;
+    const int64_t page = run->a->kv.k.shape[1], block = tokens[0].slot / page;
+    const int64_t first = tokens[0].slot % page;
+    float *scale = (float *)cache->scales.data + aiteri_scale_place(&cache->scales, block, 0, h);
+    uint32_t most = aiteri_bits_of_f32(1e-6f);
+    for (int64_t i = 0; i < n; i++) {
+        aiteri_cache_gather(run, src, 0, tokens[i].token, h, row);
+        most = aiteri_larger_magnitude(most, run->kernels->row_amax(row, src->dim));
+    }
+    const float own = aiteri_rounded(aiteri_f32_of_bits(most) / aiteri_largest_of(cache->dtype));
+    const uint32_t old = aiteri_bits_of_f32(*scale);
+    const int grows = first == 0 || old >> 31 || old < aiteri_bits_of_f32(own);
+    for (int64_t at = 0; grows && at < first; at++) {
+        aiteri_cache_gather(run, cache, block, at, h, row);
+        run->kernels->row_scale(row, aiteri_padded(cache->dim), *scale);
+        aiteri_cache_store(run, cache, block, at, h, row, &own);
+    }
+    if (grows) *scale = own;
+    for (int64_t i = 0; i < n; i++) {
+        aiteri_cache_gather(run, src, 0, tokens[i].token, h, row);
+        aiteri_cache_store(run, cache, block, tokens[i].slot % page, h, row, scale);
+    }
+}
+
+/* Tokens of the block that begins with a token in their order; 0: none begins there. */
+static int64_t aiteri_cache_block_tokens(const aiteri_cache_run *run, int64_t first)
+{
+    const aiteri_cache_token *t = run->sorted;
+    const int64_t page = run->a->kv.k.shape[1], block = t[first].slot / page;
+    int64_t end = first + 1;
+    if (t[first].slot < 0 || (first > 0 && t[first - 1].slot >= block * page)) return 0;
+    while (end < run->a->k.shape[0] && t[end].slot / page == block) end++;
+    return end - first;
+}
+
+/* A share of the tokens, or of the blocks, those that begin in it. */
 static void aiteri_cache_worker(void *arg, int32_t i)
 {
     const aiteri_cache_run *run = (const aiteri_cache_run *)arg;
@@ -19355,23 +19652,62 @@ static void aiteri_cache_worker(void *arg, int32_t i)
     aiteri_cache_side side[2] = {aiteri_cache_side_of(&a->k, &a->kv.k, &a->kv.k_scale),
                                  aiteri_cache_side_of(&a->v, &a->kv.v, &a->kv.v_scale)};
     const int64_t tokens = a->k.shape[0];
+    const int blocks = run->mode == AITERI_CACHE_SCALE_PER_BLOCK_HEAD;
     float *row = run->rows + (int64_t)i * AITERI_MAX_HEAD_DIM;
     const int64_t end = aiteri_share_of(tokens, i + 1, run->workers);
     side[0].cache.tiles = run->order->tiles[0];
     side[1].cache.tiles = run->order->tiles[1];
     for (int64_t n = aiteri_share_of(tokens, i, run->workers); n < end; n++) {
         const int64_t slot = aiteri_slot_of(&a->slot_mapping, n);
-        for (int64_t h = 0; slot >= 0 && h < a->k.shape[1]; h++)
-            for (int kv = 0; kv < 2; kv++) aiteri_cache_row(run, &side[kv], n, slot, h, row);
+        const int64_t count = blocks ? aiteri_cache_block_tokens(run, n) : slot >= 0;
+        for (int64_t h = 0; count > 0 && h < a->k.shape[1]; h++)
+            for (int kv = 0; kv < 2; kv++)
+                if (blocks)
+                    aiteri_cache_block(run, &side[kv], run->sorted + n, count, h, row);
+                else
+                    aiteri_cache_row(run, &side[kv], n, slot, h, row);
     }
 }
 
-/* One layout for the query and the run: rows of the workers, then a bit per slot. */
+/* Token `at` of a heap of `end` sinks to where none below it has a larger slot. */
+static void aiteri_cache_sink(aiteri_cache_token *t, int64_t at, int64_t end)
+{
+    const aiteri_cache_token x = t[at];
+    for (int64_t child; (child = 2 * at + 1) < end; at = child) {
+        if (child + 1 < end && t[child].slot < t[child + 1].slot) child++;
+        if (t[child].slot <= x.slot) break;
+        t[at] = t[child];
+    }
+    t[at] = x;
+}
+
+/* All tokens by rising slots, those that are skipped first. */
+static void aiteri_cache_sort(const aiter_reshape_and_cache_args *a, aiteri_cache_token *t)
+{
+    const int64_t n = a->k.shape[0];
+    for (int64_t i = 0; i < n; i++) {
+        t[i].slot = aiteri_slot_of(&a->slot_mapping, i);
+        t[i].token = i;
+    }
+    for (int64_t i = n / 2; i > 0; i--) aiteri_cache_sink(t, i - 1, n);
+    for (int64_t end = n - 1; end > 0; end--) {
+        const aiteri_cache_token last = t[end];
+        t[end] = t[0];
+        t[0] = last;
+        aiteri_cache_sink(t, 0, end);
+    }
+}
+
+/* One layout for the query and the run: rows of the workers, tokens to be sorted, then a bit per
+ * slot. */
 static uint8_t *aiteri_cache_layout(const aiter_reshape_and_cache_args *a, int32_t workers,
-                                    aiteri_arena *arena, float **rows)
+                                    aiteri_arena *arena, aiteri_cache_run *run)
 {
     const size_t slots = aiteri_mul_size((size_t)a->kv.k.shape[0], (size_t)a->kv.k.shape[1]);
-    *rows = (float *)aiteri_carve(arena, (size_t)workers * AITERI_MAX_HEAD_DIM, sizeof(float));
+    const int sorts = aiteri_cache_mode_of(a) == AITERI_CACHE_SCALE_PER_BLOCK_HEAD;
+    run->rows = (float *)aiteri_carve(arena, (size_t)workers * AITERI_MAX_HEAD_DIM, sizeof(float));
+    run->sorted = (aiteri_cache_token *)aiteri_carve(arena, sorts ? (size_t)a->k.shape[0] : 0,
+                                                     sizeof(aiteri_cache_token));
     return (uint8_t *)aiteri_carve(arena, slots / 8 + 1, 1);
 }
 
@@ -19393,7 +19729,7 @@ static aiter_status aiteri_writer_begin(const char *op, const char *call,
     x->a = *args;
     aiteri_check_true(&c, x->a.call.plan == NULL, "call.plan", "none: this op has no plan");
     aiteri_check_cache(&c, &x->a, &x->order);
-    x->mode = aiteri_cache_mode_of(&x->a.quantisation);
+    x->mode = aiteri_cache_mode_of(&x->a);
     return c.status;
 }
 
@@ -19401,9 +19737,9 @@ static aiter_status aiteri_writer_begin(const char *op, const char *call,
 static size_t aiteri_writer_need(const aiteri_writer *x, aiter_context *ctx)
 {
     aiteri_arena measure = {NULL, 0};
-    float *rows;
+    aiteri_cache_run run;
     if (aiteri_context_on_device(ctx)) return 0;
-    aiteri_cache_layout(&x->a, aiteri_context_workers(ctx), &measure, &rows);
+    aiteri_cache_layout(&x->a, aiteri_context_workers(ctx), &measure, &run);
     return measure.used;
 }
 
@@ -19442,7 +19778,9 @@ static void aiteri_explain_rounding(aiteri_text *t, const aiteri_writer *x)
         if (x->mode == AITERI_CACHE_SCALE_GIVEN)
             aiteri_say(t, "beyond %g scales an element is %g of them\n", largest, largest);
         else
-            aiteri_say(t, "a scale is the largest |element| of its row / %g\n", largest);
+            aiteri_say(t, "a scale is the largest |element| of its %s / %g\n",
+                       x->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD ? "row" : "block so far",
+                       largest);
     } else if (from == to || to == AITER_F32)
         aiteri_say(t, "error: none, every %s is %s\n", aiter_dtype_name(from),
                    from == to ? "kept" : "an f32");
@@ -19455,7 +19793,7 @@ static aiter_status aiteri_writer_explain(const aiteri_writer *x, aiter_context 
 {
     const aiter_reshape_and_cache_args *a = &x->a;
     const aiter_tensor *scale[2] = {&a->kv.k_scale, &a->kv.v_scale};
-    const int computes = x->mode == AITERI_CACHE_SCALE_PER_TOKEN_HEAD;
+    const int computes = aiteri_cache_computes(x->mode);
     const double tokens = (double)a->k.shape[0], rows = tokens * (double)a->k.shape[1];
     const double elements = rows * (double)(a->k.shape[2] + a->v.shape[2]);
     aiteri_say(t,
@@ -19467,10 +19805,7 @@ static aiter_status aiteri_writer_explain(const aiteri_writer *x, aiter_context 
     for (int i = 0; i < 2; i++)
         aiteri_say(t, ", kv.%c %s%s", "kv"[i], aiter_dtype_name(a->kv.k.dtype),
                    scale[i] -> ndim == 0 ? ""
-                                         : aiteri_scale_words(computes ? AITER_SCALE_PER_TOKEN_HEAD
-                                                              : scale[i]->shape[0] == 1
-                                                                  ? AITER_SCALE_PER_TENSOR
-                                                                  : AITER_SCALE_PER_HEAD));
+                                         : aiteri_scale_words(aiteri_cache_scale_kind(scale[i])));
     aiteri_say(t, "%s\n", computes ? ", which are written" : "");
     aiteri_explain_rows(t, ctx, x->row, "tokens", a->k.shape[0], 1);
     aiteri_say(t, "bytes: at most %.3g read, %.3g written\n",
@@ -19499,12 +19834,15 @@ static aiter_status aiteri_writer_run(aiteri_writer *x, aiter_context *ctx)
         if (c.status != AITER_OK) return c.status;
     }
     aiteri_cache_run run = {a,       &x->order, aiteri_context_kernels(ctx),
-                            x->mode, NULL,      aiteri_context_workers(ctx)};
+                            x->mode, NULL,      aiteri_context_workers(ctx),
+                            NULL};
     aiteri_scratch scratch;
     AITERI_TRY(aiteri_scratch_take(c.op, ctx, a->call.workspace, a->call.workspace_bytes,
                                    aiteri_writer_need(x, ctx), &scratch));
-    uint8_t *seen = aiteri_cache_layout(a, run.workers, &scratch.arena, &run.rows);
+    uint8_t *seen = aiteri_cache_layout(a, run.workers, &scratch.arena, &run);
     aiteri_check_slots(&c, a, seen);
+    if (c.status == AITER_OK && x->mode == AITERI_CACHE_SCALE_PER_BLOCK_HEAD)
+        aiteri_cache_sort(a, run.sorted);
     if (c.status == AITER_OK && a->k.shape[0] > 0)
         aiteri_parallel(ctx, aiteri_cache_worker, &run,
                         (int32_t)aiteri_min(run.workers, AITERI_MAX_THREADS));
@@ -20396,10 +20734,14 @@ static void aiteri_quant_check_scale(aiteri_check *c, aiteri_quant *x)
 static void aiteri_quant_check_per(aiteri_check *c, const aiteri_quant *x)
 {
     const aiter_scale_kind per = x->a.quantisation.per;
-    const int64_t *n = x->scale.shape;
-    const int is_it = per == AITER_SCALE_PER_TENSOR ? n[0] * n[1] * n[2] * n[3] == 1
-                      : per == AITER_SCALE_PER_HEAD ? n[0] * n[1] == 1 && n[2] == x->real.shape[2]
-                                                    : !x->shared;
+    const int64_t *n = x->scale.shape, *of = x->real.shape;
+    int is_it = !x->shared;
+    if (per == AITER_SCALE_PER_TENSOR) is_it = n[0] * n[1] * n[2] * n[3] == 1;
+    if (per == AITER_SCALE_PER_HEAD) is_it = n[0] * n[1] == 1 && n[2] == of[2];
+    if (per == AITER_SCALE_PER_CHANNEL) is_it = n[0] * n[1] == 1 && n[2] == of[2] && n[3] == of[3];
+    if (per == AITER_SCALE_PER_GROUP) is_it = x->a.quantisation.group != 0;
+    if (per == AITER_SCALE_PER_BLOCK_HEAD || per == AITER_SCALE_PER_BATCH_HEAD)
+        is_it = n[0] == of[0] && n[1] == 1 && n[2] == of[2] && n[3] == 1;
     if (per != AITER_SCALE_BY_SHAPE && !is_it)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.quantisation.per: names data%s, but scale has another shape", c->op,

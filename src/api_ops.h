@@ -50,8 +50,9 @@ extern "C" {
  * which shapes it gives q and which fields mean nothing to it. */
 typedef struct aiter_attention_args {
     uint32_t struct_bytes;
-    aiter_tensor q;   /* [B, Sq, Hq, Dq], or [total_q, Hq, Dq] with cu_seqlens_q; F32, F16, BF16 */
-    aiter_tensor out; /* as q with Dv; F32, F16, BF16 */
+    aiter_tensor q;   /* [B, Sq, Hq, Dq], or [total_q, Hq, Dq] with cu_seqlens_q; F32, F16, BF16,
+                         on a CPU the fp8 types */
+    aiter_tensor out; /* as q with Dv; the same types; fp8 saturates */
     aiter_tensor lse; /* optional F32 [B, Hq, Sq], or [Hq, total_q] with cu_seqlens_q */
     aiter_tensor
         cu_seqlens_q;       /* optional I32 [B + 1], non-decreasing from 0; packed or paged keys */
@@ -59,7 +60,8 @@ typedef struct aiter_attention_args {
                                written */
     int32_t max_seqlen_q;   /* bound of the query lengths, as kv.max_seqlen */
     int32_t num_splits;     /* 0: from Sq and Sk; 1: never split the keys; n: at most n pieces */
-    aiter_tensor out_scale; /* optional F32 [1], positive: real out = stored * out_scale */
+    aiter_tensor out_scale; /* optional F32 [1] or [B, Hk], positive: real out = stored *
+                               out_scale */
     aiter_kv kv;
     aiter_score score;
     aiter_call call;
@@ -108,11 +110,12 @@ typedef struct aiter_reshape_and_cache_args {
     aiter_tensor v; /* [tokens, Hk, Dv]; same dtype */
     aiter_kv kv;    /* the cache: k and v are pages, F32, F16, BF16, fp8, or I8 when quantising;
                        k_scale and v_scale are read as [1] or [Hk], or written as
-                       [num_blocks, P, Hk]. The same kv as the readers
+                       [num_blocks, P, Hk], or both as [num_blocks, Hk]. The same kv as the readers
                        take: how they look keys up is not looked at */
     aiter_tensor slot_mapping; /* I32 or I64 [tokens] */
     aiter_quantisation quantisation;
-    aiter_call call; /* no plan; the workspace has a bit per slot, to find one given twice */
+    aiter_call call; /* no plan; the workspace has a bit per slot, to find one given twice,
+                        and by blocks 16 bytes a token */
 } aiter_reshape_and_cache_args;
 
 /* Runs it. INVALID_ARGUMENT also: a slot below -1 or past the cache, the same slot twice, a given
@@ -222,7 +225,7 @@ AITER_ATTN_API aiter_status aiter_variable_length_attention(
     const aiter_variable_length_attention_args *args, aiter_context *ctx);
 
 /* One query of one head in the transposed layout of tile accelerators, out = softmax(scale q^T k)
- * v^T: q [D, 1], kv.k and kv.v [D, Sk], out [1, D]; F32, F16, BF16. */
+ * v^T: q [D, 1], kv.k and kv.v [D, Sk], out [1, D]; k and v F32, F16, BF16. */
 typedef aiter_attention_args aiter_decode_attention_args;
 
 /* Runs it. Of kv the lengths and tables and of the rest cu_seqlens_q, seqused_q and lse mean

@@ -36,8 +36,9 @@ typedef struct aiter_kv {
     int32_t max_seqlen;   /* bound of the lengths: for the workspace, and on a device for the number
                              of workgroups and splits; 0: the largest that the shapes allow,
                              with indptr all pages for every sequence: give it there */
-    aiter_tensor k_scale; /* F32, needed for I8, may be for fp8: real = stored * scale. [1], [Hk],
-                             or the data's shape without D */
+    aiter_tensor k_scale; /* needed for I8, may be for fp8: real = stored * scale. The shapes of
+                             aiter_scale_kind; F32, F16, BF16, F8_E8M0, on a device F32. Values are
+                             not looked at */
     aiter_tensor v_scale; /* the same; an absent v has the scales of k */
     aiter_scale_kind k_scale_kind, v_scale_kind; /* 0: by shape */
 } aiter_kv;
@@ -45,7 +46,8 @@ typedef struct aiter_kv {
 /* From q . k to the softmax, in this order; the formula is at aiter_flash_attn_fwd. */
 typedef struct aiter_score {
     float softmax_scale;  /* 0: 1 / sqrt(Dq) */
-    aiter_tensor q_scale; /* optional F32 [1], positive: real q = stored * q_scale */
+    aiter_tensor q_scale; /* optional F32: real q = stored * q_scale. [1], positive; or not looked
+                             at [B, Hk], or q's shape with 1 for D, one a row */
     float softcap;        /* 0: off */
     aiter_tensor bias;    /* optional F32, F16, BF16: [Sq, Sk], [Hq, Sq, Sk] or [B, Hq, Sq, Sk],
                              any extent 1; with cu_seqlens_q rows are packed: [total_q, keys] or
@@ -68,7 +70,13 @@ typedef struct aiter_score {
  *                   is written, x / scale rounded to nearest even, clamped to +-M; a row of zeros
  *                   has scale 0; a row with a NaN scale NaN and codes 0, in fp8 NaN (on a device
  *                   a NaN is left out of the scale and stored as 0)
- * `per` 0 takes the granularity that the shape of the scales has. */
+ *                   PER_BLOCK_HEAD: the tokens of this call that go into one block count together,
+ * in whatever order they come: own = max(max |x|, 1e-6) / M. If one of them goes to row 0 of the
+ * block, or own > the scale that is there (or own is NaN, or that negative), own is written, and
+ * the rows before the first of them are rounded again: stored * old / own; else the old scale
+ * serves. Rows behind the first one that are not of this call keep their codes. A NaN scale stays
+ * until row 0 is written; all codes under it are 0, in fp8 NaN. On the CPU `per` 0 takes the
+ * granularity that the shape of the scales has. */
 typedef struct aiter_quantisation {
     aiter_dtype to; /* 0: what the destination is; else its dtype */
     aiter_scale_kind per;

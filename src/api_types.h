@@ -148,14 +148,26 @@ typedef enum aiter_kv_layout {
     AITER_KV_LAYOUT_COUNT
 } aiter_kv_layout;
 
-/* How finely data is scaled. 0: as the shape of its scales says, [1] one scale, [Hk] one per kv
- * head, or the data's index order without D, one per token and head. The last three are the names
- * that AITER's guide gives its methods for a cache. */
+/* How finely data is scaled, and the shape that its scales have then:
+ *   PER_TENSOR      [1]
+ *   PER_HEAD        [Hk]
+ *   PER_TOKEN_HEAD  the data's without D
+ *   PER_BLOCK_HEAD  [num_blocks, Hk], of pages
+ *   PER_BATCH_HEAD  [B, Hk], of keys that are not pages
+ *   PER_CHANNEL     [Hk, D]
+ *   PER_GROUP       the data's with D / g for D: g columns of a row, a multiple of 16
+ * BY_SHAPE: the first of these that the scales' number of dimensions allows, so that PER_CHANNEL,
+ * and of packed keys PER_BATCH_HEAD, must be said. The last three are the names that AITER's guide
+ * gives its methods for a cache. */
 typedef enum aiter_scale_kind {
     AITER_SCALE_BY_SHAPE = 0,
     AITER_SCALE_PER_TENSOR,
     AITER_SCALE_PER_HEAD,
     AITER_SCALE_PER_TOKEN_HEAD,
+    AITER_SCALE_PER_BLOCK_HEAD,
+    AITER_SCALE_PER_BATCH_HEAD,
+    AITER_SCALE_PER_CHANNEL,
+    AITER_SCALE_PER_GROUP,
     AITER_SCALE_COUNT,
     AITER_KV_8BIT_PER_TENSOR = AITER_SCALE_PER_TENSOR,
     AITER_KV_8BIT_PER_HEAD = AITER_SCALE_PER_HEAD,

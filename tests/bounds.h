@@ -35,8 +35,16 @@ static inline double bound_weight(const ref_facts *f, int64_t dq, double softcap
 /* Half a unit in the last place of x as dtype stores it. */
 static inline double bound_rounding(aiter_dtype dtype, double x)
 {
-    double relative = dtype == AITER_BF16 ? 1.0 / 256 : dtype == AITER_F16 ? 1.0 / 2048 : BOUND_U;
-    double least = dtype == AITER_F16 ? 1.0 / 33554432 : BOUND_FLUSH;
+    double relative = dtype == AITER_BF16                                      ? 1.0 / 256
+                      : dtype == AITER_F16                                     ? 1.0 / 2048
+                      : dtype == AITER_F8_E5M2                                 ? 1.0 / 8
+                      : dtype == AITER_F8_E4M3FN || dtype == AITER_F8_E4M3FNUZ ? 1.0 / 16
+                                                                               : BOUND_U;
+    double least = dtype == AITER_F16           ? 1.0 / 33554432
+                   : dtype == AITER_F8_E4M3FN   ? 1.0 / 1024
+                   : dtype == AITER_F8_E4M3FNUZ ? 1.0 / 2048
+                   : dtype == AITER_F8_E5M2     ? 1.0 / 131072
+                                                : BOUND_FLUSH;
     x = fabs(x) * relative;
     return x > least ? x : least;
 }

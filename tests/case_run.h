@@ -137,6 +137,7 @@ static inline int is_minus_zero(aiter_dtype dtype, const unsigned char *data, in
     const unsigned char *x = data + at * (aiter_dtype_bits(dtype) / 8);
     uint32_t wide;
     uint16_t half;
+    if (aiter_dtype_bits(dtype) == 8) return *x == 0x80 && dtype != AITER_F8_E4M3FNUZ;
     memcpy(&wide, x, dtype == AITER_F32 ? 4 : 0);
     memcpy(&half, x, dtype == AITER_F32 ? 0 : 2);
     return dtype == AITER_F32 ? wide == 0x80000000u : half == 0x8000;
@@ -157,6 +158,8 @@ static inline double row_ratio(const attn_problem *p, const attn_row *row, doubl
                     run_weight_rounding * row->abs_out[d];
         }
         got = ref_load(c->out_type, p->po.buffer->data, at);
+        if (type_is_fp8(c->out_type) && is_finite(expected)) /* saturates */
+            expected = fmax(fmin(expected, type_largest(c->out_type)), -type_largest(c->out_type));
         if (is_finite(expected) && !is_finite(got)) { /* f16 may overflow, where it must */
             double nearest = problem_round(c->out_type, expected + (expected < 0 ? -bound : bound));
             if (bits_of_double(nearest) == bits_of_double(got)) got = expected;
@@ -204,10 +207,11 @@ static inline void problem_compare(const attn_problem *p, const char *what)
 static inline void run_statistics_say(void)
 {
     if (!run_stats.rows) return;
-    test_say("worst f32 %.2f, f16 %.2f, bf16 %.2f, lse %.2f of bound; %" PRId64
+    test_say("worst f32 %.2f, f16 %.2f, bf16 %.2f, fp8 %.2f %.2f %.2f, lse %.2f of bound; %" PRId64
              " rows compared with the oracle\n",
              run_stats.worst[AITER_F32], run_stats.worst[AITER_F16], run_stats.worst[AITER_BF16],
-             run_stats.worst_lse, run_stats.rows);
+             run_stats.worst[AITER_F8_E4M3FN], run_stats.worst[AITER_F8_E4M3FNUZ],
+             run_stats.worst[AITER_F8_E5M2], run_stats.worst_lse, run_stats.rows);
 }
 
 /* ---- one case on every tier ---- */

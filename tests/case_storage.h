@@ -247,19 +247,19 @@ static inline aiter_tensor problem_starts(attn_problem *p, const int64_t *starts
 /* Stores one of q, k, v. Hidden keys keep the slack. */
 static inline void problem_store_rows(attn_problem *p, const attn_place *t, int heads, int d,
                                       const int *len, const int64_t *start, const double *from,
-                                      const float *scales)
+                                      int tensor)
 {
     int b, h, j, e;
-    int is_q = t == &p->pq;
+    int is_q = tensor == 1;
     for (b = 0; b < p->c.b; b++) {
         for (h = 0; h < heads; h++) {
             for (j = 0; j < len[b]; j++) {
                 const double *x = from + (start[b] * heads + (int64_t)h * len[b] + j) * d;
-                double unit = 1;
                 if (!is_q && !p->key_seen[start[b] + j]) continue;
-                if (!is_q && case_is_scaled(&p->c, t->dtype))
-                    unit = scales[problem_scale_index(p, b, h, j)];
                 for (e = 0; e < d; e++) {
+                    const double unit = !is_q && case_is_scaled(&p->c, t->dtype)
+                                            ? problem_kv_scale(p, tensor, b, h, j, e)
+                                            : 1;
                     int64_t at =
                         is_q ? problem_q_at(p, t, b, h, j, e) : problem_k_at(p, t, b, h, j, e);
                     ref_store(t->dtype, t->buffer->data, at, x[e] / unit);
@@ -269,30 +269,49 @@ static inline void problem_store_rows(attn_problem *p, const attn_place *t, int 
     }
 }
 
-static inline aiter_tensor problem_store_scales(attn_problem *p, const float *scales, int slack)
+/* Scales of K (tensor 2) or V (3), of d columns, where some row sees their keys. */
+static inline aiter_tensor problem_store_kv_scales(attn_problem *p, int tensor, int d, int slack)
 {
+    static const char *const orders[] = {"0123", "2013", "0213"};
     const attn_case *c = &p->c;
+    const aiter_scale_kind kind = c->scale_kind;
+    const int rows = kind == AITER_SCALE_PER_TOKEN_HEAD || kind == AITER_SCALE_PER_GROUP;
+    const int outer = rows || kind == AITER_SCALE_PER_BLOCK_HEAD;
+    const int groups = d < case_group(c) ? 1 : d / case_group(c);
     attn_place t;
-    int b, h, j;
-    if (c->scale_kind != AITER_SCALE_PER_TOKEN_HEAD) {
-        int n = c->scale_kind == AITER_SCALE_PER_HEAD ? c->hk : 1;
-        test_buffer *buffer = problem_buffer(p, (size_t)n * 4, 0);
-        memcpy(buffer->data, scales, (size_t)n * 4);
-        return aiter_tensor_1d(buffer->data, AITER_F32, n);
-    }
-    place_extent(&t, AITER_F32, p->pk.n[0], p->pk.n[1], c->hk, 1);
-    place_alone(p, &t, c->layout == LAYOUT_BHSD ? "0213" : "0123", c->layout == LAYOUT_GAPS ? 2 : 0,
-                1, slack);
+    int b, h, j, e;
+    place_extent(&t, c->scale_type,
+                 outer                                ? p->pk.n[0]
+                 : kind == AITER_SCALE_PER_BATCH_HEAD ? c->b
+                                                      : 1,
+                 rows ? p->pk.n[1] : 1, kind == AITER_SCALE_PER_TENSOR ? 1 : c->hk, groups);
+    place_alone(p, &t, c->layout == LAYOUT_BHSD ? "0213" : orders[c->scale_order],
+                c->layout == LAYOUT_GAPS ? 2 : 0, 1, slack);
+    if (!rows) t.stride[1] = 0;
+    if (kind == AITER_SCALE_PER_TENSOR) t.stride[2] = 0;
     for (b = 0; b < c->b; b++) {
         for (h = 0; h < c->hk; h++) {
             for (j = 0; j < p->len_k[b]; j++) {
-                if (!p->key_seen[p->start_k[b] + j]) continue;
-                memcpy(t.buffer->data + 4 * problem_k_at(p, &t, b, h, j, 0),
-                       &scales[problem_scale_index(p, b, h, j)], 4);
+                for (e = 0; p->key_seen[p->start_k[b] + j] && e < groups; e++) {
+                    const int batch = kind == AITER_SCALE_PER_BATCH_HEAD ? b : 0;
+                    const int64_t at =
+                        outer ? problem_k_at(p, &t, b, h, j, e) : place_at(&t, batch, 0, h, e);
+                    const int column = groups > 1 ? e * case_group(c) : 0;
+                    const float x = problem_kv_scale(p, tensor, b, h, j, column);
+                    if (c->scale_type == AITER_F8_E8M0)
+                        t.buffer->data[at] = (unsigned char)(127 + ilogb(x));
+                    else
+                        ref_store(c->scale_type, t.buffer->data, at, x);
+                }
             }
         }
     }
-    return place_tensor(p, &t, c->form == FORM_VARLEN ? "12" : "012");
+    if (kind == AITER_SCALE_PER_TENSOR) return place_tensor(p, &t, "0");
+    if (kind == AITER_SCALE_PER_HEAD) return place_tensor(p, &t, "2");
+    if (kind == AITER_SCALE_PER_CHANNEL) return place_tensor(p, &t, "23");
+    if (!rows) return place_tensor(p, &t, "02");
+    return place_tensor(
+        p, &t, &(kind == AITER_SCALE_PER_GROUP ? "0123" : "012\0")[c->form == FORM_VARLEN]);
 }
 
 /* Bias, or with U8 the mask of bytes, where it counts; entries of hidden keys keep the slack. */
@@ -348,15 +367,41 @@ static inline aiter_tensor problem_store_pairs(attn_problem *p, attn_place *t, a
     return pairs;
 }
 
-static inline aiter_tensor problem_one_scale(attn_problem *p, double scale)
+/* Scales of q or out: one, [B, Hk], or in the shape of q with 1 for D. */
+static inline aiter_tensor problem_store_row_scales(attn_problem *p, double size, int kind,
+                                                    int tensor, int slack)
 {
     static const aiter_tensor none;
-    const float value = (float)scale;
-    test_buffer *buffer;
-    if (scale == 0) return none;
-    buffer = problem_buffer(p, sizeof value, 0);
-    memcpy(buffer->data, &value, sizeof value);
-    return aiter_tensor_1d(buffer->data, AITER_F32, 1);
+    const attn_case *c = &p->c;
+    attn_place t;
+    int b, h, i;
+    if (size == 0) return none;
+    if (kind == 0) {
+        place_extent(&t, AITER_F32, 1, 1, 1, 1);
+    } else if (kind == 1) {
+        place_extent(&t, AITER_F32, c->b, c->hk, 1, 1);
+    } else {
+        place_extent(&t, AITER_F32, p->pq.n[0], p->pq.n[1], c->hq, 1);
+    }
+    place_alone(p, &t, c->layout == LAYOUT_BHSD ? "0213" : "0123", c->layout == LAYOUT_GAPS ? 2 : 0,
+                1, slack);
+    for (b = 0; b < c->b; b++) {
+        for (h = 0; h < c->hq; h++) {
+            for (i = 0; i < (kind == 2 ? p->len_q[b] : 1); i++) {
+                const int64_t at = kind == 0   ? place_at(&t, 0, 0, 0, 0)
+                                   : kind == 1 ? place_at(&t, b, h / (c->hq / c->hk), 0, 0)
+                                               : problem_q_at(p, &t, b, h, i, 0);
+                ref_store(AITER_F32, t.buffer->data, at,
+                          problem_row_scale(p, size, kind, tensor, b, h, i));
+            }
+        }
+    }
+    return place_tensor(p, &t,
+                        kind == 0                          ? "0"
+                        : kind == 1                        ? "01"
+                        : case_is_packed(c)                ? "123"
+                        : c->op == OP_DECODE && c->sq == 1 ? "023"
+                                                           : "0123");
 }
 
 static inline void problem_store_small(attn_problem *p, int slack)
@@ -385,11 +430,11 @@ static inline void problem_store_small(attn_problem *p, int slack)
     }
     if (c->bias) p->bias_t = problem_store_pairs(p, &p->pb, c->bias, c->bias_type, slack);
     if (c->visible) p->visible_t = problem_store_pairs(p, &p->pm, c->visible, AITER_U8, slack);
-    p->q_scale = problem_one_scale(p, c->q_scale);
-    p->out_scale = problem_one_scale(p, c->out_scale);
-    if (case_is_scaled(c, c->kv_type)) p->k_scale = problem_store_scales(p, p->k_scales, slack);
+    p->q_scale = problem_store_row_scales(p, c->q_scale, c->q_scales, 12, slack);
+    p->out_scale = problem_store_row_scales(p, c->out_scale, c->out_scales, 14, slack);
+    if (case_is_scaled(c, c->kv_type)) p->k_scale = problem_store_kv_scales(p, 2, c->dq, slack);
     if (case_is_scaled(c, c->v_type) && !c->latent) {
-        p->v_scale = problem_store_scales(p, p->v_scales, slack);
+        p->v_scale = problem_store_kv_scales(p, 3, c->dv, slack);
     }
     if (case_is_packed(c)) p->cu_q = problem_starts(p, p->start_q);
     if (c->form == FORM_VARLEN) p->cu_k = problem_starts(p, p->start_k);
@@ -476,8 +521,6 @@ static inline void problem_free(attn_problem *p)
     free(p->v);
     free(p->slopes);
     free(p->sinks);
-    free(p->k_scales);
-    free(p->v_scales);
     free(p->key_seen);
 }
 
@@ -491,10 +534,9 @@ static inline void problem_store(attn_problem *p, int slack)
     if (case_is_paged(c)) problem_page(p, slack);
     problem_place_rows(p, slack);
     problem_place_lse(p, slack);
-    problem_store_rows(p, &p->pq, c->hq, c->dq, p->len_q, p->start_q, p->q, NULL);
-    problem_store_rows(p, &p->pk, c->hk, c->dq, p->len_k, p->start_k, p->k, p->k_scales);
-    problem_store_rows(p, &p->pv, c->hk, c->dv, p->len_k, p->start_k, p->v,
-                       c->latent ? p->k_scales : p->v_scales);
+    problem_store_rows(p, &p->pq, c->hq, c->dq, p->len_q, p->start_q, p->q, 1);
+    problem_store_rows(p, &p->pk, c->hk, c->dq, p->len_k, p->start_k, p->k, 2);
+    problem_store_rows(p, &p->pv, c->hk, c->dv, p->len_k, p->start_k, p->v, 3);
     problem_store_small(p, slack);
     if (c->form == FORM_VARLEN) kv_dims = "123";
     if (c->op == OP_DECODE && c->sq == 1) q_dims = "023";

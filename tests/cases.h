@@ -71,7 +71,12 @@ typedef struct attn_case {
     int page, splits;
     int lists; /* pages by lists, their lengths by 1: the last page, 2: seq_lens */
     aiter_scale_kind scale_kind; /* int8 */
-    double q_scale, out_scale;   /* 0: none */
+    aiter_dtype scale_type;      /* of K's and V's; 0: f32 */
+    int scale_order; /* of those per token or group, in memory: 0 as the data, 1 [Hk, slots], 2
+                        [num_blocks, Hk, P] */
+    double q_scale, out_scale; /* 0: none */
+    int q_scales, out_scales;  /* 0: that one; by its size one 1: a batch row and kv head; 2: a row
+                                  of q */
     int no_lse;
     uint64_t seed;
     int core; /* runs whatever the budget */
@@ -99,7 +104,6 @@ typedef struct attn_problem {
     int len_q[MAX_SEQUENCES], len_k[MAX_SEQUENCES];
     int64_t start_q[MAX_SEQUENCES + 1], start_k[MAX_SEQUENCES + 1];
     double *q, *k, *v, *bias, *slopes, *sinks; /* [seq][head][position][d] and so on */
-    float *k_scales, *v_scales;                /* [seq][head][position], or fewer */
     unsigned char *key_seen;                   /* [total keys]: some row sees it */
     attn_row *rows;
     int64_t num_rows;
@@ -128,11 +132,21 @@ static inline int case_is_packed(const attn_case *c)
 /* Types of the test cases' keys and values, and whether they have scales. */
 static const aiter_dtype case_kv_types[] = {
     AITER_F32, AITER_F16, AITER_BF16, AITER_I8, AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2};
+static const aiter_dtype case_scale_types[] = {AITER_F32, AITER_F16, AITER_BF16, AITER_F8_E8M0};
 enum { CASE_KV_TYPES = sizeof case_kv_types / sizeof case_kv_types[0] };
+
+/* Those of q and out. */
+static const aiter_dtype case_row_types[] = {AITER_F32,       AITER_F16,         AITER_BF16,
+                                             AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2};
 
 static inline int type_is_fp8(aiter_dtype type)
 {
     return type == AITER_F8_E4M3FN || type == AITER_F8_E4M3FNUZ || type == AITER_F8_E5M2;
+}
+
+static inline double type_largest(aiter_dtype type)
+{
+    return type == AITER_F8_E4M3FN ? 448 : type == AITER_F8_E4M3FNUZ ? 240 : 57344;
 }
 
 /* fp8 may do without. */
@@ -154,6 +168,16 @@ static inline attn_case case_complete(attn_case c)
     if ((c.kv_type == AITER_I8 || c.v_type == AITER_I8) && !c.scale_kind)
         c.scale_kind = AITER_SCALE_PER_TENSOR;
     if (c.page == 0) c.page = 16;
+    if (!c.scale_type) c.scale_type = AITER_F32;
+    if (c.scale_kind == AITER_SCALE_PER_BLOCK_HEAD && !case_is_paged(&c))
+        c.scale_kind = AITER_SCALE_PER_BATCH_HEAD;
+    else if (c.scale_kind == AITER_SCALE_PER_BATCH_HEAD && case_is_paged(&c))
+        c.scale_kind = AITER_SCALE_PER_BLOCK_HEAD;
+    if (c.scale_kind == AITER_SCALE_PER_GROUP && (c.dq % 16 || c.dv % 16))
+        c.scale_kind = AITER_SCALE_PER_CHANNEL;
+    if (c.q_scale == 0) c.q_scales = 0;
+    if (c.out_scale == 0) c.out_scales = 0;
+    if (c.q_scales == 2 && (c.op == OP_DECODE_ONE || c.op == OP_DECODE_GQA)) c.q_scales = 1;
     return c;
 }
 
@@ -181,7 +205,14 @@ static inline void case_draws_types(attn_case *c, test_rng *r)
     if (rng_int(r, 0, 3) == 0) c->v_type = case_kv_types[rng_int(r, 0, CASE_KV_TYPES - 1)];
     c->latent = rng_int(r, 0, 7) == 0;
     c->out_type = (aiter_dtype)rng_int(r, AITER_F32, AITER_BF16);
-    c->scale_kind = (aiter_scale_kind)rng_int(r, AITER_SCALE_BY_SHAPE, AITER_SCALE_PER_TOKEN_HEAD);
+    if (rng_int(r, 0, 3) == 0) c->q_type = (aiter_dtype)rng_int(r, AITER_F8_E4M3FN, AITER_F8_E5M2);
+    if (rng_int(r, 0, 3) == 0)
+        c->out_type = (aiter_dtype)rng_int(r, AITER_F8_E4M3FN, AITER_F8_E5M2);
+    c->q_scales = rng_int(r, 0, 2);
+    c->out_scales = rng_int(r, 0, 1);
+    c->scale_kind = (aiter_scale_kind)rng_int(r, AITER_SCALE_BY_SHAPE, AITER_SCALE_COUNT - 1);
+    c->scale_type = case_scale_types[rng_int(r, 0, 3)];
+    c->scale_order = rng_int(r, 0, 2);
 }
 
 static inline const char *case_text(const attn_case *c)
@@ -194,7 +225,8 @@ static inline const char *case_text(const attn_case *c)
     snprintf(
         text, sizeof text,
         "%s %s %s b%d hq%d hk%d sq%d sk%d d%d/%d%s %s/%s/%s/%s %s(%d,%d,%d) scale %g cap %g alibi "
-        "%d lists %d bias %d%s holes %d visible %d scales %g %g sinks %d page %d splits %d scales "
+        "%d lists %d bias %d%s holes %d visible %d scales %g/%d %g/%d sinks %d page %d splits %d "
+        "scales "
         "%d values %d "
         "(%g %g "
         "%g) "
@@ -204,8 +236,8 @@ static inline const char *case_text(const attn_case *c)
         aiter_dtype_name(c->kv_type), aiter_dtype_name(c->v_type), aiter_dtype_name(c->out_type),
         masks[c->mask], c->left, c->right, c->sink_tokens, c->scale, c->softcap, c->alibi, c->lists,
         (int)c->bias, aiter_dtype_name(c->bias_type), c->bias_holes, (int)c->visible, c->q_scale,
-        c->out_scale, c->sinks, c->page, c->splits, (int)c->scale_kind, (int)c->values, c->q_size,
-        c->k_size, c->v_size, c->ragged, c->first_seq, c->seed);
+        c->q_scales, c->out_scale, c->out_scales, c->sinks, c->page, c->splits, (int)c->scale_kind,
+        (int)c->values, c->q_size, c->k_size, c->v_size, c->ragged, c->first_seq, c->seed);
     return text;
 }
 
@@ -237,14 +269,43 @@ static inline float case_float(double x)
 
 static inline double nonzero(double x, double otherwise) { return x != 0 ? x : otherwise; }
 
-/* Index of a key's or a value row's scale, by kind. */
-static inline int64_t problem_scale_index(const attn_problem *p, int b, int h, int j)
+/* Columns under one scale. */
+static inline int case_group(const attn_case *c)
+{
+    return c->scale_kind == AITER_SCALE_PER_CHANNEL ? 1
+           : c->scale_kind == AITER_SCALE_PER_GROUP ? 16
+                                                    : INT32_MAX;
+}
+
+/* The scale of element e of a key or a value: which one it is follows from the kind. */
+static inline float problem_kv_scale(const attn_problem *p, int tensor, int b, int h, int j, int e)
 {
     const attn_case *c = &p->c;
-    if (c->scale_kind == AITER_SCALE_PER_TOKEN_HEAD) {
-        return (p->start_k[b] * c->hk) + (int64_t)h * p->len_k[b] + j;
+    int seq = c->first_seq + b;
+    if (c->latent) tensor = 2;
+    e /= case_group(c);
+    switch (c->scale_kind) {
+    case AITER_SCALE_PER_TENSOR: h = 0; /* fall through */
+    case AITER_SCALE_PER_HEAD:
+    case AITER_SCALE_PER_CHANNEL: seq = j = 0; break;
+    case AITER_SCALE_PER_BLOCK_HEAD: j /= c->page; break; /* of a page of one sequence alone */
+    case AITER_SCALE_PER_BATCH_HEAD: j = 0; break;
+    default: break;
     }
-    return c->scale_kind == AITER_SCALE_PER_HEAD ? h : 0;
+    const double x = problem_value(c->seed, 5 + tensor, seq, h, j, 100 * e);
+    if (c->scale_type == AITER_F8_E8M0) return (float)ldexp(1, -6 + (int)(x * 1.99));
+    return (float)problem_round(c->scale_type, (float)((1.5 + x) / 127));
+}
+
+/* The scale of a row of q or out. */
+static inline double problem_row_scale(const attn_problem *p, double size, int kind, int tensor,
+                                       int b, int h, int i)
+{
+    const attn_case *c = &p->c;
+    if (kind == 0) return problem_round(AITER_F32, size);
+    if (kind == 1) h /= c->hq / c->hk, i = 0;
+    return problem_round(
+        AITER_F32, size * (1.5 + problem_value(c->seed, tensor + kind, c->first_seq + b, h, i, 0)));
 }
 
 static inline void problem_lengths(attn_problem *p)
@@ -298,8 +359,7 @@ static inline double problem_bias(const attn_problem *p, int b, int h, int64_t i
 }
 
 static inline void problem_rows(attn_problem *p, int tensor, int heads, int d, const int *len,
-                                const int64_t *start, aiter_dtype dtype, double size,
-                                const float *scales, double *to)
+                                const int64_t *start, aiter_dtype dtype, double size, double *to)
 {
     const attn_case *c = &p->c;
     int b, h, j, e;
@@ -312,36 +372,13 @@ static inline void problem_rows(attn_problem *p, int tensor, int heads, int d, c
                 if (tensor == 2 && c->values == VALUES_ONE_HUGE && j == len[b] / 2) by *= 1000;
                 for (e = 0; e < d; e++) {
                     double x = problem_value(c->seed, tensor, c->first_seq + b, h, name, e);
-                    if (tensor != 0 && case_is_scaled(c, dtype)) {
-                        x = problem_round(dtype, x * 128) * scales[problem_scale_index(p, b, h, j)];
+                    if (tensor != 1 && case_is_scaled(c, dtype)) {
+                        x = problem_round(dtype, x * 128) * problem_kv_scale(p, tensor, b, h, j, e);
                     } else {
                         x = problem_round(dtype, x * by);
                     }
                     head[(int64_t)j * d + e] = x;
                 }
-            }
-        }
-    }
-}
-
-static inline void problem_scales(attn_problem *p)
-{
-    const attn_case *c = &p->c;
-    int b, h, j;
-    int64_t n = p->start_k[c->b] * c->hk + c->hk + 1;
-    p->k_scales = (float *)calloc((size_t)n, sizeof(float));
-    p->v_scales = (float *)calloc((size_t)n, sizeof(float));
-    for (b = 0; b < c->b; b++) {
-        for (h = 0; h < c->hk; h++) {
-            for (j = 0; j < p->len_k[b]; j++) {
-                int64_t at = problem_scale_index(p, b, h, j);
-                int64_t seq = c->scale_kind == AITER_SCALE_PER_TOKEN_HEAD ? c->first_seq + b : 0;
-                int64_t token = c->scale_kind == AITER_SCALE_PER_TOKEN_HEAD ? j : 0;
-                int head = c->scale_kind == AITER_SCALE_PER_TENSOR ? 0 : h;
-                double x = problem_value(c->seed, 7, seq, head, token, 0);
-                double y = problem_value(c->seed, 8, seq, head, token, 0);
-                p->k_scales[at] = (float)((1.5 + x) / 127);
-                p->v_scales[at] = (float)((1.5 + y) / 127);
             }
         }
     }
@@ -383,18 +420,14 @@ static inline void problem_new(attn_problem *p, const attn_case *wanted)
     memset(p, 0, sizeof *p);
     *c = case_complete(*wanted);
     problem_lengths(p);
-    problem_scales(p);
     p->q = doubles(p->start_q[c->b] * c->hq * c->dq);
     p->k = doubles(p->start_k[c->b] * c->hk * c->dq);
     p->v = doubles(p->start_k[c->b] * c->hk * c->dv);
     p->slopes = doubles((int64_t)c->b * c->hq);
     p->sinks = doubles(c->hq);
-    problem_rows(p, 1, c->hq, c->dq, p->len_q, p->start_q, c->q_type, nonzero(c->q_size, 1), NULL,
-                 p->q);
-    problem_rows(p, 2, c->hk, c->dq, p->len_k, p->start_k, c->kv_type, nonzero(c->k_size, 1),
-                 p->k_scales, p->k);
-    problem_rows(p, 3, c->hk, c->dv, p->len_k, p->start_k, c->v_type, nonzero(c->v_size, 1),
-                 p->v_scales, p->v);
+    problem_rows(p, 1, c->hq, c->dq, p->len_q, p->start_q, c->q_type, nonzero(c->q_size, 1), p->q);
+    problem_rows(p, 2, c->hk, c->dq, p->len_k, p->start_k, c->kv_type, nonzero(c->k_size, 1), p->k);
+    problem_rows(p, 3, c->hk, c->dv, p->len_k, p->start_k, c->v_type, nonzero(c->v_size, 1), p->v);
     if (c->latent) problem_values_of_keys(p);
     for (h = 0; h < c->hq; h++) {
         p->sinks[h] = problem_round(AITER_F32, nonzero(c->sink_size, 2) *
@@ -434,7 +467,8 @@ static inline void problem_answer(attn_problem *p, attn_row *row, double *scores
     r.v = p->v + (p->start_k[b] * c->hk + (int64_t)hk * sk) * c->dv;
     r.mask = case_ref_mask(c);
     r.scale = c->scale != 0 ? problem_round(AITER_F32, c->scale) : 1 / sqrt((double)c->dq);
-    if (c->q_scale != 0) r.scale *= problem_round(AITER_F32, c->q_scale);
+    if (c->q_scale != 0)
+        r.scale *= problem_row_scale(p, c->q_scale, c->q_scales, 12, b, row->h, row->i);
     r.softcap = problem_round(AITER_F32, c->softcap);
     r.alibi = c->alibi ? p->slopes[(int64_t)b * c->hq + row->h] : 0;
     r.has_sink = c->sinks;
@@ -448,7 +482,7 @@ static inline void problem_answer(attn_problem *p, attn_row *row, double *scores
     row->abs_out = row->out + c->dv;
     ref_attention_row(&r, scores, row->out, row->abs_out, &row->lse, &row->facts);
     for (j = 0; j < 2 * c->dv && c->out_scale != 0; j++)
-        row->out[j] /= problem_round(AITER_F32, c->out_scale);
+        row->out[j] /= problem_row_scale(p, c->out_scale, c->out_scales, 14, b, row->h, row->i);
 }
 
 /* Asks the oracle about every row, or where that would be more than `flops`, about the first and

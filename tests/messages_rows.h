@@ -56,6 +56,15 @@ static void quantisers(void)
     QUANTIZE(1, "y over x", a.y.data = a.x.data);
     DEQUANTIZE(1, "given scales", a.quantisation.scale_given = 1);
     CACHE(2, "groups in a cache", a.quantisation.group = 32);
+    CACHE(2, "scales of blocks that are given",
+          (a.quantisation.per = AITER_SCALE_PER_BLOCK_HEAD, a.quantisation.scale_given = 1));
+    CACHE(2, "scales of tokens for those of blocks",
+          a.quantisation.per = AITER_SCALE_PER_BLOCK_HEAD);
+    CACHE(2, "computed scales of channels", a.quantisation.per = AITER_SCALE_PER_CHANNEL);
+    CACHE(3, "scales of other blocks", a.kv.v_scale.shape[0] += 1);
+    CACHE(3, "scales of other kv heads", a.kv.k_scale.shape[1] += 1);
+    CACHE(3, "v_scale by token, k_scale by block",
+          (a.quantisation.per = AITER_SCALE_BY_SHAPE, a.kv.v_scale.ndim = 3));
 }
 
 #endif /* AITER_TEST_MESSAGES_ROWS_H */

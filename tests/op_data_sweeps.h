@@ -200,6 +200,8 @@ static inline void sweep_own_rank(const op_case *g)
             if (more[n] < 2 && (g->roles[i] == ROLE_FLEXIBLE || g->roles[i] == ROLE_SCALE) &&
                 span_bytes(t) <= aiter_dtype_bits(t->dtype) / 8)
                 continue; /* one element may come in every rank */
+            if (more[n] < 2 && g->roles[i] == ROLE_SCALE && t->ndim > 1)
+                continue; /* one group of columns, or a scale for each page */
             make_explicit(t);
             if (more[n] > 0) t->shape[t->ndim] = more[n], t->stride[t->ndim] = 1;
             t->ndim += more[n] < 0 ? -1 : 1;

@@ -109,7 +109,8 @@ static inline int op_good_cache(op_case *g, int op, int variant)
     aiter_dtype type = variant ? AITER_I8 : AITER_F16;
     float values[12 * 2 * 8];
     (void)op;
-    if (variant == CACHE_MODES) return 0;
+    const int blocks = variant == CACHE_MODES; /* scales of them */
+    if (variant > CACHE_MODES) return 0;
     for (i = 0; i < 12; i++) slots[i] = (i * 5 + 3) % 12;
     for (i = 0; i < COUNT(values); i++) values[i] = (float)rng_unit((uint64_t)i);
     a->quantisation = cache_quantisation(variant);
@@ -122,9 +123,12 @@ static inline int op_good_cache(op_case *g, int op, int variant)
     if (variant == CACHE_SCALE_GIVEN) {
         op_place(g, "kv.k_scale", aiter_tensor_1d(NULL, AITER_F32, 2), one);
         op_place(g, "kv.v_scale", aiter_tensor_1d(NULL, AITER_F32, 2), one);
-    } else if (variant == CACHE_SCALE_COMPUTED) {
-        op_place(g, "kv.k_scale", aiter_tensor_3d(NULL, AITER_F32, 3, 4, 2), NULL);
-        op_place(g, "kv.v_scale", aiter_tensor_3d(NULL, AITER_F32, 3, 4, 2), NULL);
+    } else if (variant != CACHE_CONVERTS) {
+        const aiter_tensor t = blocks ? aiter_tensor_2d(NULL, AITER_F32, 3, 2)
+                                      : aiter_tensor_3d(NULL, AITER_F32, 3, 4, 2);
+        op_place(g, "kv.k_scale", t, NULL);
+        op_place(g, "kv.v_scale", t, NULL);
+        if (blocks) a->quantisation.per = AITER_SCALE_PER_BLOCK_HEAD;
         op_sets_role(g, "kv.k_scale", ROLE_OUTPUT);
         op_sets_role(g, "kv.v_scale", ROLE_OUTPUT);
     }

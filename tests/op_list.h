@@ -15,7 +15,12 @@
 #define CASE_LEFT(p) ((p)->c.mask == AITER_MASK_WINDOW ? (p)->c.left : -(int)((p)->c.seed & 1))
 #define CASE_RIGHT(p) \
     ((p)->c.mask == AITER_MASK_WINDOW ? (p)->c.right : -(int)((p)->c.seed >> 1 & 1))
-#define CASE_SCALE_KIND(p) ((p)->c.seed % 3 ? AITER_SCALE_BY_SHAPE : (p)->c.scale_kind)
+/* Two kinds must be said: [Hk, D], and [B, Hk] of packed keys. */
+#define CASE_SCALE_KIND(p)                                                                    \
+    ((p)->c.seed % 3 && (p)->c.scale_kind != AITER_SCALE_PER_CHANNEL &&                       \
+             !((p)->c.scale_kind == AITER_SCALE_PER_BATCH_HEAD && (p)->c.form == FORM_VARLEN) \
+         ? AITER_SCALE_BY_SHAPE                                                               \
+         : (p)->c.scale_kind)
 /* A packed bias has rows of this length. */
 #define CASE_MAX_SEQLEN_K(p, call) \
     ((p)->c.bias || (p)->c.visible ? (p)->c.sk : (call)->max_seqlen_k)
@@ -41,15 +46,15 @@
     T(A, score.alibi_slopes, FLEXIBLE, AITER_F16, p->alibi_t) \
     T(A, score.sinks, OPTIONAL, AITER_BF16, p->sinks_t)       \
     T(A, score.bias, FLEXIBLE, AITER_I8, p->bias_t)           \
-    T(A, score.q_scale, OPTIONAL, AITER_F16, p->q_scale)      \
-    T(A, out_scale, OPTIONAL, AITER_F16, p->out_scale)        \
+    T(A, score.q_scale, FLEXIBLE, AITER_F16, p->q_scale)      \
+    T(A, out_scale, FLEXIBLE, AITER_F16, p->out_scale)        \
     T(A, score.visible, FLEXIBLE, AITER_I8, p->visible_t)     \
     T(A, kv.block_table, TABLE, AITER_I64, p->table)          \
     T(A, kv.indptr, NEEDED, AITER_I64, p->indptr)             \
     T(A, kv.indices, TABLE, AITER_I64, p->indices)            \
     T(A, kv.last_page_lens, NEEDED, AITER_I64, p->last_pages) \
-    T(A, kv.k_scale, SCALE, AITER_F16, p->k_scale)            \
-    T(A, kv.v_scale, SCALE, AITER_F16, p->v_scale)            \
+    T(A, kv.k_scale, SCALE, AITER_I8, p->k_scale)             \
+    T(A, kv.v_scale, SCALE, AITER_I8, p->v_scale)             \
     V(A, kv.dim_v, CASE_DIM_V(p))                             \
     V(A, kv.k_scale_kind, CASE_SCALE_KIND(p))                 \
     V(A, kv.v_scale_kind, CASE_SCALE_KIND(p))                 \

@@ -231,6 +231,8 @@ static inline attn_case base(attn_form form)
     c.sinks = 1;
     c.q_scale = 0.75;
     c.out_scale = 1.5;
+    c.q_scales = form % 3;
+    c.out_scales = form % 2;
     c.bias = form == FORM_DENSE ? BIAS_B_H_SQ_SK : BIAS_NONE;
     if (form == FORM_PADDED || form == FORM_PAGED) c.visible = BIAS_B_H_SQ_SK;
     if (form == FORM_VARLEN) c.visible = BIAS_H_SQ_SK;

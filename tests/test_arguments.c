@@ -44,15 +44,23 @@ static void flash_scales(attn_problem *p, aiter_flash_attn_fwd_args good)
 {
     static const uint32_t wrong[] = {0,           0x80000000u, 0xBF800000u, 0x80000001u,
                                      0x7FC00000u, 0xFFC00000u, 0x7F800000u, 0xFF800000u};
-    static float huge = 3e38f;
+    static float huge = 3e38f, by_head[4];
     subject s = SUBJECT(FLASH, p);
     aiter_flash_attn_fwd_args a;
-    int i;
+    int i, h;
     for (i = 0; i < COUNT(wrong); i++) {
         INVALID_DATA("score.q_scale: [0] is",
                      a.score.q_scale = with_entry(a.score.q_scale, 0, (int32_t)wrong[i]));
         INVALID_DATA("out_scale: [0] is",
                      a.out_scale = with_entry(a.out_scale, 0, (int32_t)wrong[i]));
+        memset(by_head, 0, sizeof by_head);
+        for (h = 0; h < 4; h++) by_head[h] = 1;
+        memcpy(&by_head[i % 4], &wrong[i], 4);
+        INVALID_DATA(i % 4 == 0   ? "out_scale: [0] is"
+                     : i % 4 == 1 ? "out_scale: [1] is"
+                     : i % 4 == 2 ? "out_scale: [2] is"
+                                  : "out_scale: [3] is",
+                     a.out_scale = aiter_tensor_2d(by_head, AITER_F32, 2, 2));
     }
     for (i = 0; i < 5; i++) {
         if (i == 1) continue;
@@ -357,8 +365,10 @@ static void flash_int8(attn_form form, aiter_scale_kind kind)
     attn_call call;
     aiter_flash_attn_fwd_args good, a;
     subject s = SUBJECT(FLASH, &p);
+    int other, d;
     memset(&call, 0, sizeof call);
     c.bias = BIAS_NONE;
+    c.dq = c.dv = 32;
     c.kv_type = AITER_I8;
     c.q_type = AITER_F32;
     c.scale_kind = kind;
@@ -375,6 +385,12 @@ static void flash_int8(attn_form form, aiter_scale_kind kind)
         INVALID("k_scale", a.kv.k_scale_kind = AITER_SCALE_PER_TENSOR);
     if (kind == AITER_SCALE_PER_TOKEN_HEAD)
         INVALID("k_scale", a.kv.k_scale_kind = AITER_SCALE_PER_HEAD);
+    for (other = AITER_SCALE_PER_TENSOR; other < AITER_SCALE_COUNT; other++)
+        if ((aiter_scale_kind)other != p.c.scale_kind)
+            INVALID("v_scale", a.kv.v_scale_kind = (aiter_scale_kind)other);
+    for (d = 0; d < good.kv.k_scale.ndim; d++)
+        INVALID("k_scale: shape", a.kv.k_scale.shape[d] += 5);
+    INVALID("k_scale: dtype", a.kv.k_scale.dtype = AITER_F8_E4M3FN);
     CHECK(aiter_flash_attn_fwd(&good, NULL) == AITER_OK, "the good arguments: %s",
           aiter_last_error());
     problem_free(&p);

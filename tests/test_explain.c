@@ -263,6 +263,13 @@ static void attention_lines(aiter_context *cpu)
     const char *const one[] = {
         "aiter_paged_attn_decode: runs",
         "types: q bf16, k f16, v i8 with one scale, out bf16; keys paged, page size 16"};
+    const char *const fine[] = {"aiter_paged_attn_decode: runs",
+                                "types: q bf16, k f8_e4m3fn with a scale per page and head, v i8 "
+                                "with a scale per channel, out bf16; keys paged, page size 16"};
+    const char *const grouped[] = {"aiter_paged_attn_decode: runs",
+                                   "types: q bf16, k f8_e4m3fn with a scale per group of columns, "
+                                   "v i8 with a scale per channel, out bf16; keys paged, page size "
+                                   "16"};
     aiter_flash_attn_fwd_args a = dense(2, 1, 100, 8, 1, 576);
     aiter_paged_attn_decode_args d = decode(3, 1, 8, 2, AITER_I8);
     size_t bytes = 0;
@@ -282,6 +289,13 @@ static void attention_lines(aiter_context *cpu)
     d.kv.k_scale.ndim = 0;
     d.kv.v_scale = aiter_tensor_1d(AT(8), AITER_F32, 1);
     EXPLAINS(paged_attn_decode, &d, cpu, one);
+    d.kv.k.dtype = AITER_F8_E4M3FN;
+    d.kv.k_scale = aiter_tensor_2d(AT(7), AITER_BF16, d.kv.k.shape[0], 2);
+    d.kv.v_scale = aiter_tensor_2d(AT(8), AITER_F32, 2, 128);
+    d.kv.v_scale_kind = AITER_SCALE_PER_CHANNEL;
+    EXPLAINS(paged_attn_decode, &d, cpu, fine);
+    d.kv.k_scale = aiter_tensor_4d(AT(7), AITER_F16, d.kv.k.shape[0], 16, 2, 4);
+    EXPLAINS(paged_attn_decode, &d, cpu, grouped);
 }
 
 /* ---- on a device ---- */

@@ -84,6 +84,9 @@ static const change changes[] = {
     {"a stride in k", AITERI_FEATURE_STRIDED_DIM, NOTHING},
     {"a stride in v", AITERI_FEATURE_STRIDED_DIM, NOTHING},
     {"a scale of q", AITERI_FEATURE_Q_SCALE, NOTHING},
+    {"scales of channels of K", AITERI_FEATURE_SCALE_CHANNEL, NOTHING},
+    {"scales of channels of V", AITERI_FEATURE_SCALE_CHANNEL, NOTHING},
+    {"scales of rows of q", AITERI_FEATURE_Q_SCALES, NOTHING},
     {"a scale of out", AITERI_FEATURE_OUT_SCALE, NOTHING}};
 
 static void scale(aiteri_source *s, const float *data)
@@ -139,7 +142,10 @@ static void change_problem(aiteri_problem *p, int n)
     case 38: p->k.stride_dim = 2; break;
     case 39: p->v.stride_dim = 2; break;
     case 40: p->q_scale = floats; break;
-    default: p->out_scale = floats; break;
+    case 41: p->k_channels.data = floats; break;
+    case 42: p->v_channels.data = floats; break;
+    case 43: p->q_scales.data = floats; break;
+    default: p->out_scales.data = floats; break;
     }
 }
 
@@ -216,18 +222,19 @@ static void chunks(void)
 
 /* Takers: p and g flash of class plain and general, d decoding, t and s the CPU's families. */
 static const char *const takers[][2] = {
-    {"PROGRAM", "t"},       {"CAUSAL", "pgdts"},      {"TOP_LEFT", "gdts"},
-    {"WINDOW", "gdts"},     {"WINDOW_SINKS", "gdts"}, {"SOFTCAP", "gdts"},
-    {"ALIBI", "gdts"},      {"BIAS", "gts"},          {"VISIBLE", "ts"},
-    {"SINKS", "gdts"},      {"LSE", "pgdts"},         {"DENSE_KEYS", "pgts"},
-    {"PACKED_KEYS", "gts"}, {"PAGED_KEYS", "gdts"},   {"PAGE_LISTS", "ts"},
-    {"HOLES", "t"},         {"TWO_PARTS", "ts"},      {"PART_TYPES", "ts"},
-    {"SEGMENTS", "ts"},     {"PACKED_ROWS", "gdts"},  {"USED_ROWS", "pgdts"},
-    {"USED_KEYS", "pgdts"}, {"SCALE_TENSOR", "its"},  {"SCALE_HEAD", "its"},
-    {"SCALE_TOKEN", "its"}, {"SCALE_BLOCK", "ts"},    {"SCALE_GROUP", "ts"},
-    {"SCALE_TYPE", "ts"},   {"STRIDED_DIM", "ts"},    {"OFF_CHUNKS", "gdts"},
-    {"FAR_TOKENS", "gdts"}, {"FAR_SCALE", "gdts"},    {"V_DIM", "gdts"},
-    {"KV_TYPES", "ts"},     {"Q_SCALE", "ts"},        {"OUT_SCALE", "ts"}};
+    {"PROGRAM", "t"},        {"CAUSAL", "pgdts"},      {"TOP_LEFT", "gdts"},
+    {"WINDOW", "gdts"},      {"WINDOW_SINKS", "gdts"}, {"SOFTCAP", "gdts"},
+    {"ALIBI", "gdts"},       {"BIAS", "gts"},          {"VISIBLE", "ts"},
+    {"SINKS", "gdts"},       {"LSE", "pgdts"},         {"DENSE_KEYS", "pgts"},
+    {"PACKED_KEYS", "gts"},  {"PAGED_KEYS", "gdts"},   {"PAGE_LISTS", "ts"},
+    {"HOLES", "t"},          {"TWO_PARTS", "ts"},      {"PART_TYPES", "ts"},
+    {"SEGMENTS", "ts"},      {"PACKED_ROWS", "gdts"},  {"USED_ROWS", "pgdts"},
+    {"USED_KEYS", "pgdts"},  {"SCALE_TENSOR", "its"},  {"SCALE_HEAD", "its"},
+    {"SCALE_TOKEN", "its"},  {"SCALE_BLOCK", "ts"},    {"SCALE_GROUP", "ts"},
+    {"SCALE_CHANNEL", "ts"}, {"SCALE_TYPE", "ts"},     {"STRIDED_DIM", "ts"},
+    {"OFF_CHUNKS", "gdts"},  {"FAR_TOKENS", "gdts"},   {"FAR_SCALE", "gdts"},
+    {"V_DIM", "gdts"},       {"KV_TYPES", "ts"},       {"Q_SCALE", "ts"},
+    {"Q_SCALES", "ts"},      {"OUT_SCALE", "ts"}};
 
 static const char *const feature_names[] = {
 #define FEATURE_NAME(name, words, instead) #name,

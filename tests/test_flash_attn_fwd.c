@@ -224,6 +224,9 @@ static void types(void)
                         c.kv_type = case_kv_types[k];
                         c.out_type = (aiter_dtype)o;
                         c.scale_kind = (aiter_scale_kind)n;
+                        c.scale_type = case_scale_types[(q + k + o) % 4];
+                        c.scale_order = (k + o) % 3;
+                        if (n == AITER_SCALE_PER_GROUP) c.dq = 48;
                         c.form = (attn_form)((q + k + o + n + form) % FORM_COUNT);
                         c.b = 2;
                         c.ragged = 1;
@@ -235,6 +238,35 @@ static void types(void)
                 }
             }
         }
+    }
+}
+
+/* q and out in fp8 beside every other type, under scales of every shape; out beyond the range, and
+ * so small that it is 0. */
+static void fp8_rows(void)
+{
+    static const double sizes[] = {0, 0.02, 0.0005, 3000};
+    attn_case c;
+    int i;
+    for (i = 0; i < 96; i++) {
+        c = plain(i % 2 ? 27 : 2, i % 11 == 10 ? 1100 : 70, 20);
+        c.q_type = case_row_types[i % 6];
+        c.out_type = case_row_types[(i + i / 6) % 6];
+        c.kv_type = case_kv_types[(i + i / 7) % CASE_KV_TYPES];
+        c.scale_kind = (aiter_scale_kind)(i / 5 % 4);
+        c.q_scale = i % 4 == 3 ? 0 : 0.7;
+        c.q_scales = i % 3;
+        c.out_scale = sizes[i / 2 % 4];
+        c.out_scales = i / 3 % 2;
+        c.layout = (attn_layout)(i / 2 % LAYOUT_KV);
+        c.seed += (uint64_t)i;
+        c.sinks = i % 5 == 4;
+        c.form = (attn_form)(i % FORM_COUNT);
+        c.b = 2;
+        c.ragged = 1;
+        c.mask = AITER_MASK_CAUSAL;
+        c.splits = i % 7 == 6 ? 3 : 0;
+        case_run(&c);
     }
 }
 
@@ -252,7 +284,8 @@ static void values_of_keys(void)
                 c.v_type = c.latent ? AITER_DTYPE_UNSET : case_kv_types[v];
                 if (c.latent) c.dv = dims[v - CASE_KV_TYPES];
                 c.form = (attn_form)((k + v) % FORM_COUNT);
-                c.scale_kind = (aiter_scale_kind)(AITER_SCALE_PER_TENSOR + (v + rows) % 3);
+                c.scale_kind = (aiter_scale_kind)(AITER_SCALE_PER_TENSOR +
+                                                  (v + rows) % (AITER_SCALE_COUNT - 1));
                 c.layout = (attn_layout)((2 * k + v) % LAYOUT_COUNT);
                 c.b = c.ragged = 1 + v % 2;
                 c.mask = AITER_MASK_CAUSAL;
@@ -449,6 +482,7 @@ int main(void)
     edges();
     splits();
     dims();
+    fp8_rows();
     options();
     halves_of_pairs();
     bytes();

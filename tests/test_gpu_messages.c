@@ -69,10 +69,42 @@ static aiter_status keys_fp8(void)
     a.kv.k.dtype = a.kv.v.dtype = AITER_F8_E4M3FN;
     return flash(a);
 }
+static aiter_status q_fp8(void)
+{
+    aiter_flash_attn_fwd_args a = dense(1, 4, 4, 4, 4, 128);
+    a.q.dtype = AITER_F8_E4M3FN;
+    return flash(a);
+}
+static aiter_status out_fp8(void)
+{
+    aiter_flash_attn_fwd_args a = dense(1, 4, 4, 4, 4, 128);
+    a.out.dtype = AITER_F8_E4M3FNUZ;
+    return flash(a);
+}
+static aiter_status scales_of_q(void)
+{
+    aiter_flash_attn_fwd_args a = dense(1, 4, 4, 4, 4, 128);
+    a.score.q_scale = aiter_tensor_2d(AT(9), AITER_F32, 1, 4);
+    return flash(a);
+}
 static aiter_status decode_fp8(void)
 {
     aiter_paged_attn_decode_args a = decode(2, 1, 8, 2, AITER_F8_E4M3FNUZ);
     return aiter_paged_attn_decode(&a, ctx);
+}
+static aiter_status cache_blocks(void)
+{
+    aiter_reshape_and_cache_args a;
+    memset(&a, 0, sizeof a);
+    a.k = a.v = aiter_tensor_3d(AT(1), AITER_F16, 10, 2, 128);
+    a.kv.k = a.kv.v = aiter_tensor_4d(AT(2), AITER_I8, 9, 16, 2, 128);
+    a.v.data = AT(3);
+    a.kv.v.data = AT(4);
+    a.kv.k_scale = a.kv.v_scale = aiter_tensor_2d(AT(6), AITER_F32, 9, 2);
+    a.kv.v_scale.data = AT(7);
+    a.quantisation.to = AITER_I8;
+    a.slot_mapping = aiter_tensor_1d(AT(5), AITER_I32, 10);
+    return aiter_reshape_and_cache(&a, ctx);
 }
 static aiter_status cache_fp8(void)
 {
@@ -127,8 +159,12 @@ static void kernels(void)
     fails("paged_attn_decode in f32", decode_f32, -1, 0);
     fails("a cache write from f16 to bf16", cache_f16_to_bf16, -1, 0);
     fails("flash_attn_fwd with keys in fp8", keys_fp8, -1, 0);
+    fails("flash_attn_fwd with q in fp8", q_fp8, -1, 0);
+    fails("flash_attn_fwd with out in fp8", out_fp8, -1, 0);
+    fails("flash_attn_fwd with scales of q", scales_of_q, -1, 0);
     fails("paged_attn_decode with keys in fp8", decode_fp8, -1, 0);
     fails("a cache write in fp8", cache_fp8, -1, 0);
+    fails("a cache write with scales of blocks", cache_blocks, -1, 0);
     fails("a merge of f16 into f32", merge_f16_into_f32, -1, 0);
     fails("rows that turn", rope, -1, 0);
     fails("kernels of another header", another_header, -1, 0);

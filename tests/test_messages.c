@@ -170,7 +170,15 @@ static void types(void)
 {
     float nan = float_of_bits(0x7FC00000u), inf = float_of_bits(0x7F800000u);
     say_heading("flash_attn_fwd: types, scales, values");
-    FLASH(dense, "q in fp8", a.q.dtype = AITER_F8_E5M2);
+    FLASH(dense, "a bias in fp8", a.score.bias = as_type(f32_2(6, 10), AITER_F8_E5M2));
+    FLASH(dense, "scales of q of other kv heads", a.score.q_scale = f32_2(2, 8));
+    FLASH(dense, "scales of q by token alone", a.score.q_scale = f32_3(2, 6, 1));
+    FLASH(dense, "scales of q for each element", a.score.q_scale = f32_4(2, 6, 8, 16));
+    FLASH(packed, "scales of q by token of another batch", a.score.q_scale = f32_3(5, 8, 1));
+    FLASH(dense, "scales of out for each row", a.out_scale = f32_4(2, 6, 8, 1));
+    FLASH(dense, "scales of out of another batch", a.out_scale = f32_2(3, 2));
+    FLASH(dense, "a scale of out that is 0",
+          (a.out_scale = f32_2(2, 2), ((float *)a.out_scale.data)[2] = 0));
     FLASH(dense, "q in int8", a.q.dtype = AITER_I8);
     FLASH(dense, "k in i4", a.kv.k.dtype = AITER_I4);
     FLASH(dense, "v in another type than any", a.kv.v.dtype = AITER_I32);
@@ -203,7 +211,14 @@ static void types(void)
     FLASH(int8, "scales of the query heads", a.kv.k_scale = f32_2(1, 8));
     FLASH(int8, "3 scales", a.kv.k_scale = fresh(aiter_tensor_1d(NULL, AITER_F32, 3)));
     FLASH(int8, "scales are [num_blocks, Hk, P]", a.kv.k_scale = f32_3(8, 2, 4));
-    FLASH(int8, "scales in f16", a.kv.v_scale.dtype = AITER_F16);
+    FLASH(int8, "scales in fp8", a.kv.v_scale.dtype = AITER_F8_E4M3FN);
+    FLASH(int8, "scales of other pages", a.kv.k_scale = f32_2(7, 2));
+    FLASH(int8, "scales of batch rows beside pages",
+          (a.kv.k_scale = f32_2(2, 2), a.kv.k_scale_kind = AITER_SCALE_PER_BATCH_HEAD));
+    FLASH(int8, "scales of channels of q",
+          (a.kv.k_scale = f32_2(8, 16), a.kv.k_scale_kind = AITER_SCALE_PER_CHANNEL));
+    FLASH(int8, "groups of 8 columns", a.kv.v_scale = f32_4(8, 4, 2, 2));
+    FLASH(int8, "groups of 3 columns and a third", a.kv.v_scale = f32_4(8, 4, 2, 5));
     FLASH(int8, "scale_kind of another shape", a.kv.k_scale_kind = AITER_SCALE_PER_TENSOR);
     FLASH(int8, "scale_kind of another rank", a.kv.v_scale_kind = AITER_SCALE_PER_TOKEN_HEAD);
     FLASH(int8, "a scale_kind that there is not", a.kv.k_scale_kind = AITER_SCALE_COUNT);

@@ -125,6 +125,31 @@ static void stale_addresses(void)
     }
 }
 
+/* q and out in fp8 beside every other type, under scales of every shape; out beyond the range, and
+ * so small that it is 0. */
+static void fp8_rows(void)
+{
+    static const double sizes[] = {0, 0.02, 0.0005, 3000};
+    attn_case c;
+    int i;
+    for (i = 0; i < 96; i++) {
+        c = decode(4, 2, 1 + i % 3, 70, 20, 16);
+        c.q_type = case_row_types[i % 6];
+        c.out_type = case_row_types[(i + i / 6) % 6];
+        c.kv_type = case_kv_types[(i + i / 7) % CASE_KV_TYPES];
+        c.scale_kind = (aiter_scale_kind)(i / 5 % 4);
+        c.q_scale = i % 4 == 3 ? 0 : 0.7;
+        c.q_scales = i % 3;
+        c.out_scale = sizes[i / 2 % 4];
+        c.out_scales = i / 3 % 2;
+        c.layout = (attn_layout)(i / 2 % LAYOUT_KV);
+        c.seed += (uint64_t)i;
+        c.sinks = i % 5 == 4;
+        c.lists = i % 3;
+        case_run(&c);
+    }
+}
+
 static void options(void)
 {
     static const aiter_dtype kv[] = {AITER_F32,       AITER_F16,         AITER_BF16,
@@ -141,7 +166,10 @@ static void options(void)
                 c = decode(i == 2 ? 4 : 6, 2, i == 1 ? 2 : 1, 70, 12, 16);
                 c.q_type = (aiter_dtype)q;
                 c.kv_type = kv[k];
-                c.scale_kind = (aiter_scale_kind)(k < 3 ? 0 : (k - 2) % AITER_SCALE_COUNT);
+                c.scale_kind = (aiter_scale_kind)(k < 3 ? 0 : (k + 2 * i - 2) % AITER_SCALE_COUNT);
+                if (c.scale_kind == AITER_SCALE_PER_GROUP) c.dq = 48;
+                c.scale_type = case_scale_types[(q + i) % 4];
+                c.scale_order = (k + q) % 3;
                 c.out_type = (aiter_dtype)(AITER_F32 + (q + k + i) % 3);
                 c.layout = (attn_layout)((q + k + i) % LAYOUT_QKV);
                 case_run(&c);
@@ -320,6 +348,7 @@ int main(void)
     stale_addresses();
     table_gaps();
     edges();
+    fp8_rows();
     options();
     bytes();
     lists();

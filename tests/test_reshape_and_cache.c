@@ -285,7 +285,8 @@ static void workers_rows(int32_t workers, int blocks)
     aiter_reshape_and_cache_args a;
     aiteri_kernels spy = *aiteri_context_kernels(NULL);
     const aiteri_kv_order order = {{{0}}, {{0}}};
-    aiteri_cache_run run = {&a, &order, &spy, AITERI_CACHE_SCALE_PER_TOKEN_HEAD, NULL, workers};
+    aiteri_cache_run run = {&a,   &order,  &spy, AITERI_CACHE_SCALE_PER_TOKEN_HEAD,
+                            NULL, workers, NULL};
     aiteri_arena measure = {NULL, 0}, arena = {NULL, 0};
     char *memory;
     uint8_t *seen;
@@ -301,10 +302,10 @@ static void workers_rows(int32_t workers, int blocks)
     a.slot_mapping = aiter_tensor_1d(slots, AITER_I32, TOKENS);
     a.slot_mapping.stride[0] = 1;
     a.quantisation = cache_quantisation(CACHE_SCALE_COMPUTED);
-    aiteri_cache_layout(&a, workers, &measure, &run.rows);
+    aiteri_cache_layout(&a, workers, &measure, &run);
     memory = (char *)malloc(measure.used + AITERI_LINE);
     arena = aiteri_arena_over(memory);
-    seen = aiteri_cache_layout(&a, workers, &arena, &run.rows);
+    seen = aiteri_cache_layout(&a, workers, &arena, &run);
     CHECK((char *)seen + (blocks * TOKENS + 7) / 8 <= arena.base + measure.used,
           "%d slots have no bit each", blocks * TOKENS);
     for (i = 0; i < workers; i++) {

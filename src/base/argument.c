@@ -30,7 +30,9 @@ enum {
     AITERI_FLOATS = 1 << AITER_F32 | 1 << AITER_F16 | 1 << AITER_BF16,
     AITERI_FP8 = 1 << AITER_F8_E4M3FN | 1 << AITER_F8_E4M3FNUZ | 1 << AITER_F8_E5M2,
     AITERI_QUANTISED = AITERI_FP8 | 1 << AITER_I8,
+    AITERI_ROW_TYPES = AITERI_FLOATS | AITERI_FP8, /* of q and out */
     AITERI_KEY_TYPES = AITERI_FLOATS | AITERI_QUANTISED,
+    AITERI_SCALE_TYPES = AITERI_FLOATS | 1 << AITER_F8_E8M0,
     AITERI_ONLY_F32 = 1 << AITER_F32,
     AITERI_ONLY_I32 = 1 << AITER_I32
 };
@@ -116,7 +118,8 @@ static const char *aiteri_type_advice(aiter_dtype got, unsigned dtypes)
     if (dtypes == AITERI_ONLY_I32 && got == AITER_I64)
         return "; lengths, offsets and tables are 32-bit: pass a converted copy";
     if (aiteri_is_type(got, AITERI_FP8))
-        return "; fp8 serves as keys and values alone: convert it (aiter_load_element reads it)";
+        return "; fp8 serves as q, keys, values and out of attention: convert it "
+               "(aiter_load_element reads it)";
     if (got == AITER_U8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
         return "; bytes of another type (vLLM keeps fp8 as uint8): name the type that they hold";
     if (got == AITER_I8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)

@@ -58,7 +58,7 @@
 /* What families share: planner, engine and loops of the softmax attentions. */
 #define AITERI_ATTENTION (AITERI_HAS_FLASH || AITERI_HAS_DECODE)
 /* Rows of the narrow types, read and written. */
-#define AITERI_READS_CODES  (AITERI_ATTENTION || AITERI_HAS_QUANT)
-#define AITERI_WRITES_CODES (AITERI_HAS_CACHE || AITERI_HAS_QUANT)
+#define AITERI_READS_CODES  (AITERI_ATTENTION || AITERI_HAS_CACHE || AITERI_HAS_QUANT)
+#define AITERI_WRITES_CODES (AITERI_ATTENTION || AITERI_HAS_CACHE || AITERI_HAS_QUANT)
 
 #endif /* AITERI_LEFT_OUT_H */

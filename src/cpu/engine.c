@@ -162,7 +162,6 @@ static aiter_status aiteri_run_prepare(const char *op, const aiteri_problem *p, 
     e->geometry = aiteri_kernels_geometry(p, e->kernels, aiteri_context_workers(ctx));
     e->program = p->program ? p->program : &aiteri_softmax_program;
     e->rule = aiteri_score_rule_of(p);
-    e->out_scale = p->out_scale ? (double)p->out_scale[0] : 1.0;
     e->partial_stride = aiteri_partial_stride(p);
     if (plan) return aiteri_plan_take(op, p, ctx, &e->geometry, plan, &run->schedule);
     run->schedule = aiteri_schedule_count(p, &e->geometry);

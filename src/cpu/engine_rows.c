@@ -15,7 +15,6 @@ typedef struct aiteri_engine {
     const aiteri_program *program;
     aiteri_geometry geometry;
     aiteri_score_rule rule;
-    double out_scale;
     float *partials; /* [partial_rows][partial_stride]: dim_v sums, then m and l */
     int64_t partial_stride;
 } aiteri_engine;
@@ -26,6 +25,38 @@ static char *aiteri_row_at(const aiteri_rows *rows, const aiteri_sequence *s, in
     return rows->data + aiteri_bytes_of(rows->dtype, s->index * rows->stride_batch +
                                                          (s->q_start + token) * rows->stride_token +
                                                          head * rows->stride_head);
+}
+
+/* The scale of a row, 1 where there is none. */
+static float aiteri_row_scale_of(const aiteri_row_scales *scales, const aiteri_sequence *s,
+                                 int32_t token, int32_t head)
+{
+    return !scales->data ? 1.0f
+                         : scales->data[s->index * scales->stride_batch +
+                                        (s->q_start + token) * scales->stride_token +
+                                        head / scales->heads * scales->stride_head];
+}
+
+/* A row times the scales of its kv head's columns. */
+static void aiteri_scale_channels(const aiteri_channels *c, int32_t h, float *row, int32_t dim)
+{
+    for (int32_t d = 0; c->data && d < dim; d++)
+        row[d] = aiteri_rounded(
+            row[d] * aiteri_load_f32(c->dtype, c->data, h * c->stride_head + d * c->stride_dim));
+}
+
+/* A row of q as numbers, padded with zeros. */
+static void aiteri_load_query(const aiteri_engine *e, const aiteri_sequence *s, int32_t token,
+                              int32_t head, float *row)
+{
+    const aiteri_problem *p = e->problem;
+    const int32_t dim = p->k.dim, padded = aiteri_padded(dim);
+    aiteri_gather_row(e->kernels, row, aiteri_row_at(&p->q, s, token, head), p->q.dtype,
+                      p->q.stride_dim, dim);
+    for (int32_t d = dim; d < padded; d++) row[d] = 0.0f;
+    if (p->q_scales.data)
+        e->kernels->row_scale(row, padded, aiteri_row_scale_of(&p->q_scales, s, token, head));
+    aiteri_scale_channels(&p->k_channels, head / p->group, row, dim);
 }
 
 /* Rows whose scales fit into the room that there is for them: more than none. */
@@ -146,10 +177,10 @@ typedef struct aiteri_row_state {
     float m, l, unit;
 } aiteri_row_state;
 
-/* The factor that turns a row's sums into its output, and its log-sum-exp, with the learned sink:
- * a logit without a value. A row that saw nothing gives 0 and -inf, or the sink. */
+/* The factor that turns a row's sums into its output under a scale, and its log-sum-exp, with the
+ * learned sink: a logit without a value. A row that saw nothing gives 0 and -inf, or the sink. */
 static float aiteri_finish_state(const aiteri_engine *e, int32_t head, aiteri_row_state state,
-                                 float *lse)
+                                 float out_scale, float *lse)
 {
     const aiteri_problem *p = e->problem;
     const double unit = state.unit, m = (double)state.m * (double)e->rule.softmax;
@@ -169,7 +200,7 @@ static float aiteri_finish_state(const aiteri_engine *e, int32_t head, aiteri_ro
         return 0.0f;
     }
     *lse = aiteri_rounded((float)aiteri_rounded_f64(top + log(sum)));
-    return aiteri_rounded((float)aiteri_rounded_f64(factor / sum / unit / e->out_scale));
+    return aiteri_rounded((float)aiteri_rounded_f64(factor / sum / unit / (double)out_scale));
 }
 
 static void aiteri_store_lse(const aiteri_problem *p, const aiteri_sequence *s, int32_t token,
@@ -186,7 +217,10 @@ static void aiteri_finish_row(const aiteri_engine *e, const aiteri_sequence *s, 
 {
     const aiteri_problem *p = e->problem;
     float lse;
-    const float factor = aiteri_finish_state(e, head, state, &lse);
+    const float factor = aiteri_finish_state(
+        e, head, state, aiteri_row_scale_of(&p->out_scales, s, token, head), &lse);
+    if (state.l != 0.0f) /* else the row is 0 */
+        aiteri_scale_channels(&p->v_channels, head / p->group, row, p->v.dim);
     aiteri_store_out(e->kernels, aiteri_row_at(&p->out, s, token, head), p->out.dtype,
                      p->out.stride_dim, row, p->v.dim, factor);
     aiteri_store_lse(p, s, token, head, lse);

@@ -88,11 +88,8 @@ static void aiteri_stream_begin(aiteri_stream *x)
     for (int32_t i = 0; i < all; i++) {
         const int32_t r = i % x->rows, h = x->kv_start + i / x->rows;
         float *q = x->t->q + (int64_t)i * dim;
-        aiteri_gather_row(
-            x->e->kernels, q,
-            aiteri_row_at(&p->q, &x->s, x->w->q_start + r / p->group, h * p->group + r % p->group),
-            p->q.dtype, p->q.stride_dim, p->k.dim);
-        for (int32_t d = p->k.dim; d < dim; d++) q[d] = 0.0f;
+        aiteri_load_query(x->e, &x->s, x->w->q_start + r / p->group, h * p->group + r % p->group,
+                          q);
         x->e->kernels->row_scale(q, dim, x->e->rule.query);
         x->t->m[i] = aiteri_minus_inf();
         x->t->l[i] = 0.0f;

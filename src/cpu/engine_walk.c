@@ -144,9 +144,8 @@ static void aiteri_tile_lanes_fill(const aiteri_walk *x, aiteri_tile *tile)
 
 static void aiteri_tile_begin(const aiteri_walk *x, int32_t first, int32_t rows, aiteri_tile *tile)
 {
-    const aiteri_problem *p = x->e->problem;
     const aiteri_kernels *kernels = x->e->kernels;
-    const int32_t stride = aiteri_padded(p->k.dim);
+    const int32_t dim = x->e->problem->k.dim, stride = aiteri_padded(dim);
     tile->first = first;
     tile->rows = rows;
     tile->vectors = (rows + kernels->lanes - 1) / kernels->lanes;
@@ -158,10 +157,9 @@ static void aiteri_tile_begin(const aiteri_walk *x, int32_t first, int32_t rows,
             continue;
         }
         const aiteri_packed_row row = aiteri_packed_row_of(x->w, tile, lane);
-        aiteri_gather_row(kernels, to, aiteri_row_at(&p->q, &x->s, row.token, row.head), p->q.dtype,
-                          p->q.stride_dim, p->k.dim);
+        aiteri_load_query(x->e, &x->s, row.token, row.head, to);
     }
-    kernels->pack_query(tile->q, x->t->rows, stride, p->k.dim, x->e->rule.query);
+    kernels->pack_query(tile->q, x->t->rows, stride, dim, x->e->rule.query);
     x->e->program->begin(x, tile);
 }
 

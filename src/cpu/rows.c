@@ -60,8 +60,9 @@ AITERI_UNUSED static void aiteri_store_out(const aiteri_kernels *kernels, char *
                                            float factor)
 {
     /* Bits of the largest magnitude that the type rounds to 0. */
-    const int32_t least = dtype == AITER_F16 ? 0x33000000 : dtype == AITER_BF16 ? 0x8000 : 0;
-    kernels->row_finish(row, aiteri_padded(n), factor, least);
+    static const int32_t least[] = {0, 0, 0x33000000, 0x8000, 0x3a800000, 0x3a000000, 0x37000000};
+    AITERI_ASSERT((size_t)dtype < sizeof least / sizeof least[0]);
+    kernels->row_finish(row, aiteri_padded(n), factor, least[dtype]);
     aiteri_scatter_row(kernels, dst, dtype, stride, row, n);
 }
 

@@ -41,6 +41,7 @@ static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
     want.dv = (int32_t)a->v.shape[2];
     want.features = AITERI_BIT(PAGED_KEYS);
     if (a->kv.k_scale.ndim != 0) want.features |= AITERI_BIT(SCALE_TOKEN);
+    if (a->kv.k_scale.ndim == 2) want.features |= AITERI_BIT(SCALE_BLOCK);
     AITERI_TRY(aiteri_gpu_check_dense(c, rows, 4));
     return aiteri_gpu_need_row(c, &want, row);
 }

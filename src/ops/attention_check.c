@@ -106,8 +106,6 @@ static void aiteri_check_latent(aiteri_check *c, aiteri_attention *x)
     x->problem.v_in_k = 1;
     kv->v = kv->k;
     kv->v.shape[kd] = kv->dim_v;
-    kv->v_scale = kv->k_scale;
-    kv->v_scale_kind = kv->k_scale_kind;
 }
 
 /* Each alone; how they fit is for later. */
@@ -118,7 +116,7 @@ static void aiteri_check_operands(aiteri_check *c, aiteri_attention *x)
     const int32_t q_ndim = x->packed ? 3 : 4, k_ndim = keys_packed ? 3 : 4;
     const char *rows = aiteri_rows_layout(x->op->decodes, x->packed);
     const char *keys = aiteri_keys_layout(keys_packed, x->paged);
-    aiteri_check_tensor(c, "q", &a->q, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
+    aiteri_check_tensor(c, "q", &a->q, q_ndim, q_ndim, AITERI_ROW_TYPES, 1, rows);
     aiteri_check_tensor(c, "kv.k", &a->kv.k, k_ndim, k_ndim, AITERI_KEY_TYPES, 1, keys);
     if (a->kv.v.ndim == 0 && a->kv.dim_v == 0)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
@@ -129,7 +127,7 @@ static void aiteri_check_operands(aiteri_check *c, aiteri_attention *x)
         aiteri_check_latent(c, x);
     else
         aiteri_check_tensor(c, "kv.v", &a->kv.v, k_ndim, k_ndim, AITERI_KEY_TYPES, 1, keys);
-    aiteri_check_tensor(c, "out", &a->out, q_ndim, q_ndim, AITERI_FLOATS, 1, rows);
+    aiteri_check_tensor(c, "out", &a->out, q_ndim, q_ndim, AITERI_ROW_TYPES, 1, rows);
 }
 
 static void aiteri_check_qkv(aiteri_check *c, aiteri_attention *x)

@@ -10,12 +10,16 @@
 #include "../gpu/attention_choose.c"
 #endif
 
-static aiter_scale_kind aiteri_scale_kind_of(const aiteri_scales *s)
+static aiter_scale_kind aiteri_scale_kind_of(const aiteri_scales *s, const aiteri_channels *c,
+                                             int paged)
 {
-    return !s->data                             ? AITER_SCALE_BY_SHAPE
-           : s->stride_outer || s->stride_token ? AITER_SCALE_PER_TOKEN_HEAD
-           : s->stride_head                     ? AITER_SCALE_PER_HEAD
-                                                : AITER_SCALE_PER_TENSOR;
+    return c->data           ? AITER_SCALE_PER_CHANNEL
+           : !s->data        ? AITER_SCALE_BY_SHAPE
+           : s->group        ? AITER_SCALE_PER_GROUP
+           : s->stride_token ? AITER_SCALE_PER_TOKEN_HEAD
+           : s->stride_outer ? (paged ? AITER_SCALE_PER_BLOCK_HEAD : AITER_SCALE_PER_BATCH_HEAD)
+           : s->stride_head  ? AITER_SCALE_PER_HEAD
+                             : AITER_SCALE_PER_TENSOR;
 }
 
 /* Where the keys lie, and of what types everything is. */
@@ -31,12 +35,14 @@ static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
                (int)p->max_seqlen_k, (int)p->k.dim, (int)p->v.dim);
     aiteri_say(t, "types: q %s, k %s%s, ", aiter_dtype_name(p->q.dtype),
                aiter_dtype_name(p->k.dtype),
-               aiteri_scale_words(aiteri_scale_kind_of(&p->k.scales)));
+               aiteri_scale_words(
+                   aiteri_scale_kind_of(&p->k.scales, &p->k_channels, p->block_table != NULL)));
     if (p->v_in_k)
         aiteri_say(t, "v the first %d columns of k (kv.v is absent), ", (int)p->v.dim);
     else
         aiteri_say(t, "v %s%s, ", aiter_dtype_name(p->v.dtype),
-                   aiteri_scale_words(aiteri_scale_kind_of(&p->v.scales)));
+                   aiteri_scale_words(
+                       aiteri_scale_kind_of(&p->v.scales, &p->v_channels, p->block_table != NULL)));
     aiteri_say(t, "out %s; keys %s", aiter_dtype_name(p->out.dtype), keys);
     if (p->block_table) aiteri_say(t, ", page size %d", (int)p->page_size);
     char features[256];

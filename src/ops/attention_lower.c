@@ -53,12 +53,54 @@ static void aiteri_lower_score(aiteri_check *c, aiteri_attention *x)
                            : aiteri_default_scale(p->k.dim);
 }
 
-/* One scale of q or of out; NULL where there is none. */
-static const float *aiteri_lower_one_scale(aiteri_check *c, const char *field, aiter_tensor *t)
+/* Scales of the rows of q or out: one, one for each batch row and kv head, or, `each`, for each
+ * row: q's shape with 1 for D. */
+static aiteri_row_scales aiteri_lower_row_scales(aiteri_check *c, const aiteri_attention *x,
+                                                 const char *field, aiter_tensor *t, int each)
 {
-    if (!aiteri_check_tensor(c, field, t, 1, 1, AITERI_ONLY_F32, 0, "[1]")) return NULL;
-    aiteri_check_extent(c, field, t, 0, 1, "one scale");
-    return (const float *)t->data;
+    const aiteri_problem *p = &x->problem;
+    const aiter_tensor *q = &x->a.q;
+    aiteri_row_scales s = {NULL, 1, 0, 0, 0};
+    const int32_t rank = x->lse_packed ? 3 : q->ndim; /* as the caller has it */
+    if (!aiteri_check_tensor(c, field, t, 1, each ? rank : 2, AITERI_ONLY_F32, 0,
+                             !each ? "[1] or [B, Hk]" : "[1], [B, Hk], or q's with 1 for D"))
+        return s;
+    s.data = (const float *)t->data;
+    if (t->ndim == 1) {
+        aiteri_check_extent(c, field, t, 0, 1, "one scale");
+    } else if (t->ndim == 2) {
+        aiteri_check_extent(c, field, t, 0, p->batch, "the batch");
+        aiteri_check_extent(c, field, t, 1, p->heads_k, "kv heads");
+        s.stride_batch = t->stride[0];
+        s.stride_head = t->stride[1];
+        s.heads = p->group;
+    } else if (t->ndim == rank) {
+        for (int32_t i = 0; i < rank - 2; i++)
+            aiteri_check_extent(c, field, t, i, q->shape[i], "q");
+        aiteri_check_extent(c, field, t, rank - 2, p->heads_q, "heads of q");
+        aiteri_check_extent(c, field, t, rank - 1, 1, "one scale for a row");
+        s.stride_batch = x->packed ? 0 : t->stride[0];
+        s.stride_token = x->lse_packed ? 0 : t->stride[rank - 3];
+        s.stride_head = t->stride[rank - 2];
+    } else {
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: ndim is 3, expected 1, 2 or 4: [1], [B, Hk], or q's with 1 for D",
+                      c->op, field);
+    }
+    return s;
+}
+
+/* One scale of q belongs to softmax_scale, others to the rows. */
+static void aiteri_lower_q_and_out_scales(aiteri_check *c, aiteri_attention *x)
+{
+    aiteri_problem *p = &x->problem;
+    const aiteri_row_scales q =
+        aiteri_lower_row_scales(c, x, "score.q_scale", &x->a.score.q_scale, 1);
+    if (x->a.score.q_scale.ndim == 1)
+        p->q_scale = q.data;
+    else
+        p->q_scales = q;
+    p->out_scales = aiteri_lower_row_scales(c, x, "out_scale", &x->a.out_scale, 0);
 }
 
 static void aiteri_lower_alibi_and_sinks(aiteri_check *c, aiteri_attention *x)
@@ -157,53 +199,114 @@ static void aiteri_lower_lse(aiteri_check *c, aiteri_attention *x)
     p->lse_stride_token = x->lse_packed ? 0 : t->stride[at + 1];
 }
 
-/* Scales of one quantised source, [1], [Hk] or the source's shape without D. Integers need them. */
-static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor *t,
-                                aiter_scale_kind kind, const aiter_tensor *data,
-                                aiteri_source *source)
+/* What scales are that no kind was given for. */
+static aiter_scale_kind aiteri_scale_kind_by_shape(const aiter_tensor *t, const aiter_tensor *data,
+                                                   int paged)
 {
-    const int32_t rank = data->ndim - 1;
-    if (!aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32, data->dtype == AITER_I8,
-                             "f32 scales of the data: [1], [Hk], or its shape without D"))
+    if (t->ndim == data->ndim) return AITER_SCALE_PER_GROUP;
+    if (t->ndim == data->ndim - 1) return AITER_SCALE_PER_TOKEN_HEAD;
+    if (t->ndim == 2) return paged ? AITER_SCALE_PER_BLOCK_HEAD : AITER_SCALE_PER_BATCH_HEAD;
+    return t->shape[0] == 1 && data->shape[data->ndim - 2] != 1 ? AITER_SCALE_PER_TENSOR
+                                                                : AITER_SCALE_PER_HEAD;
+}
+
+/* The extents of scales of a kind, but for the groups of a row. */
+static void aiteri_check_scale_shape(aiteri_check *c, const aiteri_attention *x, const char *field,
+                                     const aiter_tensor *t, aiter_scale_kind kind,
+                                     const aiter_tensor *data)
+{
+    static const char *const layout[] = {"",
+                                         "[1]",
+                                         "[Hk]",
+                                         "the data's shape without D",
+                                         "[num_blocks, Hk]",
+                                         "[B, Hk]",
+                                         "[Hk, D]",
+                                         "the data's shape with groups of columns for D"};
+    const int32_t n = data->ndim;
+    const int64_t heads = data->shape[n - 2];
+    const int by_row = kind == AITER_SCALE_PER_TOKEN_HEAD || kind == AITER_SCALE_PER_GROUP;
+    const int32_t ndim =
+        by_row ? n - (kind == AITER_SCALE_PER_TOKEN_HEAD) : 1 + (kind > AITER_SCALE_PER_TOKEN_HEAD);
+    if (t->ndim != ndim) {
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: ndim is %d, expected %d: %s", c->op, field,
+                      (int)t->ndim, (int)ndim, layout[kind]);
+    } else if (by_row) {
+        for (int32_t i = 0; i < n - 1; i++)
+            aiteri_check_extent(c, field, t, i, data->shape[i], "the data's shape");
+    } else if (kind == AITER_SCALE_PER_TENSOR) {
+        aiteri_check_extent(c, field, t, 0, 1, "one scale");
+    } else if (kind == AITER_SCALE_PER_HEAD) {
+        aiteri_check_extent(c, field, t, 0, heads, "kv heads; or 1 for one scale");
+    } else if (kind == AITER_SCALE_PER_CHANNEL) {
+        aiteri_check_extent(c, field, t, 0, heads, "kv heads");
+        aiteri_check_extent(c, field, t, 1, data->shape[n - 1], "the data's head_dim");
+    } else {
+        const int blocks = kind == AITER_SCALE_PER_BLOCK_HEAD;
+        if (blocks != x->paged)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s_kind: is %s", c->op, field,
+                          blocks
+                              ? "AITER_SCALE_PER_BLOCK_HEAD, expected AITER_SCALE_PER_BATCH_HEAD "
+                                "for [B, Hk]: keys are not pages"
+                              : "AITER_SCALE_PER_BATCH_HEAD, expected AITER_SCALE_PER_BLOCK_HEAD "
+                                "for [num_blocks, Hk]: keys are pages");
+        aiteri_check_extent(c, field, t, 0, blocks ? data->shape[0] : x->problem.batch,
+                            blocks ? "blocks of kv.k" : "the batch");
+        aiteri_check_extent(c, field, t, 1, heads, "kv heads");
+    }
+}
+
+/* Scales of one quantised source. Integers need them. */
+static void aiteri_lower_scales(aiteri_check *c, const aiteri_attention *x, const char *field,
+                                aiter_tensor *t, aiter_scale_kind kind, const aiter_tensor *data,
+                                aiteri_source *source, aiteri_channels *channels)
+{
+    const int64_t dim = data->shape[data->ndim - 1];
+    if (!aiteri_check_tensor(c, field, t, 1, data->ndim, AITERI_SCALE_TYPES,
+                             data->dtype == AITER_I8,
+                             "scales of i8 data: [1], [Hk], its shape without D, or another of "
+                             "aiter_scale_kind"))
         return;
     if (!aiteri_is_type(data->dtype, AITERI_QUANTISED)) {
         aiteri_check_true(c, 0, field, "none: only I8 and fp8 keys and values have scales");
         return;
     }
-    if (kind == AITER_SCALE_BY_SHAPE)
-        kind = t->ndim > 1                                      ? AITER_SCALE_PER_TOKEN_HEAD
-               : t->shape[0] == 1 && data->shape[rank - 1] != 1 ? AITER_SCALE_PER_TENSOR
-                                                                : AITER_SCALE_PER_HEAD;
-    source->scales = aiteri_scales_of(t);
-    if (kind == AITER_SCALE_PER_TOKEN_HEAD) {
-        if (t->ndim != rank) {
-            aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.%s: ndim is %d, expected %d: the data's shape without D", c->op,
-                          field, (int)t->ndim, (int)rank);
-            return;
-        }
-        for (int32_t i = 0; i < rank; i++)
-            aiteri_check_extent(c, field, t, i, data->shape[i], "the data's shape");
+    if (kind == AITER_SCALE_BY_SHAPE) kind = aiteri_scale_kind_by_shape(t, data, x->paged);
+    aiteri_check_scale_shape(c, x, field, t, kind, data);
+    if (c->status != AITER_OK) return;
+    if (kind == AITER_SCALE_PER_CHANNEL) {
+        const aiteri_channels of = {t->data, t->dtype, t->stride[0], t->stride[1]};
+        *channels = of;
         return;
     }
-    if (t->ndim != 1)
+    source->scales = aiteri_scales_of(t, kind);
+    const int64_t groups = kind == AITER_SCALE_PER_GROUP ? t->shape[t->ndim - 1] : 1;
+    if (groups == 1) return;
+    if (groups < 1 || dim % groups != 0 || dim / groups % AITERI_PAD != 0)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: ndim is %d, expected 1 for this kind of scales", c->op, field,
-                      (int)t->ndim);
-    aiteri_check_extent(c, field, t, 0, kind == AITER_SCALE_PER_TENSOR ? 1 : data->shape[rank - 1],
-                        kind == AITER_SCALE_PER_TENSOR ? "one scale"
-                                                       : "kv heads; or 1 for one scale");
+                      "%s.%s: shape[%d] is %lld groups of %lld columns, expected groups of a "
+                      "multiple of %d columns each",
+                      c->op, field, (int)t->ndim - 1, (long long)groups, (long long)dim,
+                      (int)AITERI_PAD);
+    else
+        source->scales.group = (int32_t)(dim / groups);
 }
 
 static void aiteri_lower_kv_scales(aiteri_check *c, aiteri_attention *x)
 {
     aiter_kv *kv = &x->a.kv;
+    aiteri_problem *p = &x->problem;
     aiteri_check_enum(c, "kv.k_scale_kind", (int)kv->k_scale_kind, AITER_SCALE_COUNT,
                       "aiter_scale_kind");
     aiteri_check_enum(c, "kv.v_scale_kind", (int)kv->v_scale_kind, AITER_SCALE_COUNT,
                       "aiter_scale_kind");
-    aiteri_lower_scales(c, "kv.k_scale", &kv->k_scale, kv->k_scale_kind, &kv->k, &x->problem.k);
-    aiteri_lower_scales(c, "kv.v_scale", &kv->v_scale, kv->v_scale_kind, &kv->v, &x->problem.v);
+    aiteri_lower_scales(c, x, "kv.k_scale", &kv->k_scale, kv->k_scale_kind, &kv->k, &p->k,
+                        &p->k_channels);
+    if (!p->v_in_k)
+        aiteri_lower_scales(c, x, "kv.v_scale", &kv->v_scale, kv->v_scale_kind, &kv->v, &p->v,
+                            &p->v_channels);
+    p->v.scales = p->v_in_k ? p->k.scales : p->v.scales;
+    p->v_channels = p->v_in_k ? p->k_channels : p->v_channels;
 }
 
 /* A table of pages, or lists of them one after the other. */
@@ -285,8 +388,7 @@ static aiter_status aiteri_attention_lower(aiteri_attention *x, aiter_context *c
     if (c->status == AITER_OK) {
         aiteri_lower_kv_scales(c, x);
         aiteri_lower_alibi_and_sinks(c, x);
-        x->problem.q_scale = aiteri_lower_one_scale(c, "score.q_scale", &x->a.score.q_scale);
-        x->problem.out_scale = aiteri_lower_one_scale(c, "out_scale", &x->a.out_scale);
+        aiteri_lower_q_and_out_scales(c, x);
         aiteri_lower_bias(c, x);
         aiteri_lower_lse(c, x);
     }

@@ -122,11 +122,21 @@ static float aiteri_product(float a, float b)
     return product;
 }
 
-/* The scale of q is one of the scores. */
+/* What out is divided by. */
+static void aiteri_check_out_scales(aiteri_check *c, const aiter_tensor *t)
+{
+    const int64_t columns = t->ndim == 2 ? t->shape[1] : 1;
+    for (int64_t i = 0; t->ndim != 0 && i < t->shape[0] * columns; i++)
+        aiteri_check_positive(
+            c, "out_scale", i,
+            ((const float *)
+                 t->data)[i / columns * t->stride[0] + i % columns * t->stride[t->ndim - 1]]);
+}
+
+/* The one scale of q is one of the scores. */
 static void aiteri_fold_q_scale(aiteri_check *c, aiteri_problem *p)
 {
     aiteri_check_positive(c, "score.q_scale", 0, p->q_scale ? p->q_scale[0] : 1.0f);
-    aiteri_check_positive(c, "out_scale", 0, p->out_scale ? p->out_scale[0] : 1.0f);
     if (c->status != AITER_OK || !p->q_scale) return;
     const float scale = aiteri_product(p->softmax_scale, p->q_scale[0]);
     if (aiteri_bits_of_f32(scale) >= 0x7f800000u)
@@ -160,6 +170,7 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
     aiteri_check_lists(c, p, most_k);
     if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p); /* the table is there */
     if (!aiteri_context_on_device(ctx)) aiteri_fold_q_scale(c, &x->problem);
+    if (!aiteri_context_on_device(ctx)) aiteri_check_out_scales(c, &a->out_scale);
     aiteri_check_pairs(c, x, "score.bias", &a->score.bias);
     aiteri_check_pairs(c, x, "score.visible", &a->score.visible);
     return c->status;

@@ -46,10 +46,10 @@ static aiter_status aiteri_transposed_begin(aiteri_attention *x, int one, aiter_
     const char *keys = one ? "[D, Sk]" : "[Hk, D, Sk]";
     const int32_t n = one ? 2 : 3;
     aiteri_check_transposed_fields(c, &x->a);
-    aiteri_check_tensor(c, "q", q, 2, 2, AITERI_FLOATS, 1, one ? "[D, 1]" : "[D, Hq]");
+    aiteri_check_tensor(c, "q", q, 2, 2, AITERI_ROW_TYPES, 1, one ? "[D, 1]" : "[D, Hq]");
     aiteri_check_tensor(c, "kv.k", k, n, n, AITERI_FLOATS, 1, keys);
     aiteri_check_tensor(c, "kv.v", v, n, n, AITERI_FLOATS, 1, keys);
-    aiteri_check_tensor(c, "out", out, 2, 2, AITERI_FLOATS, 1, one ? "[1, D]" : "[Hq, D]");
+    aiteri_check_tensor(c, "out", out, 2, 2, AITERI_ROW_TYPES, 1, one ? "[1, D]" : "[Hq, D]");
     if (c->status != AITER_OK) return c->status;
     if (one) aiteri_check_extent(c, "q", q, 1, 1, "one query head: q is [D, 1]");
     aiteri_check_extent(c, "kv.k", k, n - 2, q->shape[0],

@@ -46,6 +46,10 @@ AITERI_UNUSED static const char *aiteri_scale_words(aiter_scale_kind kind)
     case AITER_SCALE_PER_TENSOR: return " with one scale";
     case AITER_SCALE_PER_HEAD: return " with a scale per head";
     case AITER_SCALE_PER_TOKEN_HEAD: return " with a scale per token and head";
+    case AITER_SCALE_PER_BLOCK_HEAD: return " with a scale per page and head";
+    case AITER_SCALE_PER_BATCH_HEAD: return " with a scale per batch row and head";
+    case AITER_SCALE_PER_CHANNEL: return " with a scale per channel";
+    case AITER_SCALE_PER_GROUP: return " with a scale per group of columns";
     default: return "";
     }
 }

@@ -21,8 +21,8 @@ static aiter_status aiteri_paged_check_rows(aiteri_attention *x, aiter_context *
     aiter_tensor *q = &x->a.q, *out = &x->a.out;
     aiteri_check check = {x->op->name, ctx, AITER_OK};
     aiteri_check *c = &check;
-    aiteri_check_tensor(c, "q", q, 3, 4, AITERI_FLOATS, 1, aiteri_rows_layout(1, 0));
-    aiteri_check_tensor(c, "out", out, q->ndim, q->ndim, AITERI_FLOATS, 1,
+    aiteri_check_tensor(c, "q", q, 3, 4, AITERI_ROW_TYPES, 1, aiteri_rows_layout(1, 0));
+    aiteri_check_tensor(c, "out", out, q->ndim, q->ndim, AITERI_ROW_TYPES, 1,
                         q->ndim == 3 ? "[B, Hq, D], as q" : "[B, q_len, Hq, D], as q");
     for (int32_t i = 0; c->status == AITER_OK && i < q->ndim - 1; i++)
         aiteri_check_extent(c, "out", out, i, q->shape[i], "q");

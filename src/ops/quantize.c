@@ -172,10 +172,14 @@ static void aiteri_quant_check_scale(aiteri_check *c, aiteri_quant *x)
 static void aiteri_quant_check_per(aiteri_check *c, const aiteri_quant *x)
 {
     const aiter_scale_kind per = x->a.quantisation.per;
-    const int64_t *n = x->scale.shape;
-    const int is_it = per == AITER_SCALE_PER_TENSOR ? n[0] * n[1] * n[2] * n[3] == 1
-                      : per == AITER_SCALE_PER_HEAD ? n[0] * n[1] == 1 && n[2] == x->real.shape[2]
-                                                    : !x->shared;
+    const int64_t *n = x->scale.shape, *of = x->real.shape;
+    int is_it = !x->shared;
+    if (per == AITER_SCALE_PER_TENSOR) is_it = n[0] * n[1] * n[2] * n[3] == 1;
+    if (per == AITER_SCALE_PER_HEAD) is_it = n[0] * n[1] == 1 && n[2] == of[2];
+    if (per == AITER_SCALE_PER_CHANNEL) is_it = n[0] * n[1] == 1 && n[2] == of[2] && n[3] == of[3];
+    if (per == AITER_SCALE_PER_GROUP) is_it = x->a.quantisation.group != 0;
+    if (per == AITER_SCALE_PER_BLOCK_HEAD || per == AITER_SCALE_PER_BATCH_HEAD)
+        is_it = n[0] == of[0] && n[1] == 1 && n[2] == of[2] && n[3] == 1;
     if (per != AITER_SCALE_BY_SHAPE && !is_it)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.quantisation.per: names data%s, but scale has another shape", c->op,

@@ -19,6 +19,7 @@
     X(BIAS, "a bias", "")                                                                   \
     X(VISIBLE, "a mask of bytes (visible)", "pass a bias of 0 and -infinity")               \
     X(Q_SCALE, "q_scale", "multiply softmax_scale by it")                                   \
+    X(Q_SCALES, "scales of rows of q", "")                                                  \
     X(OUT_SCALE, "out_scale", "divide the result by it")                                    \
     X(SINKS, "sinks", "")                                                                   \
     X(LSE, "lse", "")                                                                       \
@@ -39,6 +40,7 @@
     X(SCALE_TOKEN, "scales of tokens", "")                                                  \
     X(SCALE_BLOCK, "scales of several tokens", "pass a scale for each token")               \
     X(SCALE_GROUP, "scales of groups of columns", "")                                       \
+    X(SCALE_CHANNEL, "scales of channels", "")                                              \
     X(SCALE_TYPE, "scales other than f32", "pass f32 scales")                               \
     X(STRIDED_DIM, "a last stride other than 1", "pass a copy that is dense there")         \
     X(OFF_CHUNKS, "rows that do not start at multiples of 16 bytes", "pass aligned copies") \
@@ -89,7 +91,8 @@ static uint64_t aiteri_score_features(const aiteri_problem *p)
     if (p->visible.data) bits |= AITERI_BIT(VISIBLE);
     if (p->sinks) bits |= AITERI_BIT(SINKS);
     if (p->q_scale) bits |= AITERI_BIT(Q_SCALE);
-    if (p->out_scale) bits |= AITERI_BIT(OUT_SCALE);
+    if (p->q_scales.data) bits |= AITERI_BIT(Q_SCALES);
+    if (p->out_scales.data) bits |= AITERI_BIT(OUT_SCALE);
     if (p->lse) bits |= AITERI_BIT(LSE);
     if (scale < least || scale > most) bits |= AITERI_BIT(FAR_SCALE);
     return bits;
@@ -131,6 +134,7 @@ AITERI_UNUSED static uint64_t aiteri_problem_features(const aiteri_problem *p)
             : p->block_table  ? AITERI_BIT(PAGED_KEYS)
             : p->cu_seqlens_k ? AITERI_BIT(PACKED_KEYS)
                               : AITERI_BIT(DENSE_KEYS);
+    if (p->k_channels.data || p->v_channels.data) bits |= AITERI_BIT(SCALE_CHANNEL);
     if (p->k_tail.data)
         bits |= AITERI_BIT(TWO_PARTS) | aiteri_source_features(&p->k_tail) |
                 aiteri_source_features(&p->v_tail);

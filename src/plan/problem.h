@@ -45,6 +45,21 @@ typedef struct aiteri_source {
     aiteri_scales scales;
 } aiteri_source;
 
+/* Scales of columns: that of (h, d), whatever the key, at place h, d. K's multiply q, V's out. */
+typedef struct aiteri_channels {
+    const void *data;  /* NULL: none */
+    aiter_dtype dtype; /* as of aiteri_scales */
+    int64_t stride_head, stride_dim;
+} aiteri_channels;
+
+/* Scales of the rows of q or out: that of (b, t, h) at place b, t, h / heads. Strides are 0 where a
+ * scale does not vary, t counts as in aiteri_rows. */
+typedef struct aiteri_row_scales {
+    const float *data; /* NULL: none */
+    int32_t heads;
+    int64_t stride_batch, stride_token, stride_head;
+} aiteri_row_scales;
+
 typedef struct aiteri_program aiteri_program; /* cpu/engine_walk.c */
 
 typedef struct aiteri_problem {
@@ -54,6 +69,7 @@ typedef struct aiteri_problem {
     float *lse; /* NULL: not wanted */
     int64_t lse_stride_batch, lse_stride_head, lse_stride_token;
     aiteri_source k, v;
+    aiteri_channels k_channels, v_channels;
     int32_t v_in_k; /* V is the first columns of K, in both parts: it need not be loaded again */
 
     /* Lengths: cu_* packed, used_* per batch row, else seqlen_* for all. */
@@ -89,8 +105,10 @@ typedef struct aiteri_problem {
     /* (b, i, h, j): stride_token per query, stride_dim per key; data NULL: none. `visible` is U8,
      * 0 where the key is hidden, whatever its score, K and V. */
     aiteri_rows bias, visible;
-    const float *q_scale,
-        *out_scale; /* one each, or NULL: the stored q and out times it are real */
+    /* The stored q and out times their scales are real. Of q one is q_scale, which belongs to
+     * softmax_scale, others are q_scales. */
+    const float *q_scale; /* NULL: none */
+    aiteri_row_scales q_scales, out_scales;
     const float *sinks;
     int64_t sinks_stride;
     int32_t num_splits;

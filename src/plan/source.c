@@ -79,8 +79,7 @@ AITERI_FORCE_INLINE aiteri_key_place aiteri_place_in_front(const aiteri_problem 
         return at;
     }
     const int packed = p->cu_seqlens_k != NULL;
-    const aiteri_key_place at = {
-        packed ? 0 : s->index, packed ? s->k_start + j : j, INT32_MAX, 1, 0, 0};
+    const aiteri_key_place at = {s->index, packed ? s->k_start + j : j, INT32_MAX, 1, 0, 0};
     return at;
 }
 

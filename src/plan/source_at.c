@@ -28,17 +28,20 @@ AITERI_UNUSED static aiteri_source aiteri_source_of(const aiter_tensor *t)
     return s;
 }
 
-/* Scales of a shape that was checked: one, [Hk], or the source's without D. */
-AITERI_UNUSED static aiteri_scales aiteri_scales_of(const aiter_tensor *t)
+/* Scales of a kind whose shape was checked, (outer,) (token,) head (, group); none of channels. */
+AITERI_UNUSED static aiteri_scales aiteri_scales_of(const aiter_tensor *t, aiter_scale_kind kind)
 {
     aiteri_scales s;
-    const int32_t n = t->ndim;
+    const int grouped = kind == AITER_SCALE_PER_GROUP;
+    const int tokens = grouped || kind == AITER_SCALE_PER_TOKEN_HEAD;
+    const int32_t head = t->ndim - 1 - grouped;
     memset(&s, 0, sizeof s);
     s.data = t->data;
     s.dtype = t->dtype;
-    if (n == 3) s.stride_outer = t->stride[0];
-    if (n >= 2) s.stride_token = t->stride[n - 2];
-    s.stride_head = n == 1 ? aiteri_broadcast_stride(t, 0) : t->stride[n - 1];
+    s.stride_head = head == 0 ? aiteri_broadcast_stride(t, 0) : t->stride[head];
+    if (tokens) s.stride_token = t->stride[head - 1];
+    if (head > tokens) s.stride_outer = t->stride[0];
+    if (grouped) s.stride_group = t->stride[head + 1];
     return s;
 }
 
