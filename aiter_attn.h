@@ -68,7 +68,7 @@
     * Nothing is printed, nothing aborts. A NULL context works on the calling thread with malloc'd
       scratch; an aiter_context brings threads (its own small pool, or yours through parallel_for)
       and memory that is kept; call.workspace takes yours.
-    * Inputs may be f32, f16 or bf16, keys and values fp8 and int8 too; arithmetic is f32. A row
+    * Inputs may be f32, f16 or bf16, keys and values fp8, int8, int4 too; arithmetic is f32. A row
       without a visible key gives 0 and LSE -infinity.
     * Within one kernel set the bits of a query row depend on its own q and keys only: not on the
       number of threads, the rest of the batch, the page size, or what lies in memory beside it.
@@ -116,8 +116,8 @@
 
     FURTHER: docs/guide.md (which attention to use, masks with pictures, numerics, porting from
     AITER, flash-attention, FlashInfer and torch), the comment above each declaration, examples/.
-    To read the code start at src/spine.h. Not in this version: backward, int4 caches,
-    MLA, sparse attention; see CHANGELOG.md.
+    To read the code start at src/spine.h. Not in this version: backward, MLA,
+    sparse attention; see CHANGELOG.md.
 */
 #ifndef AITER_ATTN_H
 #define AITER_ATTN_H
@@ -259,10 +259,11 @@ typedef enum aiter_status {
 } aiter_status;
 
 /* Storage types. 0 is unset and an error where a tensor is needed. I4 packs two values per byte,
- * low nibble first, two's complement. The fp8 types: E4M3FN has no infinity and a maximum of 448
- * (gfx950), E4M3FNUZ has one NaN and a maximum of 240 (gfx942), E5M2 is IEEE-like, 57344. F4_E2M1
- * packs as I4 does: a sign and one of 0, 0.5, 1, 1.5, 2, 3, 4, 6. F8_E8M0 is a scale: 2^(byte -
- * 127), 255 is NaN. The last two belong to aiter_quantize and aiter_dequantize alone. */
+ * low nibble first, two's complement; its rows begin at whole bytes. The fp8 types: E4M3FN has no
+ * infinity and a maximum of 448 (gfx950), E4M3FNUZ has one NaN and a maximum of 240 (gfx942), E5M2
+ * is IEEE-like, 57344. F4_E2M1 packs as I4 does: a sign and one of 0, 0.5, 1, 1.5, 2, 3, 4, 6.
+ * F8_E8M0 is a scale: 2^(byte - 127), 255 is NaN. The last two belong to aiter_quantize and
+ * aiter_dequantize alone. */
 typedef enum aiter_dtype {
     AITER_DTYPE_UNSET = 0,
     AITER_F32,
@@ -345,7 +346,7 @@ typedef enum aiter_mask {
 } aiter_mask;
 
 /* How finely data is scaled. 0: as the shape of its scales says, [1] one scale, [Hk] one per kv
- * head, or the data's index order without D, one per token and head. The last three are the names
+ * head, or the data's index order without D, one per token and head. The last four are the names
  * that AITER's guide gives its methods for a cache. */
 typedef enum aiter_scale_kind {
     AITER_SCALE_BY_SHAPE = 0,
@@ -355,7 +356,8 @@ typedef enum aiter_scale_kind {
     AITER_SCALE_COUNT,
     AITER_KV_8BIT_PER_TENSOR = AITER_SCALE_PER_TENSOR,
     AITER_KV_8BIT_PER_HEAD = AITER_SCALE_PER_HEAD,
-    AITER_KV_8BIT_PER_TOKEN = AITER_SCALE_PER_TOKEN_HEAD
+    AITER_KV_8BIT_PER_TOKEN = AITER_SCALE_PER_TOKEN_HEAD,
+    AITER_KV_4BIT_PER_TOKEN = AITER_SCALE_PER_TOKEN_HEAD
 } aiter_scale_kind;
 
 /* Which two elements of the dim that RoPE turns are a pair: NEOX i and i + dim / 2, GPTJ 2i and
@@ -637,7 +639,7 @@ AITER_ATTN_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *ou
  * and 2, K and V interleaved as [num_blocks, 2, P, Hk, D] two slices. */
 typedef struct aiter_kv {
     aiter_tensor k; /* [B, Sk, Hk, Dq]; packed [total_k, Hk, Dq]; pages [num_blocks, P, Hk, Dq];
-                       F32, F16, BF16, I8, and on a CPU the fp8 types */
+                       F32, F16, BF16, I8, and on a CPU I4 and the fp8 types */
     aiter_tensor v; /* as k with Dv, its dtype may differ. Absent: V is the first dim_v columns of k
                        (latent rows) */
     int32_t dim_v;  /* needed without a v; with one 0 or its last extent */
@@ -651,8 +653,8 @@ typedef struct aiter_kv {
     int32_t max_seqlen;   /* bound of the lengths: for the workspace, and on a device for the number
                              of workgroups and splits; 0: the largest that the shapes allow,
                              with indptr all pages for every sequence: give it there */
-    aiter_tensor k_scale; /* F32, needed for I8, may be for fp8: real = stored * scale. [1], [Hk],
-                             or the data's shape without D */
+    aiter_tensor k_scale; /* F32, needed for I8 and I4, may be for fp8: real = stored * scale. [1],
+                             [Hk], or the data's shape without D */
     aiter_tensor v_scale; /* the same; an absent v has the scales of k */
     aiter_scale_kind k_scale_kind, v_scale_kind; /* 0: by shape */
 } aiter_kv;
@@ -676,8 +678,8 @@ typedef struct aiter_score {
 } aiter_score;
 
 /* How numbers become codes. aiter_quantize takes all of it and says how; of aiter_reshape_and_cache
- * `group` and what follows are 0. All 0 there: rounded to the destination's dtype. With `to` = I8
- * or an fp8 type, of which M is the largest number (127, 448, 240, 57344):
+ * `group` and what follows are 0. All 0 there: rounded to the destination's dtype. With `to` = I8,
+ * I4 or an fp8 type, of which M is the largest number (127, 7, 448, 240, 57344):
  *   scale_given 1   stored = x / scale, by scales that are read: PER_TENSOR or PER_HEAD
  *   scale_given 0   PER_TOKEN_HEAD: scale = max |x| / M over the D values of each token and head
  *                   is written, x / scale rounded to nearest even, clamped to +-M; a row of zeros
@@ -798,8 +800,8 @@ typedef struct aiter_attention_args {
  * A learned sink adds exp(sink_h) to the denominator and to the sum in lse. A score of -infinity,
  * by the mask or a bias, hides its key wholly: NaN in that k or v reaches nothing. out never holds
  * -0. Domain: the partial sums of q_i . k_j, the scores where a bias or ALiBi is added to them, and
- * keys of a row * max |v| (fp8 and int8: times their scales) are below 2^127; f16 is always inside.
- * There every finite softmax_scale, softcap, slope and sink serves, and a row is what exact
+ * keys of a row * max |v| (fp8, int8, int4: times their scales) are below 2^127; f16 is always
+ * inside. There every finite softmax_scale, softcap, slope and sink serves, and a row is what exact
  * arithmetic gives, within the bounds of docs/guide.md. ALiBi: a slope beyond 1.7e38 / (Sq + Sk)
  * counts as that. Values are not looked at: outside, a row may be NaN or infinite. Follows
  * FlashAttention-2 (Dao 2023) and the AITER flash_attn / mha_batch_prefill semantics. */
@@ -831,10 +833,10 @@ typedef struct aiter_reshape_and_cache_args {
     uint32_t struct_bytes;
     aiter_tensor k; /* [tokens, Hk, Dq]; F32, F16, BF16 */
     aiter_tensor v; /* [tokens, Hk, Dv]; same dtype */
-    aiter_kv kv;    /* the cache: k and v are pages, F32, F16, BF16, fp8, or I8 when quantising;
-                       k_scale and v_scale are read as [1] or [Hk], or written as
-                       [num_blocks, P, Hk]. The same kv as the readers
-                       take: how they look keys up is not looked at */
+    aiter_kv kv; /* the cache: k and v are pages, F32, F16, BF16, fp8, or I8 and I4 when quantising;
+                    k_scale and v_scale are read as [1] or [Hk], or written as
+                    [num_blocks, P, Hk]. The same kv as the readers
+                    take: how they look keys up is not looked at */
     aiter_tensor slot_mapping; /* I32 or I64 [tokens] */
     aiter_quantisation quantisation;
     aiter_call call; /* no plan; the workspace has a bit per slot, to find one given twice */
@@ -1931,7 +1933,7 @@ AITER_ATTN_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t i
     aiteri_store_f32(dtype, data, index, value);
 }
 
-/* Bytes from the start of the data to an element offset; I4 offsets are even by the checks. */
+/* Bytes from the start of the data to an element offset; those of 4 bits are even by the checks. */
 AITERI_FORCE_INLINE int64_t aiteri_bytes_of(aiter_dtype dtype, int64_t elements)
 {
     return elements * aiter_dtype_bits(dtype) / 8;
@@ -2180,7 +2182,8 @@ static void aiteri_reject(aiteri_check *c, aiter_status code, const char *format
 enum {
     AITERI_FLOATS = 1 << AITER_F32 | 1 << AITER_F16 | 1 << AITER_BF16,
     AITERI_FP8 = 1 << AITER_F8_E4M3FN | 1 << AITER_F8_E4M3FNUZ | 1 << AITER_F8_E5M2,
-    AITERI_QUANTISED = AITERI_FP8 | 1 << AITER_I8,
+    AITERI_INTEGERS = 1 << AITER_I8 | 1 << AITER_I4, /* which mean nothing without scales */
+    AITERI_QUANTISED = AITERI_FP8 | AITERI_INTEGERS,
     AITERI_KEY_TYPES = AITERI_FLOATS | AITERI_QUANTISED,
     AITERI_ONLY_F32 = 1 << AITER_F32,
     AITERI_ONLY_I32 = 1 << AITER_I32
@@ -2270,8 +2273,10 @@ static const char *aiteri_type_advice(aiter_dtype got, unsigned dtypes)
         return "; fp8 serves as keys and values alone: convert it (aiter_load_element reads it)";
     if (got == AITER_U8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
         return "; bytes of another type (vLLM keeps fp8 as uint8): name the type that they hold";
-    if (got == AITER_I8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
-        return "; int8 serves as keys and values of flash_attn_fwd and paged_attn_decode";
+    if (aiteri_is_type(got, AITERI_INTEGERS) && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
+        return got == AITER_I8
+                   ? "; int8 serves as keys and values of flash_attn_fwd and paged_attn_decode"
+                   : "; int4 serves as keys and values of flash_attn_fwd and paged_attn_decode";
     return "";
 }
 
@@ -2311,11 +2316,32 @@ static int aiteri_check_kind(aiteri_check *c, const char *field, const aiter_ten
     return 1;
 }
 
+/* Bytes that so many elements of a view span, 0 or more. */
+static uint64_t aiteri_spanned_bytes(const aiter_tensor *t, int64_t span)
+{
+    return ((uint64_t)span * (uint64_t)aiter_dtype_bits(t->dtype) + 7) / 8;
+}
+
 /* Does a view of so many elements run over the end of the addresses? */
 static int aiteri_tensor_wraps(const aiter_tensor *t, int64_t span)
 {
-    const uint64_t bytes = (uint64_t)span * (uint64_t)((aiter_dtype_bits(t->dtype) + 7) / 8);
-    return bytes > UINTPTR_MAX - (uintptr_t)t->data;
+    return aiteri_spanned_bytes(t, span) > UINTPTR_MAX - (uintptr_t)t->data;
+}
+
+/* Rows of two codes a byte start at whole bytes. */
+static void aiteri_check_halves(aiteri_check *c, const char *field, const aiter_tensor *t)
+{
+    const int32_t last = t->ndim - 1;
+    for (int32_t i = 0; aiter_dtype_bits(t->dtype) < 8 && i <= last; i++) {
+        const int fits = i == last ? t->stride[i] == 1 : t->stride[i] % 2 == 0;
+        if (!fits && t->shape[i] > 1)
+            aiteri_reject(
+                c, AITER_INVALID_ARGUMENT,
+                "%s.%s: stride[%d] is %lld, expected %s: rows of %s start at whole bytes%s", c->op,
+                field, (int)i, (long long)t->stride[i], i == last ? "1" : "an even one",
+                aiter_dtype_name(t->dtype),
+                i < last && t->shape[last] % 2 ? "; with an odd last extent set the strides" : "");
+    }
 }
 
 /* Extents, strides and data of an argument of a known rank and type; fills the strides. */
@@ -2347,6 +2373,7 @@ static void aiteri_check_view(aiteri_check *c, const char *field, aiter_tensor *
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: data is not aligned to %d bytes, as its elements (%s) are", c->op,
                       field, (int)align, aiter_dtype_name(t->dtype));
+    if (span > 0) aiteri_check_halves(c, field, t);
     for (int32_t i = 0; i < t->ndim; i++) /* strides that are never taken may be anything */
         if ((span == 0 || t->shape[i] == 1) &&
             (t->stride[i] < 0 || t->stride[i] > AITERI_MOST_ELEMENTS))
@@ -2424,22 +2451,24 @@ typedef struct aiteri_extent {
 
 static aiteri_extent aiteri_extent_of(const aiter_tensor *t)
 {
-    const int64_t size = (aiter_dtype_bits(t->dtype) + 7) / 8;
+    const int64_t bits = aiter_dtype_bits(t->dtype);
     aiteri_extent e;
     memset(&e, 0, sizeof e);
     e.first = (uintptr_t)t->data;
-    e.bytes = (uintptr_t)size;
+    e.bytes = (uintptr_t)((bits + 7) / 8);
     for (int32_t i = 0; i < t->ndim; i++) {
-        if (t->shape[i] <= 1) continue;
-        const int64_t stride = t->stride[i] * size;
+        const int in_halves = bits < 8 && i == t->ndim - 1; /* a row is its bytes */
+        const int64_t n = in_halves ? aiteri_ceil_div(t->shape[i], 2) : t->shape[i];
+        if (n <= 1) continue;
+        const int64_t stride = in_halves ? 1 : t->stride[i] * bits / 8;
         int32_t at = e.ndim++;
         for (; at > 0 && e.stride[at - 1] < stride; at--) {
             e.stride[at] = e.stride[at - 1];
             e.shape[at] = e.shape[at - 1];
         }
         e.stride[at] = stride;
-        e.shape[at] = t->shape[i];
-        e.bytes += (uintptr_t)((t->shape[i] - 1) * stride);
+        e.shape[at] = n;
+        e.bytes += (uintptr_t)((n - 1) * stride);
     }
     return e;
 }
@@ -2501,7 +2530,7 @@ AITERI_UNUSED static aiter_tensor aiteri_memory_operand(const void *data, size_t
 static uintptr_t aiteri_operand_bytes(const aiter_tensor *t)
 {
     const int64_t span = t->ndim ? aiteri_tensor_span(t) : 0;
-    return span > 0 ? (uintptr_t)span * (uintptr_t)((aiter_dtype_bits(t->dtype) + 7) / 8) : 0;
+    return span > 0 ? (uintptr_t)aiteri_spanned_bytes(t, span) : 0;
 }
 
 /* Do two views share a byte? Mostly their ends tell. */
@@ -17518,11 +17547,12 @@ static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor
                                 aiteri_source *source)
 {
     const int32_t rank = data->ndim - 1;
-    if (!aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32, data->dtype == AITER_I8,
+    if (!aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32,
+                             aiteri_is_type(data->dtype, AITERI_INTEGERS),
                              "f32 scales of the data: [1], [Hk], or its shape without D"))
         return;
     if (!aiteri_is_type(data->dtype, AITERI_QUANTISED)) {
-        aiteri_check_true(c, 0, field, "none: only I8 and fp8 keys and values have scales");
+        aiteri_check_true(c, 0, field, "none: only I8, I4 and fp8 keys and values have scales");
         return;
     }
     if (kind == AITER_SCALE_BY_SHAPE)
@@ -18486,7 +18516,7 @@ static void aiteri_check_quantisation(aiteri_check *c, const aiter_quantisation 
         aiteri_reject(
             c, AITER_INVALID_ARGUMENT,
             "%s.quantisation.to: is %s, expected unset (the type of the cache), f32, f16, "
-            "bf16, i8 or an fp8 type",
+            "bf16, i8, i4 or an fp8 type",
             c->op, aiter_dtype_name(q->to));
     const int quantises = aiteri_cache_mode_of(q) != AITERI_CACHE_CONVERTS;
     aiteri_check_enum(c, "quantisation.per", (int)q->per, AITER_SCALE_COUNT, "aiter_scale_kind");
@@ -18494,7 +18524,7 @@ static void aiteri_check_quantisation(aiteri_check *c, const aiter_quantisation 
     if (!quantises && (q->per != AITER_SCALE_BY_SHAPE || q->scale_given))
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.quantisation.%s: is %d, expected 0 where rows are converted: scales go "
-                      "with quantisation.to = AITER_I8 or an fp8 type",
+                      "with quantisation.to = AITER_I8, AITER_I4 or an fp8 type",
                       c->op, q->scale_given ? "scale_given" : "per",
                       (int)(q->scale_given ? q->scale_given : (int32_t)q->per));
     const int64_t unknown[] = {q->group,    q->rounding,   q->scale_rounding,
@@ -18518,11 +18548,12 @@ static void aiteri_check_quantisation(aiteri_check *c, const aiter_quantisation 
 static void aiteri_check_cache_type(aiteri_check *c, const char *field, const aiter_tensor *t,
                                     const aiter_quantisation *q)
 {
-    if (t->ndim == 4 && t->dtype == AITER_I8 && q->to == AITER_DTYPE_UNSET)
+    if (t->ndim == 4 && aiteri_is_type(t->dtype, AITERI_INTEGERS) && q->to == AITER_DTYPE_UNSET)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: dtype is i8, but quantisation.to is unset; set it to AITER_I8, and "
+                      "%s.%s: dtype is %s, but quantisation.to is unset; set it to %s, and "
                       "scale_given = 1 where k_scale and v_scale hold the scales already",
-                      c->op, field);
+                      c->op, field, aiter_dtype_name(t->dtype),
+                      t->dtype == AITER_I8 ? "AITER_I8" : "AITER_I4");
     else if (t->ndim == 4 && q->to != AITER_DTYPE_UNSET && t->dtype != q->to)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: dtype is %s, expected %s as quantisation.to says", c->op, field,
@@ -18557,7 +18588,7 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
     if (!quantised) {
         aiteri_check_true(c, scale->ndim == 0, names[2],
                           "none where rows are converted: scales go with quantisation.to = "
-                          "AITER_I8 or an fp8 type");
+                          "AITER_I8, AITER_I4 or an fp8 type");
         return;
     }
     if (!aiteri_check_tensor(c, names[2], scale, per_token ? 3 : 1, per_token ? 3 : 1,
@@ -18756,8 +18787,9 @@ static void aiteri_explain_rounding(aiteri_text *t, const aiteri_writer *x)
     const aiter_dtype from = x->a.k.dtype, to = x->a.kv.k.dtype;
     const double largest = (double)aiteri_largest_of(to);
     if (x->mode != AITERI_CACHE_CONVERTS) {
-        aiteri_say(t, "error: half a %s%s; ", to == AITER_I8 ? "scale" : "unit of ",
-                   to == AITER_I8 ? "" : aiter_dtype_name(to));
+        const int integers = aiteri_is_type(to, AITERI_INTEGERS);
+        aiteri_say(t, "error: half a %s%s; ", integers ? "scale" : "unit of ",
+                   integers ? "" : aiter_dtype_name(to));
         if (x->mode == AITERI_CACHE_SCALE_GIVEN)
             aiteri_say(t, "beyond %g scales an element is %g of them\n", largest, largest);
         else
@@ -19557,7 +19589,7 @@ AITERI_CALLS(rope_fwd, rope_fwd, "aiter_rope_fwd")
 enum { AITERI_QUANT_STRIP = 256 };
 
 enum {
-    AITERI_CODES = AITERI_QUANTISED | 1 << AITER_I4 | 1 << AITER_F4_E2M1,
+    AITERI_CODES = AITERI_QUANTISED | 1 << AITER_F4_E2M1,
     AITERI_SCALES = AITERI_ONLY_F32 | 1 << AITER_F8_E8M0 | 1 << AITER_F8_E4M3FN
 };
 
@@ -19663,21 +19695,6 @@ static void aiteri_quant_check_options(aiteri_check *c, const aiteri_quant *x)
         aiteri_check_extent(c, "global_scale", &x->a.global_scale, 0, 1, "one for all");
 }
 
-/* Rows of two codes a byte start at whole bytes. */
-static void aiteri_quant_check_halves(aiteri_check *c, const char *field, const aiter_tensor *t)
-{
-    if (aiter_dtype_bits(t->dtype) >= 8) return;
-    const int32_t last = t->ndim - 1;
-    for (int32_t i = 0; i <= last; i++) {
-        const int fits = i == last ? t->stride[i] == 1 : t->stride[i] % 2 == 0;
-        if (!fits && t->shape[i] > 1)
-            aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.%s: stride[%d] is %lld, expected %s: rows of %s start at whole bytes",
-                          c->op, field, (int)i, (long long)t->stride[i],
-                          i == last ? "1" : "an even one", aiter_dtype_name(t->dtype));
-    }
-}
-
 /* The extents of the scales, and into x->scale how they lie beside the rows. */
 static void aiteri_quant_check_scale(aiteri_check *c, aiteri_quant *x)
 {
@@ -19739,17 +19756,6 @@ static aiteri_quant_view aiteri_quant_view_of(const aiter_tensor *t)
     return v;
 }
 
-/* Two codes a byte: the bytes. */
-static aiter_tensor aiteri_quant_bytes(aiter_tensor t)
-{
-    if (aiter_dtype_bits(t.dtype) >= 8) return t;
-    const int32_t last = t.ndim - 1;
-    t.dtype = AITER_U8;
-    t.shape[last] = (t.shape[last] + 1) / 2;
-    for (int32_t i = 0; i < last; i++) t.stride[i] /= 2;
-    return t;
-}
-
 static void aiteri_quant_check(aiteri_check *c, aiteri_quant *x)
 {
     aiter_quantize_args *a = &x->a;
@@ -19774,7 +19780,6 @@ static void aiteri_quant_check(aiteri_check *c, aiteri_quant *x)
         aiteri_check_axis(c, numbers, real, i, "extent", 0, INT32_MAX - 1);
         aiteri_check_extent(c, codes, code, i, real->shape[i], numbers);
     }
-    aiteri_quant_check_halves(c, codes, code);
     aiteri_quant_check_options(c, x);
     if (c->status != AITER_OK) return;
     x->real = aiteri_quant_view_of(real);
@@ -19787,10 +19792,9 @@ static void aiteri_quant_check(aiteri_check *c, aiteri_quant *x)
     if (c->status != AITER_OK) return;
     aiteri_quant_check_per(c, x);
     const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
-    const aiter_tensor of_x = aiteri_quant_bytes(a->x), of_y = aiteri_quant_bytes(a->y);
-    const aiteri_operand operand[] = {{"y", &of_y},
+    const aiteri_operand operand[] = {{"y", &a->y},
                                       {"scale", x->computes ? &a->scale : &none},
-                                      {"x", &of_x},
+                                      {"x", &a->x},
                                       {"scale", x->computes ? &none : &a->scale},
                                       {"global_scale", &a->global_scale}};
     aiteri_check_overlap(c, operand, 5, 2);

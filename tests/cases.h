@@ -126,8 +126,9 @@ static inline int case_is_packed(const attn_case *c)
 }
 
 /* Types of the test cases' keys and values, and whether they have scales. */
-static const aiter_dtype case_kv_types[] = {
-    AITER_F32, AITER_F16, AITER_BF16, AITER_I8, AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2};
+static const aiter_dtype case_kv_types[] = {AITER_F32,     AITER_F16,       AITER_BF16,
+                                            AITER_I8,      AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ,
+                                            AITER_F8_E5M2, AITER_I4};
 enum { CASE_KV_TYPES = sizeof case_kv_types / sizeof case_kv_types[0] };
 
 static inline int type_is_fp8(aiter_dtype type)
@@ -135,10 +136,12 @@ static inline int type_is_fp8(aiter_dtype type)
     return type == AITER_F8_E4M3FN || type == AITER_F8_E4M3FNUZ || type == AITER_F8_E5M2;
 }
 
+static inline int type_is_integer(aiter_dtype type) { return type == AITER_I8 || type == AITER_I4; }
+
 /* fp8 may do without. */
 static inline int case_is_scaled(const attn_case *c, aiter_dtype type)
 {
-    return type == AITER_I8 || (type_is_fp8(type) && c->scale_kind != AITER_SCALE_BY_SHAPE);
+    return type_is_integer(type) || (type_is_fp8(type) && c->scale_kind != AITER_SCALE_BY_SHAPE);
 }
 
 static inline attn_case case_complete(attn_case c)
@@ -151,8 +154,11 @@ static inline attn_case case_complete(attn_case c)
     if (c.v_type != c.kv_type && c.layout >= LAYOUT_KV) c.layout = LAYOUT_GAPS;
     if (!c.out_type) c.out_type = c.q_type;
     if (!c.bias_type) c.bias_type = AITER_F32;
-    if ((c.kv_type == AITER_I8 || c.v_type == AITER_I8) && !c.scale_kind)
+    if ((type_is_integer(c.kv_type) || type_is_integer(c.v_type)) && !c.scale_kind)
         c.scale_kind = AITER_SCALE_PER_TENSOR;
+    if ((c.kv_type == AITER_I4 || c.v_type == AITER_I4) &&
+        (c.layout == LAYOUT_STEP || c.layout == LAYOUT_BHDS)) /* not of halves of bytes */
+        c.layout = LAYOUT_GAPS;
     if (c.page == 0) c.page = 16;
     return c;
 }
@@ -313,7 +319,8 @@ static inline void problem_rows(attn_problem *p, int tensor, int heads, int d, c
                 for (e = 0; e < d; e++) {
                     double x = problem_value(c->seed, tensor, c->first_seq + b, h, name, e);
                     if (tensor != 0 && case_is_scaled(c, dtype)) {
-                        x = problem_round(dtype, x * 128) * scales[problem_scale_index(p, b, h, j)];
+                        x = problem_round(dtype, x * (dtype == AITER_I4 ? 8 : 128)) *
+                            scales[problem_scale_index(p, b, h, j)];
                     } else {
                         x = problem_round(dtype, x * by);
                     }
@@ -340,8 +347,8 @@ static inline void problem_scales(attn_problem *p)
                 int head = c->scale_kind == AITER_SCALE_PER_TENSOR ? 0 : h;
                 double x = problem_value(c->seed, 7, seq, head, token, 0);
                 double y = problem_value(c->seed, 8, seq, head, token, 0);
-                p->k_scales[at] = (float)((1.5 + x) / 127);
-                p->v_scales[at] = (float)((1.5 + y) / 127);
+                p->k_scales[at] = (float)((1.5 + x) / (c->kv_type == AITER_I4 ? 7 : 127));
+                p->v_scales[at] = (float)((1.5 + y) / (c->v_type == AITER_I4 ? 7 : 127));
             }
         }
     }

@@ -163,11 +163,12 @@ static void aiteri_lower_scales(aiteri_check *c, const char *field, aiter_tensor
                                 aiteri_source *source)
 {
     const int32_t rank = data->ndim - 1;
-    if (!aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32, data->dtype == AITER_I8,
+    if (!aiteri_check_tensor(c, field, t, 1, rank, AITERI_ONLY_F32,
+                             aiteri_is_type(data->dtype, AITERI_INTEGERS),
                              "f32 scales of the data: [1], [Hk], or its shape without D"))
         return;
     if (!aiteri_is_type(data->dtype, AITERI_QUANTISED)) {
-        aiteri_check_true(c, 0, field, "none: only I8 and fp8 keys and values have scales");
+        aiteri_check_true(c, 0, field, "none: only I8, I4 and fp8 keys and values have scales");
         return;
     }
     if (kind == AITER_SCALE_BY_SHAPE)
