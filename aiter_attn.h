@@ -3494,6 +3494,8 @@ typedef struct aiteri_kernels {
     float (*stream_softmax)(float *s, float stretch, float *m, float *l);
     /* The same as tile_adjust on one row of AITERI_STREAM_KEYS scores. */
     void (*stream_adjust)(float *s, int32_t key0, const aiteri_adjust *adjust);
+    /* n rows of I4 to rows of I8 in dst, where rows[] then points. */
+    void (*spread_i4)(int8_t *dst, int32_t stride, const void **rows, int32_t n, int32_t dim);
     /* x[i] *= y[i] for i < AITERI_STREAM_KEYS. */
     void (*stream_mul)(float *x, const float *y);
     /* o[d] *= factor; the same, and 0 where the bits of the magnitude are not above `least`;
@@ -3525,10 +3527,10 @@ typedef struct aiteri_kernels {
     of(pack_query), of(tile_score), of(tile_value), of(tile_value_guarded), of(v_finite)
 #define AITERI_LOOP_ENTRIES(of)                                                          \
     of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy), \
-        of(stream_softmax), of(stream_adjust), of(stream_mul)
+        of(stream_softmax), of(stream_adjust), of(spread_i4), of(stream_mul)
 #else /* no op calls them */
 #define AITERI_BLOCK_ENTRIES(of) NULL, NULL, NULL, NULL, NULL
-#define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+#define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 #endif
 #if AITERI_HAS_ROPE
 #define AITERI_ROPE_ENTRIES(of) of(row_turn)
@@ -4789,6 +4791,14 @@ AITERI_FORCE_INLINE void AITERI_K(store_x16_n)(uint16_t *p, int32_t x, int n)
 }
 AITERI_FORCE_INLINE void AITERI_K(store_x8)(uint8_t *p, int32_t x) { p[0] = (uint8_t)x; }
 
+/* Codes of four bits, signed and low halves first, of AITERI_SPREAD bytes to a byte each. */
+#define AITERI_SPREAD 1
+AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
+{
+    dst[0] = (int8_t)(((src[0] & 15) ^ 8) - 8);
+    dst[1] = (int8_t)((src[0] >> 4 ^ 8) - 8);
+}
+
 // >>k_all    (src/cpu/k_all.inl.h)
 /* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
  * clean-up. */
@@ -5021,6 +5031,29 @@ AITERI_FORCE_INLINE void AITERI_K(store_f4_byte)(int8_t *p, AITERI_K(vf) x)
 AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
 AITERI_WIDEN(i8, int8_t)
+#if AITERI_READS_CODES
+/* n codes of four bits to bytes; the last ones go through copies. */
+AITERI_FORCE_INLINE void AITERI_K(spread_row)(int8_t *dst, const uint8_t *p, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 2 * AITERI_SPREAD <= n; i += 2 * AITERI_SPREAD) AITERI_K(spread)(dst + i, p + i / 2);
+    if (i >= n) return;
+    uint8_t tail[AITERI_SPREAD] = {0};
+    int8_t code[2 * AITERI_SPREAD];
+    memcpy(tail, p + i / 2, (size_t)(n - i + 1) / 2);
+    AITERI_K(spread)(code, tail);
+    memcpy(dst + i, code, (size_t)(n - i));
+}
+
+static void AITERI_K(spread_i4)(int8_t *dst, int32_t stride, const void **rows, int32_t n,
+                                int32_t dim)
+{
+    for (int32_t i = 0; i < n; i++, dst += stride) {
+        AITERI_K(spread_row)(dst, (const uint8_t *)rows[i], dim);
+        rows[i] = dst;
+    }
+}
+#endif
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
@@ -5032,15 +5065,10 @@ AITERI_WIDEN(f8_e5m2, uint8_t)
 /* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
 {
-    const uint8_t *p = (const uint8_t *)src;
     int8_t block[128];
     for (int64_t i = 0; i < n; i += 128) {
         const int64_t count = n - i < 128 ? n - i : 128;
-        for (int64_t k = 0; k < (count + 1) / 2; k++) {
-            const int byte = p[i / 2 + k];
-            block[2 * k] = (int8_t)(((byte & 15) ^ 8) - 8);
-            block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
-        }
+        AITERI_K(spread_row)(block, (const uint8_t *)src + i / 2, count);
         AITERI_K(widen_i8)(dst + i, block, count);
     }
 }
@@ -6487,6 +6515,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_STREAM_TYPES
+#undef AITERI_SPREAD
 #undef AITERI_CONVERTS
 #undef AITERI_CONVERT_OF
 #undef AITERI_K_TYPED
@@ -6794,6 +6823,17 @@ AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, __m256 x, int n)
     AITERI_K(store_bytes)(p, AITERI_K(pack_f16)(x), 2 * n);
 }
 
+#define AITERI_SPREAD 16
+AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
+{
+    const __m256i wide = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)src));
+    const __m256i both = _mm256_or_si256(wide, _mm256_slli_epi16(wide, 4)); /* high half too */
+    const __m256i code = _mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1, 0,
+                                          1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1);
+    _mm256_storeu_si256((__m256i *)(void *)dst,
+                        _mm256_shuffle_epi8(code, _mm256_and_si256(both, _mm256_set1_epi8(15))));
+}
+
 // >>k_all    (src/cpu/k_all.inl.h)
 /* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
  * clean-up. */
@@ -7026,6 +7066,29 @@ AITERI_FORCE_INLINE void AITERI_K(store_f4_byte)(int8_t *p, AITERI_K(vf) x)
 AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
 AITERI_WIDEN(i8, int8_t)
+#if AITERI_READS_CODES
+/* n codes of four bits to bytes; the last ones go through copies. */
+AITERI_FORCE_INLINE void AITERI_K(spread_row)(int8_t *dst, const uint8_t *p, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 2 * AITERI_SPREAD <= n; i += 2 * AITERI_SPREAD) AITERI_K(spread)(dst + i, p + i / 2);
+    if (i >= n) return;
+    uint8_t tail[AITERI_SPREAD] = {0};
+    int8_t code[2 * AITERI_SPREAD];
+    memcpy(tail, p + i / 2, (size_t)(n - i + 1) / 2);
+    AITERI_K(spread)(code, tail);
+    memcpy(dst + i, code, (size_t)(n - i));
+}
+
+static void AITERI_K(spread_i4)(int8_t *dst, int32_t stride, const void **rows, int32_t n,
+                                int32_t dim)
+{
+    for (int32_t i = 0; i < n; i++, dst += stride) {
+        AITERI_K(spread_row)(dst, (const uint8_t *)rows[i], dim);
+        rows[i] = dst;
+    }
+}
+#endif
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
@@ -7037,15 +7100,10 @@ AITERI_WIDEN(f8_e5m2, uint8_t)
 /* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
 {
-    const uint8_t *p = (const uint8_t *)src;
     int8_t block[128];
     for (int64_t i = 0; i < n; i += 128) {
         const int64_t count = n - i < 128 ? n - i : 128;
-        for (int64_t k = 0; k < (count + 1) / 2; k++) {
-            const int byte = p[i / 2 + k];
-            block[2 * k] = (int8_t)(((byte & 15) ^ 8) - 8);
-            block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
-        }
+        AITERI_K(spread_row)(block, (const uint8_t *)src + i / 2, count);
         AITERI_K(widen_i8)(dst + i, block, count);
     }
 }
@@ -8492,6 +8550,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_STREAM_TYPES
+#undef AITERI_SPREAD
 #undef AITERI_CONVERTS
 #undef AITERI_CONVERT_OF
 #undef AITERI_K_TYPED
@@ -8800,6 +8859,18 @@ AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, __m512 x, int n)
     _mm256_mask_storeu_epi16(p, AITERI_K(first)(n), AITERI_K(pack_f16)(x));
 }
 
+#define AITERI_SPREAD 32
+AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
+{
+    const __m512i wide =
+        _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)src));
+    const __m512i both = _mm512_or_si512(wide, _mm512_slli_epi16(wide, 4)); /* high half too */
+    const __m512i code = _mm512_broadcast_i32x4(
+        _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1));
+    _mm512_storeu_si512(dst,
+                        _mm512_shuffle_epi8(code, _mm512_and_si512(both, _mm512_set1_epi8(15))));
+}
+
 // >>k_all    (src/cpu/k_all.inl.h)
 /* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
  * clean-up. */
@@ -9032,6 +9103,29 @@ AITERI_FORCE_INLINE void AITERI_K(store_f4_byte)(int8_t *p, AITERI_K(vf) x)
 AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
 AITERI_WIDEN(i8, int8_t)
+#if AITERI_READS_CODES
+/* n codes of four bits to bytes; the last ones go through copies. */
+AITERI_FORCE_INLINE void AITERI_K(spread_row)(int8_t *dst, const uint8_t *p, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 2 * AITERI_SPREAD <= n; i += 2 * AITERI_SPREAD) AITERI_K(spread)(dst + i, p + i / 2);
+    if (i >= n) return;
+    uint8_t tail[AITERI_SPREAD] = {0};
+    int8_t code[2 * AITERI_SPREAD];
+    memcpy(tail, p + i / 2, (size_t)(n - i + 1) / 2);
+    AITERI_K(spread)(code, tail);
+    memcpy(dst + i, code, (size_t)(n - i));
+}
+
+static void AITERI_K(spread_i4)(int8_t *dst, int32_t stride, const void **rows, int32_t n,
+                                int32_t dim)
+{
+    for (int32_t i = 0; i < n; i++, dst += stride) {
+        AITERI_K(spread_row)(dst, (const uint8_t *)rows[i], dim);
+        rows[i] = dst;
+    }
+}
+#endif
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
@@ -9043,15 +9137,10 @@ AITERI_WIDEN(f8_e5m2, uint8_t)
 /* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
 {
-    const uint8_t *p = (const uint8_t *)src;
     int8_t block[128];
     for (int64_t i = 0; i < n; i += 128) {
         const int64_t count = n - i < 128 ? n - i : 128;
-        for (int64_t k = 0; k < (count + 1) / 2; k++) {
-            const int byte = p[i / 2 + k];
-            block[2 * k] = (int8_t)(((byte & 15) ^ 8) - 8);
-            block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
-        }
+        AITERI_K(spread_row)(block, (const uint8_t *)src + i / 2, count);
         AITERI_K(widen_i8)(dst + i, block, count);
     }
 }
@@ -10498,6 +10587,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_STREAM_TYPES
+#undef AITERI_SPREAD
 #undef AITERI_CONVERTS
 #undef AITERI_CONVERT_OF
 #undef AITERI_K_TYPED
@@ -11130,6 +11220,15 @@ AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, float32x4_t x, int n
     AITERI_K(store_part)(p, AITERI_K(pack_f16)(x), n);
 }
 
+#define AITERI_SPREAD 16
+AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
+{
+    const int8x16_t x = vreinterpretq_s8_u8(vld1q_u8(src));
+    const int8x16_t low = vshrq_n_s8(vshlq_n_s8(x, 4), 4), high = vshrq_n_s8(x, 4);
+    vst1q_s8(dst, vzip1q_s8(low, high));
+    vst1q_s8(dst + 16, vzip2q_s8(low, high));
+}
+
 // >>k_all    (src/cpu/k_all.inl.h)
 /* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
  * clean-up. */
@@ -11362,6 +11461,29 @@ AITERI_FORCE_INLINE void AITERI_K(store_f4_byte)(int8_t *p, AITERI_K(vf) x)
 AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
 AITERI_WIDEN(i8, int8_t)
+#if AITERI_READS_CODES
+/* n codes of four bits to bytes; the last ones go through copies. */
+AITERI_FORCE_INLINE void AITERI_K(spread_row)(int8_t *dst, const uint8_t *p, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 2 * AITERI_SPREAD <= n; i += 2 * AITERI_SPREAD) AITERI_K(spread)(dst + i, p + i / 2);
+    if (i >= n) return;
+    uint8_t tail[AITERI_SPREAD] = {0};
+    int8_t code[2 * AITERI_SPREAD];
+    memcpy(tail, p + i / 2, (size_t)(n - i + 1) / 2);
+    AITERI_K(spread)(code, tail);
+    memcpy(dst + i, code, (size_t)(n - i));
+}
+
+static void AITERI_K(spread_i4)(int8_t *dst, int32_t stride, const void **rows, int32_t n,
+                                int32_t dim)
+{
+    for (int32_t i = 0; i < n; i++, dst += stride) {
+        AITERI_K(spread_row)(dst, (const uint8_t *)rows[i], dim);
+        rows[i] = dst;
+    }
+}
+#endif
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
@@ -11373,15 +11495,10 @@ AITERI_WIDEN(f8_e5m2, uint8_t)
 /* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
 {
-    const uint8_t *p = (const uint8_t *)src;
     int8_t block[128];
     for (int64_t i = 0; i < n; i += 128) {
         const int64_t count = n - i < 128 ? n - i : 128;
-        for (int64_t k = 0; k < (count + 1) / 2; k++) {
-            const int byte = p[i / 2 + k];
-            block[2 * k] = (int8_t)(((byte & 15) ^ 8) - 8);
-            block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
-        }
+        AITERI_K(spread_row)(block, (const uint8_t *)src + i / 2, count);
         AITERI_K(widen_i8)(dst + i, block, count);
     }
 }
@@ -12828,6 +12945,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_STREAM_TYPES
+#undef AITERI_SPREAD
 #undef AITERI_CONVERTS
 #undef AITERI_CONVERT_OF
 #undef AITERI_K_TYPED
@@ -15982,6 +16100,13 @@ static void aiteri_stream_scales_load(const aiteri_stream *x, const aiteri_sourc
         for (int32_t i = 0; i < end - first; i++) scale[i] = 1.0f;
 }
 
+/* Whether rows of a part become int8 for its loops, which takes a seventh of their time. */
+static int aiteri_stream_spreads(const aiteri_stream *x, const aiteri_source *part)
+{
+    return part->dtype == AITER_I4 && part->stride_dim == 1 && aiteri_rows_are_whole(part) &&
+           x->e->kernels->stream_dot[AITER_I8] != NULL;
+}
+
 /* Row pointers of run i for the loops of the type returned: the source's own rows, which are those
  * of the head before and a step, or widened ones. The list is padded with its last entry. */
 static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_source *source,
@@ -15991,23 +16116,27 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
     const int32_t first = x->run[i][0], end = x->run[i][1], n = end - first;
     const aiteri_source *part = aiteri_part_of(p, &x->s, source, first);
     const aiter_dtype type = part->dtype;
+    const int spreads = aiteri_stream_spreads(x, part);
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
-    if (part->stride_dim != 1 || !x->e->kernels->stream_dot[type] || !aiteri_rows_are_whole(part)) {
+    if (!spreads && (part->stride_dim != 1 || !x->e->kernels->stream_dot[type] ||
+                     !aiteri_rows_are_whole(part))) {
         aiteri_load_rows(x->e, &x->s, source, x->kv_start + h, first, end, rows, 1, aiteri_f32_load,
                          scratch, 0);
         for (int32_t k = 0; k < n + AITERI_STREAM_SLACK; k++)
             rows[k] = scratch + (k < n ? k : n - 1) * aiteri_block_stride(part->dim);
         return AITER_F32;
     }
-    if (h > 0) {
+    if (h > 0 && !spreads) {
         const int64_t step = aiteri_bytes_of(type, part->stride_head);
         for (int32_t k = 0; k < n + AITERI_STREAM_SLACK; k++)
             rows[k] = (const char *)rows[k] + step;
         return type;
     }
-    aiteri_source_rows(p, &x->s, part, x->kv_start, first, end, rows);
+    aiteri_source_rows(p, &x->s, part, x->kv_start + h, first, end, rows);
+    if (spreads)
+        x->e->kernels->spread_i4((int8_t *)scratch, aiteri_padded(part->dim), rows, n, part->dim);
     for (int32_t k = n; k < n + AITERI_STREAM_SLACK; k++) rows[k] = rows[n - 1];
-    return type;
+    return spreads ? AITER_I8 : type;
 }
 
 /* Where the rows of run i begin in their list: behind those of the runs before and their padding.

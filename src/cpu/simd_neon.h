@@ -269,3 +269,12 @@ AITERI_FORCE_INLINE void AITERI_K(store_f16_n)(uint16_t *p, float32x4_t x, int n
 {
     AITERI_K(store_part)(p, AITERI_K(pack_f16)(x), n);
 }
+
+#define AITERI_SPREAD 16
+AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
+{
+    const int8x16_t x = vreinterpretq_s8_u8(vld1q_u8(src));
+    const int8x16_t low = vshrq_n_s8(vshlq_n_s8(x, 4), 4), high = vshrq_n_s8(x, 4);
+    vst1q_s8(dst, vzip1q_s8(low, high));
+    vst1q_s8(dst + 16, vzip2q_s8(low, high));
+}
