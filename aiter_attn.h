@@ -62,13 +62,13 @@
     THE RULES, once for all ops
 
     * Arguments are a struct; zero is the default of every field. Tensors are views: pointer, dtype,
-      extents, strides in elements; strides all 0 mean compact. Any layout is a matter of strides.
+      extents, strides in elements; strides all 0 mean compact. Most layouts are a matter of strides.
     * Every call returns aiter_status. aiter_last_error() names op, field, what it got and what it
       expected. Arguments are checked in release builds too; a call that fails has written nothing.
     * Nothing is printed, nothing aborts. A NULL context works on the calling thread with malloc'd
       scratch; an aiter_context brings threads (its own small pool, or yours through parallel_for)
       and memory that is kept; call.workspace takes yours.
-    * Inputs may be f32, f16 or bf16, keys and values fp8 and int8 too; arithmetic is f32. A row
+    * Inputs may be f32, f16 or bf16, keys and values fp8, int8, int4 too; arithmetic is f32. A row
       without a visible key gives 0 and LSE -infinity.
     * Within one kernel set the bits of a query row depend on its own q and keys only: not on the
       number of threads, the rest of the batch, the page size, or what lies in memory beside it.
@@ -116,8 +116,8 @@
 
     FURTHER: docs/guide.md (which attention to use, masks with pictures, numerics, porting from
     AITER, flash-attention, FlashInfer and torch), the comment above each declaration, examples/.
-    To read the code start at src/spine.h. Not in this version: backward, int4 caches,
-    MLA, sparse attention; see CHANGELOG.md.
+    To read the code start at src/spine.h. Not in this version: backward, MLA,
+    sparse attention; see CHANGELOG.md.
 */
 #ifndef AITER_ATTN_H
 #define AITER_ATTN_H
@@ -259,10 +259,11 @@ typedef enum aiter_status {
 } aiter_status;
 
 /* Storage types. 0 is unset and an error where a tensor is needed. I4 packs two values per byte,
- * low nibble first, two's complement. The fp8 types: E4M3FN has no infinity and a maximum of 448
- * (gfx950), E4M3FNUZ has one NaN and a maximum of 240 (gfx942), E5M2 is IEEE-like, 57344. F4_E2M1
- * packs as I4 does: a sign and one of 0, 0.5, 1, 1.5, 2, 3, 4, 6. F8_E8M0 is a scale: 2^(byte -
- * 127), 255 is NaN. The last two belong to aiter_quantize and aiter_dequantize alone. */
+ * low nibble first, two's complement; its rows begin at whole bytes. The fp8 types: E4M3FN has no
+ * infinity and a maximum of 448 (gfx950), E4M3FNUZ has one NaN and a maximum of 240 (gfx942), E5M2
+ * is IEEE-like, 57344. F4_E2M1 packs as I4 does: a sign and one of 0, 0.5, 1, 1.5, 2, 3, 4, 6.
+ * F8_E8M0 is a scale: 2^(byte - 127), 255 is NaN. The last two belong to aiter_quantize and
+ * aiter_dequantize alone. */
 typedef enum aiter_dtype {
     AITER_DTYPE_UNSET = 0,
     AITER_F32,
@@ -366,7 +367,7 @@ typedef enum aiter_kv_layout {
  *   PER_CHANNEL     [Hk, D]
  *   PER_GROUP       the data's with D / g for D: g columns of a row, a multiple of 16
  * BY_SHAPE: the first of these that the scales' number of dimensions allows, so that PER_CHANNEL,
- * and of packed keys PER_BATCH_HEAD, must be said. The last three are the names that AITER's guide
+ * and of packed keys PER_BATCH_HEAD, must be said. The last four are the names that AITER's guide
  * gives its methods for a cache. */
 typedef enum aiter_scale_kind {
     AITER_SCALE_BY_SHAPE = 0,
@@ -380,7 +381,8 @@ typedef enum aiter_scale_kind {
     AITER_SCALE_COUNT,
     AITER_KV_8BIT_PER_TENSOR = AITER_SCALE_PER_TENSOR,
     AITER_KV_8BIT_PER_HEAD = AITER_SCALE_PER_HEAD,
-    AITER_KV_8BIT_PER_TOKEN = AITER_SCALE_PER_TOKEN_HEAD
+    AITER_KV_8BIT_PER_TOKEN = AITER_SCALE_PER_TOKEN_HEAD,
+    AITER_KV_4BIT_PER_TOKEN = AITER_SCALE_PER_TOKEN_HEAD
 } aiter_scale_kind;
 
 /* Which two elements of the dim that RoPE turns are a pair: NEOX i and i + dim / 2, GPTJ 2i and
@@ -662,7 +664,7 @@ AITER_ATTN_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *ou
  * and 2, K and V interleaved as [num_blocks, 2, P, Hk, D] two slices. */
 typedef struct aiter_kv {
     aiter_tensor k; /* [B, Sk, Hk, Dq]; packed [total_k, Hk, Dq]; pages [num_blocks, P, Hk, Dq];
-                       F32, F16, BF16, I8, and on a CPU the fp8 types */
+                       F32, F16, BF16, I8, and on a CPU I4 and the fp8 types */
     aiter_tensor v; /* as k with Dv, its dtype may differ. Absent: V is the first dim_v columns of k
                        (latent rows) */
     int32_t dim_v;  /* needed without a v; with one 0 or Dv */
@@ -706,8 +708,8 @@ typedef struct aiter_score {
 } aiter_score;
 
 /* How numbers become codes. aiter_quantize takes all of it and says how; of aiter_reshape_and_cache
- * `group` and what follows are 0. All 0 there: rounded to the destination's dtype. With `to` = I8
- * or an fp8 type, of which M is the largest number (127, 448, 240, 57344):
+ * `group` and what follows are 0. All 0 there: rounded to the destination's dtype. With `to` = I8,
+ * I4 or an fp8 type, of which M is the largest number (127, 7, 448, 240, 57344):
  *   scale_given 1   stored = x / scale, by scales that are read: PER_TENSOR or PER_HEAD
  *   scale_given 0   PER_TOKEN_HEAD: scale = max |x| / M over the D values of each token and head
  *                   is written, x / scale rounded to nearest even, clamped to +-M; a row of zeros
@@ -836,8 +838,8 @@ typedef struct aiter_attention_args {
  * A learned sink adds exp(sink_h) to the denominator and to the sum in lse. A score of -infinity,
  * by the mask or a bias, hides its key wholly: NaN in that k or v reaches nothing. out never holds
  * -0. Domain: the partial sums of q_i . k_j, the scores where a bias or ALiBi is added to them, and
- * keys of a row * max |v| (fp8 and int8: times their scales) are below 2^127; f16 is always inside.
- * There every finite softmax_scale, softcap, slope and sink serves, and a row is what exact
+ * keys of a row * max |v| (fp8, int8, int4: times their scales) are below 2^127; f16 is always
+ * inside. There every finite softmax_scale, softcap, slope and sink serves, and a row is what exact
  * arithmetic gives, within the bounds of docs/guide.md. ALiBi: a slope beyond 1.7e38 / (Sq + Sk)
  * counts as that. Values are not looked at: outside, a row may be NaN or infinite. Follows
  * FlashAttention-2 (Dao 2023) and the AITER flash_attn / mha_batch_prefill semantics. */
@@ -1971,7 +1973,7 @@ AITER_ATTN_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t i
     aiteri_store_f32(dtype, data, index, value);
 }
 
-/* Bytes from the start of the data to an element offset; I4 offsets are even by the checks. */
+/* Bytes from the start of the data to an element offset; those of 4 bits are even by the checks. */
 AITERI_FORCE_INLINE int64_t aiteri_bytes_of(aiter_dtype dtype, int64_t elements)
 {
     return elements * aiter_dtype_bits(dtype) / 8;
@@ -2222,8 +2224,9 @@ static void aiteri_reject(aiteri_check *c, aiter_status code, const char *format
 enum {
     AITERI_FLOATS = 1 << AITER_F32 | 1 << AITER_F16 | 1 << AITER_BF16,
     AITERI_FP8 = 1 << AITER_F8_E4M3FN | 1 << AITER_F8_E4M3FNUZ | 1 << AITER_F8_E5M2,
-    AITERI_QUANTISED = AITERI_FP8 | 1 << AITER_I8,
-    AITERI_ROW_TYPES = AITERI_FLOATS | AITERI_FP8, /* of q and out */
+    AITERI_ROW_TYPES = AITERI_FLOATS | AITERI_FP8,   /* of q and out */
+    AITERI_INTEGERS = 1 << AITER_I8 | 1 << AITER_I4, /* which mean nothing without scales */
+    AITERI_QUANTISED = AITERI_FP8 | AITERI_INTEGERS,
     AITERI_KEY_TYPES = AITERI_FLOATS | AITERI_QUANTISED,
     AITERI_SCALE_TYPES = AITERI_FLOATS | 1 << AITER_F8_E8M0,
     AITERI_ONLY_F32 = 1 << AITER_F32,
@@ -2315,8 +2318,10 @@ static const char *aiteri_type_advice(aiter_dtype got, unsigned dtypes)
                "(aiter_load_element reads it)";
     if (got == AITER_U8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
         return "; bytes of another type (vLLM keeps fp8 as uint8): name the type that they hold";
-    if (got == AITER_I8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
-        return "; int8 serves as keys and values of flash_attn_fwd and paged_attn_decode";
+    if (aiteri_is_type(got, AITERI_INTEGERS) && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
+        return got == AITER_I8
+                   ? "; int8 serves as keys and values of flash_attn_fwd and paged_attn_decode"
+                   : "; int4 serves as keys and values of flash_attn_fwd and paged_attn_decode";
     return "";
 }
 
@@ -2356,11 +2361,32 @@ static int aiteri_check_kind(aiteri_check *c, const char *field, const aiter_ten
     return 1;
 }
 
+/* Bytes that so many elements of a view span, 0 or more. */
+static uint64_t aiteri_spanned_bytes(const aiter_tensor *t, int64_t span)
+{
+    return ((uint64_t)span * (uint64_t)aiter_dtype_bits(t->dtype) + 7) / 8;
+}
+
 /* Does a view of so many elements run over the end of the addresses? */
 static int aiteri_tensor_wraps(const aiter_tensor *t, int64_t span)
 {
-    const uint64_t bytes = (uint64_t)span * (uint64_t)((aiter_dtype_bits(t->dtype) + 7) / 8);
-    return bytes > UINTPTR_MAX - (uintptr_t)t->data;
+    return aiteri_spanned_bytes(t, span) > UINTPTR_MAX - (uintptr_t)t->data;
+}
+
+/* Rows of two codes a byte start at whole bytes. */
+static void aiteri_check_halves(aiteri_check *c, const char *field, const aiter_tensor *t)
+{
+    const int32_t last = t->ndim - 1;
+    for (int32_t i = 0; aiter_dtype_bits(t->dtype) < 8 && i <= last; i++) {
+        const int fits = i == last ? t->stride[i] == 1 : t->stride[i] % 2 == 0;
+        if (!fits && t->shape[i] > 1)
+            aiteri_reject(
+                c, AITER_INVALID_ARGUMENT,
+                "%s.%s: stride[%d] is %lld, expected %s: rows of %s start at whole bytes%s", c->op,
+                field, (int)i, (long long)t->stride[i], i == last ? "1" : "an even one",
+                aiter_dtype_name(t->dtype),
+                i < last && t->shape[last] % 2 ? "; with an odd last extent set the strides" : "");
+    }
 }
 
 /* Extents, strides and data of an argument of a known rank and type; fills the strides. */
@@ -2392,6 +2418,7 @@ static void aiteri_check_view(aiteri_check *c, const char *field, aiter_tensor *
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: data is not aligned to %d bytes, as its elements (%s) are", c->op,
                       field, (int)align, aiter_dtype_name(t->dtype));
+    if (span > 0) aiteri_check_halves(c, field, t);
     for (int32_t i = 0; i < t->ndim; i++) /* strides that are never taken may be anything */
         if ((span == 0 || t->shape[i] == 1) &&
             (t->stride[i] < 0 || t->stride[i] > AITERI_MOST_ELEMENTS))
@@ -2469,22 +2496,24 @@ typedef struct aiteri_extent {
 
 static aiteri_extent aiteri_extent_of(const aiter_tensor *t)
 {
-    const int64_t size = (aiter_dtype_bits(t->dtype) + 7) / 8;
+    const int64_t bits = aiter_dtype_bits(t->dtype);
     aiteri_extent e;
     memset(&e, 0, sizeof e);
     e.first = (uintptr_t)t->data;
-    e.bytes = (uintptr_t)size;
+    e.bytes = (uintptr_t)((bits + 7) / 8);
     for (int32_t i = 0; i < t->ndim; i++) {
-        if (t->shape[i] <= 1) continue;
-        const int64_t stride = t->stride[i] * size;
+        const int in_halves = bits < 8 && i == t->ndim - 1; /* a row is its bytes */
+        const int64_t n = in_halves ? aiteri_ceil_div(t->shape[i], 2) : t->shape[i];
+        if (n <= 1) continue;
+        const int64_t stride = in_halves ? 1 : t->stride[i] * bits / 8;
         int32_t at = e.ndim++;
         for (; at > 0 && e.stride[at - 1] < stride; at--) {
             e.stride[at] = e.stride[at - 1];
             e.shape[at] = e.shape[at - 1];
         }
         e.stride[at] = stride;
-        e.shape[at] = t->shape[i];
-        e.bytes += (uintptr_t)((t->shape[i] - 1) * stride);
+        e.shape[at] = n;
+        e.bytes += (uintptr_t)((n - 1) * stride);
     }
     return e;
 }
@@ -2546,7 +2575,7 @@ AITERI_UNUSED static aiter_tensor aiteri_memory_operand(const void *data, size_t
 static uintptr_t aiteri_operand_bytes(const aiter_tensor *t)
 {
     const int64_t span = t->ndim ? aiteri_tensor_span(t) : 0;
-    return span > 0 ? (uintptr_t)span * (uintptr_t)((aiter_dtype_bits(t->dtype) + 7) / 8) : 0;
+    return span > 0 ? (uintptr_t)aiteri_spanned_bytes(t, span) : 0;
 }
 
 /* Do two views share a byte? Mostly their ends tell. */
@@ -3543,6 +3572,8 @@ typedef struct aiteri_kernels {
     float (*stream_softmax)(float *s, float stretch, float *m, float *l);
     /* The same as tile_adjust on one row of AITERI_STREAM_KEYS scores. */
     void (*stream_adjust)(float *s, int32_t key0, const aiteri_adjust *adjust);
+    /* n rows of I4 to rows of I8 in dst, where rows[] then points. */
+    void (*spread_i4)(int8_t *dst, int32_t stride, const void **rows, int32_t n, int32_t dim);
     /* x[i] *= y[i] for i < AITERI_STREAM_KEYS. */
     void (*stream_mul)(float *x, const float *y);
     /* Pages that are no rows in memory: to[i][c] = from[c][i] for i < n, in pieces of so many
@@ -3578,13 +3609,13 @@ typedef struct aiteri_kernels {
 #if AITERI_ATTENTION
 #define AITERI_BLOCK_ENTRIES(of) \
     of(pack_query), of(tile_score), of(tile_value), of(tile_value_guarded), of(v_finite)
-#define AITERI_LOOP_ENTRIES(of)                                                          \
-    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy), \
-        of(stream_softmax), of(stream_adjust), of(stream_mul), of(pieces_to_rows),       \
+#define AITERI_LOOP_ENTRIES(of)                                                                   \
+    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy),          \
+        of(stream_softmax), of(stream_adjust), of(spread_i4), of(stream_mul), of(pieces_to_rows), \
         of(columns_to_rows)
 #else /* no op calls them */
 #define AITERI_BLOCK_ENTRIES(of) NULL, NULL, NULL, NULL, NULL
-#define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+#define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 #endif
 #if AITERI_HAS_ROPE
 #define AITERI_ROPE_ENTRIES(of) of(row_turn)
@@ -3637,7 +3668,7 @@ AITERI_UNUSED static aiteri_scales aiteri_scales_of(const aiter_tensor *t, aiter
     s.data = t->data;
     s.dtype = t->dtype;
     s.stride_head = head == 0 ? aiteri_broadcast_stride(t, 0) : t->stride[head];
-    if (tokens) s.stride_token = t->stride[head - 1];
+    if (tokens && head > 0) s.stride_token = t->stride[head - 1];
     if (head > tokens) s.stride_outer = t->stride[0];
     if (grouped) s.stride_group = t->stride[head + 1];
     return s;
@@ -4855,6 +4886,14 @@ AITERI_FORCE_INLINE void AITERI_K(store_x16_n)(uint16_t *p, int32_t x, int n)
 }
 AITERI_FORCE_INLINE void AITERI_K(store_x8)(uint8_t *p, int32_t x) { p[0] = (uint8_t)x; }
 
+/* Codes of four bits, signed and low halves first, of AITERI_SPREAD bytes to a byte each. */
+#define AITERI_SPREAD 1
+AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
+{
+    dst[0] = (int8_t)(((src[0] & 15) ^ 8) - 8);
+    dst[1] = (int8_t)((src[0] >> 4 ^ 8) - 8);
+}
+
 // >>k_all    (src/cpu/k_all.inl.h)
 /* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
  * clean-up. */
@@ -5087,6 +5126,29 @@ AITERI_FORCE_INLINE void AITERI_K(store_f4_byte)(int8_t *p, AITERI_K(vf) x)
 AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
 AITERI_WIDEN(i8, int8_t)
+#if AITERI_READS_CODES
+/* n codes of four bits to bytes; the last ones go through copies. */
+AITERI_FORCE_INLINE void AITERI_K(spread_row)(int8_t *dst, const uint8_t *p, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 2 * AITERI_SPREAD <= n; i += 2 * AITERI_SPREAD) AITERI_K(spread)(dst + i, p + i / 2);
+    if (i >= n) return;
+    uint8_t tail[AITERI_SPREAD] = {0};
+    int8_t code[2 * AITERI_SPREAD];
+    memcpy(tail, p + i / 2, (size_t)(n - i + 1) / 2);
+    AITERI_K(spread)(code, tail);
+    memcpy(dst + i, code, (size_t)(n - i));
+}
+
+static void AITERI_K(spread_i4)(int8_t *dst, int32_t stride, const void **rows, int32_t n,
+                                int32_t dim)
+{
+    for (int32_t i = 0; i < n; i++, dst += stride) {
+        AITERI_K(spread_row)(dst, (const uint8_t *)rows[i], dim);
+        rows[i] = dst;
+    }
+}
+#endif
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
@@ -5098,15 +5160,10 @@ AITERI_WIDEN(f8_e5m2, uint8_t)
 /* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
 {
-    const uint8_t *p = (const uint8_t *)src;
     int8_t block[128];
     for (int64_t i = 0; i < n; i += 128) {
         const int64_t count = n - i < 128 ? n - i : 128;
-        for (int64_t k = 0; k < (count + 1) / 2; k++) {
-            const int byte = p[i / 2 + k];
-            block[2 * k] = (int8_t)(((byte & 15) ^ 8) - 8);
-            block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
-        }
+        AITERI_K(spread_row)(block, (const uint8_t *)src + i / 2, count);
         AITERI_K(widen_i8)(dst + i, block, count);
     }
 }
@@ -6631,6 +6688,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_STREAM_TYPES
+#undef AITERI_SPREAD
 #undef AITERI_CONVERTS
 #undef AITERI_CONVERT_OF
 #undef AITERI_K_TYPED
@@ -6963,6 +7021,17 @@ AITERI_FORCE_INLINE __m256i AITERI_K(zip_high)(__m256i a, __m256i b, const int s
                        : _mm256_unpackhi_epi32(a, b);
 }
 
+#define AITERI_SPREAD 16
+AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
+{
+    const __m256i wide = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)src));
+    const __m256i both = _mm256_or_si256(wide, _mm256_slli_epi16(wide, 4)); /* high half too */
+    const __m256i code = _mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1, 0,
+                                          1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1);
+    _mm256_storeu_si256((__m256i *)(void *)dst,
+                        _mm256_shuffle_epi8(code, _mm256_and_si256(both, _mm256_set1_epi8(15))));
+}
+
 // >>k_all    (src/cpu/k_all.inl.h)
 /* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
  * clean-up. */
@@ -7195,6 +7264,29 @@ AITERI_FORCE_INLINE void AITERI_K(store_f4_byte)(int8_t *p, AITERI_K(vf) x)
 AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
 AITERI_WIDEN(i8, int8_t)
+#if AITERI_READS_CODES
+/* n codes of four bits to bytes; the last ones go through copies. */
+AITERI_FORCE_INLINE void AITERI_K(spread_row)(int8_t *dst, const uint8_t *p, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 2 * AITERI_SPREAD <= n; i += 2 * AITERI_SPREAD) AITERI_K(spread)(dst + i, p + i / 2);
+    if (i >= n) return;
+    uint8_t tail[AITERI_SPREAD] = {0};
+    int8_t code[2 * AITERI_SPREAD];
+    memcpy(tail, p + i / 2, (size_t)(n - i + 1) / 2);
+    AITERI_K(spread)(code, tail);
+    memcpy(dst + i, code, (size_t)(n - i));
+}
+
+static void AITERI_K(spread_i4)(int8_t *dst, int32_t stride, const void **rows, int32_t n,
+                                int32_t dim)
+{
+    for (int32_t i = 0; i < n; i++, dst += stride) {
+        AITERI_K(spread_row)(dst, (const uint8_t *)rows[i], dim);
+        rows[i] = dst;
+    }
+}
+#endif
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
@@ -7206,15 +7298,10 @@ AITERI_WIDEN(f8_e5m2, uint8_t)
 /* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
 {
-    const uint8_t *p = (const uint8_t *)src;
     int8_t block[128];
     for (int64_t i = 0; i < n; i += 128) {
         const int64_t count = n - i < 128 ? n - i : 128;
-        for (int64_t k = 0; k < (count + 1) / 2; k++) {
-            const int byte = p[i / 2 + k];
-            block[2 * k] = (int8_t)(((byte & 15) ^ 8) - 8);
-            block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
-        }
+        AITERI_K(spread_row)(block, (const uint8_t *)src + i / 2, count);
         AITERI_K(widen_i8)(dst + i, block, count);
     }
 }
@@ -8739,6 +8826,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_STREAM_TYPES
+#undef AITERI_SPREAD
 #undef AITERI_CONVERTS
 #undef AITERI_CONVERT_OF
 #undef AITERI_K_TYPED
@@ -9075,6 +9163,18 @@ AITERI_FORCE_INLINE __m512i AITERI_K(zip_high)(__m512i a, __m512i b, const int s
                        : _mm512_unpackhi_epi32(a, b);
 }
 
+#define AITERI_SPREAD 32
+AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
+{
+    const __m512i wide =
+        _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)src));
+    const __m512i both = _mm512_or_si512(wide, _mm512_slli_epi16(wide, 4)); /* high half too */
+    const __m512i code = _mm512_broadcast_i32x4(
+        _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1));
+    _mm512_storeu_si512(dst,
+                        _mm512_shuffle_epi8(code, _mm512_and_si512(both, _mm512_set1_epi8(15))));
+}
+
 // >>k_all    (src/cpu/k_all.inl.h)
 /* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
  * clean-up. */
@@ -9307,6 +9407,29 @@ AITERI_FORCE_INLINE void AITERI_K(store_f4_byte)(int8_t *p, AITERI_K(vf) x)
 AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
 AITERI_WIDEN(i8, int8_t)
+#if AITERI_READS_CODES
+/* n codes of four bits to bytes; the last ones go through copies. */
+AITERI_FORCE_INLINE void AITERI_K(spread_row)(int8_t *dst, const uint8_t *p, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 2 * AITERI_SPREAD <= n; i += 2 * AITERI_SPREAD) AITERI_K(spread)(dst + i, p + i / 2);
+    if (i >= n) return;
+    uint8_t tail[AITERI_SPREAD] = {0};
+    int8_t code[2 * AITERI_SPREAD];
+    memcpy(tail, p + i / 2, (size_t)(n - i + 1) / 2);
+    AITERI_K(spread)(code, tail);
+    memcpy(dst + i, code, (size_t)(n - i));
+}
+
+static void AITERI_K(spread_i4)(int8_t *dst, int32_t stride, const void **rows, int32_t n,
+                                int32_t dim)
+{
+    for (int32_t i = 0; i < n; i++, dst += stride) {
+        AITERI_K(spread_row)(dst, (const uint8_t *)rows[i], dim);
+        rows[i] = dst;
+    }
+}
+#endif
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
@@ -9318,15 +9441,10 @@ AITERI_WIDEN(f8_e5m2, uint8_t)
 /* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
 {
-    const uint8_t *p = (const uint8_t *)src;
     int8_t block[128];
     for (int64_t i = 0; i < n; i += 128) {
         const int64_t count = n - i < 128 ? n - i : 128;
-        for (int64_t k = 0; k < (count + 1) / 2; k++) {
-            const int byte = p[i / 2 + k];
-            block[2 * k] = (int8_t)(((byte & 15) ^ 8) - 8);
-            block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
-        }
+        AITERI_K(spread_row)(block, (const uint8_t *)src + i / 2, count);
         AITERI_K(widen_i8)(dst + i, block, count);
     }
 }
@@ -10851,6 +10969,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_STREAM_TYPES
+#undef AITERI_SPREAD
 #undef AITERI_CONVERTS
 #undef AITERI_CONVERT_OF
 #undef AITERI_K_TYPED
@@ -11509,6 +11628,15 @@ AITERI_FORCE_INLINE uint8x16_t AITERI_K(zip_high)(uint8x16_t a, uint8x16_t b, co
                        : vreinterpretq_u8_u32(vzip2q_u32(a4, b4));
 }
 
+#define AITERI_SPREAD 16
+AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
+{
+    const int8x16_t x = vreinterpretq_s8_u8(vld1q_u8(src));
+    const int8x16_t low = vshrq_n_s8(vshlq_n_s8(x, 4), 4), high = vshrq_n_s8(x, 4);
+    vst1q_s8(dst, vzip1q_s8(low, high));
+    vst1q_s8(dst + 16, vzip2q_s8(low, high));
+}
+
 // >>k_all    (src/cpu/k_all.inl.h)
 /* k_all.inl.h -- one kernel set: the templates in order, the table that lists them, and the
  * clean-up. */
@@ -11741,6 +11869,29 @@ AITERI_FORCE_INLINE void AITERI_K(store_f4_byte)(int8_t *p, AITERI_K(vf) x)
 AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
 AITERI_WIDEN(i8, int8_t)
+#if AITERI_READS_CODES
+/* n codes of four bits to bytes; the last ones go through copies. */
+AITERI_FORCE_INLINE void AITERI_K(spread_row)(int8_t *dst, const uint8_t *p, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 2 * AITERI_SPREAD <= n; i += 2 * AITERI_SPREAD) AITERI_K(spread)(dst + i, p + i / 2);
+    if (i >= n) return;
+    uint8_t tail[AITERI_SPREAD] = {0};
+    int8_t code[2 * AITERI_SPREAD];
+    memcpy(tail, p + i / 2, (size_t)(n - i + 1) / 2);
+    AITERI_K(spread)(code, tail);
+    memcpy(dst + i, code, (size_t)(n - i));
+}
+
+static void AITERI_K(spread_i4)(int8_t *dst, int32_t stride, const void **rows, int32_t n,
+                                int32_t dim)
+{
+    for (int32_t i = 0; i < n; i++, dst += stride) {
+        AITERI_K(spread_row)(dst, (const uint8_t *)rows[i], dim);
+        rows[i] = dst;
+    }
+}
+#endif
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
@@ -11752,15 +11903,10 @@ AITERI_WIDEN(f8_e5m2, uint8_t)
 /* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
 {
-    const uint8_t *p = (const uint8_t *)src;
     int8_t block[128];
     for (int64_t i = 0; i < n; i += 128) {
         const int64_t count = n - i < 128 ? n - i : 128;
-        for (int64_t k = 0; k < (count + 1) / 2; k++) {
-            const int byte = p[i / 2 + k];
-            block[2 * k] = (int8_t)(((byte & 15) ^ 8) - 8);
-            block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
-        }
+        AITERI_K(spread_row)(block, (const uint8_t *)src + i / 2, count);
         AITERI_K(widen_i8)(dst + i, block, count);
     }
 }
@@ -13285,6 +13431,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_STREAM_TYPES
+#undef AITERI_SPREAD
 #undef AITERI_CONVERTS
 #undef AITERI_CONVERT_OF
 #undef AITERI_K_TYPED
@@ -16595,6 +16742,13 @@ static void aiteri_stream_scales_load(const aiteri_stream *x, const aiteri_sourc
         for (int32_t k = 0; k < n; k++) scale[k] = 1.0f;
 }
 
+/* Whether rows of a part become int8 for its loops, which takes a seventh of their time. */
+static int aiteri_stream_spreads(const aiteri_stream *x, const aiteri_source *part)
+{
+    return part->dtype == AITER_I4 && part->stride_dim == 1 && aiteri_rows_are_whole(part) &&
+           x->e->kernels->stream_dot[AITER_I8] != NULL;
+}
+
 /* Row pointers of run i for the loops of the type returned: the source's own rows, which are those
  * of the head before and a step, or widened ones. The list is padded with its last entry. */
 static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_source *source,
@@ -16604,10 +16758,10 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
     const int32_t first = x->run[i][0], end = x->run[i][1], n = end - first;
     const aiteri_source *part = aiteri_part_of(p, &x->s, source, first);
     const aiter_dtype type = part->dtype;
-    const int tiled = aiteri_is_tiled(part);
+    const int tiled = aiteri_is_tiled(part), spreads = aiteri_stream_spreads(x, part);
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
-    if ((part->stride_dim != 1 && !tiled) || !x->e->kernels->stream_dot[type] ||
-        !aiteri_rows_are_whole(part)) {
+    if (!spreads && ((part->stride_dim != 1 && !tiled) || !x->e->kernels->stream_dot[type] ||
+                     !aiteri_rows_are_whole(part))) {
         const aiteri_row_room room = {rows, x->t->staged};
         aiteri_load_rows(x->e, &x->s, source, x->kv_start + h, first, end, &room, 1,
                          aiteri_f32_load, scratch, 0);
@@ -16615,7 +16769,7 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
             rows[k] = scratch + (k < n ? k : n - 1) * aiteri_block_stride(part->dim);
         return AITER_F32;
     }
-    if (h > 0 && !tiled) {
+    if (h > 0 && !tiled && !spreads) {
         const int64_t step = aiteri_bytes_of(type, part->stride_head);
         for (int32_t k = 0; k < n + AITERI_STREAM_SLACK; k++)
             rows[k] = (const char *)rows[k] + step;
@@ -16623,8 +16777,10 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
     }
     char *staged = x->t->staged + first % AITERI_STREAM_KEYS * aiteri_staged_stride(part);
     aiteri_stored_rows(x->e->kernels, p, &x->s, part, x->at[i], x->kv_start + h, n, rows, staged);
+    if (spreads)
+        x->e->kernels->spread_i4((int8_t *)scratch, aiteri_padded(part->dim), rows, n, part->dim);
     for (int32_t k = n; k < n + AITERI_STREAM_SLACK; k++) rows[k] = rows[n - 1];
-    return type;
+    return spreads ? AITER_I8 : type;
 }
 
 /* Where the rows of run i begin in their list: behind those of the runs before and their padding.
@@ -18359,12 +18515,12 @@ static void aiteri_lower_scales(aiteri_check *c, const aiteri_attention *x, cons
 {
     const int64_t dim = data->shape[data->ndim - 1];
     if (!aiteri_check_tensor(c, field, t, 1, data->ndim, AITERI_SCALE_TYPES,
-                             data->dtype == AITER_I8,
-                             "scales of i8 data: [1], [Hk], its shape without D, or another of "
+                             aiteri_is_type(data->dtype, AITERI_INTEGERS),
+                             "scales of the data: [1], [Hk], its shape without D, or another of "
                              "aiter_scale_kind"))
         return;
     if (!aiteri_is_type(data->dtype, AITERI_QUANTISED)) {
-        aiteri_check_true(c, 0, field, "none: only I8 and fp8 keys and values have scales");
+        aiteri_check_true(c, 0, field, "none: only I8, I4 and fp8 keys and values have scales");
         return;
     }
     if (kind == AITER_SCALE_BY_SHAPE) kind = aiteri_scale_kind_by_shape(t, data, x->paged);
@@ -19368,7 +19524,7 @@ static void aiteri_check_quantisation(aiteri_check *c, const aiter_reshape_and_c
         aiteri_reject(
             c, AITER_INVALID_ARGUMENT,
             "%s.quantisation.to: is %s, expected unset (the type of the cache), f32, f16, "
-            "bf16, i8 or an fp8 type",
+            "bf16, i8, i4 or an fp8 type",
             c->op, aiter_dtype_name(q->to));
     const int quantises = aiteri_cache_mode_of(a) != AITERI_CACHE_CONVERTS;
     aiteri_check_enum(c, "quantisation.per", (int)q->per, AITER_SCALE_COUNT, "aiter_scale_kind");
@@ -19376,7 +19532,7 @@ static void aiteri_check_quantisation(aiteri_check *c, const aiter_reshape_and_c
     if (!quantises && (q->per != AITER_SCALE_BY_SHAPE || q->scale_given))
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.quantisation.%s: is %d, expected 0 where rows are converted: scales go "
-                      "with quantisation.to = AITER_I8 or an fp8 type",
+                      "with quantisation.to = AITER_I8, AITER_I4 or an fp8 type",
                       c->op, q->scale_given ? "scale_given" : "per",
                       (int)(q->scale_given ? q->scale_given : (int32_t)q->per));
     const int64_t unknown[] = {q->group,    q->rounding,   q->scale_rounding,
@@ -19404,11 +19560,12 @@ static void aiteri_check_quantisation(aiteri_check *c, const aiter_reshape_and_c
 static void aiteri_check_cache_type(aiteri_check *c, const char *field, const aiter_tensor *t,
                                     const aiter_quantisation *q)
 {
-    if (t->ndim == 4 && t->dtype == AITER_I8 && q->to == AITER_DTYPE_UNSET)
+    if (t->ndim == 4 && aiteri_is_type(t->dtype, AITERI_INTEGERS) && q->to == AITER_DTYPE_UNSET)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: dtype is i8, but quantisation.to is unset; set it to AITER_I8, and "
+                      "%s.%s: dtype is %s, but quantisation.to is unset; set it to %s, and "
                       "scale_given = 1 where k_scale and v_scale hold the scales already",
-                      c->op, field);
+                      c->op, field, aiter_dtype_name(t->dtype),
+                      t->dtype == AITER_I8 ? "AITER_I8" : "AITER_I4");
     else if (t->ndim == 4 && q->to != AITER_DTYPE_UNSET && t->dtype != q->to)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: dtype is %s, expected %s as quantisation.to says", c->op, field,
@@ -19445,7 +19602,7 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
     if (!quantised) {
         aiteri_check_true(c, scale->ndim == 0, names[2],
                           "none where rows are converted: scales go with quantisation.to = "
-                          "AITER_I8 or an fp8 type");
+                          "AITER_I8, AITER_I4 or an fp8 type");
         return;
     }
     if (!aiteri_check_tensor(c, names[2], scale, rank, rank, AITERI_ONLY_F32, 1,
@@ -19773,8 +19930,9 @@ static void aiteri_explain_rounding(aiteri_text *t, const aiteri_writer *x)
     const aiter_dtype from = x->a.k.dtype, to = x->a.kv.k.dtype;
     const double largest = (double)aiteri_largest_of(to);
     if (x->mode != AITERI_CACHE_CONVERTS) {
-        aiteri_say(t, "error: half a %s%s; ", to == AITER_I8 ? "scale" : "unit of ",
-                   to == AITER_I8 ? "" : aiter_dtype_name(to));
+        const int integers = aiteri_is_type(to, AITERI_INTEGERS);
+        aiteri_say(t, "error: half a %s%s; ", integers ? "scale" : "unit of ",
+                   integers ? "" : aiter_dtype_name(to));
         if (x->mode == AITERI_CACHE_SCALE_GIVEN)
             aiteri_say(t, "beyond %g scales an element is %g of them\n", largest, largest);
         else
@@ -20576,7 +20734,7 @@ AITERI_CALLS(rope_fwd, rope_fwd, "aiter_rope_fwd")
 enum { AITERI_QUANT_STRIP = 256 };
 
 enum {
-    AITERI_CODES = AITERI_QUANTISED | 1 << AITER_I4 | 1 << AITER_F4_E2M1,
+    AITERI_CODES = AITERI_QUANTISED | 1 << AITER_F4_E2M1,
     AITERI_SCALES = AITERI_ONLY_F32 | 1 << AITER_F8_E8M0 | 1 << AITER_F8_E4M3FN
 };
 
@@ -20682,21 +20840,6 @@ static void aiteri_quant_check_options(aiteri_check *c, const aiteri_quant *x)
         aiteri_check_extent(c, "global_scale", &x->a.global_scale, 0, 1, "one for all");
 }
 
-/* Rows of two codes a byte start at whole bytes. */
-static void aiteri_quant_check_halves(aiteri_check *c, const char *field, const aiter_tensor *t)
-{
-    if (aiter_dtype_bits(t->dtype) >= 8) return;
-    const int32_t last = t->ndim - 1;
-    for (int32_t i = 0; i <= last; i++) {
-        const int fits = i == last ? t->stride[i] == 1 : t->stride[i] % 2 == 0;
-        if (!fits && t->shape[i] > 1)
-            aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.%s: stride[%d] is %lld, expected %s: rows of %s start at whole bytes",
-                          c->op, field, (int)i, (long long)t->stride[i],
-                          i == last ? "1" : "an even one", aiter_dtype_name(t->dtype));
-    }
-}
-
 /* The extents of the scales, and into x->scale how they lie beside the rows. */
 static void aiteri_quant_check_scale(aiteri_check *c, aiteri_quant *x)
 {
@@ -20762,17 +20905,6 @@ static aiteri_quant_view aiteri_quant_view_of(const aiter_tensor *t)
     return v;
 }
 
-/* Two codes a byte: the bytes. */
-static aiter_tensor aiteri_quant_bytes(aiter_tensor t)
-{
-    if (aiter_dtype_bits(t.dtype) >= 8) return t;
-    const int32_t last = t.ndim - 1;
-    t.dtype = AITER_U8;
-    t.shape[last] = (t.shape[last] + 1) / 2;
-    for (int32_t i = 0; i < last; i++) t.stride[i] /= 2;
-    return t;
-}
-
 static void aiteri_quant_check(aiteri_check *c, aiteri_quant *x)
 {
     aiter_quantize_args *a = &x->a;
@@ -20797,7 +20929,6 @@ static void aiteri_quant_check(aiteri_check *c, aiteri_quant *x)
         aiteri_check_axis(c, numbers, real, i, "extent", 0, INT32_MAX - 1);
         aiteri_check_extent(c, codes, code, i, real->shape[i], numbers);
     }
-    aiteri_quant_check_halves(c, codes, code);
     aiteri_quant_check_options(c, x);
     if (c->status != AITER_OK) return;
     x->real = aiteri_quant_view_of(real);
@@ -20810,10 +20941,9 @@ static void aiteri_quant_check(aiteri_check *c, aiteri_quant *x)
     if (c->status != AITER_OK) return;
     aiteri_quant_check_per(c, x);
     const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
-    const aiter_tensor of_x = aiteri_quant_bytes(a->x), of_y = aiteri_quant_bytes(a->y);
-    const aiteri_operand operand[] = {{"y", &of_y},
+    const aiteri_operand operand[] = {{"y", &a->y},
                                       {"scale", x->computes ? &a->scale : &none},
-                                      {"x", &of_x},
+                                      {"x", &a->x},
                                       {"scale", x->computes ? &none : &a->scale},
                                       {"global_scale", &a->global_scale}};
     aiteri_check_overlap(c, operand, 5, 2);

@@ -17,16 +17,18 @@ static inline void bench_fill(void *data, aiter_dtype dtype, int64_t count, uint
 {
     enum { PERIOD = 65521 };
     int64_t head = count < PERIOD ? count : PERIOD;
-    size_t width = (size_t)aiter_dtype_bits(dtype) / 8;
+    const int bits = aiter_dtype_bits(dtype);
+    const float unit = dtype == AITER_I8 ? 74.0f : dtype == AITER_I4 ? 4.1f : 1.0f;
+    if (bits == 4 && head == PERIOD) head--; /* whole bytes */
     for (int64_t i = 0; i < head; i++) {
         seed = seed * 1664525u + 1013904223u;
         float x = (float)(seed >> 8) / 16777216.0f * 3.4f - 1.7f;
-        aiter_store_element(dtype, data, i, dtype == AITER_I8 ? x * 74.0f : x);
+        aiter_store_element(dtype, data, i, x * unit);
     }
     for (int64_t done = head; done < count;) {
         int64_t n = count - done < done ? count - done : done;
-        if (n > done / PERIOD * PERIOD) n = done / PERIOD * PERIOD;
-        memcpy((char *)data + (size_t)done * width, data, (size_t)n * width);
+        if (n > done / head * head) n = done / head * head;
+        memcpy((char *)data + done * bits / 8, data, (size_t)((n * bits + 7) / 8));
         done += n;
     }
 }

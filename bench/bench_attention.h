@@ -15,23 +15,28 @@ typedef struct kv_store {
     int64_t batch, tokens, heads, dim, page; /* page: KV_PAGED only */
     int64_t sets;
     char *k, *v;
-    float *k_scale, *v_scale; /* I8: one per token and head */
+    float *k_scale, *v_scale; /* I8, I4: one per token and head */
     int32_t *table;           /* KV_PAGED: the same shuffled blocks in every set */
     int64_t dim_v;            /* latent rows: V is so many columns of K; 0: V of its own */
 } kv_store;
+
+/* Whether each token and head has a scale. */
+static int kv_is_scaled(aiter_dtype type) { return type == AITER_I8 || type == AITER_I4; }
 
 static int64_t kv_row_count(const kv_store *s) { return s->tokens * s->heads; }
 
 /* Bytes of K and V that one call must read, scales included. */
 static double kv_bytes(const kv_store *s)
 {
-    double width = (double)s->dim * aiter_dtype_bits(s->dtype) / 8 + (s->dtype == AITER_I8 ? 4 : 0);
+    double width =
+        (double)s->dim * aiter_dtype_bits(s->dtype) / 8 + (kv_is_scaled(s->dtype) ? 4 : 0);
     return (s->dim_v ? 1.0 : 2.0) * width * (double)kv_row_count(s);
 }
 
-static void kv_fill_scales(float *scale, int64_t count, int32_t period)
+static void kv_fill_scales(float *scale, int64_t count, int32_t period, aiter_dtype type)
 {
-    for (int64_t i = 0; i < count; i++) scale[i] = (1.0f + 0.1f * (float)(i % period)) / 74.0f;
+    const float unit = type == AITER_I4 ? 4.1f : 74.0f;
+    for (int64_t i = 0; i < count; i++) scale[i] = (1.0f + 0.1f * (float)(i % period)) / unit;
 }
 
 static void kv_shuffle(int32_t *table, int64_t count)
@@ -60,11 +65,11 @@ static void kv_start(kv_store *s, double cold_bytes)
     if (!s->dim_v) bench_fill(s->v, s->dtype, count, 2);
     s->k_scale = s->v_scale = NULL;
     s->table = NULL;
-    if (s->dtype == AITER_I8) {
+    if (kv_is_scaled(s->dtype)) {
         s->k_scale = (float *)bench_alloc((size_t)rows * sizeof(float));
         s->v_scale = (float *)bench_alloc((size_t)rows * sizeof(float));
-        kv_fill_scales(s->k_scale, rows, 7);
-        kv_fill_scales(s->v_scale, rows, 5);
+        kv_fill_scales(s->k_scale, rows, 7, s->dtype);
+        kv_fill_scales(s->v_scale, rows, 5, s->dtype);
     }
     if (s->layout == KV_PAGED) {
         s->table = (int32_t *)bench_alloc((size_t)(s->tokens / s->page) * sizeof(int32_t));
@@ -104,7 +109,7 @@ static void kv_tensors(const kv_store *s, int64_t set, aiter_tensor *k, aiter_te
     size_t bytes = (size_t)(rows * s->dim) * (size_t)aiter_dtype_bits(s->dtype) / 8;
     *k = kv_view(s, s->k + bytes, s->dtype, s->dim);
     *v = kv_view(s, s->v + bytes, s->dtype, s->dim);
-    if (s->dtype != AITER_I8) return;
+    if (!kv_is_scaled(s->dtype)) return;
     *k_scale = kv_view(s, s->k_scale + rows, AITER_F32, 0);
     *v_scale = kv_view(s, s->v_scale + rows, AITER_F32, 0);
 }

@@ -58,7 +58,7 @@ static void run_case(int64_t tokens, aiter_dtype from, aiter_dtype to)
     if (!bench_wants(name)) return;
     double width = aiter_dtype_bits(from) / 8.0, stored = aiter_dtype_bits(to) / 8.0;
     int64_t values = tokens * HEADS * DIM;
-    size_t cache_bytes = (size_t)CACHE_TOKENS * HEADS * DIM * (size_t)stored;
+    size_t cache_bytes = (size_t)((double)CACHE_TOKENS * HEADS * DIM * stored);
     c.tokens = tokens;
     c.set_bytes = (size_t)((double)values * width);
     c.sets = 1 + (int64_t)(300e6 / (2.0 * (double)c.set_bytes));
@@ -76,8 +76,8 @@ static void run_case(int64_t tokens, aiter_dtype from, aiter_dtype to)
     c.args.kv.k = aiter_tensor_4d(caches[0], to, pages, PAGE, HEADS, DIM);
     c.args.kv.v = aiter_tensor_4d(caches[1], to, pages, PAGE, HEADS, DIM);
     c.args.slot_mapping = aiter_tensor_1d(c.slots, AITER_I32, tokens);
-    if (to == AITER_I8) {
-        c.args.quantisation.to = AITER_I8;
+    if (to == AITER_I8 || to == AITER_I4) {
+        c.args.quantisation.to = to;
         c.args.kv.k_scale = aiter_tensor_3d(scales, AITER_F32, pages, PAGE, HEADS);
         c.args.kv.v_scale =
             aiter_tensor_3d(scales + CACHE_TOKENS * HEADS, AITER_F32, pages, PAGE, HEADS);
@@ -104,6 +104,8 @@ int main(int argc, char **argv)
         run_case(tokens, AITER_F32, AITER_I8);
         run_case(tokens, AITER_F16, AITER_F16);
         run_case(tokens, AITER_BF16, AITER_I8);
+        run_case(tokens, AITER_F32, AITER_I4);
+        run_case(tokens, AITER_BF16, AITER_I4);
     }
     bench_end();
 }

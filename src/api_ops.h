@@ -75,8 +75,8 @@ typedef struct aiter_attention_args {
  * A learned sink adds exp(sink_h) to the denominator and to the sum in lse. A score of -infinity,
  * by the mask or a bias, hides its key wholly: NaN in that k or v reaches nothing. out never holds
  * -0. Domain: the partial sums of q_i . k_j, the scores where a bias or ALiBi is added to them, and
- * keys of a row * max |v| (fp8 and int8: times their scales) are below 2^127; f16 is always inside.
- * There every finite softmax_scale, softcap, slope and sink serves, and a row is what exact
+ * keys of a row * max |v| (fp8, int8, int4: times their scales) are below 2^127; f16 is always
+ * inside. There every finite softmax_scale, softcap, slope and sink serves, and a row is what exact
  * arithmetic gives, within the bounds of docs/guide.md. ALiBi: a slope beyond 1.7e38 / (Sq + Sk)
  * counts as that. Values are not looked at: outside, a row may be NaN or infinite. Follows
  * FlashAttention-2 (Dao 2023) and the AITER flash_attn / mha_batch_prefill semantics. */

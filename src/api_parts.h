@@ -19,7 +19,7 @@
  * and 2, K and V interleaved as [num_blocks, 2, P, Hk, D] two slices. */
 typedef struct aiter_kv {
     aiter_tensor k; /* [B, Sk, Hk, Dq]; packed [total_k, Hk, Dq]; pages [num_blocks, P, Hk, Dq];
-                       F32, F16, BF16, I8, and on a CPU the fp8 types */
+                       F32, F16, BF16, I8, and on a CPU I4 and the fp8 types */
     aiter_tensor v; /* as k with Dv, its dtype may differ. Absent: V is the first dim_v columns of k
                        (latent rows) */
     int32_t dim_v;  /* needed without a v; with one 0 or Dv */
@@ -63,8 +63,8 @@ typedef struct aiter_score {
 } aiter_score;
 
 /* How numbers become codes. aiter_quantize takes all of it and says how; of aiter_reshape_and_cache
- * `group` and what follows are 0. All 0 there: rounded to the destination's dtype. With `to` = I8
- * or an fp8 type, of which M is the largest number (127, 448, 240, 57344):
+ * `group` and what follows are 0. All 0 there: rounded to the destination's dtype. With `to` = I8,
+ * I4 or an fp8 type, of which M is the largest number (127, 7, 448, 240, 57344):
  *   scale_given 1   stored = x / scale, by scales that are read: PER_TENSOR or PER_HEAD
  *   scale_given 0   PER_TOKEN_HEAD: scale = max |x| / M over the D values of each token and head
  *                   is written, x / scale rounded to nearest even, clamped to +-M; a row of zeros

@@ -50,10 +50,11 @@ typedef enum aiter_status {
 } aiter_status;
 
 /* Storage types. 0 is unset and an error where a tensor is needed. I4 packs two values per byte,
- * low nibble first, two's complement. The fp8 types: E4M3FN has no infinity and a maximum of 448
- * (gfx950), E4M3FNUZ has one NaN and a maximum of 240 (gfx942), E5M2 is IEEE-like, 57344. F4_E2M1
- * packs as I4 does: a sign and one of 0, 0.5, 1, 1.5, 2, 3, 4, 6. F8_E8M0 is a scale: 2^(byte -
- * 127), 255 is NaN. The last two belong to aiter_quantize and aiter_dequantize alone. */
+ * low nibble first, two's complement; its rows begin at whole bytes. The fp8 types: E4M3FN has no
+ * infinity and a maximum of 448 (gfx950), E4M3FNUZ has one NaN and a maximum of 240 (gfx942), E5M2
+ * is IEEE-like, 57344. F4_E2M1 packs as I4 does: a sign and one of 0, 0.5, 1, 1.5, 2, 3, 4, 6.
+ * F8_E8M0 is a scale: 2^(byte - 127), 255 is NaN. The last two belong to aiter_quantize and
+ * aiter_dequantize alone. */
 typedef enum aiter_dtype {
     AITER_DTYPE_UNSET = 0,
     AITER_F32,
@@ -157,7 +158,7 @@ typedef enum aiter_kv_layout {
  *   PER_CHANNEL     [Hk, D]
  *   PER_GROUP       the data's with D / g for D: g columns of a row, a multiple of 16
  * BY_SHAPE: the first of these that the scales' number of dimensions allows, so that PER_CHANNEL,
- * and of packed keys PER_BATCH_HEAD, must be said. The last three are the names that AITER's guide
+ * and of packed keys PER_BATCH_HEAD, must be said. The last four are the names that AITER's guide
  * gives its methods for a cache. */
 typedef enum aiter_scale_kind {
     AITER_SCALE_BY_SHAPE = 0,
@@ -171,7 +172,8 @@ typedef enum aiter_scale_kind {
     AITER_SCALE_COUNT,
     AITER_KV_8BIT_PER_TENSOR = AITER_SCALE_PER_TENSOR,
     AITER_KV_8BIT_PER_HEAD = AITER_SCALE_PER_HEAD,
-    AITER_KV_8BIT_PER_TOKEN = AITER_SCALE_PER_TOKEN_HEAD
+    AITER_KV_8BIT_PER_TOKEN = AITER_SCALE_PER_TOKEN_HEAD,
+    AITER_KV_4BIT_PER_TOKEN = AITER_SCALE_PER_TOKEN_HEAD
 } aiter_scale_kind;
 
 /* Which two elements of the dim that RoPE turns are a pair: NEOX i and i + dim / 2, GPTJ 2i and

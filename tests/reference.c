@@ -118,6 +118,10 @@ double ref_load(aiter_dtype dtype, const void *data, int64_t index)
     case AITER_F16: memcpy(&h, (const char *)data + index * 2, 2); return ref_decode(h, 5, 10);
     case AITER_BF16: memcpy(&h, (const char *)data + index * 2, 2); return ref_decode(h, 8, 7);
     case AITER_I8: return ((const int8_t *)data)[index];
+    case AITER_I4: { /* two a byte, the even one in the low half, two's complement */
+        const int half = ((const uint8_t *)data)[index / 2] >> (index % 2 ? 4 : 0) & 15;
+        return half < 8 ? half : half - 16;
+    }
     case AITER_F8_E4M3FN:
     case AITER_F8_E4M3FNUZ:
     case AITER_F8_E5M2: return ref_load_fp8(dtype, ((const uint8_t *)data)[index]);
@@ -145,6 +149,12 @@ void ref_store(aiter_dtype dtype, void *data, int64_t index, double value)
         r = value > 127 ? 127 : value < -128 ? -128 : value;
         ((int8_t *)data)[index] = (int8_t)lrint(r);
         break;
+    case AITER_I4: {
+        uint8_t *byte = (uint8_t *)data + index / 2;
+        const int half = (int)lrint(value > 7 ? 7 : value < -8 ? -8 : value) & 15;
+        *byte = (uint8_t)(index % 2 ? (*byte & 15) | half << 4 : (*byte & 0xf0) | half);
+        break;
+    }
     case AITER_F8_E4M3FN:
     case AITER_F8_E4M3FNUZ:
     case AITER_F8_E5M2: ((uint8_t *)data)[index] = (uint8_t)ref_store_fp8(dtype, value); break;

@@ -5,10 +5,10 @@
 
 #include <stdint.h>
 
-/* One element, exactly: dtype is AITER_F32, F16, BF16, I8 or an fp8 type, any other ends the
- * program with a text. The conversions work on integers. */
+/* One element, exactly: dtype is AITER_F32, F16, BF16, I8, I4 or an fp8 type, any other ends
+ * the program with a text. The conversions work on integers. */
 double ref_load(aiter_dtype dtype, const void *data, int64_t index);
-/* Rounds to nearest even; overflow gives infinity, int8 saturates. */
+/* Rounds to nearest even; overflow gives infinity, integers saturate. */
 void ref_store(aiter_dtype dtype, void *data, int64_t index, double value);
 
 /* Which keys a row sees; the fields mean what they mean in the args structs. */

@@ -355,17 +355,9 @@ static void quantisation_of_int8(int given)
 /* Quantisations that there are not, and those that another kind of cache has. */
 static void cache_quantisations(void)
 {
-    static const int wrong[] = {AITER_DTYPE_COUNT,
-                                AITER_DTYPE_COUNT + 1,
-                                31,
-                                32,
-                                99,
-                                -1,
-                                INT32_MAX,
-                                INT32_MIN,
-                                AITER_I4,
-                                AITER_I32,
-                                AITER_U8};
+    static const int wrong[] = {
+        AITER_DTYPE_COUNT, AITER_DTYPE_COUNT + 1, 31, 32, 99, -1, INT32_MAX, INT32_MIN, AITER_I32,
+        AITER_U8};
     subject s = SUBJECT(CACHE, &g.p);
     aiter_reshape_and_cache_args good = g.args.reshape_and_cache, a;
     const int quantises = good.quantisation.to == AITER_I8;
@@ -380,7 +372,7 @@ static void cache_quantisations(void)
         INVALID("quantisation.scale_given: ", a.quantisation.scale_given = negative[i]);
         INVALID("quantisation.scale_given: ", a.quantisation.scale_given = 2 + i);
     }
-    for (i = AITER_F32; i <= AITER_I8; i++) { /* each other type that rows may be stored as */
+    for (i = AITER_F32; i <= AITER_I4; i++) { /* each other type that rows may be stored as */
         if (i != (int)good.kv.k.dtype)
             INVALID("kv.k: dtype is", (a.quantisation.to = (aiter_dtype)i,
                                        a.quantisation.scale_given &= i > AITER_BF16));
@@ -424,6 +416,7 @@ static void cache(cache_mode quant)
     INVALID("kv.k", a.kv.k.shape[3] = 4);
     INVALID("slot_mapping", a.slot_mapping.shape[0] = 2);
     INVALID("kv.k", a.kv.k.dtype = a.kv.v.dtype = quant ? AITER_F16 : AITER_I8);
+    INVALID("kv.k", a.kv.k.dtype = a.kv.v.dtype = AITER_I4);
     INVALID_DATA("slot_mapping", a.slot_mapping = with_slot(a.slot_mapping, 0, -2));
     INVALID_DATA("slot_mapping", a.slot_mapping = with_slot(a.slot_mapping, 11, INT64_MIN));
     INVALID_DATA("slot_mapping", a.slot_mapping = with_slot(a.slot_mapping, 3, INT64_C(1) << 32));

@@ -136,6 +136,8 @@ AITERI_NUMERICS_BEGIN
 #include "vector_layer.inl.h"
 #undef AITERI_K
 #undef AITERI_LANES
+#undef AITERI_SQUARES
+#undef AITERI_SPREAD
 #if AITERI_X86
 AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 #define AITERI_K(name) AITERI_CAT(aiteri_avx2, name)
@@ -147,6 +149,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX2)
 #include "vector_layer.inl.h"
 #undef AITERI_K
 #undef AITERI_LANES
+#undef AITERI_SQUARES
+#undef AITERI_SPREAD
 AITERI_TARGET_END
 AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 #define AITERI_K(name) AITERI_CAT(aiteri_avx512, name)
@@ -158,6 +162,8 @@ AITERI_TARGET_BEGIN(AITERI_TARGET_AVX512)
 #include "vector_layer.inl.h"
 #undef AITERI_K
 #undef AITERI_LANES
+#undef AITERI_SQUARES
+#undef AITERI_SPREAD
 AITERI_TARGET_END
 #endif
 #if AITERI_NEON
@@ -170,6 +176,8 @@ AITERI_TARGET_END
 #include "vector_layer.inl.h"
 #undef AITERI_K
 #undef AITERI_LANES
+#undef AITERI_SQUARES
+#undef AITERI_SPREAD
 #endif
 AITERI_NUMERICS_END
 

@@ -229,6 +229,7 @@ int main(void)
     check_pool();
     check_kv_cache(CACHE_INT8);
     check_kv_cache(CACHE_FP8);
+    check_kv_cache(CACHE_INT4);
     check_files();
     return test_end();
 }

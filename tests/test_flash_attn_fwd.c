@@ -209,7 +209,7 @@ static void bytes(void)
     }
 }
 
-/* Every mix of types in every form; int8 and fp8 with every kind of scale. */
+/* Every mix of types in every form; int8, int4 and fp8 with every kind of scale. */
 static void types(void)
 {
     attn_case c;
@@ -267,6 +267,42 @@ static void fp8_rows(void)
         c.mask = AITER_MASK_CAUSAL;
         c.splits = i % 7 == 6 ? 3 : 0;
         case_run(&c);
+    }
+}
+
+/* Every byte of int4 as keys and as values, exactly: two sequences of one key of 256 codes each;
+ * row i of q is the unit vector of column i, so that its score is code i. */
+static void every_int4_byte(void)
+{
+    enum { D = 256 };
+    static const float k_scale = 0.25f, v_scale = 0.5f;
+    static float q[2 * D * D], out[2 * D * D], lse[2 * D];
+    static uint8_t codes[D];
+    int t, rows, i;
+    for (i = 0; i < D; i++) codes[i] = (uint8_t)i;
+    for (t = 0; t < run_on.tiers; t++) {
+        for (rows = 2; rows <= D; rows += D - 2) { /* both loops */
+            aiter_flash_attn_fwd_args a;
+            int bad = 0;
+            memset(&a, 0, sizeof a);
+            memset(q, 0, sizeof q);
+            for (i = 0; i < 2 * rows; i++) q[i * D + (i % rows * 129 + i / rows) % D] = 1;
+            a.q = aiter_tensor_4d(q, AITER_F32, 2, rows, 1, D);
+            a.kv.k = a.kv.v = aiter_tensor_4d(codes, AITER_I4, 2, 1, 1, D);
+            a.kv.k_scale = aiter_tensor_1d(&k_scale, AITER_F32, 1);
+            a.kv.v_scale = aiter_tensor_1d(&v_scale, AITER_F32, 1);
+            a.out = aiter_tensor_4d(out, AITER_F32, 2, rows, 1, D);
+            a.lse = aiter_tensor_3d(lse, AITER_F32, 2, 1, rows);
+            a.score.softmax_scale = 1;
+            CHECK(aiter_flash_attn_fwd(&a, run_on.one[t]) == AITER_OK, "%s", aiter_last_error());
+            for (i = 0; i < 2 * rows * D; i++) {
+                const int row = i / D, b = row / rows, column = (row % rows * 129 + b) % D;
+                bad += (double)out[i] != ref_load(AITER_I4, codes, b * D + i % D) * 0.5;
+                bad += (double)lse[row] != ref_load(AITER_I4, codes, b * D + column) * 0.25;
+            }
+            CHECK(bad == 0, "%s, %d rows: %d values wrong", aiter_isa_name(run_on.isa[t]), rows,
+                  bad);
+        }
     }
 }
 
@@ -487,6 +523,7 @@ int main(void)
     halves_of_pairs();
     bytes();
     types();
+    every_int4_byte();
     values_of_keys();
     forms();
     extremes();

@@ -106,6 +106,26 @@ static aiter_status cache_blocks(void)
     a.slot_mapping = aiter_tensor_1d(AT(5), AITER_I32, 10);
     return aiter_reshape_and_cache(&a, ctx);
 }
+static aiter_status decode_int4(void)
+{
+    aiter_paged_attn_decode_args a = decode(2, 1, 8, 2, AITER_I4);
+    a.kv.k_scale = a.kv.v_scale = aiter_tensor_1d(AT(8), AITER_F32, 1);
+    return aiter_paged_attn_decode(&a, ctx);
+}
+static aiter_status cache_int4(void)
+{
+    aiter_reshape_and_cache_args a;
+    memset(&a, 0, sizeof a);
+    a.k = a.v = aiter_tensor_3d(AT(1), AITER_F16, 10, 2, 128);
+    a.kv.k = a.kv.v = aiter_tensor_4d(AT(2), AITER_I4, 9, 16, 2, 128);
+    a.v.data = AT(3);
+    a.kv.v.data = AT(4);
+    a.kv.k_scale = a.kv.v_scale = aiter_tensor_1d(AT(6), AITER_F32, 1);
+    a.slot_mapping = aiter_tensor_1d(AT(5), AITER_I32, 10);
+    a.quantisation.to = AITER_I4;
+    a.quantisation.scale_given = 1;
+    return aiter_reshape_and_cache(&a, ctx);
+}
 static aiter_status cache_fp8(void)
 {
     aiter_reshape_and_cache_args a;
@@ -165,6 +185,8 @@ static void kernels(void)
     fails("paged_attn_decode with keys in fp8", decode_fp8, -1, 0);
     fails("a cache write in fp8", cache_fp8, -1, 0);
     fails("a cache write with scales of blocks", cache_blocks, -1, 0);
+    fails("paged_attn_decode with keys in int4", decode_int4, -1, 0);
+    fails("a cache write in int4", cache_int4, -1, 0);
     fails("a merge of f16 into f32", merge_f16_into_f32, -1, 0);
     fails("rows that turn", rope, -1, 0);
     fails("kernels of another header", another_header, -1, 0);

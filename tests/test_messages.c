@@ -180,7 +180,18 @@ static void types(void)
     FLASH(dense, "a scale of out that is 0",
           (a.out_scale = f32_2(2, 2), ((float *)a.out_scale.data)[2] = 0));
     FLASH(dense, "q in int8", a.q.dtype = AITER_I8);
-    FLASH(dense, "k in i4", a.kv.k.dtype = AITER_I4);
+    FLASH(dense, "q in int4", a.q.dtype = AITER_I4);
+    FLASH(dense, "k in int4 without scales", a.kv.k.dtype = AITER_I4);
+    FLASH(int8, "int4 rows of 15 columns",
+          (a.q.shape[3] = a.kv.k.shape[3] = 15, a.kv.k.dtype = AITER_I4));
+    FLASH(int8, "int4 heads an odd number of columns apart",
+          (a.kv.v = aiter_tensor_transpose(a.kv.v, 0, 0), a.kv.v.dtype = AITER_I4,
+           a.kv.v.stride[2] = 17));
+    FLASH(int8, "int4 columns apart",
+          (a.kv.k = aiter_tensor_transpose(a.kv.k, 0, 0), a.kv.k.dtype = AITER_I4,
+           a.kv.k.stride[3] = 2));
+    FLASH(int8, "int4 scales of another shape",
+          (a.kv.v.dtype = AITER_I4, a.kv.v_scale.shape[0] = 3));
     FLASH(dense, "v in another type than any", a.kv.v.dtype = AITER_I32);
     FLASH(dense, "no v", a.kv.v.ndim = 0);
     FLASH(dense, "a boolean mask in f32", a.score.visible = f32_2(6, 10));
@@ -460,7 +471,14 @@ static void cache_and_merge(void)
     CACHE(1, "given scales per token", a.quantisation.per = AITER_KV_8BIT_PER_TOKEN);
     CACHE(2, "computed scales per head", a.quantisation.per = AITER_KV_8BIT_PER_HEAD);
     CACHE(1, "quantised to f16", a.quantisation.to = AITER_F16);
-    CACHE(1, "quantised to int4", a.quantisation.to = AITER_I4);
+    CACHE(1, "quantised to int4 beside an int8 cache", a.quantisation.to = AITER_I4);
+    CACHE(0, "an int4 cache without quant", a.kv.k.dtype = a.kv.v.dtype = AITER_I4);
+    CACHE(2, "an int4 cache of odd rows",
+          (a.quantisation.to = a.kv.k.dtype = a.kv.v.dtype = AITER_I4,
+           a.k.shape[2] = a.v.shape[2] = a.kv.k.shape[3] = a.kv.v.shape[3] = 7));
+    CACHE(2, "an int4 cache that shares a byte with its values",
+          (a.quantisation.to = a.kv.k.dtype = a.kv.v.dtype = AITER_I4,
+           a.kv.v.data = (char *)a.kv.k.data + 95));
     CACHE(0, "a plan", a.call.plan = (const aiter_plan *)memory);
     CACHE(0, "scales when converting", a.kv.k_scale = aiter_tensor_1d(a.k.data, AITER_F32, 1));
     CACHE(1, "no scales", a.kv.k_scale.ndim = 0);

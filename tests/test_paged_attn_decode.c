@@ -152,9 +152,9 @@ static void fp8_rows(void)
 
 static void options(void)
 {
-    static const aiter_dtype kv[] = {AITER_F32,       AITER_F16,         AITER_BF16,
-                                     AITER_I8,        AITER_I8,          AITER_I8,
-                                     AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2};
+    static const aiter_dtype kv[] = {AITER_F32,     AITER_F16, AITER_BF16,      AITER_I8,
+                                     AITER_I8,      AITER_I8,  AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ,
+                                     AITER_F8_E5M2, AITER_I4,  AITER_I4,        AITER_I4};
     static const int dims[][2] = {{1, 1},   {8, 8},     {24, 24},   {40, 16},   {59, 59},  {64, 64},
                                   {80, 80}, {128, 128}, {192, 128}, {256, 256}, {576, 512}};
     static const int few[] = {0, 1, 3, 70};

@@ -93,7 +93,9 @@ static cache_side side_new(attn_problem *p, const cache_case *c, int which, attn
     s.rows_t = place_tensor(p, &s.rows, "123");
     place_extent(&s.pages, c->cache_type, c->blocks, c->page, c->hk, D);
     if (c->gaps == 2) { /* [num_blocks, 2, page, Hk, D] */
-        int64_t row = (int64_t)c->hk * wide;
+        int64_t row;
+        wide += wide % 2 && c->cache_type == AITER_I4;
+        row = (int64_t)c->hk * wide;
         s.pages.stride[3] = 1;
         s.pages.stride[2] = wide;
         s.pages.stride[1] = row;
@@ -139,7 +141,10 @@ static int value_is_right(const cache_case *c, double x, double scale, double go
     }
     if (scale == 0) return got == 0;
     step = (float)(x / scale);
-    if (c->cache_type == AITER_I8) step = step > 127 ? 127 : step < -127 ? -127 : step;
+    if (type_is_integer(c->cache_type)) {
+        const float most = c->cache_type == AITER_I8 ? 127 : 7;
+        step = step > most ? most : step < -most ? -most : step;
+    }
     want = problem_round(c->cache_type, step);
     return is_nan(want) ? is_nan(got) : got == want;
 }
@@ -157,7 +162,7 @@ static double largest_of_row(const cache_case *c, int which, int t, int h, int d
 /* Compares the written slots, then puts the old bytes back in them: all must be as before. */
 static void side_check(const cache_case *c, cache_side *s, int which)
 {
-    int64_t size = aiter_dtype_bits(c->cache_type) / 8, bad = 0, bad_scale = 0;
+    int64_t bad = 0, bad_scale = 0;
     int t, h, d;
     for (t = 0; t < c->tokens; t++) {
         int64_t slot = slot_of(c, t);
@@ -175,8 +180,8 @@ static void side_check(const cache_case *c, cache_side *s, int which)
                 int64_t at = place_at(&s->pages, slot / c->page, slot % c->page, h, d);
                 double got = ref_load(c->cache_type, s->pages.buffer->data, at);
                 bad += !value_is_right(c, token_value(c, which, t, h, d), scale, got);
-                memcpy(s->pages.buffer->data + at * size, s->pages_before + at * size,
-                       (size_t)size);
+                ref_store(c->cache_type, s->pages.buffer->data, at,
+                          ref_load(c->cache_type, s->pages_before, at));
             }
             rows_compared++;
         }
@@ -336,7 +341,7 @@ int main(void)
                                                  : NULL;
         for (i = 0; i < COUNT(shapes); i++) {
             for (quant = 0; quant < CACHE_MODES; quant++) {
-                for (type = 0; type < 18; type++, n++) {
+                for (type = 0; type < 24; type++, n++) {
                     cache_case c;
                     memset(&c, 0, sizeof c);
                     c.tokens = shapes[i][0];
@@ -347,7 +352,8 @@ int main(void)
                     c.page = shapes[i][5];
                     c.type = (aiter_dtype)(AITER_F32 + type % 3);
                     c.cache_type = (aiter_dtype)(AITER_F32 + type / 3);
-                    if (quant && c.cache_type <= AITER_BF16) c.cache_type = AITER_I8;
+                    if (quant ? c.cache_type <= AITER_BF16 : c.cache_type >= AITER_I8)
+                        c.cache_type = quant ? AITER_I8 : AITER_F16;
                     c.slot_type = n % 2 ? AITER_I64 : AITER_I32;
                     c.quant = (cache_mode)quant;
                     c.scale_per_head = n / 2 % 2;

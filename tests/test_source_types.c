@@ -33,10 +33,11 @@ static void retype(aiteri_source *s, float *x, size_t floats, aiter_dtype type, 
                    void **memory)
 {
     const int64_t dim = s->dim, heads = s->stride_token / dim, rows = (int64_t)floats / dim;
+    const int64_t wide = dim + (type == AITER_I4 && dim % 2); /* rows start at whole bytes */
     const int64_t tokens = s->stride_outer ? s->stride_outer / s->stride_token : rows / heads;
     const int64_t block = how->block ? how->block : 1, blocks = (tokens + block - 1) / block;
     const int64_t groups = how->group ? (dim + how->group - 1) / how->group : 1;
-    char *data = (char *)calloc(floats + 1, 4);
+    char *data = (char *)calloc((size_t)(rows * wide) + 1, 4);
     void *scale = paged_floats((size_t)(rows * groups), 1);
     if (!data) exit(3);
     for (int64_t i = 0; i < rows * dim; i++) {
@@ -45,10 +46,12 @@ static void retype(aiteri_source *s, float *x, size_t floats, aiter_dtype type, 
         const int64_t group = how->group ? i % dim / how->group : 0;
         const float step = how->dtype ? scale_of(how, place * groups + group, scale) : 1;
         if (x[i] != x[i]) continue;
-        ref_store(type, data, i, x[i] / step);
-        x[i] = (float)ref_load(type, data, i) * step;
+        ref_store(type, data, i / dim * wide + i % dim, x[i] / step);
+        x[i] = (float)ref_load(type, data, i / dim * wide + i % dim) * step;
     }
     s->data = data, s->dtype = type;
+    s->stride_head = s->stride_head / dim * wide, s->stride_token = s->stride_token / dim * wide;
+    s->stride_outer = s->stride_outer / dim * wide;
     memory[0] = data, memory[1] = scale;
     if (!how->dtype) return;
     s->scales.data = scale, s->scales.dtype = how->dtype;
@@ -140,13 +143,15 @@ static void values_of_keys(inner_problem *x)
         memcpy(x->v + r * dv, x->k + r * d, dv * sizeof(float));
 }
 
-/* Two parts, each of a type of its own, with scales where that is int8. */
+/* Two parts, each of a type of its own, with scales where that is an integer. */
 static void part_types(aiter_context *ctx)
 {
     static const aiter_dtype types[][4] = {/* K and V, then those of the new tokens */
                                            {AITER_I8, AITER_I8, AITER_BF16, AITER_BF16},
                                            {AITER_F16, AITER_BF16, AITER_I8, AITER_F32},
-                                           {AITER_I8, AITER_F32, AITER_I8, AITER_I8}};
+                                           {AITER_I8, AITER_F32, AITER_I8, AITER_I8},
+                                           {AITER_I4, AITER_I4, AITER_F16, AITER_I4},
+                                           {AITER_I4, AITER_F16, AITER_I4, AITER_I8}};
     const scaling none_at_all = {AITER_DTYPE_UNSET, 0, 0}, by_group = {AITER_F32, 16, 0};
     const scaling by_row = {AITER_F32, 0, 0};
     for (int n = 0; n < COUNT(shapes) * COUNT(types); n++) {
@@ -159,9 +164,9 @@ static void part_types(aiter_context *ctx)
         for (int i = 0; i < 4; i++)
             retype(source_of_part(&x, i), floats_of_part(&g, i),
                    g.rows * (size_t)source_of_part(&x, i)->dim, type[i],
-                   type[i] != AITER_I8 ? &none_at_all
-                   : i == 0 && n % 2   ? &by_group
-                                       : &by_row,
+                   type[i] != AITER_I8 && type[i] != AITER_I4 ? &none_at_all
+                   : i == 0 && n % 2                          ? &by_group
+                                                              : &by_row,
                    memory + 2 * i);
         parts_back(&g, &x);
         CHECK(inner_run(&x, ctx) == AITER_OK, "%s", aiter_last_error());
@@ -227,7 +232,8 @@ static void kinds_of_scales(aiter_context *ctx)
         if (in_pages) use_pages(&x, &g, 0);
         const size_t rows =
             in_pages ? (size_t)(g.blocks * g.page) * (size_t)x.s.hk : x.k_floats / (size_t)x.s.d;
-        retype(&x.p.k, in_pages ? g.k : x.k, rows * (size_t)x.s.d, AITER_I8, &how[0], memory);
+        retype(&x.p.k, in_pages ? g.k : x.k, rows * (size_t)x.s.d, n % 5 ? AITER_I8 : AITER_I4,
+               &how[0], memory);
         retype(&x.p.v, in_pages ? g.v : x.v, rows * (size_t)x.s.dv, n % 3 ? AITER_I8 : AITER_F16,
                &how[1], memory + 2);
         if (in_pages) pages_back(&g, &x);
@@ -270,7 +276,7 @@ static void cut_rows(aiteri_source *s, aiteri_source *rest, float *x, size_t row
 }
 
 static const aiter_dtype segment_types[][2] = {
-    {AITER_I8, AITER_BF16}, {AITER_BF16, AITER_F32}, {AITER_I8, AITER_I8}};
+    {AITER_I8, AITER_BF16}, {AITER_BF16, AITER_F32}, {AITER_I4, AITER_I8}};
 static const scaling segment_scales[][2] = {{{AITER_F32, 16, 0}, {AITER_DTYPE_UNSET, 0, 0}},
                                             {{AITER_DTYPE_UNSET, 0, 0}, {AITER_DTYPE_UNSET, 0, 0}},
                                             {{AITER_F8_E8M0, 64, 2}, {AITER_BF16, 0, 0}}};

@@ -2,11 +2,19 @@
 #ifndef DECODE_CACHE_TYPE_H
 #define DECODE_CACHE_TYPE_H
 
-enum cache_type { CACHE_F16, CACHE_F32, CACHE_BF16, CACHE_INT8, CACHE_FP8, CACHE_TYPES };
+enum cache_type {
+    CACHE_F16,
+    CACHE_F32,
+    CACHE_BF16,
+    CACHE_INT8,
+    CACHE_FP8,
+    CACHE_INT4,
+    CACHE_TYPES
+};
 
 static inline const char *cache_type_name(int type)
 {
-    static const char *const names[CACHE_TYPES] = {"f16", "f32", "bf16", "int8", "fp8"};
+    static const char *const names[CACHE_TYPES] = {"f16", "f32", "bf16", "int8", "fp8", "int4"};
     return names[type];
 }
 

@@ -1,9 +1,9 @@
 /* kv_cache.h -- the paged cache of keys and values, and the allocator of its blocks.
  *
  * A block holds page_size tokens of every layer; a sequence owns a list of blocks, in order. Layer
- * l of the cache is [blocks, page_size, kv_heads, head_dim], as the library reads it; int8 and
- * fp8 (e4m3fn) have one f32 scale for each token and head. The memory is allocated once, where the
- * context computes. */
+ * l of the cache is [blocks, page_size, kv_heads, head_dim], as the library reads it; int8,
+ * int4 and fp8 (e4m3fn) have one f32 scale for each token and head. The memory is allocated once,
+ * where the context computes. */
 #ifndef DECODE_KV_CACHE_H
 #define DECODE_KV_CACHE_H
 
@@ -30,27 +30,34 @@ typedef struct kv_cache {
 
 static inline aiter_dtype kv_cache_dtype(int32_t type)
 {
-    static const aiter_dtype dtypes[CACHE_TYPES] = {AITER_F16, AITER_F32, AITER_BF16, AITER_I8,
-                                                    AITER_F8_E4M3FN};
+    static const aiter_dtype dtypes[CACHE_TYPES] = {AITER_F16, AITER_F32,       AITER_BF16,
+                                                    AITER_I8,  AITER_F8_E4M3FN, AITER_I4};
     return dtypes[type];
 }
 
 /* Parts start at cache lines, the scales' own alignment included. */
 static inline size_t kv_cache_padded(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
+/* Bytes of a row of so many columns: whole ones, also of int4. */
+static inline size_t kv_cache_row_bytes(int32_t type, int32_t columns)
+{
+    return ((size_t)columns * (size_t)aiter_dtype_bits(kv_cache_dtype(type)) + 7) / 8;
+}
+
 /* Bytes of the whole cache; -1 if they do not fit in memory addresses. */
 static inline int kv_cache_size(const kv_cache_shape *s, kv_cache *sizes)
 {
     double all;
     size_t rows = (size_t)s->blocks * (size_t)s->page_size * (size_t)s->kv_heads;
-    size_t element = (size_t)aiter_dtype_bits(kv_cache_dtype(s->type)) / 8;
+    size_t k_row = kv_cache_row_bytes(s->type, s->k_dim);
+    size_t v_row = kv_cache_row_bytes(s->type, s->v_dim);
     size_t scale = cache_type_is_scaled(s->type) ? sizeof(float) : 0;
     all = (double)s->blocks * s->page_size * s->kv_heads * s->layers *
-          (((double)s->k_dim + s->v_dim) * (double)element + 2.0 * (double)scale);
+          ((double)k_row + (double)v_row + 2.0 * (double)scale);
     if (all > (double)(SIZE_MAX / 4)) return -1;
     sizes->shape = *s;
-    sizes->k_bytes = kv_cache_padded(rows * (size_t)s->k_dim * element);
-    sizes->v_bytes = kv_cache_padded(rows * (size_t)s->v_dim * element);
+    sizes->k_bytes = kv_cache_padded(rows * k_row);
+    sizes->v_bytes = kv_cache_padded(rows * v_row);
     sizes->scale_bytes = kv_cache_padded(rows * scale);
     sizes->bytes = (size_t)s->layers * (sizes->k_bytes + sizes->v_bytes + 2 * sizes->scale_bytes);
     return 0;
@@ -107,8 +114,11 @@ static inline aiter_tensor kv_cache_view(const kv_cache *c, int32_t layer, enum 
         if (!cache_type_is_scaled(s->type)) return absent;
         return aiter_tensor_3d(data, AITER_F32, s->blocks, s->page_size, s->kv_heads);
     }
-    return aiter_tensor_4d(data, kv_cache_dtype(s->type), s->blocks, s->page_size, s->kv_heads,
-                           part == KV_KEYS ? s->k_dim : s->v_dim);
+    const int32_t dim = part == KV_KEYS ? s->k_dim : s->v_dim;
+    const int32_t stored = s->type == CACHE_INT4 ? dim + dim % 2 : dim; /* whole bytes */
+    aiter_tensor t = aiter_tensor_4d(data, kv_cache_dtype(s->type), s->blocks, s->page_size,
+                                     s->kv_heads, stored);
+    return aiter_tensor_slice(t, 3, 0, dim);
 }
 
 #endif /* DECODE_KV_CACHE_H */

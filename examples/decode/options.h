@@ -87,7 +87,7 @@ static const option_row option_rows[] = {
     {NULL, "--chat", NULL, OPTION_FLAG, OPTION_AT(chat), 0, 0,
      "each prompt is a user's message in the model's chat template"},
     {NULL, "--cache-type", "TYPE", OPTION_CACHE, OPTION_AT(cache_type), 0, 0,
-     "f32, f16, bf16, int8 or fp8 (default f16)"},
+     "f32, f16, bf16, int8, fp8 or int4 (default f16)"},
     {NULL, "--page-size", "N", OPTION_WHOLE, OPTION_AT(page_size), 1, OPTIONS_MAX_PAGE,
      "tokens in a page of the cache (default 16)"},
     {NULL, "--device", "NAME", OPTION_DEVICE, OPTION_AT(device), 0, 0,
@@ -172,7 +172,7 @@ static int option_store(options *o, const option_row *row, const char *text, cha
         int32_t type = 0;
         while (type < CACHE_TYPES && strcmp(text, cache_type_name(type)) != 0) type++;
         if (type == CACHE_TYPES) {
-            snprintf(err, errlen, "%s: got '%.40s', expected f32, f16, bf16, int8 or fp8",
+            snprintf(err, errlen, "%s: got '%.40s', expected f32, f16, bf16, int8, fp8 or int4",
                      row->name, text);
             return -1;
         }

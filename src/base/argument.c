@@ -29,8 +29,9 @@ static void aiteri_reject(aiteri_check *c, aiter_status code, const char *format
 enum {
     AITERI_FLOATS = 1 << AITER_F32 | 1 << AITER_F16 | 1 << AITER_BF16,
     AITERI_FP8 = 1 << AITER_F8_E4M3FN | 1 << AITER_F8_E4M3FNUZ | 1 << AITER_F8_E5M2,
-    AITERI_QUANTISED = AITERI_FP8 | 1 << AITER_I8,
-    AITERI_ROW_TYPES = AITERI_FLOATS | AITERI_FP8, /* of q and out */
+    AITERI_ROW_TYPES = AITERI_FLOATS | AITERI_FP8,   /* of q and out */
+    AITERI_INTEGERS = 1 << AITER_I8 | 1 << AITER_I4, /* which mean nothing without scales */
+    AITERI_QUANTISED = AITERI_FP8 | AITERI_INTEGERS,
     AITERI_KEY_TYPES = AITERI_FLOATS | AITERI_QUANTISED,
     AITERI_SCALE_TYPES = AITERI_FLOATS | 1 << AITER_F8_E8M0,
     AITERI_ONLY_F32 = 1 << AITER_F32,
@@ -122,8 +123,10 @@ static const char *aiteri_type_advice(aiter_dtype got, unsigned dtypes)
                "(aiter_load_element reads it)";
     if (got == AITER_U8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
         return "; bytes of another type (vLLM keeps fp8 as uint8): name the type that they hold";
-    if (got == AITER_I8 && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
-        return "; int8 serves as keys and values of flash_attn_fwd and paged_attn_decode";
+    if (aiteri_is_type(got, AITERI_INTEGERS) && (dtypes & AITERI_FLOATS) == AITERI_FLOATS)
+        return got == AITER_I8
+                   ? "; int8 serves as keys and values of flash_attn_fwd and paged_attn_decode"
+                   : "; int4 serves as keys and values of flash_attn_fwd and paged_attn_decode";
     return "";
 }
 
@@ -163,11 +166,32 @@ static int aiteri_check_kind(aiteri_check *c, const char *field, const aiter_ten
     return 1;
 }
 
+/* Bytes that so many elements of a view span, 0 or more. */
+static uint64_t aiteri_spanned_bytes(const aiter_tensor *t, int64_t span)
+{
+    return ((uint64_t)span * (uint64_t)aiter_dtype_bits(t->dtype) + 7) / 8;
+}
+
 /* Does a view of so many elements run over the end of the addresses? */
 static int aiteri_tensor_wraps(const aiter_tensor *t, int64_t span)
 {
-    const uint64_t bytes = (uint64_t)span * (uint64_t)((aiter_dtype_bits(t->dtype) + 7) / 8);
-    return bytes > UINTPTR_MAX - (uintptr_t)t->data;
+    return aiteri_spanned_bytes(t, span) > UINTPTR_MAX - (uintptr_t)t->data;
+}
+
+/* Rows of two codes a byte start at whole bytes. */
+static void aiteri_check_halves(aiteri_check *c, const char *field, const aiter_tensor *t)
+{
+    const int32_t last = t->ndim - 1;
+    for (int32_t i = 0; aiter_dtype_bits(t->dtype) < 8 && i <= last; i++) {
+        const int fits = i == last ? t->stride[i] == 1 : t->stride[i] % 2 == 0;
+        if (!fits && t->shape[i] > 1)
+            aiteri_reject(
+                c, AITER_INVALID_ARGUMENT,
+                "%s.%s: stride[%d] is %lld, expected %s: rows of %s start at whole bytes%s", c->op,
+                field, (int)i, (long long)t->stride[i], i == last ? "1" : "an even one",
+                aiter_dtype_name(t->dtype),
+                i < last && t->shape[last] % 2 ? "; with an odd last extent set the strides" : "");
+    }
 }
 
 /* Extents, strides and data of an argument of a known rank and type; fills the strides. */
@@ -199,6 +223,7 @@ static void aiteri_check_view(aiteri_check *c, const char *field, aiter_tensor *
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: data is not aligned to %d bytes, as its elements (%s) are", c->op,
                       field, (int)align, aiter_dtype_name(t->dtype));
+    if (span > 0) aiteri_check_halves(c, field, t);
     for (int32_t i = 0; i < t->ndim; i++) /* strides that are never taken may be anything */
         if ((span == 0 || t->shape[i] == 1) &&
             (t->stride[i] < 0 || t->stride[i] > AITERI_MOST_ELEMENTS))
@@ -276,22 +301,24 @@ typedef struct aiteri_extent {
 
 static aiteri_extent aiteri_extent_of(const aiter_tensor *t)
 {
-    const int64_t size = (aiter_dtype_bits(t->dtype) + 7) / 8;
+    const int64_t bits = aiter_dtype_bits(t->dtype);
     aiteri_extent e;
     memset(&e, 0, sizeof e);
     e.first = (uintptr_t)t->data;
-    e.bytes = (uintptr_t)size;
+    e.bytes = (uintptr_t)((bits + 7) / 8);
     for (int32_t i = 0; i < t->ndim; i++) {
-        if (t->shape[i] <= 1) continue;
-        const int64_t stride = t->stride[i] * size;
+        const int in_halves = bits < 8 && i == t->ndim - 1; /* a row is its bytes */
+        const int64_t n = in_halves ? aiteri_ceil_div(t->shape[i], 2) : t->shape[i];
+        if (n <= 1) continue;
+        const int64_t stride = in_halves ? 1 : t->stride[i] * bits / 8;
         int32_t at = e.ndim++;
         for (; at > 0 && e.stride[at - 1] < stride; at--) {
             e.stride[at] = e.stride[at - 1];
             e.shape[at] = e.shape[at - 1];
         }
         e.stride[at] = stride;
-        e.shape[at] = t->shape[i];
-        e.bytes += (uintptr_t)((t->shape[i] - 1) * stride);
+        e.shape[at] = n;
+        e.bytes += (uintptr_t)((n - 1) * stride);
     }
     return e;
 }
@@ -353,7 +380,7 @@ AITERI_UNUSED static aiter_tensor aiteri_memory_operand(const void *data, size_t
 static uintptr_t aiteri_operand_bytes(const aiter_tensor *t)
 {
     const int64_t span = t->ndim ? aiteri_tensor_span(t) : 0;
-    return span > 0 ? (uintptr_t)span * (uintptr_t)((aiter_dtype_bits(t->dtype) + 7) / 8) : 0;
+    return span > 0 ? (uintptr_t)aiteri_spanned_bytes(t, span) : 0;
 }
 
 /* Do two views share a byte? Mostly their ends tell. */

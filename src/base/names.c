@@ -41,7 +41,7 @@ AITER_ATTN_API void aiter_store_element(aiter_dtype dtype, void *data, int64_t i
     aiteri_store_f32(dtype, data, index, value);
 }
 
-/* Bytes from the start of the data to an element offset; I4 offsets are even by the checks. */
+/* Bytes from the start of the data to an element offset; those of 4 bits are even by the checks. */
 AITERI_FORCE_INLINE int64_t aiteri_bytes_of(aiter_dtype dtype, int64_t elements)
 {
     return elements * aiter_dtype_bits(dtype) / 8;

@@ -80,6 +80,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_DOT_KEYS
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_STREAM_TYPES
+#undef AITERI_SPREAD
 #undef AITERI_CONVERTS
 #undef AITERI_CONVERT_OF
 #undef AITERI_K_TYPED

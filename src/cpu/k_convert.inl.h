@@ -135,6 +135,29 @@ AITERI_FORCE_INLINE void AITERI_K(store_f4_byte)(int8_t *p, AITERI_K(vf) x)
 AITERI_WIDEN(f16, uint16_t)
 AITERI_WIDEN(bf16, uint16_t)
 AITERI_WIDEN(i8, int8_t)
+#if AITERI_READS_CODES
+/* n codes of four bits to bytes; the last ones go through copies. */
+AITERI_FORCE_INLINE void AITERI_K(spread_row)(int8_t *dst, const uint8_t *p, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 2 * AITERI_SPREAD <= n; i += 2 * AITERI_SPREAD) AITERI_K(spread)(dst + i, p + i / 2);
+    if (i >= n) return;
+    uint8_t tail[AITERI_SPREAD] = {0};
+    int8_t code[2 * AITERI_SPREAD];
+    memcpy(tail, p + i / 2, (size_t)(n - i + 1) / 2);
+    AITERI_K(spread)(code, tail);
+    memcpy(dst + i, code, (size_t)(n - i));
+}
+
+static void AITERI_K(spread_i4)(int8_t *dst, int32_t stride, const void **rows, int32_t n,
+                                int32_t dim)
+{
+    for (int32_t i = 0; i < n; i++, dst += stride) {
+        AITERI_K(spread_row)(dst, (const uint8_t *)rows[i], dim);
+        rows[i] = dst;
+    }
+}
+#endif
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
 AITERI_NARROW(bf16, uint16_t)
@@ -146,15 +169,10 @@ AITERI_WIDEN(f8_e5m2, uint8_t)
 /* The types of 4 bits go by blocks through bytes. */
 static void AITERI_K(widen_i4)(float *dst, const void *src, int64_t n)
 {
-    const uint8_t *p = (const uint8_t *)src;
     int8_t block[128];
     for (int64_t i = 0; i < n; i += 128) {
         const int64_t count = n - i < 128 ? n - i : 128;
-        for (int64_t k = 0; k < (count + 1) / 2; k++) {
-            const int byte = p[i / 2 + k];
-            block[2 * k] = (int8_t)(((byte & 15) ^ 8) - 8);
-            block[2 * k + 1] = (int8_t)(((byte >> 4) ^ 8) - 8);
-        }
+        AITERI_K(spread_row)(block, (const uint8_t *)src + i / 2, count);
         AITERI_K(widen_i8)(dst + i, block, count);
     }
 }

@@ -132,6 +132,8 @@ typedef struct aiteri_kernels {
     float (*stream_softmax)(float *s, float stretch, float *m, float *l);
     /* The same as tile_adjust on one row of AITERI_STREAM_KEYS scores. */
     void (*stream_adjust)(float *s, int32_t key0, const aiteri_adjust *adjust);
+    /* n rows of I4 to rows of I8 in dst, where rows[] then points. */
+    void (*spread_i4)(int8_t *dst, int32_t stride, const void **rows, int32_t n, int32_t dim);
     /* x[i] *= y[i] for i < AITERI_STREAM_KEYS. */
     void (*stream_mul)(float *x, const float *y);
     /* Pages that are no rows in memory: to[i][c] = from[c][i] for i < n, in pieces of so many
@@ -167,13 +169,13 @@ typedef struct aiteri_kernels {
 #if AITERI_ATTENTION
 #define AITERI_BLOCK_ENTRIES(of) \
     of(pack_query), of(tile_score), of(tile_value), of(tile_value_guarded), of(v_finite)
-#define AITERI_LOOP_ENTRIES(of)                                                          \
-    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy), \
-        of(stream_softmax), of(stream_adjust), of(stream_mul), of(pieces_to_rows),       \
+#define AITERI_LOOP_ENTRIES(of)                                                                   \
+    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy),          \
+        of(stream_softmax), of(stream_adjust), of(spread_i4), of(stream_mul), of(pieces_to_rows), \
         of(columns_to_rows)
 #else /* no op calls them */
 #define AITERI_BLOCK_ENTRIES(of) NULL, NULL, NULL, NULL, NULL
-#define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+#define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
 #endif
 #if AITERI_HAS_ROPE
 #define AITERI_ROPE_ENTRIES(of) of(row_turn)

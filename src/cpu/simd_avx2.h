@@ -305,3 +305,14 @@ AITERI_FORCE_INLINE __m256i AITERI_K(zip_high)(__m256i a, __m256i b, const int s
            : size == 2 ? _mm256_unpackhi_epi16(a, b)
                        : _mm256_unpackhi_epi32(a, b);
 }
+
+#define AITERI_SPREAD 16
+AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
+{
+    const __m256i wide = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)src));
+    const __m256i both = _mm256_or_si256(wide, _mm256_slli_epi16(wide, 4)); /* high half too */
+    const __m256i code = _mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1, 0,
+                                          1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1);
+    _mm256_storeu_si256((__m256i *)(void *)dst,
+                        _mm256_shuffle_epi8(code, _mm256_and_si256(both, _mm256_set1_epi8(15))));
+}

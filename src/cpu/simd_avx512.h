@@ -308,3 +308,15 @@ AITERI_FORCE_INLINE __m512i AITERI_K(zip_high)(__m512i a, __m512i b, const int s
            : size == 2 ? _mm512_unpackhi_epi16(a, b)
                        : _mm512_unpackhi_epi32(a, b);
 }
+
+#define AITERI_SPREAD 32
+AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
+{
+    const __m512i wide =
+        _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)src));
+    const __m512i both = _mm512_or_si512(wide, _mm512_slli_epi16(wide, 4)); /* high half too */
+    const __m512i code = _mm512_broadcast_i32x4(
+        _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, -8, -7, -6, -5, -4, -3, -2, -1));
+    _mm512_storeu_si512(dst,
+                        _mm512_shuffle_epi8(code, _mm512_and_si512(both, _mm512_set1_epi8(15))));
+}

@@ -295,3 +295,12 @@ AITERI_FORCE_INLINE uint8x16_t AITERI_K(zip_high)(uint8x16_t a, uint8x16_t b, co
            : size == 2 ? vreinterpretq_u8_u16(vzip2q_u16(a2, b2))
                        : vreinterpretq_u8_u32(vzip2q_u32(a4, b4));
 }
+
+#define AITERI_SPREAD 16
+AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
+{
+    const int8x16_t x = vreinterpretq_s8_u8(vld1q_u8(src));
+    const int8x16_t low = vshrq_n_s8(vshlq_n_s8(x, 4), 4), high = vshrq_n_s8(x, 4);
+    vst1q_s8(dst, vzip1q_s8(low, high));
+    vst1q_s8(dst + 16, vzip2q_s8(low, high));
+}

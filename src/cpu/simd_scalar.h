@@ -277,3 +277,11 @@ AITERI_FORCE_INLINE void AITERI_K(store_x16_n)(uint16_t *p, int32_t x, int n)
     if (n > 0) p[0] = (uint16_t)x;
 }
 AITERI_FORCE_INLINE void AITERI_K(store_x8)(uint8_t *p, int32_t x) { p[0] = (uint8_t)x; }
+
+/* Codes of four bits, signed and low halves first, of AITERI_SPREAD bytes to a byte each. */
+#define AITERI_SPREAD 1
+AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
+{
+    dst[0] = (int8_t)(((src[0] & 15) ^ 8) - 8);
+    dst[1] = (int8_t)((src[0] >> 4 ^ 8) - 8);
+}

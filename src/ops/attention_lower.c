@@ -263,12 +263,12 @@ static void aiteri_lower_scales(aiteri_check *c, const aiteri_attention *x, cons
 {
     const int64_t dim = data->shape[data->ndim - 1];
     if (!aiteri_check_tensor(c, field, t, 1, data->ndim, AITERI_SCALE_TYPES,
-                             data->dtype == AITER_I8,
-                             "scales of i8 data: [1], [Hk], its shape without D, or another of "
+                             aiteri_is_type(data->dtype, AITERI_INTEGERS),
+                             "scales of the data: [1], [Hk], its shape without D, or another of "
                              "aiter_scale_kind"))
         return;
     if (!aiteri_is_type(data->dtype, AITERI_QUANTISED)) {
-        aiteri_check_true(c, 0, field, "none: only I8 and fp8 keys and values have scales");
+        aiteri_check_true(c, 0, field, "none: only I8, I4 and fp8 keys and values have scales");
         return;
     }
     if (kind == AITER_SCALE_BY_SHAPE) kind = aiteri_scale_kind_by_shape(t, data, x->paged);

@@ -14,7 +14,7 @@
 enum { AITERI_QUANT_STRIP = 256 };
 
 enum {
-    AITERI_CODES = AITERI_QUANTISED | 1 << AITER_I4 | 1 << AITER_F4_E2M1,
+    AITERI_CODES = AITERI_QUANTISED | 1 << AITER_F4_E2M1,
     AITERI_SCALES = AITERI_ONLY_F32 | 1 << AITER_F8_E8M0 | 1 << AITER_F8_E4M3FN
 };
 
@@ -120,21 +120,6 @@ static void aiteri_quant_check_options(aiteri_check *c, const aiteri_quant *x)
         aiteri_check_extent(c, "global_scale", &x->a.global_scale, 0, 1, "one for all");
 }
 
-/* Rows of two codes a byte start at whole bytes. */
-static void aiteri_quant_check_halves(aiteri_check *c, const char *field, const aiter_tensor *t)
-{
-    if (aiter_dtype_bits(t->dtype) >= 8) return;
-    const int32_t last = t->ndim - 1;
-    for (int32_t i = 0; i <= last; i++) {
-        const int fits = i == last ? t->stride[i] == 1 : t->stride[i] % 2 == 0;
-        if (!fits && t->shape[i] > 1)
-            aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.%s: stride[%d] is %lld, expected %s: rows of %s start at whole bytes",
-                          c->op, field, (int)i, (long long)t->stride[i],
-                          i == last ? "1" : "an even one", aiter_dtype_name(t->dtype));
-    }
-}
-
 /* The extents of the scales, and into x->scale how they lie beside the rows. */
 static void aiteri_quant_check_scale(aiteri_check *c, aiteri_quant *x)
 {
@@ -200,17 +185,6 @@ static aiteri_quant_view aiteri_quant_view_of(const aiter_tensor *t)
     return v;
 }
 
-/* Two codes a byte: the bytes. */
-static aiter_tensor aiteri_quant_bytes(aiter_tensor t)
-{
-    if (aiter_dtype_bits(t.dtype) >= 8) return t;
-    const int32_t last = t.ndim - 1;
-    t.dtype = AITER_U8;
-    t.shape[last] = (t.shape[last] + 1) / 2;
-    for (int32_t i = 0; i < last; i++) t.stride[i] /= 2;
-    return t;
-}
-
 static void aiteri_quant_check(aiteri_check *c, aiteri_quant *x)
 {
     aiter_quantize_args *a = &x->a;
@@ -235,7 +209,6 @@ static void aiteri_quant_check(aiteri_check *c, aiteri_quant *x)
         aiteri_check_axis(c, numbers, real, i, "extent", 0, INT32_MAX - 1);
         aiteri_check_extent(c, codes, code, i, real->shape[i], numbers);
     }
-    aiteri_quant_check_halves(c, codes, code);
     aiteri_quant_check_options(c, x);
     if (c->status != AITER_OK) return;
     x->real = aiteri_quant_view_of(real);
@@ -248,10 +221,9 @@ static void aiteri_quant_check(aiteri_check *c, aiteri_quant *x)
     if (c->status != AITER_OK) return;
     aiteri_quant_check_per(c, x);
     const aiter_tensor none = aiteri_tensor_make(NULL, AITER_F32, 0, 0, 0, 0, 0, 0);
-    const aiter_tensor of_x = aiteri_quant_bytes(a->x), of_y = aiteri_quant_bytes(a->y);
-    const aiteri_operand operand[] = {{"y", &of_y},
+    const aiteri_operand operand[] = {{"y", &a->y},
                                       {"scale", x->computes ? &a->scale : &none},
-                                      {"x", &of_x},
+                                      {"x", &a->x},
                                       {"scale", x->computes ? &none : &a->scale},
                                       {"global_scale", &a->global_scale}};
     aiteri_check_overlap(c, operand, 5, 2);

@@ -69,7 +69,7 @@ static void aiteri_check_quantisation(aiteri_check *c, const aiter_reshape_and_c
         aiteri_reject(
             c, AITER_INVALID_ARGUMENT,
             "%s.quantisation.to: is %s, expected unset (the type of the cache), f32, f16, "
-            "bf16, i8 or an fp8 type",
+            "bf16, i8, i4 or an fp8 type",
             c->op, aiter_dtype_name(q->to));
     const int quantises = aiteri_cache_mode_of(a) != AITERI_CACHE_CONVERTS;
     aiteri_check_enum(c, "quantisation.per", (int)q->per, AITER_SCALE_COUNT, "aiter_scale_kind");
@@ -77,7 +77,7 @@ static void aiteri_check_quantisation(aiteri_check *c, const aiter_reshape_and_c
     if (!quantises && (q->per != AITER_SCALE_BY_SHAPE || q->scale_given))
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.quantisation.%s: is %d, expected 0 where rows are converted: scales go "
-                      "with quantisation.to = AITER_I8 or an fp8 type",
+                      "with quantisation.to = AITER_I8, AITER_I4 or an fp8 type",
                       c->op, q->scale_given ? "scale_given" : "per",
                       (int)(q->scale_given ? q->scale_given : (int32_t)q->per));
     const int64_t unknown[] = {q->group,    q->rounding,   q->scale_rounding,
@@ -105,11 +105,12 @@ static void aiteri_check_quantisation(aiteri_check *c, const aiter_reshape_and_c
 static void aiteri_check_cache_type(aiteri_check *c, const char *field, const aiter_tensor *t,
                                     const aiter_quantisation *q)
 {
-    if (t->ndim == 4 && t->dtype == AITER_I8 && q->to == AITER_DTYPE_UNSET)
+    if (t->ndim == 4 && aiteri_is_type(t->dtype, AITERI_INTEGERS) && q->to == AITER_DTYPE_UNSET)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                      "%s.%s: dtype is i8, but quantisation.to is unset; set it to AITER_I8, and "
+                      "%s.%s: dtype is %s, but quantisation.to is unset; set it to %s, and "
                       "scale_given = 1 where k_scale and v_scale hold the scales already",
-                      c->op, field);
+                      c->op, field, aiter_dtype_name(t->dtype),
+                      t->dtype == AITER_I8 ? "AITER_I8" : "AITER_I4");
     else if (t->ndim == 4 && q->to != AITER_DTYPE_UNSET && t->dtype != q->to)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: dtype is %s, expected %s as quantisation.to says", c->op, field,
@@ -146,7 +147,7 @@ static void aiteri_check_cache_side(aiteri_check *c, aiter_reshape_and_cache_arg
     if (!quantised) {
         aiteri_check_true(c, scale->ndim == 0, names[2],
                           "none where rows are converted: scales go with quantisation.to = "
-                          "AITER_I8 or an fp8 type");
+                          "AITER_I8, AITER_I4 or an fp8 type");
         return;
     }
     if (!aiteri_check_tensor(c, names[2], scale, rank, rank, AITERI_ONLY_F32, 1,
@@ -474,8 +475,9 @@ static void aiteri_explain_rounding(aiteri_text *t, const aiteri_writer *x)
     const aiter_dtype from = x->a.k.dtype, to = x->a.kv.k.dtype;
     const double largest = (double)aiteri_largest_of(to);
     if (x->mode != AITERI_CACHE_CONVERTS) {
-        aiteri_say(t, "error: half a %s%s; ", to == AITER_I8 ? "scale" : "unit of ",
-                   to == AITER_I8 ? "" : aiter_dtype_name(to));
+        const int integers = aiteri_is_type(to, AITERI_INTEGERS);
+        aiteri_say(t, "error: half a %s%s; ", integers ? "scale" : "unit of ",
+                   integers ? "" : aiter_dtype_name(to));
         if (x->mode == AITERI_CACHE_SCALE_GIVEN)
             aiteri_say(t, "beyond %g scales an element is %g of them\n", largest, largest);
         else

@@ -39,7 +39,7 @@ AITERI_UNUSED static aiteri_scales aiteri_scales_of(const aiter_tensor *t, aiter
     s.data = t->data;
     s.dtype = t->dtype;
     s.stride_head = head == 0 ? aiteri_broadcast_stride(t, 0) : t->stride[head];
-    if (tokens) s.stride_token = t->stride[head - 1];
+    if (tokens && head > 0) s.stride_token = t->stride[head - 1];
     if (head > tokens) s.stride_outer = t->stride[0];
     if (grouped) s.stride_group = t->stride[head + 1];
     return s;
