@@ -72,6 +72,8 @@
         aiter_flash_attn_fwd             dense, padded, varlen, paged; every mask, sinks, bias
         aiter_paged_attn_decode          new tokens against a paged cache
         aiter_reshape_and_cache          new K and V rows into the pages, converted or quantised
+        aiter_swap_blocks                whole blocks from one cache to another
+        aiter_copy_blocks                whole blocks inside the caches of all layers
         aiter_merge_attn_states          two results over disjoint keys become one
         aiter_rope_fwd                   rows turned by their positions: every kind of RoPE
         aiter_quantize, aiter_dequantize numbers to fp8, int8, int4, MXFP4, MXFP8, NVFP4, and back

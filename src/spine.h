@@ -102,6 +102,7 @@ AITERI_ONCE_A_CALL_BEGIN
 #include "gpu/cache.c"
 #endif
 #include "ops/reshape_and_cache.c"
+#include "ops/blocks.c"
 #endif
 #if AITERI_HAS_MERGE
 #if AITERI_GPU

@@ -331,6 +331,9 @@ static op_case good;
 #define SHORT_FORM(id, type, title, statement) OTHER(id, 0, aiter_##type##_args, title, statement)
 #define CACHE(variant, title, statement) \
     OTHER(CACHE, variant, aiter_reshape_and_cache_args, title, statement)
+#define SWAP(variant, title, statement) \
+    OTHER(SWAP, variant, aiter_swap_blocks_args, title, statement)
+#define COPY(title, statement) OTHER(COPY, 0, aiter_copy_blocks_args, title, statement)
 #define MERGE(variant, title, statement) \
     OTHER(MERGE, variant, aiter_merge_attn_states_args, title, statement)
 #define ROPE(variant, title, statement) OTHER(ROPE, variant, aiter_rope_fwd_args, title, statement)
@@ -568,6 +571,7 @@ int main(void)
     decode();
     short_forms();
     cache_and_merge();
+    blocks();
     rope();
     quantisers();
     guard_and_context();
