@@ -639,7 +639,8 @@ AITER_ATTN_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *ou
 /* Keys and values, described once and handed to every op that reads or writes them. Where key j of
  * batch row b stands:
  *   dense    k[b, j]: nothing but k and v; or, with seq_lens, the first seq_lens[b] of Sk
- *   packed   k[cu_seqlens[b] + j]
+ *   packed   k[cu_seqlens[b] + j]; or, with seq_lens, with gaps: the first seq_lens[b] of the room
+ *            up to cu_seqlens[b + 1]
  *   paged    k[block_table[b, j / P], j % P], of seq_lens[b] keys
  *   lists    k[indices[indptr[b] + j / P], j % P], of the pages up to indptr[b + 1], the last of
  *            which holds last_page_lens[b] keys; or of seq_lens[b] keys
@@ -792,8 +793,9 @@ typedef struct aiter_attention_args {
     aiter_tensor lse; /* optional F32 [B, Hq, Sq], or [Hq, total_q] with cu_seqlens_q */
     aiter_tensor
         cu_seqlens_q;       /* optional I32 [B + 1], non-decreasing from 0; packed or paged keys */
-    aiter_tensor seqused_q; /* optional I32 [B], dense q: rows past it are neither read nor
-                               written */
+    aiter_tensor seqused_q; /* optional I32 [B]: rows past it are neither read nor written. Beside
+                               cu_seqlens_q rows with gaps: that says where each sequence begins
+                               and which room it has, this how many rows are there */
     int32_t max_seqlen_q;   /* bound of the query lengths, as kv.max_seqlen */
     int32_t num_splits;     /* 0: from Sq and Sk; 1: never split the keys; n: at most n pieces */
     aiter_tensor out_scale; /* optional F32 [1], positive: real out = stored * out_scale */
@@ -3025,7 +3027,8 @@ typedef struct aiteri_problem {
     aiteri_source k, v;
     int32_t v_in_k; /* V is the first columns of K, in both parts: it need not be loaded again */
 
-    /* Lengths: cu_* packed, used_* per batch row, else seqlen_* for all. */
+    /* Lengths: cu_* packed, used_* per batch row, else seqlen_* for all. With both cu_* says where
+     * rows begin and which room they have, used_* how many there are. */
     int32_t seqlen_q, seqlen_k;
     const int32_t *cu_seqlens_q, *cu_seqlens_k, *seqused_q, *seqused_k;
     int64_t cu_stride_q, cu_stride_k, used_stride_q, used_stride_k;
@@ -3081,15 +3084,13 @@ AITERI_UNUSED static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p,
     if (p->cu_seqlens_q) {
         s.q_start = p->cu_seqlens_q[b * p->cu_stride_q];
         s.seqlen_q = (int32_t)(p->cu_seqlens_q[(b + 1) * p->cu_stride_q] - s.q_start);
-    } else if (p->seqused_q) {
-        s.seqlen_q = p->seqused_q[b * p->used_stride_q];
     }
+    if (p->seqused_q) s.seqlen_q = p->seqused_q[b * p->used_stride_q];
     if (p->cu_seqlens_k) {
         s.k_start = p->cu_seqlens_k[b * p->cu_stride_k];
         s.seqlen_k = (int32_t)(p->cu_seqlens_k[(b + 1) * p->cu_stride_k] - s.k_start);
-    } else if (p->seqused_k) {
-        s.seqlen_k = p->seqused_k[b * p->used_stride_k];
     }
+    if (p->seqused_k) s.seqlen_k = p->seqused_k[b * p->used_stride_k];
     if (p->page_indptr) {
         const int32_t first = p->page_indptr[b * p->page_indptr_stride];
         const int32_t pages = p->page_indptr[(b + 1) * p->page_indptr_stride] - first;
@@ -17252,10 +17253,6 @@ static void aiteri_check_form(aiteri_check *c, const aiteri_attention *x)
     aiteri_check_true(c, !x->packed || x->paged || keys_packed, "kv.cu_seqlens",
                       "I32 [B + 1], it is absent: cu_seqlens_q is given, and they come together "
                       "unless keys are pages with a kv.block_table or kv.indptr");
-    aiteri_check_true(c, !x->packed || a->seqused_q.ndim == 0, "seqused_q",
-                      "none beside cu_seqlens_q");
-    aiteri_check_true(c, !keys_packed || a->kv.seq_lens.ndim == 0, "kv.seq_lens",
-                      "none beside kv.cu_seqlens");
     aiteri_check_true(c, !x->paged || x->listed || a->kv.seq_lens.ndim != 0, "kv.seq_lens",
                       "I32 [B], it is absent: kv.block_table is given, whose keys it counts");
 }
@@ -17876,6 +17873,20 @@ static void aiteri_check_used(aiteri_check *c, const char *field, const int32_t 
                           bound.name);
 }
 
+/* Packed rows with gaps: as many as there is room for. */
+static void aiteri_check_room(aiteri_check *c, const char *field, const char *cu_field,
+                              const int32_t *used, int64_t stride, const int32_t *cu,
+                              int64_t cu_stride, int32_t batch)
+{
+    for (int32_t b = 0; used && cu && b < batch && c->status == AITER_OK; b++) {
+        const int64_t room = (int64_t)cu[(b + 1) * cu_stride] - cu[b * cu_stride];
+        if (used[b * stride] > room)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: [%d] is %d, expected 0 to %lld (= the room that %s gives)", c->op,
+                          field, (int)b, (int)used[b * stride], (long long)room, cu_field);
+    }
+}
+
 /* Lists of pages: running sums within kv.indices, lengths within the pages and the bound. */
 static void aiteri_check_lists(aiteri_check *c, const aiteri_problem *p, aiteri_length_bound most_k)
 {
@@ -18001,12 +18012,19 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
                         x->listed  ? "pages * page size"
                         : x->paged ? "max_blocks * page size"
                                    : "keys of k");
+    const int64_t total_k = a->kv.k.shape[0];
+    const aiteri_length_bound room_q = {p->total_q, "tokens of q"},
+                              room_k = {total_k, "tokens of k"};
     aiteri_check_cu_seqlens(c, "cu_seqlens_q", p->cu_seqlens_q, p->cu_stride_q, p->batch,
-                            p->total_q, most_q);
-    aiteri_check_cu_seqlens(c, "kv.cu_seqlens", p->cu_seqlens_k, p->cu_stride_k, p->batch,
-                            a->kv.k.shape[0], most_k);
+                            p->total_q, p->seqused_q ? room_q : most_q);
+    aiteri_check_cu_seqlens(c, "kv.cu_seqlens", p->cu_seqlens_k, p->cu_stride_k, p->batch, total_k,
+                            p->seqused_k ? room_k : most_k);
     aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, most_q);
     aiteri_check_used(c, "kv.seq_lens", p->seqused_k, p->used_stride_k, p->batch, most_k);
+    aiteri_check_room(c, "seqused_q", "cu_seqlens_q", p->seqused_q, p->used_stride_q,
+                      p->cu_seqlens_q, p->cu_stride_q, p->batch);
+    aiteri_check_room(c, "kv.seq_lens", "kv.cu_seqlens", p->seqused_k, p->used_stride_k,
+                      p->cu_seqlens_k, p->cu_stride_k, p->batch);
     aiteri_check_lists(c, p, most_k);
     if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p); /* the table is there */
     if (!aiteri_context_on_device(ctx)) aiteri_fold_q_scale(c, &x->problem);

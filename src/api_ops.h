@@ -57,8 +57,9 @@ typedef struct aiter_attention_args {
     aiter_tensor lse; /* optional F32 [B, Hq, Sq], or [Hq, total_q] with cu_seqlens_q */
     aiter_tensor
         cu_seqlens_q;       /* optional I32 [B + 1], non-decreasing from 0; packed or paged keys */
-    aiter_tensor seqused_q; /* optional I32 [B], dense q: rows past it are neither read nor
-                               written */
+    aiter_tensor seqused_q; /* optional I32 [B]: rows past it are neither read nor written. Beside
+                               cu_seqlens_q rows with gaps: that says where each sequence begins
+                               and which room it has, this how many rows are there */
     int32_t max_seqlen_q;   /* bound of the query lengths, as kv.max_seqlen */
     int32_t num_splits;     /* 0: from Sq and Sk; 1: never split the keys; n: at most n pieces */
     aiter_tensor out_scale; /* optional F32 [1], positive: real out = stored * out_scale */

@@ -143,8 +143,10 @@ static void lengths(void)
     FLASH(packed, "an empty cu_seqlens_q", a.cu_seqlens_q.shape[0] = 0);
     FLASH(packed, "max_seqlen_q too small", a.max_seqlen_q = 4);
     FLASH(packed, "max_seqlen_k too small", a.kv.max_seqlen = 6);
-    FLASH(packed, "seqused_q beside cu_seqlens_q", a.seqused_q = ints(2, 1, 1, 0));
-    FLASH(packed, "seqused_k beside cu_seqlens_k", a.kv.seq_lens = ints(2, 1, 1, 0));
+    FLASH(packed, "more rows than there is room for", a.seqused_q = ints(2, 1, 99, 0));
+    FLASH(packed, "fewer than no rows", a.seqused_q = ints(2, 1, -1, 0));
+    FLASH(packed, "more rows than up to the next one", a.seqused_q = ints(2, 5, 1, 0));
+    FLASH(packed, "more keys than up to the next one", a.kv.seq_lens = ints(2, 6, 1, 0));
     FLASH(dense, "max_seqlen_q below Sq", a.max_seqlen_q = 5);
     FLASH(dense, "max_seqlen_k below Sk", a.kv.max_seqlen = 9);
     FLASH(dense, "max_seqlen_k negative", a.kv.max_seqlen = -1);
