@@ -102,6 +102,7 @@
         AITER_ATTN_HIP              contexts on AMD GPUs (gfx90a, gfx942, gfx950)
         AITER_ATTN_CUDA             contexts on NVIDIA GPUs (sm_80 and later)
         AITER_ATTN_EMBEDDED_KERNELS the GPU kernels are linked in (library aiter_attn_kernels)
+        AITER_ATTN_SELFTEST         aiter_selftest: every op and kernel set of this machine
         AITER_ATTN_ONLY_FLASH, _DECODE, _CACHE, _MERGE, _ROPE, _QUANT   these families alone
         AITER_ATTN_NO_FLASH, _DECODE, _CACHE, _MERGE, _ROPE, _QUANT     all but these
                                                                         (docs/guide.md, 11)
@@ -167,6 +168,7 @@
 #define aiter_decode_attention AITER_PREFIXED(decode_attention)
 #define aiter_decode_attention_gqa AITER_PREFIXED(decode_attention_gqa)
 #define aiter_padding_guard AITER_PREFIXED(padding_guard)
+#define aiter_selftest AITER_PREFIXED(selftest)
 #define aiter_flash_attn_fwd_workspace AITER_PREFIXED(flash_attn_fwd_workspace)
 #define aiter_flash_attn_fwd_supported AITER_PREFIXED(flash_attn_fwd_supported)
 #define aiter_flash_attn_fwd_explain AITER_PREFIXED(flash_attn_fwd_explain)
@@ -1045,6 +1047,19 @@ typedef struct aiter_padding_guard_args {
  * other than NONE and CAUSAL. */
 AITER_ATTN_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args, double *ratio,
                                                 int32_t *safe);
+
+/* Where AITER_ATTN_SELFTEST is defined: every op on every kernel set of this machine, and on ctx's
+ * device if it has one, against the scalar set. Small inputs from a counter; types, masks, pages,
+ * lists, gaps, scales, groups of heads and odd sizes change from case to case. `budget`: the
+ * multiply-adds that the scalar set does, 0: 4e8, about a second; every op has one case at least,
+ * and equal budgets try equal cases. ctx NULL: on this thread; else with its threads and memory
+ * hooks. DEVICE: a set or the device computes something else; the text names op, set, case,
+ * element, what it is and what it should be. What a device or this build has not is left out.
+ * INVALID_ARGUMENT: a negative budget or NaN. Example:
+ * if (aiter_selftest(NULL, 0) != AITER_OK) puts(aiter_last_error()); */
+#ifdef AITER_ATTN_SELFTEST
+AITER_ATTN_API aiter_status aiter_selftest(aiter_context *ctx, double budget);
+#endif
 
 #ifdef __cplusplus
 } /* extern "C" */
@@ -20693,6 +20708,644 @@ AITERI_UNUSED static aiter_status aiteri_left_out_explain(const char *op, const 
 AITER_OP_LIST(AITERI_LEFT_OUT_ROW)
 
 #endif /* AITERI_OPS_LEFT_OUT_C */
+#ifdef AITER_ATTN_SELFTEST
+
+// >>selftest_cases    (src/ops/selftest_cases.c)
+/* selftest_cases.c -- the cases of aiter_selftest: small calls of every op, inputs from a counter,
+ * options from the number of the case. */
+#ifndef AITERI_SELFTEST_CASES_C
+#define AITERI_SELFTEST_CASES_C
+
+
+enum {
+    AITERI_SELFTEST_BYTES = 1 << 21, /* all tensors of a case */
+    AITERI_SELFTEST_MARK = 0x5c,     /* in outputs, before */
+    AITERI_SELFTEST_OUTPUTS = 8,
+    AITERI_SELFTEST_BATCH = 3,
+    AITERI_SELFTEST_PAGE = 8
+};
+
+/* What a call writes. */
+typedef struct aiteri_selftest_output {
+    const char *name;
+    size_t at;
+    aiter_dtype dtype;
+    int64_t count;
+    int exact; /* the same bits in every set */
+} aiteri_selftest_output;
+
+/* One case under construction: its tensors lie at the same places of `host` and of `base`, the
+ * memory that the call gets. */
+typedef struct aiteri_selftest {
+    char *host, *expected, *base;
+    size_t used;
+    aiteri_selftest_output output[AITERI_SELFTEST_OUTPUTS];
+    int32_t outputs;
+    uint64_t counter; /* of inputs */
+    uint64_t number;  /* of the case: its digits are the options */
+    double work;      /* multiply-adds of the last case, about */
+    int loose;        /* 16-bit weights */
+    char words[96];
+} aiteri_selftest;
+
+static uint64_t aiteri_selftest_mix(uint64_t x)
+{
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+/* One of n, by the number of the case and the name of the choice. */
+static int32_t aiteri_selftest_pick(const aiteri_selftest *s, uint64_t choice, int32_t n)
+{
+    return (int32_t)(aiteri_selftest_mix(s->number * 64 + choice) >> 33) % n;
+}
+
+static aiter_tensor aiteri_selftest_place(aiteri_selftest *s, aiter_dtype dtype, int32_t ndim,
+                                          const int64_t *shape)
+{
+    int64_t count = 1;
+    for (int32_t i = 0; i < ndim; i++) count *= shape[i];
+    aiter_tensor t =
+        aiteri_tensor_make(s->base + s->used, dtype, ndim, shape[0], ndim > 1 ? shape[1] : 0,
+                           ndim > 2 ? shape[2] : 0, ndim > 3 ? shape[3] : 0, 0);
+    s->used += aiteri_pad_size((size_t)(count * aiter_dtype_bits(dtype) + 7) / 8, AITERI_LINE);
+    AITERI_ASSERT(s->used <= AITERI_SELFTEST_BYTES);
+    return t;
+}
+
+/* Numbers of (-size, size), of [0, size) with `positive`. */
+static aiter_tensor aiteri_selftest_input(aiteri_selftest *s, aiter_dtype dtype, int32_t ndim,
+                                          const int64_t *shape, float size, int positive)
+{
+    char *at = s->host + s->used;
+    const aiter_tensor t = aiteri_selftest_place(s, dtype, ndim, shape);
+    int64_t count = 1;
+    for (int32_t i = 0; i < ndim; i++) count *= shape[i];
+    for (int64_t i = 0; i < count; i++) {
+        const int32_t x = (int32_t)(aiteri_selftest_mix(s->counter++) >> 40 & 0xffff);
+        const float unit = (float)(positive ? x + 1 : 2 * x - 0xffff) * (1.0f / 0x10000);
+        aiter_store_element(dtype, at, i, unit * size);
+    }
+    return t;
+}
+
+static aiter_tensor aiteri_selftest_ints(aiteri_selftest *s, int32_t ndim, const int64_t *shape,
+                                         const int32_t *values)
+{
+    char *at = s->host + s->used;
+    const aiter_tensor t = aiteri_selftest_place(s, AITER_I32, ndim, shape);
+    memcpy(at, values, (size_t)(shape[0] * (ndim > 1 ? shape[1] : 1)) * sizeof *values);
+    return t;
+}
+
+static aiter_tensor aiteri_selftest_output_of(aiteri_selftest *s, const char *name,
+                                              aiter_dtype dtype, int32_t ndim, const int64_t *shape,
+                                              int exact)
+{
+    const aiteri_selftest_output o = {name, s->used, dtype, 1, exact};
+    const aiter_tensor t = aiteri_selftest_place(s, dtype, ndim, shape);
+    AITERI_ASSERT(s->outputs < AITERI_SELFTEST_OUTPUTS);
+    s->output[s->outputs] = o;
+    for (int32_t i = 0; i < ndim; i++) s->output[s->outputs].count *= shape[i];
+    s->outputs++;
+    memset(s->host + o.at, AITERI_SELFTEST_MARK, s->used - o.at);
+    return t;
+}
+
+static aiter_dtype aiteri_selftest_float(const aiteri_selftest *s, uint64_t choice)
+{
+    return (aiter_dtype)(AITER_F32 + aiteri_selftest_pick(s, choice, 3));
+}
+
+/* ---- the attentions ---- */
+
+enum {
+    AITERI_SELFTEST_DENSE,
+    AITERI_SELFTEST_PACKED,
+    AITERI_SELFTEST_PAGED,
+    AITERI_SELFTEST_LISTS
+};
+
+/* The shapes of a case. */
+typedef struct aiteri_selftest_shape {
+    int32_t form, decodes, sq, sk, hq, hk, dq, dv;
+    int32_t len_q[AITERI_SELFTEST_BATCH], len_k[AITERI_SELFTEST_BATCH];
+} aiteri_selftest_shape;
+
+static aiteri_selftest_shape aiteri_selftest_shape_of(aiteri_selftest *s, int32_t decodes)
+{
+    static const int32_t rows[] = {1, 19, 2, 33}, keys[] = {37, 140, 1, 90};
+    static const int32_t dims[] = {64, 16, 33, 24}, groups[] = {1, 4, 3};
+    aiteri_selftest_shape n;
+    memset(&n, 0, sizeof n);
+    n.decodes = decodes;
+    n.form = decodes ? AITERI_SELFTEST_PAGED + aiteri_selftest_pick(s, 0, 2)
+                     : aiteri_selftest_pick(s, 0, 4);
+    n.sq = decodes ? 1 + aiteri_selftest_pick(s, 1, 2) : rows[aiteri_selftest_pick(s, 1, 4)];
+    n.sk = keys[aiteri_selftest_pick(s, 2, 4)];
+    n.hk = 1 + aiteri_selftest_pick(s, 3, 2);
+    n.hq = n.hk * groups[aiteri_selftest_pick(s, 4, 3)];
+    n.dq = dims[aiteri_selftest_pick(s, 5, 4)];
+    n.dv = aiteri_selftest_pick(s, 6, 3) ? n.dq : dims[aiteri_selftest_pick(s, 7, 4)];
+    for (int32_t b = 0; b < AITERI_SELFTEST_BATCH; b++) {
+        n.len_q[b] = b == 1 && !decodes ? n.sq / 2 : n.sq;
+        n.len_k[b] = b == 2 ? (n.sk + 1) / 2 : n.sk;
+    }
+    s->work = 2.0 * AITERI_SELFTEST_BATCH * n.hq * n.sq * n.sk * (n.dq + n.dv);
+    return n;
+}
+
+/* K or V of every type; of int8 with its scales. */
+static void aiteri_selftest_keys(aiteri_selftest *s, const aiteri_selftest_shape *n, int value,
+                                 aiter_tensor *t, aiter_tensor *scale)
+{
+    static const aiter_dtype types[] = {AITER_F32,       AITER_F16,         AITER_BF16,   AITER_I8,
+                                        AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2};
+    const int32_t pages = (n->sk + AITERI_SELFTEST_PAGE - 1) / AITERI_SELFTEST_PAGE;
+    const aiter_dtype type = types[aiteri_selftest_pick(s, 8, 7)]; /* one for both: devices */
+    const int64_t paged[] = {AITERI_SELFTEST_BATCH * pages, AITERI_SELFTEST_PAGE, n->hk,
+                             value ? n->dv : n->dq};
+    const int64_t dense[] = {AITERI_SELFTEST_BATCH, n->sk, n->hk, paged[3]};
+    const int64_t packed[] = {AITERI_SELFTEST_BATCH * n->sk, n->hk, paged[3]};
+    const int64_t *shape = n->form >= AITERI_SELFTEST_PAGED    ? paged
+                           : n->form == AITERI_SELFTEST_PACKED ? packed
+                                                               : dense;
+    const int32_t ndim = n->form == AITERI_SELFTEST_PACKED ? 3 : 4;
+    const int scaled = type == AITER_I8;
+    *t = aiteri_selftest_input(s, type, ndim, shape, scaled ? 127.0f : 1.0f, 0);
+    if (!scaled) return;
+    const int64_t one[] = {1};
+    const int32_t kind = aiteri_selftest_pick(s, 9, 3);
+    *scale = kind == 0   ? aiteri_selftest_input(s, AITER_F32, 1, one, 0.01f, 1)
+             : kind == 1 ? aiteri_selftest_input(s, AITER_F32, 1, shape + ndim - 2, 0.01f, 1)
+                         : aiteri_selftest_input(s, AITER_F32, ndim - 1, shape, 0.01f, 1);
+}
+
+/* Lengths, tables and lists. Packed rows have a gap behind each shorter sequence. */
+static void aiteri_selftest_lengths(aiteri_selftest *s, const aiteri_selftest_shape *n,
+                                    aiter_attention_args *a)
+{
+    enum { B = AITERI_SELFTEST_BATCH };
+    const int64_t batch[] = {B}, ends[] = {B + 1};
+    const int32_t pages = (n->sk + AITERI_SELFTEST_PAGE - 1) / AITERI_SELFTEST_PAGE;
+    const int64_t table[] = {B, pages}, all[] = {(int64_t)B * pages};
+    int32_t cu_q[B + 1], cu_k[B + 1], indptr[B + 1], ids[B * 64];
+    for (int32_t b = 0; b <= B; b++)
+        cu_q[b] = b * n->sq, cu_k[b] = b * n->sk, indptr[b] = b * pages;
+    for (int32_t i = 0; i < B * pages; i++) ids[i] = (i * 7 + 3) % (B * pages);
+    if (B * pages % 7 == 0)
+        for (int32_t i = 0; i < B * pages; i++) ids[i] = B * pages - 1 - i;
+    if (n->form == AITERI_SELFTEST_PACKED)
+        a->kv.cu_seqlens = aiteri_selftest_ints(s, 1, ends, cu_k);
+    if (n->form == AITERI_SELFTEST_PACKED || (n->form == AITERI_SELFTEST_PAGED && !n->decodes))
+        a->cu_seqlens_q = aiteri_selftest_ints(s, 1, ends, cu_q);
+    if (!n->decodes) a->seqused_q = aiteri_selftest_ints(s, 1, batch, n->len_q);
+    a->kv.seq_lens = aiteri_selftest_ints(s, 1, batch, n->len_k);
+    if (n->form == AITERI_SELFTEST_PAGED)
+        a->kv.block_table = aiteri_selftest_ints(s, 2, table, ids);
+    if (n->form != AITERI_SELFTEST_LISTS) return;
+    a->kv.indptr = aiteri_selftest_ints(s, 1, ends, indptr);
+    a->kv.indices = aiteri_selftest_ints(s, 1, all, ids);
+}
+
+static void aiteri_selftest_score(aiteri_selftest *s, const aiteri_selftest_shape *n, int packed,
+                                  aiter_score *score)
+{
+    const int64_t heads[] = {n->hq}, one[] = {1};
+    const int64_t rows = packed ? (int64_t)AITERI_SELFTEST_BATCH * n->sq : n->sq;
+    const int64_t pairs[] = {rows, n->sk};
+    score->mask = (aiter_mask)(AITER_MASK_NONE + aiteri_selftest_pick(s, 10, AITER_MASK_COUNT - 1));
+    if (score->mask == AITER_MASK_WINDOW) score->window_left = 11, score->window_right = 2;
+    if (aiteri_selftest_pick(s, 11, 4) == 0) score->softcap = 1.5f;
+    if (aiteri_selftest_pick(s, 12, 4) == 0) score->sink_tokens = 3;
+    if (aiteri_selftest_pick(s, 13, 4) == 0)
+        score->alibi_slopes = aiteri_selftest_input(s, AITER_F32, 1, heads, 0.2f, 1);
+    if (aiteri_selftest_pick(s, 14, 4) == 0)
+        score->sinks = aiteri_selftest_input(s, AITER_F32, 1, heads, 1.0f, 0);
+    if (aiteri_selftest_pick(s, 15, 4) == 0)
+        score->bias = aiteri_selftest_input(s, aiteri_selftest_float(s, 16), 2, pairs, 1.0f, 0);
+    if (aiteri_selftest_pick(s, 17, 8) == 0)
+        score->q_scale = aiteri_selftest_input(s, AITER_F32, 1, one, 1.0f, 1);
+}
+
+static void aiteri_selftest_attention(aiteri_selftest *s, aiter_attention_args *a, int32_t decodes)
+{
+    const aiteri_selftest_shape n = aiteri_selftest_shape_of(s, decodes);
+    const int packed =
+        n.form == AITERI_SELFTEST_PACKED || (n.form == AITERI_SELFTEST_PAGED && !decodes);
+    const int64_t total = (int64_t)AITERI_SELFTEST_BATCH * n.sq;
+    const int64_t q[] = {AITERI_SELFTEST_BATCH, n.sq, n.hq, n.dq}, q3[] = {total, n.hq, n.dq};
+    const int64_t o[] = {q[0], q[1], q[2], n.dv}, o3[] = {total, n.hq, n.dv};
+    const int64_t l[] = {q[0], n.hq, n.sq}, l2[] = {n.hq, total};
+    const int32_t ndim = packed ? 3 : 4;
+    static const char *const forms[] = {"dense", "packed", "paged", "lists of pages"};
+    a->q = aiteri_selftest_input(s, aiteri_selftest_float(s, 18), ndim, packed ? q3 : q, 1.0f, 0);
+    aiteri_selftest_keys(s, &n, 0, &a->kv.k, &a->kv.k_scale);
+    const size_t v_at = s->used;
+    aiteri_selftest_keys(s, &n, 1, &a->kv.v, &a->kv.v_scale);
+    aiteri_selftest_lengths(s, &n, a);
+    aiteri_selftest_score(s, &n, packed, &a->score);
+    if (a->score.mask == AITER_MASK_CAUSAL && n.form < AITERI_SELFTEST_PAGED && n.sq > 2)
+        aiter_store_element(a->kv.v.dtype, s->host + v_at, (int64_t)(n.sk - 1) * n.hk * n.dv,
+                            aiteri_f32_of_bits(0x7fc00000u)); /* that one row alone sees */
+    a->out =
+        aiteri_selftest_output_of(s, "out", aiteri_selftest_float(s, 19), ndim, packed ? o3 : o, 0);
+    if (aiteri_selftest_pick(s, 20, 3))
+        a->lse = aiteri_selftest_output_of(s, "lse", AITER_F32, ndim - 1, packed ? l2 : l, 0);
+    a->num_splits = aiteri_selftest_pick(s, 21, 3);
+    snprintf(s->words, sizeof s->words, "%s, %d x %d, heads %d/%d, D %d/%d, q %s, k %s",
+             forms[n.form], (int)n.sq, (int)n.sk, (int)n.hq, (int)n.hk, (int)n.dq, (int)n.dv,
+             aiter_dtype_name(a->q.dtype), aiter_dtype_name(a->kv.k.dtype));
+}
+
+/* Of the short forms, which take the same: dense, one kv head; packed. */
+static void aiteri_selftest_rows(aiteri_selftest *s, aiter_attention_args *a, int packed)
+{
+    enum { B = AITERI_SELFTEST_BATCH, ROWS = 5, KEYS = 50, HEADS = 3, DIM = 20 };
+    const int32_t ends_q[] = {0, 2, 2, ROWS * B}, ends_k[] = {0, 40, 60, KEYS * B};
+    const int64_t q[] = {B, ROWS, HEADS, DIM}, q3[] = {B * ROWS, HEADS, DIM};
+    const int64_t k[] = {B, KEYS, 1, DIM}, k3[] = {B * KEYS, 1, DIM}, ends[] = {B + 1};
+    const aiter_dtype type = aiteri_selftest_float(s, 0);
+    a->q = aiteri_selftest_input(s, type, packed ? 3 : 4, packed ? q3 : q, 1.0f, 0);
+    a->kv.k = aiteri_selftest_input(s, type, packed ? 3 : 4, packed ? k3 : k, 1.0f, 0);
+    a->kv.v = aiteri_selftest_input(s, type, packed ? 3 : 4, packed ? k3 : k, 1.0f, 0);
+    a->out = aiteri_selftest_output_of(s, "out", type, packed ? 3 : 4, packed ? q3 : q, 0);
+    if (packed) a->cu_seqlens_q = aiteri_selftest_ints(s, 1, ends, ends_q);
+    if (packed) a->kv.cu_seqlens = aiteri_selftest_ints(s, 1, ends, ends_k);
+    a->score.mask = aiteri_selftest_pick(s, 1, 2) ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+    s->work = 4.0 * B * ROWS * KEYS * HEADS * DIM;
+    snprintf(s->words, sizeof s->words, "%s", aiter_dtype_name(type));
+}
+
+/* One token in transposed layouts. */
+static void aiteri_selftest_token(aiteri_selftest *s, aiter_attention_args *a, int grouped)
+{
+    enum { HEADS = 6, GROUPS = 2, KEYS = 70, DIM = 24 };
+    const int64_t q[] = {DIM, grouped ? HEADS : 1}, o[] = {grouped ? HEADS : 1, DIM};
+    const int64_t k[] = {GROUPS, DIM, KEYS};
+    const aiter_dtype type = aiteri_selftest_float(s, 0);
+    a->q = aiteri_selftest_input(s, type, 2, q, 1.0f, 0);
+    a->kv.k = aiteri_selftest_input(s, type, grouped ? 3 : 2, grouped ? k : k + 1, 1.0f, 0);
+    a->kv.v = aiteri_selftest_input(s, type, grouped ? 3 : 2, grouped ? k : k + 1, 1.0f, 0);
+    a->out = aiteri_selftest_output_of(s, "out", type, 2, o, 0);
+    s->work = 4.0 * HEADS * KEYS * DIM;
+    snprintf(s->words, sizeof s->words, "%s", aiter_dtype_name(type));
+}
+
+/* ---- the others: the same bits in every set, but for the merge ---- */
+
+static void aiteri_selftest_cache(aiteri_selftest *s, aiter_reshape_and_cache_args *a)
+{
+    enum { TOKENS = 11, HEADS = 2, BLOCKS = 4, PAGE = 5 };
+    static const int32_t slots[TOKENS] = {3, 19, -1, 7, 8, 0, 11, 12, 5, 18, 2};
+    static const aiter_dtype types[] = {AITER_F32,       AITER_F16,         AITER_BF16,   AITER_I8,
+                                        AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2};
+    const int32_t dim = aiteri_selftest_pick(s, 0, 2) ? 37 : 64;
+    const int64_t rows[] = {TOKENS, HEADS, dim}, cache[] = {BLOCKS, PAGE, HEADS, dim};
+    const int64_t one[] = {1}, tokens[] = {TOKENS};
+    const aiter_dtype from = aiteri_selftest_float(s, 1), to = types[aiteri_selftest_pick(s, 2, 7)];
+    const int quantises = to == AITER_I8 || (to > AITER_BF16 && aiteri_selftest_pick(s, 3, 2));
+    a->k = aiteri_selftest_input(s, from, 3, rows, 3.0f, 0);
+    a->v = aiteri_selftest_input(s, from, 3, rows, 0.5f, 0);
+    a->slot_mapping = aiteri_selftest_ints(s, 1, tokens, slots);
+    a->kv.k = aiteri_selftest_output_of(s, "kv.k", to, 4, cache, 1);
+    a->kv.v = aiteri_selftest_output_of(s, "kv.v", to, 4, cache, 1);
+    if (quantises) a->quantisation.to = to;
+    a->quantisation.scale_given = quantises && aiteri_selftest_pick(s, 4, 2);
+    for (int i = 0; i < 2 && quantises; i++) {
+        aiter_tensor *scale = i ? &a->kv.v_scale : &a->kv.k_scale;
+        if (a->quantisation.scale_given)
+            *scale = aiteri_selftest_input(s, AITER_F32, 1, one, 0.05f, 1);
+        else
+            *scale = aiteri_selftest_output_of(s, i ? "kv.v_scale" : "kv.k_scale", AITER_F32, 3,
+                                               cache, 1);
+    }
+    snprintf(s->words, sizeof s->words, "%s to %s", aiter_dtype_name(from), aiter_dtype_name(to));
+}
+
+static void aiteri_selftest_merge(aiteri_selftest *s, aiter_merge_attn_states_args *a)
+{
+    enum { TOKENS = 9, HEADS = 3 };
+    const int64_t rows[] = {TOKENS, HEADS, aiteri_selftest_pick(s, 0, 2) ? 35 : 64};
+    const int64_t lse[] = {HEADS, TOKENS};
+    const aiter_dtype type = aiteri_selftest_float(s, 1);
+    a->out_a = aiteri_selftest_input(s, type, 3, rows, 1.0f, 0);
+    a->out_b = aiteri_selftest_input(s, type, 3, rows, 1.0f, 0);
+    a->lse_a = aiteri_selftest_input(s, AITER_F32, 2, lse, 4.0f, 0);
+    a->lse_b = aiteri_selftest_input(s, AITER_F32, 2, lse, 4.0f, 0);
+    a->out = aiteri_selftest_output_of(s, "out", type, 3, rows, 0);
+    a->lse = aiteri_selftest_output_of(s, "lse", AITER_F32, 2, lse, 0);
+    snprintf(s->words, sizeof s->words, "%s", aiter_dtype_name(type));
+}
+
+static void aiteri_selftest_rope(aiteri_selftest *s, aiter_rope_fwd_args *a)
+{
+    enum { TOKENS = 9, HEADS = 3, PAIRS = 12 };
+    const int64_t rows[] = {TOKENS, HEADS, aiteri_selftest_pick(s, 0, 2) ? 2 * PAIRS : 40};
+    const int64_t table[] = {TOKENS, PAIRS};
+    const aiter_dtype type = aiteri_selftest_float(s, 1);
+    a->x = aiteri_selftest_input(s, type, 3, rows, 2.0f, 0);
+    a->rope.cos = aiteri_selftest_input(s, aiteri_selftest_float(s, 2), 2, table, 1.0f, 0);
+    a->rope.sin = aiteri_selftest_input(s, AITER_F32, 2, table, 1.0f, 0);
+    a->rope.pairing = aiteri_selftest_pick(s, 3, 2) ? AITER_ROPE_GPTJ : AITER_ROPE_NEOX;
+    a->rope.nope_first = aiteri_selftest_pick(s, 4, 2);
+    a->y = aiteri_selftest_output_of(s, "y", type, 3, rows, 1);
+    snprintf(s->words, sizeof s->words, "%s", aiter_dtype_name(type));
+}
+
+static void aiteri_selftest_quant(aiteri_selftest *s, aiter_quantize_args *a, int encodes)
+{
+    static const aiter_dtype codes[] = {AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2,
+                                        AITER_I8,        AITER_I4,          AITER_F4_E2M1};
+    const aiter_dtype type = codes[aiteri_selftest_pick(s, 0, 6)],
+                      real = aiteri_selftest_float(s, 1);
+    const int integers = type == AITER_I8 || type == AITER_I4;
+    const aiter_dtype of_scale =
+        !integers && aiteri_selftest_pick(s, 2, 2) ? AITER_F8_E8M0 : AITER_F32;
+    const int64_t rows[] = {7, 64}, scale[] = {7, 2};
+    if (encodes) {
+        a->x = aiteri_selftest_input(s, real, 2, rows, 3.0f, 0);
+        a->y = aiteri_selftest_output_of(s, "y", type, 2, rows, 1);
+        a->scale = aiteri_selftest_output_of(s, "scale", of_scale, 2, scale, 1);
+    } else {
+        a->x = aiteri_selftest_input(s, type, 2, rows, integers ? 7.0f : 6.0f, 0);
+        a->scale = aiteri_selftest_input(s, of_scale, 2, scale, 2.0f, 1);
+        a->y = aiteri_selftest_output_of(s, "y", real, 2, rows, 1);
+    }
+    a->quantisation.group = 32;
+    snprintf(s->words, sizeof s->words, "%s, scales %s", aiter_dtype_name(type),
+             aiter_dtype_name(of_scale));
+}
+
+static void aiteri_selftest_swap(aiteri_selftest *s, aiter_swap_blocks_args *a)
+{
+    static const int32_t pairs[] = {2, 0, 4, 3, 2, 1};
+    const int64_t shape[] = {5, 3, 2, 20}, n[] = {3, 2};
+    a->src = aiteri_selftest_input(s, AITER_F16, 4, shape, 1.0f, 0);
+    a->mapping = aiteri_selftest_ints(s, 2, n, pairs);
+    a->dst = aiteri_selftest_output_of(s, "dst", AITER_F16, 4, shape, 1);
+    snprintf(s->words, sizeof s->words, "f16");
+}
+
+static void aiteri_selftest_copy(aiteri_selftest *s, aiter_copy_blocks_args *a,
+                                 aiter_tensor cache[2])
+{
+    static const int32_t pairs[] = {2, 0, 4, 3, 2, 1};
+    const int64_t shape[] = {5, 3, 2, 20}, n[] = {3, 2};
+    a->mapping = aiteri_selftest_ints(s, 2, n, pairs);
+    for (int i = 0; i < 2; i++) {
+        const size_t at = s->used;
+        cache[i] = aiteri_selftest_output_of(s, "caches", AITER_I8, 4, shape, 1);
+        for (int64_t j = 0; j < 600; j++) s->host[at + (size_t)j] = (char)(j / 5 + i);
+    }
+    a->caches = cache;
+    a->num_caches = 2;
+    snprintf(s->words, sizeof s->words, "i8");
+}
+
+#endif /* AITERI_SELFTEST_CASES_C */
+
+// >>selftest    (src/ops/selftest.c)
+/* selftest.c -- aiter_selftest: every op on every kernel set of this machine, and on the context's
+ * device, against the scalar set. */
+#ifndef AITERI_SELFTEST_C
+#define AITERI_SELFTEST_C
+
+
+/* ---- one case ---- */
+
+/* Any op with its arguments. */
+typedef union aiteri_selftest_args {
+#define AITERI_SELFTEST_MEMBER(op, family, plan) aiter_##op##_args op;
+    AITER_OP_LIST(AITERI_SELFTEST_MEMBER)
+#undef AITERI_SELFTEST_MEMBER
+} aiteri_selftest_args;
+
+typedef enum aiteri_selftest_op {
+#define AITERI_SELFTEST_OP(op, family, plan) AITERI_SELFTEST_##op,
+    AITER_OP_LIST(AITERI_SELFTEST_OP) AITERI_SELFTEST_OPS
+#undef AITERI_SELFTEST_OP
+} aiteri_selftest_op;
+
+/* Builds case `number` of an op for memory at `base`, and calls it there. */
+static aiter_status aiteri_selftest_call(aiteri_selftest *s, int op, uint64_t number, char *base,
+                                         aiter_context *ctx)
+{
+    aiteri_selftest_args a;
+    aiter_tensor cache[2];
+    memset(&a, 0, sizeof a);
+    s->base = base;
+    s->used = 0;
+    s->outputs = 0;
+    s->number = number * AITERI_SELFTEST_OPS + (uint64_t)op;
+    s->counter = s->number << 32;
+    s->work = 1e5;
+    switch (op) {
+    case AITERI_SELFTEST_flash_attn_fwd: aiteri_selftest_attention(s, &a.flash_attn_fwd, 0); break;
+    case AITERI_SELFTEST_paged_attn_decode:
+        aiteri_selftest_attention(s, &a.paged_attn_decode, 1);
+        break;
+    case AITERI_SELFTEST_grouped_query_attention:
+    case AITERI_SELFTEST_multi_query_attention:
+        aiteri_selftest_rows(s, &a.flash_attn_fwd, 0);
+        break;
+    case AITERI_SELFTEST_variable_length_attention:
+        aiteri_selftest_rows(s, &a.flash_attn_fwd, 1);
+        break;
+    case AITERI_SELFTEST_decode_attention: aiteri_selftest_token(s, &a.decode_attention, 0); break;
+    case AITERI_SELFTEST_decode_attention_gqa:
+        aiteri_selftest_token(s, &a.decode_attention_gqa, 1);
+        break;
+    case AITERI_SELFTEST_reshape_and_cache: aiteri_selftest_cache(s, &a.reshape_and_cache); break;
+    case AITERI_SELFTEST_swap_blocks: aiteri_selftest_swap(s, &a.swap_blocks); break;
+    case AITERI_SELFTEST_copy_blocks: aiteri_selftest_copy(s, &a.copy_blocks, cache); break;
+    case AITERI_SELFTEST_merge_attn_states: aiteri_selftest_merge(s, &a.merge_attn_states); break;
+    case AITERI_SELFTEST_rope_fwd: aiteri_selftest_rope(s, &a.rope_fwd); break;
+    case AITERI_SELFTEST_quantize: aiteri_selftest_quant(s, &a.quantize, 1); break;
+    default: aiteri_selftest_quant(s, &a.dequantize, 0); break;
+    }
+    if (base != s->host)
+        AITERI_TRY(
+            aiter_memory_copy(ctx, base, AITER_MEMORY_DEVICE, s->host, AITER_MEMORY_HOST, s->used));
+    switch (op) {
+#define AITERI_SELFTEST_RUN(op, family, plan) \
+    case AITERI_SELFTEST_##op: AITERI_TRY(aiter_##op(&a.op, ctx)); break;
+        AITER_OP_LIST(AITERI_SELFTEST_RUN)
+#undef AITERI_SELFTEST_RUN
+    default: break;
+    }
+    if (base == s->host) return AITER_OK;
+    AITERI_TRY(
+        aiter_memory_copy(ctx, s->host, AITER_MEMORY_HOST, base, AITER_MEMORY_DEVICE, s->used));
+    return aiter_context_synchronize(ctx);
+}
+
+/* How far an element may be from the scalar set's. */
+static float aiteri_selftest_bound(const aiteri_selftest *s, const aiteri_selftest_output *o,
+                                   float expected)
+{
+    const float unit = o->dtype == AITER_F16    ? 0x1p-10f
+                       : o->dtype == AITER_BF16 ? 0x1p-7f
+                                                : 0x1p-17f;
+    const float size = expected < 0 ? -expected : expected;
+    return unit * (size > 1 ? size : 1) + (s->loose ? 0x1p-6f : 0);
+}
+
+static int aiteri_selftest_same(const aiteri_selftest *s, const aiteri_selftest_output *o,
+                                int64_t i, float *got, float *expected)
+{
+    const char *a = s->host + o->at, *b = s->expected + o->at;
+    *got = aiter_load_element(o->dtype, a, i);
+    *expected = aiter_load_element(o->dtype, b, i);
+    const int bits = aiter_dtype_bits(o->dtype);
+    if (bits < 8 || memcmp(a + i * (bits / 8), b + i * (bits / 8), (size_t)bits / 8) == 0)
+        return bits >= 8 || *got == *expected;
+    if (o->exact) return 0;
+    const uint32_t wide = aiteri_bits_of_f32(*got) << 1, want = aiteri_bits_of_f32(*expected) << 1;
+    if (wide > 0xff000000u && want > 0xff000000u) return 1; /* NaN of whatever bits */
+    if (wide >= 0xff000000u || want >= 0xff000000u) return wide == want;
+    const float apart = *got < *expected ? *expected - *got : *got - *expected;
+    return apart <= aiteri_selftest_bound(s, o, *expected);
+}
+
+/* The first element that is not the scalar set's. */
+static aiter_status aiteri_selftest_compare(const aiteri_selftest *s, const char *op,
+                                            const char *set, aiter_context *ctx)
+{
+    float got, expected;
+    for (int32_t n = 0; n < s->outputs; n++)
+        for (int64_t i = 0; i < s->output[n].count; i++)
+            if (!aiteri_selftest_same(s, &s->output[n], i, &got, &expected))
+                return aiteri_fail(ctx, AITER_DEVICE,
+                                   "aiter_selftest: %s on %s (case %llu: %s): %s[%lld] is %.9g, "
+                                   "expected %.9g",
+                                   op, set, (unsigned long long)s->number, s->words,
+                                   s->output[n].name, (long long)i, (double)got, (double)expected);
+    return AITER_OK;
+}
+
+/* ---- the sets ---- */
+
+enum { AITERI_SELFTEST_SETS = AITER_ISA_COUNT + 1 };
+
+typedef struct aiteri_selftest_sets {
+    aiter_context *scalar, *set[AITERI_SELFTEST_SETS];
+    char *base[AITERI_SELFTEST_SETS]; /* memory of its calls; NULL: the host's */
+    int32_t count;
+} aiteri_selftest_sets;
+
+/* One case on the scalar set, then on each other. What a device or a build has not is left out. */
+static aiter_status aiteri_selftest_case(aiteri_selftest *s, const aiteri_selftest_sets *sets,
+                                         int op, uint64_t number, aiter_context *ctx)
+{
+#define AITERI_SELFTEST_NAME(op, family, plan) "aiter_" #op,
+    static const char *const names[] = {AITER_OP_LIST(AITERI_SELFTEST_NAME)};
+#undef AITERI_SELFTEST_NAME
+    s->loose = 0;
+    const aiter_status there = aiteri_selftest_call(s, op, number, s->host, sets->scalar);
+    if (there == AITER_UNSUPPORTED) return AITER_OK; /* its family was left out */
+    if (there != AITER_OK) return aiteri_fail(ctx, there, "aiter_selftest: %s", s->words);
+    memcpy(s->expected, s->host, s->used);
+    for (int32_t i = 0; i < sets->count; i++) {
+        aiter_context *set = sets->set[i];
+        const aiter_context_details info = aiter_context_info(set);
+        const int device = info.device != AITER_DEVICE_CPU;
+        s->loose = device || info.isa == AITER_ISA_AVX512_BF16;
+        const aiter_status status =
+            aiteri_selftest_call(s, op, number, sets->base[i] ? sets->base[i] : s->host, set);
+        if (device && (status == AITER_NO_KERNEL || status == AITER_UNSUPPORTED)) continue;
+        if (status != AITER_OK) {
+            char text[AITERI_ERROR_BYTES];
+            memcpy(text, aiteri_error_text, sizeof text);
+            return aiteri_fail(ctx, status, "aiter_selftest: on %s: %.200s", info.architecture,
+                               text);
+        }
+        AITERI_TRY(aiteri_selftest_compare(s, names[op], info.architecture, ctx));
+    }
+    return AITER_OK;
+}
+
+/* All ops in turn until the scalar set has done `budget` multiply-adds; each at least once. */
+static aiter_status aiteri_selftest_run(const aiteri_selftest_sets *sets, double budget,
+                                        aiter_context *ctx)
+{
+    aiteri_selftest s;
+    void *memory = NULL;
+    double work = 0;
+    memset(&s, 0, sizeof s);
+    AITERI_TRY(aiter_memory_alloc(sets->scalar, AITER_MEMORY_HOST,
+                                  2 * (size_t)AITERI_SELFTEST_BYTES + AITERI_LINE, &memory));
+    s.host = (char *)aiteri_pad_size((size_t)memory, AITERI_LINE);
+    s.expected = s.host + AITERI_SELFTEST_BYTES;
+    aiter_status status = AITER_OK;
+    for (uint64_t n = 0; status == AITER_OK && (n == 0 || work < budget); n++)
+        for (int op = 0; status == AITER_OK && op < AITERI_SELFTEST_OPS; op++) {
+            status = aiteri_selftest_case(&s, sets, op, n, ctx);
+            work += s.work;
+        }
+    aiter_memory_free(sets->scalar, AITER_MEMORY_HOST, memory,
+                      2 * (size_t)AITERI_SELFTEST_BYTES + AITERI_LINE);
+    return status;
+}
+
+/* A context with the hooks of ctx under a cap; NULL where the machine has no such set. */
+static aiter_status aiteri_selftest_set(const aiter_context *ctx, aiter_isa isa,
+                                        aiter_context **set)
+{
+    aiter_context_desc d;
+    *set = NULL;
+    if (!aiteri_kernels_of(isa)) return AITER_OK; /* another architecture's */
+    memset(&d, 0, sizeof d);
+    if (ctx) d = ctx->desc;
+    d.num_threads = ctx && d.device == AITER_DEVICE_CPU ? d.num_threads : 1;
+    d.device = AITER_DEVICE_CPU;
+    d.stream = NULL;
+    d.arena_bytes = 0;
+    d.log = NULL;
+    d.isa_max = isa;
+    const aiter_status status = aiter_context_create(&d, set);
+    if (status != AITER_OK || aiter_context_info(*set).isa == isa) return status;
+    aiter_context_destroy(*set);
+    *set = NULL;
+    return AITER_OK;
+}
+
+AITER_ATTN_API aiter_status aiter_selftest(aiter_context *ctx, double budget)
+{
+    aiteri_selftest_sets sets;
+    aiter_status status = AITER_OK;
+    memset(&sets, 0, sizeof sets);
+    aiteri_context_begin(ctx);
+    uint64_t bits; /* by them, so that no compiler flag can wave NaN through */
+    memcpy(&bits, &budget, sizeof bits);
+    if (bits << 1 != 0 && bits > UINT64_C(0x43abc16d674ec800)) /* 1e18 */
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "aiter_selftest.budget: is %g, expected 0 or more multiply-adds",
+                           budget);
+    status = aiteri_selftest_set(ctx, AITER_ISA_SCALAR, &sets.scalar);
+    for (int isa = AITER_ISA_SCALAR + 1; status == AITER_OK && isa < AITER_ISA_COUNT; isa++) {
+        status = aiteri_selftest_set(ctx, (aiter_isa)isa, &sets.set[sets.count]);
+        if (sets.set[sets.count]) sets.count++;
+    }
+    void *device = NULL;
+    if (status == AITER_OK && aiteri_context_on_device(ctx)) {
+        status = aiter_memory_alloc(ctx, AITER_MEMORY_DEVICE, AITERI_SELFTEST_BYTES, &device);
+        sets.base[sets.count] = (char *)device;
+        sets.set[sets.count++] = ctx;
+    }
+    if (status == AITER_OK) status = aiteri_selftest_run(&sets, budget > 0 ? budget : 4e8, ctx);
+    if (device) {
+        aiter_memory_free(ctx, AITER_MEMORY_DEVICE, device, AITERI_SELFTEST_BYTES);
+        sets.count--;
+    }
+    for (int32_t i = 0; i < sets.count; i++) aiter_context_destroy(sets.set[i]);
+    aiter_context_destroy(sets.scalar);
+    return status;
+}
+
+#endif /* AITERI_SELFTEST_C */
+#endif
 AITERI_ONCE_A_CALL_END
 AITERI_NUMERICS_END
 #endif /* AITER_ATTN_IMPLEMENTED */

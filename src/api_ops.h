@@ -310,6 +310,19 @@ typedef struct aiter_padding_guard_args {
 AITER_ATTN_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args, double *ratio,
                                                 int32_t *safe);
 
+/* Where AITER_ATTN_SELFTEST is defined: every op on every kernel set of this machine, and on ctx's
+ * device if it has one, against the scalar set. Small inputs from a counter; types, masks, pages,
+ * lists, gaps, scales, groups of heads and odd sizes change from case to case. `budget`: the
+ * multiply-adds that the scalar set does, 0: 4e8, about a second; every op has one case at least,
+ * and equal budgets try equal cases. ctx NULL: on this thread; else with its threads and memory
+ * hooks. DEVICE: a set or the device computes something else; the text names op, set, case,
+ * element, what it is and what it should be. What a device or this build has not is left out.
+ * INVALID_ARGUMENT: a negative budget or NaN. Example:
+ * if (aiter_selftest(NULL, 0) != AITER_OK) puts(aiter_last_error()); */
+#ifdef AITER_ATTN_SELFTEST
+AITER_ATTN_API aiter_status aiter_selftest(aiter_context *ctx, double budget);
+#endif
+
 #ifdef __cplusplus
 } /* extern "C" */
 

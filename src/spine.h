@@ -118,6 +118,10 @@ AITERI_ONCE_A_CALL_BEGIN
 #endif
 #include "ops/padding_guard.c"
 #include "ops/left_out.c"
+#ifdef AITER_ATTN_SELFTEST
+#include "ops/selftest_cases.c"
+#include "ops/selftest.c"
+#endif
 AITERI_ONCE_A_CALL_END
 AITERI_NUMERICS_END
 #endif /* AITER_ATTN_IMPLEMENTED */
