@@ -193,6 +193,7 @@ static void aiteri_selftest_lengths(aiteri_selftest *s, const aiteri_selftest_sh
     a->kv.seq_lens = aiteri_selftest_ints(s, 1, batch, n->len_k);
     if (n->form == AITERI_SELFTEST_PAGED)
         a->kv.block_table = aiteri_selftest_ints(s, 2, table, ids);
+    a->kv.max_seqlen = n->sk; /* a bias has so many keys, pages may hold more */
     if (n->form != AITERI_SELFTEST_LISTS) return;
     a->kv.indptr = aiteri_selftest_ints(s, 1, ends, indptr);
     a->kv.indices = aiteri_selftest_ints(s, 1, all, ids);
