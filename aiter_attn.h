@@ -62,7 +62,8 @@
     THE RULES, once for all ops
 
     * Arguments are a struct; zero is the default of every field. Tensors are views: pointer, dtype,
-      extents, strides in elements; strides all 0 mean compact. Most layouts are a matter of strides.
+      extents, strides in elements; strides all 0 mean compact. Most layouts are a matter of
+   strides.
     * Every call returns aiter_status. aiter_last_error() names op, field, what it got and what it
       expected. Arguments are checked in release builds too; a call that fails has written nothing.
     * Nothing is printed, nothing aborts. A NULL context works on the calling thread with malloc'd
@@ -78,6 +79,8 @@
         aiter_flash_attn_fwd             dense, padded, varlen, paged; every mask, sinks, bias
         aiter_paged_attn_decode          new tokens against a paged cache
         aiter_reshape_and_cache          new K and V rows into the pages, converted or quantised
+        aiter_swap_blocks                whole blocks from one cache to another
+        aiter_copy_blocks                whole blocks inside the caches of all layers
         aiter_merge_attn_states          two results over disjoint keys become one
         aiter_rope_fwd                   rows turned by their positions: every kind of RoPE
         aiter_quantize, aiter_dequantize numbers to fp8, int8, int4, MXFP4, MXFP8, NVFP4, and back
@@ -100,6 +103,7 @@
         AITER_ATTN_HIP              contexts on AMD GPUs (gfx90a, gfx942, gfx950)
         AITER_ATTN_CUDA             contexts on NVIDIA GPUs (sm_80 and later)
         AITER_ATTN_EMBEDDED_KERNELS the GPU kernels are linked in (library aiter_attn_kernels)
+        AITER_ATTN_SELFTEST         aiter_selftest: every op and kernel set of this machine
         AITER_ATTN_ONLY_FLASH, _DECODE, _CACHE, _MERGE, _ROPE, _QUANT   these families alone
         AITER_ATTN_NO_FLASH, _DECODE, _CACHE, _MERGE, _ROPE, _QUANT     all but these
                                                                         (docs/guide.md, 11)
@@ -153,6 +157,8 @@
 #define aiter_flash_attn_fwd AITER_PREFIXED(flash_attn_fwd)
 #define aiter_paged_attn_decode AITER_PREFIXED(paged_attn_decode)
 #define aiter_reshape_and_cache AITER_PREFIXED(reshape_and_cache)
+#define aiter_swap_blocks AITER_PREFIXED(swap_blocks)
+#define aiter_copy_blocks AITER_PREFIXED(copy_blocks)
 #define aiter_merge_attn_states AITER_PREFIXED(merge_attn_states)
 #define aiter_rope_fwd AITER_PREFIXED(rope_fwd)
 #define aiter_quantize AITER_PREFIXED(quantize)
@@ -163,6 +169,7 @@
 #define aiter_decode_attention AITER_PREFIXED(decode_attention)
 #define aiter_decode_attention_gqa AITER_PREFIXED(decode_attention_gqa)
 #define aiter_padding_guard AITER_PREFIXED(padding_guard)
+#define aiter_selftest AITER_PREFIXED(selftest)
 #define aiter_flash_attn_fwd_workspace AITER_PREFIXED(flash_attn_fwd_workspace)
 #define aiter_flash_attn_fwd_supported AITER_PREFIXED(flash_attn_fwd_supported)
 #define aiter_flash_attn_fwd_explain AITER_PREFIXED(flash_attn_fwd_explain)
@@ -192,6 +199,12 @@
 #define aiter_reshape_and_cache_workspace AITER_PREFIXED(reshape_and_cache_workspace)
 #define aiter_reshape_and_cache_supported AITER_PREFIXED(reshape_and_cache_supported)
 #define aiter_reshape_and_cache_explain AITER_PREFIXED(reshape_and_cache_explain)
+#define aiter_swap_blocks_workspace AITER_PREFIXED(swap_blocks_workspace)
+#define aiter_swap_blocks_supported AITER_PREFIXED(swap_blocks_supported)
+#define aiter_swap_blocks_explain AITER_PREFIXED(swap_blocks_explain)
+#define aiter_copy_blocks_workspace AITER_PREFIXED(copy_blocks_workspace)
+#define aiter_copy_blocks_supported AITER_PREFIXED(copy_blocks_supported)
+#define aiter_copy_blocks_explain AITER_PREFIXED(copy_blocks_explain)
 #define aiter_merge_attn_states_workspace AITER_PREFIXED(merge_attn_states_workspace)
 #define aiter_merge_attn_states_supported AITER_PREFIXED(merge_attn_states_supported)
 #define aiter_merge_attn_states_explain AITER_PREFIXED(merge_attn_states_explain)
@@ -656,7 +669,8 @@ AITER_ATTN_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *ou
 /* Keys and values, described once and handed to every op that reads or writes them. Where key j of
  * batch row b stands:
  *   dense    k[b, j]: nothing but k and v; or, with seq_lens, the first seq_lens[b] of Sk
- *   packed   k[cu_seqlens[b] + j]
+ *   packed   k[cu_seqlens[b] + j]; or, with seq_lens, with gaps: the first seq_lens[b] of the room
+ *            up to cu_seqlens[b + 1]
  *   paged    k[block_table[b, j / P], j % P], of seq_lens[b] keys
  *   lists    k[indices[indptr[b] + j / P], j % P], of the pages up to indptr[b + 1], the last of
  *            which holds last_page_lens[b] keys; or of seq_lens[b] keys
@@ -804,6 +818,8 @@ extern "C" {
     OP(decode_attention, DECODE, NO_PLAN)          \
     OP(decode_attention_gqa, DECODE, NO_PLAN)      \
     OP(reshape_and_cache, CACHE, NO_PLAN)          \
+    OP(swap_blocks, CACHE, NO_PLAN)                \
+    OP(copy_blocks, CACHE, NO_PLAN)                \
     OP(merge_attn_states, MERGE, NO_PLAN)          \
     OP(rope_fwd, ROPE, NO_PLAN)                    \
     OP(quantize, QUANT, NO_PLAN)                   \
@@ -819,8 +835,9 @@ typedef struct aiter_attention_args {
     aiter_tensor lse; /* optional F32 [B, Hq, Sq], or [Hq, total_q] with cu_seqlens_q */
     aiter_tensor
         cu_seqlens_q;       /* optional I32 [B + 1], non-decreasing from 0; packed or paged keys */
-    aiter_tensor seqused_q; /* optional I32 [B], dense q: rows past it are neither read nor
-                               written */
+    aiter_tensor seqused_q; /* optional I32 [B]: rows past it are neither read nor written. Beside
+                               cu_seqlens_q rows with gaps: that says where each sequence begins
+                               and which room it has, this how many rows are there */
     int32_t max_seqlen_q;   /* bound of the query lengths, as kv.max_seqlen */
     int32_t num_splits;     /* 0: from Sq and Sk; 1: never split the keys; n: at most n pieces */
     aiter_tensor out_scale; /* optional F32 [1] or [B, Hk], positive: real out = stored *
@@ -885,6 +902,40 @@ typedef struct aiter_reshape_and_cache_args {
  * scale that is not positive and finite. */
 AITER_ATTN_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_args *args,
                                                     aiter_context *ctx);
+
+/* Whole blocks from one cache to another, as they are: block mapping[i][0] of src becomes block
+ * mapping[i][1] of dst. One tensor a call: K, then V, then their scales; both may lie in any
+ * strides. vLLM's swap_blocks where both caches are in memory of the context. */
+typedef struct aiter_swap_blocks_args {
+    uint32_t struct_bytes;
+    aiter_tensor src;     /* [num_blocks, ..], 1 to 5 dimensions, of every type */
+    aiter_tensor dst;     /* as src, but for the number of blocks */
+    aiter_tensor mapping; /* I32 or I64 [n, 2]: from, to */
+    aiter_call call;      /* no plan; the workspace has a bit per block of dst */
+} aiter_swap_blocks_args;
+
+/* Runs it. INVALID_ARGUMENT also: a block that there is not, a block of dst twice, src and dst that
+ * share memory (copy_blocks does that), an I4 or F4_E2M1 row that starts inside a byte. NO_KERNEL
+ * with a device context: it runs on the CPU. */
+AITER_ATTN_API aiter_status aiter_swap_blocks(const aiter_swap_blocks_args *args,
+                                              aiter_context *ctx);
+
+/* Block mapping[i][0] becomes block mapping[i][1] inside each of the caches: the K and V of all
+ * layers, and their scales, in any order. The pairs have no order: no block is both read and
+ * written. vLLM's copy_blocks, whose chains are undefined. */
+typedef struct aiter_copy_blocks_args {
+    uint32_t struct_bytes;
+    int32_t num_caches;
+    const aiter_tensor *caches; /* [num_blocks, ..] each, 1 to 5 dimensions, of every type */
+    aiter_tensor mapping;       /* I32 or I64 [n, 2]: from, to */
+    aiter_call call;            /* no plan; the workspace has a bit per block */
+} aiter_copy_blocks_args;
+
+/* Runs it. INVALID_ARGUMENT also: a block that there is not, one that two pairs write, one that a
+ * pair reads and a pair writes (a chain is several calls), caches that share memory or differ in
+ * the number of blocks. NO_KERNEL with a device context: it runs on the CPU. */
+AITER_ATTN_API aiter_status aiter_copy_blocks(const aiter_copy_blocks_args *args,
+                                              aiter_context *ctx);
 
 /* Joins two attention results over disjoint keys:
  *     m = max(lse_a, lse_b), w_x = exp(lse_x - m)
@@ -1038,6 +1089,19 @@ typedef struct aiter_padding_guard_args {
  * other than NONE and CAUSAL. */
 AITER_ATTN_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args, double *ratio,
                                                 int32_t *safe);
+
+/* Where AITER_ATTN_SELFTEST is defined: every op on every kernel set of this machine, and on ctx's
+ * device if it has one, against the scalar set. Small inputs from a counter; types, masks, pages,
+ * lists, gaps, scales, groups of heads and odd sizes change from case to case. `budget`: the
+ * multiply-adds that the scalar set does, 0: 4e8, about a second; every op has one case at least,
+ * and equal budgets try equal cases. ctx NULL: on this thread; else with its threads and memory
+ * hooks. DEVICE: a set or the device computes something else; the text names op, set, case,
+ * element, what it is and what it should be. What a device or this build has not is left out.
+ * INVALID_ARGUMENT: a negative budget or NaN. Example:
+ * if (aiter_selftest(NULL, 0) != AITER_OK) puts(aiter_last_error()); */
+#ifdef AITER_ATTN_SELFTEST
+AITER_ATTN_API aiter_status aiter_selftest(aiter_context *ctx, double budget);
+#endif
 
 #ifdef __cplusplus
 } /* extern "C" */
@@ -2230,7 +2294,8 @@ enum {
     AITERI_KEY_TYPES = AITERI_FLOATS | AITERI_QUANTISED,
     AITERI_SCALE_TYPES = AITERI_FLOATS | 1 << AITER_F8_E8M0,
     AITERI_ONLY_F32 = 1 << AITER_F32,
-    AITERI_ONLY_I32 = 1 << AITER_I32
+    AITERI_ONLY_I32 = 1 << AITER_I32,
+    AITERI_INDICES = 1 << AITER_I32 | 1 << AITER_I64
 };
 
 /* Whether a dtype, which may be any number, is one of a set. */
@@ -2529,6 +2594,36 @@ static int aiteri_extent_is_injective(const aiteri_extent *e, int64_t size)
     return 1;
 }
 
+static int aiteri_extents_meet(const aiteri_extent *a, const aiteri_extent *b, int64_t *budget);
+
+/* The first slice of the outermost dimension. */
+static aiteri_extent aiteri_extent_slice(const aiteri_extent *e)
+{
+    aiteri_extent slice = *e;
+    slice.ndim--;
+    memmove(slice.shape, e->shape + 1, 4 * sizeof slice.shape[0]);
+    memmove(slice.stride, e->stride + 1, 4 * sizeof slice.stride[0]);
+    slice.bytes = e->bytes - (uintptr_t)((e->shape[0] - 1) * e->stride[0]);
+    return slice;
+}
+
+/* Two views of one outer step, as K and V that interleave: whether slice i of a meets slice j of b
+ * depends on i - j alone. */
+static int aiteri_extents_in_step_meet(const aiteri_extent *a, const aiteri_extent *b,
+                                       int64_t *budget)
+{
+    aiteri_extent of_a = aiteri_extent_slice(a), of_b = aiteri_extent_slice(b);
+    const int64_t step = a->stride[0], ahead = (int64_t)a->first - (int64_t)b->first;
+    const int64_t before = -ahead - (int64_t)of_a.bytes; /* k steps of a end behind b's start */
+    int64_t k = aiteri_max(before / step - (before % step < 0) + 1, 1 - b->shape[0]);
+    for (; k < a->shape[0] && ahead + k * step < (int64_t)of_b.bytes; k++) {
+        of_a.first = a->first + (uintptr_t)(k > 0 ? k * step : 0);
+        of_b.first = b->first + (uintptr_t)(k < 0 ? -k * step : 0);
+        if (aiteri_extents_meet(&of_a, &of_b, budget)) return 1;
+    }
+    return 0;
+}
+
 /* Do two views share a byte? Exact: the view with the larger outer stride is cut into its slices,
  * those that meet the other are looked at in turn. After `budget` steps the answer is yes. */
 static int aiteri_extents_meet(const aiteri_extent *a, const aiteri_extent *b, int64_t *budget)
@@ -2538,11 +2633,8 @@ static int aiteri_extents_meet(const aiteri_extent *a, const aiteri_extent *b, i
     const int64_t outer_a = a->ndim ? a->stride[0] : 0, outer_b = b->ndim ? b->stride[0] : 0;
     if (outer_a == 0 && outer_b == 0) return 1;
     if (outer_a < outer_b) return aiteri_extents_meet(b, a, budget);
-    aiteri_extent slice = *a;
-    slice.ndim--;
-    memmove(slice.shape, a->shape + 1, 4 * sizeof slice.shape[0]);
-    memmove(slice.stride, a->stride + 1, 4 * sizeof slice.stride[0]);
-    slice.bytes = a->bytes - (uintptr_t)((a->shape[0] - 1) * outer_a);
+    if (outer_a == outer_b) return aiteri_extents_in_step_meet(a, b, budget);
+    aiteri_extent slice = aiteri_extent_slice(a);
     const uintptr_t step = (uintptr_t)outer_a, end = b->first + b->bytes;
     uintptr_t i =
         a->first + slice.bytes > b->first ? 0 : (b->first - a->first - slice.bytes) / step + 1;
@@ -3049,7 +3141,8 @@ typedef struct aiteri_problem {
     aiteri_channels k_channels, v_channels;
     int32_t v_in_k; /* V is the first columns of K, in both parts: it need not be loaded again */
 
-    /* Lengths: cu_* packed, used_* per batch row, else seqlen_* for all. */
+    /* Lengths: cu_* packed, used_* per batch row, else seqlen_* for all. With both cu_* says where
+     * rows begin and which room they have, used_* how many there are. */
     int32_t seqlen_q, seqlen_k;
     const int32_t *cu_seqlens_q, *cu_seqlens_k, *seqused_q, *seqused_k;
     int64_t cu_stride_q, cu_stride_k, used_stride_q, used_stride_k;
@@ -3107,15 +3200,13 @@ AITERI_UNUSED static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p,
     if (p->cu_seqlens_q) {
         s.q_start = p->cu_seqlens_q[b * p->cu_stride_q];
         s.seqlen_q = (int32_t)(p->cu_seqlens_q[(b + 1) * p->cu_stride_q] - s.q_start);
-    } else if (p->seqused_q) {
-        s.seqlen_q = p->seqused_q[b * p->used_stride_q];
     }
+    if (p->seqused_q) s.seqlen_q = p->seqused_q[b * p->used_stride_q];
     if (p->cu_seqlens_k) {
         s.k_start = p->cu_seqlens_k[b * p->cu_stride_k];
         s.seqlen_k = (int32_t)(p->cu_seqlens_k[(b + 1) * p->cu_stride_k] - s.k_start);
-    } else if (p->seqused_k) {
-        s.seqlen_k = p->seqused_k[b * p->used_stride_k];
     }
+    if (p->seqused_k) s.seqlen_k = p->seqused_k[b * p->used_stride_k];
     if (p->page_indptr) {
         const int32_t first = p->page_indptr[b * p->page_indptr_stride];
         const int32_t pages = p->page_indptr[(b + 1) * p->page_indptr_stride] - first;
@@ -17181,6 +17272,14 @@ static aiter_status aiteri_call_begin(const char *op, const char *call, aiter_co
     return AITER_OK;
 }
 
+/* What an op without kernels for devices answers there. */
+AITERI_UNUSED static aiter_status aiteri_needs_cpu(const char *op, aiter_context *ctx)
+{
+    if (!aiteri_context_on_device(ctx)) return AITER_OK;
+    return aiteri_fail(ctx, AITER_NO_KERNEL,
+                       "%s: has no device kernel: call it with a CPU context and host memory", op);
+}
+
 /* The calls of aiter_<name>, whose args `family` takes:
  *     begin(op, call, args, ctx, x)   x holds a copy of args that are there, and what `op` tells
  *     run(x, ctx)                     checks and runs it
@@ -18069,10 +18168,6 @@ static void aiteri_check_form(aiteri_check *c, const aiteri_attention *x)
     aiteri_check_true(c, !x->packed || x->paged || keys_packed, "kv.cu_seqlens",
                       "I32 [B + 1], it is absent: cu_seqlens_q is given, and they come together "
                       "unless keys are pages with a kv.block_table or kv.indptr");
-    aiteri_check_true(c, !x->packed || a->seqused_q.ndim == 0, "seqused_q",
-                      "none beside cu_seqlens_q");
-    aiteri_check_true(c, !keys_packed || a->kv.seq_lens.ndim == 0, "kv.seq_lens",
-                      "none beside kv.cu_seqlens");
     aiteri_check_true(c, !x->paged || x->listed || a->kv.seq_lens.ndim != 0, "kv.seq_lens",
                       "I32 [B], it is absent: kv.block_table is given, whose keys it counts");
 }
@@ -18802,6 +18897,20 @@ static void aiteri_check_used(aiteri_check *c, const char *field, const int32_t 
                           bound.name);
 }
 
+/* Packed rows with gaps: as many as there is room for. */
+static void aiteri_check_room(aiteri_check *c, const char *field, const char *cu_field,
+                              const int32_t *used, int64_t stride, const int32_t *cu,
+                              int64_t cu_stride, int32_t batch)
+{
+    for (int32_t b = 0; used && cu && b < batch && c->status == AITER_OK; b++) {
+        const int64_t room = (int64_t)cu[(b + 1) * cu_stride] - cu[b * cu_stride];
+        if (used[b * stride] > room)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: [%d] is %d, expected 0 to %lld (= the room that %s gives)", c->op,
+                          field, (int)b, (int)used[b * stride], (long long)room, cu_field);
+    }
+}
+
 /* Lists of pages: running sums within kv.indices, lengths within the pages and the bound. */
 static void aiteri_check_lists(aiteri_check *c, const aiteri_problem *p, aiteri_length_bound most_k)
 {
@@ -18937,12 +19046,19 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
                         x->listed  ? "pages * page size"
                         : x->paged ? "max_blocks * page size"
                                    : "keys of k");
+    const int64_t total_k = a->kv.k.shape[0];
+    const aiteri_length_bound room_q = {p->total_q, "tokens of q"},
+                              room_k = {total_k, "tokens of k"};
     aiteri_check_cu_seqlens(c, "cu_seqlens_q", p->cu_seqlens_q, p->cu_stride_q, p->batch,
-                            p->total_q, most_q);
-    aiteri_check_cu_seqlens(c, "kv.cu_seqlens", p->cu_seqlens_k, p->cu_stride_k, p->batch,
-                            a->kv.k.shape[0], most_k);
+                            p->total_q, p->seqused_q ? room_q : most_q);
+    aiteri_check_cu_seqlens(c, "kv.cu_seqlens", p->cu_seqlens_k, p->cu_stride_k, p->batch, total_k,
+                            p->seqused_k ? room_k : most_k);
     aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, most_q);
     aiteri_check_used(c, "kv.seq_lens", p->seqused_k, p->used_stride_k, p->batch, most_k);
+    aiteri_check_room(c, "seqused_q", "cu_seqlens_q", p->seqused_q, p->used_stride_q,
+                      p->cu_seqlens_q, p->cu_stride_q, p->batch);
+    aiteri_check_room(c, "kv.seq_lens", "kv.cu_seqlens", p->seqused_k, p->used_stride_k,
+                      p->cu_seqlens_k, p->cu_stride_k, p->batch);
     aiteri_check_lists(c, p, most_k);
     if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p); /* the table is there */
     if (!aiteri_context_on_device(ctx)) aiteri_fold_q_scale(c, &x->problem);
@@ -20011,6 +20127,380 @@ static aiter_status aiteri_writer_run(aiteri_writer *x, aiter_context *ctx)
 AITERI_CALLS(reshape_and_cache, writer, "aiter_reshape_and_cache")
 
 #endif /* AITERI_RESHAPE_AND_CACHE_C */
+
+// >>blocks    (src/ops/blocks.c)
+/* blocks.c -- whole blocks of caches as they are: from one cache to another, or inside each. */
+#ifndef AITERI_BLOCKS_C
+#define AITERI_BLOCKS_C
+
+
+typedef struct aiteri_blocks_op {
+    const char *name;
+    size_t args_bytes;
+    int swaps; /* from src to dst; else inside each of the caches */
+} aiteri_blocks_op;
+
+static const aiteri_blocks_op aiteri_swap_blocks_op = {"aiter_swap_blocks",
+                                                       sizeof(aiter_swap_blocks_args), 1};
+static const aiteri_blocks_op aiteri_copy_blocks_op = {"aiter_copy_blocks",
+                                                       sizeof(aiter_copy_blocks_args), 0};
+
+/* A call, and what its workers share. */
+typedef struct aiteri_blocks {
+    const aiteri_blocks_op *op;
+    aiter_tensor src, dst, mapping;
+    const aiter_tensor *caches;
+    int32_t num_caches; /* 1 of swap_blocks */
+    int32_t workers;
+    aiter_call call;
+} aiteri_blocks;
+
+static aiter_status aiteri_blocks_begin(const aiteri_blocks_op *op, const char *call,
+                                        const void *args, aiter_context *ctx, aiteri_blocks *x)
+{
+    memset(x, 0, sizeof *x);
+    AITERI_TRY(aiteri_call_begin(op->name, call, ctx, args, op->args_bytes));
+    x->op = op;
+    if (op->swaps) {
+        const aiter_swap_blocks_args *a = (const aiter_swap_blocks_args *)args;
+        x->src = a->src;
+        x->dst = a->dst;
+        x->mapping = a->mapping;
+        x->num_caches = 1;
+        x->call = a->call;
+    } else {
+        const aiter_copy_blocks_args *a = (const aiter_copy_blocks_args *)args;
+        x->caches = a->caches;
+        x->num_caches = a->num_caches;
+        x->mapping = a->mapping;
+        x->call = a->call;
+    }
+    return AITER_OK;
+}
+
+/* ---- what shapes tell ---- */
+
+/* A cache as elements of whole bytes: a pair of codes of 4 bits is one, and so is the last of an
+ * odd row. Strides are filled. */
+static aiter_tensor aiteri_in_bytes(aiter_tensor t)
+{
+    const int32_t last = t.ndim - 1, halves = aiter_dtype_bits(t.dtype) < 8;
+    aiteri_tensor_fill_strides(&t);
+    for (int32_t i = 0; i <= last; i++) {
+        if (t.shape[i] <= 1) t.stride[i] = 0;
+        if (halves && (i < last || last == 0)) t.stride[i] /= 2;
+    }
+    if (halves && last > 0) t.shape[last] = aiteri_ceil_div(t.shape[last], 2);
+    if (halves) t.dtype = AITER_U8;
+    return t;
+}
+
+/* A cache of any type; of two codes a byte, rows that start at whole bytes. */
+static void aiteri_check_block_tensor(aiteri_check *c, const char *field, aiter_tensor *t,
+                                      int32_t ndim_low, int32_t ndim_high)
+{
+    const unsigned every = (1u << AITER_DTYPE_COUNT) - 2;
+    if (!aiteri_check_tensor(c, field, t, ndim_low, ndim_high, every, 1, "[num_blocks, ..]"))
+        return;
+    aiteri_check_axis(c, field, t, 0, "blocks", 0, INT32_MAX - 1);
+    for (int32_t i = 0; i < t->ndim && aiter_dtype_bits(t->dtype) < 8; i++) {
+        const int inner = i > 0 && i == t->ndim - 1;
+        if (t->shape[i] > 1 && (inner ? t->stride[i] != 1 : t->stride[i] % 2 != 0))
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: stride[%d] is %lld, expected %s: rows of %s start at whole bytes",
+                          c->op, field, (int)i, (long long)t->stride[i],
+                          inner ? "1" : "an even one", aiter_dtype_name(t->dtype));
+    }
+}
+
+/* dst as src but for the number of blocks. */
+static void aiteri_check_swap(aiteri_check *c, aiteri_blocks *x)
+{
+    aiteri_check_block_tensor(c, "src", &x->src, 1, 5);
+    aiteri_check_block_tensor(c, "dst", &x->dst, x->src.ndim, x->src.ndim);
+    if (c->status == AITER_OK && x->src.dtype != x->dst.dtype)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.dst: dtype is %s, expected %s (= src.dtype)",
+                      c->op, aiter_dtype_name(x->dst.dtype), aiter_dtype_name(x->src.dtype));
+    for (int32_t i = 1; c->status == AITER_OK && i < x->src.ndim; i++)
+        aiteri_check_extent(c, "dst", &x->dst, i, x->src.shape[i], "src");
+    if (c->status != AITER_OK) return;
+    x->src = aiteri_in_bytes(x->src);
+    x->dst = aiteri_in_bytes(x->dst);
+}
+
+/* "caches[5]" */
+typedef struct aiteri_cache_name {
+    char text[24];
+} aiteri_cache_name;
+
+static aiteri_cache_name aiteri_cache_name_of(int32_t i)
+{
+    aiteri_cache_name name;
+    snprintf(name.text, sizeof name.text, "caches[%d]", (int)i);
+    return name;
+}
+
+/* Each of the caches, in dst the first. */
+static void aiteri_check_copy(aiteri_check *c, aiteri_blocks *x)
+{
+    aiteri_check_range(c, "num_caches", x->num_caches, 1, INT32_MAX - 1);
+    if (!x->caches)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.caches: is NULL, expected num_caches tensors [num_blocks, ..]", c->op);
+    for (int32_t i = 0; i < x->num_caches && c->status == AITER_OK; i++) {
+        const aiteri_cache_name name = aiteri_cache_name_of(i);
+        aiter_tensor t = x->caches[i];
+        aiteri_check_block_tensor(c, name.text, &t, 1, 5);
+        if (c->status != AITER_OK) return;
+        if (i == 0) x->dst = aiteri_in_bytes(t);
+        aiteri_check_extent(c, name.text, &t, 0, x->dst.shape[0], "blocks of caches[0]");
+    }
+}
+
+static void aiteri_check_block_moves(aiteri_check *c, aiteri_blocks *x)
+{
+    aiteri_check_true(c, x->call.plan == NULL, "call.plan", "none: this op has no plan");
+    if (x->op->swaps)
+        aiteri_check_swap(c, x);
+    else
+        aiteri_check_copy(c, x);
+    if (aiteri_check_tensor(c, "mapping", &x->mapping, 2, 2, AITERI_INDICES, 1, "[n, 2]"))
+        aiteri_check_extent(c, "mapping", &x->mapping, 1, 2, "a pair: from, to");
+}
+
+/* Addresses are compared, nothing is read. */
+static void aiteri_check_blocks_apart(aiteri_check *c, const aiteri_blocks *x)
+{
+    const aiter_tensor workspace =
+        aiteri_memory_operand(x->call.workspace, x->call.workspace_bytes);
+    const aiteri_operand swaps[] = {{"dst", &x->dst},
+                                    {"call.workspace", &workspace},
+                                    {"src", &x->src},
+                                    {"mapping", &x->mapping}};
+    const aiteri_operand copies[] = {{"call.workspace", &workspace}, {"mapping", &x->mapping}};
+    aiteri_check_overlap(c, x->op->swaps ? swaps : copies, x->op->swaps ? 4 : 2,
+                         x->op->swaps ? 2 : 1);
+    for (int32_t i = 0; i < x->num_caches && !x->op->swaps && c->status == AITER_OK; i++) {
+        const aiteri_cache_name name = aiteri_cache_name_of(i);
+        const aiter_tensor t = aiteri_in_bytes(x->caches[i]);
+        const uintptr_t bytes = aiteri_operand_bytes(&t);
+        const aiteri_operand operand[] = {
+            {name.text, &t}, {"call.workspace", &workspace}, {"mapping", &x->mapping}};
+        aiteri_check_overlap(c, operand, 3, 1);
+        for (int32_t j = 0; j < i && bytes > 0; j++) {
+            const aiter_tensor other = aiteri_in_bytes(x->caches[j]);
+            if (aiteri_operands_meet(&t, bytes, &other))
+                aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: shares memory with caches[%d]",
+                              c->op, name.text, (int)j);
+        }
+    }
+}
+
+/* A bit per block of the destination. */
+static uint8_t *aiteri_blocks_layout(const aiteri_blocks *x, aiteri_arena *arena)
+{
+    return (uint8_t *)aiteri_carve(arena, (size_t)x->dst.shape[0] / 8 + 1, 1);
+}
+
+static size_t aiteri_blocks_need(const aiteri_blocks *x)
+{
+    aiteri_arena measure = {NULL, 0};
+    aiteri_blocks_layout(x, &measure);
+    return measure.used;
+}
+
+/* Everything but the run: all that shapes tell. */
+static aiter_status aiteri_blocks_supported(aiteri_blocks *x, aiter_context *ctx, size_t *bytes)
+{
+    aiteri_check c = {x->op->name, ctx, AITER_OK};
+    aiteri_check_block_moves(&c, x);
+    if (c.status == AITER_OK) aiteri_check_blocks_apart(&c, x);
+    if (c.status != AITER_OK) return c.status;
+    AITERI_TRY(aiteri_needs_cpu(c.op, ctx));
+    return aiteri_scratch_answer(c.op, ctx, aiteri_blocks_need(x), bytes);
+}
+
+static aiter_status aiteri_blocks_workspace(aiteri_blocks *x, aiter_context *ctx, size_t *bytes)
+{
+    aiteri_check c = {x->op->name, ctx, AITER_OK};
+    aiteri_check_block_moves(&c, x);
+    if (c.status != AITER_OK) return c.status;
+    return aiteri_scratch_answer(c.op, ctx,
+                                 aiteri_context_on_device(ctx) ? 0 : aiteri_blocks_need(x), bytes);
+}
+
+/* ---- the copies ---- */
+
+/* How a block lies in both caches, in bytes: steps from the outer to the inner, then pieces that
+ * are contiguous in both. */
+typedef struct aiteri_block_way {
+    char *dst;
+    const char *src;
+    int64_t dst_block, src_block;
+    int32_t ndim;
+    int64_t shape[4], from[4], to[4];
+    size_t piece; /* 0: blocks are empty */
+} aiteri_block_way;
+
+static aiteri_block_way aiteri_block_way_of(const aiter_tensor *src, const aiter_tensor *dst)
+{
+    const int64_t size = aiter_dtype_bits(dst->dtype) / 8;
+    aiteri_block_way w;
+    memset(&w, 0, sizeof w);
+    w.dst = (char *)dst->data;
+    w.src = (const char *)src->data;
+    w.dst_block = dst->stride[0] * size;
+    w.src_block = src->stride[0] * size;
+    w.piece = (size_t)size;
+    for (int32_t i = 1; i < dst->ndim; i++) {
+        const int64_t to = dst->stride[i] * size;
+        int32_t at = w.ndim;
+        if (dst->shape[i] == 0) w.piece = 0;
+        if (dst->shape[i] <= 1) continue;
+        for (w.ndim++; at > 0 && w.to[at - 1] < to; at--) {
+            w.to[at] = w.to[at - 1];
+            w.from[at] = w.from[at - 1];
+            w.shape[at] = w.shape[at - 1];
+        }
+        w.to[at] = to;
+        w.from[at] = src->stride[i] * size;
+        w.shape[at] = dst->shape[i];
+    }
+    for (; w.ndim > 0 && w.piece > 0; w.ndim--) {
+        const int32_t inner = w.ndim - 1;
+        if (w.to[inner] != (int64_t)w.piece || w.from[inner] != (int64_t)w.piece) break;
+        w.piece *= (size_t)w.shape[inner];
+    }
+    return w;
+}
+
+/* Of cache i. */
+static aiteri_block_way aiteri_blocks_way(const aiteri_blocks *x, int32_t i)
+{
+    if (x->op->swaps) return aiteri_block_way_of(&x->src, &x->dst);
+    const aiter_tensor t = aiteri_in_bytes(x->caches[i]);
+    return aiteri_block_way_of(&t, &t);
+}
+
+static void aiteri_block_copy(const aiteri_block_way *w, int32_t dim, char *dst, const char *src)
+{
+    if (dim == w->ndim) {
+        memcpy(dst, src, w->piece);
+        return;
+    }
+    for (int64_t i = 0; i < w->shape[dim]; i++)
+        aiteri_block_copy(w, dim + 1, dst + i * w->to[dim], src + i * w->from[dim]);
+}
+
+/* Block of the source (0) or of the destination (1) of a pair. */
+static int64_t aiteri_mapped_block(const aiteri_blocks *x, int64_t pair, int which)
+{
+    const aiter_tensor *t = &x->mapping;
+    return aiteri_index_at(t, pair * t->stride[0] + which * t->stride[1]);
+}
+
+static void aiteri_blocks_worker(void *arg, int32_t i)
+{
+    const aiteri_blocks *x = (const aiteri_blocks *)arg;
+    const int64_t pairs = x->mapping.shape[0], all = pairs * x->num_caches;
+    const int64_t first = aiteri_share_of(all, i, x->workers);
+    const int64_t end = aiteri_share_of(all, i + 1, x->workers);
+    aiteri_block_way w;
+    for (int64_t n = first; n < end; n++) {
+        if (n == first || n % pairs == 0) w = aiteri_blocks_way(x, (int32_t)(n / pairs));
+        if (w.piece == 0) continue;
+        aiteri_block_copy(&w, 0, w.dst + aiteri_mapped_block(x, n % pairs, 1) * w.dst_block,
+                          w.src + aiteri_mapped_block(x, n % pairs, 0) * w.src_block);
+    }
+}
+
+/* ---- the run ---- */
+
+static void aiteri_check_block_id(aiteri_check *c, const aiteri_blocks *x, int64_t pair, int which,
+                                  int64_t blocks)
+{
+    const int64_t id = aiteri_mapped_block(x, pair, which);
+    if (id < 0 || id >= blocks)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.mapping: [%lld][%d] is %lld, expected one of the %lld blocks of %s, from "
+                      "0 on",
+                      c->op, (long long)pair, which, (long long)id, (long long)blocks,
+                      !x->op->swaps ? "the caches"
+                      : which       ? "dst"
+                                    : "src");
+}
+
+/* Ids in range, no destination twice, none of them a source beside it: pairs have no order. */
+static void aiteri_check_mapping(aiteri_check *c, const aiteri_blocks *x, uint8_t *written)
+{
+    const int64_t pairs = x->mapping.shape[0], blocks = x->dst.shape[0];
+    memset(written, 0, (size_t)(blocks / 8 + 1));
+    for (int64_t n = 0; n < pairs && c->status == AITER_OK; n++) {
+        const int64_t to = aiteri_mapped_block(x, n, 1);
+        aiteri_check_block_id(c, x, n, 0, x->op->swaps ? x->src.shape[0] : blocks);
+        aiteri_check_block_id(c, x, n, 1, blocks);
+        if (c->status != AITER_OK) return;
+        if (written[to / 8] >> (to % 8) & 1)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.mapping: [%lld][1] is %lld, a block that an earlier pair writes",
+                          c->op, (long long)n, (long long)to);
+        written[to / 8] |= (uint8_t)(1u << (to % 8));
+    }
+    for (int64_t n = 0; n < pairs && c->status == AITER_OK && !x->op->swaps; n++) {
+        const int64_t from = aiteri_mapped_block(x, n, 0);
+        if (written[from / 8] >> (from % 8) & 1)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.mapping: [%lld][0] is %lld, a block that a pair of this call writes; "
+                          "make a chain in several calls",
+                          c->op, (long long)n, (long long)from);
+    }
+}
+
+static aiter_status aiteri_blocks_run(aiteri_blocks *x, aiter_context *ctx)
+{
+    size_t bytes;
+    aiteri_scratch scratch;
+    AITERI_TRY(aiteri_blocks_supported(x, ctx, &bytes));
+    aiteri_check c = {x->op->name, ctx, AITER_OK};
+    AITERI_TRY(aiteri_scratch_take(c.op, ctx, x->call.workspace, x->call.workspace_bytes,
+                                   aiteri_blocks_need(x), &scratch));
+    aiteri_check_mapping(&c, x, aiteri_blocks_layout(x, &scratch.arena));
+    aiteri_scratch_give_back(&scratch);
+    x->workers =
+        (int32_t)aiteri_min(aiteri_context_workers(ctx), x->mapping.shape[0] * x->num_caches);
+    if (c.status == AITER_OK && x->workers > 0)
+        aiteri_parallel(ctx, aiteri_blocks_worker, x, x->workers);
+    return c.status;
+}
+
+static aiter_status aiteri_blocks_explain(const aiteri_blocks *x, aiter_context *ctx,
+                                          aiteri_text *t)
+{
+    double all = 0;
+    size_t least = SIZE_MAX;
+    (void)ctx;
+    for (int32_t i = 0; i < x->num_caches; i++) {
+        const aiteri_block_way w = aiteri_blocks_way(x, i);
+        double bytes = (double)w.piece;
+        for (int32_t d = 0; d < w.ndim; d++) bytes *= (double)w.shape[d];
+        all += bytes * (double)x->mapping.shape[0];
+        if (w.piece < least) least = w.piece;
+    }
+    aiteri_say(t, "problem: %lld blocks in %d cache%s of %lld blocks\n",
+               (long long)x->mapping.shape[0], (int)x->num_caches, x->num_caches > 1 ? "s" : "",
+               (long long)x->dst.shape[0]);
+    aiteri_say(t, "types: mapping %s, blocks as they are\n", aiter_dtype_name(x->mapping.dtype));
+    aiteri_say(t, "work: %lld copies, a stretch of them for each thread, in pieces of %zu bytes\n",
+               (long long)(x->mapping.shape[0] * x->num_caches), least);
+    aiteri_say(t, "bytes: at most %.3g read, %.3g written\n", all, all);
+    aiteri_say(t, "error: none\n");
+    return AITER_OK;
+}
+
+AITERI_CALLS(swap_blocks, blocks, &aiteri_swap_blocks_op)
+AITERI_CALLS(copy_blocks, blocks, &aiteri_copy_blocks_op)
+
+#endif /* AITERI_BLOCKS_C */
 #endif
 #if AITERI_HAS_MERGE
 #if AITERI_GPU
@@ -20340,8 +20830,6 @@ AITERI_CALLS(merge_attn_states, merge, "aiter_merge_attn_states")
 #define AITERI_ROPE_FWD_C
 
 
-enum { AITERI_INDICES = 1 << AITER_I32 | 1 << AITER_I64 };
-
 /* How many elements turn; 0 is what the tables say. */
 static int32_t aiteri_rope_dim(const aiter_rope *r)
 {
@@ -20660,10 +21148,7 @@ static aiter_status aiteri_rope_fwd_supported(aiteri_rope_fwd *x, aiter_context 
     x->heads = x->a.x.shape[n - 2];
     x->dim = (int32_t)x->a.x.shape[n - 1];
     *bytes = 0;
-#if AITERI_GPU
-    if (aiteri_context_on_device(ctx))
-        return aiteri_fail(ctx, AITER_NO_KERNEL, "%s: no rope_fwd kernel; a CPU computes it", c.op);
-#endif
+    AITERI_TRY(aiteri_needs_cpu(c.op, ctx));
     x->rope = aiteri_rope_of(aiteri_context_kernels(ctx), &x->a.rope, aiteri_rope_dim(&x->a.rope),
                              x->dim);
     return AITER_OK;
@@ -21191,11 +21676,7 @@ static aiter_status aiteri_quant_supported(aiteri_quant *x, aiter_context *ctx, 
     aiteri_check c = {x->op, ctx, AITER_OK};
     aiteri_quant_check(&c, x);
     *bytes = 0;
-    if (c.status == AITER_OK && aiteri_context_on_device(ctx))
-        return aiteri_fail(ctx, AITER_NO_KERNEL,
-                           "%s: has no device kernel: call it with a CPU context and host memory",
-                           x->op);
-    return c.status;
+    return c.status == AITER_OK ? aiteri_needs_cpu(x->op, ctx) : c.status;
 }
 
 static aiter_status aiteri_quant_explain(const aiteri_quant *x, aiter_context *ctx, aiteri_text *t)
@@ -21381,6 +21862,645 @@ AITERI_UNUSED static aiter_status aiteri_left_out_explain(const char *op, const 
 AITER_OP_LIST(AITERI_LEFT_OUT_ROW)
 
 #endif /* AITERI_OPS_LEFT_OUT_C */
+#ifdef AITER_ATTN_SELFTEST
+
+// >>selftest_cases    (src/ops/selftest_cases.c)
+/* selftest_cases.c -- the cases of aiter_selftest: small calls of every op, inputs from a counter,
+ * options from the number of the case. */
+#ifndef AITERI_SELFTEST_CASES_C
+#define AITERI_SELFTEST_CASES_C
+
+
+enum {
+    AITERI_SELFTEST_BYTES = 1 << 21, /* all tensors of a case */
+    AITERI_SELFTEST_MARK = 0x5c,     /* in outputs, before */
+    AITERI_SELFTEST_OUTPUTS = 8,
+    AITERI_SELFTEST_BATCH = 3,
+    AITERI_SELFTEST_PAGE = 8
+};
+
+/* What a call writes. */
+typedef struct aiteri_selftest_output {
+    const char *name;
+    size_t at;
+    aiter_dtype dtype;
+    int64_t count;
+    int exact; /* the same bits in every set */
+} aiteri_selftest_output;
+
+/* One case under construction: its tensors lie at the same places of `host` and of `base`, the
+ * memory that the call gets. */
+typedef struct aiteri_selftest {
+    char *host, *expected, *base;
+    size_t used;
+    aiteri_selftest_output output[AITERI_SELFTEST_OUTPUTS];
+    int32_t outputs;
+    uint64_t counter; /* of inputs */
+    uint64_t number;  /* of the case: its digits are the options */
+    double work;      /* multiply-adds of the last case, about */
+    int loose;        /* 16-bit weights */
+    char words[96];
+} aiteri_selftest;
+
+static uint64_t aiteri_selftest_mix(uint64_t x)
+{
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+/* One of n, by the number of the case and the name of the choice. */
+static int32_t aiteri_selftest_pick(const aiteri_selftest *s, uint64_t choice, int32_t n)
+{
+    return (int32_t)(aiteri_selftest_mix(s->number * 64 + choice) >> 33) % n;
+}
+
+static aiter_tensor aiteri_selftest_place(aiteri_selftest *s, aiter_dtype dtype, int32_t ndim,
+                                          const int64_t *shape)
+{
+    int64_t count = 1;
+    for (int32_t i = 0; i < ndim; i++) count *= shape[i];
+    aiter_tensor t =
+        aiteri_tensor_make(s->base + s->used, dtype, ndim, shape[0], ndim > 1 ? shape[1] : 0,
+                           ndim > 2 ? shape[2] : 0, ndim > 3 ? shape[3] : 0, 0);
+    s->used += aiteri_pad_size((size_t)(count * aiter_dtype_bits(dtype) + 7) / 8, AITERI_LINE);
+    AITERI_ASSERT(s->used <= AITERI_SELFTEST_BYTES);
+    return t;
+}
+
+/* Numbers of (-size, size), of [0, size) with `positive`. */
+static aiter_tensor aiteri_selftest_input(aiteri_selftest *s, aiter_dtype dtype, int32_t ndim,
+                                          const int64_t *shape, float size, int positive)
+{
+    char *at = s->host + s->used;
+    const aiter_tensor t = aiteri_selftest_place(s, dtype, ndim, shape);
+    int64_t count = 1;
+    for (int32_t i = 0; i < ndim; i++) count *= shape[i];
+    for (int64_t i = 0; i < count; i++) {
+        const int32_t x = (int32_t)(aiteri_selftest_mix(s->counter++) >> 40 & 0xffff);
+        const float unit = (float)(positive ? x + 1 : 2 * x - 0xffff) * (1.0f / 0x10000);
+        aiter_store_element(dtype, at, i, unit * size);
+    }
+    return t;
+}
+
+static aiter_tensor aiteri_selftest_ints(aiteri_selftest *s, int32_t ndim, const int64_t *shape,
+                                         const int32_t *values)
+{
+    char *at = s->host + s->used;
+    const aiter_tensor t = aiteri_selftest_place(s, AITER_I32, ndim, shape);
+    memcpy(at, values, (size_t)(shape[0] * (ndim > 1 ? shape[1] : 1)) * sizeof *values);
+    return t;
+}
+
+static aiter_tensor aiteri_selftest_output_of(aiteri_selftest *s, const char *name,
+                                              aiter_dtype dtype, int32_t ndim, const int64_t *shape,
+                                              int exact)
+{
+    const aiteri_selftest_output o = {name, s->used, dtype, 1, exact};
+    const aiter_tensor t = aiteri_selftest_place(s, dtype, ndim, shape);
+    AITERI_ASSERT(s->outputs < AITERI_SELFTEST_OUTPUTS);
+    s->output[s->outputs] = o;
+    for (int32_t i = 0; i < ndim; i++) s->output[s->outputs].count *= shape[i];
+    s->outputs++;
+    memset(s->host + o.at, AITERI_SELFTEST_MARK, s->used - o.at);
+    return t;
+}
+
+static aiter_dtype aiteri_selftest_float(const aiteri_selftest *s, uint64_t choice)
+{
+    return (aiter_dtype)(AITER_F32 + aiteri_selftest_pick(s, choice, 3));
+}
+
+/* ---- the attentions ---- */
+
+enum {
+    AITERI_SELFTEST_DENSE,
+    AITERI_SELFTEST_PACKED,
+    AITERI_SELFTEST_PAGED,
+    AITERI_SELFTEST_LISTS
+};
+
+/* The shapes of a case. */
+typedef struct aiteri_selftest_shape {
+    int32_t form, decodes, sq, sk, hq, hk, dq, dv;
+    int32_t len_q[AITERI_SELFTEST_BATCH], len_k[AITERI_SELFTEST_BATCH];
+} aiteri_selftest_shape;
+
+static aiteri_selftest_shape aiteri_selftest_shape_of(aiteri_selftest *s, int32_t decodes)
+{
+    static const int32_t rows[] = {1, 19, 2, 33}, keys[] = {37, 140, 1, 90};
+    static const int32_t dims[] = {64, 16, 33, 24}, groups[] = {1, 4, 3};
+    aiteri_selftest_shape n;
+    memset(&n, 0, sizeof n);
+    n.decodes = decodes;
+    n.form = decodes ? AITERI_SELFTEST_PAGED + aiteri_selftest_pick(s, 0, 2)
+                     : aiteri_selftest_pick(s, 0, 4);
+    n.sq = decodes ? 1 + aiteri_selftest_pick(s, 1, 2) : rows[aiteri_selftest_pick(s, 1, 4)];
+    n.sk = keys[aiteri_selftest_pick(s, 2, 4)];
+    n.hk = 1 + aiteri_selftest_pick(s, 3, 2);
+    n.hq = n.hk * groups[aiteri_selftest_pick(s, 4, 3)];
+    n.dq = dims[aiteri_selftest_pick(s, 5, 4)];
+    n.dv = aiteri_selftest_pick(s, 6, 3) ? n.dq : dims[aiteri_selftest_pick(s, 7, 4)];
+    for (int32_t b = 0; b < AITERI_SELFTEST_BATCH; b++) {
+        n.len_q[b] = b == 1 && !decodes ? n.sq / 2 : n.sq;
+        n.len_k[b] = b == 2 ? (n.sk + 1) / 2 : n.sk;
+    }
+    s->work = 2.0 * AITERI_SELFTEST_BATCH * n.hq * n.sq * n.sk * (n.dq + n.dv);
+    return n;
+}
+
+/* K or V of every type; of int8 with its scales. */
+static void aiteri_selftest_keys(aiteri_selftest *s, const aiteri_selftest_shape *n, int value,
+                                 aiter_tensor *t, aiter_tensor *scale)
+{
+    static const aiter_dtype types[] = {AITER_F32,       AITER_F16,         AITER_BF16,   AITER_I8,
+                                        AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2};
+    const int32_t pages = (n->sk + AITERI_SELFTEST_PAGE - 1) / AITERI_SELFTEST_PAGE;
+    const aiter_dtype type = types[aiteri_selftest_pick(s, 8, 7)]; /* one for both: devices */
+    const int64_t paged[] = {AITERI_SELFTEST_BATCH * pages, AITERI_SELFTEST_PAGE, n->hk,
+                             value ? n->dv : n->dq};
+    const int64_t dense[] = {AITERI_SELFTEST_BATCH, n->sk, n->hk, paged[3]};
+    const int64_t packed[] = {AITERI_SELFTEST_BATCH * n->sk, n->hk, paged[3]};
+    const int64_t *shape = n->form >= AITERI_SELFTEST_PAGED    ? paged
+                           : n->form == AITERI_SELFTEST_PACKED ? packed
+                                                               : dense;
+    const int32_t ndim = n->form == AITERI_SELFTEST_PACKED ? 3 : 4;
+    const int scaled = type == AITER_I8;
+    *t = aiteri_selftest_input(s, type, ndim, shape, scaled ? 127.0f : 1.0f, 0);
+    if (!scaled) return;
+    const int64_t one[] = {1};
+    const int32_t kind = aiteri_selftest_pick(s, 9, 3);
+    *scale = kind == 0   ? aiteri_selftest_input(s, AITER_F32, 1, one, 0.01f, 1)
+             : kind == 1 ? aiteri_selftest_input(s, AITER_F32, 1, shape + ndim - 2, 0.01f, 1)
+                         : aiteri_selftest_input(s, AITER_F32, ndim - 1, shape, 0.01f, 1);
+}
+
+/* Lengths, tables and lists. Packed rows have a gap behind each shorter sequence. */
+static void aiteri_selftest_lengths(aiteri_selftest *s, const aiteri_selftest_shape *n,
+                                    aiter_attention_args *a)
+{
+    enum { B = AITERI_SELFTEST_BATCH };
+    const int64_t batch[] = {B}, ends[] = {B + 1};
+    const int32_t pages = (n->sk + AITERI_SELFTEST_PAGE - 1) / AITERI_SELFTEST_PAGE;
+    const int64_t table[] = {B, pages}, all[] = {(int64_t)B * pages};
+    int32_t cu_q[B + 1], cu_k[B + 1], indptr[B + 1], ids[B * 64];
+    for (int32_t b = 0; b <= B; b++)
+        cu_q[b] = b * n->sq, cu_k[b] = b * n->sk, indptr[b] = b * pages;
+    for (int32_t i = 0; i < B * pages; i++) ids[i] = (i * 7 + 3) % (B * pages);
+    if (B * pages % 7 == 0)
+        for (int32_t i = 0; i < B * pages; i++) ids[i] = B * pages - 1 - i;
+    if (n->form == AITERI_SELFTEST_PACKED)
+        a->kv.cu_seqlens = aiteri_selftest_ints(s, 1, ends, cu_k);
+    if (n->form == AITERI_SELFTEST_PACKED || (n->form == AITERI_SELFTEST_PAGED && !n->decodes))
+        a->cu_seqlens_q = aiteri_selftest_ints(s, 1, ends, cu_q);
+    if (!n->decodes) a->seqused_q = aiteri_selftest_ints(s, 1, batch, n->len_q);
+    a->kv.seq_lens = aiteri_selftest_ints(s, 1, batch, n->len_k);
+    if (n->form == AITERI_SELFTEST_PAGED)
+        a->kv.block_table = aiteri_selftest_ints(s, 2, table, ids);
+    a->kv.max_seqlen = n->sk; /* a bias has so many keys, pages may hold more */
+    if (n->form != AITERI_SELFTEST_LISTS) return;
+    a->kv.indptr = aiteri_selftest_ints(s, 1, ends, indptr);
+    a->kv.indices = aiteri_selftest_ints(s, 1, all, ids);
+}
+
+static void aiteri_selftest_score(aiteri_selftest *s, const aiteri_selftest_shape *n, int packed,
+                                  aiter_score *score)
+{
+    const int64_t heads[] = {n->hq}, one[] = {1};
+    const int64_t rows = packed ? (int64_t)AITERI_SELFTEST_BATCH * n->sq : n->sq;
+    const int64_t pairs[] = {rows, n->sk};
+    score->mask = (aiter_mask)(AITER_MASK_NONE + aiteri_selftest_pick(s, 10, AITER_MASK_COUNT - 1));
+    if (score->mask == AITER_MASK_WINDOW) score->window_left = 11, score->window_right = 2;
+    if (aiteri_selftest_pick(s, 11, 4) == 0) score->softcap = 1.5f;
+    if (aiteri_selftest_pick(s, 12, 4) == 0) score->sink_tokens = 3;
+    if (aiteri_selftest_pick(s, 13, 4) == 0)
+        score->alibi_slopes = aiteri_selftest_input(s, AITER_F32, 1, heads, 0.2f, 1);
+    if (aiteri_selftest_pick(s, 14, 4) == 0)
+        score->sinks = aiteri_selftest_input(s, AITER_F32, 1, heads, 1.0f, 0);
+    if (aiteri_selftest_pick(s, 15, 4) == 0)
+        score->bias = aiteri_selftest_input(s, aiteri_selftest_float(s, 16), 2, pairs, 1.0f, 0);
+    if (aiteri_selftest_pick(s, 17, 8) == 0)
+        score->q_scale = aiteri_selftest_input(s, AITER_F32, 1, one, 1.0f, 1);
+}
+
+static void aiteri_selftest_attention(aiteri_selftest *s, aiter_attention_args *a, int32_t decodes)
+{
+    const aiteri_selftest_shape n = aiteri_selftest_shape_of(s, decodes);
+    const int packed =
+        n.form == AITERI_SELFTEST_PACKED || (n.form == AITERI_SELFTEST_PAGED && !decodes);
+    const int64_t total = (int64_t)AITERI_SELFTEST_BATCH * n.sq;
+    const int64_t q[] = {AITERI_SELFTEST_BATCH, n.sq, n.hq, n.dq}, q3[] = {total, n.hq, n.dq};
+    const int64_t o[] = {q[0], q[1], q[2], n.dv}, o3[] = {total, n.hq, n.dv};
+    const int64_t l[] = {q[0], n.hq, n.sq}, l2[] = {n.hq, total};
+    const int32_t ndim = packed ? 3 : 4;
+    static const char *const forms[] = {"dense", "packed", "paged", "lists of pages"};
+    a->q = aiteri_selftest_input(s, aiteri_selftest_float(s, 18), ndim, packed ? q3 : q, 1.0f, 0);
+    aiteri_selftest_keys(s, &n, 0, &a->kv.k, &a->kv.k_scale);
+    const size_t v_at = s->used;
+    aiteri_selftest_keys(s, &n, 1, &a->kv.v, &a->kv.v_scale);
+    aiteri_selftest_lengths(s, &n, a);
+    aiteri_selftest_score(s, &n, packed, &a->score);
+    if (a->score.mask == AITER_MASK_CAUSAL && n.form < AITERI_SELFTEST_PAGED && n.sq > 2)
+        aiter_store_element(a->kv.v.dtype, s->host + v_at, (int64_t)(n.sk - 1) * n.hk * n.dv,
+                            aiteri_f32_of_bits(0x7fc00000u)); /* that one row alone sees */
+    a->out =
+        aiteri_selftest_output_of(s, "out", aiteri_selftest_float(s, 19), ndim, packed ? o3 : o, 0);
+    if (aiteri_selftest_pick(s, 20, 3))
+        a->lse = aiteri_selftest_output_of(s, "lse", AITER_F32, ndim - 1, packed ? l2 : l, 0);
+    a->num_splits = aiteri_selftest_pick(s, 21, 3);
+    snprintf(s->words, sizeof s->words, "%s, %d x %d, heads %d/%d, D %d/%d, q %s, k %s",
+             forms[n.form], (int)n.sq, (int)n.sk, (int)n.hq, (int)n.hk, (int)n.dq, (int)n.dv,
+             aiter_dtype_name(a->q.dtype), aiter_dtype_name(a->kv.k.dtype));
+}
+
+/* Of the short forms, which take the same: dense, one kv head; packed. */
+static void aiteri_selftest_rows(aiteri_selftest *s, aiter_attention_args *a, int packed)
+{
+    enum { B = AITERI_SELFTEST_BATCH, ROWS = 5, KEYS = 50, HEADS = 3, DIM = 20 };
+    const int32_t ends_q[] = {0, 2, 2, ROWS * B}, ends_k[] = {0, 40, 60, KEYS * B};
+    const int64_t q[] = {B, ROWS, HEADS, DIM}, q3[] = {B * ROWS, HEADS, DIM};
+    const int64_t k[] = {B, KEYS, 1, DIM}, k3[] = {B * KEYS, 1, DIM}, ends[] = {B + 1};
+    const aiter_dtype type = aiteri_selftest_float(s, 0);
+    a->q = aiteri_selftest_input(s, type, packed ? 3 : 4, packed ? q3 : q, 1.0f, 0);
+    a->kv.k = aiteri_selftest_input(s, type, packed ? 3 : 4, packed ? k3 : k, 1.0f, 0);
+    a->kv.v = aiteri_selftest_input(s, type, packed ? 3 : 4, packed ? k3 : k, 1.0f, 0);
+    a->out = aiteri_selftest_output_of(s, "out", type, packed ? 3 : 4, packed ? q3 : q, 0);
+    if (packed) a->cu_seqlens_q = aiteri_selftest_ints(s, 1, ends, ends_q);
+    if (packed) a->kv.cu_seqlens = aiteri_selftest_ints(s, 1, ends, ends_k);
+    a->score.mask = aiteri_selftest_pick(s, 1, 2) ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+    s->work = 4.0 * B * ROWS * KEYS * HEADS * DIM;
+    snprintf(s->words, sizeof s->words, "%s", aiter_dtype_name(type));
+}
+
+/* One token in transposed layouts. */
+static void aiteri_selftest_token(aiteri_selftest *s, aiter_attention_args *a, int grouped)
+{
+    enum { HEADS = 6, GROUPS = 2, KEYS = 70, DIM = 24 };
+    const int64_t q[] = {DIM, grouped ? HEADS : 1}, o[] = {grouped ? HEADS : 1, DIM};
+    const int64_t k[] = {GROUPS, DIM, KEYS};
+    const aiter_dtype type = aiteri_selftest_float(s, 0);
+    a->q = aiteri_selftest_input(s, type, 2, q, 1.0f, 0);
+    a->kv.k = aiteri_selftest_input(s, type, grouped ? 3 : 2, grouped ? k : k + 1, 1.0f, 0);
+    a->kv.v = aiteri_selftest_input(s, type, grouped ? 3 : 2, grouped ? k : k + 1, 1.0f, 0);
+    a->out = aiteri_selftest_output_of(s, "out", type, 2, o, 0);
+    s->work = 4.0 * HEADS * KEYS * DIM;
+    snprintf(s->words, sizeof s->words, "%s", aiter_dtype_name(type));
+}
+
+/* ---- the others: the same bits in every set, but for the merge ---- */
+
+static void aiteri_selftest_cache(aiteri_selftest *s, aiter_reshape_and_cache_args *a)
+{
+    enum { TOKENS = 11, HEADS = 2, BLOCKS = 4, PAGE = 5 };
+    static const int32_t slots[TOKENS] = {3, 19, -1, 7, 8, 0, 11, 12, 5, 18, 2};
+    static const aiter_dtype types[] = {AITER_F32,       AITER_F16,         AITER_BF16,   AITER_I8,
+                                        AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2};
+    const int32_t dim = aiteri_selftest_pick(s, 0, 2) ? 37 : 64;
+    const int64_t rows[] = {TOKENS, HEADS, dim}, cache[] = {BLOCKS, PAGE, HEADS, dim};
+    const int64_t one[] = {1}, tokens[] = {TOKENS};
+    const aiter_dtype from = aiteri_selftest_float(s, 1), to = types[aiteri_selftest_pick(s, 2, 7)];
+    const int quantises = to == AITER_I8 || (to > AITER_BF16 && aiteri_selftest_pick(s, 3, 2));
+    a->k = aiteri_selftest_input(s, from, 3, rows, 3.0f, 0);
+    a->v = aiteri_selftest_input(s, from, 3, rows, 0.5f, 0);
+    a->slot_mapping = aiteri_selftest_ints(s, 1, tokens, slots);
+    a->kv.k = aiteri_selftest_output_of(s, "kv.k", to, 4, cache, 1);
+    a->kv.v = aiteri_selftest_output_of(s, "kv.v", to, 4, cache, 1);
+    if (quantises) a->quantisation.to = to;
+    a->quantisation.scale_given = quantises && aiteri_selftest_pick(s, 4, 2);
+    for (int i = 0; i < 2 && quantises; i++) {
+        aiter_tensor *scale = i ? &a->kv.v_scale : &a->kv.k_scale;
+        if (a->quantisation.scale_given)
+            *scale = aiteri_selftest_input(s, AITER_F32, 1, one, 0.05f, 1);
+        else
+            *scale = aiteri_selftest_output_of(s, i ? "kv.v_scale" : "kv.k_scale", AITER_F32, 3,
+                                               cache, 1);
+    }
+    snprintf(s->words, sizeof s->words, "%s to %s", aiter_dtype_name(from), aiter_dtype_name(to));
+}
+
+static void aiteri_selftest_merge(aiteri_selftest *s, aiter_merge_attn_states_args *a)
+{
+    enum { TOKENS = 9, HEADS = 3 };
+    const int64_t rows[] = {TOKENS, HEADS, aiteri_selftest_pick(s, 0, 2) ? 35 : 64};
+    const int64_t lse[] = {HEADS, TOKENS};
+    const aiter_dtype type = aiteri_selftest_float(s, 1);
+    a->out_a = aiteri_selftest_input(s, type, 3, rows, 1.0f, 0);
+    a->out_b = aiteri_selftest_input(s, type, 3, rows, 1.0f, 0);
+    a->lse_a = aiteri_selftest_input(s, AITER_F32, 2, lse, 4.0f, 0);
+    a->lse_b = aiteri_selftest_input(s, AITER_F32, 2, lse, 4.0f, 0);
+    a->out = aiteri_selftest_output_of(s, "out", type, 3, rows, 0);
+    a->lse = aiteri_selftest_output_of(s, "lse", AITER_F32, 2, lse, 0);
+    snprintf(s->words, sizeof s->words, "%s", aiter_dtype_name(type));
+}
+
+static void aiteri_selftest_rope(aiteri_selftest *s, aiter_rope_fwd_args *a)
+{
+    enum { TOKENS = 9, HEADS = 3, PAIRS = 12 };
+    const int64_t rows[] = {TOKENS, HEADS, aiteri_selftest_pick(s, 0, 2) ? 2 * PAIRS : 40};
+    const int64_t table[] = {TOKENS, PAIRS};
+    const aiter_dtype type = aiteri_selftest_float(s, 1);
+    a->x = aiteri_selftest_input(s, type, 3, rows, 2.0f, 0);
+    a->rope.cos = aiteri_selftest_input(s, aiteri_selftest_float(s, 2), 2, table, 1.0f, 0);
+    a->rope.sin = aiteri_selftest_input(s, AITER_F32, 2, table, 1.0f, 0);
+    a->rope.pairing = aiteri_selftest_pick(s, 3, 2) ? AITER_ROPE_GPTJ : AITER_ROPE_NEOX;
+    a->rope.nope_first = aiteri_selftest_pick(s, 4, 2);
+    a->y = aiteri_selftest_output_of(s, "y", type, 3, rows, 1);
+    snprintf(s->words, sizeof s->words, "%s", aiter_dtype_name(type));
+}
+
+static void aiteri_selftest_quant(aiteri_selftest *s, aiter_quantize_args *a, int encodes)
+{
+    static const aiter_dtype codes[] = {AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2,
+                                        AITER_I8,        AITER_I4,          AITER_F4_E2M1};
+    const aiter_dtype type = codes[aiteri_selftest_pick(s, 0, 6)],
+                      real = aiteri_selftest_float(s, 1);
+    const int integers = type == AITER_I8 || type == AITER_I4;
+    const aiter_dtype of_scale =
+        !integers && aiteri_selftest_pick(s, 2, 2) ? AITER_F8_E8M0 : AITER_F32;
+    const int64_t rows[] = {7, 64}, scale[] = {7, 2};
+    if (encodes) {
+        a->x = aiteri_selftest_input(s, real, 2, rows, 3.0f, 0);
+        a->y = aiteri_selftest_output_of(s, "y", type, 2, rows, 1);
+        a->scale = aiteri_selftest_output_of(s, "scale", of_scale, 2, scale, 1);
+    } else {
+        a->x = aiteri_selftest_input(s, type, 2, rows, integers ? 7.0f : 6.0f, 0);
+        a->scale = aiteri_selftest_input(s, of_scale, 2, scale, 2.0f, 1);
+        a->y = aiteri_selftest_output_of(s, "y", real, 2, rows, 1);
+    }
+    a->quantisation.group = 32;
+    snprintf(s->words, sizeof s->words, "%s, scales %s", aiter_dtype_name(type),
+             aiter_dtype_name(of_scale));
+}
+
+static void aiteri_selftest_swap(aiteri_selftest *s, aiter_swap_blocks_args *a)
+{
+    static const int32_t pairs[] = {2, 0, 4, 3, 2, 1};
+    const int64_t shape[] = {5, 3, 2, 20}, n[] = {3, 2};
+    a->src = aiteri_selftest_input(s, AITER_F16, 4, shape, 1.0f, 0);
+    a->mapping = aiteri_selftest_ints(s, 2, n, pairs);
+    a->dst = aiteri_selftest_output_of(s, "dst", AITER_F16, 4, shape, 1);
+    snprintf(s->words, sizeof s->words, "f16");
+}
+
+static void aiteri_selftest_copy(aiteri_selftest *s, aiter_copy_blocks_args *a,
+                                 aiter_tensor cache[2])
+{
+    static const int32_t pairs[] = {2, 0, 4, 3, 2, 1};
+    const int64_t shape[] = {5, 3, 2, 20}, n[] = {3, 2};
+    a->mapping = aiteri_selftest_ints(s, 2, n, pairs);
+    for (int i = 0; i < 2; i++) {
+        const size_t at = s->used;
+        cache[i] = aiteri_selftest_output_of(s, "caches", AITER_I8, 4, shape, 1);
+        for (int64_t j = 0; j < 600; j++) s->host[at + (size_t)j] = (char)(j / 5 + i);
+    }
+    a->caches = cache;
+    a->num_caches = 2;
+    snprintf(s->words, sizeof s->words, "i8");
+}
+
+#endif /* AITERI_SELFTEST_CASES_C */
+
+// >>selftest    (src/ops/selftest.c)
+/* selftest.c -- aiter_selftest: every op on every kernel set of this machine, and on the context's
+ * device, against the scalar set. */
+#ifndef AITERI_SELFTEST_C
+#define AITERI_SELFTEST_C
+
+
+/* ---- one case ---- */
+
+/* Any op with its arguments. */
+typedef union aiteri_selftest_args {
+#define AITERI_SELFTEST_MEMBER(op, family, plan) aiter_##op##_args op;
+    AITER_OP_LIST(AITERI_SELFTEST_MEMBER)
+#undef AITERI_SELFTEST_MEMBER
+} aiteri_selftest_args;
+
+typedef enum aiteri_selftest_op {
+#define AITERI_SELFTEST_OP(op, family, plan) AITERI_SELFTEST_##op,
+    AITER_OP_LIST(AITERI_SELFTEST_OP) AITERI_SELFTEST_OPS
+#undef AITERI_SELFTEST_OP
+} aiteri_selftest_op;
+
+/* Builds case `number` of an op for memory at `base`, and calls it there. */
+static aiter_status aiteri_selftest_call(aiteri_selftest *s, int op, uint64_t number, char *base,
+                                         aiter_context *ctx)
+{
+    aiteri_selftest_args a;
+    aiter_tensor cache[2];
+    memset(&a, 0, sizeof a);
+    s->base = base;
+    s->used = 0;
+    s->outputs = 0;
+    s->number = number * AITERI_SELFTEST_OPS + (uint64_t)op;
+    s->counter = s->number << 32;
+    s->work = 1e5;
+    switch (op) {
+    case AITERI_SELFTEST_flash_attn_fwd: aiteri_selftest_attention(s, &a.flash_attn_fwd, 0); break;
+    case AITERI_SELFTEST_paged_attn_decode:
+        aiteri_selftest_attention(s, &a.paged_attn_decode, 1);
+        break;
+    case AITERI_SELFTEST_grouped_query_attention:
+    case AITERI_SELFTEST_multi_query_attention:
+        aiteri_selftest_rows(s, &a.flash_attn_fwd, 0);
+        break;
+    case AITERI_SELFTEST_variable_length_attention:
+        aiteri_selftest_rows(s, &a.flash_attn_fwd, 1);
+        break;
+    case AITERI_SELFTEST_decode_attention: aiteri_selftest_token(s, &a.decode_attention, 0); break;
+    case AITERI_SELFTEST_decode_attention_gqa:
+        aiteri_selftest_token(s, &a.decode_attention_gqa, 1);
+        break;
+    case AITERI_SELFTEST_reshape_and_cache: aiteri_selftest_cache(s, &a.reshape_and_cache); break;
+    case AITERI_SELFTEST_swap_blocks: aiteri_selftest_swap(s, &a.swap_blocks); break;
+    case AITERI_SELFTEST_copy_blocks: aiteri_selftest_copy(s, &a.copy_blocks, cache); break;
+    case AITERI_SELFTEST_merge_attn_states: aiteri_selftest_merge(s, &a.merge_attn_states); break;
+    case AITERI_SELFTEST_rope_fwd: aiteri_selftest_rope(s, &a.rope_fwd); break;
+    case AITERI_SELFTEST_quantize: aiteri_selftest_quant(s, &a.quantize, 1); break;
+    default: aiteri_selftest_quant(s, &a.dequantize, 0); break;
+    }
+    if (base != s->host)
+        AITERI_TRY(
+            aiter_memory_copy(ctx, base, AITER_MEMORY_DEVICE, s->host, AITER_MEMORY_HOST, s->used));
+    switch (op) {
+#define AITERI_SELFTEST_RUN(op, family, plan) \
+    case AITERI_SELFTEST_##op: AITERI_TRY(aiter_##op(&a.op, ctx)); break;
+        AITER_OP_LIST(AITERI_SELFTEST_RUN)
+#undef AITERI_SELFTEST_RUN
+    default: break;
+    }
+    if (base == s->host) return AITER_OK;
+    AITERI_TRY(
+        aiter_memory_copy(ctx, s->host, AITER_MEMORY_HOST, base, AITER_MEMORY_DEVICE, s->used));
+    return aiter_context_synchronize(ctx);
+}
+
+/* How far an element may be from the scalar set's. */
+static float aiteri_selftest_bound(const aiteri_selftest *s, const aiteri_selftest_output *o,
+                                   float expected)
+{
+    const float unit = o->dtype == AITER_F16    ? 0x1p-10f
+                       : o->dtype == AITER_BF16 ? 0x1p-7f
+                                                : 0x1p-17f;
+    const float size = expected < 0 ? -expected : expected;
+    return unit * (size > 1 ? size : 1) + (s->loose ? 0x1p-6f : 0);
+}
+
+static int aiteri_selftest_same(const aiteri_selftest *s, const aiteri_selftest_output *o,
+                                int64_t i, float *got, float *expected)
+{
+    const char *a = s->host + o->at, *b = s->expected + o->at;
+    *got = aiter_load_element(o->dtype, a, i);
+    *expected = aiter_load_element(o->dtype, b, i);
+    const int bits = aiter_dtype_bits(o->dtype);
+    if (bits < 8 || memcmp(a + i * (bits / 8), b + i * (bits / 8), (size_t)bits / 8) == 0)
+        return bits >= 8 || *got == *expected;
+    if (o->exact) return 0;
+    const uint32_t wide = aiteri_bits_of_f32(*got) << 1, want = aiteri_bits_of_f32(*expected) << 1;
+    if (wide > 0xff000000u && want > 0xff000000u) return 1; /* NaN of whatever bits */
+    if (wide >= 0xff000000u || want >= 0xff000000u) return wide == want;
+    const float apart = *got < *expected ? *expected - *got : *got - *expected;
+    return apart <= aiteri_selftest_bound(s, o, *expected);
+}
+
+/* The first element that is not the scalar set's. */
+static aiter_status aiteri_selftest_compare(const aiteri_selftest *s, const char *op,
+                                            const char *set, aiter_context *ctx)
+{
+    float got, expected;
+    for (int32_t n = 0; n < s->outputs; n++)
+        for (int64_t i = 0; i < s->output[n].count; i++)
+            if (!aiteri_selftest_same(s, &s->output[n], i, &got, &expected))
+                return aiteri_fail(ctx, AITER_DEVICE,
+                                   "aiter_selftest: %s on %s (case %llu: %s): %s[%lld] is %.9g, "
+                                   "expected %.9g",
+                                   op, set, (unsigned long long)s->number, s->words,
+                                   s->output[n].name, (long long)i, (double)got, (double)expected);
+    return AITER_OK;
+}
+
+/* ---- the sets ---- */
+
+enum { AITERI_SELFTEST_SETS = AITER_ISA_COUNT + 1 };
+
+typedef struct aiteri_selftest_sets {
+    aiter_context *scalar, *set[AITERI_SELFTEST_SETS];
+    char *base[AITERI_SELFTEST_SETS]; /* memory of its calls; NULL: the host's */
+    int32_t count;
+} aiteri_selftest_sets;
+
+/* One case on the scalar set, then on each other. What a device or a build has not is left out. */
+static aiter_status aiteri_selftest_case(aiteri_selftest *s, const aiteri_selftest_sets *sets,
+                                         int op, uint64_t number, aiter_context *ctx)
+{
+#define AITERI_SELFTEST_NAME(op, family, plan) "aiter_" #op,
+    static const char *const names[] = {AITER_OP_LIST(AITERI_SELFTEST_NAME)};
+#undef AITERI_SELFTEST_NAME
+    s->loose = 0;
+    const aiter_status there = aiteri_selftest_call(s, op, number, s->host, sets->scalar);
+    if (there == AITER_UNSUPPORTED) return AITER_OK; /* its family was left out */
+    if (there != AITER_OK) return aiteri_fail(ctx, there, "aiter_selftest: %s", s->words);
+    memcpy(s->expected, s->host, s->used);
+    for (int32_t i = 0; i < sets->count; i++) {
+        aiter_context *set = sets->set[i];
+        const aiter_context_details info = aiter_context_info(set);
+        const int device = info.device != AITER_DEVICE_CPU;
+        s->loose = device || info.isa == AITER_ISA_AVX512_BF16;
+        const aiter_status status =
+            aiteri_selftest_call(s, op, number, sets->base[i] ? sets->base[i] : s->host, set);
+        if (device && (status == AITER_NO_KERNEL || status == AITER_UNSUPPORTED)) continue;
+        if (status != AITER_OK) {
+            char text[AITERI_ERROR_BYTES];
+            memcpy(text, aiteri_error_text, sizeof text);
+            return aiteri_fail(ctx, status, "aiter_selftest: on %s: %.200s", info.architecture,
+                               text);
+        }
+        AITERI_TRY(aiteri_selftest_compare(s, names[op], info.architecture, ctx));
+    }
+    return AITER_OK;
+}
+
+/* All ops in turn until the scalar set has done `budget` multiply-adds; each at least once. */
+static aiter_status aiteri_selftest_run(const aiteri_selftest_sets *sets, double budget,
+                                        aiter_context *ctx)
+{
+    aiteri_selftest s;
+    void *memory = NULL;
+    double work = 0;
+    memset(&s, 0, sizeof s);
+    AITERI_TRY(aiter_memory_alloc(sets->scalar, AITER_MEMORY_HOST,
+                                  2 * (size_t)AITERI_SELFTEST_BYTES + AITERI_LINE, &memory));
+    s.host = (char *)aiteri_pad_size((size_t)memory, AITERI_LINE);
+    s.expected = s.host + AITERI_SELFTEST_BYTES;
+    aiter_status status = AITER_OK;
+    for (uint64_t n = 0; status == AITER_OK && (n == 0 || work < budget); n++)
+        for (int op = 0; status == AITER_OK && op < AITERI_SELFTEST_OPS; op++) {
+            status = aiteri_selftest_case(&s, sets, op, n, ctx);
+            work += s.work;
+        }
+    aiter_memory_free(sets->scalar, AITER_MEMORY_HOST, memory,
+                      2 * (size_t)AITERI_SELFTEST_BYTES + AITERI_LINE);
+    return status;
+}
+
+/* A context with the hooks of ctx under a cap; NULL where the machine has no such set. */
+static aiter_status aiteri_selftest_set(const aiter_context *ctx, aiter_isa isa,
+                                        aiter_context **set)
+{
+    aiter_context_desc d;
+    *set = NULL;
+    if (!aiteri_kernels_of(isa)) return AITER_OK; /* another architecture's */
+    memset(&d, 0, sizeof d);
+    if (ctx) d = ctx->desc;
+    d.num_threads = ctx && d.device == AITER_DEVICE_CPU ? d.num_threads : 1;
+    d.device = AITER_DEVICE_CPU;
+    d.stream = NULL;
+    d.arena_bytes = 0;
+    d.log = NULL;
+    d.isa_max = isa;
+    const aiter_status status = aiter_context_create(&d, set);
+    if (status != AITER_OK || aiter_context_info(*set).isa == isa) return status;
+    aiter_context_destroy(*set);
+    *set = NULL;
+    return AITER_OK;
+}
+
+AITER_ATTN_API aiter_status aiter_selftest(aiter_context *ctx, double budget)
+{
+    aiteri_selftest_sets sets;
+    aiter_status status = AITER_OK;
+    memset(&sets, 0, sizeof sets);
+    aiteri_context_begin(ctx);
+    uint64_t bits; /* by them, so that no compiler flag can wave NaN through */
+    memcpy(&bits, &budget, sizeof bits);
+    if (bits << 1 != 0 && bits > UINT64_C(0x43abc16d674ec800)) /* 1e18 */
+        return aiteri_fail(ctx, AITER_INVALID_ARGUMENT,
+                           "aiter_selftest.budget: is %g, expected 0 or more multiply-adds",
+                           budget);
+    status = aiteri_selftest_set(ctx, AITER_ISA_SCALAR, &sets.scalar);
+    for (int isa = AITER_ISA_SCALAR + 1; status == AITER_OK && isa < AITER_ISA_COUNT; isa++) {
+        status = aiteri_selftest_set(ctx, (aiter_isa)isa, &sets.set[sets.count]);
+        if (sets.set[sets.count]) sets.count++;
+    }
+    void *device = NULL;
+    if (status == AITER_OK && aiteri_context_on_device(ctx)) {
+        status = aiter_memory_alloc(ctx, AITER_MEMORY_DEVICE, AITERI_SELFTEST_BYTES, &device);
+        sets.base[sets.count] = (char *)device;
+        sets.set[sets.count++] = ctx;
+    }
+    if (status == AITER_OK) status = aiteri_selftest_run(&sets, budget > 0 ? budget : 4e8, ctx);
+    if (device) {
+        aiter_memory_free(ctx, AITER_MEMORY_DEVICE, device, AITERI_SELFTEST_BYTES);
+        sets.count--;
+    }
+    for (int32_t i = 0; i < sets.count; i++) aiter_context_destroy(sets.set[i]);
+    aiter_context_destroy(sets.scalar);
+    return status;
+}
+
+#endif /* AITERI_SELFTEST_C */
+#endif
 AITERI_ONCE_A_CALL_END
 AITERI_NUMERICS_END
 #endif /* AITER_ATTN_IMPLEMENTED */

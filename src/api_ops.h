@@ -41,6 +41,8 @@ extern "C" {
     OP(decode_attention, DECODE, NO_PLAN)          \
     OP(decode_attention_gqa, DECODE, NO_PLAN)      \
     OP(reshape_and_cache, CACHE, NO_PLAN)          \
+    OP(swap_blocks, CACHE, NO_PLAN)                \
+    OP(copy_blocks, CACHE, NO_PLAN)                \
     OP(merge_attn_states, MERGE, NO_PLAN)          \
     OP(rope_fwd, ROPE, NO_PLAN)                    \
     OP(quantize, QUANT, NO_PLAN)                   \
@@ -56,8 +58,9 @@ typedef struct aiter_attention_args {
     aiter_tensor lse; /* optional F32 [B, Hq, Sq], or [Hq, total_q] with cu_seqlens_q */
     aiter_tensor
         cu_seqlens_q;       /* optional I32 [B + 1], non-decreasing from 0; packed or paged keys */
-    aiter_tensor seqused_q; /* optional I32 [B], dense q: rows past it are neither read nor
-                               written */
+    aiter_tensor seqused_q; /* optional I32 [B]: rows past it are neither read nor written. Beside
+                               cu_seqlens_q rows with gaps: that says where each sequence begins
+                               and which room it has, this how many rows are there */
     int32_t max_seqlen_q;   /* bound of the query lengths, as kv.max_seqlen */
     int32_t num_splits;     /* 0: from Sq and Sk; 1: never split the keys; n: at most n pieces */
     aiter_tensor out_scale; /* optional F32 [1] or [B, Hk], positive: real out = stored *
@@ -122,6 +125,40 @@ typedef struct aiter_reshape_and_cache_args {
  * scale that is not positive and finite. */
 AITER_ATTN_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cache_args *args,
                                                     aiter_context *ctx);
+
+/* Whole blocks from one cache to another, as they are: block mapping[i][0] of src becomes block
+ * mapping[i][1] of dst. One tensor a call: K, then V, then their scales; both may lie in any
+ * strides. vLLM's swap_blocks where both caches are in memory of the context. */
+typedef struct aiter_swap_blocks_args {
+    uint32_t struct_bytes;
+    aiter_tensor src;     /* [num_blocks, ..], 1 to 5 dimensions, of every type */
+    aiter_tensor dst;     /* as src, but for the number of blocks */
+    aiter_tensor mapping; /* I32 or I64 [n, 2]: from, to */
+    aiter_call call;      /* no plan; the workspace has a bit per block of dst */
+} aiter_swap_blocks_args;
+
+/* Runs it. INVALID_ARGUMENT also: a block that there is not, a block of dst twice, src and dst that
+ * share memory (copy_blocks does that), an I4 or F4_E2M1 row that starts inside a byte. NO_KERNEL
+ * with a device context: it runs on the CPU. */
+AITER_ATTN_API aiter_status aiter_swap_blocks(const aiter_swap_blocks_args *args,
+                                              aiter_context *ctx);
+
+/* Block mapping[i][0] becomes block mapping[i][1] inside each of the caches: the K and V of all
+ * layers, and their scales, in any order. The pairs have no order: no block is both read and
+ * written. vLLM's copy_blocks, whose chains are undefined. */
+typedef struct aiter_copy_blocks_args {
+    uint32_t struct_bytes;
+    int32_t num_caches;
+    const aiter_tensor *caches; /* [num_blocks, ..] each, 1 to 5 dimensions, of every type */
+    aiter_tensor mapping;       /* I32 or I64 [n, 2]: from, to */
+    aiter_call call;            /* no plan; the workspace has a bit per block */
+} aiter_copy_blocks_args;
+
+/* Runs it. INVALID_ARGUMENT also: a block that there is not, one that two pairs write, one that a
+ * pair reads and a pair writes (a chain is several calls), caches that share memory or differ in
+ * the number of blocks. NO_KERNEL with a device context: it runs on the CPU. */
+AITER_ATTN_API aiter_status aiter_copy_blocks(const aiter_copy_blocks_args *args,
+                                              aiter_context *ctx);
 
 /* Joins two attention results over disjoint keys:
  *     m = max(lse_a, lse_b), w_x = exp(lse_x - m)
@@ -275,6 +312,19 @@ typedef struct aiter_padding_guard_args {
  * other than NONE and CAUSAL. */
 AITER_ATTN_API aiter_status aiter_padding_guard(const aiter_padding_guard_args *args, double *ratio,
                                                 int32_t *safe);
+
+/* Where AITER_ATTN_SELFTEST is defined: every op on every kernel set of this machine, and on ctx's
+ * device if it has one, against the scalar set. Small inputs from a counter; types, masks, pages,
+ * lists, gaps, scales, groups of heads and odd sizes change from case to case. `budget`: the
+ * multiply-adds that the scalar set does, 0: 4e8, about a second; every op has one case at least,
+ * and equal budgets try equal cases. ctx NULL: on this thread; else with its threads and memory
+ * hooks. DEVICE: a set or the device computes something else; the text names op, set, case,
+ * element, what it is and what it should be. What a device or this build has not is left out.
+ * INVALID_ARGUMENT: a negative budget or NaN. Example:
+ * if (aiter_selftest(NULL, 0) != AITER_OK) puts(aiter_last_error()); */
+#ifdef AITER_ATTN_SELFTEST
+AITER_ATTN_API aiter_status aiter_selftest(aiter_context *ctx, double budget);
+#endif
 
 #ifdef __cplusplus
 } /* extern "C" */

@@ -11,7 +11,8 @@
 /* Keys and values, described once and handed to every op that reads or writes them. Where key j of
  * batch row b stands:
  *   dense    k[b, j]: nothing but k and v; or, with seq_lens, the first seq_lens[b] of Sk
- *   packed   k[cu_seqlens[b] + j]
+ *   packed   k[cu_seqlens[b] + j]; or, with seq_lens, with gaps: the first seq_lens[b] of the room
+ *            up to cu_seqlens[b + 1]
  *   paged    k[block_table[b, j / P], j % P], of seq_lens[b] keys
  *   lists    k[indices[indptr[b] + j / P], j % P], of the pages up to indptr[b + 1], the last of
  *            which holds last_page_lens[b] keys; or of seq_lens[b] keys

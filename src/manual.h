@@ -56,7 +56,8 @@
     THE RULES, once for all ops
 
     * Arguments are a struct; zero is the default of every field. Tensors are views: pointer, dtype,
-      extents, strides in elements; strides all 0 mean compact. Most layouts are a matter of strides.
+      extents, strides in elements; strides all 0 mean compact. Most layouts are a matter of
+   strides.
     * Every call returns aiter_status. aiter_last_error() names op, field, what it got and what it
       expected. Arguments are checked in release builds too; a call that fails has written nothing.
     * Nothing is printed, nothing aborts. A NULL context works on the calling thread with malloc'd
@@ -72,6 +73,8 @@
         aiter_flash_attn_fwd             dense, padded, varlen, paged; every mask, sinks, bias
         aiter_paged_attn_decode          new tokens against a paged cache
         aiter_reshape_and_cache          new K and V rows into the pages, converted or quantised
+        aiter_swap_blocks                whole blocks from one cache to another
+        aiter_copy_blocks                whole blocks inside the caches of all layers
         aiter_merge_attn_states          two results over disjoint keys become one
         aiter_rope_fwd                   rows turned by their positions: every kind of RoPE
         aiter_quantize, aiter_dequantize numbers to fp8, int8, int4, MXFP4, MXFP8, NVFP4, and back
@@ -94,6 +97,7 @@
         AITER_ATTN_HIP              contexts on AMD GPUs (gfx90a, gfx942, gfx950)
         AITER_ATTN_CUDA             contexts on NVIDIA GPUs (sm_80 and later)
         AITER_ATTN_EMBEDDED_KERNELS the GPU kernels are linked in (library aiter_attn_kernels)
+        AITER_ATTN_SELFTEST         aiter_selftest: every op and kernel set of this machine
         AITER_ATTN_ONLY_FLASH, _DECODE, _CACHE, _MERGE, _ROPE, _QUANT   these families alone
         AITER_ATTN_NO_FLASH, _DECODE, _CACHE, _MERGE, _ROPE, _QUANT     all but these
                                                                         (docs/guide.md, 11)

@@ -102,6 +102,7 @@ AITERI_ONCE_A_CALL_BEGIN
 #include "gpu/cache.c"
 #endif
 #include "ops/reshape_and_cache.c"
+#include "ops/blocks.c"
 #endif
 #if AITERI_HAS_MERGE
 #if AITERI_GPU
@@ -117,6 +118,10 @@ AITERI_ONCE_A_CALL_BEGIN
 #endif
 #include "ops/padding_guard.c"
 #include "ops/left_out.c"
+#ifdef AITER_ATTN_SELFTEST
+#include "ops/selftest_cases.c"
+#include "ops/selftest.c"
+#endif
 AITERI_ONCE_A_CALL_END
 AITERI_NUMERICS_END
 #endif /* AITER_ATTN_IMPLEMENTED */

@@ -136,13 +136,13 @@ static inline aiter_tensor place_tensor(const attn_problem *p, const attn_place 
 static inline int64_t problem_q_at(const attn_problem *p, const attn_place *t, int b, int h,
                                    int64_t i, int64_t d)
 {
-    if (case_is_packed(&p->c)) return place_at(t, 0, p->start_q[b] + i, h, d);
+    if (case_is_packed(&p->c)) return place_at(t, 0, p->at_q[b] + i, h, d);
     return place_at(t, b, i, h, d);
 }
 
 static inline int64_t problem_lse_at(const attn_problem *p, int b, int h, int64_t i)
 {
-    if (case_is_packed(&p->c)) return place_at(&p->pl, 0, h, p->start_q[b] + i, 0);
+    if (case_is_packed(&p->c)) return place_at(&p->pl, 0, h, p->at_q[b] + i, 0);
     return place_at(&p->pl, b, h, i, 0);
 }
 
@@ -153,7 +153,7 @@ static inline int64_t problem_k_at(const attn_problem *p, const attn_place *t, i
     if (case_is_paged(&p->c)) {
         return place_at(t, p->blocks[(int64_t)b * p->max_blocks + j / page], j % page, h, d);
     }
-    if (p->c.form == FORM_VARLEN) return place_at(t, 0, p->start_k[b] + j, h, d);
+    if (p->c.form == FORM_VARLEN) return place_at(t, 0, p->at_k[b] + j, h, d);
     return place_at(t, b, j, h, d);
 }
 
@@ -331,7 +331,7 @@ static inline aiter_tensor problem_store_pairs(attn_problem *p, attn_place *t, a
     int per_i = kind != BIAS_ONE_KEY && kind != BIAS_B_KEY;
     aiter_tensor pairs;
     if (packed) {
-        place_extent(t, dtype, 1, kind == BIAS_H_SQ_SK ? c->hq : 1, p->start_q[c->b], c->sk);
+        place_extent(t, dtype, 1, kind == BIAS_H_SQ_SK ? c->hq : 1, p->at_q[c->b], c->sk);
     } else {
         place_extent(t, dtype, per_b ? c->b : 1, per_h ? c->hq : 1, per_i ? c->sq : 1, c->sk);
     }
@@ -344,7 +344,7 @@ static inline aiter_tensor problem_store_pairs(attn_problem *p, attn_place *t, a
         for (h = 0; h < c->hq; h++) {
             for (i = 0; i < p->len_q[b]; i++) {
                 for (j = 0; j < p->len_k[b]; j++) {
-                    int64_t row = packed ? p->start_q[b] + i : i;
+                    int64_t row = packed ? p->at_q[b] + i : i;
                     if (!ref_visible(&mask, i, j, p->len_q[b], p->len_k[b])) continue;
                     if (dtype == AITER_U8)
                         t->buffer->data[place_at(t, b, h, row, j)] =
@@ -441,11 +441,13 @@ static inline void problem_store_small(attn_problem *p, int slack)
     if (case_is_scaled(c, c->v_type) && !c->latent) {
         p->v_scale = problem_store_kv_scales(p, 3, c->dv, slack);
     }
-    if (case_is_packed(c)) p->cu_q = problem_starts(p, p->start_q);
-    if (c->form == FORM_VARLEN) p->cu_k = problem_starts(p, p->start_k);
-    if (c->form == FORM_PADDED) p->seqused_q = problem_ints(p, p->len_q, c->b);
+    if (case_is_packed(c)) p->cu_q = problem_starts(p, p->at_q);
+    if (c->form == FORM_VARLEN) p->cu_k = problem_starts(p, p->at_k);
+    if (c->form == FORM_PADDED || (case_is_packed(c) && c->gaps))
+        p->seqused_q = problem_ints(p, p->len_q, c->b);
     if (case_is_paged(c) && c->lists) problem_list_pages(p);
-    if (c->form == FORM_PADDED || (case_is_paged(c) && c->lists != 1)) {
+    if (c->form == FORM_PADDED || (case_is_paged(c) && c->lists != 1) ||
+        (c->form == FORM_VARLEN && c->gaps)) {
         p->seqused_k = problem_ints(p, p->len_k, c->b);
     }
 }
@@ -453,14 +455,14 @@ static inline void problem_store_small(attn_problem *p, int slack)
 static inline void problem_place_rows(attn_problem *p, int slack)
 {
     const attn_case *c = &p->c;
-    int64_t tokens = p->start_q[c->b];
+    int64_t tokens = p->at_q[c->b];
     int packed = case_is_packed(c), transposed = c->op == OP_DECODE_ONE || c->op == OP_DECODE_GQA;
     place_extent(&p->pq, c->q_type, packed ? 1 : c->b, packed ? tokens : c->sq, c->hq, c->dq);
     place_extent(&p->po, c->out_type, p->pq.n[0], p->pq.n[1], c->hq, c->dv);
     if (case_is_paged(c)) {
         place_extent(&p->pk, c->kv_type, p->num_blocks, c->page, c->hk, c->dq);
     } else if (c->form == FORM_VARLEN) {
-        place_extent(&p->pk, c->kv_type, 1, p->start_k[c->b], c->hk, c->dq);
+        place_extent(&p->pk, c->kv_type, 1, p->at_k[c->b], c->hk, c->dq);
     } else {
         place_extent(&p->pk, c->kv_type, c->b, c->sk, c->hk, c->dq);
     }
@@ -494,7 +496,7 @@ static inline void problem_place_lse(attn_problem *p, int slack)
     const attn_case *c = &p->c;
     if (c->no_lse || c->op == OP_DECODE_ONE || c->op == OP_DECODE_GQA) return;
     if (case_is_packed(c)) {
-        place_extent(&p->pl, AITER_F32, 1, c->hq, p->start_q[c->b], 1);
+        place_extent(&p->pl, AITER_F32, 1, c->hq, p->at_q[c->b], 1);
     } else {
         place_extent(&p->pl, AITER_F32, c->b, c->hq, c->sq, 1);
     }

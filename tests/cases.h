@@ -69,6 +69,7 @@ typedef struct attn_case {
     int sinks;
     double sink_size; /* 0: 2 */
     int page, splits;
+    int gaps;  /* packed: room of up to so many tokens behind each sequence that nobody uses */
     int lists; /* pages by lists, their lengths by 1: the last page, 2: seq_lens */
     aiter_scale_kind scale_kind; /* int8 */
     aiter_dtype scale_type;      /* of K's and V's; 0: f32 */
@@ -102,7 +103,8 @@ enum { BUFFERS = 30, MAX_SEQUENCES = 130 };
 typedef struct attn_problem {
     attn_case c;
     int len_q[MAX_SEQUENCES], len_k[MAX_SEQUENCES];
-    int64_t start_q[MAX_SEQUENCES + 1], start_k[MAX_SEQUENCES + 1];
+    int64_t start_q[MAX_SEQUENCES + 1], start_k[MAX_SEQUENCES + 1]; /* in values of all */
+    int64_t at_q[MAX_SEQUENCES + 1], at_k[MAX_SEQUENCES + 1];       /* in packed tensors */
     double *q, *k, *v, *bias, *slopes, *sinks; /* [seq][head][position][d] and so on */
     float own_scale[2];                        /* of every key, of every value; 0: by the case */
     unsigned char *key_seen;                   /* [total keys]: some row sees it */
@@ -231,7 +233,8 @@ static inline const char *case_text(const attn_case *c)
     snprintf(
         text, sizeof text,
         "%s %s %s b%d hq%d hk%d sq%d sk%d d%d/%d%s %s/%s/%s/%s %s(%d,%d,%d) scale %g cap %g alibi "
-        "%d lists %d bias %d%s holes %d visible %d scales %g/%d %g/%d sinks %d page %d splits %d "
+        "%d lists %d gaps %d bias %d%s holes %d visible %d scales %g/%d %g/%d sinks %d page %d "
+        "splits %d "
         "scales "
         "%d values %d "
         "(%g %g "
@@ -241,9 +244,10 @@ static inline const char *case_text(const attn_case *c)
         c->dq, c->dv, c->latent ? " latent" : "", aiter_dtype_name(c->q_type),
         aiter_dtype_name(c->kv_type), aiter_dtype_name(c->v_type), aiter_dtype_name(c->out_type),
         masks[c->mask], c->left, c->right, c->sink_tokens, c->scale, c->softcap, c->alibi, c->lists,
-        (int)c->bias, aiter_dtype_name(c->bias_type), c->bias_holes, (int)c->visible, c->q_scale,
-        c->q_scales, c->out_scale, c->out_scales, c->sinks, c->page, c->splits, (int)c->scale_kind,
-        (int)c->values, c->q_size, c->k_size, c->v_size, c->ragged, c->first_seq, c->seed);
+        c->gaps, (int)c->bias, aiter_dtype_name(c->bias_type), c->bias_holes, (int)c->visible,
+        c->q_scale, c->q_scales, c->out_scale, c->out_scales, c->sinks, c->page, c->splits,
+        (int)c->scale_kind, (int)c->values, c->q_size, c->k_size, c->v_size, c->ragged,
+        c->first_seq, c->seed);
     return text;
 }
 
@@ -332,6 +336,9 @@ static inline void problem_lengths(attn_problem *p)
         if (c->form == FORM_DENSE) p->len_k[b] = c->sk;
         p->start_q[b + 1] = p->start_q[b] + p->len_q[b];
         p->start_k[b + 1] = p->start_k[b] + p->len_k[b];
+        key = c->gaps ? key >> 32 : 0;
+        p->at_q[b + 1] = p->at_q[b] + p->len_q[b] + (int)(key % (unsigned)(c->gaps + 1));
+        p->at_k[b + 1] = p->at_k[b] + p->len_k[b] + (int)(key / 7 % (unsigned)(c->gaps + 1));
     }
 }
 

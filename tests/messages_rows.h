@@ -1,7 +1,43 @@
-/* messages_rows.h -- the mistakes of test_messages.c in the ops that work on rows alone: RoPE and
- * the quantisers. */
+/* messages_rows.h -- the mistakes of test_messages.c in the ops that work on rows or blocks alone:
+ * the copies of blocks, RoPE and the quantisers. */
 #ifndef AITER_TEST_MESSAGES_ROWS_H
 #define AITER_TEST_MESSAGES_ROWS_H
+
+static void blocks(void)
+{
+    static const int64_t chain[4] = {0, 1, 1, 2}, one[2] = {1, 1};
+    aiter_tensor two[2];
+    say_heading("swap_blocks");
+    SWAP(0, "no src", a.src.ndim = 0);
+    SWAP(0, "a dst of another type", a.dst.dtype = AITER_BF16);
+    SWAP(0, "a dst of other heads", a.dst.shape[2] = 1);
+    SWAP(0, "a dst of another rank", a.dst.ndim = 3);
+    SWAP(0, "pairs in two tensors", a.mapping = aiter_tensor_1d(a.mapping.data, AITER_I64, 6));
+    SWAP(0, "triples", a.mapping = aiter_tensor_2d(a.mapping.data, AITER_I64, 2, 3));
+    SWAP(0, "pairs in floats", a.mapping.dtype = AITER_F32);
+    SWAP(0, "a block past src", ((int64_t *)a.mapping.data)[2] = 4);
+    SWAP(0, "a block past dst", ((int64_t *)a.mapping.data)[3] = 3);
+    SWAP(1, "a block of -1", ((int32_t *)a.mapping.data)[4] = -1);
+    SWAP(0, "a block of dst twice", ((int64_t *)a.mapping.data)[5] = 2);
+    SWAP(0, "inside one cache", a.dst = a.src);
+    SWAP(0, "mapping inside dst", a.mapping.data = a.dst.data);
+    SWAP(1, "int4 rows of 3 bytes and a half",
+         (a.src.dtype = a.dst.dtype = AITER_I4, a.src.shape[3] = a.dst.shape[3] = 7));
+    SWAP(0, "a plan", a.call.plan = (const aiter_plan *)memory);
+    SWAP(0, "a workspace of 1 byte", (a.call.workspace = memory, a.call.workspace_bytes = 1));
+    say_heading("copy_blocks");
+    COPY("no caches", a.caches = NULL);
+    COPY("caches that nobody counted", a.num_caches = 0);
+    COPY("a cache that is absent",
+         (two[0] = a.caches[0], two[1].ndim = 0, a.caches = two, a.num_caches = 2));
+    COPY("caches of other blocks", (two[0] = a.caches[0], two[1] = a.caches[1], two[1].shape[0] = 4,
+                                    a.caches = two, a.num_caches = 2));
+    COPY("a cache twice", (two[0] = two[1] = a.caches[0], a.caches = two, a.num_caches = 2));
+    COPY("a chain", a.mapping = aiter_tensor_2d(chain, AITER_I64, 2, 2));
+    COPY("a block onto itself", a.mapping = aiter_tensor_2d(one, AITER_I64, 1, 2));
+    COPY("a block that two pairs write", ((int64_t *)a.mapping.data)[5] = 0);
+    COPY("a block past the caches", ((int64_t *)a.mapping.data)[0] = 5);
+}
 
 static void rope(void)
 {

@@ -135,6 +135,46 @@ static inline int op_good_cache(op_case *g, int op, int variant)
     return 1;
 }
 
+/* Every block of dst is written; int8 with I32 pairs, f16 with I64 ones. */
+static inline int op_good_swap(op_case *g, int op, int variant)
+{
+    static const int64_t wide[3 * 2] = {3, 0, 0, 2, 3, 1};
+    static const int32_t narrow[3 * 2] = {1, 1, 2, 0, 0, 2};
+    const aiter_dtype type = variant ? AITER_I8 : AITER_F16;
+    float values[4 * 4 * 2 * 8];
+    int i;
+    (void)op;
+    if (variant == 2) return 0;
+    for (i = 0; i < COUNT(values); i++) values[i] = (float)rng_unit((uint64_t)i);
+    op_place(g, "src", aiter_tensor_4d(NULL, type, 4, 4, 2, 8), values);
+    op_place(g, "dst", aiter_tensor_4d(NULL, type, 3, 4, 2, 8), NULL);
+    op_place(g, "mapping", aiter_tensor_2d(NULL, variant ? AITER_I32 : AITER_I64, 3, 2),
+             variant ? (const void *)narrow : (const void *)wide);
+    snprintf(g->text, sizeof g->text, "swap %d", variant);
+    return 1;
+}
+
+/* K, V and the scales of a layer; the sweeps know the pairs alone. */
+static inline int op_good_copy(op_case *g, int op, int variant)
+{
+    static const int64_t pairs[3 * 2] = {3, 0, 1, 2, 3, 4};
+    static aiter_tensor caches[3];
+    aiter_copy_blocks_args *a = &g->args.copy_blocks;
+    int i;
+    (void)op;
+    if (variant == 1) return 0;
+    for (i = 0; i < 3; i++) {
+        caches[i] = i == 2 ? aiter_tensor_3d(NULL, AITER_F32, 5, 4, 2)
+                           : aiter_tensor_4d(NULL, AITER_I8, 5, 4, 2, 8);
+        caches[i].data = problem_buffer(&g->p, (size_t)span_bytes(&caches[i]), 9)->data;
+    }
+    a->caches = caches;
+    a->num_caches = 3;
+    op_place(g, "mapping", aiter_tensor_2d(NULL, AITER_I64, 3, 2), pairs);
+    snprintf(g->text, sizeof g->text, "three caches");
+    return 1;
+}
+
 static inline int op_good_merge(op_case *g, int op, int variant)
 {
     static const char *const rows[] = {"out_a", "out_b", "out"}, *const lses[] = {"lse_a", "lse_b",

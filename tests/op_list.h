@@ -7,7 +7,8 @@
  *   VALUE(args, name, expression of p (attn_problem) and call (attn_call))
  * Roles: an input is NEEDED or OPTIONAL, or FLEXIBLE: optional in several ranks, and its last
  * extent may be larger; SCALE: needed wherever it may be given, in several ranks; TABLE: so too,
- * its last extent may be larger. An output is OUTPUT or OPTIONAL_OUTPUT. */
+ * its last extent may be larger; BLOCKS: its first may be. An output is OUTPUT, OPTIONAL_OUTPUT or
+ * OUTPUT_BLOCKS. */
 #ifndef AITER_TEST_OP_LIST_H
 #define AITER_TEST_OP_LIST_H
 
@@ -91,6 +92,19 @@
     V(A, call.workspace, call->workspace)          \
     V(A, call.workspace_bytes, call->workspace_bytes)
 
+#define FIELDS_SWAP(T, V, A)                     \
+    T(A, src, BLOCKS, AITER_I64, op_none)        \
+    T(A, dst, OUTPUT_BLOCKS, AITER_I64, op_none) \
+    T(A, mapping, BLOCKS, AITER_F32, op_none)    \
+    V(A, call.workspace, call->workspace)        \
+    V(A, call.workspace_bytes, call->workspace_bytes)
+
+#define FIELDS_COPY(T, V, A)                  \
+    V(A, num_caches, 0)                       \
+    T(A, mapping, BLOCKS, AITER_F32, op_none) \
+    V(A, call.workspace, call->workspace)     \
+    V(A, call.workspace_bytes, call->workspace_bytes)
+
 #define FIELDS_MERGE(T, V, A)               \
     T(A, out_a, NEEDED, AITER_I8, op_none)  \
     T(A, out_b, NEEDED, AITER_I8, op_none)  \
@@ -130,6 +144,8 @@
     OP(DECODE_GQA, "one_gqa", decode_attention_gqa, FIELDS_ROWS, HAS_WORKSPACE, NO_PLAN,       \
        attention)                                                                              \
     OP(CACHE, "cache", reshape_and_cache, FIELDS_CACHE, HAS_WORKSPACE, NO_PLAN, cache)         \
+    OP(SWAP, "swap", swap_blocks, FIELDS_SWAP, HAS_WORKSPACE, NO_PLAN, swap)                   \
+    OP(COPY, "copy", copy_blocks, FIELDS_COPY, HAS_WORKSPACE, NO_PLAN, copy)                   \
     OP(MERGE, "merge", merge_attn_states, FIELDS_MERGE, NO_WORKSPACE, NO_PLAN, merge)          \
     OP(ROPE, "rope", rope_fwd, FIELDS_ROPE, NO_WORKSPACE, NO_PLAN, rope)                       \
     OP(QUANTIZE, "quantize", quantize, FIELDS_QUANT, NO_WORKSPACE, NO_PLAN, quantize)          \

@@ -67,6 +67,7 @@ static inline void sweep_extents(const op_case *g)
                 const op_role role = g->roles[i];
                 char why[96];
                 if (role == ROLE_TABLE && dim == ndim - 1) continue;
+                if ((role == ROLE_BLOCKS || role == ROLE_OUTPUT_BLOCKS) && dim == 0) continue;
                 if (role == ROLE_FLEXIBLE && dim == ndim - 1 && g->p.c.form >= FORM_VARLEN)
                     continue;
                 if ((role == ROLE_SCALE || role == ROLE_FLEXIBLE) && t->shape[dim] == 1) continue;

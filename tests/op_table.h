@@ -25,8 +25,10 @@ typedef enum op_role { /* see op_list.h; inputs, then outputs */
                        ROLE_TABLE,
                        ROLE_OPTIONAL,
                        ROLE_FLEXIBLE,
+                       ROLE_BLOCKS,
                        ROLE_OUTPUT,
-                       ROLE_OPTIONAL_OUTPUT
+                       ROLE_OPTIONAL_OUTPUT,
+                       ROLE_OUTPUT_BLOCKS
 } op_role;
 
 typedef struct op_field {

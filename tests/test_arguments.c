@@ -102,8 +102,6 @@ static void flash_unwanted(attn_problem *p, aiter_flash_attn_fwd_args good)
         const aiter_tensor ints = aiter_tensor_1d(good.q.data, AITER_I32, n);
         const aiter_tensor scales[] = {aiter_tensor_1d(good.q.data, AITER_F32, n),
                                        aiter_tensor_2d(good.q.data, AITER_F32, n, 2)};
-        if (packed) INVALID("seqused_q: expected none", a.seqused_q = ints);
-        if (good.kv.cu_seqlens.ndim) INVALID("kv.seq_lens: expected none", a.kv.seq_lens = ints);
         if (paged) INVALID("kv.cu_seqlens: expected none", a.kv.cu_seqlens = ints);
         if (!packed && !paged) INVALID("cu_seqlens_q: expected I32", a.kv.cu_seqlens = ints);
         INVALID("k_scale: expected none", a.kv.k_scale = scales[n % 2]);
@@ -292,6 +290,26 @@ static void flash_short_bias(attn_problem *p, aiter_flash_attn_fwd_args good)
     }
 }
 
+/* Packed rows with gaps: of each sequence as many as there is room for. */
+static void flash_rooms(attn_problem *p, aiter_flash_attn_fwd_args good)
+{
+    subject s = SUBJECT(FLASH, p);
+    aiter_flash_attn_fwd_args a;
+    const aiter_tensor rows = aiter_tensor_1d(p->len_q, AITER_I32, p->c.b);
+    const aiter_tensor keys = aiter_tensor_1d(p->len_k, AITER_I32, p->c.b);
+    int n;
+    for (n = 0; n < p->c.b; n++) {
+        INVALID_DATA("seqused_q", a.seqused_q = with_entry(rows, n, p->len_q[n] + 1));
+        INVALID_DATA("seqused_q", a.seqused_q = with_entry(rows, n, INT32_MAX));
+        INVALID_DATA("seqused_q", a.seqused_q = with_entry(rows, n, -1));
+        INVALID_DATA("seqused_q",
+                     (a.max_seqlen_q = p->len_q[n] - 1, a.seqused_q = with_entry(rows, 1 - n, 0)));
+        if (p->c.form != FORM_VARLEN) continue;
+        INVALID_DATA("kv.seq_lens", a.kv.seq_lens = with_entry(keys, n, p->len_k[n] + 1));
+        INVALID_DATA("kv.seq_lens", a.kv.seq_lens = with_entry(keys, n, INT32_MIN));
+    }
+}
+
 static void flash_lengths(attn_form form)
 {
     attn_case c = base(form);
@@ -308,6 +326,7 @@ static void flash_lengths(attn_form form)
     flash_numbers(&p, good);
     flash_unwanted(&p, good);
     flash_extents(&p, good);
+    if (packed) flash_rooms(&p, good);
     if (packed) {
         INVALID_DATA("cu_seqlens_q", a.cu_seqlens_q = with_entry(a.cu_seqlens_q, 0, 1));
         INVALID_DATA("cu_seqlens_q", a.cu_seqlens_q = with_entry(a.cu_seqlens_q, 1, -1));
@@ -316,7 +335,7 @@ static void flash_lengths(attn_form form)
         INVALID_DATA("cu_seqlens_q", a.cu_seqlens_q = with_entry(a.cu_seqlens_q, 2, INT32_MAX));
         INVALID_DATA("cu_seqlens_q", a.cu_seqlens_q = with_entry(a.cu_seqlens_q, 2, INT32_MIN));
         INVALID_DATA("cu_seqlens_q", a.max_seqlen_q = 4);
-        INVALID("seqused_q", a.seqused_q = aiter_tensor_1d(a.q.data, AITER_I32, 2));
+        INVALID("seqused_q", a.seqused_q = aiter_tensor_1d(a.q.data, AITER_I32, 3));
     }
     if (form == FORM_VARLEN) {
         INVALID_DATA("kv.cu_seqlens", a.kv.cu_seqlens = with_entry(a.kv.cu_seqlens, 0, 2));

@@ -361,8 +361,24 @@ static void forms(void)
                 if (form == FORM_DENSE || form == FORM_PAGED) c.sq = 9;
                 c.layout = (attn_layout)((i + form + mask) % LAYOUT_COUNT);
                 case_run(&c);
+                c.gaps = form == FORM_VARLEN || form == FORM_MIXED ? 5 : 0;
+                if (c.gaps) case_run(&c);
             }
         }
+    }
+    for (i = 0; i < 12; i++) { /* packed rows with gaps: a row of each sequence, many keys */
+        c = plain(i % 3 ? 1 : 4, 1100, 32);
+        c.form = i % 2 ? FORM_VARLEN : FORM_MIXED;
+        c.kv_type = (aiter_dtype)(AITER_F32 + i % 3);
+        c.mask = i % 4 < 2 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+        c.b = 4;
+        c.ragged = 1;
+        c.page = 16;
+        c.gaps = 1 + 20 * (i % 5);
+        c.splits = i % 4;
+        c.alibi = i % 3;
+        c.seed += (uint64_t)i;
+        case_run(&c);
     }
     for (i = 0; i < 12; i++) { /* nothing to do, in several ways */
         c = plain(i % 4 == 0 ? 0 : 5, i % 4 == 1 ? 0 : 9, 4);
@@ -493,6 +509,7 @@ static void random_sweep(uint64_t seed)
         c.splits = rng_int(&r, 0, 3) ? 0 : rng_int(&r, 1, 9);
         c.no_lse = !rng_int(&r, 0, 4);
         c.q_size = rng_int(&r, 0, 3) ? 1 : 10;
+        c.gaps = rng_int(&r, 0, 2) ? 0 : rng_int(&r, 1, 40);
         case_run(&c);
         test_global.spent += 1e4; /* so that empty cases end too */
     }

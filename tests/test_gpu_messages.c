@@ -164,6 +164,15 @@ static aiter_status rope(void)
     a.rope.sin = aiter_tensor_2d(AT(3), AITER_F32, 10, 64);
     return aiter_rope_fwd(&a, ctx);
 }
+static aiter_status swapped(void)
+{
+    aiter_swap_blocks_args a;
+    memset(&a, 0, sizeof a);
+    a.src = aiter_tensor_4d(AT(1), AITER_BF16, 5, 16, 6, 128);
+    a.dst = aiter_tensor_4d(AT(2), AITER_BF16, 5, 16, 6, 128);
+    a.mapping = aiter_tensor_2d(AT(3), AITER_I64, 2, 2);
+    return aiter_swap_blocks(&a, ctx);
+}
 static aiter_status another_header(void)
 {
     fake.hash = AITERI_GPU_ABI_HASH + 1;
@@ -189,6 +198,7 @@ static void kernels(void)
     fails("a cache write in int4", cache_int4, -1, 0);
     fails("a merge of f16 into f32", merge_f16_into_f32, -1, 0);
     fails("rows that turn", rope, -1, 0);
+    fails("blocks that move", swapped, -1, 0);
     fails("kernels of another header", another_header, -1, 0);
 }
 

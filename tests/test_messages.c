@@ -143,8 +143,10 @@ static void lengths(void)
     FLASH(packed, "an empty cu_seqlens_q", a.cu_seqlens_q.shape[0] = 0);
     FLASH(packed, "max_seqlen_q too small", a.max_seqlen_q = 4);
     FLASH(packed, "max_seqlen_k too small", a.kv.max_seqlen = 6);
-    FLASH(packed, "seqused_q beside cu_seqlens_q", a.seqused_q = ints(2, 1, 1, 0));
-    FLASH(packed, "seqused_k beside cu_seqlens_k", a.kv.seq_lens = ints(2, 1, 1, 0));
+    FLASH(packed, "more rows than there is room for", a.seqused_q = ints(2, 1, 99, 0));
+    FLASH(packed, "fewer than no rows", a.seqused_q = ints(2, 1, -1, 0));
+    FLASH(packed, "more rows than up to the next one", a.seqused_q = ints(2, 5, 1, 0));
+    FLASH(packed, "more keys than up to the next one", a.kv.seq_lens = ints(2, 6, 1, 0));
     FLASH(dense, "max_seqlen_q below Sq", a.max_seqlen_q = 5);
     FLASH(dense, "max_seqlen_k below Sk", a.kv.max_seqlen = 9);
     FLASH(dense, "max_seqlen_k negative", a.kv.max_seqlen = -1);
@@ -357,6 +359,9 @@ static op_case good;
 #define SHORT_FORM(id, type, title, statement) OTHER(id, 0, aiter_##type##_args, title, statement)
 #define CACHE(variant, title, statement) \
     OTHER(CACHE, variant, aiter_reshape_and_cache_args, title, statement)
+#define SWAP(variant, title, statement) \
+    OTHER(SWAP, variant, aiter_swap_blocks_args, title, statement)
+#define COPY(title, statement) OTHER(COPY, 0, aiter_copy_blocks_args, title, statement)
 #define MERGE(variant, title, statement) \
     OTHER(MERGE, variant, aiter_merge_attn_states_args, title, statement)
 #define ROPE(variant, title, statement) OTHER(ROPE, variant, aiter_rope_fwd_args, title, statement)
@@ -601,6 +606,7 @@ int main(void)
     decode();
     short_forms();
     cache_and_merge();
+    blocks();
     rope();
     quantisers();
     guard_and_context();

@@ -191,6 +191,45 @@ static void lse_or_none(aiter_context *ctx)
     }
 }
 
+/* Packed rows with gaps between the sequences give the bits of the same rows without, whatever lies
+ * in the gaps. */
+static void gaps_or_none(aiter_context *ctx)
+{
+    int n;
+    for (n = 0; n < 2 * SHAPES; n++) {
+        attn_case c = shape(n / 2);
+        attn_problem tight, apart;
+        attn_call call;
+        output_bits a, b, zero;
+        c.form = n % 2 ? FORM_VARLEN : FORM_MIXED;
+        c.op = OP_FLASH;
+        c.b = 3;
+        c.ragged = 1;
+        c.page = 8;
+        c.layout = LAYOUT_BSHD;
+        c.bias = c.bias ? BIAS_SQ_SK : BIAS_NONE;
+        c.visible = BIAS_NONE;
+        problem_new(&tight, &c);
+        a = problem_run(&tight, ctx, SLACK_NAN, 0, "without gaps");
+        c.gaps = 1 + n * 7;
+        problem_new(&apart, &c);
+        b = problem_run(&apart, ctx, SLACK_NAN, 0, "with gaps");
+        zero = problem_run(&apart, ctx, SLACK_ZERO, 0, "with gaps of zeros");
+        CHECK(bits_equal(&a, &b) && bits_equal(&a, &zero), "gaps show: %s", case_text(&c));
+        memset(&call, 0, sizeof call); /* rooms beyond the longest length */
+        call.ctx = ctx;
+        call.max_seqlen_q = c.sq;
+        call.max_seqlen_k = c.sk;
+        CHECK(problem_call(&apart, &call) == AITER_OK, "%s: %s", aiter_last_error(), case_text(&c));
+        free(a.data);
+        free(b.data);
+        free(zero.data);
+        problem_free(&tight);
+        problem_free(&apart);
+        test_global.cases++;
+    }
+}
+
 /* NaN or infinity in one place reaches the rows that see it, and no other. */
 static void not_a_number(aiter_context *ctx)
 {
@@ -305,6 +344,7 @@ int main(void)
         repeated_heads(ctx);
         powers_of_two(ctx);
         lse_or_none(ctx);
+        gaps_or_none(ctx);
         not_a_number(ctx);
         workspace_is_monotone(ctx);
         workspace_reads_nothing(ctx);

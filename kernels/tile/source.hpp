@@ -19,6 +19,7 @@ struct Sequence {
     int64_t q_start, k_start;
 };
 
+/* Of packed rows with gaps cu gives the start and the room. */
 AITERI_FN int length_of(const aiteri_gpu_lengths &l, int b, int64_t *start)
 {
     int64_t n = l.seqlen;
@@ -27,8 +28,10 @@ AITERI_FN int length_of(const aiteri_gpu_lengths &l, int b, int64_t *start)
         const Global<const int32_t> cu = global<const int32_t>(l.cu);
         *start = cu[b * l.cu_stride];
         n = cu[(b + 1) * l.cu_stride] - *start;
-    } else if (l.used) {
-        n = global<const int32_t>(l.used)[b * l.used_stride];
+    }
+    if (l.used) {
+        const int64_t used = global<const int32_t>(l.used)[b * l.used_stride];
+        n = l.cu ? smaller_of(n, used) : used;
     }
     return (int)clamp<int64_t>(n, 0, l.most);
 }

@@ -35,7 +35,8 @@ enum {
     AITERI_KEY_TYPES = AITERI_FLOATS | AITERI_QUANTISED,
     AITERI_SCALE_TYPES = AITERI_FLOATS | 1 << AITER_F8_E8M0,
     AITERI_ONLY_F32 = 1 << AITER_F32,
-    AITERI_ONLY_I32 = 1 << AITER_I32
+    AITERI_ONLY_I32 = 1 << AITER_I32,
+    AITERI_INDICES = 1 << AITER_I32 | 1 << AITER_I64
 };
 
 /* Whether a dtype, which may be any number, is one of a set. */
@@ -334,6 +335,36 @@ static int aiteri_extent_is_injective(const aiteri_extent *e, int64_t size)
     return 1;
 }
 
+static int aiteri_extents_meet(const aiteri_extent *a, const aiteri_extent *b, int64_t *budget);
+
+/* The first slice of the outermost dimension. */
+static aiteri_extent aiteri_extent_slice(const aiteri_extent *e)
+{
+    aiteri_extent slice = *e;
+    slice.ndim--;
+    memmove(slice.shape, e->shape + 1, 4 * sizeof slice.shape[0]);
+    memmove(slice.stride, e->stride + 1, 4 * sizeof slice.stride[0]);
+    slice.bytes = e->bytes - (uintptr_t)((e->shape[0] - 1) * e->stride[0]);
+    return slice;
+}
+
+/* Two views of one outer step, as K and V that interleave: whether slice i of a meets slice j of b
+ * depends on i - j alone. */
+static int aiteri_extents_in_step_meet(const aiteri_extent *a, const aiteri_extent *b,
+                                       int64_t *budget)
+{
+    aiteri_extent of_a = aiteri_extent_slice(a), of_b = aiteri_extent_slice(b);
+    const int64_t step = a->stride[0], ahead = (int64_t)a->first - (int64_t)b->first;
+    const int64_t before = -ahead - (int64_t)of_a.bytes; /* k steps of a end behind b's start */
+    int64_t k = aiteri_max(before / step - (before % step < 0) + 1, 1 - b->shape[0]);
+    for (; k < a->shape[0] && ahead + k * step < (int64_t)of_b.bytes; k++) {
+        of_a.first = a->first + (uintptr_t)(k > 0 ? k * step : 0);
+        of_b.first = b->first + (uintptr_t)(k < 0 ? -k * step : 0);
+        if (aiteri_extents_meet(&of_a, &of_b, budget)) return 1;
+    }
+    return 0;
+}
+
 /* Do two views share a byte? Exact: the view with the larger outer stride is cut into its slices,
  * those that meet the other are looked at in turn. After `budget` steps the answer is yes. */
 static int aiteri_extents_meet(const aiteri_extent *a, const aiteri_extent *b, int64_t *budget)
@@ -343,11 +374,8 @@ static int aiteri_extents_meet(const aiteri_extent *a, const aiteri_extent *b, i
     const int64_t outer_a = a->ndim ? a->stride[0] : 0, outer_b = b->ndim ? b->stride[0] : 0;
     if (outer_a == 0 && outer_b == 0) return 1;
     if (outer_a < outer_b) return aiteri_extents_meet(b, a, budget);
-    aiteri_extent slice = *a;
-    slice.ndim--;
-    memmove(slice.shape, a->shape + 1, 4 * sizeof slice.shape[0]);
-    memmove(slice.stride, a->stride + 1, 4 * sizeof slice.stride[0]);
-    slice.bytes = a->bytes - (uintptr_t)((a->shape[0] - 1) * outer_a);
+    if (outer_a == outer_b) return aiteri_extents_in_step_meet(a, b, budget);
+    aiteri_extent slice = aiteri_extent_slice(a);
     const uintptr_t step = (uintptr_t)outer_a, end = b->first + b->bytes;
     uintptr_t i =
         a->first + slice.bytes > b->first ? 0 : (b->first - a->first - slice.bytes) / step + 1;

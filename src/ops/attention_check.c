@@ -41,10 +41,6 @@ static void aiteri_check_form(aiteri_check *c, const aiteri_attention *x)
     aiteri_check_true(c, !x->packed || x->paged || keys_packed, "kv.cu_seqlens",
                       "I32 [B + 1], it is absent: cu_seqlens_q is given, and they come together "
                       "unless keys are pages with a kv.block_table or kv.indptr");
-    aiteri_check_true(c, !x->packed || a->seqused_q.ndim == 0, "seqused_q",
-                      "none beside cu_seqlens_q");
-    aiteri_check_true(c, !keys_packed || a->kv.seq_lens.ndim == 0, "kv.seq_lens",
-                      "none beside kv.cu_seqlens");
     aiteri_check_true(c, !x->paged || x->listed || a->kv.seq_lens.ndim != 0, "kv.seq_lens",
                       "I32 [B], it is absent: kv.block_table is given, whose keys it counts");
 }

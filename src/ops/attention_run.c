@@ -26,6 +26,20 @@ static void aiteri_check_used(aiteri_check *c, const char *field, const int32_t 
                           bound.name);
 }
 
+/* Packed rows with gaps: as many as there is room for. */
+static void aiteri_check_room(aiteri_check *c, const char *field, const char *cu_field,
+                              const int32_t *used, int64_t stride, const int32_t *cu,
+                              int64_t cu_stride, int32_t batch)
+{
+    for (int32_t b = 0; used && cu && b < batch && c->status == AITER_OK; b++) {
+        const int64_t room = (int64_t)cu[(b + 1) * cu_stride] - cu[b * cu_stride];
+        if (used[b * stride] > room)
+            aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                          "%s.%s: [%d] is %d, expected 0 to %lld (= the room that %s gives)", c->op,
+                          field, (int)b, (int)used[b * stride], (long long)room, cu_field);
+    }
+}
+
 /* Lists of pages: running sums within kv.indices, lengths within the pages and the bound. */
 static void aiteri_check_lists(aiteri_check *c, const aiteri_problem *p, aiteri_length_bound most_k)
 {
@@ -161,12 +175,19 @@ static aiter_status aiteri_attention_check_data(aiteri_attention *x, aiter_conte
                         x->listed  ? "pages * page size"
                         : x->paged ? "max_blocks * page size"
                                    : "keys of k");
+    const int64_t total_k = a->kv.k.shape[0];
+    const aiteri_length_bound room_q = {p->total_q, "tokens of q"},
+                              room_k = {total_k, "tokens of k"};
     aiteri_check_cu_seqlens(c, "cu_seqlens_q", p->cu_seqlens_q, p->cu_stride_q, p->batch,
-                            p->total_q, most_q);
-    aiteri_check_cu_seqlens(c, "kv.cu_seqlens", p->cu_seqlens_k, p->cu_stride_k, p->batch,
-                            a->kv.k.shape[0], most_k);
+                            p->total_q, p->seqused_q ? room_q : most_q);
+    aiteri_check_cu_seqlens(c, "kv.cu_seqlens", p->cu_seqlens_k, p->cu_stride_k, p->batch, total_k,
+                            p->seqused_k ? room_k : most_k);
     aiteri_check_used(c, "seqused_q", p->seqused_q, p->used_stride_q, p->batch, most_q);
     aiteri_check_used(c, "kv.seq_lens", p->seqused_k, p->used_stride_k, p->batch, most_k);
+    aiteri_check_room(c, "seqused_q", "cu_seqlens_q", p->seqused_q, p->used_stride_q,
+                      p->cu_seqlens_q, p->cu_stride_q, p->batch);
+    aiteri_check_room(c, "kv.seq_lens", "kv.cu_seqlens", p->seqused_k, p->used_stride_k,
+                      p->cu_seqlens_k, p->cu_stride_k, p->batch);
     aiteri_check_lists(c, p, most_k);
     if (!aiteri_context_on_device(ctx)) aiteri_check_blocks(c, p); /* the table is there */
     if (!aiteri_context_on_device(ctx)) aiteri_fold_q_scale(c, &x->problem);

@@ -24,6 +24,14 @@ static aiter_status aiteri_call_begin(const char *op, const char *call, aiter_co
     return AITER_OK;
 }
 
+/* What an op without kernels for devices answers there. */
+AITERI_UNUSED static aiter_status aiteri_needs_cpu(const char *op, aiter_context *ctx)
+{
+    if (!aiteri_context_on_device(ctx)) return AITER_OK;
+    return aiteri_fail(ctx, AITER_NO_KERNEL,
+                       "%s: has no device kernel: call it with a CPU context and host memory", op);
+}
+
 /* The calls of aiter_<name>, whose args `family` takes:
  *     begin(op, call, args, ctx, x)   x holds a copy of args that are there, and what `op` tells
  *     run(x, ctx)                     checks and runs it

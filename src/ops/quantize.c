@@ -471,11 +471,7 @@ static aiter_status aiteri_quant_supported(aiteri_quant *x, aiter_context *ctx, 
     aiteri_check c = {x->op, ctx, AITER_OK};
     aiteri_quant_check(&c, x);
     *bytes = 0;
-    if (c.status == AITER_OK && aiteri_context_on_device(ctx))
-        return aiteri_fail(ctx, AITER_NO_KERNEL,
-                           "%s: has no device kernel: call it with a CPU context and host memory",
-                           x->op);
-    return c.status;
+    return c.status == AITER_OK ? aiteri_needs_cpu(x->op, ctx) : c.status;
 }
 
 static aiter_status aiteri_quant_explain(const aiteri_quant *x, aiter_context *ctx, aiteri_text *t)

@@ -8,8 +8,6 @@
 #include "../cpu/rows.c"
 #include "call_begin.c"
 
-enum { AITERI_INDICES = 1 << AITER_I32 | 1 << AITER_I64 };
-
 /* How many elements turn; 0 is what the tables say. */
 static int32_t aiteri_rope_dim(const aiter_rope *r)
 {
@@ -328,10 +326,7 @@ static aiter_status aiteri_rope_fwd_supported(aiteri_rope_fwd *x, aiter_context 
     x->heads = x->a.x.shape[n - 2];
     x->dim = (int32_t)x->a.x.shape[n - 1];
     *bytes = 0;
-#if AITERI_GPU
-    if (aiteri_context_on_device(ctx))
-        return aiteri_fail(ctx, AITER_NO_KERNEL, "%s: no rope_fwd kernel; a CPU computes it", c.op);
-#endif
+    AITERI_TRY(aiteri_needs_cpu(c.op, ctx));
     x->rope = aiteri_rope_of(aiteri_context_kernels(ctx), &x->a.rope, aiteri_rope_dim(&x->a.rope),
                              x->dim);
     return AITER_OK;

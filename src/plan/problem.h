@@ -72,7 +72,8 @@ typedef struct aiteri_problem {
     aiteri_channels k_channels, v_channels;
     int32_t v_in_k; /* V is the first columns of K, in both parts: it need not be loaded again */
 
-    /* Lengths: cu_* packed, used_* per batch row, else seqlen_* for all. */
+    /* Lengths: cu_* packed, used_* per batch row, else seqlen_* for all. With both cu_* says where
+     * rows begin and which room they have, used_* how many there are. */
     int32_t seqlen_q, seqlen_k;
     const int32_t *cu_seqlens_q, *cu_seqlens_k, *seqused_q, *seqused_k;
     int64_t cu_stride_q, cu_stride_k, used_stride_q, used_stride_k;
@@ -130,15 +131,13 @@ AITERI_UNUSED static aiteri_sequence aiteri_sequence_of(const aiteri_problem *p,
     if (p->cu_seqlens_q) {
         s.q_start = p->cu_seqlens_q[b * p->cu_stride_q];
         s.seqlen_q = (int32_t)(p->cu_seqlens_q[(b + 1) * p->cu_stride_q] - s.q_start);
-    } else if (p->seqused_q) {
-        s.seqlen_q = p->seqused_q[b * p->used_stride_q];
     }
+    if (p->seqused_q) s.seqlen_q = p->seqused_q[b * p->used_stride_q];
     if (p->cu_seqlens_k) {
         s.k_start = p->cu_seqlens_k[b * p->cu_stride_k];
         s.seqlen_k = (int32_t)(p->cu_seqlens_k[(b + 1) * p->cu_stride_k] - s.k_start);
-    } else if (p->seqused_k) {
-        s.seqlen_k = p->seqused_k[b * p->used_stride_k];
     }
+    if (p->seqused_k) s.seqlen_k = p->seqused_k[b * p->used_stride_k];
     if (p->page_indptr) {
         const int32_t first = p->page_indptr[b * p->page_indptr_stride];
         const int32_t pages = p->page_indptr[(b + 1) * p->page_indptr_stride] - first;

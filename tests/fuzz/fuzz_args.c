@@ -96,8 +96,7 @@ static void choose_extents(fuzz_call *c, fuzz_input *in)
     static const aiter_dtype keys[] = {AITER_F32, AITER_F16, AITER_BF16, AITER_I8};
     int64_t *n = c->extent;
     const int kinds = fuzz_below(in, 256);
-    n['o'] = 1;
-    n['B'] = 1 + fuzz_below(in, 3);
+    n['o'] = 1, n['2'] = 2, n['B'] = 1 + fuzz_below(in, 3);
     n['1'] = n['B'] + 1;
     n['S'] = fuzz_below(in, 5);
     n['K'] = fuzz_below(in, 14);
@@ -141,6 +140,7 @@ static int64_t table_entry(const fuzz_call *c, fuzz_holds holds, int64_t i, uint
     case HOLDS_STARTS_PAGES: return i * n['M'];
     case HOLDS_LAST_PAGE: return 1 + r % n['P'];
     case HOLDS_BLOCKS: return n['N'] > 0 ? r % n['N'] : 0;
+    case HOLDS_PAIRS: return i % 2 ? i / 2 : n['N'] > 0 ? r % n['N'] : 0;
     case HOLDS_SLOTS: return r % 8 == 7 || i >= n['N'] * n['P'] ? -1 : n['N'] * n['P'] - 1 - i;
     default: return 0;
     }

@@ -16,7 +16,8 @@ typedef enum fuzz_holds {
     HOLDS_STARTS_PAGES, /* cumulative, up to the pages of all */
     HOLDS_LAST_PAGE,    /* 1 to the page size */
     HOLDS_BLOCKS,       /* block ids */
-    HOLDS_SLOTS         /* each once, or -1 */
+    HOLDS_SLOTS,        /* each once, or -1 */
+    HOLDS_PAIRS         /* of blocks, the second ones each once */
 } fuzz_holds;
 
 typedef enum fuzz_kind {
@@ -30,8 +31,8 @@ typedef enum fuzz_kind {
 
 /* `shape` spells the extents of a good call: B batch, 1 one more than it, S queries, K keys, T and
  * U packed queries and keys, H and G query and kv heads, D and V head dims, N blocks, P page size,
- * M blocks of a sequence, L of all, t new tokens, o one. `type`: q, k, c, o the call's types of
- * queries, keys, a cache being written, outputs; f, i, s, b, e: F32, I32, I32 or I64, U8,
+ * M blocks of a sequence, L of all, t new tokens, o one, 2 two. `type`: q, k, c, o the call's types
+ * of queries, keys, a cache being written, outputs; f, i, s, b, e: F32, I32, I32 or I64, U8,
  * F8_E4M3FN. `chance`: of 16, how often an optional tensor is there, 16 for the others. */
 typedef struct fuzz_field {
     const char *name;
@@ -79,6 +80,8 @@ PLAN(flash_attn_fwd)
 RUN_AND_WORKSPACE(paged_attn_decode)
 PLAN(paged_attn_decode)
 RUN_AND_WORKSPACE(reshape_and_cache)
+RUN_AND_WORKSPACE(swap_blocks)
+RUN_AND_WORKSPACE(copy_blocks)
 RUN_AND_WORKSPACE(merge_attn_states)
 RUN_AND_WORKSPACE(rope_fwd)
 RUN_AND_WORKSPACE(quantize)
@@ -193,6 +196,16 @@ static const fuzz_field cache[] = {
     SCALAR(aiter_reshape_and_cache_args, quantisation.per, KIND_I32),
     SCALAR(aiter_reshape_and_cache_args, quantisation.scale_given, KIND_I32)};
 
+#define SWAP(name, kind, shape, type, holds, chance) \
+    TENSOR(aiter_swap_blocks_args, name, kind, shape, type, holds, chance)
+static const fuzz_field swap[] = {SWAP(src, KIND_IN, "NPGD", 'c', HOLDS_NUMBERS, 16),
+                                  SWAP(dst, KIND_OUT, "NPGD", 'c', HOLDS_NUMBERS, 16),
+                                  SWAP(mapping, KIND_IN, "N2", 's', HOLDS_PAIRS, 16)};
+/* No call of this one is good: it has no caches. */
+static const fuzz_field copy[] = {
+    TENSOR(aiter_copy_blocks_args, mapping, KIND_IN, "N2", 's', HOLDS_PAIRS, 16),
+    SCALAR(aiter_copy_blocks_args, num_caches, KIND_I32)};
+
 #define MERGE(name, kind, shape, type, holds, chance) \
     TENSOR(aiter_merge_attn_states_args, name, kind, shape, type, holds, chance)
 static const fuzz_field merge[] = {MERGE(out_a, KIND_IN, "BSHV", 'q', HOLDS_NUMBERS, 16),
@@ -291,7 +304,9 @@ static const fuzz_op fuzz_ops[] = {
     {"aiter_quantize", sizeof(aiter_quantize_args), FUZZ_NONE, FUZZ_NONE, FUZZ_NONE, run_quantize,
      workspace_quantize, NULL, FIELDS(to_codes)},
     {"aiter_dequantize", sizeof(aiter_dequantize_args), FUZZ_NONE, FUZZ_NONE, FUZZ_NONE,
-     run_dequantize, workspace_dequantize, NULL, FIELDS(from_codes)}};
+     run_dequantize, workspace_dequantize, NULL, FIELDS(from_codes)},
+    UNPLANNED(swap_blocks, swap),
+    UNPLANNED(copy_blocks, copy)};
 
 enum { FUZZ_OPS = (int)(sizeof fuzz_ops / sizeof fuzz_ops[0]), FUZZ_MOST_FIELDS = 32 };
 
@@ -304,7 +319,8 @@ enum { FUZZ_OPS = (int)(sizeof fuzz_ops / sizeof fuzz_ops[0]), FUZZ_MOST_FIELDS 
 /* The attentions have one struct: a field that one of them lists is tried. */
 static int shares_struct(const char *name)
 {
-    return strcmp(name, "reshape_and_cache") != 0 && strcmp(name, "merge_attn_states") != 0 &&
+    return strcmp(name, "reshape_and_cache") != 0 && strcmp(name, "swap_blocks") != 0 &&
+           strcmp(name, "copy_blocks") != 0 && strcmp(name, "merge_attn_states") != 0 &&
            strcmp(name, "rope_fwd") != 0 && strcmp(name, "quantize") != 0 &&
            strcmp(name, "dequantize") != 0;
 }

@@ -156,6 +156,8 @@ static void sources(aiter_dtype type)
             if (i == 3) c.hq = c.hk = 3;
             if (i == 4) c.bias = BIAS_SQ_SK;
             device_case(&c);
+            c.gaps = case_is_packed(&c) ? 1 + 30 * i : 0;
+            if (c.gaps) device_case(&c);
         }
     for (i = 0; i < 6; i++) {
         attn_case c = flash(type, 1 + 20 * i, 400, 128, 500 + (uint64_t)i);

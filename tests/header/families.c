@@ -74,6 +74,24 @@ static int cache_works(aiter_context *ctx)
     return k[1] == 5 && k[2] == 127 && k[3] == -127 && v[2] == 127 && k_scale[1] > 0.0f;
 }
 
+static int blocks_work(aiter_context *ctx)
+{
+    static const int32_t pairs[4] = {1, 0, 2, 3};
+    int8_t from[4] = {1, 2, 3, 4}, to[4] = {5, 6, 7, 8};
+    aiter_tensor cache = aiter_tensor_1d(to, AITER_I8, 4);
+    aiter_swap_blocks_args s;
+    aiter_copy_blocks_args c;
+    memset(&s, 0, sizeof s);
+    memset(&c, 0, sizeof c);
+    s.src = aiter_tensor_1d(from, AITER_I8, 4);
+    s.dst = cache;
+    s.mapping = c.mapping = aiter_tensor_2d(pairs, AITER_I32, 2, 2);
+    c.caches = &cache;
+    c.num_caches = 1;
+    if (aiter_copy_blocks(&c, ctx) != AITER_OK || to[0] != 6 || to[3] != 7) return 0;
+    return aiter_swap_blocks(&s, ctx) == AITER_OK && to[0] == 2 && to[1] == 6 && to[3] == 3;
+}
+
 static int merge_works(aiter_context *ctx)
 {
     static const float one[2] = {1.0f, 4.0f}, two[2] = {3.0f, 0.0f}, lse[1] = {0.0f};
@@ -121,7 +139,7 @@ static int quant_works(aiter_context *ctx)
 static void kept_works(aiter_context *ctx)
 {
     if (is_kept("DECODE")) check(decode_works(ctx), "DECODE");
-    if (is_kept("CACHE")) check(cache_works(ctx), "CACHE");
+    if (is_kept("CACHE")) check(cache_works(ctx) && blocks_work(ctx), "CACHE");
     if (is_kept("MERGE")) check(merge_works(ctx), "MERGE");
     if (is_kept("ROPE")) check(rope_works(ctx), "ROPE");
     if (is_kept("QUANT")) check(quant_works(ctx), "QUANT");
