@@ -87,6 +87,8 @@ static const change changes[] = {
     {"scales of channels of K", AITERI_FEATURE_SCALE_CHANNEL, NOTHING},
     {"scales of channels of V", AITERI_FEATURE_SCALE_CHANNEL, NOTHING},
     {"scales of rows of q", AITERI_FEATURE_Q_SCALES, NOTHING},
+    {"x-packed keys", AITERI_FEATURE_TILES, NOTHING},
+    {"shuffled values", AITERI_FEATURE_TILES, NOTHING},
     {"a scale of out", AITERI_FEATURE_OUT_SCALE, NOTHING}};
 
 static void scale(aiteri_source *s, const float *data)
@@ -145,6 +147,8 @@ static void change_problem(aiteri_problem *p, int n)
     case 41: p->k_channels.data = floats; break;
     case 42: p->v_channels.data = floats; break;
     case 43: p->q_scales.data = floats; break;
+    case 44: p->k.tiles.piece = 8; break;
+    case 45: p->v.tiles.bundle = 8; break;
     default: p->out_scales.data = floats; break;
     }
 }
@@ -234,7 +238,7 @@ static const char *const takers[][2] = {
     {"SCALE_CHANNEL", "ts"}, {"SCALE_TYPE", "ts"},     {"STRIDED_DIM", "ts"},
     {"OFF_CHUNKS", "gdts"},  {"FAR_TOKENS", "gdts"},   {"FAR_SCALE", "gdts"},
     {"V_DIM", "gdts"},       {"KV_TYPES", "ts"},       {"Q_SCALE", "ts"},
-    {"Q_SCALES", "ts"},      {"OUT_SCALE", "ts"}};
+    {"Q_SCALES", "ts"},      {"OUT_SCALE", "ts"},      {"TILES", "ts"}};
 
 static const char *const feature_names[] = {
 #define FEATURE_NAME(name, words, instead) #name,
