@@ -297,12 +297,12 @@ static void refused_pairs(aiter_context *ctx)
 /* A piece is as long as both caches allow: what _explain says of it. */
 static void pieces(void)
 {
-    char text[1024];
+    char text[1024] = {0};
     aiter_swap_blocks_args a;
     memset(&a, 0, sizeof a);
     a.src = aiter_tensor_4d(text, AITER_F16, 4, 16, 8, 64);
-    a.dst = aiter_tensor_4d((char *)0 + 1048576, AITER_F16, 4, 16, 8, 64);
-    a.src.data = (char *)0 + 8388608;
+    a.dst = aiter_tensor_4d((void *)(uintptr_t)1048576, AITER_F16, 4, 16, 8, 64);
+    a.src.data = (void *)(uintptr_t)8388608;
     a.mapping = aiter_tensor_2d(text, AITER_I64, 4, 2);
     CHECK(aiter_swap_blocks_explain(&a, NULL, text, sizeof text) == AITER_OK, "%s", text);
     CHECK(strstr(text, "in pieces of 16384 bytes\n"), "%s", text);
