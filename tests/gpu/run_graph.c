@@ -152,7 +152,7 @@ static void take_rows(part *x, variant_kind kind)
 }
 
 /* reshape_and_cache never stores -128. */
-static void symmetric(attn_problem *p, double *values, const float *scales, int d)
+static void symmetric(attn_problem *p, double *values, int tensor, int d)
 {
     int b, h;
     for (b = 0; b < p->c.b; b++)
@@ -160,8 +160,10 @@ static void symmetric(attn_problem *p, double *values, const float *scales, int 
             const int64_t n = (int64_t)p->len_k[b] * d;
             double *const head = values + p->start_k[b] * p->c.hk * d + h * n;
             int64_t i;
-            for (i = 0; i < n; i++)
-                if (head[i] < -127.5 * (double)scales[h]) head[i] = -127 * (double)scales[h];
+            for (i = 0; i < n; i++) {
+                const double scale = problem_kv_scale(p, tensor, b, h, (int)(i / d), (int)(i % d));
+                if (head[i] < -127.5 * scale) head[i] = -127 * scale;
+            }
         }
 }
 
@@ -174,8 +176,8 @@ static void part_values(part *x, int n, uint64_t seed)
     c.len_k = c.form == FORM_MIXED ? v->mixed_k : v->decode_k;
     problem_new(&x->p, &c);
     if (c.kv_type == AITER_I8) {
-        symmetric(&x->p, x->p.k, x->p.k_scales, x->p.c.dq);
-        symmetric(&x->p, x->p.v, x->p.v_scales, x->p.c.dv);
+        symmetric(&x->p, x->p.k, 2, x->p.c.dq);
+        symmetric(&x->p, x->p.v, 3, x->p.c.dv);
     }
     problem_expect(&x->p, 1e9);
     problem_store(&x->p, SLACK_NAN);
