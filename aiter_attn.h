@@ -6651,8 +6651,11 @@ AITERI_FORCE_INLINE void AITERI_K(transpose_squares)(char *to, int64_t to_stride
             b[2 * i] = AITERI_K(zip_low)(a[i], a[i + n / 2], size);
             b[2 * i + 1] = AITERI_K(zip_high)(a[i], a[i + n / 2], size);
         }
-        AITERI_UNROLL(16)
-        for (int i = 0; i < n; i++) a[i] = b[i];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < n / 2; i++) {
+            a[2 * i] = b[2 * i];
+            a[2 * i + 1] = b[2 * i + 1];
+        }
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < n; i++) AITERI_K(store_16s)(to + i * to_stride, a[i]);
@@ -8789,8 +8792,11 @@ AITERI_FORCE_INLINE void AITERI_K(transpose_squares)(char *to, int64_t to_stride
             b[2 * i] = AITERI_K(zip_low)(a[i], a[i + n / 2], size);
             b[2 * i + 1] = AITERI_K(zip_high)(a[i], a[i + n / 2], size);
         }
-        AITERI_UNROLL(16)
-        for (int i = 0; i < n; i++) a[i] = b[i];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < n / 2; i++) {
+            a[2 * i] = b[2 * i];
+            a[2 * i + 1] = b[2 * i + 1];
+        }
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < n; i++) AITERI_K(store_16s)(to + i * to_stride, a[i]);
@@ -10932,8 +10938,11 @@ AITERI_FORCE_INLINE void AITERI_K(transpose_squares)(char *to, int64_t to_stride
             b[2 * i] = AITERI_K(zip_low)(a[i], a[i + n / 2], size);
             b[2 * i + 1] = AITERI_K(zip_high)(a[i], a[i + n / 2], size);
         }
-        AITERI_UNROLL(16)
-        for (int i = 0; i < n; i++) a[i] = b[i];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < n / 2; i++) {
+            a[2 * i] = b[2 * i];
+            a[2 * i + 1] = b[2 * i + 1];
+        }
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < n; i++) AITERI_K(store_16s)(to + i * to_stride, a[i]);
@@ -13394,8 +13403,11 @@ AITERI_FORCE_INLINE void AITERI_K(transpose_squares)(char *to, int64_t to_stride
             b[2 * i] = AITERI_K(zip_low)(a[i], a[i + n / 2], size);
             b[2 * i + 1] = AITERI_K(zip_high)(a[i], a[i + n / 2], size);
         }
-        AITERI_UNROLL(16)
-        for (int i = 0; i < n; i++) a[i] = b[i];
+        AITERI_UNROLL(8)
+        for (int i = 0; i < n / 2; i++) {
+            a[2 * i] = b[2 * i];
+            a[2 * i + 1] = b[2 * i + 1];
+        }
     }
     AITERI_UNROLL(16)
     for (int i = 0; i < n; i++) AITERI_K(store_16s)(to + i * to_stride, a[i]);
