@@ -77,6 +77,9 @@ AITERI_ONCE_A_CALL_END
 AITERI_ONCE_A_CALL_BEGIN
 #include "ops/explain.c"
 #include "ops/call_begin.c"
+#if AITERI_ATTENTION || AITERI_HAS_CACHE
+#include "ops/kv_layout.c"
+#endif
 #if AITERI_ATTENTION
 #include "cpu/engine.c"
 #if AITERI_GPU
