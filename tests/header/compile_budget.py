@@ -23,10 +23,10 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # since then came fp8 and int4 keys and values, fp8 rows, every kind of scales, tiled pages, gaps and
 # the copies of blocks.
 ROWS = (
-    ("-DAITER_ATTN_NO_ROPE -DAITER_ATTN_NO_QUANT", 0.85, 262000),
-    ("-DAITER_ATTN_ONLY_FLASH", 0.56, 180000),
-    ("-DAITER_ATTN_ONLY_DECODE", 0.75, 225000),
-    ("-DAITER_ATTN_ONLY_CACHE", 0.29, 72000),
+    ("-DAITER_ATTN_NO_ROPE -DAITER_ATTN_NO_QUANT", 0.80, 262000),
+    ("-DAITER_ATTN_ONLY_FLASH", 0.55, 180000),
+    ("-DAITER_ATTN_ONLY_DECODE", 0.73, 225000),
+    ("-DAITER_ATTN_ONLY_CACHE", 0.25, 72000),
     ("-DAITER_ATTN_ONLY_MERGE", 0.20, 50000),
     ("-DAITER_ATTN_ONLY_ROPE", 0.25, 50000),
     ("-DAITER_ATTN_ONLY_QUANT", 0.25, 60000),
