@@ -20217,14 +20217,13 @@ static void aiteri_check_block_tensor(aiteri_check *c, const char *field, aiter_
     if (!aiteri_check_tensor(c, field, t, ndim_low, ndim_high, every, 1, "[num_blocks, ..]"))
         return;
     aiteri_check_axis(c, field, t, 0, "blocks", 0, INT32_MAX - 1);
-    for (int32_t i = 0; i < t->ndim && aiter_dtype_bits(t->dtype) < 8; i++) {
-        const int inner = i > 0 && i == t->ndim - 1;
-        if (t->shape[i] > 1 && (inner ? t->stride[i] != 1 : t->stride[i] % 2 != 0))
-            aiteri_reject(c, AITER_INVALID_ARGUMENT,
-                          "%s.%s: stride[%d] is %lld, expected %s: rows of %s start at whole bytes",
-                          c->op, field, (int)i, (long long)t->stride[i],
-                          inner ? "1" : "an even one", aiter_dtype_name(t->dtype));
-    }
+    if (t->ndim > 1)
+        aiteri_check_halves(c, field, t);
+    else if (aiter_dtype_bits(t->dtype) < 8 && t->shape[0] > 1 && t->stride[0] % 2 != 0)
+        aiteri_reject(c, AITER_INVALID_ARGUMENT,
+                      "%s.%s: stride[0] is %lld, expected an even one: rows of %s start at whole "
+                      "bytes",
+                      c->op, field, (long long)t->stride[0], aiter_dtype_name(t->dtype));
 }
 
 /* dst as src but for the number of blocks. */
