@@ -21,11 +21,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 # defines, share of the yardstick's time, bytes of text. The yardstick's own ops were held to 0.70;
 # since then came fp8 and int4 keys and values, fp8 rows, every kind of scales, tiled pages, gaps and
-# the copies of blocks.
+# the copies of blocks. Machines differ by 0.05: 0.77 on Zen 5 is 0.80 on a Xeon.
 ROWS = (
-    ("-DAITER_ATTN_NO_ROPE -DAITER_ATTN_NO_QUANT", 0.80, 262000),
-    ("-DAITER_ATTN_ONLY_FLASH", 0.55, 180000),
-    ("-DAITER_ATTN_ONLY_DECODE", 0.73, 225000),
+    ("-DAITER_ATTN_NO_ROPE -DAITER_ATTN_NO_QUANT", 0.84, 262000),
+    ("-DAITER_ATTN_ONLY_FLASH", 0.61, 180000),
+    ("-DAITER_ATTN_ONLY_DECODE", 0.78, 225000),
     ("-DAITER_ATTN_ONLY_CACHE", 0.25, 72000),
     ("-DAITER_ATTN_ONLY_MERGE", 0.20, 50000),
     ("-DAITER_ATTN_ONLY_ROPE", 0.25, 50000),
