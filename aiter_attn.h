@@ -3608,6 +3608,17 @@ typedef struct aiteri_block_run {
     int32_t place, n, dim, row_dim;
 } aiteri_block_run;
 
+/* n rows of codes to rows of a wider type in dst, `stride` bytes apart, where rows[] then points.
+ */
+typedef void (*aiteri_spread_fn)(char *dst, int64_t stride, const void **rows, int32_t n,
+                                 int32_t dim);
+
+/* What they become: every code of theirs is one of its numbers. */
+static inline aiter_dtype aiteri_spread_type(aiter_dtype dtype)
+{
+    return dtype == AITER_I4 ? AITER_I8 : AITER_F16;
+}
+
 struct aiteri_kernels;
 /* Rows to places of a block from `place` on. */
 typedef void (*aiteri_load_fn)(const struct aiteri_kernels *own, void *block, int32_t place,
@@ -3663,8 +3674,8 @@ typedef struct aiteri_kernels {
     float (*stream_softmax)(float *s, float stretch, float *m, float *l);
     /* The same as tile_adjust on one row of AITERI_STREAM_KEYS scores. */
     void (*stream_adjust)(float *s, int32_t key0, const aiteri_adjust *adjust);
-    /* n rows of I4 to rows of I8 in dst, where rows[] then points. */
-    void (*spread_i4)(int8_t *dst, int32_t stride, const void **rows, int32_t n, int32_t dim);
+    /* Of types without loops whose rows become those of aiteri_spread_type; NULL elsewhere. */
+    const aiteri_spread_fn *spread_rows;
     /* x[i] *= y[i] for i < AITERI_STREAM_KEYS. */
     void (*stream_mul)(float *x, const float *y);
     /* Pages that are no rows in memory: to[i][c] = from[c][i] for i < n, in pieces of so many
@@ -3700,10 +3711,10 @@ typedef struct aiteri_kernels {
 #if AITERI_ATTENTION
 #define AITERI_BLOCK_ENTRIES(of) \
     of(pack_query), of(tile_score), of(tile_value), of(tile_value_guarded), of(v_finite)
-#define AITERI_LOOP_ENTRIES(of)                                                                   \
-    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy),          \
-        of(stream_softmax), of(stream_adjust), of(spread_i4), of(stream_mul), of(pieces_to_rows), \
-        of(columns_to_rows)
+#define AITERI_LOOP_ENTRIES(of)                                                          \
+    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy), \
+        of(stream_softmax), of(stream_adjust), of(spread_rows), of(stream_mul),          \
+        of(pieces_to_rows), of(columns_to_rows)
 #else /* no op calls them */
 #define AITERI_BLOCK_ENTRIES(of) NULL, NULL, NULL, NULL, NULL
 #define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
@@ -5230,15 +5241,6 @@ AITERI_FORCE_INLINE void AITERI_K(spread_row)(int8_t *dst, const uint8_t *p, int
     AITERI_K(spread)(code, tail);
     memcpy(dst + i, code, (size_t)(n - i));
 }
-
-AITERI_UNUSED static void AITERI_K(spread_i4)(int8_t *dst, int32_t stride, const void **rows,
-                                              int32_t n, int32_t dim)
-{
-    for (int32_t i = 0; i < n; i++, dst += stride) {
-        AITERI_K(spread_row)(dst, (const uint8_t *)rows[i], dim);
-        rows[i] = dst;
-    }
-}
 #endif
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)
@@ -6628,6 +6630,45 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
+
+static void AITERI_K(spread_i4)(char *dst, int64_t stride, const void **rows, int32_t n,
+                                int32_t dim)
+{
+    for (int32_t i = 0; i < n; i++, dst += stride) {
+        AITERI_K(spread_row)((int8_t *)dst, (const uint8_t *)rows[i], dim);
+        rows[i] = dst;
+    }
+}
+
+/* Rows of fp8 to rows of f16, column by column of AITERI_F8_CODES; the last goes through a copy. */
+AITERI_FORCE_INLINE void AITERI_K(spread_f8)(char *dst, int64_t stride, const void **rows,
+                                             int32_t n, int32_t dim, const aiter_dtype type)
+{
+    int32_t d = 0;
+    for (; d + AITERI_F8_CODES <= dim; d += AITERI_F8_CODES)
+        for (int32_t i = 0; i < n; i++)
+            AITERI_K(f16_of_f8)(dst + i * stride + 2 * d, (const uint8_t *)rows[i] + d, type);
+    for (int32_t i = 0; i < n; i++) {
+        char *to = dst + i * stride;
+        if (d < dim) {
+            uint8_t tail[AITERI_F8_CODES] = {0}, wide[2 * AITERI_F8_CODES];
+            memcpy(tail, (const uint8_t *)rows[i] + d, (size_t)(dim - d));
+            AITERI_K(f16_of_f8)(wide, tail, type);
+            memcpy(to + 2 * d, wide, 2 * (size_t)(dim - d));
+        }
+        rows[i] = to;
+    }
+}
+#define AITERI_SPREAD_F8(name, type)                                                    \
+    static void AITERI_K(name)(char *dst, int64_t stride, const void **rows, int32_t n, \
+                               int32_t dim)                                             \
+    {                                                                                   \
+        AITERI_K(spread_f8)(dst, stride, rows, n, dim, type);                           \
+    }
+AITERI_SPREAD_F8(spread_f8_e4m3fn, AITER_F8_E4M3FN)
+AITERI_SPREAD_F8(spread_f8_e4m3fnuz, AITER_F8_E4M3FNUZ)
+AITERI_SPREAD_F8(spread_f8_e5m2, AITER_F8_E5M2)
+#undef AITERI_SPREAD_F8
 #endif
 
 // >>k_stage    (src/cpu/k_stage.inl.h)
@@ -6747,6 +6788,21 @@ static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL};
+static const aiteri_spread_fn AITERI_K(spread_rows)[AITER_DTYPE_COUNT] = {
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    AITERI_K_TYPED(spread_f8_e4m3fn),
+    AITERI_K_TYPED(spread_f8_e4m3fnuz),
+    AITERI_K_TYPED(spread_f8_e5m2),
+    NULL,
+    AITERI_K_TYPED(spread_i4),
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL};
 #else
 #define AITERI_TILE_LANES AITERI_LANES
 #endif
@@ -6783,6 +6839,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_STREAM_TYPES
 #undef AITERI_SPREAD
+#undef AITERI_F8_CODES
 #undef AITERI_CONVERTS
 #undef AITERI_CONVERT_OF
 #undef AITERI_K_TYPED
@@ -7115,6 +7172,32 @@ AITERI_FORCE_INLINE __m256i AITERI_K(zip_high)(__m256i a, __m256i b, const int s
                        : _mm256_unpackhi_epi32(a, b);
 }
 
+/* Codes of fp8 as f16, which has all their numbers: the two bytes of each are made apart. From code
+ * 7 on the upper one is at a fixed distance; e4m3's subnormals, below, have theirs from the table.
+ */
+#define AITERI_F8_CODES 32
+AITERI_FORCE_INLINE void AITERI_K(f16_of_f8)(void *dst, const uint8_t *src, const aiter_dtype type)
+{
+    const char b = type == AITER_F8_E4M3FN ? 0x20 : 0x1c;
+    const __m256i distance = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, b - 8, b - 5, b - 3, b - 2, b - 1, b - 1, b, b, b, b, b, b, b, b, b));
+    const __m256i x =
+        _mm256_permute4x64_epi64(_mm256_loadu_si256((const __m256i *)(const void *)src), 0xd8);
+    const __m256i sign = _mm256_set1_epi8(-128), rest = _mm256_set1_epi8(0x7f);
+    const __m256i a = _mm256_and_si256(x, rest);
+    const __m256i half = _mm256_and_si256(_mm256_srli_epi16(a, 1), _mm256_set1_epi8(0x3f));
+    const __m256i at = _mm256_min_epu8(a, _mm256_set1_epi8(15));
+    const __m256i small = _mm256_cmpgt_epi8(_mm256_set1_epi8(8), a);
+    const __m256i nan =
+        type == AITER_F8_E4M3FN ? _mm256_cmpeq_epi8(a, rest) : _mm256_cmpeq_epi8(x, sign);
+    const __m256i value = _mm256_add_epi8(half, _mm256_shuffle_epi8(distance, at));
+    __m256i high = _mm256_or_si256(_mm256_or_si256(value, _mm256_and_si256(x, sign)), nan);
+    __m256i low = _mm256_andnot_si256(small, _mm256_and_si256(_mm256_slli_epi16(a, 7), sign));
+    if (type == AITER_F8_E5M2) high = x, low = _mm256_setzero_si256();
+    _mm256_storeu_si256((__m256i *)dst, _mm256_unpacklo_epi8(low, high));
+    _mm256_storeu_si256((__m256i *)dst + 1, _mm256_unpackhi_epi8(low, high));
+}
+
 #define AITERI_SPREAD 16
 AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
 {
@@ -7370,15 +7453,6 @@ AITERI_FORCE_INLINE void AITERI_K(spread_row)(int8_t *dst, const uint8_t *p, int
     memcpy(tail, p + i / 2, (size_t)(n - i + 1) / 2);
     AITERI_K(spread)(code, tail);
     memcpy(dst + i, code, (size_t)(n - i));
-}
-
-AITERI_UNUSED static void AITERI_K(spread_i4)(int8_t *dst, int32_t stride, const void **rows,
-                                              int32_t n, int32_t dim)
-{
-    for (int32_t i = 0; i < n; i++, dst += stride) {
-        AITERI_K(spread_row)(dst, (const uint8_t *)rows[i], dim);
-        rows[i] = dst;
-    }
 }
 #endif
 #if AITERI_CONVERTS /* else the set below has them */
@@ -8769,6 +8843,45 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
+
+static void AITERI_K(spread_i4)(char *dst, int64_t stride, const void **rows, int32_t n,
+                                int32_t dim)
+{
+    for (int32_t i = 0; i < n; i++, dst += stride) {
+        AITERI_K(spread_row)((int8_t *)dst, (const uint8_t *)rows[i], dim);
+        rows[i] = dst;
+    }
+}
+
+/* Rows of fp8 to rows of f16, column by column of AITERI_F8_CODES; the last goes through a copy. */
+AITERI_FORCE_INLINE void AITERI_K(spread_f8)(char *dst, int64_t stride, const void **rows,
+                                             int32_t n, int32_t dim, const aiter_dtype type)
+{
+    int32_t d = 0;
+    for (; d + AITERI_F8_CODES <= dim; d += AITERI_F8_CODES)
+        for (int32_t i = 0; i < n; i++)
+            AITERI_K(f16_of_f8)(dst + i * stride + 2 * d, (const uint8_t *)rows[i] + d, type);
+    for (int32_t i = 0; i < n; i++) {
+        char *to = dst + i * stride;
+        if (d < dim) {
+            uint8_t tail[AITERI_F8_CODES] = {0}, wide[2 * AITERI_F8_CODES];
+            memcpy(tail, (const uint8_t *)rows[i] + d, (size_t)(dim - d));
+            AITERI_K(f16_of_f8)(wide, tail, type);
+            memcpy(to + 2 * d, wide, 2 * (size_t)(dim - d));
+        }
+        rows[i] = to;
+    }
+}
+#define AITERI_SPREAD_F8(name, type)                                                    \
+    static void AITERI_K(name)(char *dst, int64_t stride, const void **rows, int32_t n, \
+                               int32_t dim)                                             \
+    {                                                                                   \
+        AITERI_K(spread_f8)(dst, stride, rows, n, dim, type);                           \
+    }
+AITERI_SPREAD_F8(spread_f8_e4m3fn, AITER_F8_E4M3FN)
+AITERI_SPREAD_F8(spread_f8_e4m3fnuz, AITER_F8_E4M3FNUZ)
+AITERI_SPREAD_F8(spread_f8_e5m2, AITER_F8_E5M2)
+#undef AITERI_SPREAD_F8
 #endif
 
 // >>k_stage    (src/cpu/k_stage.inl.h)
@@ -8888,6 +9001,21 @@ static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL};
+static const aiteri_spread_fn AITERI_K(spread_rows)[AITER_DTYPE_COUNT] = {
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    AITERI_K_TYPED(spread_f8_e4m3fn),
+    AITERI_K_TYPED(spread_f8_e4m3fnuz),
+    AITERI_K_TYPED(spread_f8_e5m2),
+    NULL,
+    AITERI_K_TYPED(spread_i4),
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL};
 #else
 #define AITERI_TILE_LANES AITERI_LANES
 #endif
@@ -8924,6 +9052,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_STREAM_TYPES
 #undef AITERI_SPREAD
+#undef AITERI_F8_CODES
 #undef AITERI_CONVERTS
 #undef AITERI_CONVERT_OF
 #undef AITERI_K_TYPED
@@ -9260,6 +9389,31 @@ AITERI_FORCE_INLINE __m512i AITERI_K(zip_high)(__m512i a, __m512i b, const int s
                        : _mm512_unpackhi_epi32(a, b);
 }
 
+/* As in simd_avx2.h. */
+#define AITERI_F8_CODES 64
+AITERI_FORCE_INLINE void AITERI_K(f16_of_f8)(void *dst, const uint8_t *src, const aiter_dtype type)
+{
+    const char b = type == AITER_F8_E4M3FN ? 0x20 : 0x1c;
+    const __m512i distance = _mm512_broadcast_i32x4(
+        _mm_setr_epi8(0, b - 8, b - 5, b - 3, b - 2, b - 1, b - 1, b, b, b, b, b, b, b, b, b));
+    const __m512i order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
+    const __m512i x = _mm512_permutexvar_epi64(order, _mm512_loadu_si512(src));
+    const __m512i sign = _mm512_set1_epi8(-128), rest = _mm512_set1_epi8(0x7f);
+    const __m512i a = _mm512_and_si512(x, rest);
+    const __m512i half = _mm512_and_si512(_mm512_srli_epi16(a, 1), _mm512_set1_epi8(0x3f));
+    const __m512i at = _mm512_min_epu8(a, _mm512_set1_epi8(15));
+    const __mmask64 large = _mm512_cmpgt_epi8_mask(a, _mm512_set1_epi8(7));
+    const __mmask64 nan =
+        type == AITER_F8_E4M3FN ? _mm512_cmpeq_epi8_mask(a, rest) : _mm512_cmpeq_epi8_mask(x, sign);
+    const __m512i value = _mm512_add_epi8(half, _mm512_shuffle_epi8(distance, at));
+    __m512i high =
+        _mm512_mask_mov_epi8(_mm512_or_si512(value, _mm512_and_si512(x, sign)), nan, rest);
+    __m512i low = _mm512_maskz_mov_epi8(large, _mm512_and_si512(_mm512_slli_epi16(a, 7), sign));
+    if (type == AITER_F8_E5M2) high = x, low = _mm512_setzero_si512();
+    _mm512_storeu_si512(dst, _mm512_unpacklo_epi8(low, high));
+    _mm512_storeu_si512((char *)dst + 64, _mm512_unpackhi_epi8(low, high));
+}
+
 #define AITERI_SPREAD 32
 AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
 {
@@ -9516,15 +9670,6 @@ AITERI_FORCE_INLINE void AITERI_K(spread_row)(int8_t *dst, const uint8_t *p, int
     memcpy(tail, p + i / 2, (size_t)(n - i + 1) / 2);
     AITERI_K(spread)(code, tail);
     memcpy(dst + i, code, (size_t)(n - i));
-}
-
-AITERI_UNUSED static void AITERI_K(spread_i4)(int8_t *dst, int32_t stride, const void **rows,
-                                              int32_t n, int32_t dim)
-{
-    for (int32_t i = 0; i < n; i++, dst += stride) {
-        AITERI_K(spread_row)(dst, (const uint8_t *)rows[i], dim);
-        rows[i] = dst;
-    }
 }
 #endif
 #if AITERI_CONVERTS /* else the set below has them */
@@ -10915,6 +11060,45 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
+
+static void AITERI_K(spread_i4)(char *dst, int64_t stride, const void **rows, int32_t n,
+                                int32_t dim)
+{
+    for (int32_t i = 0; i < n; i++, dst += stride) {
+        AITERI_K(spread_row)((int8_t *)dst, (const uint8_t *)rows[i], dim);
+        rows[i] = dst;
+    }
+}
+
+/* Rows of fp8 to rows of f16, column by column of AITERI_F8_CODES; the last goes through a copy. */
+AITERI_FORCE_INLINE void AITERI_K(spread_f8)(char *dst, int64_t stride, const void **rows,
+                                             int32_t n, int32_t dim, const aiter_dtype type)
+{
+    int32_t d = 0;
+    for (; d + AITERI_F8_CODES <= dim; d += AITERI_F8_CODES)
+        for (int32_t i = 0; i < n; i++)
+            AITERI_K(f16_of_f8)(dst + i * stride + 2 * d, (const uint8_t *)rows[i] + d, type);
+    for (int32_t i = 0; i < n; i++) {
+        char *to = dst + i * stride;
+        if (d < dim) {
+            uint8_t tail[AITERI_F8_CODES] = {0}, wide[2 * AITERI_F8_CODES];
+            memcpy(tail, (const uint8_t *)rows[i] + d, (size_t)(dim - d));
+            AITERI_K(f16_of_f8)(wide, tail, type);
+            memcpy(to + 2 * d, wide, 2 * (size_t)(dim - d));
+        }
+        rows[i] = to;
+    }
+}
+#define AITERI_SPREAD_F8(name, type)                                                    \
+    static void AITERI_K(name)(char *dst, int64_t stride, const void **rows, int32_t n, \
+                               int32_t dim)                                             \
+    {                                                                                   \
+        AITERI_K(spread_f8)(dst, stride, rows, n, dim, type);                           \
+    }
+AITERI_SPREAD_F8(spread_f8_e4m3fn, AITER_F8_E4M3FN)
+AITERI_SPREAD_F8(spread_f8_e4m3fnuz, AITER_F8_E4M3FNUZ)
+AITERI_SPREAD_F8(spread_f8_e5m2, AITER_F8_E5M2)
+#undef AITERI_SPREAD_F8
 #endif
 
 // >>k_stage    (src/cpu/k_stage.inl.h)
@@ -11034,6 +11218,21 @@ static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL};
+static const aiteri_spread_fn AITERI_K(spread_rows)[AITER_DTYPE_COUNT] = {
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    AITERI_K_TYPED(spread_f8_e4m3fn),
+    AITERI_K_TYPED(spread_f8_e4m3fnuz),
+    AITERI_K_TYPED(spread_f8_e5m2),
+    NULL,
+    AITERI_K_TYPED(spread_i4),
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL};
 #else
 #define AITERI_TILE_LANES AITERI_LANES
 #endif
@@ -11070,6 +11269,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_STREAM_TYPES
 #undef AITERI_SPREAD
+#undef AITERI_F8_CODES
 #undef AITERI_CONVERTS
 #undef AITERI_CONVERT_OF
 #undef AITERI_K_TYPED
@@ -11728,6 +11928,25 @@ AITERI_FORCE_INLINE uint8x16_t AITERI_K(zip_high)(uint8x16_t a, uint8x16_t b, co
                        : vreinterpretq_u8_u32(vzip2q_u32(a4, b4));
 }
 
+/* As in simd_avx2.h. */
+#define AITERI_F8_CODES 16
+AITERI_FORCE_INLINE void AITERI_K(f16_of_f8)(void *dst, const uint8_t *src, const aiter_dtype type)
+{
+    static const uint8_t below[16] = {0, 8, 5, 3, 2, 1, 1, 0};
+    const int fn = type == AITER_F8_E4M3FN;
+    const uint8x16_t bias = vdupq_n_u8(fn ? 0x20 : 0x1c);
+    const uint8x16_t table = vsetq_lane_u8(fn ? 0x20 : 0x1c, vld1q_u8(below), 0);
+    const uint8x16_t x = vld1q_u8(src), sign = vdupq_n_u8(0x80), rest = vdupq_n_u8(0x7f);
+    const uint8x16_t a = vandq_u8(x, rest);
+    const uint8x16_t nan = fn ? vceqq_u8(a, rest) : vceqq_u8(x, sign);
+    const uint8x16_t value = vsubq_u8(vaddq_u8(vshrq_n_u8(a, 1), bias), vqtbl1q_u8(table, a));
+    uint8x16_t high = vorrq_u8(vorrq_u8(value, vandq_u8(x, sign)), nan);
+    uint8x16_t low = vandq_u8(vshlq_n_u8(a, 7), vcgtq_u8(a, vdupq_n_u8(7)));
+    if (type == AITER_F8_E5M2) high = x, low = vdupq_n_u8(0);
+    vst1q_u8((uint8_t *)dst, vzip1q_u8(low, high));
+    vst1q_u8((uint8_t *)dst + 16, vzip2q_u8(low, high));
+}
+
 #define AITERI_SPREAD 16
 AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
 {
@@ -11981,15 +12200,6 @@ AITERI_FORCE_INLINE void AITERI_K(spread_row)(int8_t *dst, const uint8_t *p, int
     memcpy(tail, p + i / 2, (size_t)(n - i + 1) / 2);
     AITERI_K(spread)(code, tail);
     memcpy(dst + i, code, (size_t)(n - i));
-}
-
-AITERI_UNUSED static void AITERI_K(spread_i4)(int8_t *dst, int32_t stride, const void **rows,
-                                              int32_t n, int32_t dim)
-{
-    for (int32_t i = 0; i < n; i++, dst += stride) {
-        AITERI_K(spread_row)(dst, (const uint8_t *)rows[i], dim);
-        rows[i] = dst;
-    }
 }
 #endif
 #if AITERI_CONVERTS /* else the set below has them */
@@ -13380,6 +13590,45 @@ static void AITERI_T(stream_axpy)(float *o, int64_t o_stride, const float *p, in
 #undef AITERI_TYPE_C
 #undef AITERI_TYPE_LOAD
 #undef AITERI_TYPE_LOAD_N
+
+static void AITERI_K(spread_i4)(char *dst, int64_t stride, const void **rows, int32_t n,
+                                int32_t dim)
+{
+    for (int32_t i = 0; i < n; i++, dst += stride) {
+        AITERI_K(spread_row)((int8_t *)dst, (const uint8_t *)rows[i], dim);
+        rows[i] = dst;
+    }
+}
+
+/* Rows of fp8 to rows of f16, column by column of AITERI_F8_CODES; the last goes through a copy. */
+AITERI_FORCE_INLINE void AITERI_K(spread_f8)(char *dst, int64_t stride, const void **rows,
+                                             int32_t n, int32_t dim, const aiter_dtype type)
+{
+    int32_t d = 0;
+    for (; d + AITERI_F8_CODES <= dim; d += AITERI_F8_CODES)
+        for (int32_t i = 0; i < n; i++)
+            AITERI_K(f16_of_f8)(dst + i * stride + 2 * d, (const uint8_t *)rows[i] + d, type);
+    for (int32_t i = 0; i < n; i++) {
+        char *to = dst + i * stride;
+        if (d < dim) {
+            uint8_t tail[AITERI_F8_CODES] = {0}, wide[2 * AITERI_F8_CODES];
+            memcpy(tail, (const uint8_t *)rows[i] + d, (size_t)(dim - d));
+            AITERI_K(f16_of_f8)(wide, tail, type);
+            memcpy(to + 2 * d, wide, 2 * (size_t)(dim - d));
+        }
+        rows[i] = to;
+    }
+}
+#define AITERI_SPREAD_F8(name, type)                                                    \
+    static void AITERI_K(name)(char *dst, int64_t stride, const void **rows, int32_t n, \
+                               int32_t dim)                                             \
+    {                                                                                   \
+        AITERI_K(spread_f8)(dst, stride, rows, n, dim, type);                           \
+    }
+AITERI_SPREAD_F8(spread_f8_e4m3fn, AITER_F8_E4M3FN)
+AITERI_SPREAD_F8(spread_f8_e4m3fnuz, AITER_F8_E4M3FNUZ)
+AITERI_SPREAD_F8(spread_f8_e5m2, AITER_F8_E5M2)
+#undef AITERI_SPREAD_F8
 #endif
 
 // >>k_stage    (src/cpu/k_stage.inl.h)
@@ -13499,6 +13748,21 @@ static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL};
+static const aiteri_spread_fn AITERI_K(spread_rows)[AITER_DTYPE_COUNT] = {
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    AITERI_K_TYPED(spread_f8_e4m3fn),
+    AITERI_K_TYPED(spread_f8_e4m3fnuz),
+    AITERI_K_TYPED(spread_f8_e5m2),
+    NULL,
+    AITERI_K_TYPED(spread_i4),
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL};
 #else
 #define AITERI_TILE_LANES AITERI_LANES
 #endif
@@ -13535,6 +13799,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_STREAM_TYPES
 #undef AITERI_SPREAD
+#undef AITERI_F8_CODES
 #undef AITERI_CONVERTS
 #undef AITERI_CONVERT_OF
 #undef AITERI_K_TYPED
@@ -16845,11 +17110,12 @@ static void aiteri_stream_scales_load(const aiteri_stream *x, const aiteri_sourc
         for (int32_t k = 0; k < n; k++) scale[k] = 1.0f;
 }
 
-/* Whether rows of a part become int8 for its loops, which takes a seventh of their time. */
+/* Whether rows of a part become those of a wider type for its loops, which takes less than the
+ * way to f32. */
 static int aiteri_stream_spreads(const aiteri_stream *x, const aiteri_source *part)
 {
-    return part->dtype == AITER_I4 && part->stride_dim == 1 && aiteri_rows_are_whole(part) &&
-           x->e->kernels->stream_dot[AITER_I8] != NULL;
+    return x->e->kernels->spread_rows[part->dtype] && part->stride_dim == 1 &&
+           aiteri_rows_are_whole(part);
 }
 
 /* Row pointers of run i for the loops of the type returned: the source's own rows, which are those
@@ -16881,9 +17147,11 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
     char *staged = x->t->staged + first % AITERI_STREAM_KEYS * aiteri_staged_stride(part);
     aiteri_stored_rows(x->e->kernels, p, &x->s, part, x->at[i], x->kv_start + h, n, rows, staged);
     if (spreads)
-        x->e->kernels->spread_i4((int8_t *)scratch, aiteri_padded(part->dim), rows, n, part->dim);
+        x->e->kernels->spread_rows[type]((char *)scratch,
+                                         aiteri_block_stride(part->dim) * (int64_t)sizeof(float),
+                                         rows, n, part->dim);
     for (int32_t k = n; k < n + AITERI_STREAM_SLACK; k++) rows[k] = rows[n - 1];
-    return spreads ? AITER_I8 : type;
+    return spreads ? aiteri_spread_type(type) : type;
 }
 
 /* Where the rows of run i begin in their list: behind those of the runs before and their padding.

@@ -129,10 +129,11 @@ static void run_latent(int heads, int32_t length, aiter_dtype dtype, int apart)
 
 int main(int argc, char **argv)
 {
-    static const aiter_dtype dtypes[] = {AITER_F16, AITER_I8, AITER_I4, AITER_BF16, AITER_F32};
+    static const aiter_dtype dtypes[] = {AITER_F16, AITER_I8,   AITER_F8_E4M3FN,
+                                         AITER_I4,  AITER_BF16, AITER_F32};
     static const int64_t lengths[] = {1024, 4096, 16384, 65536};
     bench_begin(argc, argv);
-    for (int d = 0; d < 5; d++) {
+    for (int d = 0; d < 6; d++) {
         for (int n = 0; n < 4; n++) {
             for (int64_t batch = 1; batch <= MAX_BATCH; batch += MAX_BATCH - 1) {
                 if (batch > 1 && lengths[n] > 16384) continue;

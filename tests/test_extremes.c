@@ -351,6 +351,73 @@ static void all_named(void)
     threads_agree(&c);
 }
 
+/* ---- every code of the narrow types, as V and as K ---- */
+
+enum { CODES = 256, CODE_ROWS = 40 };
+
+static void one_key(aiter_context *ctx, aiter_dtype type, int dim, const uint8_t *k,
+                    const uint8_t *v, int first, int rows, float *out, float *lse)
+{
+    static float q[CODE_ROWS * CODES], one = 1;
+    aiter_flash_attn_fwd_args a;
+    int r;
+    memset(&a, 0, sizeof a);
+    memset(q, 0, sizeof q);
+    for (r = 0; r < rows; r++) q[r * dim + (first + r) % dim] = 1024;
+    a.q = aiter_tensor_4d(q, AITER_F32, 1, rows, 1, dim);
+    a.kv.k = aiter_tensor_4d((void *)(uintptr_t)k, type, 1, 1, 1, dim);
+    a.kv.v = aiter_tensor_4d((void *)(uintptr_t)v, type, 1, 1, 1, dim);
+    if (type == AITER_I8 || type == AITER_I4)
+        a.kv.k_scale = a.kv.v_scale = aiter_tensor_1d(&one, AITER_F32, 1);
+    a.out = aiter_tensor_4d(out, AITER_F32, 1, rows, 1, dim);
+    a.lse = aiter_tensor_3d(lse, AITER_F32, 1, 1, rows);
+    a.score.softmax_scale = 1;
+    CHECK(aiter_flash_attn_fwd(&a, ctx) == AITER_OK, "%s", aiter_last_error());
+}
+
+static void codes_of(aiter_dtype type, int t, int rows, int dim)
+{
+    static float out[CODE_ROWS * CODES], lse[CODE_ROWS];
+    static const uint8_t zeros_of_k[CODES] = {0};
+    uint8_t codes[CODES];
+    int i, r;
+    for (i = 0; i < CODES; i++)
+        codes[i] = (uint8_t)(type == AITER_I4 ? i * 2 | (i * 2 + 1) << 4 : i);
+    for (i = 0; i < dim; i++) /* as K what is not finite would reach every score */
+        if (!(fabs(ref_load(type, codes, i)) < 1e9)) codes[i] = 0;
+    for (i = 0; i < dim; i += rows) {
+        one_key(run_on.one[t], type, dim, codes, codes, i, rows, out, lse);
+        for (r = 0; r < rows; r++) {
+            const double score = 1024 * ref_load(type, codes, (i + r) % dim);
+            CHECK(fabs(ref_load(AITER_F32, lse, r) - score) <= 1e-6 * (1 + fabs(score)),
+                  "%s, %s, %d rows: code %d as K is %g", aiter_isa_name(run_on.isa[t]),
+                  aiter_dtype_name(type), rows, (i + r) % dim, (double)lse[r] / 1024);
+        }
+    }
+    for (i = 0; type != AITER_I4 && i < CODES; i++) codes[i] = (uint8_t)i;
+    one_key(run_on.one[t], type, dim, zeros_of_k, codes, 0, rows, out, lse);
+    for (i = 0; i < dim; i++) {
+        const double value = ref_load(type, codes, i);
+        CHECK(is_nan(value) ? out[i] != out[i] : ref_load(AITER_F32, out, i) == value,
+              "%s, %s, %d rows: code %d as V is %g, expected %g", aiter_isa_name(run_on.isa[t]),
+              aiter_dtype_name(type), rows, i, (double)out[i], value);
+    }
+}
+
+static void every_code(void)
+{
+    static const aiter_dtype narrow[] = {AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2,
+                                         AITER_I8, AITER_I4};
+    int i, t;
+    for (i = 0; i < COUNT(narrow); i++)
+        for (t = 0; t < run_on.tiers; t++) {
+            const int most = narrow[i] == AITER_I4 ? 16 : CODES;
+            codes_of(narrow[i], t, 1, most);
+            codes_of(narrow[i], t, 3, most - 9);
+            codes_of(narrow[i], t, CODE_ROWS, most);
+        }
+}
+
 int main(void)
 {
     test_begin("extremes", 1e9);
@@ -358,6 +425,7 @@ int main(void)
     seed_now = 1;
     test_say("seeds count from %d\n", (int)seed_now);
     all_named();
+    every_code();
     scales();
     softcaps();
     tables();

@@ -115,11 +115,12 @@ static void aiteri_stream_scales_load(const aiteri_stream *x, const aiteri_sourc
         for (int32_t k = 0; k < n; k++) scale[k] = 1.0f;
 }
 
-/* Whether rows of a part become int8 for its loops, which takes a seventh of their time. */
+/* Whether rows of a part become those of a wider type for its loops, which takes less than the
+ * way to f32. */
 static int aiteri_stream_spreads(const aiteri_stream *x, const aiteri_source *part)
 {
-    return part->dtype == AITER_I4 && part->stride_dim == 1 && aiteri_rows_are_whole(part) &&
-           x->e->kernels->stream_dot[AITER_I8] != NULL;
+    return x->e->kernels->spread_rows[part->dtype] && part->stride_dim == 1 &&
+           aiteri_rows_are_whole(part);
 }
 
 /* Row pointers of run i for the loops of the type returned: the source's own rows, which are those
@@ -151,9 +152,11 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
     char *staged = x->t->staged + first % AITERI_STREAM_KEYS * aiteri_staged_stride(part);
     aiteri_stored_rows(x->e->kernels, p, &x->s, part, x->at[i], x->kv_start + h, n, rows, staged);
     if (spreads)
-        x->e->kernels->spread_i4((int8_t *)scratch, aiteri_padded(part->dim), rows, n, part->dim);
+        x->e->kernels->spread_rows[type]((char *)scratch,
+                                         aiteri_block_stride(part->dim) * (int64_t)sizeof(float),
+                                         rows, n, part->dim);
     for (int32_t k = n; k < n + AITERI_STREAM_SLACK; k++) rows[k] = rows[n - 1];
-    return spreads ? AITER_I8 : type;
+    return spreads ? aiteri_spread_type(type) : type;
 }
 
 /* Where the rows of run i begin in their list: behind those of the runs before and their padding.

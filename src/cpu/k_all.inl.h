@@ -45,6 +45,21 @@ static const aiteri_axpy_fn AITERI_K(stream_axpy)[AITER_DTYPE_COUNT] = {
     NULL,
     NULL,
     NULL};
+static const aiteri_spread_fn AITERI_K(spread_rows)[AITER_DTYPE_COUNT] = {
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    AITERI_K_TYPED(spread_f8_e4m3fn),
+    AITERI_K_TYPED(spread_f8_e4m3fnuz),
+    AITERI_K_TYPED(spread_f8_e5m2),
+    NULL,
+    AITERI_K_TYPED(spread_i4),
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL};
 #else
 #define AITERI_TILE_LANES AITERI_LANES
 #endif
@@ -81,6 +96,7 @@ static const aiteri_kernels AITERI_K(kernels) = {AITERI_K_NAME,
 #undef AITERI_AXPY_VECTORS
 #undef AITERI_STREAM_TYPES
 #undef AITERI_SPREAD
+#undef AITERI_F8_CODES
 #undef AITERI_CONVERTS
 #undef AITERI_CONVERT_OF
 #undef AITERI_K_TYPED

@@ -148,15 +148,6 @@ AITERI_FORCE_INLINE void AITERI_K(spread_row)(int8_t *dst, const uint8_t *p, int
     AITERI_K(spread)(code, tail);
     memcpy(dst + i, code, (size_t)(n - i));
 }
-
-AITERI_UNUSED static void AITERI_K(spread_i4)(int8_t *dst, int32_t stride, const void **rows,
-                                              int32_t n, int32_t dim)
-{
-    for (int32_t i = 0; i < n; i++, dst += stride) {
-        AITERI_K(spread_row)(dst, (const uint8_t *)rows[i], dim);
-        rows[i] = dst;
-    }
-}
 #endif
 #if AITERI_CONVERTS /* else the set below has them */
 AITERI_NARROW(f16, uint16_t)

@@ -89,4 +89,43 @@ static void AITERI_K(stream_mul)(float *x, const float *y)
 #define AITERI_TYPE_LOAD   AITERI_K(load_i8)
 #define AITERI_TYPE_LOAD_N AITERI_K(load_i8_n)
 #include "k_stream_types.inl.h"
+
+static void AITERI_K(spread_i4)(char *dst, int64_t stride, const void **rows, int32_t n,
+                                int32_t dim)
+{
+    for (int32_t i = 0; i < n; i++, dst += stride) {
+        AITERI_K(spread_row)((int8_t *)dst, (const uint8_t *)rows[i], dim);
+        rows[i] = dst;
+    }
+}
+
+/* Rows of fp8 to rows of f16, column by column of AITERI_F8_CODES; the last goes through a copy. */
+AITERI_FORCE_INLINE void AITERI_K(spread_f8)(char *dst, int64_t stride, const void **rows,
+                                             int32_t n, int32_t dim, const aiter_dtype type)
+{
+    int32_t d = 0;
+    for (; d + AITERI_F8_CODES <= dim; d += AITERI_F8_CODES)
+        for (int32_t i = 0; i < n; i++)
+            AITERI_K(f16_of_f8)(dst + i * stride + 2 * d, (const uint8_t *)rows[i] + d, type);
+    for (int32_t i = 0; i < n; i++) {
+        char *to = dst + i * stride;
+        if (d < dim) {
+            uint8_t tail[AITERI_F8_CODES] = {0}, wide[2 * AITERI_F8_CODES];
+            memcpy(tail, (const uint8_t *)rows[i] + d, (size_t)(dim - d));
+            AITERI_K(f16_of_f8)(wide, tail, type);
+            memcpy(to + 2 * d, wide, 2 * (size_t)(dim - d));
+        }
+        rows[i] = to;
+    }
+}
+#define AITERI_SPREAD_F8(name, type)                                                    \
+    static void AITERI_K(name)(char *dst, int64_t stride, const void **rows, int32_t n, \
+                               int32_t dim)                                             \
+    {                                                                                   \
+        AITERI_K(spread_f8)(dst, stride, rows, n, dim, type);                           \
+    }
+AITERI_SPREAD_F8(spread_f8_e4m3fn, AITER_F8_E4M3FN)
+AITERI_SPREAD_F8(spread_f8_e4m3fnuz, AITER_F8_E4M3FNUZ)
+AITERI_SPREAD_F8(spread_f8_e5m2, AITER_F8_E5M2)
+#undef AITERI_SPREAD_F8
 #endif

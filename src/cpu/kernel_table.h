@@ -77,6 +77,17 @@ typedef struct aiteri_block_run {
     int32_t place, n, dim, row_dim;
 } aiteri_block_run;
 
+/* n rows of codes to rows of a wider type in dst, `stride` bytes apart, where rows[] then points.
+ */
+typedef void (*aiteri_spread_fn)(char *dst, int64_t stride, const void **rows, int32_t n,
+                                 int32_t dim);
+
+/* What they become: every code of theirs is one of its numbers. */
+static inline aiter_dtype aiteri_spread_type(aiter_dtype dtype)
+{
+    return dtype == AITER_I4 ? AITER_I8 : AITER_F16;
+}
+
 struct aiteri_kernels;
 /* Rows to places of a block from `place` on. */
 typedef void (*aiteri_load_fn)(const struct aiteri_kernels *own, void *block, int32_t place,
@@ -132,8 +143,8 @@ typedef struct aiteri_kernels {
     float (*stream_softmax)(float *s, float stretch, float *m, float *l);
     /* The same as tile_adjust on one row of AITERI_STREAM_KEYS scores. */
     void (*stream_adjust)(float *s, int32_t key0, const aiteri_adjust *adjust);
-    /* n rows of I4 to rows of I8 in dst, where rows[] then points. */
-    void (*spread_i4)(int8_t *dst, int32_t stride, const void **rows, int32_t n, int32_t dim);
+    /* Of types without loops whose rows become those of aiteri_spread_type; NULL elsewhere. */
+    const aiteri_spread_fn *spread_rows;
     /* x[i] *= y[i] for i < AITERI_STREAM_KEYS. */
     void (*stream_mul)(float *x, const float *y);
     /* Pages that are no rows in memory: to[i][c] = from[c][i] for i < n, in pieces of so many
@@ -169,10 +180,10 @@ typedef struct aiteri_kernels {
 #if AITERI_ATTENTION
 #define AITERI_BLOCK_ENTRIES(of) \
     of(pack_query), of(tile_score), of(tile_value), of(tile_value_guarded), of(v_finite)
-#define AITERI_LOOP_ENTRIES(of)                                                                   \
-    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy),          \
-        of(stream_softmax), of(stream_adjust), of(spread_i4), of(stream_mul), of(pieces_to_rows), \
-        of(columns_to_rows)
+#define AITERI_LOOP_ENTRIES(of)                                                          \
+    of(tile_adjust), of(tile_softmax), of(tile_unpack), of(stream_dot), of(stream_axpy), \
+        of(stream_softmax), of(stream_adjust), of(spread_rows), of(stream_mul),          \
+        of(pieces_to_rows), of(columns_to_rows)
 #else /* no op calls them */
 #define AITERI_BLOCK_ENTRIES(of) NULL, NULL, NULL, NULL, NULL
 #define AITERI_LOOP_ENTRIES(of)  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL

@@ -309,6 +309,31 @@ AITERI_FORCE_INLINE __m512i AITERI_K(zip_high)(__m512i a, __m512i b, const int s
                        : _mm512_unpackhi_epi32(a, b);
 }
 
+/* As in simd_avx2.h. */
+#define AITERI_F8_CODES 64
+AITERI_FORCE_INLINE void AITERI_K(f16_of_f8)(void *dst, const uint8_t *src, const aiter_dtype type)
+{
+    const char b = type == AITER_F8_E4M3FN ? 0x20 : 0x1c;
+    const __m512i distance = _mm512_broadcast_i32x4(
+        _mm_setr_epi8(0, b - 8, b - 5, b - 3, b - 2, b - 1, b - 1, b, b, b, b, b, b, b, b, b));
+    const __m512i order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
+    const __m512i x = _mm512_permutexvar_epi64(order, _mm512_loadu_si512(src));
+    const __m512i sign = _mm512_set1_epi8(-128), rest = _mm512_set1_epi8(0x7f);
+    const __m512i a = _mm512_and_si512(x, rest);
+    const __m512i half = _mm512_and_si512(_mm512_srli_epi16(a, 1), _mm512_set1_epi8(0x3f));
+    const __m512i at = _mm512_min_epu8(a, _mm512_set1_epi8(15));
+    const __mmask64 large = _mm512_cmpgt_epi8_mask(a, _mm512_set1_epi8(7));
+    const __mmask64 nan =
+        type == AITER_F8_E4M3FN ? _mm512_cmpeq_epi8_mask(a, rest) : _mm512_cmpeq_epi8_mask(x, sign);
+    const __m512i value = _mm512_add_epi8(half, _mm512_shuffle_epi8(distance, at));
+    __m512i high =
+        _mm512_mask_mov_epi8(_mm512_or_si512(value, _mm512_and_si512(x, sign)), nan, rest);
+    __m512i low = _mm512_maskz_mov_epi8(large, _mm512_and_si512(_mm512_slli_epi16(a, 7), sign));
+    if (type == AITER_F8_E5M2) high = x, low = _mm512_setzero_si512();
+    _mm512_storeu_si512(dst, _mm512_unpacklo_epi8(low, high));
+    _mm512_storeu_si512((char *)dst + 64, _mm512_unpackhi_epi8(low, high));
+}
+
 #define AITERI_SPREAD 32
 AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
 {

@@ -296,6 +296,25 @@ AITERI_FORCE_INLINE uint8x16_t AITERI_K(zip_high)(uint8x16_t a, uint8x16_t b, co
                        : vreinterpretq_u8_u32(vzip2q_u32(a4, b4));
 }
 
+/* As in simd_avx2.h. */
+#define AITERI_F8_CODES 16
+AITERI_FORCE_INLINE void AITERI_K(f16_of_f8)(void *dst, const uint8_t *src, const aiter_dtype type)
+{
+    static const uint8_t below[16] = {0, 8, 5, 3, 2, 1, 1, 0};
+    const int fn = type == AITER_F8_E4M3FN;
+    const uint8x16_t bias = vdupq_n_u8(fn ? 0x20 : 0x1c);
+    const uint8x16_t table = vsetq_lane_u8(fn ? 0x20 : 0x1c, vld1q_u8(below), 0);
+    const uint8x16_t x = vld1q_u8(src), sign = vdupq_n_u8(0x80), rest = vdupq_n_u8(0x7f);
+    const uint8x16_t a = vandq_u8(x, rest);
+    const uint8x16_t nan = fn ? vceqq_u8(a, rest) : vceqq_u8(x, sign);
+    const uint8x16_t value = vsubq_u8(vaddq_u8(vshrq_n_u8(a, 1), bias), vqtbl1q_u8(table, a));
+    uint8x16_t high = vorrq_u8(vorrq_u8(value, vandq_u8(x, sign)), nan);
+    uint8x16_t low = vandq_u8(vshlq_n_u8(a, 7), vcgtq_u8(a, vdupq_n_u8(7)));
+    if (type == AITER_F8_E5M2) high = x, low = vdupq_n_u8(0);
+    vst1q_u8((uint8_t *)dst, vzip1q_u8(low, high));
+    vst1q_u8((uint8_t *)dst + 16, vzip2q_u8(low, high));
+}
+
 #define AITERI_SPREAD 16
 AITERI_FORCE_INLINE void AITERI_K(spread)(int8_t *dst, const uint8_t *src)
 {
