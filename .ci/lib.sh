@@ -142,7 +142,7 @@ public_tests() { library_tests | while read -r name; do looks_inside "$name" || 
 # All are linked with one implementation, compiled with $implementation_flags, too, from $tested
 # (default: the packed header), to be found in the folder $root (default: this one). The tests
 # themselves are compiled with $test_flags (default: -O1) behind the others; those that look inside
-# with $inside_flags (default: the same).
+# with $inside_flags (default: the same), those without the oracle with $light_flags (the same).
 build_tests() {
     local out=$1 name header how
     shift
@@ -154,6 +154,7 @@ build_tests() {
     for name in ${names:-$(all_tests)}; do
         header=linked.h how=${test_flags--O1}
         ! looks_inside "$name" || header=inside.h how=${inside_flags-$how}
+        grep -q '"reference.c"' "tests/$name.c" || how=${light_flags-$how}
         job "compile $name" "$* $how -std=gnu11 $linked \
             '-DAITER_TEST_HEADER=\"tests/header/$header\"' -c tests/$name.c -o $out/$name.o"
     done

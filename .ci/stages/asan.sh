@@ -2,7 +2,9 @@
 # report names its file.
 . .ci/lib.sh
 need gcc=gcc
-tested=src/spine.h build_tests $dir/bin gcc -O1 -g1 -fno-omit-frame-pointer \
+# The decode loop's failing calls count what is lost themselves, and bring a whole library.
+full || names=$(all_tests | grep -v '^test_decode_fault$')
+tested=src/spine.h light_flags=-O0 build_tests $dir/bin gcc -O1 -g1 -fno-omit-frame-pointer \
     -fsanitize=address,undefined -fno-sanitize-recover=all
 run_tests $dir/bin env AITER_TEST_BUDGET=${AITER_TEST_BUDGET:-1e8} \
     UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=allocator_may_return_null=1
