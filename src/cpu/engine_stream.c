@@ -115,11 +115,15 @@ static void aiteri_stream_scales_load(const aiteri_stream *x, const aiteri_sourc
         for (int32_t k = 0; k < n; k++) scale[k] = 1.0f;
 }
 
-/* Whether rows of a part become int8 for its loops, which takes a seventh of their time. */
-static int aiteri_stream_spreads(const aiteri_stream *x, const aiteri_source *part)
+/* The type whose loops read rows of a part: its own, or int8 of int4, which takes a seventh of
+ * their time. UNSET: they are widened to f32 first. */
+static aiter_dtype aiteri_stream_type(const aiteri_kernels *kernels, const aiteri_source *part)
 {
-    return part->dtype == AITER_I4 && part->stride_dim == 1 && aiteri_rows_are_whole(part) &&
-           x->e->kernels->stream_dot[AITER_I8] != NULL;
+    const aiter_dtype type = part->dtype == AITER_I4 ? AITER_I8 : part->dtype;
+    if ((part->stride_dim != 1 && !aiteri_is_tiled(part)) || !kernels->stream_dot[type] ||
+        !aiteri_rows_are_whole(part))
+        return AITER_DTYPE_UNSET;
+    return type;
 }
 
 /* Row pointers of run i for the loops of the type returned: the source's own rows, which are those
@@ -130,11 +134,10 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
     const aiteri_problem *p = x->e->problem;
     const int32_t first = x->run[i][0], end = x->run[i][1], n = end - first;
     const aiteri_source *part = aiteri_part_of(p, &x->s, source, first);
-    const aiter_dtype type = part->dtype;
-    const int tiled = aiteri_is_tiled(part), spreads = aiteri_stream_spreads(x, part);
+    const aiter_dtype type = aiteri_stream_type(x->e->kernels, part);
+    const int tiled = aiteri_is_tiled(part), spreads = type != part->dtype;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
-    if (!spreads && ((part->stride_dim != 1 && !tiled) || !x->e->kernels->stream_dot[type] ||
-                     !aiteri_rows_are_whole(part))) {
+    if (type == AITER_DTYPE_UNSET) {
         const aiteri_row_room room = {rows, x->t->staged};
         aiteri_load_rows(x->e, &x->s, source, x->kv_start + h, first, end, &room, 1,
                          aiteri_f32_load, scratch, 0);
@@ -153,7 +156,7 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
     if (spreads)
         x->e->kernels->spread_i4((int8_t *)scratch, aiteri_padded(part->dim), rows, n, part->dim);
     for (int32_t k = n; k < n + AITERI_STREAM_SLACK; k++) rows[k] = rows[n - 1];
-    return spreads ? AITER_I8 : type;
+    return type;
 }
 
 /* Where the rows of run i begin in their list: behind those of the runs before and their padding.
