@@ -5,7 +5,7 @@
 #include "test.h"
 
 #include "cells_table.h"
-#include "cells_values.h"
+#include "cells_writer.h"
 
 static const char *const type_names[] = {"f32",         "f16",     "bf16", "int8", "f8_e4m3fn",
                                          "f8_e4m3fnuz", "f8_e5m2", "int4"}; /* case_kv_types */
@@ -186,14 +186,12 @@ static void writer_table(void)
     c.op = OP_CACHE;
     c.scale_floats = 1;
     for (mode = 0; mode < WRITER_MODES; mode++) {
-        const int kind = mode < AITER_SCALE_COUNT ? mode : mode - AITER_SCALE_COUNT + 1;
-        c.kind = (aiter_scale_kind)kind;
-        c.given = mode > 0 && mode < AITER_SCALE_COUNT;
+        writer_mode(&c, mode);
         snprintf(names[mode], sizeof names[0], "%s%s%s",
                  !mode     ? ""
                  : c.given ? "given, "
                            : "computed, ",
-                 mode ? "per " : "", kind_names[kind]);
+                 mode ? "per " : "", kind_names[c.kind]);
         table.a[mode] = names[mode];
         for (q = 0; q < table.layers; q++)
             for (k = 0; k < CASE_KV_TYPES; k++) {
@@ -268,6 +266,7 @@ int main(void)
     run_begin();
     memory_begin();
     document();
+    writer_cells(test_seed(20261203));
     pairs_run(test_seed(20261201), values_run);
     test_share(0.35);
     values_product(0);
