@@ -1,10 +1,11 @@
 /* case_tiles.h -- pages whose K or V are no rows in memory, for a case of LAYOUT_X_PACKED or
  * LAYOUT_SHUFFLED. Included by case_storage.h. */
 
-/* The largest divisor of n that 16 bytes of the type hold. */
-static inline int64_t place_piece(aiter_dtype dtype, int64_t n)
+/* The largest divisor of n that 16 bytes of the type hold, or of some cases another one. */
+static inline int64_t place_piece(const attn_problem *p, aiter_dtype dtype, int64_t n)
 {
-    int64_t x = 128 / aiter_dtype_bits(dtype);
+    const int other = (int)(p->c.seed % 5);
+    int64_t x = other == 4 ? 5 : other == 3 ? n : 128 / aiter_dtype_bits(dtype);
     while (n % x) x--;
     return x;
 }
@@ -15,7 +16,7 @@ static inline void place_tiled(attn_problem *p, attn_place *t, int v, int slack)
 {
     const int64_t P = t->n[1], D = t->n[3], pad = (int64_t)(p->c.seed % 3);
     t->tiled = v ? 1 : 3;
-    if (!v || p->c.layout == LAYOUT_SHUFFLED) t->tile = place_piece(t->dtype, v ? P : D);
+    if (!v || p->c.layout == LAYOUT_SHUFFLED) t->tile = place_piece(p, t->dtype, v ? P : D);
     t->stride[t->tiled] = 1;
     t->stride[v ? 3 : 1] = t->tile ? t->tile : P;
     t->apart = t->tile * (v ? D : P);

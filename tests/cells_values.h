@@ -31,6 +31,31 @@ static inline void run_statistics_add(run_statistics *all, const run_statistics 
     all->rows += more->rows;
 }
 
+/* The schedule made beforehand gives the same bits. */
+static inline void values_run_planned(attn_problem *p, const attn_call *plain)
+{
+    attn_call call = *plain;
+    output_bits bits = problem_run(p, call.ctx, SLACK_NAN, 0, "without a plan"), planned;
+    test_buffer memory;
+    aiter_plan plan;
+    memset(&plan, 0, sizeof plan);
+    call.kind = CALL_PLAN;
+    call.plan_out = &plan;
+    problem_store(p, SLACK_NAN);
+    CHECK(problem_call(p, &call) == AITER_OK, "%s: %s", aiter_last_error(), case_text(&p->c));
+    memory = buffer_new((plan.bytes + 7) / 8 * 8);
+    plan.data = memory.data;
+    CHECK(problem_call(p, &call) == AITER_OK, "%s: %s", aiter_last_error(), case_text(&p->c));
+    call.kind = CALL_RUN;
+    call.plan = &plan;
+    CHECK(problem_call(p, &call) == AITER_OK, "%s: %s", aiter_last_error(), case_text(&p->c));
+    planned = problem_bits(p);
+    CHECK(bits_equal(&bits, &planned), "a plan changes bits: %s", case_text(&p->c));
+    buffer_free(&memory);
+    free(bits.data);
+    free(planned.data);
+}
+
 /* A call that is supported, says so on each kernel set, and is right. */
 static inline void values_run(const attn_case *wanted)
 {
@@ -50,6 +75,8 @@ static inline void values_run(const attn_case *wanted)
             CHECK(op_table[p.c.op].supported(&args, run_on.one[t]) == AITER_OK, "%s: %s",
                   aiter_last_error(), case_text(&p.c));
         problem_run_everywhere(&p);
+        call.ctx = run_on.two;
+        if (p.c.seed % 3 == 0) values_run_planned(&p, &call);
         values_keep_worst(&p.c, &run_stats);
         run_statistics_add(&run_stats, &before);
     }

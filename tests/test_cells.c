@@ -1,7 +1,7 @@
 /* test_cells.c -- one table of what runs on a CPU: op x types x order of memory x look-up x scales.
- * Every cell is asked (_supported, _explain, _workspace and the call itself agree, on each kernel
- * set) and stands in docs/cells.md, which AITER_TEST_REWRITE=1 writes anew; cells and options in
- * pairs are run against the fp64 oracle. */
+ * Every cell is asked (_supported, _explain, _workspace, _plan and the call itself agree, on each
+ * kernel set) and stands in docs/cells.md, which AITER_TEST_REWRITE=1 writes anew; cells and
+ * options in pairs are run against the fp64 oracle. */
 #include "test.h"
 
 #include "cells_table.h"
@@ -65,11 +65,14 @@ static int ask(const cell *c, int tier, char *text, size_t room)
     char said_first[256];
     any_args args;
     size_t bytes = 0;
+    aiter_plan plan;
+    memset(&plan, 0, sizeof plan);
     cell_fill(c, &args);
     const aiter_status status = op->supported(&args, ctx);
     snprintf(said_first, sizeof said_first, "%s", status == AITER_OK ? "" : aiter_last_error());
     CHECK(op->explain(&args, ctx, text, room) == status, "explained as %s", aiter_last_error());
     CHECK(op->workspace(&args, ctx, &bytes) == status, "workspace: %s", aiter_last_error());
+    CHECK(!op->plan || op->plan(&args, ctx, &plan) == status, "plan: %s", aiter_last_error());
     CHECK(op->run(&args, ctx) == status, "%s said %s%s, but it ran as %s", op->name,
           aiter_status_name(status), said_first, aiter_last_error());
     if (status == AITER_OK) return 1;
@@ -207,8 +210,9 @@ static const char legend[] =
     "# What runs on a CPU\n"
     "\n"
     "Written by `tests/test_cells.c` with `AITER_TEST_REWRITE=1`, which asks every cell "
-    "(`_supported`, `_explain`, `_workspace` and the call\n"
-    "itself must agree, on each kernel set), runs them against the fp64 oracle, and fails where "
+    "(`_supported`, `_explain`, `_workspace`, `_plan` and\n"
+    "the call itself must agree, on each kernel set), runs them against the fp64 oracle, and fails "
+    "where "
     "a cell differs from this file.\n"
     "\n"
     "What is said of a decode step, a few rows against many keys, in the sets with vectors (avx2, "
@@ -226,6 +230,9 @@ static const char legend[] =
     "padded is dense with `kv.seq_lens`, packed has\n"
     "`kv.cu_seqlens`, with gaps both; pages come by `kv.block_table` or by lists (`kv.indptr`, "
     "`kv.indices`). What stands together answers alike.\n"
+    "Keys in two parts are known to the engine alone (`tests/test_source.c`): no call has fields "
+    "for "
+    "them yet.\n"
     "Every mask, bias and other option goes with every cell that runs; the test covers them in "
     "pairs.\n";
 
