@@ -189,17 +189,24 @@ static inline void writer_check(writer *w)
         CHECK(buffer_guard_is_whole(&w->p.buffer[v]), "written before a buffer");
 }
 
+/* Memory for a shape, and the call on it. */
+static inline void writer_begin(writer *w, aiter_reshape_and_cache_args *a)
+{
+    const int pad = (int)(w->p.c.seed >> 3 & 1) * 2;
+    int v;
+    w->p.c.form = FORM_PAGED;
+    for (v = 0; v < 2; v++) writer_place_rows(w, v, pad);
+    for (v = 0; v < 2; v++) writer_place_scales(w, v, pad);
+    writer_place_cache(w, pad);
+    writer_fill(w, a);
+}
+
 static inline void writer_run(const writer *shape, int tier)
 {
     aiter_reshape_and_cache_args a;
     writer w = *shape;
-    const int pad = (int)(w.p.c.seed >> 3 & 1) * 2;
     int v;
-    w.p.c.form = FORM_PAGED;
-    for (v = 0; v < 2; v++) writer_place_rows(&w, v, pad);
-    for (v = 0; v < 2; v++) writer_place_scales(&w, v, pad);
-    writer_place_cache(&w, pad);
-    writer_fill(&w, &a);
+    writer_begin(&w, &a);
     for (v = 0; v < 2; v++) w.before[v] = copy_of(writer_pages(&w, v)->buffer);
     CHECK(aiter_reshape_and_cache_supported(&a, run_on.one[tier]) == AITER_OK, "%s",
           aiter_last_error());
@@ -207,6 +214,61 @@ static inline void writer_run(const writer *shape, int tier)
         writer_check(&w);
     for (v = 0; v < 2; v++) free(w.before[v]);
     problem_unstore(&w.p);
+}
+
+/* ---- appended, in every order of memory ---- */
+
+/* The codes of all slots of tokens and the scales of their blocks after two calls, the first with
+ * the lower half of each page's rows: what is there counts for the scale, and is rounded again. */
+static inline output_bits writer_append(const writer *shape, cell_order order, int tier)
+{
+    aiter_reshape_and_cache_args a;
+    output_bits bits;
+    writer w = *shape;
+    int half, v, token, h, d;
+    double *to = doubles((int64_t)w.tokens * w.hk * (w.d[0] + w.d[1] + 2));
+    bits.data = (unsigned char *)to;
+    w.c.order = order;
+    writer_begin(&w, &a);
+    for (half = 0; half < 2; half++) {
+        for (token = 0; token < w.tokens; token++) {
+            const int64_t slot = writer_slot(&w, token);
+            const int upper = slot >= 0 && slot % w.page >= w.page / 2;
+            const int32_t now = upper == half ? (int32_t)slot : -1;
+            memcpy((char *)a.slot_mapping.data + 4 * token, &now, 4);
+        }
+        CHECK(aiter_reshape_and_cache(&a, run_on.one[tier]) == AITER_OK, "%s", aiter_last_error());
+    }
+    for (v = 0; v < 2; v++)
+        for (token = 0; token < w.tokens; token++)
+            for (h = 0; h < w.hk && writer_slot(&w, token) >= 0; h++) {
+                const int64_t slot = writer_slot(&w, token), block = slot / w.page;
+                const attn_place *t = writer_pages(&w, v), *s = &w.scale[v];
+                *to++ = ref_load(AITER_F32, s->buffer->data, place_at(s, block, 0, h, 0));
+                for (d = 0; d < w.d[v]; d++)
+                    *to++ =
+                        ref_load(w.c.k, t->buffer->data, place_at(t, block, slot % w.page, h, d));
+            }
+    bits.bytes = (char *)to - (char *)bits.data;
+    problem_unstore(&w.p);
+    return bits;
+}
+
+/* All orders of a cell of scales by page that is appended to have the codes of NHD. */
+static inline void writer_orders(const writer *shape)
+{
+    const output_bits nhd = writer_append(shape, ORDER_NHD, 0);
+    int order, tier;
+    for (order = 0; order < ORDER_COUNT; order++) {
+        if (order == ORDER_ONE || (order > ORDER_ONE && shape->c.k == AITER_I4)) continue;
+        for (tier = 0; tier < run_on.tiers; tier++) {
+            const output_bits other = writer_append(shape, (cell_order)order, tier);
+            CHECK(bits_equal(&nhd, &other), "%s to %s appended in pages: %s differs from NHD",
+                  aiter_dtype_name(shape->c.q), aiter_dtype_name(shape->c.k), order_names[order]);
+            free(other.data);
+        }
+    }
+    free(nhd.data);
 }
 
 /* Mode m of a cell, as the table counts them. */
@@ -253,6 +315,8 @@ static inline void writer_cells(uint64_t seed)
                     cells++;
                     writer_shape(&w, test_mix(seed + (uint64_t)cells));
                     for (tier = 0; tier < run_on.tiers; tier++) writer_run(&w, tier);
+                    if (order == ORDER_NHD && !w.c.given && w.c.kind == AITER_SCALE_PER_BLOCK_HEAD)
+                        writer_orders(&w);
                 }
     test_say("the writer: %d cells, %" PRId64 " rows of a head compared\n", cells, writer_rows);
 }
