@@ -695,9 +695,9 @@ typedef struct aiter_kv {
     int32_t max_seqlen;   /* bound of the lengths: for the workspace, and on a device for the number
                              of workgroups and splits; 0: the largest that the shapes allow,
                              with indptr all pages for every sequence: give it there */
-    aiter_tensor k_scale; /* needed for I8, may be for fp8: real = stored * scale. The shapes of
-                             aiter_scale_kind; F32, F16, BF16, F8_E8M0, on a device F32. Values are
-                             not looked at */
+    aiter_tensor k_scale; /* needed for I8 and I4, may be for fp8: real = stored * scale. The shapes
+                             of aiter_scale_kind; F32, F16, BF16, F8_E8M0, on a device F32. Values
+                             are not looked at */
     aiter_tensor v_scale; /* the same; an absent v has the scales of k */
     aiter_scale_kind k_scale_kind, v_scale_kind; /* 0: by shape */
 } aiter_kv;
@@ -888,10 +888,10 @@ typedef struct aiter_reshape_and_cache_args {
     uint32_t struct_bytes;
     aiter_tensor k; /* [tokens, Hk, Dq]; F32, F16, BF16 */
     aiter_tensor v; /* [tokens, Hk, Dv]; same dtype */
-    aiter_kv kv;    /* the cache: k and v are pages, F32, F16, BF16, fp8, or I8 when quantising;
-                       k_scale and v_scale are read as [1] or [Hk], or written as
-                       [num_blocks, P, Hk], or both as [num_blocks, Hk]. The same kv as the readers
-                       take: how they look keys up is not looked at */
+    aiter_kv kv; /* the cache: k and v are pages, F32, F16, BF16, fp8, or I8 and I4 when quantising;
+                    k_scale and v_scale are read as [1] or [Hk], or written as
+                    [num_blocks, P, Hk], or both as [num_blocks, Hk]. The same kv as the readers
+                    take: how they look keys up is not looked at */
     aiter_tensor slot_mapping; /* I32 or I64 [tokens] */
     aiter_quantisation quantisation;
     aiter_call call; /* no plan; the workspace has a bit per slot, to find one given twice,
@@ -17110,12 +17110,16 @@ static void aiteri_stream_scales_load(const aiteri_stream *x, const aiteri_sourc
         for (int32_t k = 0; k < n; k++) scale[k] = 1.0f;
 }
 
-/* Whether rows of a part become those of a wider type for its loops, which takes less than the
- * way to f32. */
-static int aiteri_stream_spreads(const aiteri_stream *x, const aiteri_source *part)
+/* The type whose loops read rows of a part: its own, or that of codes that are spread, which takes
+ * less than the way to f32. UNSET: they are widened to it first. */
+static aiter_dtype aiteri_stream_type(const aiteri_kernels *kernels, const aiteri_source *part)
 {
-    return x->e->kernels->spread_rows[part->dtype] && part->stride_dim == 1 &&
-           aiteri_rows_are_whole(part);
+    const aiter_dtype type =
+        kernels->spread_rows[part->dtype] ? aiteri_spread_type(part->dtype) : part->dtype;
+    if ((part->stride_dim != 1 && !aiteri_is_tiled(part)) || !kernels->stream_dot[type] ||
+        !aiteri_rows_are_whole(part))
+        return AITER_DTYPE_UNSET;
+    return type;
 }
 
 /* Row pointers of run i for the loops of the type returned: the source's own rows, which are those
@@ -17126,11 +17130,10 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
     const aiteri_problem *p = x->e->problem;
     const int32_t first = x->run[i][0], end = x->run[i][1], n = end - first;
     const aiteri_source *part = aiteri_part_of(p, &x->s, source, first);
-    const aiter_dtype type = part->dtype;
-    const int tiled = aiteri_is_tiled(part), spreads = aiteri_stream_spreads(x, part);
+    const aiter_dtype type = aiteri_stream_type(x->e->kernels, part);
+    const int tiled = aiteri_is_tiled(part), spreads = type != part->dtype;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
-    if (!spreads && ((part->stride_dim != 1 && !tiled) || !x->e->kernels->stream_dot[type] ||
-                     !aiteri_rows_are_whole(part))) {
+    if (type == AITER_DTYPE_UNSET) {
         const aiteri_row_room room = {rows, x->t->staged};
         aiteri_load_rows(x->e, &x->s, source, x->kv_start + h, first, end, &room, 1,
                          aiteri_f32_load, scratch, 0);
@@ -17147,11 +17150,11 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
     char *staged = x->t->staged + first % AITERI_STREAM_KEYS * aiteri_staged_stride(part);
     aiteri_stored_rows(x->e->kernels, p, &x->s, part, x->at[i], x->kv_start + h, n, rows, staged);
     if (spreads)
-        x->e->kernels->spread_rows[type]((char *)scratch,
-                                         aiteri_block_stride(part->dim) * (int64_t)sizeof(float),
-                                         rows, n, part->dim);
+        x->e->kernels->spread_rows[part->dtype](
+            (char *)scratch, aiteri_block_stride(part->dim) * (int64_t)sizeof(float), rows, n,
+            part->dim);
     for (int32_t k = n; k < n + AITERI_STREAM_SLACK; k++) rows[k] = rows[n - 1];
-    return spreads ? aiteri_spread_type(type) : type;
+    return type;
 }
 
 /* Where the rows of run i begin in their list: behind those of the runs before and their padding.
@@ -17644,12 +17647,12 @@ static void aiteri_check_tiles(aiteri_check *c, const char *field, const aiter_t
 {
     const int32_t last = t->ndim - 1;
     if (c->status != AITER_OK) return;
-    for (int32_t i = 2; i <= last; i++) aiteri_check_axis(c, field, t, i, "extent", 1, 65535);
     if (aiter_dtype_bits(t->dtype) < 8)
         aiteri_reject(c, AITER_UNSUPPORTED,
                       "%s.%s: dtype is %s, expected one of whole bytes in this kv.layout; pass "
                       "AITER_KV_NHD pages",
                       c->op, field, aiter_dtype_name(t->dtype));
+    for (int32_t i = 2; i <= last; i++) aiteri_check_axis(c, field, t, i, "extent", 1, 65535);
     if (t->shape[last] != 1 && t->stride[last] != 1)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: stride[%d] is %lld, expected 1 in this kv.layout", c->op, field,
@@ -19084,6 +19087,20 @@ static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
     aiteri_say(t, "\nfeatures: %s\n", features);
 }
 
+/* Whose loop reads the rows of K or V where keys are streamed. */
+static void aiteri_explain_rows_of(aiteri_text *t, const char *name, const aiteri_source *source,
+                                   const aiteri_kernels *kernels)
+{
+    const aiter_dtype loop = aiteri_stream_type(kernels, source);
+    aiteri_say(t, "%s %s ", name, aiter_dtype_name(source->dtype));
+    if (loop == AITER_DTYPE_UNSET)
+        aiteri_say(t, "widened to f32 first");
+    else if (loop != source->dtype)
+        aiteri_say(t, "by the loop of %s", aiter_dtype_name(loop));
+    else
+        aiteri_say(t, "by its own loop");
+}
+
 /* The loops of the CPU that sequences of these lengths may take, and their pieces. */
 static void aiteri_explain_loops(aiteri_text *t, const aiteri_problem *p,
                                  const aiteri_kernels *kernels)
@@ -19091,9 +19108,13 @@ static void aiteri_explain_loops(aiteri_text *t, const aiteri_problem *p,
     const int32_t stream_rows = AITERI_STREAM_ROWS / p->group;
     const int64_t stream = aiteri_most_splits(p, 1, p->max_seqlen_k);
     const int64_t tile = aiteri_most_splits(p, 0, p->max_seqlen_k);
-    if (stream_rows > 0)
-        aiteri_say(t, "loop: sequences of up to %d queries stream their keys, in %lld piece%s\n",
+    if (stream_rows > 0) {
+        aiteri_say(t, "loop: sequences of up to %d queries stream their keys, in %lld piece%s: ",
                    (int)stream_rows, (long long)stream, stream == 1 ? "" : "s");
+        aiteri_explain_rows_of(t, "k", &p->k, kernels);
+        if (!p->v_in_k) aiteri_explain_rows_of(t, ", v", &p->v, kernels);
+        aiteri_say(t, "\n");
+    }
     if (p->max_seqlen_q > stream_rows)
         aiteri_say(t,
                    "loop: longer ones take tiles of %d rows x %d keys, up to %d a work, keys in up "
@@ -19947,11 +19968,12 @@ static void aiteri_check_quantisation(aiteri_check *c, const aiter_reshape_and_c
         !(q->scale_given
               ? given
               : q->per == AITER_SCALE_PER_TOKEN_HEAD || q->per == AITER_SCALE_PER_BLOCK_HEAD))
-        aiteri_reject(c, AITER_UNSUPPORTED,
-                      "%s.quantisation.per: scales that are given are AITER_SCALE_PER_TENSOR or "
-                      "AITER_SCALE_PER_HEAD, computed ones AITER_SCALE_PER_TOKEN_HEAD or "
-                      "AITER_SCALE_PER_BLOCK_HEAD",
-                      c->op);
+        aiteri_reject(
+            c, AITER_UNSUPPORTED, "%s.quantisation.per: is %d, expected %s", c->op, (int)q->per,
+            q->scale_given ? "AITER_SCALE_PER_TENSOR or AITER_SCALE_PER_HEAD of scales "
+                             "that are given"
+                           : "AITER_SCALE_PER_TOKEN_HEAD or AITER_SCALE_PER_BLOCK_HEAD of "
+                             "scales that are computed");
 }
 
 /* The type of a cache goes with the quantisation. */

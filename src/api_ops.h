@@ -111,10 +111,10 @@ typedef struct aiter_reshape_and_cache_args {
     uint32_t struct_bytes;
     aiter_tensor k; /* [tokens, Hk, Dq]; F32, F16, BF16 */
     aiter_tensor v; /* [tokens, Hk, Dv]; same dtype */
-    aiter_kv kv;    /* the cache: k and v are pages, F32, F16, BF16, fp8, or I8 when quantising;
-                       k_scale and v_scale are read as [1] or [Hk], or written as
-                       [num_blocks, P, Hk], or both as [num_blocks, Hk]. The same kv as the readers
-                       take: how they look keys up is not looked at */
+    aiter_kv kv; /* the cache: k and v are pages, F32, F16, BF16, fp8, or I8 and I4 when quantising;
+                    k_scale and v_scale are read as [1] or [Hk], or written as
+                    [num_blocks, P, Hk], or both as [num_blocks, Hk]. The same kv as the readers
+                    take: how they look keys up is not looked at */
     aiter_tensor slot_mapping; /* I32 or I64 [tokens] */
     aiter_quantisation quantisation;
     aiter_call call; /* no plan; the workspace has a bit per slot, to find one given twice,

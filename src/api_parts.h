@@ -37,9 +37,9 @@ typedef struct aiter_kv {
     int32_t max_seqlen;   /* bound of the lengths: for the workspace, and on a device for the number
                              of workgroups and splits; 0: the largest that the shapes allow,
                              with indptr all pages for every sequence: give it there */
-    aiter_tensor k_scale; /* needed for I8, may be for fp8: real = stored * scale. The shapes of
-                             aiter_scale_kind; F32, F16, BF16, F8_E8M0, on a device F32. Values are
-                             not looked at */
+    aiter_tensor k_scale; /* needed for I8 and I4, may be for fp8: real = stored * scale. The shapes
+                             of aiter_scale_kind; F32, F16, BF16, F8_E8M0, on a device F32. Values
+                             are not looked at */
     aiter_tensor v_scale; /* the same; an absent v has the scales of k */
     aiter_scale_kind k_scale_kind, v_scale_kind; /* 0: by shape */
 } aiter_kv;

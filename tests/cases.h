@@ -19,12 +19,14 @@ typedef enum attn_layout {
     LAYOUT_BSHD = 0, /* pages: [num_blocks, P, H, D]; strides given as 0 */
     LAYOUT_BHSD,
     LAYOUT_SBHD,
-    LAYOUT_GAPS, /* every extent padded */
-    LAYOUT_STEP, /* a stride of 3 in the last dimension */
-    LAYOUT_BHDS, /* keys contiguous */
-    LAYOUT_KV,   /* k and v in one buffer, [B, S, 2, H, D] or pages [num_blocks, 2, P, H, D] */
-    LAYOUT_QKV,  /* q, k, v and out in one buffer, heads side by side; needs equal lengths */
-    LAYOUT_COUNT
+    LAYOUT_GAPS,  /* every extent padded */
+    LAYOUT_STEP,  /* a stride of 3 in the last dimension */
+    LAYOUT_BHDS,  /* keys contiguous */
+    LAYOUT_KV,    /* k and v in one buffer, [B, S, 2, H, D] or pages [num_blocks, 2, P, H, D] */
+    LAYOUT_QKV,   /* q, k, v and out in one buffer, heads side by side; needs equal lengths */
+    LAYOUT_COUNT, /* of tensors in strides; those of pages alone, where q and out are compact: */
+    LAYOUT_X_PACKED = LAYOUT_COUNT,
+    LAYOUT_SHUFFLED
 } attn_layout;
 
 typedef enum attn_values {
@@ -83,11 +85,13 @@ typedef struct attn_case {
     int core; /* runs whatever the budget */
 } attn_case;
 
-/* A tensor in some layout: logical dimensions 0..3, their strides, the buffer. */
+/* A tensor in some layout: logical dimensions 0..3, their strides, the buffer; of dimension
+ * `tiled` pieces of `tile` elements are `apart`. */
 typedef struct attn_place {
     test_buffer *buffer;
     aiter_dtype dtype;
-    int64_t n[4], stride[4], offset;
+    int64_t n[4], stride[4], offset, tile, apart;
+    int tiled;
 } attn_place;
 
 /* One query row that the oracle has answered. */
@@ -127,6 +131,7 @@ static inline int case_is_paged(const attn_case *c)
 {
     return c->form == FORM_PAGED || c->form == FORM_MIXED;
 }
+static inline int case_is_tiled(const attn_case *c) { return c->layout >= LAYOUT_COUNT; }
 static inline int case_is_packed(const attn_case *c)
 {
     return c->form == FORM_VARLEN || c->form == FORM_MIXED;
@@ -167,7 +172,11 @@ static inline attn_case case_complete(attn_case c)
     if (!c.kv_type) c.kv_type = c.q_type;
     if (c.latent && c.dv > c.dq) c.dv = c.dq;
     if (!c.v_type || c.latent) c.v_type = c.kv_type;
-    if (c.v_type != c.kv_type && c.layout >= LAYOUT_KV) c.layout = LAYOUT_GAPS;
+    if (c.v_type != c.kv_type && (c.layout == LAYOUT_KV || c.layout == LAYOUT_QKV))
+        c.layout = LAYOUT_GAPS;
+    if (case_is_tiled(&c) &&
+        (!case_is_paged(&c) || c.latent || c.kv_type == AITER_I4 || c.v_type == AITER_I4))
+        c.layout = LAYOUT_GAPS;
     if (!c.out_type) c.out_type = c.q_type;
     if (!c.bias_type) c.bias_type = AITER_F32;
     if ((type_is_integer(c.kv_type) || type_is_integer(c.v_type)) && !c.scale_kind)
@@ -227,8 +236,8 @@ static inline const char *case_text(const attn_case *c)
 {
     static char text[600];
     static const char *const forms[] = {"dense", "padded", "varlen", "paged", "mixed"};
-    static const char *const layouts[] = {"bshd", "bhsd", "sbhd", "gaps",
-                                          "step", "bhds", "kv",   "qkv"};
+    static const char *const layouts[] = {"bshd", "bhsd", "sbhd", "gaps",     "step",
+                                          "bhds", "kv",   "qkv",  "x-packed", "shuffled"};
     static const char *const masks[] = {"default", "none", "causal", "top-left", "window"};
     snprintf(
         text, sizeof text,

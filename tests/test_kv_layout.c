@@ -346,6 +346,9 @@ static void refusals(aiter_context *ctx)
     REFUSED(a.kv.k.shape[2] = 0, AITER_INVALID_ARGUMENT, "kv.k: shape[2]");
     REFUSED(a.kv.v.shape[2] = 1, AITER_INVALID_ARGUMENT, "kv.v: shape[1] is 8, expected 16");
     REFUSED(a.kv.v.shape[1] = 1, AITER_INVALID_ARGUMENT, "kv.v: shape[2] is 1, expected 2");
+    REFUSED(a.kv.v.shape[2] = 0;
+            a.kv.v.dtype = AITER_I4, AITER_UNSUPPORTED,
+            "kv.v: dtype is i4, expected one of whole bytes"); /* 16 tokens have no 32 */
     REFUSED(a.kv.k.stride[4] = 2, AITER_INVALID_ARGUMENT, "kv.k: stride[4] is 2, expected 1");
     REFUSED(a.kv.v.stride[4] = 3, AITER_INVALID_ARGUMENT, "kv.v: stride[4] is 3, expected 1");
     REFUSED(a.kv.k.dtype = AITER_I32, AITER_INVALID_ARGUMENT, "kv.k: dtype is i32");

@@ -115,12 +115,16 @@ static void aiteri_stream_scales_load(const aiteri_stream *x, const aiteri_sourc
         for (int32_t k = 0; k < n; k++) scale[k] = 1.0f;
 }
 
-/* Whether rows of a part become those of a wider type for its loops, which takes less than the
- * way to f32. */
-static int aiteri_stream_spreads(const aiteri_stream *x, const aiteri_source *part)
+/* The type whose loops read rows of a part: its own, or that of codes that are spread, which takes
+ * less than the way to f32. UNSET: they are widened to it first. */
+static aiter_dtype aiteri_stream_type(const aiteri_kernels *kernels, const aiteri_source *part)
 {
-    return x->e->kernels->spread_rows[part->dtype] && part->stride_dim == 1 &&
-           aiteri_rows_are_whole(part);
+    const aiter_dtype type =
+        kernels->spread_rows[part->dtype] ? aiteri_spread_type(part->dtype) : part->dtype;
+    if ((part->stride_dim != 1 && !aiteri_is_tiled(part)) || !kernels->stream_dot[type] ||
+        !aiteri_rows_are_whole(part))
+        return AITER_DTYPE_UNSET;
+    return type;
 }
 
 /* Row pointers of run i for the loops of the type returned: the source's own rows, which are those
@@ -131,11 +135,10 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
     const aiteri_problem *p = x->e->problem;
     const int32_t first = x->run[i][0], end = x->run[i][1], n = end - first;
     const aiteri_source *part = aiteri_part_of(p, &x->s, source, first);
-    const aiter_dtype type = part->dtype;
-    const int tiled = aiteri_is_tiled(part), spreads = aiteri_stream_spreads(x, part);
+    const aiter_dtype type = aiteri_stream_type(x->e->kernels, part);
+    const int tiled = aiteri_is_tiled(part), spreads = type != part->dtype;
     AITERI_ASSERT(0 < n && n <= AITERI_STREAM_KEYS);
-    if (!spreads && ((part->stride_dim != 1 && !tiled) || !x->e->kernels->stream_dot[type] ||
-                     !aiteri_rows_are_whole(part))) {
+    if (type == AITER_DTYPE_UNSET) {
         const aiteri_row_room room = {rows, x->t->staged};
         aiteri_load_rows(x->e, &x->s, source, x->kv_start + h, first, end, &room, 1,
                          aiteri_f32_load, scratch, 0);
@@ -152,11 +155,11 @@ static aiter_dtype aiteri_stream_rows(const aiteri_stream *x, const aiteri_sourc
     char *staged = x->t->staged + first % AITERI_STREAM_KEYS * aiteri_staged_stride(part);
     aiteri_stored_rows(x->e->kernels, p, &x->s, part, x->at[i], x->kv_start + h, n, rows, staged);
     if (spreads)
-        x->e->kernels->spread_rows[type]((char *)scratch,
-                                         aiteri_block_stride(part->dim) * (int64_t)sizeof(float),
-                                         rows, n, part->dim);
+        x->e->kernels->spread_rows[part->dtype](
+            (char *)scratch, aiteri_block_stride(part->dim) * (int64_t)sizeof(float), rows, n,
+            part->dim);
     for (int32_t k = n; k < n + AITERI_STREAM_SLACK; k++) rows[k] = rows[n - 1];
-    return spreads ? aiteri_spread_type(type) : type;
+    return type;
 }
 
 /* Where the rows of run i begin in their list: behind those of the runs before and their padding.

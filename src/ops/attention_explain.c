@@ -50,6 +50,20 @@ static void aiteri_explain_operands(aiteri_text *t, const aiteri_problem *p)
     aiteri_say(t, "\nfeatures: %s\n", features);
 }
 
+/* Whose loop reads the rows of K or V where keys are streamed. */
+static void aiteri_explain_rows_of(aiteri_text *t, const char *name, const aiteri_source *source,
+                                   const aiteri_kernels *kernels)
+{
+    const aiter_dtype loop = aiteri_stream_type(kernels, source);
+    aiteri_say(t, "%s %s ", name, aiter_dtype_name(source->dtype));
+    if (loop == AITER_DTYPE_UNSET)
+        aiteri_say(t, "widened to f32 first");
+    else if (loop != source->dtype)
+        aiteri_say(t, "by the loop of %s", aiter_dtype_name(loop));
+    else
+        aiteri_say(t, "by its own loop");
+}
+
 /* The loops of the CPU that sequences of these lengths may take, and their pieces. */
 static void aiteri_explain_loops(aiteri_text *t, const aiteri_problem *p,
                                  const aiteri_kernels *kernels)
@@ -57,9 +71,13 @@ static void aiteri_explain_loops(aiteri_text *t, const aiteri_problem *p,
     const int32_t stream_rows = AITERI_STREAM_ROWS / p->group;
     const int64_t stream = aiteri_most_splits(p, 1, p->max_seqlen_k);
     const int64_t tile = aiteri_most_splits(p, 0, p->max_seqlen_k);
-    if (stream_rows > 0)
-        aiteri_say(t, "loop: sequences of up to %d queries stream their keys, in %lld piece%s\n",
+    if (stream_rows > 0) {
+        aiteri_say(t, "loop: sequences of up to %d queries stream their keys, in %lld piece%s: ",
                    (int)stream_rows, (long long)stream, stream == 1 ? "" : "s");
+        aiteri_explain_rows_of(t, "k", &p->k, kernels);
+        if (!p->v_in_k) aiteri_explain_rows_of(t, ", v", &p->v, kernels);
+        aiteri_say(t, "\n");
+    }
     if (p->max_seqlen_q > stream_rows)
         aiteri_say(t,
                    "loop: longer ones take tiles of %d rows x %d keys, up to %d a work, keys in up "

@@ -41,12 +41,12 @@ static void aiteri_check_tiles(aiteri_check *c, const char *field, const aiter_t
 {
     const int32_t last = t->ndim - 1;
     if (c->status != AITER_OK) return;
-    for (int32_t i = 2; i <= last; i++) aiteri_check_axis(c, field, t, i, "extent", 1, 65535);
     if (aiter_dtype_bits(t->dtype) < 8)
         aiteri_reject(c, AITER_UNSUPPORTED,
                       "%s.%s: dtype is %s, expected one of whole bytes in this kv.layout; pass "
                       "AITER_KV_NHD pages",
                       c->op, field, aiter_dtype_name(t->dtype));
+    for (int32_t i = 2; i <= last; i++) aiteri_check_axis(c, field, t, i, "extent", 1, 65535);
     if (t->shape[last] != 1 && t->stride[last] != 1)
         aiteri_reject(c, AITER_INVALID_ARGUMENT,
                       "%s.%s: stride[%d] is %lld, expected 1 in this kv.layout", c->op, field,

@@ -94,11 +94,12 @@ static void aiteri_check_quantisation(aiteri_check *c, const aiter_reshape_and_c
         !(q->scale_given
               ? given
               : q->per == AITER_SCALE_PER_TOKEN_HEAD || q->per == AITER_SCALE_PER_BLOCK_HEAD))
-        aiteri_reject(c, AITER_UNSUPPORTED,
-                      "%s.quantisation.per: scales that are given are AITER_SCALE_PER_TENSOR or "
-                      "AITER_SCALE_PER_HEAD, computed ones AITER_SCALE_PER_TOKEN_HEAD or "
-                      "AITER_SCALE_PER_BLOCK_HEAD",
-                      c->op);
+        aiteri_reject(
+            c, AITER_UNSUPPORTED, "%s.quantisation.per: is %d, expected %s", c->op, (int)q->per,
+            q->scale_given ? "AITER_SCALE_PER_TENSOR or AITER_SCALE_PER_HEAD of scales "
+                             "that are given"
+                           : "AITER_SCALE_PER_TOKEN_HEAD or AITER_SCALE_PER_BLOCK_HEAD of "
+                             "scales that are computed");
 }
 
 /* The type of a cache goes with the quantisation. */
