@@ -517,6 +517,42 @@ static void bad_classes(void)
     }
 }
 
+/* ---- V of latent rows ---- */
+
+/* A source of its own for sets that do not read V out of K's blocks: it has K's scales. */
+static void latent_scales(int dim_v)
+{
+    for (int kind = AITER_SCALE_PER_TENSOR; kind < AITER_SCALE_COUNT; kind++) {
+        static const char *const shapes[] = {"", "o", "G", "BKG", "", "BG", "GD", "BKGg"};
+        aiter_flash_attn_fwd_args a = dense(2, 3, 5, 4, 2, 64);
+        aiteri_attention x;
+        aiter_tensor *t = &a.kv.k_scale;
+        if (kind == AITER_SCALE_PER_BLOCK_HEAD) continue;
+        for (const char *s = shapes[kind]; *s; s++)
+            t->shape[t->ndim++] = *s == 'o'                ? 1
+                                  : *s == 'G' || *s == 'B' ? 2
+                                  : *s == 'K'              ? 5
+                                  : *s == 'D'              ? 64
+                                                           : 4;
+        t->data = AT(9), t->dtype = AITER_F16;
+        a.kv.k.dtype = AITER_I8;
+        memset(&a.kv.v, 0, sizeof a.kv.v);
+        a.kv.dim_v = dim_v;
+        a.out.shape[3] = dim_v;
+        a.kv.k_scale_kind = (aiter_scale_kind)kind;
+        CHECK(aiteri_attention_begin(&aiteri_flash_attn_fwd_op, "", &a, NULL, &x) == AITER_OK &&
+                  aiteri_attention_lower(&x, NULL) == AITER_OK,
+              "%s", aiter_last_error());
+        const aiteri_problem *p = &x.problem;
+        CHECK((p->k.scales.data != NULL) + (p->k_channels.data != NULL) == 1 && p->v_in_k,
+              "kind %d: no scales of K", kind);
+        CHECK(memcmp(&p->v.scales, &p->k.scales, sizeof p->k.scales) == 0, "kind %d: other scales",
+              kind);
+        CHECK(memcmp(&p->v_channels, &p->k_channels, sizeof p->k_channels) == 0,
+              "kind %d: other channels", kind);
+    }
+}
+
 int main(void)
 {
     aiter_context *cpu;
@@ -525,6 +561,7 @@ int main(void)
     chunks();
     table_of_takers();
     pairs();
+    for (int dim = 1; dim <= 64; dim += 5) latent_scales(dim);
     cpu = test_context(AITER_ISA_AUTO, 1);
     for (int i = AITER_DEVICE_HIP; i <= AITER_DEVICE_CUDA; i++) {
         aiter_context *ctx = device_context((aiter_device)i);

@@ -255,15 +255,95 @@ static void kinds_alike(void)
     }
 }
 
+/* A NaN in the scales of channels reaches no row that sees no key, with a learned sink or without,
+ * and of the others V's stays in its column. Four rows and one key: the last row sees it. */
+static void nan_channels(void)
+{
+    static const aiter_dtype types[] = {AITER_I8, AITER_I4, AITER_F8_E4M3FN, AITER_F8_E5M2};
+    int t, n;
+    for (t = 0; t < run_on.tiers; t++) {
+        for (n = 0; n < 64; n++) {
+            const int rows = n & 8 ? 40 : 4, of_k = n >> 4 & 1;
+            unsigned char codes[32];
+            float q[40 * 32], out[40 * 32], lse[40], scale[2][32], sink = 0.5f;
+            aiter_flash_attn_fwd_args a;
+            int i, d, bad = 0;
+            memset(&a, 0, sizeof a);
+            memset(codes, 0x31, sizeof codes);
+            for (i = 0; i < 40 * 32; i++) q[i] = 0.25f;
+            for (i = 0; i < 64; i++) scale[i / 32][i % 32] = 0.5f;
+            scale[!of_k][5] = case_float(double_of_bits(BITS_NAN));
+            a.q = aiter_tensor_4d(q, AITER_F32, 1, rows, 1, 32);
+            a.kv.k = a.kv.v = aiter_tensor_4d(codes, types[n & 3], 1, 1, 1, 32);
+            a.kv.k_scale = aiter_tensor_2d(scale[0], AITER_F32, 1, 32);
+            a.kv.v_scale = aiter_tensor_2d(scale[1], AITER_F32, 1, 32);
+            a.kv.k_scale_kind = a.kv.v_scale_kind = AITER_SCALE_PER_CHANNEL;
+            a.out = aiter_tensor_4d(out, AITER_F32, 1, rows, 1, 32);
+            a.lse = aiter_tensor_3d(lse, AITER_F32, 1, 1, rows);
+            a.score.mask = AITER_MASK_CAUSAL;
+            if (n & 4) a.score.sinks = aiter_tensor_1d(&sink, AITER_F32, 1);
+            CHECK(aiter_flash_attn_fwd(&a, run_on.one[t]) == AITER_OK, "%s", aiter_last_error());
+            for (i = 0; i < rows; i++) {
+                const int sees = i == rows - 1;
+                for (d = 0; d < 32; d++) {
+                    const float x = out[i * 32 + d];
+                    bad += sees ? is_nan((double)x) != (of_k || d == 5)
+                                : bits_of_double((double)x) != 0;
+                }
+                bad += sees      ? is_nan((double)lse[i]) != of_k
+                       : (n & 4) ? lse[i] != sink
+                                 : bits_of_double((double)lse[i]) != (BITS_INF | (uint64_t)1 << 63);
+            }
+            CHECK(bad == 0, "a NaN channel of %s, %s, %d rows: %d values wrong", of_k ? "K" : "V",
+                  aiter_isa_name(run_on.isa[t]), rows, bad);
+        }
+    }
+}
+
+/* V as columns of K has the scales of K, whatever their kind: the bits are those of a V that is a
+ * view of K with the same scales. */
+static void latent_alike(void)
+{
+    int i, kind;
+    for (i = 0; i < 2 * FORM_COUNT; i++) {
+        for (kind = AITER_SCALE_PER_TENSOR; kind < AITER_SCALE_COUNT; kind++) {
+            attn_case c = forms(i);
+            attn_problem p;
+            output_bits latent;
+            c.kv_type = kind % 3 == 0 ? AITER_F8_E4M3FN : kind % 3 == 1 ? AITER_I8 : AITER_I4;
+            c.scale_kind = (aiter_scale_kind)kind;
+            c.dq = 48;
+            c.dv = kind % 2 ? 32 : 48;
+            c.latent = 1;
+            problem_new(&p, &c);
+            problem_store(&p, SLACK_NAN);
+            latent = bits_of(&p, "V as columns of K");
+            p.v_t = aiter_tensor_slice(p.k_t, p.k_t.ndim - 1, 0, c.dv);
+            p.v_scale = p.k_scale;
+            if (p.c.scale_kind == AITER_SCALE_PER_CHANNEL ||
+                p.c.scale_kind == AITER_SCALE_PER_GROUP) {
+                const int last = p.k_scale.ndim - 1;
+                const int64_t all = p.k_scale.shape[last];
+                p.v_scale = aiter_tensor_slice(p.k_scale, last, 0, all * c.dv / c.dq);
+            }
+            p.c.latent = 0;
+            same(&p, latent, "V beside K");
+            problem_free(&p);
+        }
+    }
+}
+
 int main(void)
 {
     test_begin("scales", 3e9);
     run_begin();
     rows_alike();
     nan_rows();
+    nan_channels();
     blocks_and_tokens();
     interleaved();
     kinds_alike();
+    latent_alike();
     run_end();
     return test_end();
 }

@@ -9,200 +9,7 @@
 #include "../dlpack_like.h"
 #include AITER_TEST_HEADER
 #include "ops.h"
-
-enum {
-    ARENA_BYTES = 48 * 1024, /* all tensors of a call */
-    GAP_BYTES = 32,
-    HIDDEN_BYTES = 256, /* around a workspace, behind a plan */
-    WORKSPACE_BYTES = 1 << 20,
-    PLAN_BYTES = 64 * 1024,
-    MOST_WORK = 1 << 17 /* rows x keys x head_dim of a call that is run */
-};
-
-/* One call under construction. */
-typedef struct fuzz_call {
-    const fuzz_op *op;
-    int64_t extent[128]; /* by letter */
-    aiter_dtype type[128];
-    size_t used; /* of the arena */
-    union {
-        uint64_t align;
-        unsigned char bytes[sizeof(aiter_flash_attn_fwd_args)];
-    } args;
-    aiter_context *ctx;
-} fuzz_call;
-
-static union {
-    uint64_t align;
-    unsigned char bytes[ARENA_BYTES];
-} before, after, noise[2];
-static union {
-    uint64_t align;
-    unsigned char bytes[ARENA_BYTES + WORKSPACE_BYTES]; /* room for a workspace over a tensor */
-} arena;
-static unsigned char written[ARENA_BYTES];
-static union {
-    uint64_t align;
-    unsigned char bytes[WORKSPACE_BYTES + 2 * HIDDEN_BYTES];
-} workspace;
-static union {
-    uint64_t align;
-    unsigned char bytes[PLAN_BYTES + HIDDEN_BYTES];
-} plan_memory;
-
-enum { CONTEXTS = 8 };
-static aiter_context *contexts[CONTEXTS];
-
-/* The tasks one after the other, the last first: legal, and nothing waits for a thread. */
-static void in_turn(void *user, void (*body)(void *arg, int32_t i), void *arg, int32_t n)
-{
-    (void)user;
-    while (n-- > 0) body(arg, n);
-}
-
-static void make_contexts(void)
-{
-    static const aiter_isa sets[] = {AITER_ISA_SCALAR, AITER_ISA_AVX2, AITER_ISA_AVX512,
-                                     AITER_ISA_NEON};
-    for (int i = 0; i < CONTEXTS; i++) {
-        aiter_context_desc d;
-        memset(&d, 0, sizeof d);
-        d.isa_max = sets[i / 2];
-        d.num_threads = i % 2 ? 3 : 1;
-        if (i % 2) d.parallel_for = in_turn;
-        d.arena_bytes = 8 * WORKSPACE_BYTES; /* three threads want more than one */
-        if (aiter_context_create(&d, &contexts[i]) != AITER_OK) contexts[i] = NULL;
-    }
-    for (size_t i = 0; i < ARENA_BYTES; i++) {
-        const float x = (float)((int)(fuzz_mix(i / 4) >> 40 & 0xffff) - 32768) / 16384.0f;
-        noise[0].bytes[i] = (unsigned char)(fuzz_mix(i) >> 11);
-        if (i % 4 == 0) memcpy(noise[1].bytes + i, &x, 4);
-    }
-}
-
-static aiter_tensor *tensor_at(fuzz_call *c, const fuzz_field *f)
-{
-    return (aiter_tensor *)(void *)(c->args.bytes + f->offset);
-}
-
-static int is_tensor(const fuzz_field *f) { return f->kind == KIND_IN || f->kind == KIND_OUT; }
-
-/* ---- a good call ---- */
-
-static void choose_extents(fuzz_call *c, fuzz_input *in)
-{
-    static const int dims[] = {1, 2, 3, 4, 5, 7, 8, 9, 1, 2, 3, 16, 17, 33, 65, 5};
-    static const aiter_dtype floats[] = {AITER_F32, AITER_F16, AITER_BF16, AITER_F32};
-    static const aiter_dtype keys[] = {AITER_F32, AITER_F16, AITER_BF16, AITER_I8};
-    int64_t *n = c->extent;
-    const int kinds = fuzz_below(in, 256);
-    n['o'] = 1, n['2'] = 2, n['B'] = 1 + fuzz_below(in, 3);
-    n['1'] = n['B'] + 1;
-    n['S'] = fuzz_below(in, 5);
-    n['K'] = fuzz_below(in, 14);
-    n['T'] = n['B'] * n['S'];
-    n['U'] = n['B'] * n['K'];
-    n['G'] = 1 + fuzz_below(in, 2);
-    n['H'] = n['G'] * (1 + fuzz_below(in, 3));
-    n['D'] = dims[fuzz_below(in, 16)];
-    n['V'] = dims[fuzz_below(in, 16)];
-    n['P'] = 1 + fuzz_below(in, 5);
-    n['M'] = fuzz_below(in, 4);
-    n['L'] = n['B'] * n['M'];
-    n['N'] = n['B'] * n['M'] + fuzz_below(in, 2);
-    n['t'] = fuzz_below(in, 7);
-    c->type['q'] = floats[kinds & 3];
-    c->type['k'] = keys[kinds >> 2 & 3];
-    c->type['o'] = floats[kinds >> 4 & 3];
-    c->type['c'] = keys[kinds >> 2 & 3];
-    c->type['f'] = AITER_F32, c->type['b'] = AITER_U8, c->type['e'] = AITER_F8_E4M3FN,
-    c->type['i'] = AITER_I32;
-    c->type['s'] = kinds >> 6 & 1 ? AITER_I64 : AITER_I32;
-}
-
-static size_t type_bytes(aiter_dtype type)
-{
-    const int32_t bits = aiter_dtype_bits(type);
-    return bits >= 8 ? (size_t)bits / 8 : 1;
-}
-
-/* The i-th of n numbers of a table. */
-static int64_t table_entry(const fuzz_call *c, fuzz_holds holds, int64_t i, uint32_t r)
-{
-    const int64_t *n = c->extent;
-    const int64_t room = n['M'] > 0 ? n['M'] * n['P'] : 0;
-    const int paged = c->op->fields[1].shape[0] == 'N';
-    switch (holds) {
-    case HOLDS_USED_Q: return r % (n['S'] + 1);
-    case HOLDS_USED_K: return r % ((paged ? room : n['K']) + 1);
-    case HOLDS_STARTS_Q: return i * n['S'] - (i > 0 && n['S'] > 0 ? r & 1 : 0);
-    case HOLDS_STARTS_K: return i * n['K'] - (i > 0 && n['K'] > 0 ? r & 1 : 0);
-    case HOLDS_STARTS_PAGES: return i * n['M'];
-    case HOLDS_LAST_PAGE: return 1 + r % n['P'];
-    case HOLDS_BLOCKS: return n['N'] > 0 ? r % n['N'] : 0;
-    case HOLDS_PAIRS: return i % 2 ? i / 2 : n['N'] > 0 ? r % n['N'] : 0;
-    case HOLDS_SLOTS: return r % 8 == 7 || i >= n['N'] * n['P'] ? -1 : n['N'] * n['P'] - 1 - i;
-    default: return 0;
-    }
-}
-
-static void fill_table(const fuzz_call *c, const fuzz_field *f, const aiter_tensor *t, int64_t n,
-                       uint32_t seed)
-{
-    for (int64_t i = 0; i < n; i++) {
-        const uint32_t r = (uint32_t)(fuzz_mix(seed + (uint64_t)i) >> 40);
-        const int64_t x = table_entry(c, f->holds, i, r);
-        if (f->holds == HOLDS_SCALES)
-            ((float *)t->data)[i] = (float)(1 + r % 15) * 0.0625f;
-        else if (t->dtype == AITER_I64)
-            ((int64_t *)t->data)[i] = x;
-        else
-            ((int32_t *)t->data)[i] = (int32_t)x;
-    }
-}
-
-/* Lays one tensor into the arena; 0 when it is full. */
-static int place(fuzz_call *c, const fuzz_field *f, uint32_t seed)
-{
-    aiter_tensor *t = tensor_at(c, f);
-    int64_t elements = 1;
-    t->dtype = c->type[(unsigned char)f->type];
-    for (const char *s = f->shape; *s; s++) {
-        t->shape[t->ndim++] = c->extent[(unsigned char)*s];
-        elements *= c->extent[(unsigned char)*s];
-    }
-    const size_t bytes = (size_t)elements * type_bytes(t->dtype);
-    if (c->used + bytes + GAP_BYTES > ARENA_BYTES) return 0;
-    t->data = arena.bytes + c->used;
-    memcpy(t->data, noise[seed & 1].bytes + (seed * 8) % (ARENA_BYTES - bytes) / 8 * 8, bytes);
-    c->used += (bytes + GAP_BYTES + 7) / 8 * 8;
-    if (f->holds != HOLDS_NUMBERS) fill_table(c, f, t, elements, seed);
-    return 1;
-}
-
-static int make_good_call(fuzz_call *c, fuzz_input *in)
-{
-    memset(c, 0, sizeof *c);
-    c->op = &fuzz_ops[fuzz_below(in, FUZZ_OPS)];
-    choose_extents(c, in);
-    const uint32_t seed = (uint32_t)fuzz_u64(in, 2);
-    const int quantised = c->type['c'] == AITER_I8 && strstr(c->op->name, "cache") != NULL;
-    c->used = GAP_BYTES;
-    for (int i = 0; i < c->op->count; i++) {
-        const fuzz_field *f = &c->op->fields[i];
-        int chance = f->chance;
-        if (f->holds == HOLDS_SCALES && (quantised || c->type['k'] == AITER_I8)) chance = 16;
-        if (!is_tensor(f)) continue;
-        if (chance == 16 || (chance > 0 && fuzz_below(in, 16) < chance))
-            if (!place(c, f, seed + (uint32_t)i * 77)) return 0;
-    }
-    if (quantised) {
-        aiter_reshape_and_cache_args *a = (aiter_reshape_and_cache_args *)(void *)c->args.bytes;
-        a->quantisation.to = AITER_I8;
-    }
-    c->ctx = contexts[fuzz_below(in, CONTEXTS)];
-    return 1;
-}
+#include "good_call.h"
 
 /* ---- hostile fields ---- */
 
@@ -276,13 +83,36 @@ static void spoil_tensor(fuzz_call *c, aiter_tensor *t, fuzz_input *in)
         break;
     default: { /* an element, where there is one */
         const size_t at = (size_t)((unsigned char *)t->data - arena.bytes);
-        const size_t bytes = type_bytes(t->dtype);
+        const size_t bytes = bytes_of(t->dtype, 1);
         const uint64_t x = what == 13 ? (uint64_t)fuzz_i64(in) : fuzz_u64(in, 4);
         const size_t i = (size_t)fuzz_u8(in) * bytes;
         if (t->data && at < ARENA_BYTES && at + i + bytes <= ARENA_BYTES)
             memcpy(arena.bytes + at + i, &x, bytes);
     }
     }
+}
+
+/* An element of a table: an edge of what is allowed, another one's number, or one beside its own.
+ */
+static void spoil_table(fuzz_call *c, aiter_tensor *t, fuzz_input *in)
+{
+    const int64_t *n = c->extent;
+    const int64_t edges[] = {-1, 0, 1, n['P'], n['P'] + 1, n['N'], n['N'] - 1, n['N'] * n['P']};
+    const size_t bytes = bytes_of(t->dtype, 1),
+                 at = (size_t)((unsigned char *)t->data - arena.bytes);
+    const size_t count = t->ndim == 1 ? (size_t)t->shape[0] : 8;
+    if (!t->data || at >= ARENA_BYTES || count < 1 || count > 64 || bytes < 4) return;
+    const size_t i = at + fuzz_u8(in) % count * bytes, j = at + fuzz_u8(in) % count * bytes;
+    int64_t x = 0;
+    if (i + 8 > ARENA_BYTES || j + 8 > ARENA_BYTES) return;
+    memcpy(&x, arena.bytes + j, 4);
+    switch (fuzz_below(in, 4)) {
+    case 0: x = edges[fuzz_below(in, 8)]; break;
+    case 1: x += fuzz_below(in, 4) - 2; break;
+    case 2: x = fuzz_i64(in); break;
+    default: break;
+    }
+    memcpy(arena.bytes + i, &x, bytes);
 }
 
 static void spoil(fuzz_call *c, fuzz_input *in)
@@ -294,7 +124,11 @@ static void spoil(fuzz_call *c, fuzz_input *in)
     switch (f->kind) {
     case KIND_I32: memcpy(at, &word, sizeof word); break;
     case KIND_F32: memcpy(at, &x, sizeof x); break;
-    default: spoil_tensor(c, tensor_at(c, f), in);
+    default:
+        if (f->holds > HOLDS_SCALES && fuzz_below(in, 2))
+            spoil_table(c, tensor_at(c, f), in);
+        else
+            spoil_tensor(c, tensor_at(c, f), in);
     }
 }
 
@@ -321,7 +155,7 @@ static int64_t span_bytes(const aiter_tensor *given, int64_t *elements)
         last += (uint64_t)(t.shape[i] - 1) * (uint64_t)(t.shape[i] > 1 ? t.stride[i] : 0);
     }
     *elements = (int64_t)count;
-    return (int64_t)((last + 1) * type_bytes(t.dtype));
+    return (int64_t)bytes_of(t.dtype, (int64_t)last + 1);
 }
 
 /* Are all tensors inside the arena, and the call small? Shows the bytes that they cover. */
@@ -356,7 +190,17 @@ static size_t element_at(const aiter_tensor *t, int64_t i)
         at += i % t->shape[d] * t->stride[d];
         i /= t->shape[d];
     }
-    return (size_t)((unsigned char *)t->data - arena.bytes) + (size_t)at * type_bytes(t->dtype);
+    return (size_t)((unsigned char *)t->data - arena.bytes) +
+           (size_t)at * (size_t)aiter_dtype_bits(t->dtype) / 8;
+}
+
+/* Scales that are given are read. */
+static int is_output(fuzz_call *c, const fuzz_field *f)
+{
+    for (int i = 0; f->holds == HOLDS_SCALES && i < c->op->count; i++)
+        if (strcmp(c->op->fields[i].name, "quantisation.scale_given") == 0)
+            return c->args.bytes[c->op->fields[i].offset] == 0;
+    return f->kind == KIND_OUT;
 }
 
 static void mark(const aiter_tensor *given)
@@ -366,7 +210,20 @@ static void mark(const aiter_tensor *given)
     aiter_tensor t = *given;
     explicit_strides(&t);
     for (int64_t i = 0; i < elements; i++)
-        memset(written + element_at(&t, i), 1, type_bytes(t.dtype));
+        memset(written + element_at(&t, i), 1, bytes_of(t.dtype, 1));
+}
+
+/* What follows the sign of an infinity, or of the number below all NaN; 0: a type without NaN. */
+static uint32_t below_nan(aiter_dtype type)
+{
+    switch (type) {
+    case AITER_F32: return 0x7f800000u;
+    case AITER_F16: return 0x7c00u;
+    case AITER_BF16: return 0x7f80u;
+    case AITER_F8_E4M3FN: return 0x7eu;
+    case AITER_F8_E5M2: return 0x7cu;
+    default: return 0;
+    }
 }
 
 /* All NaN are one: which of them a row gives is not promised. */
@@ -376,15 +233,12 @@ static void one_nan(const aiter_tensor *given)
     if (span_bytes(given, &elements) <= 0) return;
     aiter_tensor t = *given;
     explicit_strides(&t);
-    for (int64_t i = 0; i < elements && t.dtype <= AITER_BF16; i++) {
-        const uint32_t inf = t.dtype == AITER_F16    ? 0x7c00u
-                             : t.dtype == AITER_BF16 ? 0x7f80u
-                                                     : 0x7f800000u;
-        const uint32_t nan = inf | inf >> 1;
-        const size_t size = type_bytes(t.dtype);
+    const uint32_t most = below_nan(t.dtype), nan = most + 1;
+    const size_t size = bytes_of(t.dtype, 1);
+    for (int64_t i = 0; i < elements && most; i++) {
         uint32_t bits = 0;
         memcpy(&bits, arena.bytes + element_at(&t, i), size);
-        if ((bits & (size == 4 ? 0x7fffffffu : 0x7fffu)) > inf)
+        if ((bits & ~(1u << (8 * size - 1))) > most)
             memcpy(arena.bytes + element_at(&t, i), &nan, size);
     }
 }
@@ -558,6 +412,19 @@ static void guard(fuzz_input *in)
                    "a refused guard wrote, or says \"%s\"", aiter_last_error());
 }
 
+/* With FUZZ_COUNTS in the environment: how often each row of the table was called, ran, was good.
+ */
+static struct {
+    uint64_t calls, good;
+} counts[FUZZ_OPS];
+
+static void print_counts(void)
+{
+    for (int i = 0; i < FUZZ_OPS; i++)
+        printf("row %2d %-32s %9llu calls %9llu good\n", i, fuzz_ops[i].name,
+               (unsigned long long)counts[i].calls, (unsigned long long)counts[i].good);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static int ready;
@@ -567,11 +434,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!ready) {
         check_table();
         make_contexts();
+        if (getenv("FUZZ_COUNTS")) atexit(print_counts);
         ready = 1;
     }
     FUZZ_SHOW(arena.bytes, ARENA_BYTES);
     if (size > 0 && data[size - 1] == 0xAA) guard(&in);
-    if (!make_good_call(&c, &in)) return 0;
+    const int placed = make_good_call(&c, &in);
+    counts[c.op - fuzz_ops].calls++;
+    if (!placed) return 0;
     for (int n = fuzz_below(&in, 8); n > 0; n--) spoil(&c, &in);
     const int refused = ask_workspace(&c, &need);
     const int real = covered(&c);
@@ -582,13 +452,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(before.bytes, arena.bytes, c.used);
     memset(written, 0, c.used);
     for (int i = 0; real && i < c.op->count; i++)
-        if (c.op->fields[i].kind == KIND_OUT) mark(tensor_at(&c, &c.op->fields[i]));
+        if (is_output(&c, &c.op->fields[i])) mark(tensor_at(&c, &c.op->fields[i]));
     const aiter_status status = run_once(&c, "a run");
     FUZZ_CHECK(!refused || status != AITER_OK, "%s: the query refuses, the run does not",
                c.op->name);
     FUZZ_CHECK(!shared || status == AITER_INVALID_ARGUMENT, "%s: a workspace over an operand",
                c.op->name);
     if (status != AITER_OK) return 0;
+    counts[c.op - fuzz_ops].good++;
     if (c.op->workspace_at != FUZZ_NONE) {
         memset(c.args.bytes + c.op->workspace_at, 0, sizeof(void *));
         memset(c.args.bytes + c.op->workspace_bytes_at, 0, sizeof(size_t));
