@@ -237,17 +237,17 @@ static void blocks(aiter_device device, int n)
     CHECK(scales.src == (uintptr_t)AT(2) && scales.unit == 4 && scales.units == 3 &&
               scales.parts == 1,
           "scales");
-    s.src = aiter_tensor_4d(AT(4), AITER_I8, 7, 16, 4, 24);
-    s.dst = aiter_tensor_4d(AT(5), AITER_I8, 9, 16, 4, 24);
-    s.dst.stride[0] = 16 * 4 * 24, s.dst.stride[1] = 24, s.dst.stride[2] = 16 * 24;
+    s.src = aiter_tensor_4d(AT(4), AITER_I8, 7, 16, 4, 32);
+    s.dst = aiter_tensor_4d(AT(5), AITER_I8, 9, 16, 4, 32);
+    s.dst.stride[0] = 16 * 4 * 40, s.dst.stride[1] = 40, s.dst.stride[2] = 16 * 40;
     s.dst.stride[3] = 1;
     s.mapping = a.mapping;
     CHECK(aiter_swap_blocks(&s, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
     const aiteri_gpu_copy_blocks x = copied(0);
     CHECK(x.src == (uintptr_t)AT(4) && x.dst == (uintptr_t)AT(5) && x.src_blocks == 7 &&
-              x.dst_blocks == 9 && x.unit == 8 && x.units_in_piece == 3 && x.units == 192 &&
-              x.dims == 2 && x.shape[0] == 4 && x.to[0] == 384 && x.from[0] == 24 &&
-              x.shape[1] == 16 && x.to[1] == 24 && x.from[1] == 96,
+              x.dst_blocks == 9 && x.unit == 8 && x.units_in_piece == 4 && x.units == 256 &&
+              x.dims == 2 && x.shape[0] == 4 && x.to[0] == 640 && x.from[0] == 32 &&
+              x.shape[1] == 16 && x.to[1] == 40 && x.from[1] == 128,
           "swap: unit %d, dims %d", (int)x.unit, (int)x.dims);
     a.mapping.shape[0] = 0;
     CHECK(aiter_copy_blocks(&a, ctx) == AITER_OK && fake.launches == launches + 3, "no pairs");

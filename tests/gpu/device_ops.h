@@ -150,6 +150,18 @@ static inline void cache_wild_rows(const cache_case *c, void *row, int64_t d)
             for (at = 0; at < d; at++) ref_store(c->src, row, i * d + at, 0);
 }
 
+/* All tokens of one page are zeros. */
+static inline void cache_zero_page(const cache_case *c, const void *slots, void *row, int64_t d)
+{
+    int64_t i, at;
+    for (i = 0; i < CACHE_TOKENS; i++) {
+        const int64_t slot =
+            c->slots == AITER_I64 ? ((const int64_t *)slots)[i] : ((const int32_t *)slots)[i];
+        for (at = 0; at < c->heads * d && slot >= 0 && slot / CACHE_PAGE == 2; at++)
+            ref_store(c->src, row, i * c->heads * d + at, 0);
+    }
+}
+
 /* What is there before: codes of every kind, scales that an append may keep. */
 static inline void cache_old_values(const cache_case *c, const int64_t n[7], void *host[7])
 {
@@ -185,7 +197,10 @@ static inline void cache_values(const cache_case *c, const int64_t n[7], const a
         for (i = 0; i < n[0]; i += 2)
             ((float *)host[0])[i] = ((float)(i % 254 - 127) + 0.5f) *
                                     ((float *)host[5])[c->one_scale ? 0 : i / c->dk % c->heads];
-    for (b = 0; b < 2; b++) cache_wild_rows(c, host[b], b ? c->dv : c->dk);
+    for (b = 0; b < 2; b++) {
+        cache_wild_rows(c, host[b], b ? c->dv : c->dk);
+        cache_zero_page(c, host[4], host[b], b ? c->dv : c->dk);
+    }
 }
 
 static inline void device_cache_case(const cache_case *c)
