@@ -107,8 +107,8 @@ AITER_ATTN_API aiter_status aiter_paged_attn_decode(const aiter_paged_attn_decod
 
 /* Writes new tokens into the pages of a cache: token n goes to slot s = slot_mapping[n], row s % P
  * of block s / P. Slot -1 skips the token. vLLM's reshape_and_cache_flash. On a device the same, by
- * the same bits; slots are judged there: one that is none is skipped, and of two tokens for one slot
- * either may be in it. */
+ * the same bits; slots are judged there: one that is none is skipped, and of two tokens for one
+ * slot either may be in it. */
 typedef struct aiter_reshape_and_cache_args {
     uint32_t struct_bytes;
     aiter_tensor k; /* [tokens, Hk, Dq]; F32, F16, BF16 */
