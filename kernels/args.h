@@ -92,22 +92,40 @@ typedef struct aiteri_gpu_attention {
 } aiteri_gpu_attention;
 
 /* One side (K or V) of reshape_and_cache: src (token, head, d), cache (block, in block, head, d).
- */
+ * In a block token t is at t / bundle bundles and t % bundle tokens, in a row element d at d /
+ * piece pieces and d % piece elements; 0: all are in one. */
 typedef struct aiteri_gpu_cache_side {
     uint64_t src, cache, scale;
-    int64_t src_stride_token, src_stride_head;
-    int64_t cache_stride_block, cache_stride_token, cache_stride_head;
+    int64_t src_stride_token, src_stride_head, src_stride_dim;
+    int64_t cache_stride_block, cache_stride_token, cache_stride_head, cache_stride_dim;
+    int64_t cache_stride_bundle, cache_stride_piece;
     int64_t scale_stride_block, scale_stride_token, scale_stride_head;
-    int32_t dim, unused;
+    int32_t dim, bundle, piece, unused;
 } aiteri_gpu_cache_side;
 
-/* slot_bits: 32 or 64. quant: an aiteri_cache_mode. A slot outside [0, slots) is skipped. */
+/* slot_bits: 32 or 64. quant: an aiteri_cache_mode. A slot outside [0, slots) is skipped. The cache
+ * is of cache_dtype (an aiter_dtype), of which a computed scale makes `largest` the largest. */
 typedef struct aiteri_gpu_reshape_and_cache {
     aiteri_gpu_cache_side k, v;
     uint64_t slot_mapping;
     int64_t slot_stride, tokens, slots;
     int32_t heads, page_size, slot_bits, quant;
+    int32_t cache_dtype;
+    float largest;
 } aiteri_gpu_reshape_and_cache;
+
+/* Block mapping (pair, 0) of src becomes block mapping (pair, 1) of dst. Everything is in bytes: a
+ * block has `units` of `unit` (16, 8, 4, 2 or 1), contiguous ones in pieces, those `from` and `to`
+ * apart along `dims` extents, the inner ones last. A pair with a block outside [0, src_blocks) or
+ * [0, dst_blocks) is skipped. Workgroup i does part i % parts of pair i / parts. */
+typedef struct aiteri_gpu_copy_blocks {
+    uint64_t src, dst, mapping;
+    int64_t src_stride_block, dst_stride_block, src_blocks, dst_blocks;
+    int64_t mapping_stride_pair, mapping_stride_side;
+    int64_t shape[4], from[4], to[4];
+    int64_t units, units_in_piece, parts;
+    int32_t dims, unit, mapping_bits, unused;
+} aiteri_gpu_copy_blocks;
 
 /* out = softmax-weighted mean of two partial results, lse = ln(e^lse_a + e^lse_b); the layouts of
  * aiter_merge_attn_states: rows (token, head, d), lse (head, token). */

@@ -106,7 +106,9 @@ AITER_ATTN_API aiter_status aiter_paged_attn_decode(const aiter_paged_attn_decod
                                                     aiter_context *ctx);
 
 /* Writes new tokens into the pages of a cache: token n goes to slot s = slot_mapping[n], row s % P
- * of block s / P. Slot -1 skips the token. vLLM's reshape_and_cache_flash. */
+ * of block s / P. Slot -1 skips the token. vLLM's reshape_and_cache_flash. On a device the same, by
+ * the same bits; slots are judged there: one that is none is skipped, and of two tokens for one
+ * slot either may be in it. */
 typedef struct aiter_reshape_and_cache_args {
     uint32_t struct_bytes;
     aiter_tensor k; /* [tokens, Hk, Dq]; F32, F16, BF16 */
@@ -128,7 +130,9 @@ AITER_ATTN_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cach
 
 /* Whole blocks from one cache to another, as they are: block mapping[i][0] of src becomes block
  * mapping[i][1] of dst. One tensor a call: K, then V, then their scales; both may lie in any
- * strides. vLLM's swap_blocks where both caches are in memory of the context. */
+ * strides. vLLM's swap_blocks where both caches are in memory of the context. On a device ids are
+ * judged there: a pair with a block that there is not is skipped, and of two pairs that write one
+ * block either may be in it. */
 typedef struct aiter_swap_blocks_args {
     uint32_t struct_bytes;
     aiter_tensor src;     /* [num_blocks, ..], 1 to 5 dimensions, of every type */
@@ -138,14 +142,14 @@ typedef struct aiter_swap_blocks_args {
 } aiter_swap_blocks_args;
 
 /* Runs it. INVALID_ARGUMENT also: a block that there is not, a block of dst twice, src and dst that
- * share memory (copy_blocks does that), an I4 or F4_E2M1 row that starts inside a byte. NO_KERNEL
- * with a device context: it runs on the CPU. */
+ * share memory (copy_blocks does that), an I4 or F4_E2M1 row that starts inside a byte. */
 AITER_ATTN_API aiter_status aiter_swap_blocks(const aiter_swap_blocks_args *args,
                                               aiter_context *ctx);
 
 /* Block mapping[i][0] becomes block mapping[i][1] inside each of the caches: the K and V of all
  * layers, and their scales, in any order. The pairs have no order: no block is both read and
- * written. vLLM's copy_blocks, whose chains are undefined. */
+ * written. vLLM's copy_blocks, whose chains are undefined, as they are on a device here: ids are
+ * judged there, as those of swap_blocks. */
 typedef struct aiter_copy_blocks_args {
     uint32_t struct_bytes;
     int32_t num_caches;
@@ -156,7 +160,7 @@ typedef struct aiter_copy_blocks_args {
 
 /* Runs it. INVALID_ARGUMENT also: a block that there is not, one that two pairs write, one that a
  * pair reads and a pair writes (a chain is several calls), caches that share memory or differ in
- * the number of blocks. NO_KERNEL with a device context: it runs on the CPU. */
+ * the number of blocks. */
 AITER_ATTN_API aiter_status aiter_copy_blocks(const aiter_copy_blocks_args *args,
                                               aiter_context *ctx);
 

@@ -69,15 +69,14 @@ typedef struct aiter_score {
  *   scale_given 1   stored = x / scale, by scales that are read: PER_TENSOR or PER_HEAD
  *   scale_given 0   PER_TOKEN_HEAD: scale = max |x| / M over the D values of each token and head
  *                   is written, x / scale rounded to nearest even, clamped to +-M; a row of zeros
- *                   has scale 0; a row with a NaN scale NaN and codes 0, in fp8 NaN (on a device
- *                   a NaN is left out of the scale and stored as 0)
+ *                   has scale 0; a row with a NaN scale NaN and codes 0, in fp8 NaN
  *                   PER_BLOCK_HEAD: the tokens of this call that go into one block count together,
  * in whatever order they come: own = max(max |x|, 1e-6) / M. If one of them goes to row 0 of the
  * block, or own > the scale that is there (or own is NaN, or that negative), own is written, and
  * the rows before the first of them are rounded again: stored * old / own; else the old scale
  * serves. Rows behind the first one that are not of this call keep their codes. A NaN scale stays
- * until row 0 is written; all codes under it are 0, in fp8 NaN. On the CPU `per` 0 takes the
- * granularity that the shape of the scales has. */
+ * until row 0 is written; all codes under it are 0, in fp8 NaN. `per` 0 takes the granularity that
+ * the shape of the scales has. */
 typedef struct aiter_quantisation {
     aiter_dtype to; /* 0: what the destination is; else its dtype */
     aiter_scale_kind per;

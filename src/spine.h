@@ -103,6 +103,7 @@ AITERI_ONCE_A_CALL_BEGIN
 #if AITERI_HAS_CACHE
 #if AITERI_GPU
 #include "gpu/cache.c"
+#include "gpu/blocks.c"
 #endif
 #include "ops/reshape_and_cache.c"
 #include "ops/blocks.c"

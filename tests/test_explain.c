@@ -347,7 +347,7 @@ static void device_lines(aiter_device device)
     snprintf(engine, sizeof engine, "engine: %s, %s, %d compute units", d.device_name,
              d.architecture, (int)d.compute_units);
     snprintf(writes, sizeof writes,
-             "kernel: aiteri_reshape_and_cache_f16_i8_any_0_0_general, 1 of 10 tokens by %d "
+             "kernel: aiteri_reshape_and_cache_f16_any_any_0_0_general, 1 of 10 tokens by %d "
              "threads, 10 workgroups x 1 launches",
              hip ? 256 : 128);
     snprintf(merges, sizeof merges,

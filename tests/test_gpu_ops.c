@@ -150,7 +150,7 @@ static void reshape_and_cache(aiter_device device, int n)
     CHECK(aiter_reshape_and_cache_workspace(&a, ctx, &bytes) == AITER_OK && bytes == 0,
           "workspace %zu", bytes);
     CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
-    CHECK(strstr(last_launch(0)->symbol, "reshape_and_cache_bf16_bf16"), "%s",
+    CHECK(strstr(last_launch(0)->symbol, "reshape_and_cache_bf16_any"), "%s",
           last_launch(0)->symbol);
     check_geometry(last_launch(0), device, 6 + n);
     memcpy(&x, last_launch(0)->args, sizeof x);
@@ -176,17 +176,81 @@ static void reshape_and_cache(aiter_device device, int n)
     CHECK(x.k.scale_stride_block == 64 && x.k.scale_stride_token == 4 &&
               x.k.scale_stride_head == 1 && x.quant == 2,
           "computed scales");
-    a = cache(AITER_F16, AITER_BF16, CACHE_CONVERTS, n);
-    CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_NO_KERNEL &&
-              strstr(aiter_context_error(ctx), "f16 bf16 any"),
-          "%s", aiter_context_error(ctx));
-    a = cache(AITER_BF16, AITER_BF16, CACHE_CONVERTS, n);
+    a = cache(AITER_F16, AITER_F8_E5M2, CACHE_CONVERTS, n);
     a.k.stride[0] = 1024, a.k.stride[1] = 256, a.k.stride[2] = 2;
-    CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_UNSUPPORTED, "%s", aiter_context_error(ctx));
+    a.kv.layout = AITER_KV_SHUFFLED;
+    a.kv.k = aiter_tensor_5d(AT(3), AITER_F8_E5M2, 50 * n, 4, 8, 16, 16);
+    a.kv.v = aiter_tensor_5d(AT(4), AITER_F8_E5M2, 50 * n, 4, 2, 8 * n, 8);
+    CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    memcpy(&x, last_launch(0)->args, sizeof x);
+    CHECK(x.k.src_stride_dim == 2 && x.k.piece == 16 && x.k.cache_stride_piece == 256 &&
+              x.k.cache_stride_token == 16 && x.k.cache_stride_dim == 1 && x.k.bundle == 0 &&
+              x.v.bundle == 8 && x.v.cache_stride_bundle == 64 * n && x.v.piece == 0 &&
+              x.v.cache_stride_token == 1 && x.v.cache_stride_dim == 8 &&
+              x.cache_dtype == AITER_F8_E5M2 && x.largest == 57344.0f && x.page_size == 16,
+          "tiles");
     const int launches = fake.launches;
     a = cache(AITER_BF16, AITER_BF16, CACHE_CONVERTS, n);
     a.k.shape[0] = a.v.shape[0] = a.slot_mapping.shape[0] = 0;
     CHECK(aiter_reshape_and_cache(&a, ctx) == AITER_OK && fake.launches == launches, "no tokens");
+    close_context(ctx);
+}
+
+/* ---- swap_blocks and copy_blocks ---- */
+
+static aiteri_gpu_copy_blocks copied(int back)
+{
+    aiteri_gpu_copy_blocks x;
+    memcpy(&x, last_launch(back)->args, sizeof x);
+    return x;
+}
+
+/* A launch for each cache, by units that everything is a multiple of. */
+static void blocks(aiter_device device, int n)
+{
+    aiter_context *ctx = device_context(device);
+    const aiter_tensor caches[2] = {aiter_tensor_4d(AT(1), AITER_BF16, 40, 16, 4, 128),
+                                    aiter_tensor_2d(AT(2), AITER_F32, 40, 3)};
+    aiter_copy_blocks_args a;
+    aiter_swap_blocks_args s;
+    size_t bytes = 1;
+    char text[2000];
+    memset(&a, 0, sizeof a);
+    memset(&s, 0, sizeof s);
+    a.caches = caches, a.num_caches = 2;
+    a.mapping = aiter_tensor_2d(AT(3), n % 2 ? AITER_I64 : AITER_I32, n, 2);
+    CHECK(aiter_copy_blocks_workspace(&a, ctx, &bytes) == AITER_OK && bytes == 0, "%zu", bytes);
+    CHECK(aiter_copy_blocks_explain(&a, ctx, text, sizeof text) == AITER_OK &&
+              strstr(text, "kernel: aiteri_copy_blocks_any_any_any_0_0_general"),
+          "%s", text);
+    const int launches = fake.launches;
+    CHECK(aiter_copy_blocks(&a, ctx) == AITER_OK && fake.launches == launches + 2, "%s",
+          aiter_context_error(ctx));
+    const aiteri_gpu_copy_blocks pages = copied(1), scales = copied(0);
+    CHECK(pages.src == (uintptr_t)AT(1) && pages.dst == pages.src && pages.unit == 16 &&
+              pages.units == 1024 && pages.dims == 0 && pages.src_stride_block == 16384 &&
+              pages.dst_stride_block == 16384 && pages.src_blocks == 40 &&
+              pages.mapping == (uintptr_t)AT(3) && pages.mapping_stride_pair == 2 &&
+              pages.mapping_stride_side == 1 && pages.mapping_bits == (n % 2 ? 64 : 32),
+          "pages: unit %d, units %d", (int)pages.unit, (int)pages.units);
+    check_geometry(last_launch(1), device, n * pages.parts);
+    CHECK(scales.src == (uintptr_t)AT(2) && scales.unit == 4 && scales.units == 3 &&
+              scales.parts == 1,
+          "scales");
+    s.src = aiter_tensor_4d(AT(4), AITER_I8, 7, 16, 4, 32);
+    s.dst = aiter_tensor_4d(AT(5), AITER_I8, 9, 16, 4, 32);
+    s.dst.stride[0] = 16 * 4 * 40, s.dst.stride[1] = 40, s.dst.stride[2] = 16 * 40;
+    s.dst.stride[3] = 1;
+    s.mapping = a.mapping;
+    CHECK(aiter_swap_blocks(&s, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    const aiteri_gpu_copy_blocks x = copied(0);
+    CHECK(x.src == (uintptr_t)AT(4) && x.dst == (uintptr_t)AT(5) && x.src_blocks == 7 &&
+              x.dst_blocks == 9 && x.unit == 8 && x.units_in_piece == 4 && x.units == 256 &&
+              x.dims == 2 && x.shape[0] == 4 && x.to[0] == 640 && x.from[0] == 32 &&
+              x.shape[1] == 16 && x.to[1] == 40 && x.from[1] == 128,
+          "swap: unit %d, dims %d", (int)x.unit, (int)x.dims);
+    a.mapping.shape[0] = 0;
+    CHECK(aiter_copy_blocks(&a, ctx) == AITER_OK && fake.launches == launches + 3, "no pairs");
     close_context(ctx);
 }
 
@@ -300,6 +364,7 @@ int main(void)
             decode_splits(device, n % 2 + 1);
             decode_plan(device, n);
             reshape_and_cache(device, n);
+            blocks(device, n);
             merge(device, n);
         }
         overlaps(device);

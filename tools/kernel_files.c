@@ -58,6 +58,7 @@ static int runs_on(const row *r, const char *chip)
 static unsigned argument_bytes(const char *op)
 {
     if (strcmp(op, "reshape_and_cache") == 0) return sizeof(aiteri_gpu_reshape_and_cache);
+    if (strcmp(op, "copy_blocks") == 0) return sizeof(aiteri_gpu_copy_blocks);
     if (strcmp(op, "merge_attn_states") == 0) return sizeof(aiteri_gpu_merge);
     if (strcmp(op, "flash_fwd") == 0 || strcmp(op, "paged_decode") == 0 ||
         strcmp(op, "combine") == 0)

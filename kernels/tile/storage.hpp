@@ -29,12 +29,6 @@ template <> struct Storage<f32> {
 template <> struct Storage<i8> {
     typedef int8_t Bits;
     AITERI_METHOD static float widen(int8_t x) { return (float)x; }
-    /* Saturates to +-127; NaN gives 0. */
-    AITERI_METHOD static int8_t round(float x)
-    {
-        const float y = x == x ? clamp(x, -127.0f, 127.0f) : 0.0f;
-        return (int8_t)(int)__builtin_rintf(y);
-    }
 };
 
 template <class T> AITERI_FN float load_element(uint64_t data, int64_t at)

@@ -4,58 +4,57 @@
 
 #include "launch.c"
 #include "../api_ops.h"
+#include "../plan/problem.h"
 
-static void aiteri_gpu_fill_cache_side(aiteri_gpu_cache_side *s, const aiter_tensor *src,
-                                       const aiter_tensor *cache, const aiter_tensor *scale)
+/* From the rows of new tokens to the cache, as readers see both. */
+static void aiteri_gpu_fill_cache_side(aiteri_gpu_cache_side *s, const aiteri_source *src,
+                                       const aiteri_source *cache)
 {
     s->src = (uint64_t)(uintptr_t)src->data;
+    s->src_stride_token = src->stride_token;
+    s->src_stride_head = src->stride_head;
+    s->src_stride_dim = src->stride_dim;
+    s->dim = src->dim;
     s->cache = (uint64_t)(uintptr_t)cache->data;
-    s->src_stride_token = src->stride[0];
-    s->src_stride_head = src->stride[1];
-    s->cache_stride_block = cache->stride[0];
-    s->cache_stride_token = cache->stride[1];
-    s->cache_stride_head = cache->stride[2];
-    s->dim = (int32_t)src->shape[2];
-    if (scale->ndim == 0) return;
-    s->scale = (uint64_t)(uintptr_t)scale->data;
-    s->scale_stride_block = scale->ndim == 3 ? scale->stride[0] : 0;
-    s->scale_stride_token = scale->ndim == 3 ? scale->stride[1] : 0;
-    s->scale_stride_head = scale->ndim == 3       ? scale->stride[2]
-                           : scale->shape[0] == 1 ? 0
-                                                  : scale->stride[0];
+    s->cache_stride_block = cache->stride_outer;
+    s->cache_stride_token = cache->stride_token;
+    s->cache_stride_head = cache->stride_head;
+    s->cache_stride_dim = cache->stride_dim;
+    s->bundle = cache->tiles.bundle;
+    s->cache_stride_bundle = cache->tiles.stride_bundle;
+    s->piece = cache->tiles.piece;
+    s->cache_stride_piece = cache->tiles.stride_piece;
+    s->scale = (uint64_t)(uintptr_t)cache->scales.data;
+    s->scale_stride_block = cache->scales.stride_outer;
+    s->scale_stride_token = cache->scales.stride_token;
+    s->scale_stride_head = cache->scales.stride_head;
 }
 
-/* The row of the registry that serves it; shapes were checked. */
+/* The row of the registry that serves it: one for each type of new rows takes every cache. */
 static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
                                             const aiter_reshape_and_cache_args *a, int32_t *row)
 {
-    const aiteri_operand rows[4] = {
-        {"k", &a->k}, {"v", &a->v}, {"kv.k", &a->kv.k}, {"kv.v", &a->kv.v}};
     aiteri_gpu_want want;
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_reshape_and_cache;
     want.arch = c->gpu->device->arch_bits;
     want.q = a->k.dtype;
     want.kv = a->kv.k.dtype;
-    want.dq = (int32_t)a->k.shape[2];
-    want.dv = (int32_t)a->v.shape[2];
     want.features = AITERI_BIT(PAGED_KEYS);
-    if (a->kv.k_scale.ndim != 0) want.features |= AITERI_BIT(SCALE_TOKEN);
-    if (a->kv.k_scale.ndim == 2) want.features |= AITERI_BIT(SCALE_BLOCK);
-    AITERI_TRY(aiteri_gpu_check_dense(c, rows, 4));
     return aiteri_gpu_need_row(c, &want, row);
 }
 
-/* By the row that was chosen. */
+/* By the row that was chosen; src and cache of K, then of V. */
 static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
-                                         const aiter_reshape_and_cache_args *a, int32_t mode,
+                                         const aiter_reshape_and_cache_args *a,
+                                         const aiteri_source *const side[4], int32_t mode,
                                          int32_t row)
 {
     aiteri_gpu_reshape_and_cache x;
     aiteri_current was;
     memset(&x, 0, sizeof x);
-    aiteri_gpu_fill_cache_side(&x.k, &a->k, &a->kv.k, &a->kv.k_scale);
-    aiteri_gpu_fill_cache_side(&x.v, &a->v, &a->kv.v, &a->kv.v_scale);
+    aiteri_gpu_fill_cache_side(&x.k, side[0], side[1]);
+    aiteri_gpu_fill_cache_side(&x.v, side[2], side[3]);
     x.slot_mapping = (uint64_t)(uintptr_t)a->slot_mapping.data;
     x.slot_stride = a->slot_mapping.stride[0];
     x.tokens = a->k.shape[0];
@@ -64,6 +63,8 @@ static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
     x.page_size = (int32_t)a->kv.k.shape[1];
     x.slot_bits = aiter_dtype_bits(a->slot_mapping.dtype);
     x.quant = mode;
+    x.cache_dtype = (int32_t)a->kv.k.dtype;
+    x.largest = aiteri_largest_of(a->kv.k.dtype);
     if (x.tokens == 0) return AITER_OK;
     AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
     const aiter_status status =

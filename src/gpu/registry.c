@@ -21,6 +21,7 @@ enum {
     AITERI_GPU_OP_combine,
     AITERI_GPU_OP_reshape_and_cache,
     AITERI_GPU_OP_merge_attn_states,
+    AITERI_GPU_OP_copy_blocks,
     AITERI_GPU_OPS,
 
     AITERI_GPU_ARCH_GFX90A = 1, /* bits: a row may serve several */
@@ -52,6 +53,7 @@ enum {
 #define AITERI_GPU_TAKES_combine_general           0
 #define AITERI_GPU_TAKES_merge_attn_states_general 0
 #define AITERI_GPU_TAKES_reshape_and_cache_general 0
+#define AITERI_GPU_TAKES_copy_blocks_general       0
 
 #define AITERI_GPU_SOURCE_dense AITERI_BIT(DENSE_KEYS)
 #define AITERI_GPU_SOURCE_paged (AITERI_BIT(PAGED_KEYS) | AITERI_BIT(PACKED_ROWS))

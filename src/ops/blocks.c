@@ -5,6 +5,9 @@
 #include "../api_ops.h"
 #include "../base/argument.c"
 #include "call_begin.c"
+#if AITERI_GPU
+#include "../gpu/blocks.c"
+#endif
 
 typedef struct aiteri_blocks_op {
     const char *name;
@@ -24,6 +27,7 @@ typedef struct aiteri_blocks {
     const aiter_tensor *caches;
     int32_t num_caches; /* 1 of swap_blocks */
     int32_t workers;
+    int32_t row; /* of the registry, on a device */
     aiter_call call;
 } aiteri_blocks;
 
@@ -173,22 +177,29 @@ static uint8_t *aiteri_blocks_layout(const aiteri_blocks *x, aiteri_arena *arena
     return (uint8_t *)aiteri_carve(arena, (size_t)x->dst.shape[0] / 8 + 1, 1);
 }
 
-static size_t aiteri_blocks_need(const aiteri_blocks *x)
+/* None on a device, where ids are not looked at. */
+static size_t aiteri_blocks_need(const aiteri_blocks *x, aiter_context *ctx)
 {
     aiteri_arena measure = {NULL, 0};
+    if (aiteri_context_on_device(ctx)) return 0;
     aiteri_blocks_layout(x, &measure);
     return measure.used;
 }
 
-/* Everything but the run: all that shapes tell. */
+/* Everything but the run: all that shapes tell, and which kernel. */
 static aiter_status aiteri_blocks_supported(aiteri_blocks *x, aiter_context *ctx, size_t *bytes)
 {
     aiteri_check c = {x->op->name, ctx, AITER_OK};
     aiteri_check_block_moves(&c, x);
     if (c.status == AITER_OK) aiteri_check_blocks_apart(&c, x);
     if (c.status != AITER_OK) return c.status;
-    AITERI_TRY(aiteri_needs_cpu(c.op, ctx));
-    return aiteri_scratch_answer(c.op, ctx, aiteri_blocks_need(x), bytes);
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        AITERI_TRY(aiteri_gpu_blocks_choose(&call, &x->row));
+    }
+#endif
+    return aiteri_scratch_answer(c.op, ctx, aiteri_blocks_need(x, ctx), bytes);
 }
 
 static aiter_status aiteri_blocks_workspace(aiteri_blocks *x, aiter_context *ctx, size_t *bytes)
@@ -196,8 +207,7 @@ static aiter_status aiteri_blocks_workspace(aiteri_blocks *x, aiter_context *ctx
     aiteri_check c = {x->op->name, ctx, AITER_OK};
     aiteri_check_block_moves(&c, x);
     if (c.status != AITER_OK) return c.status;
-    return aiteri_scratch_answer(c.op, ctx,
-                                 aiteri_context_on_device(ctx) ? 0 : aiteri_blocks_need(x), bytes);
+    return aiteri_scratch_answer(c.op, ctx, aiteri_blocks_need(x, ctx), bytes);
 }
 
 /* ---- the copies ---- */
@@ -327,14 +337,51 @@ static void aiteri_check_mapping(aiteri_check *c, const aiteri_blocks *x, uint8_
     }
 }
 
+#if AITERI_GPU
+/* Cache i, on the device that is current. */
+static aiter_status aiteri_blocks_launch(const aiteri_gpu_call *c, const aiteri_blocks *x,
+                                         int32_t i)
+{
+    const aiteri_block_way w = aiteri_blocks_way(x, i);
+    aiteri_gpu_copy_blocks to;
+    memset(&to, 0, sizeof to);
+    to.src = (uint64_t)(uintptr_t)w.src;
+    to.dst = (uint64_t)(uintptr_t)w.dst;
+    to.src_stride_block = w.src_block;
+    to.dst_stride_block = w.dst_block;
+    to.src_blocks = x->op->swaps ? x->src.shape[0] : x->dst.shape[0];
+    to.dst_blocks = x->dst.shape[0];
+    to.dims = w.ndim;
+    memcpy(to.shape, w.shape, sizeof to.shape);
+    memcpy(to.from, w.from, sizeof to.from);
+    memcpy(to.to, w.to, sizeof to.to);
+    return aiteri_gpu_blocks_launch(c, x->row, &x->mapping, (int64_t)w.piece, &to);
+}
+
+static aiter_status aiteri_blocks_on_device(const aiteri_blocks *x, aiter_context *ctx)
+{
+    const aiteri_gpu_call c = aiteri_gpu_call_of(x->op->name, ctx);
+    aiteri_current was;
+    aiter_status status = AITER_OK;
+    AITERI_TRY(aiteri_device_enter(ctx, c.op, c.gpu->device, &was));
+    for (int32_t i = 0; i < x->num_caches && status == AITER_OK; i++)
+        status = aiteri_blocks_launch(&c, x, i);
+    aiteri_device_leave(c.gpu->device, &was);
+    return status;
+}
+#endif
+
 static aiter_status aiteri_blocks_run(aiteri_blocks *x, aiter_context *ctx)
 {
     size_t bytes;
     aiteri_scratch scratch;
     AITERI_TRY(aiteri_blocks_supported(x, ctx, &bytes));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) return aiteri_blocks_on_device(x, ctx);
+#endif
     aiteri_check c = {x->op->name, ctx, AITER_OK};
     AITERI_TRY(aiteri_scratch_take(c.op, ctx, x->call.workspace, x->call.workspace_bytes,
-                                   aiteri_blocks_need(x), &scratch));
+                                   aiteri_blocks_need(x, ctx), &scratch));
     aiteri_check_mapping(&c, x, aiteri_blocks_layout(x, &scratch.arena));
     aiteri_scratch_give_back(&scratch);
     x->workers =
@@ -344,12 +391,26 @@ static aiter_status aiteri_blocks_run(aiteri_blocks *x, aiter_context *ctx)
     return c.status;
 }
 
+static void aiteri_blocks_explain_work(const aiteri_blocks *x, aiter_context *ctx, aiteri_text *t)
+{
+    const int64_t pairs = x->mapping.shape[0];
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        aiteri_say(t, "kernel: %s, %lld pairs x %d launches", aiteri_gpu_rows_table[x->row].symbol,
+                   (long long)pairs, (int)x->num_caches);
+        return;
+    }
+#endif
+    (void)ctx;
+    aiteri_say(t, "work: %lld copies, a stretch of them for each thread",
+               (long long)(pairs * x->num_caches));
+}
+
 static aiter_status aiteri_blocks_explain(const aiteri_blocks *x, aiter_context *ctx,
                                           aiteri_text *t)
 {
     double all = 0;
     size_t least = SIZE_MAX;
-    (void)ctx;
     for (int32_t i = 0; i < x->num_caches; i++) {
         const aiteri_block_way w = aiteri_blocks_way(x, i);
         double bytes = (double)w.piece;
@@ -361,8 +422,8 @@ static aiter_status aiteri_blocks_explain(const aiteri_blocks *x, aiter_context 
                (long long)x->mapping.shape[0], (int)x->num_caches, x->num_caches > 1 ? "s" : "",
                (long long)x->dst.shape[0]);
     aiteri_say(t, "types: mapping %s, blocks as they are\n", aiter_dtype_name(x->mapping.dtype));
-    aiteri_say(t, "work: %lld copies, a stretch of them for each thread, in pieces of %zu bytes\n",
-               (long long)(x->mapping.shape[0] * x->num_caches), least);
+    aiteri_blocks_explain_work(x, ctx, t);
+    aiteri_say(t, ", in pieces of %zu bytes\n", least);
     aiteri_say(t, "bytes: at most %.3g read, %.3g written\n", all, all);
     aiteri_say(t, "error: none\n");
     return AITER_OK;

@@ -18,7 +18,7 @@ typedef enum aiteri_cache_mode {
     AITERI_CACHE_CONVERTS = 0,
     AITERI_CACHE_SCALE_GIVEN,
     AITERI_CACHE_SCALE_PER_TOKEN_HEAD,
-    AITERI_CACHE_SCALE_PER_BLOCK_HEAD /* of no device yet */
+    AITERI_CACHE_SCALE_PER_BLOCK_HEAD
 } aiteri_cache_mode;
 
 /* K or V: where its rows come from and where they go, as readers see them. */
@@ -297,10 +297,14 @@ static aiter_scale_kind aiteri_cache_scale_kind(const aiter_tensor *scale)
                                   : AITER_SCALE_PER_HEAD;
 }
 
-static aiteri_cache_side aiteri_cache_side_of(const aiter_tensor *src, const aiter_tensor *cache,
-                                              const aiter_tensor *scale)
+/* K (0) or V (1). */
+static aiteri_cache_side aiteri_cache_side_of(const aiter_reshape_and_cache_args *a,
+                                              const aiteri_kv_order *order, int v)
 {
-    aiteri_cache_side side = {aiteri_source_of(src), aiteri_source_of(cache)};
+    const aiter_tensor *scale = v ? &a->kv.v_scale : &a->kv.k_scale;
+    aiteri_cache_side side = {aiteri_source_of(v ? &a->v : &a->k),
+                              aiteri_source_of(v ? &a->kv.v : &a->kv.k)};
+    side.cache.tiles = order->tiles[v];
     if (scale->ndim != 0)
         side.cache.scales = aiteri_scales_of(scale, aiteri_cache_scale_kind(scale));
     return side;
@@ -352,14 +356,12 @@ static void aiteri_cache_worker(void *arg, int32_t i)
 {
     const aiteri_cache_run *run = (const aiteri_cache_run *)arg;
     const aiter_reshape_and_cache_args *a = run->a;
-    aiteri_cache_side side[2] = {aiteri_cache_side_of(&a->k, &a->kv.k, &a->kv.k_scale),
-                                 aiteri_cache_side_of(&a->v, &a->kv.v, &a->kv.v_scale)};
+    const aiteri_cache_side side[2] = {aiteri_cache_side_of(a, run->order, 0),
+                                       aiteri_cache_side_of(a, run->order, 1)};
     const int64_t tokens = a->k.shape[0];
     const int blocks = run->mode == AITERI_CACHE_SCALE_PER_BLOCK_HEAD;
     float *row = run->rows + (int64_t)i * AITERI_MAX_HEAD_DIM;
     const int64_t end = aiteri_share_of(tokens, i + 1, run->workers);
-    side[0].cache.tiles = run->order->tiles[0];
-    side[1].cache.tiles = run->order->tiles[1];
     for (int64_t n = aiteri_share_of(tokens, i, run->workers); n < end; n++) {
         const int64_t slot = aiteri_slot_of(&a->slot_mapping, n);
         const int64_t count = blocks ? aiteri_cache_block_tokens(run, n) : slot >= 0;
@@ -461,9 +463,6 @@ static aiter_status aiteri_writer_supported(aiteri_writer *x, aiter_context *ctx
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
-        if (x->a.kv.layout != AITER_KV_NHD)
-            return aiteri_fail(ctx, AITER_UNSUPPORTED,
-                               "%s.kv.layout: a device writes AITER_KV_NHD pages alone", c.op);
         AITERI_TRY(aiteri_gpu_cache_choose(&call, &x->a, &x->row));
     }
 #endif
@@ -529,7 +528,10 @@ static aiter_status aiteri_writer_run(aiteri_writer *x, aiter_context *ctx)
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
-        return aiteri_gpu_cache_run(&call, a, (int32_t)x->mode, x->row);
+        const aiteri_cache_side k = aiteri_cache_side_of(a, &x->order, 0);
+        const aiteri_cache_side v = aiteri_cache_side_of(a, &x->order, 1);
+        const aiteri_source *const side[4] = {&k.src, &k.cache, &v.src, &v.cache};
+        return aiteri_gpu_cache_run(&call, a, side, (int32_t)x->mode, x->row);
     }
 #endif
     if (x->mode == AITERI_CACHE_SCALE_GIVEN) {

@@ -134,6 +134,7 @@ static void reshape_fill_side(reshape_run *r, int i, int dim)
 {
     aiteri_gpu_cache_side *s = i ? &r->x.v : &r->x.k;
     s->dim = dim;
+    s->src_stride_dim = s->cache_stride_dim = 1;
     s->src_stride_head = dim + 2;
     s->src_stride_token = s->src_stride_head * r->heads + 1;
     s->cache_stride_head = dim + 4;
@@ -208,8 +209,8 @@ static void reshape_case(number from, number to, int quant, int page, int bits, 
     memset(&r, 0, sizeof r);
     r.tokens = 41, r.heads = 3, r.page = page, r.blocks = 64 / page + 1, r.quant = quant;
     r.from = from, r.to = to;
-    snprintf(symbol, sizeof symbol, "aiteri_reshape_and_cache_%s_%s_any_0_0_general",
-             type_names[from], type_names[to]);
+    snprintf(symbol, sizeof symbol, "aiteri_reshape_and_cache_%s_any_any_0_0_general",
+             type_names[from]);
     snprintf(name, sizeof name, "reshape %s -> %s, mode %d, pages of %d, %d and %d, i%d",
              type_names[from], type_names[to], quant, page, dim, dim_v, bits);
     const instance *k = instance_find(symbol);
@@ -227,6 +228,7 @@ static void reshape_case(number from, number to, int quant, int page, int bits, 
         r.x.slot_mapping = buffer_send(r.slots);
         r.x.slot_stride = 2, r.x.tokens = r.tokens, r.x.slots = (int64_t)page * r.blocks;
         r.x.heads = r.heads, r.x.page_size = page, r.x.slot_bits = bits, r.x.quant = quant;
+        r.x.cache_dtype = to == F32 ? 1 : to == F16 ? 2 : to == BF16 ? 3 : 7, r.x.largest = 127;
         ran = run_kernel(k, r.tokens, &r.x);
         for (int i = 0; i < 2; i++) buffer_fetch(r.cache[i]), buffer_fetch(r.scale[i]);
         for (int t = 0; t < r.tokens && ran; t++)

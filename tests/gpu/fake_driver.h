@@ -269,6 +269,7 @@ static aiteri_gpu_result fake_module_global(aiteri_gpu_address *at, size_t *byte
 static int fake_kernarg_bytes(const char *symbol)
 {
     if (strstr(symbol, "reshape_and_cache")) return (int)sizeof(aiteri_gpu_reshape_and_cache);
+    if (strstr(symbol, "copy_blocks")) return (int)sizeof(aiteri_gpu_copy_blocks);
     if (strstr(symbol, "merge_attn_states")) return (int)sizeof(aiteri_gpu_merge);
     return (int)sizeof(aiteri_gpu_attention);
 }

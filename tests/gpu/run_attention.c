@@ -7,6 +7,7 @@
  * or the emulator: AITER_ATTN_HIP_LIBRARY names it. AITER_TEST_BUDGET bounds the flops,
  * AITER_TEST_ONLY names the groups of cases to run, all without it. */
 #include "device_values.h"
+#include "device_blocks.h"
 #include "device_ops.h"
 
 static attn_case flash(aiter_dtype type, int sq, int sk, int d, uint64_t seed)
@@ -427,6 +428,7 @@ int main(int argc, char **argv)
         if (!getenv("AITER_TEST_ONLY")) plain_were_used();
         if (wanted("warm")) warm_calls();
         if (wanted("cache")) device_cache_cases();
+        if (wanted("blocks")) device_block_cases();
         if (wanted("merge")) device_merge_cases();
         aiter_context_destroy(device.ctx);
     }

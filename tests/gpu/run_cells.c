@@ -4,6 +4,7 @@
  *     run_cells hip|cuda FOLDER [TABLE [write]]
  *
  * TABLE is docs/gpu_cells.md: this program writes it, or fails where a cell has changed. */
+#include "device_blocks.h"
 #include "device_ops.h"
 
 /* ---- the text ---- */
@@ -202,41 +203,65 @@ static void decode_cells(void)
 
 /* ---- the other ops ---- */
 
+/* Of one type of new rows, cache and mode, in every order of the cache that takes the type. */
+static void cache_line(aiter_dtype from, aiter_dtype to, const char *mode, int quant, int one_scale)
+{
+    static const int sizes[] = {1, 40, 128, 320};
+    const int orders = aiter_dtype_bits(to) < 8 ? 1 : ORDERS;
+    int order;
+    size_t s;
+    say("| %s | %s | %s |", aiter_dtype_name(from), aiter_dtype_name(to), mode);
+    for (order = 0; order < ORDERS; order++) {
+        verdict v;
+        memset(&v, 0, sizeof v);
+        for (s = order == ORDER_X_PACKED || order == ORDER_SHUFFLED;
+             order < orders && s < sizeof sizes / sizeof sizes[0]; s++) {
+            const int64_t before = device.without_kernel;
+            const cache_case c = {
+                from, to, AITER_I32, (cache_mode)quant, 2, sizes[s], sizes[s], one_scale, order, 0};
+            device_cache_case(&c);
+            verdict_add(&v, device.without_kernel == before, "some");
+        }
+        if (order < orders)
+            verdict_say(&v);
+        else
+            say(" - |");
+    }
+    say("\n");
+}
+
 static void cache_cells(void)
 {
     static const struct {
         const char *name;
-        cache_mode quant;
-        int one_scale;
+        int quant, one_scale;
     } modes[] = {{"converts", CACHE_CONVERTS, 0},
                  {"one scale", CACHE_SCALE_GIVEN, 1},
                  {"a scale per head", CACHE_SCALE_GIVEN, 0},
-                 {"a scale per token and head", CACHE_SCALE_COMPUTED, 0}};
-    static const int sizes[] = {1, 40, 64, 80, 96, 128, 192, 256, 320};
-    static const aiter_dtype to[4] = {AITER_F32, AITER_F16, AITER_BF16, AITER_I8};
-    size_t m, s;
-    int from, i;
-    say("\n## aiter_reshape_and_cache\n\n| k, v | cache | mode | D %d to %d |\n"
-        "| --- | --- | --- | --- |\n",
-        sizes[0], sizes[8]);
+                 {"a scale per token and head", CACHE_SCALE_COMPUTED, 0},
+                 {"a scale per block and head", CACHE_MODES, 0}};
+    int from, to, m;
+    say("\n## aiter_reshape_and_cache\n\n"
+        "D 1 to 320, 40 to 320 in pieces.\n\n"
+        "| k, v | cache | mode | NHD | x-packed | shuffled | other strides |\n"
+        "| --- | --- | --- | --- | --- | --- | --- |\n");
     for (from = 0; from < 3; from++)
-        for (i = 0; i < 4; i++)
-            for (m = to[i] == AITER_I8; m < (to[i] == AITER_I8 ? 4 : 1); m++) {
-                verdict v;
-                memset(&v, 0, sizeof v);
-                for (s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
-                    const int64_t before = device.without_kernel;
-                    const cache_case c = {
-                        cell_types[from], to[i],    AITER_I32,         modes[m].quant, 2,
-                        sizes[s],         sizes[s], modes[m].one_scale};
-                    device_cache_case(&c);
-                    verdict_add(&v, device.without_kernel == before, "some");
-                }
-                say("| %s | %s | %s |", aiter_dtype_name(cell_types[from]), aiter_dtype_name(to[i]),
-                    modes[m].name);
-                verdict_say(&v);
-                say("\n");
-            }
+        for (to = AITER_F32; to <= AITER_I4; to++)
+            for (m = to >= AITER_I8; m < (to < AITER_F8_E4M3FN ? 1 : 5); m++)
+                cache_line(cell_types[from], (aiter_dtype)to, modes[m].name, modes[m].quant,
+                           modes[m].one_scale);
+}
+
+static void block_cells(void)
+{
+    verdict v;
+    const int64_t before = device.without_kernel;
+    memset(&v, 0, sizeof v);
+    device_block_cases();
+    verdict_add(&v, device.without_kernel == before, "some");
+    say("\n## aiter_swap_blocks, aiter_copy_blocks\n\n| every type and strides |\n| --- |\n|");
+    verdict_say(&v);
+    say("\n");
 }
 
 static void merge_cells(void)
@@ -278,6 +303,7 @@ static void all_cells(void)
     flash_cells();
     decode_cells();
     cache_cells();
+    block_cells();
     merge_cells();
 }
 

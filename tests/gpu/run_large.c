@@ -190,7 +190,7 @@ static void decode(aiter_dtype type, aiter_dtype kv, int64_t past)
 /* New rows, slots, cache and scales: all of them far, the cache along block, token or head. */
 static void far_cache(aiter_dtype src, aiter_dtype dst, cache_mode quant, int dim, int64_t past)
 {
-    const cache_case c = {src, dst, dim ? AITER_I64 : AITER_I32, quant, 3, 40, 65, 0};
+    const cache_case c = {src, dst, dim ? AITER_I64 : AITER_I32, quant, 3, 40, 65, 0, 0, 0};
     void *host[7];
     int64_t n[7];
     aiter_dtype type[7];

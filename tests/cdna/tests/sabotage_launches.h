@@ -271,34 +271,38 @@ inline void merge_trials(Trials &t, const Instance &of)
     }
 }
 
-inline aiteri_gpu_cache_side cache_side(Memory &m, const Instance &of, int dim, bool finds_scales)
+inline aiteri_gpu_cache_side cache_side(Memory &m, int dim, int quant)
 {
     const int64_t heads = 5, page = 8, blocks = 3;
     aiteri_gpu_cache_side x;
     memset(&x, 0, sizeof x);
     x.src = m.halves(size_t(12 * heads * dim), 0);
-    x.cache = m.output(size_t(blocks * page * heads * dim) * (of.kv == "i8" ? 1 : 2));
+    x.cache = m.output(size_t(blocks * page * heads * dim) * (quant ? 1 : 2));
     x.src_stride_token = heads * dim, x.src_stride_head = dim;
+    x.src_stride_dim = x.cache_stride_dim = 1;
     x.cache_stride_block = page * heads * dim, x.cache_stride_token = heads * dim;
     x.cache_stride_head = x.dim = dim;
-    if (of.kv != "i8") return x;
-    x.scale = finds_scales ? m.output(size_t(blocks * page * heads) * 4)
-                           : m.floats(size_t(heads), 0.005f, 0.02f);
+    if (!quant) return x;
+    x.scale = quant > 1 ? m.output(size_t(blocks * page * heads) * 4)
+                        : m.floats(size_t(heads), 0.005f, 0.02f);
     x.scale_stride_head = 1;
-    if (finds_scales) x.scale_stride_block = page * heads, x.scale_stride_token = heads;
+    if (quant > 1) x.scale_stride_block = page * heads;
+    if (quant == 2) x.scale_stride_token = heads;
     return x;
 }
 
+/* Rows as they are in bf16 or in fp8, and by scales of every kind in int8. */
 inline void reshape_trials(Trials &t, const Instance &of)
 {
-    for (int k = 0; k < (of.kv == "i8" ? 4 : 2); k++) {
+    for (int k = 0; k < 8; k++) {
         t.push_back(std::make_unique<Trial>());
         Memory &m = t.back()->memory;
         aiteri_gpu_reshape_and_cache x;
         memset(&x, 0, sizeof x);
-        x.quant = of.kv == "i8" ? 1 + k / 2 : 0;
-        x.k = cache_side(m, of, k % 2 ? 300 : 128, x.quant == 2);
-        x.v = cache_side(m, of, 72, x.quant == 2);
+        x.quant = k / 2;
+        x.cache_dtype = x.quant ? 7 : k % 2 ? 4 : 3, x.largest = 127;
+        x.k = cache_side(m, k % 2 ? 300 : 128, x.quant);
+        x.v = cache_side(m, 72, x.quant);
         x.tokens = 12, x.slots = 24, x.heads = 5, x.page_size = 8, x.slot_stride = 1;
         x.slot_bits = k % 2 ? 64 : 32;
         std::vector<int32_t> slots;
@@ -313,6 +317,27 @@ inline void reshape_trials(Trials &t, const Instance &of)
     }
 }
 
+/* Blocks in one piece and in pieces of 24 bytes. */
+inline void blocks_trials(Trials &t, const Instance &)
+{
+    for (int k = 0; k < 2; k++) {
+        t.push_back(std::make_unique<Trial>());
+        Memory &m = t.back()->memory;
+        aiteri_gpu_copy_blocks x;
+        memset(&x, 0, sizeof x);
+        x.src = m.halves(size_t(6 * 4800), 0), x.dst = m.output(size_t(6 * 9600));
+        x.src_stride_block = x.dst_stride_block = 9600;
+        x.src_blocks = x.dst_blocks = 6;
+        x.mapping = m.words({5, 0, 2, 3, 1, 6, 0, 4});
+        x.mapping_bits = 32, x.mapping_stride_pair = 2, x.mapping_stride_side = 1;
+        x.unit = k ? 8 : 16, x.units = 9600 / x.unit / (k ? 2 : 1);
+        x.units_in_piece = k ? 3 : x.units, x.parts = 2, x.dims = k;
+        x.shape[0] = 200, x.from[0] = 24, x.to[0] = 48;
+        t.back()->name = k ? "pieces" : "whole blocks";
+        t.back()->take(x, 4 * x.parts);
+    }
+}
+
 /* Null for an op without launches here. */
 using MakeTrials = void (*)(Trials &, const Instance &);
 inline MakeTrials trials_of(const std::string &op)
@@ -321,6 +346,7 @@ inline MakeTrials trials_of(const std::string &op)
     if (op == "paged_decode") return decode_trials;
     if (op == "combine") return combine_trials;
     if (op == "merge_attn_states") return merge_trials;
+    if (op == "copy_blocks") return blocks_trials;
     return op == "reshape_and_cache" ? reshape_trials : nullptr;
 }
 

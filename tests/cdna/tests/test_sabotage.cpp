@@ -139,14 +139,13 @@ void take_away_all(Family &f)
     check(t.taken && t.seen * 100 >= t.taken * 95, symbol + ": fewer than 95 of 100 were seen");
 }
 
-/* One instance of every op and class, and of paged_decode and reshape_and_cache one per cache type:
- * bf16, heads of 128 where it matters. */
+/* One instance of every op and class, and of paged_decode one per cache type: bf16, heads of 128
+ * where it matters. */
 bool chosen(const Instance &i)
 {
     if (i.op == "flash_fwd" || i.op == "paged_decode") return i.q == "bf16" && i.dq == "128";
     if (i.op == "combine") return i.out == "bf16" && i.dv == "128";
-    if (i.op == "merge_attn_states") return i.q == "bf16";
-    return i.q == "bf16" && (i.kv == "bf16" || i.kv == "i8");
+    return i.q == "bf16" || i.op == "copy_blocks";
 }
 
 void run_file(const std::string &path)
