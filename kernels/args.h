@@ -12,12 +12,14 @@ typedef struct aiteri_gpu_rows {
 } aiteri_gpu_rows;
 
 /* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it.
- * scales: f32, same index order, strides 0 where a scale does not vary; 0: none. */
+ * scales: f32, same index order, strides 0 where a scale does not vary; 0: none. dtype: an
+ * aiter_dtype, where an instance serves several types (f8). */
 typedef struct aiteri_gpu_source {
     uint64_t data;
     int64_t stride_outer, stride_token, stride_head;
     uint64_t scales;
     int64_t scale_stride_outer, scale_stride_token, scale_stride_head;
+    int32_t dtype, unused;
 } aiteri_gpu_source;
 
 /* Lengths live on the device; pointers may be 0. Per sequence b:

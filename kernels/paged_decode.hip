@@ -21,22 +21,42 @@ namespace aiteri
 
 /* What a lane loads where there is nothing to load. Not const, which would be another memory. */
 static __attribute__((device)) u32x4 nothing_to_load = {0, 0, 0, 0};
+/* Of rows without scales, in an instance that has them. */
+static __attribute__((device)) float no_scale = 1.0f;
+
+/* A factor of packed products, in both halves of its pair of registers. Told of one alone, the
+ * compiler takes whatever the other one is, even what is still being loaded, and waits for it. */
+struct Twice {
+    float x[2];
+    AITERI_METHOD static Twice of(float x)
+    {
+        float y = x;
+#if defined(__AMDGCN__)
+        asm("v_mov_b32 %0, %1" : "=v"(y) : "v"(x));
+#endif
+        return {{x, y}};
+    }
+};
 
 /* Registers are there for so many blocks at a time; 0: for one, without a look ahead. */
 template <class KV> constexpr int decode_buffers(int dq, int dv)
 {
     if (dq + dv <= 256) return WAVE == 64 ? 3 : 1;
-    return WAVE == 64 ? (__is_same(KV, i8) ? 2 : 1) : 0;
+    return WAVE == 64 ? (sizeof(typename Piece<KV>::Raw) < 16 ? 2 : 1) : 0;
 }
 
 template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct Decode {
     typedef DecodeFragments<T, KV, DQ, DV> F;
     typedef typename F::Raw Raw;
     typedef typename Piece<KV>::Element Element;
+    typedef typename F::Rule Rule;
     typedef Matrix<T, 16> M; /* of its rows: how lanes share them */
+    static constexpr bool SCALED = Piece<KV>::SCALED;
     enum {
         WAVES = THREADS / WAVE,
-        PLACES = 2 * DECODE_KEYS, /* of K and V: one a lane */
+        PER = Piece<KV>::PER,
+        PLACES = 2 * DECODE_KEYS,            /* of K and V: one a lane */
+        STAGED = DECODE_CHUNK_COLUMNS / PER, /* elements of a row's chunk in LDS */
         TILE_STRIDE = DECODE_CHUNK_COLUMNS + 4,
         TILE = LINES * TILE_STRIDE, /* floats of a wave's share of the sums */
         STATES = WAVES * TILE, /* then of each wave: state of its rows, V scale, places, scales */
@@ -66,15 +86,17 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
     PagedRows rows; /* of K in lanes below DECODE_KEYS, of V in the others */
     Global<const int32_t> table;
     KeyRange all, seen;
-    float slope, top, sum; /* of the lane's row; sum: of its own keys */
-    float scale_top;       /* V scales are divided by it while the sums are formed */
+    float top, sum;                /* of the lane's row; sum: of its own keys */
+    float scale_top;               /* V scales are divided by it while the sums are formed */
+    Rule kept_k_rule, kept_v_rule; /* where there are registers for them */
     typename F::Queries q;
     typename F::Sums o;
 
     AITERI_METHOD Decode(const aiteri_gpu_attention &args, const DecodeWork &work,
                          Local<float> memory)
-        : a(args), w(work), lds(memory), lane(lane_id()), wave(wave_id()), slope(0.0f),
-          top(minus_infinity()), sum(0.0f), scale_top(0.0f), o{}
+        : a(args), w(work), lds(memory), lane(lane_id()), wave(wave_id()), top(minus_infinity()),
+          sum(0.0f), scale_top(0.0f), kept_k_rule(Rule::of(args.k.dtype)),
+          kept_v_rule(Rule::of(args.v.dtype)), o{}
     {
         staged = lds + wave * TILE;
         places = (Local<uint64_t>)(lds + AT_PLACES) + wave * PLACES;
@@ -85,7 +107,8 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         find_keys(keys_of_some(first, last));
         const int r = smaller_of(line_of(lane), w.rows - 1);
         seen = visible_keys(a.mask, w.s, w.token(a, r));
-        if (a.score.alibi) slope = alibi_slope(a.score, w.s, w.query_head(a, r));
+        if (a.score.alibi) *slope() = alibi_slope(a.score, w.s, w.query_head(a, r));
+        wave_fence();
     }
 
     /* The blocks of this split, and this wave's of them: every WAVES-th. */
@@ -100,10 +123,14 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         blocks = BlockList::of(some, begin, end);
         count = (blocks.count - wave + WAVES - 1) / WAVES;
         table = global<const int32_t>(a.pages.table) + w.s.index * a.pages.stride_batch;
-        const PagedRows k = PagedRows::of(a.k, w.head, (int)sizeof(Element));
-        const PagedRows v = PagedRows::of(a.v, w.head, (int)sizeof(Element));
+        const PagedRows k = PagedRows::of(a.k, w.head, (int)sizeof(Element), PER);
+        const PagedRows v = PagedRows::of(a.v, w.head, (int)sizeof(Element), PER);
         rows = lane < DECODE_KEYS ? k : v;
+        if (SCALED && !rows.scales) rows.scales = (uint64_t)&no_scale;
     }
+
+    AITERI_METHOD Rule k_rule() const { return DQ <= 128 ? kept_k_rule : Rule::of(a.k.dtype); }
+    AITERI_METHOD Rule v_rule() const { return DV <= 128 ? kept_v_rule : Rule::of(a.v.dtype); }
 
     AITERI_METHOD void load_queries()
     {
@@ -143,7 +170,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         places[lane] = here ? at : 0;
         wave_fence();
         x.mapped = (uint32_t)ballot(here);
-        if constexpr (__is_same(KV, i8)) {
+        if constexpr (SCALED) {
             const uint64_t scale = rows.scales + (uint64_t)(x.id * rows.scale_outer) +
                                    (uint64_t)(in_page * rows.scale_token);
             const uint64_t none = (uint64_t)&nothing_to_load;
@@ -155,7 +182,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
     /* Eight elements of a row from a column on; zeros where there is no row or no such column. */
     AITERI_METHOD Raw load_piece(uint64_t row, int column, int dim) const
     {
-        const uint64_t at = row + (uint64_t)(column * (int)sizeof(Element));
+        const uint64_t at = row + (uint64_t)(column / PER * (int)sizeof(Element));
         const bool here = (row != 0) & (column < dim);
         return *global<const Raw>(here ? at : (uint64_t)&nothing_to_load);
     }
@@ -166,11 +193,11 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         const Local<Element> to = (Local<Element>)staged;
         wave_fence();
 #pragma unroll 1
-        for (int i = lane; i < DECODE_KEYS * DECODE_CHUNK_COLUMNS; i += WAVE) {
-            const int column = c * DECODE_CHUNK_COLUMNS + i % DECODE_CHUNK_COLUMNS;
-            const uint64_t row = places[side * DECODE_KEYS + i / DECODE_CHUNK_COLUMNS];
+        for (int i = lane; i < DECODE_KEYS * STAGED; i += WAVE) {
+            const int at = c * STAGED + i % STAGED;
+            const uint64_t row = places[side * DECODE_KEYS + i / STAGED];
             Element x = 0;
-            if (row && column < dim) x = global<const Element>(row)[column];
+            if (row && at * PER < dim) x = global<const Element>(row)[at];
             to[i] = x;
         }
         wave_fence();
@@ -178,8 +205,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
     AITERI_METHOD Raw staged_piece(int key, int column) const
     {
         const Local<const Element> from = (Local<const Element>)staged;
-        return *(Local<const Raw>)(from + key * DECODE_CHUNK_COLUMNS +
-                                   column % DECODE_CHUNK_COLUMNS);
+        return *(Local<const Raw>)(from + key * STAGED + column % DECODE_CHUNK_COLUMNS / PER);
     }
 
     template <bool WHOLE> AITERI_METHOD void load_keys(Buffer &x) const
@@ -225,7 +251,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
             typename F::Lane s;
             find_rows(buffer, n, 1);
             load_keys<WHOLE>(buffer);
-            F::scores(q, buffer.k, s);
+            F::scores(q, buffer.k, s, k_rule());
             load_values<WHOLE>(buffer);
             keep_scale(buffer);
             take(s, buffer.v, blocks.key(wave + n * WAVES), buffer.mapped);
@@ -257,7 +283,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         typename F::Lane s;
         keep_scale(x);
         find_rows(x, n + BUFFERS, BUFFERS);
-        if (n < count) F::scores(q, x.k, s);
+        if (n < count) F::scores(q, x.k, s, k_rule());
         load_keys<true>(x);
         if (n < count) take(s, x.v, blocks.key(wave + n * WAVES), mapped);
         load_values<true>(x);
@@ -266,7 +292,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
     /* To the lanes that need it. */
     AITERI_METHOD void keep_scale(const Buffer &x) const
     {
-        if constexpr (__is_same(KV, i8)) {
+        if constexpr (SCALED) {
             wave_fence();
             scales[lane] = x.scale;
             wave_fence();
@@ -282,35 +308,52 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         const bool same = all.holds_all(key, key + DECODE_KEYS);
         if (!same || (mapped & EVERY) != EVERY) mask(s, key, mapped);
         softmax(s, own + DECODE_KEYS);
-        if (!same && any_lane(F::non_finite(v))) {
-            typename F::Lane part;
+        const Rule rule = v_rule();
+        const bool wild = !Piece<KV>::FINITE && !same && any_lane(F::non_finite(v, rule));
+        if constexpr (SCALED && !Piece<KV>::FINITE) {
+            typename F::Lane scale;
 #pragma unroll
-            for (int e = 0; e < EACH; e++)
-                part.x[e] = takes_part(key, mapped, key_of_quarter(lane, e)) ? 1.0f : 0.0f;
-            F::take_non_finite(o, part, v);
+            for (int e = 0; e < EACH; e++) scale.x[e] = own[DECODE_KEYS + e];
+            F::add_codes_then_values(o, parts(key, mapped), scale, s, v, rule, wild);
+        } else {
+            if constexpr (!Piece<KV>::FINITE)
+                if (wild) F::take_non_finite(o, parts(key, mapped), v, rule);
+            F::add_values(o, s, v, rule);
         }
-        F::add_values(o, s, v);
+    }
+
+    /* 1 where a key takes part. */
+    AITERI_METHOD typename F::Lane parts(int key, uint32_t mapped) const
+    {
+        typename F::Lane part;
+#pragma unroll
+        for (int e = 0; e < EACH; e++)
+            part.x[e] = takes_part(key, mapped, key_of_quarter(lane, e)) ? 1.0f : 0.0f;
+        return part;
     }
 
     /* Scales, softcap and ALiBi; scores end in units of log2 e. */
     AITERI_METHOD void adjust(typename F::Lane &s, int key, Local<const float> k_scale) const
     {
         const bool plain = takes_log2_e(a.score);
-        const float factor = a.score.softmax_scale * (plain ? LOG2_E : 1.0f);
+        const Twice factor = Twice::of(a.score.softmax_scale * (plain ? LOG2_E : 1.0f));
 #pragma unroll
         for (int e = 0; e < EACH; e++)
-            s.x[e] = (__is_same(KV, i8) ? s.x[e] * k_scale[e] : s.x[e]) * factor;
+            s.x[e] = (SCALED ? s.x[e] * k_scale[e] : s.x[e]) * factor.x[e % 2];
         if (plain) return;
-        if (a.score.softcap > 0.0f) {
-            const float cap = a.score.softcap, inverse = 1.0f / cap;
+        const aiteri_gpu_score &score = arguments_again(a).score;
+        if (score.softcap > 0.0f) {
+            const float cap = score.softcap;
+            const Twice inverse = Twice::of(1.0f / cap);
 #pragma unroll
-            for (int e = 0; e < EACH; e++) s.x[e] = capped(s.x[e], cap, inverse);
+            for (int e = 0; e < EACH; e++) s.x[e] = capped(s.x[e], cap, inverse.x[e % 2]);
         }
         const int first = position() - key;
+        const float slope_of_row = score.alibi ? *slope() : 0.0f;
 #pragma unroll
         for (int e = 0; e < EACH; e++) {
             const int distance = first - key_of_quarter(lane, e);
-            s.x[e] -= slope * (float)(distance < 0 ? -distance : distance);
+            s.x[e] -= slope_of_row * (float)(distance < 0 ? -distance : distance);
             s.x[e] *= LOG2_E;
         }
     }
@@ -339,7 +382,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
 #pragma unroll
         for (int e = 1; e < EACH; e++) most = larger(most, s.x[e]);
         most = M::row_max(most);
-        if constexpr (__is_same(KV, i8)) {
+        if constexpr (SCALED) {
             float x = 0.0f;
 #pragma unroll
             for (int e = 0; e < EACH; e++) { /* nobody wrote the scale of a hidden key */
@@ -366,7 +409,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         for (int e = 0; e < EACH; e++) {
             s.x[e] = exp2(s.x[e] - base);
             sum += s.x[e];
-            if constexpr (__is_same(KV, i8)) s.x[e] *= scale[e] * shrink;
+            if constexpr (SCALED) s.x[e] *= scale[e] * shrink;
         }
     }
 
@@ -376,6 +419,8 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
     {
         return lds + STATES + (from * LINES + r) * 2;
     }
+    /* Of ALiBi, of the lane's row: until the end, which has other use for its place. */
+    AITERI_METHOD Local<float> slope() const { return wave_state(wave, line_of(lane)); }
     AITERI_METHOD Local<float> wave_scale(int from) const { return lds + SCALES_OF_V + from; }
 
     AITERI_METHOD void finish()
@@ -383,13 +428,13 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         const float all_keys = M::row_sum(sum);
         const Local<float> to = wave_state(wave, line_of(lane));
         /* Scales may be near the end of f32, and weights of f16 up to 2^8. */
-        constexpr bool FAR = __is_same(KV, i8) && T::WEIGHT_BIAS == 0.0f;
+        constexpr bool FAR = SCALED && T::WEIGHT_BIAS == 0.0f;
         constexpr float UNIT = FAR ? 0x1p-8f : 1.0f;
         if (quarter_of(lane) == 0) {
             to[0] = FAR ? top + 8.0f : top;
             to[1] = all_keys * UNIT;
         }
-        if (lane == 0) *wave_scale(wave) = __is_same(KV, i8) ? scale_top * UNIT : 1.0f;
+        if (lane == 0) *wave_scale(wave) = SCALED ? scale_top * UNIT : 1.0f;
         wave_fence(); /* rows that were staged where the sums go have been read */
 #pragma unroll
         for (int c = 0; c < F::CHUNKS; c++) {
@@ -471,8 +516,8 @@ template <class D> AITERI_FN void paged_decode(const aiteri_gpu_attention &a, Lo
     if (w.rows <= 0) return;
     if (w.split > 0 && w.split * a.split.split_keys >= w.s.seqlen_k) return;
     D decode(a, w, lds);
-    if (PagedRows::whole_pieces(a.k, a.dim_q, (int)sizeof(typename D::Element)) &&
-        PagedRows::whole_pieces(a.v, a.dim_v, (int)sizeof(typename D::Element)))
+    if (PagedRows::whole_pieces(a.k, a.dim_q, (int)sizeof(typename D::Raw)) &&
+        PagedRows::whole_pieces(a.v, a.dim_v, (int)sizeof(typename D::Raw)))
         decode.template run<true>();
     else
         decode.template run<false>();

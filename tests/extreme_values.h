@@ -136,7 +136,7 @@ static inline void change_hidden(attn_problem *p, double which)
 }
 
 /* Values that are not finite, in a few columns of one key in eleven: who does not see the key keeps
- * them finite. */
+ * them finite. Infinity has no place in fp8. */
 static inline void change_not_finite(attn_problem *p, double which)
 {
     static const uint64_t bits[] = {BITS_NAN, BITS_INF, BITS_NEG_INF};
@@ -144,7 +144,8 @@ static inline void change_not_finite(attn_problem *p, double which)
     int64_t j;
     whole_numbers(p, -2, -2);
     for (j = 7; j < p->start_k[c->b] * c->hk; j += 11)
-        p->v[j * c->dv + (j / 11 * 5 + (int)which) % c->dv] = double_of_bits(bits[j % 3]);
+        p->v[j * c->dv + (j / 11 * 5 + (int)which) % c->dv] =
+            double_of_bits(bits[type_is_fp8(c->v_type) ? 0 : j % 3]);
 }
 
 /* One sequence: every score is `floor`, but for one of each head, `step` above. */

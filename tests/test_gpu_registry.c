@@ -86,6 +86,19 @@ static void served(int32_t dq)
     CHECK(serves(&row, &w), "a row does not serve where nothing is asked for");
 }
 
+/* A row of f8 reads each fp8 type and nothing else. */
+static void narrow_types(void)
+{
+    aiteri_gpu_row r = made_row(64);
+    aiteri_gpu_want w = want_of(&r, AITERI_GPU_ARCH_GFX942);
+    r.kv = AITERI_GPU_TYPE_f8;
+    for (w.kv = AITER_F32; w.kv < AITER_DTYPE_COUNT; w.kv++)
+        CHECK(serves(&r, &w) ==
+                  (w.kv == AITER_F8_E4M3FN || w.kv == AITER_F8_E4M3FNUZ || w.kv == AITER_F8_E5M2),
+              "a row of f8 and keys of %s", aiter_dtype_name((aiter_dtype)w.kv));
+    CHECK(strcmp(aiteri_gpu_type_name(r.kv), "f8") == 0, "its name");
+}
+
 static void better(const aiteri_gpu_row *a, const aiteri_gpu_row *b, const char *why)
 {
     CHECK(aiteri_gpu_row_is_better(a, b), "%s: not better", why);
@@ -144,6 +157,7 @@ int main(void)
         served(dq);
         better_rows(dq);
     }
+    narrow_types();
     texts();
     return test_end();
 }

@@ -32,8 +32,8 @@ if full; then
     emulated run_attention gfx950 1
 else # f16 differs in its conversions: its own loops are enough on the second chip
     emulated run_attention gfx950 1 "bf16 alone head_sizes masks whole_rows plain options sources \
-decodes int8 replay wild extremes values warm cache blocks merge"
-    emulated run_attention gfx950 1 "f16 alone whole_rows plain decodes values"
+decodes int8 fp8 int4 replay wild extremes values warm cache blocks merge"
+    emulated run_attention gfx950 1 "f16 alone whole_rows plain decodes fp8 int4 values"
 fi
 for program in run_large run_graph run_plan; do
     case $program in run_plan) first=0 ;; *) first=1 ;; esac

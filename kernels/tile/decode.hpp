@@ -14,7 +14,7 @@
 #define AITERI_TILE_DECODE_HPP
 
 #include "softmax.hpp"
-#include "storage.hpp"
+#include "piece.hpp"
 #include "wave.hpp"
 
 namespace aiteri
@@ -22,59 +22,6 @@ namespace aiteri
 
 enum { DECODE_CHUNK_COLUMNS = 128 };
 typedef float f32x4 __attribute__((ext_vector_type(4)));
-
-/* Eight stored elements of K or V. */
-template <class KV> struct Piece {
-    typedef uint16_t Element;
-    typedef u32x4 Raw;
-};
-template <> struct Piece<i8> {
-    typedef uint8_t Element;
-    typedef u32x2 Raw;
-};
-
-/* Halves `high` of two dwords, that of a below that of b. */
-AITERI_FN uint32_t pair_halves(uint32_t a, uint32_t b, bool high)
-{
-#if defined(__AMDGCN__)
-    return __builtin_amdgcn_perm(b, a, high ? 0x07060302 : 0x05040100);
-#elif defined(__NVPTX__)
-    return __nvvm_prmt(a, b, high ? 0x7632 : 0x5410);
-#else
-    return high ? a >> 16 | (b & 0xffff0000u) : (a & 0xffffu) | b << 16;
-#endif
-}
-
-AITERI_FN float byte_of(u32x2 x, int j) { return (float)(int8_t)(x[j / 4] >> (j % 4 * 8)); }
-
-/* Two small integers, which both 16-bit types hold exactly. */
-template <class T> AITERI_FN uint32_t pack_exactly(float a, float b)
-{
-    if constexpr (__is_same(T, f16))
-        return f16::pack(a, b);
-    else
-        return pair_halves(__builtin_bit_cast(uint32_t, a), __builtin_bit_cast(uint32_t, b), true);
-}
-
-/* The eight elements as an operand of type T. */
-template <class T> AITERI_FN u32x4 operand_of(u32x4 x) { return x; }
-template <class T> AITERI_FN u32x4 operand_of(u32x2 x)
-{
-    u32x4 y;
-#pragma unroll
-    for (int i = 0; i < 4; i++) y[i] = pack_exactly<T>(byte_of(x, 2 * i), byte_of(x, 2 * i + 1));
-    return y;
-}
-
-/* Element j of two pieces. */
-template <class T> AITERI_FN uint32_t element_pair(u32x4 a, u32x4 b, int j)
-{
-    return pair_halves(a[j / 2], b[j / 2], j % 2 != 0);
-}
-template <class T> AITERI_FN uint32_t element_pair(u32x2 a, u32x2 b, int j)
-{
-    return pack_exactly<T>(byte_of(a, j), byte_of(b, j));
-}
 
 #if defined(__NVPTX__)
 enum { LINES = 8, EACH = 4 };
@@ -96,7 +43,9 @@ AITERI_FN int key_of_set(int lane, int t)
 AITERI_FN int key_of_quarter(int lane, int e) { return quarter_of(lane) * EACH + e; }
 
 template <class T, class KV, int DQ, int DV> struct DecodeFragments {
-    typedef typename Piece<KV>::Raw Raw;
+    typedef Piece<KV> P;
+    typedef typename P::Raw Raw;
+    typedef typename P::Rule Rule;
     enum { STEPS = DQ / 32, PIECES = DV / (CHUNK * LINES), CHUNKS = DV / DECODE_CHUNK_COLUMNS };
     static_assert(DQ % 32 == 0 && DV % DECODE_CHUNK_COLUMNS == 0, "whole instructions");
 
@@ -127,29 +76,30 @@ template <class T, class KV, int DQ, int DV> struct DecodeFragments {
         f32x4 x[CHUNKS][CHUNK];
     };
 
-    AITERI_METHOD static bool non_finite(const Values &v)
+    AITERI_METHOD static bool non_finite(const Values &v, const Rule &rule)
     {
         bool found = false;
-        if constexpr (!__is_same(KV, i8)) {
+        if constexpr (!P::FINITE) {
 #pragma unroll
             for (int p = 0; p < PIECES; p++)
 #pragma unroll
-                for (int e = 0; e < EACH; e++) found = has_non_finite<T>(v.x[p][e]) || found;
+                for (int e = 0; e < EACH; e++) found = P::non_finite(v.x[p][e], rule) || found;
         }
         return found;
     }
 
     /* The operand for columns j of each eight, of chunk c. */
-    AITERI_METHOD static u32x4 value_operand(const Values &v, int c, int j)
+    AITERI_METHOD static u32x4 value_operand(const Values &v, int c, int j, const Rule &rule)
     {
+        const auto pair = [&](const Raw *x, int e) AITERI_INLINE {
+            return P::template pair<T>(x[e], x[e + 1], j, rule);
+        };
 #if defined(__NVPTX__)
         const Raw *lo = v.x[2 * c], *hi = v.x[2 * c + 1];
-        return {element_pair<T>(lo[0], lo[1], j), element_pair<T>(hi[0], hi[1], j),
-                element_pair<T>(lo[2], lo[3], j), element_pair<T>(hi[2], hi[3], j)};
+        return {pair(lo, 0), pair(hi, 0), pair(lo, 2), pair(hi, 2)};
 #else
         const Raw *x = v.x[c];
-        return {element_pair<T>(x[0], x[1], j), element_pair<T>(x[2], x[3], j),
-                element_pair<T>(x[4], x[5], j), element_pair<T>(x[6], x[7], j)};
+        return {pair(x, 0), pair(x, 2), pair(x, 4), pair(x, 6)};
 #endif
     }
 
@@ -171,56 +121,101 @@ template <class T, class KV, int DQ, int DV> struct DecodeFragments {
     }
 
     /* O^T += V^T P^T. */
-    AITERI_METHOD static void add_values(Sums &o, const Lane &p, const Values &v)
+    AITERI_METHOD static void add_chunk(Sums &o, int c, u32x4 weight, const Values &v,
+                                        const Rule &rule)
+    {
+#pragma unroll
+        for (int j = 0; j < CHUNK; j++) multiply(value_operand(v, c, j, rule), weight, o.x[c][j]);
+    }
+    AITERI_METHOD static void add_values(Sums &o, const Lane &p, const Values &v, const Rule &rule)
     {
         const u32x4 weight = weight_operand(p);
 #pragma unroll
-        for (int c = 0; c < CHUNKS; c++)
-#pragma unroll
-            for (int j = 0; j < CHUNK; j++) multiply(value_operand(v, c, j), weight, o.x[c][j]);
+        for (int c = 0; c < CHUNKS; c++) add_chunk(o, c, weight, v, rule);
     }
 
     /* Values that are not finite go into the sums by themselves, and become 0: 0 times NaN is NaN,
      * and a key that a row does not see must not reach it. part: 1 where a key takes part. */
-    AITERI_METHOD static void take_non_finite(Sums &o, const Lane &part, Values &v)
+    AITERI_METHOD static void take_non_finite(Sums &o, const Lane &part, Values &v,
+                                              const Rule &rule)
     {
-        if constexpr (__is_same(KV, i8)) return;
         const u32x4 one = weight_operand(part);
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++)
 #pragma unroll
             for (int j = 0; j < CHUNK; j++) {
-                const u32x4 code = map_halves(value_operand(v, c, j), census_code<T>);
+                const u32x4 code = map_halves(value_operand(v, c, j, rule), census_code<T>);
                 if (!any_lane((code.x | code.y | code.z | code.w) != 0)) continue;
                 f32x4 count = {};
                 multiply(code, one, count);
 #pragma unroll
                 for (int e = 0; e < 4; e++) o.x[c][j][e] += census_verdict(count[e]);
             }
-        make_finite(v);
+#pragma unroll
+        for (int c = 0; c < CHUNKS; c++)
+            each_piece(c,
+                       [&](int i, int e) AITERI_INLINE { v.x[i][e] = P::finite(v.x[i][e], rule); });
     }
-    AITERI_METHOD static void make_finite(Values &v)
+
+    /* The same of values that are converted first, which is too much code to have it twice: a first
+     * round by the instructions of the second gives codes to the sums. scale: of the keys' values.
+     */
+    AITERI_METHOD static void add_codes_then_values(Sums &o, const Lane &part, const Lane &scale,
+                                                    const Lane &p, Values &v, const Rule &rule,
+                                                    bool wild)
     {
-        if constexpr (__is_same(KV, i8))
-            return;
-        else
+        const u32x4 weights = weight_operand(p);
 #pragma unroll
-            for (int p = 0; p < PIECES; p++)
+        for (int c = 0; c < CHUNKS; c++) {
+            Values x = v;
+            Sums kept = o;
+            u32x4 weight = weights;
+#pragma unroll 1
+            for (int round = wild ? 0 : 1; round < 2; round++) {
+                if (round == 0) {
+                    weight = weight_operand(part);
+                    each_piece(c, [&](int i, int e) AITERI_INLINE {
+                        x.x[i][e] = P::census_codes(v.x[i][e], scale.x[e] < 0.0f, rule);
+                        v.x[i][e] = P::finite(v.x[i][e], rule);
+                    });
 #pragma unroll
-                for (int e = 0; e < EACH; e++) v.x[p][e] = map_halves(v.x[p][e], finite_or_zero<T>);
+                    for (int j = 0; j < CHUNK; j++) o.x[c][j] = f32x4{};
+                }
+                add_chunk(o, c, weight, x, rule);
+                if (round == 0) {
+                    weight = weights;
+                    each_piece(c, [&](int i, int e) AITERI_INLINE { x.x[i][e] = v.x[i][e]; });
+#pragma unroll
+                    for (int j = 0; j < CHUNK; j++)
+#pragma unroll
+                        for (int e = 0; e < 4; e++)
+                            o.x[c][j][e] =
+                                kept.x[c][j][e] + census_verdict(o.x[c][j][e] * P::CENSUS);
+                }
+            }
+        }
+    }
+    /* Calls f with the places of chunk c's pieces. */
+    template <class F> AITERI_METHOD static void each_piece(int c, F f)
+    {
+        constexpr int OF_CHUNK = PIECES / CHUNKS;
+#pragma unroll
+        for (int i = 0; i < OF_CHUNK; i++)
+#pragma unroll
+            for (int e = 0; e < EACH; e++) f(c * OF_CHUNK + i, e);
     }
 
 #if defined(__NVPTX__)
 
     /* The lower rows of the instruction are empty. */
-    AITERI_METHOD static void scores(const Queries &q, const Keys &k, Lane &s)
+    AITERI_METHOD static void scores(const Queries &q, const Keys &k, Lane &s, const Rule &rule)
     {
         f32x4 acc[SETS] = {};
 #pragma unroll
         for (int step = 0; step < STEPS; step++)
 #pragma unroll
             for (int t = 0; t < SETS; t++) {
-                const u32x4 a = q.x[step], b = operand_of<T>(k.x[t][step]);
+                const u32x4 a = q.x[step], b = P::template operand<T>(k.x[t][step], rule);
                 nvidia_mma<T>(u32x4{a.x, 0, a.y, 0}, b.x, b.y, acc[t]);
                 nvidia_mma<T>(u32x4{a.z, 0, a.w, 0}, b.z, b.w, acc[t]);
             }
@@ -248,14 +243,15 @@ template <class T, class KV, int DQ, int DV> struct DecodeFragments {
 
 #else
 
-    AITERI_METHOD static void scores(const Queries &q, const Keys &k, Lane &s)
+    AITERI_METHOD static void scores(const Queries &q, const Keys &k, Lane &s, const Rule &rule)
     {
         f32x4 acc[SETS] = {};
 #pragma unroll
         for (int step = 0; step < STEPS; step++)
 #pragma unroll
             for (int t = 0; t < SETS; t++)
-                acc[t] = cdna_mfma<T, 16>(operand_of<T>(k.x[t][step]), q.x[step], acc[t]);
+                acc[t] =
+                    cdna_mfma<T, 16>(P::template operand<T>(k.x[t][step], rule), q.x[step], acc[t]);
 #pragma unroll
         for (int e = 0; e < EACH; e++) s.x[e] = acc[e / 4][e % 4];
     }

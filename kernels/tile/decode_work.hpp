@@ -106,22 +106,23 @@ struct PagedRows {
     uint64_t base, scales;
     int64_t outer, token, scale_outer, scale_token; /* bytes */
 
-    AITERI_METHOD static PagedRows of(const aiteri_gpu_source &x, int head, int element_bytes)
+    /* `per` elements are in so many bytes; rows start at whole ones. */
+    AITERI_METHOD static PagedRows of(const aiteri_gpu_source &x, int head, int bytes, int per)
     {
         const uint64_t scales = x.scales + (uint64_t)(head * x.scale_stride_head * 4);
-        return {x.data + (uint64_t)(head * x.stride_head * element_bytes),
+        return {x.data + (uint64_t)(head * x.stride_head / per * bytes),
                 x.scales ? scales : 0,
-                x.stride_outer * element_bytes,
-                x.stride_token * element_bytes,
+                x.stride_outer / per * bytes,
+                x.stride_token / per * bytes,
                 x.scale_stride_outer * 4,
                 x.scale_stride_token * 4};
     }
-    /* May rows be read in pieces of `bytes`? */
-    AITERI_METHOD static bool whole_pieces(const aiteri_gpu_source &x, int dim, int element_bytes)
+    /* May rows be read in pieces of `bytes`, CHUNK elements? */
+    AITERI_METHOD static bool whole_pieces(const aiteri_gpu_source &x, int dim, int bytes)
     {
         const uint64_t strides = (uint64_t)x.stride_outer | (uint64_t)x.stride_token |
                                  (uint64_t)x.stride_head | (uint64_t)dim;
-        return strides % CHUNK == 0 && x.data % (uint64_t)(CHUNK * element_bytes) == 0;
+        return strides % CHUNK == 0 && x.data % (uint64_t)bytes == 0;
     }
 };
 

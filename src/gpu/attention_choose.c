@@ -30,6 +30,9 @@ static aiteri_gpu_want aiteri_gpu_want_of(const aiteri_gpu_call *c, const aiteri
     memset(&w, 0, sizeof w);
     AITERI_ASSERT((aiteri_problem_features(p) & ~p->features) == 0);
     w.features = p->features;
+    /* To a kernel that reads them all, two fp8 types are one. */
+    if (aiteri_gpu_is_fp8(p->k.dtype) && aiteri_gpu_is_fp8(p->v.dtype))
+        w.features &= ~AITERI_BIT(KV_TYPES);
     w.op = op;
     w.arch = c->gpu->device->arch_bits;
     w.q = p->q.dtype;

@@ -28,6 +28,8 @@ static aiteri_gpu_source aiteri_gpu_source_of(const aiteri_source *s)
     out.scale_stride_outer = s->scales.stride_outer;
     out.scale_stride_token = s->scales.stride_token;
     out.scale_stride_head = s->scales.stride_head;
+    out.dtype = (int32_t)s->dtype;
+    out.unused = 0;
     return out;
 }
 

@@ -36,6 +36,8 @@ enum {
     AITERI_GPU_TYPE_f16 = AITER_F16,
     AITERI_GPU_TYPE_bf16 = AITER_BF16,
     AITERI_GPU_TYPE_i8 = AITER_I8,
+    AITERI_GPU_TYPE_i4 = AITER_I4,
+    AITERI_GPU_TYPE_f8 = 100, /* the three fp8 types; no aiter_dtype */
 
     AITERI_GPU_CLASS_plain = AITER_KERNEL_CLASS_PLAIN,
     AITERI_GPU_CLASS_general = AITER_KERNEL_CLASS_GENERAL
@@ -121,12 +123,24 @@ typedef enum aiteri_gpu_refusal {
     AITERI_GPU_LACKS_FEATURES
 } aiteri_gpu_refusal;
 
-/* In a row, type `any` takes everything. */
+static int aiteri_gpu_is_fp8(int32_t dtype)
+{
+    return dtype >= AITER_F8_E4M3FN && dtype <= AITER_F8_E5M2;
+}
+
+/* In a row, type `any` takes everything, and f8 each of its three. */
+static int aiteri_gpu_type_fits(int32_t row_type, int32_t type)
+{
+    return row_type == AITERI_GPU_TYPE_any || row_type == type ||
+           (row_type == AITERI_GPU_TYPE_f8 && aiteri_gpu_is_fp8(type));
+}
+
 static aiteri_gpu_refusal aiteri_gpu_row_refuses(const aiteri_gpu_row *r, const aiteri_gpu_want *w)
 {
     if (r->op != w->op) return AITERI_GPU_OTHER_OP;
     if (!(r->archs & w->arch)) return AITERI_GPU_OTHER_CHIP;
-    if ((r->q && r->q != w->q) || (r->kv && r->kv != w->kv) || (r->out && r->out != w->out))
+    if (!aiteri_gpu_type_fits(r->q, w->q) || !aiteri_gpu_type_fits(r->kv, w->kv) ||
+        !aiteri_gpu_type_fits(r->out, w->out))
         return AITERI_GPU_OTHER_TYPES;
     if (!aiteri_gpu_dim_fits(r, r->dq, w->dq) || !aiteri_gpu_dim_fits(r, r->dv, w->dv))
         return AITERI_GPU_OTHER_DIMS;
@@ -176,7 +190,9 @@ static const char *aiteri_gpu_op_name(int32_t op)
 
 static const char *aiteri_gpu_type_name(int32_t dtype)
 {
-    return dtype == AITERI_GPU_TYPE_any ? "any" : aiteri_dtype_name((aiter_dtype)dtype);
+    return dtype == AITERI_GPU_TYPE_any  ? "any"
+           : dtype == AITERI_GPU_TYPE_f8 ? "f8"
+                                         : aiteri_dtype_name((aiter_dtype)dtype);
 }
 
 /* "bf16 bf16 bf16 128/128", the types and the head sizes of a row or a call; 0: of every size. */

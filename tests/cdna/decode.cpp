@@ -380,7 +380,8 @@ std::string decode(Inst &i, const std::string &mnemonic, const std::string &rest
     }
     if (dpp) set_dpp(i, words[1]);
     if (sdwa) set_sdwa(i, words[1]);
-    if ((i.clamp || i.omod) && !strchr("fhdFpm", i.row->types[0])) return "clamp of an integer";
+    if ((i.clamp || i.omod) && !strchr("fhdFpm", i.row->types[0]) && !(i.row->flags & saturates))
+        return "clamp of an integer";
     if (!packed_constants_clear(i)) return "constant of a packed f32 is not clear";
     if (!product_clear(i)) return "rounding of the product is not clear";
     note_uses(i);

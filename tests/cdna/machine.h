@@ -53,16 +53,17 @@ enum class Unit : uint8_t { scalar, vector, matrix, lds, memory, smem, control }
 
 /* flags of a row */
 enum : uint32_t {
-    reads_dst = 1,   /* the result register is the last source too (fmac) */
-    keeps_high = 2,  /* a 16-bit result leaves the other half alone */
-    reads_vcc = 4,   /* without naming it */
-    dot = 8,         /* a dot product: other hazards than the rest of the VALU */
-    packed = 16,     /* op_sel_hi defaults to ones */
-    no_dst = 32,     /* the first operand is a source */
-    two_dst = 64,    /* the second operand is a result too */
-    both_dst = 128,  /* two operands, each read and written */
-    xdl = 256,       /* MFMA on the XDL unit (all but f32 and f64 products) */
-    may_return = 512 /* an atomic: with sc0 (glc) the first operand is a result */
+    reads_dst = 1,    /* the result register is the last source too (fmac) */
+    keeps_high = 2,   /* a 16-bit result leaves the other half alone */
+    reads_vcc = 4,    /* without naming it */
+    dot = 8,          /* a dot product: other hazards than the rest of the VALU */
+    packed = 16,      /* op_sel_hi defaults to ones */
+    no_dst = 32,      /* the first operand is a source */
+    two_dst = 64,     /* the second operand is a result too */
+    both_dst = 128,   /* two operands, each read and written */
+    xdl = 256,        /* MFMA on the XDL unit (all but f32 and f64 products) */
+    may_return = 512, /* an atomic: with sc0 (glc) the first operand is a result */
+    saturates = 1024  /* clamp: an integer result stays in its range */
 };
 
 struct Row {

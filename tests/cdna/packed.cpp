@@ -63,6 +63,11 @@ U fmin_(const Inst &, U a, U b, U)
     return x != x ? b : y != y ? a : x < y || (x == y && a >> 15) ? a : b;
 }
 U iadd(const Inst &, U a, U b, U) { return U(a + b); }
+U sadd(const Inst &i, U a, U b, U)
+{
+    const int sum = int16_t(a) + int16_t(b);
+    return U(i.clamp ? std::min(std::max(sum, -0x8000), 0x7fff) : sum);
+}
 U isub(const Inst &, U a, U b, U) { return U(a - b); }
 U imul(const Inst &, U a, U b, U) { return U(uint32_t(a) * b); }
 U imad(const Inst &, U a, U b, U c) { return U(uint32_t(a) * b + c); }
@@ -168,7 +173,7 @@ const Row rows[] = {
     pk("v_pk_max_f16", packed16<fmax_, true>, "phh"),
     pk("v_pk_min_f16", packed16<fmin_, true>, "phh"),
     pk("v_pk_add_u16", packed16<iadd, false>, "uuu"),
-    pk("v_pk_add_i16", packed16<iadd, false>, "uuu"),
+    pk("v_pk_add_i16", packed16<sadd, false>, "uuu", saturates),
     pk("v_pk_sub_u16", packed16<isub, false>, "uuu"),
     pk("v_pk_sub_i16", packed16<isub, false>, "uuu"),
     pk("v_pk_mul_lo_u16", packed16<imul, false>, "uuu"),

@@ -45,13 +45,13 @@ static inline void device_values_decode(aiter_dtype type, aiter_dtype kv)
         c.op = OP_DECODE;
         c.form = FORM_PAGED;
         c.kv_type = kv;
-        c.scale_kind = AITER_SCALE_PER_TOKEN_HEAD;
+        c.scale_kind = type_is_fp8(kv) ? AITER_SCALE_BY_SHAPE : AITER_SCALE_PER_TOKEN_HEAD;
         c.hq = 8;
         c.hk = 2;
         c.mask = AITER_MASK_CAUSAL;
         c.splits = 1 + (i == 1);
         device_case(&c);
-        if (kv == AITER_I8) { /* nobody wrote the scales of keys that the window hides */
+        if (type_is_integer(kv)) { /* nobody wrote the scales of keys that the window hides */
             c.mask = AITER_MASK_WINDOW;
             c.left = 40 + i;
             c.sink_tokens = 3 + i;

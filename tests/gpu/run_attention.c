@@ -6,6 +6,7 @@
  * FOLDER has the code objects; CELLS without a kernel are allowed (0). The driver is the system's,
  * or the emulator: AITER_ATTN_HIP_LIBRARY names it. AITER_TEST_BUDGET bounds the flops,
  * AITER_TEST_ONLY names the groups of cases to run, all without it. */
+#include "device_codes.h"
 #include "device_values.h"
 #include "device_blocks.h"
 #include "device_ops.h"
@@ -217,6 +218,12 @@ static attn_case decode(aiter_dtype type, aiter_dtype kv, int hq, int hk, int to
     return c;
 }
 
+/* The i-th kind of scales; fp8 does without, too. */
+static aiter_scale_kind scales_of(aiter_dtype kv, int i)
+{
+    return (aiter_scale_kind)(type_is_fp8(kv) ? i % 4 : 1 + i % 3);
+}
+
 static void decodes(aiter_dtype type, aiter_dtype kv)
 {
     static const int heads[][3] = {{8, 2, 1},  {4, 4, 1}, {16, 1, 1}, {8, 2, 4},
@@ -226,7 +233,7 @@ static void decodes(aiter_dtype type, aiter_dtype kv)
     for (i = 0; i < 7; i++) {
         attn_case c = decode(type, kv, heads[i][0], heads[i][1], heads[i][2], 600 + (uint64_t)i);
         c.page = pages[i];
-        c.scale_kind = (aiter_scale_kind)(1 + i % 3);
+        c.scale_kind = scales_of(kv, i);
         c.splits = i % 3 == 2 ? 0 : i % 3 + 1;
         if (i == 3) c.mask = AITER_MASK_WINDOW, c.left = 40, c.right = 0, c.sink_tokens = 5;
         if (i == 4) c.softcap = 4, c.alibi = 1;
@@ -238,7 +245,7 @@ static void decodes(aiter_dtype type, aiter_dtype kv)
         attn_case c = decode(type, kv, 8, 2, 1, 700 + (uint64_t)i);
         c.dq = sizes[i];
         c.splits = i;
-        c.scale_kind = (aiter_scale_kind)(1 + i % 3);
+        c.scale_kind = scales_of(kv, i);
         device_case(&c);
     }
 }
@@ -249,13 +256,13 @@ static void decode_options(aiter_dtype kv)
     static const int pages[] = {16, 64, 7, 32, 1};
     int i;
     for (i = 0; i < 30; i++) {
-        const int heads = kv == AITER_I8 && i % 6 == 5 ? 36 : i % 3 ? 4 : 6;
+        const int heads = kv != AITER_BF16 && i % 6 == 5 ? 36 : i % 3 ? 4 : 6;
         attn_case c = decode(AITER_BF16, kv, heads, 2, 1 + i % 4, 1000 + (uint64_t)i);
         c.b = 2;
         c.sk = 33 + i * 17;
         c.page = pages[i % 5];
         c.splits = 1 + i % 4;
-        c.scale_kind = (aiter_scale_kind)(1 + i % 3);
+        c.scale_kind = scales_of(kv, i);
         c.scale = i % 3 == 1 ? 1 : 0;
         c.alibi = i / 2 % 3;
         c.sinks = i % 2;
@@ -269,6 +276,25 @@ static void decode_options(aiter_dtype kv)
         }
         device_case(&c);
     }
+}
+
+/* Types of which eight elements are fewer bytes than a lane can load: all their codes, and as keys
+ * and values of other cases. */
+static void narrow_types(aiter_dtype type, const aiter_dtype *kv, int types)
+{
+    int i;
+    for (i = 0; i < types; i++) {
+        attn_case c = decode(type, kv[i], 8, 2, 3, 1100 + (uint64_t)i);
+        device_codes(type, kv[i]);
+        device_values_decode(type, kv[i]);
+        if (types == 1 || (i == 0) == (type == AITER_BF16)) decodes(type, kv[i]);
+        c.v_type = kv[(i + 1) % types]; /* two types, one kernel */
+        c.scale_kind = scales_of(kv[i], i);
+        c.mask = AITER_MASK_CAUSAL;
+        c.sk = 160;
+        device_case(&c);
+    }
+    if (type == AITER_BF16) decode_options(kv[0]);
 }
 
 /* A decode step under capture; then lengths and pages change on the device and it is replayed. */
@@ -392,6 +418,8 @@ static int wanted_type(aiter_dtype type)
 
 static void cases_of_type(aiter_dtype type)
 {
+    static const aiter_dtype int4 = AITER_I4;
+    static const aiter_dtype fp8[3] = {AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2};
     int i;
     device_rounds(type);
     if (wanted("head_sizes")) head_sizes(type);
@@ -404,6 +432,8 @@ static void cases_of_type(aiter_dtype type)
     if (wanted("int8")) decodes(type, AITER_I8);
     if (wanted("decodes") && type == AITER_BF16) decode_options(AITER_BF16);
     if (wanted("int8") && type == AITER_BF16) decode_options(AITER_I8);
+    if (wanted("fp8")) narrow_types(type, fp8, 3);
+    if (wanted("int4")) narrow_types(type, &int4, 1);
     if (wanted("replay")) replay(type);
     for (i = 0; i < 4 && wanted("wild"); i++) {
         wild_lengths(type, 0, i);

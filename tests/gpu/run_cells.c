@@ -124,7 +124,7 @@ static void cell_line(attn_case c, const char *source, int last_option)
             one.right = cell_masks[m].right;
             one.sink_tokens = cell_masks[m].sink_tokens;
             one.seed = (uint64_t)(1000 + 10 * m + o);
-            one.scale_kind = (aiter_scale_kind)(1 + o % 3);
+            one.scale_kind = (aiter_scale_kind)(type_is_fp8(c.kv_type) ? o % 4 : 1 + o % 3);
             verdict_add(&v, cell_runs(&one), cell_options[o]);
         }
         if (v.runs + v.none)
@@ -186,12 +186,26 @@ static void flash_cells(void)
         }
 }
 
+/* Types that no f16 or bf16 tensor has, of some head sizes. */
+static void narrow_cells(aiter_dtype type)
+{
+    static const aiter_dtype kv[] = {AITER_F8_E4M3FN, AITER_F8_E4M3FNUZ, AITER_F8_E5M2, AITER_I4};
+    static const int sizes[] = {1, 5, 7, 8};
+    size_t i, s;
+    for (i = 0; i < sizeof kv / sizeof kv[0]; i++)
+        for (s = 0; s < sizeof sizes / sizeof sizes[0]; s++) {
+            attn_case c = cell_case(OP_DECODE, type, kv[i], sizes[s]);
+            c.form = FORM_PAGED;
+            cell_line(c, "paged", sizes[s] < SIZES - 1 ? TOKENS : NONE);
+        }
+}
+
 static void decode_cells(void)
 {
     int t, quantised, size;
     say("\n## aiter_paged_attn_decode\n\n");
     head_line();
-    for (t = 0; t < 3; t++)
+    for (t = 0; t < 3; t++) {
         for (quantised = 0; quantised < 2; quantised++)
             for (size = t < 2 ? 0 : 5; size < (t < 2 ? SIZES : 6); size++) {
                 attn_case c =
@@ -199,6 +213,8 @@ static void decode_cells(void)
                 c.form = FORM_PAGED;
                 cell_line(c, "paged", t < 2 && size < SIZES - 1 ? TOKENS : NONE);
             }
+        if (t < 2) narrow_cells(cell_types[t]);
+    }
 }
 
 /* ---- the other ops ---- */
@@ -296,9 +312,9 @@ static void all_cells(void)
     for (o = 0; o <= TOKENS; o++) say("%s %s", o ? "," : "", cell_options[o]);
     say(". Biases are for flash_attn_fwd, several\nnew tokens for decoding; `all of them` are "
         "those "
-        "from softcap to learned sinks. Two query heads share a kv head. int8 has\none scale, one "
-        "per "
-        "head, or one per token and head. Row strides, layouts, page sizes and long sequences: "
+        "from softcap to learned sinks. Two query heads share a kv head. int8 and\nint4 have one "
+        "scale, one per head, or one per token and head; fp8 has these or none. Row strides, "
+        "layouts, page sizes and long sequences: "
         "`tests/gpu/run_attention.c`.\n");
     flash_cells();
     decode_cells();

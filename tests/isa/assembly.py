@@ -31,9 +31,10 @@ class Kernel:
                     longest[first] = at
         return [Loop(first, last) for first, last in sorted(longest.items())]
 
-    def hot_loops(self):
-        """Loops with matrix instructions that contain no other such loop."""
-        hot = [loop for loop in self.loops() if any(is_matrix(i) for i in self.body(loop))]
+    def hot_loops(self, such=lambda body: True):
+        """Loops with matrix instructions, and such, that contain no other such loop."""
+        hot = [loop for loop in self.loops()
+               if any(is_matrix(i) for i in self.body(loop)) and such(self.body(loop))]
 
         def inside(a, b):
             return a != b and b.first <= a.first and a.last <= b.last

@@ -18,7 +18,7 @@ import assembly
 Row = collections.namedtuple("Row", "chip file symbol arguments kind threads lds waves")
 
 BLOCK_KEYS = 32  # what a wave of paged_decode loads at once
-TYPE_BYTES = {"f16": 2, "bf16": 2, "f32": 4, "i8": 1}
+TYPE_BYTES = {"f16": 2, "bf16": 2, "f32": 4, "i8": 1, "f8": 1, "i4": 0.5}
 LDS_BYTES = {"gfx90a": 65536, "gfx942": 65536, "gfx950": 163840}  # of a compute unit
 LDS_STEP = {"gfx90a": 512, "gfx942": 512, "gfx950": 1280}  # in which it is given out
 REGISTERS, REGISTER_STEP, MOST_WAVES, SIMDS = 512, 8, 8, 4
@@ -74,9 +74,10 @@ def decode_complaints(kernel, row):
     takes 8 elements of a row, 16 bytes of f16 and bf16. Waits are not judged for heads of 256,
     which have registers for less."""
     kv, dq, dv = re.match(r"aiteri_paged_decode_\w+?_(\w+?)_\w+?_(\d+)_(\d+)_", row.symbol).groups()
-    row_bytes = 8 * TYPE_BYTES[kv]
+    row_bytes = int(8 * TYPE_BYTES[kv])
     block = BLOCK_KEYS * (int(dq) + int(dv)) // (64 * 8)
-    bodies = [kernel.body(loop) for loop in kernel.hot_loops()]
+    if row_bytes == 4:  # as wide as an entry of the block table and a scale, which are counted, too
+        block += 2
 
     def loads(body):
         return [i for i in body if re.match(r"(global|buffer|flat)_load", i.name)]
@@ -84,7 +85,8 @@ def decode_complaints(kernel, row):
     def wide(body):
         return sum(bytes_of(i) == row_bytes for i in loads(body))
 
-    body = max(bodies, key=wide, default=[])
+    # Inside it may be a loop without loads, for values that are not finite.
+    body = max((kernel.body(loop) for loop in kernel.hot_loops(loads)), key=wide, default=[])
     if not wide(body) or wide(body) % block:
         yield f"{wide(body)} loads of {row_bytes} bytes in the steady loop, a block takes {block}"
         return

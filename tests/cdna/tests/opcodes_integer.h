@@ -76,6 +76,13 @@ inline void arithmetic_cases(std::vector<Case> &t)
         });
 }
 
+/* Saturated. */
+inline u32 sum16(u32 a, u32 b)
+{
+    const int sum = i16(a) + i16(b);
+    return u16(sum > 32767 ? 32767 : sum < -32768 ? -32768 : sum);
+}
+
 inline void bit_cases(std::vector<Case> &t)
 {
     t.insert(
@@ -121,6 +128,8 @@ inline void bit_cases(std::vector<Case> &t)
             LANE("v_accvgpr_write_b32", "a9, v9", B),
             LANE("v_accvgpr_mov_b32", "a9, a7", A),
             LANE("v_pk_add_u16", "v32, v8, v9", pack(A + B, (A >> 16) + (B >> 16))),
+            LANE("v_pk_add_i16", "v32, v8, v9", pack(A + B, (A >> 16) + (B >> 16))),
+            LANE("v_pk_add_i16", "v32, v8, v9 clamp", pack(sum16(A, B), sum16(A >> 16, B >> 16))),
             LANE("v_pk_sub_i16", "v32, v8, v9", pack(A - B, (A >> 16) - (B >> 16))),
             LANE("v_pk_mul_lo_u16", "v32, v8, v9", pack(A * B, (A >> 16) * (B >> 16))),
             LANE("v_pk_lshlrev_b16", "v32, 3, v8 op_sel_hi:[0,1]", pack(A << 3, A >> 16 << 3)),
