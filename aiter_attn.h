@@ -727,15 +727,14 @@ typedef struct aiter_score {
  *   scale_given 1   stored = x / scale, by scales that are read: PER_TENSOR or PER_HEAD
  *   scale_given 0   PER_TOKEN_HEAD: scale = max |x| / M over the D values of each token and head
  *                   is written, x / scale rounded to nearest even, clamped to +-M; a row of zeros
- *                   has scale 0; a row with a NaN scale NaN and codes 0, in fp8 NaN (on a device
- *                   a NaN is left out of the scale and stored as 0)
+ *                   has scale 0; a row with a NaN scale NaN and codes 0, in fp8 NaN
  *                   PER_BLOCK_HEAD: the tokens of this call that go into one block count together,
  * in whatever order they come: own = max(max |x|, 1e-6) / M. If one of them goes to row 0 of the
  * block, or own > the scale that is there (or own is NaN, or that negative), own is written, and
  * the rows before the first of them are rounded again: stored * old / own; else the old scale
  * serves. Rows behind the first one that are not of this call keep their codes. A NaN scale stays
- * until row 0 is written; all codes under it are 0, in fp8 NaN. On the CPU `per` 0 takes the
- * granularity that the shape of the scales has. */
+ * until row 0 is written; all codes under it are 0, in fp8 NaN. `per` 0 takes the granularity that
+ * the shape of the scales has. */
 typedef struct aiter_quantisation {
     aiter_dtype to; /* 0: what the destination is; else its dtype */
     aiter_scale_kind per;
@@ -883,7 +882,9 @@ AITER_ATTN_API aiter_status aiter_paged_attn_decode(const aiter_paged_attn_decod
                                                     aiter_context *ctx);
 
 /* Writes new tokens into the pages of a cache: token n goes to slot s = slot_mapping[n], row s % P
- * of block s / P. Slot -1 skips the token. vLLM's reshape_and_cache_flash. */
+ * of block s / P. Slot -1 skips the token. vLLM's reshape_and_cache_flash. On a device the same, by
+ * the same bits; slots are judged there: one that is none is skipped, and of two tokens for one
+ * slot either may be in it. */
 typedef struct aiter_reshape_and_cache_args {
     uint32_t struct_bytes;
     aiter_tensor k; /* [tokens, Hk, Dq]; F32, F16, BF16 */
@@ -905,7 +906,9 @@ AITER_ATTN_API aiter_status aiter_reshape_and_cache(const aiter_reshape_and_cach
 
 /* Whole blocks from one cache to another, as they are: block mapping[i][0] of src becomes block
  * mapping[i][1] of dst. One tensor a call: K, then V, then their scales; both may lie in any
- * strides. vLLM's swap_blocks where both caches are in memory of the context. */
+ * strides. vLLM's swap_blocks where both caches are in memory of the context. On a device ids are
+ * judged there: a pair with a block that there is not is skipped, and of two pairs that write one
+ * block either may be in it. */
 typedef struct aiter_swap_blocks_args {
     uint32_t struct_bytes;
     aiter_tensor src;     /* [num_blocks, ..], 1 to 5 dimensions, of every type */
@@ -915,14 +918,14 @@ typedef struct aiter_swap_blocks_args {
 } aiter_swap_blocks_args;
 
 /* Runs it. INVALID_ARGUMENT also: a block that there is not, a block of dst twice, src and dst that
- * share memory (copy_blocks does that), an I4 or F4_E2M1 row that starts inside a byte. NO_KERNEL
- * with a device context: it runs on the CPU. */
+ * share memory (copy_blocks does that), an I4 or F4_E2M1 row that starts inside a byte. */
 AITER_ATTN_API aiter_status aiter_swap_blocks(const aiter_swap_blocks_args *args,
                                               aiter_context *ctx);
 
 /* Block mapping[i][0] becomes block mapping[i][1] inside each of the caches: the K and V of all
  * layers, and their scales, in any order. The pairs have no order: no block is both read and
- * written. vLLM's copy_blocks, whose chains are undefined. */
+ * written. vLLM's copy_blocks, whose chains are undefined, as they are on a device here: ids are
+ * judged there, as those of swap_blocks. */
 typedef struct aiter_copy_blocks_args {
     uint32_t struct_bytes;
     int32_t num_caches;
@@ -933,7 +936,7 @@ typedef struct aiter_copy_blocks_args {
 
 /* Runs it. INVALID_ARGUMENT also: a block that there is not, one that two pairs write, one that a
  * pair reads and a pair writes (a chain is several calls), caches that share memory or differ in
- * the number of blocks. NO_KERNEL with a device context: it runs on the CPU. */
+ * the number of blocks. */
 AITER_ATTN_API aiter_status aiter_copy_blocks(const aiter_copy_blocks_args *args,
                                               aiter_context *ctx);
 
@@ -14199,13 +14202,14 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
  *           and up; SM90A: PTX for sm_90a alone, taken there before a row of SM80
  *   dq, dv  the padded head sizes; a call takes the smallest that holds its own
  *   layout  nhd: [.., tokens, heads, dim] by strides
+ *   kv      f8: the three fp8 types, told apart at run time; i4: two elements to a byte
  *   scales  none, or row: one f32 per token and head (strides 0 where it does not vary)
  *   class   plain: full or causal and nothing else; general: every mask and score option
  *   source  dense, paged, or any: dense, packed and paged
  *   threads per workgroup, rows: query rows of a workgroup, keys: of one step, lds: bytes,
  *   waves: per SIMD (AMD) that registers and LDS must allow
  * What does not matter to an op is `any` or 0. combine takes the results of every type and Dq; the
- * types of merge_attn_states are those of a, b and out; reshape_and_cache goes from type q to kv.
+ * types of merge_attn_states are those of a, b and out; reshape_and_cache goes from type q to all.
  * Symbol: aiteri_<op>_<q>_<kv>_<out>_<dq>_<dv>_<class>.
  *
  * The build reads this file, too: nothing but such lines, one ROW each. Rows of equal op, q, kv, dq
@@ -14253,14 +14257,10 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(merge_attn_states, CDNA, bf16, bf16, bf16, 0, 0, nhd, none, general, dense, 256, 4, 0, 0, 4) \
     ROW(merge_attn_states, CDNA, f32, f32, f16, 0, 0, nhd, none, general, dense, 256, 4, 0, 0, 4) \
     ROW(merge_attn_states, CDNA, f32, f32, bf16, 0, 0, nhd, none, general, dense, 256, 4, 0, 0, 4) \
-    ROW(reshape_and_cache, CDNA, f32, f32, any, 0, 0, nhd, none, general, any, 256, 1, 0, 0, 4) \
-    ROW(reshape_and_cache, CDNA, f16, f16, any, 0, 0, nhd, none, general, any, 256, 1, 0, 0, 4) \
-    ROW(reshape_and_cache, CDNA, bf16, bf16, any, 0, 0, nhd, none, general, any, 256, 1, 0, 0, 4) \
-    ROW(reshape_and_cache, CDNA, f32, f16, any, 0, 0, nhd, none, general, any, 256, 1, 0, 0, 4) \
-    ROW(reshape_and_cache, CDNA, f32, bf16, any, 0, 0, nhd, none, general, any, 256, 1, 0, 0, 4) \
-    ROW(reshape_and_cache, CDNA, f32, i8, any, 0, 0, nhd, row, general, any, 256, 1, 0, 0, 4) \
-    ROW(reshape_and_cache, CDNA, f16, i8, any, 0, 0, nhd, row, general, any, 256, 1, 0, 0, 4) \
-    ROW(reshape_and_cache, CDNA, bf16, i8, any, 0, 0, nhd, row, general, any, 256, 1, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, f32, any, any, 0, 0, nhd, row, general, any, 256, 1, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, f16, any, any, 0, 0, nhd, row, general, any, 256, 1, 0, 0, 4) \
+    ROW(reshape_and_cache, CDNA, bf16, any, any, 0, 0, nhd, row, general, any, 256, 1, 0, 0, 4) \
+    ROW(copy_blocks, CDNA, any, any, any, 0, 0, nhd, none, general, any, 256, 1, 0, 0, 4) \
     ROW(combine, SM80, any, any, f16, 0, 128, nhd, none, general, any, 128, 4, 0, 0, 0) \
     ROW(combine, SM80, any, any, bf16, 0, 128, nhd, none, general, any, 128, 4, 0, 0, 0) \
     ROW(combine, SM80, any, any, f16, 0, 256, nhd, none, general, any, 128, 4, 0, 0, 0) \
@@ -14270,14 +14270,10 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(merge_attn_states, SM80, bf16, bf16, bf16, 0, 0, nhd, none, general, dense, 128, 4, 0, 0, 0) \
     ROW(merge_attn_states, SM80, f32, f32, f16, 0, 0, nhd, none, general, dense, 128, 4, 0, 0, 0) \
     ROW(merge_attn_states, SM80, f32, f32, bf16, 0, 0, nhd, none, general, dense, 128, 4, 0, 0, 0) \
-    ROW(reshape_and_cache, SM80, f32, f32, any, 0, 0, nhd, none, general, any, 128, 1, 0, 0, 0) \
-    ROW(reshape_and_cache, SM80, f16, f16, any, 0, 0, nhd, none, general, any, 128, 1, 0, 0, 0) \
-    ROW(reshape_and_cache, SM80, bf16, bf16, any, 0, 0, nhd, none, general, any, 128, 1, 0, 0, 0) \
-    ROW(reshape_and_cache, SM80, f32, f16, any, 0, 0, nhd, none, general, any, 128, 1, 0, 0, 0) \
-    ROW(reshape_and_cache, SM80, f32, bf16, any, 0, 0, nhd, none, general, any, 128, 1, 0, 0, 0) \
-    ROW(reshape_and_cache, SM80, f32, i8, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0) \
-    ROW(reshape_and_cache, SM80, f16, i8, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0) \
-    ROW(reshape_and_cache, SM80, bf16, i8, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, f32, any, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, f16, any, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0) \
+    ROW(reshape_and_cache, SM80, bf16, any, any, 0, 0, nhd, row, general, any, 128, 1, 0, 0, 0) \
+    ROW(copy_blocks, SM80, any, any, any, 0, 0, nhd, none, general, any, 128, 1, 0, 0, 0) \
     ROW(paged_decode, CDNA, bf16, bf16, bf16, 128, 128, nhd, none, general, paged, 256, 16, 128, 37392, 1) \
     ROW(paged_decode, SM80, bf16, bf16, bf16, 128, 128, nhd, none, general, paged, 128, 8, 64, 18704, 0) \
     ROW(paged_decode, CDNA, bf16, bf16, bf16, 256, 256, nhd, none, general, paged, 256, 16, 128, 37392, 1) \
@@ -14286,6 +14282,14 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(paged_decode, SM80, bf16, i8, bf16, 128, 128, nhd, row, general, paged, 128, 8, 64, 18704, 0) \
     ROW(paged_decode, CDNA, bf16, i8, bf16, 256, 256, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
     ROW(paged_decode, SM80, bf16, i8, bf16, 256, 256, nhd, row, general, paged, 128, 8, 64, 18704, 0) \
+    ROW(paged_decode, CDNA, bf16, f8, bf16, 128, 128, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, bf16, f8, bf16, 128, 128, nhd, row, general, paged, 128, 8, 64, 18704, 0) \
+    ROW(paged_decode, CDNA, bf16, f8, bf16, 256, 256, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, bf16, f8, bf16, 256, 256, nhd, row, general, paged, 128, 8, 64, 18704, 0) \
+    ROW(paged_decode, CDNA, bf16, i4, bf16, 128, 128, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, bf16, i4, bf16, 128, 128, nhd, row, general, paged, 128, 8, 64, 18704, 0) \
+    ROW(paged_decode, CDNA, bf16, i4, bf16, 256, 256, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, bf16, i4, bf16, 256, 256, nhd, row, general, paged, 128, 8, 64, 18704, 0) \
     ROW(paged_decode, CDNA, f16, f16, f16, 128, 128, nhd, none, general, paged, 256, 16, 128, 37392, 1) \
     ROW(paged_decode, SM80, f16, f16, f16, 128, 128, nhd, none, general, paged, 128, 8, 64, 18704, 0) \
     ROW(paged_decode, CDNA, f16, f16, f16, 256, 256, nhd, none, general, paged, 256, 16, 128, 37392, 1) \
@@ -14293,7 +14297,15 @@ static aiter_status aiteri_driver_open(aiteri_driver *d, aiter_device kind)
     ROW(paged_decode, CDNA, f16, i8, f16, 128, 128, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
     ROW(paged_decode, SM80, f16, i8, f16, 128, 128, nhd, row, general, paged, 128, 8, 64, 18704, 0) \
     ROW(paged_decode, CDNA, f16, i8, f16, 256, 256, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
-    ROW(paged_decode, SM80, f16, i8, f16, 256, 256, nhd, row, general, paged, 128, 8, 64, 18704, 0)
+    ROW(paged_decode, SM80, f16, i8, f16, 256, 256, nhd, row, general, paged, 128, 8, 64, 18704, 0) \
+    ROW(paged_decode, CDNA, f16, f8, f16, 128, 128, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, f16, f8, f16, 128, 128, nhd, row, general, paged, 128, 8, 64, 18704, 0) \
+    ROW(paged_decode, CDNA, f16, f8, f16, 256, 256, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, f16, f8, f16, 256, 256, nhd, row, general, paged, 128, 8, 64, 18704, 0) \
+    ROW(paged_decode, CDNA, f16, i4, f16, 128, 128, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, f16, i4, f16, 128, 128, nhd, row, general, paged, 128, 8, 64, 18704, 0) \
+    ROW(paged_decode, CDNA, f16, i4, f16, 256, 256, nhd, row, general, paged, 256, 16, 128, 37392, 1) \
+    ROW(paged_decode, SM80, f16, i4, f16, 256, 256, nhd, row, general, paged, 128, 8, 64, 18704, 0)
 
 /* What follows the unit in the name of a file: PTX of one chip alone says which. */
 #define AITERI_GPU_FILE_CDNA   ""
@@ -14310,6 +14322,7 @@ enum {
     AITERI_GPU_OP_combine,
     AITERI_GPU_OP_reshape_and_cache,
     AITERI_GPU_OP_merge_attn_states,
+    AITERI_GPU_OP_copy_blocks,
     AITERI_GPU_OPS,
 
     AITERI_GPU_ARCH_GFX90A = 1, /* bits: a row may serve several */
@@ -14324,6 +14337,8 @@ enum {
     AITERI_GPU_TYPE_f16 = AITER_F16,
     AITERI_GPU_TYPE_bf16 = AITER_BF16,
     AITERI_GPU_TYPE_i8 = AITER_I8,
+    AITERI_GPU_TYPE_i4 = AITER_I4,
+    AITERI_GPU_TYPE_f8 = 100, /* the three fp8 types; no aiter_dtype */
 
     AITERI_GPU_CLASS_plain = AITER_KERNEL_CLASS_PLAIN,
     AITERI_GPU_CLASS_general = AITER_KERNEL_CLASS_GENERAL
@@ -14341,6 +14356,7 @@ enum {
 #define AITERI_GPU_TAKES_combine_general           0
 #define AITERI_GPU_TAKES_merge_attn_states_general 0
 #define AITERI_GPU_TAKES_reshape_and_cache_general 0
+#define AITERI_GPU_TAKES_copy_blocks_general       0
 
 #define AITERI_GPU_SOURCE_dense AITERI_BIT(DENSE_KEYS)
 #define AITERI_GPU_SOURCE_paged (AITERI_BIT(PAGED_KEYS) | AITERI_BIT(PACKED_ROWS))
@@ -14408,12 +14424,24 @@ typedef enum aiteri_gpu_refusal {
     AITERI_GPU_LACKS_FEATURES
 } aiteri_gpu_refusal;
 
-/* In a row, type `any` takes everything. */
+static int aiteri_gpu_is_fp8(int32_t dtype)
+{
+    return dtype >= AITER_F8_E4M3FN && dtype <= AITER_F8_E5M2;
+}
+
+/* In a row, type `any` takes everything, and f8 each of its three. */
+static int aiteri_gpu_type_fits(int32_t row_type, int32_t type)
+{
+    return row_type == AITERI_GPU_TYPE_any || row_type == type ||
+           (row_type == AITERI_GPU_TYPE_f8 && aiteri_gpu_is_fp8(type));
+}
+
 static aiteri_gpu_refusal aiteri_gpu_row_refuses(const aiteri_gpu_row *r, const aiteri_gpu_want *w)
 {
     if (r->op != w->op) return AITERI_GPU_OTHER_OP;
     if (!(r->archs & w->arch)) return AITERI_GPU_OTHER_CHIP;
-    if ((r->q && r->q != w->q) || (r->kv && r->kv != w->kv) || (r->out && r->out != w->out))
+    if (!aiteri_gpu_type_fits(r->q, w->q) || !aiteri_gpu_type_fits(r->kv, w->kv) ||
+        !aiteri_gpu_type_fits(r->out, w->out))
         return AITERI_GPU_OTHER_TYPES;
     if (!aiteri_gpu_dim_fits(r, r->dq, w->dq) || !aiteri_gpu_dim_fits(r, r->dv, w->dv))
         return AITERI_GPU_OTHER_DIMS;
@@ -14463,7 +14491,9 @@ static const char *aiteri_gpu_op_name(int32_t op)
 
 static const char *aiteri_gpu_type_name(int32_t dtype)
 {
-    return dtype == AITERI_GPU_TYPE_any ? "any" : aiteri_dtype_name((aiter_dtype)dtype);
+    return dtype == AITERI_GPU_TYPE_any  ? "any"
+           : dtype == AITERI_GPU_TYPE_f8 ? "f8"
+                                         : aiteri_dtype_name((aiter_dtype)dtype);
 }
 
 /* "bf16 bf16 bf16 128/128", the types and the head sizes of a row or a call; 0: of every size. */
@@ -14863,7 +14893,7 @@ static void aiteri_device_release(aiteri_device *d)
 
 // >>abi_hash    (kernels/abi_hash.h)
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
-#define AITERI_GPU_ABI_HASH 0xe9db7ecdf1faf819ull
+#define AITERI_GPU_ABI_HASH 0xb797edebfe920271ull
 
 #if defined(AITER_ATTN_EMBEDDED_KERNELS)
 /* As kernels/embed.c defines it; a zero follows every file. */
@@ -15054,12 +15084,14 @@ typedef struct aiteri_gpu_rows {
 } aiteri_gpu_rows;
 
 /* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it.
- * scales: f32, same index order, strides 0 where a scale does not vary; 0: none. */
+ * scales: f32, same index order, strides 0 where a scale does not vary; 0: none. dtype: an
+ * aiter_dtype, where an instance serves several types (f8). */
 typedef struct aiteri_gpu_source {
     uint64_t data;
     int64_t stride_outer, stride_token, stride_head;
     uint64_t scales;
     int64_t scale_stride_outer, scale_stride_token, scale_stride_head;
+    int32_t dtype, unused;
 } aiteri_gpu_source;
 
 /* Lengths live on the device; pointers may be 0. Per sequence b:
@@ -15134,22 +15166,40 @@ typedef struct aiteri_gpu_attention {
 } aiteri_gpu_attention;
 
 /* One side (K or V) of reshape_and_cache: src (token, head, d), cache (block, in block, head, d).
- */
+ * In a block token t is at t / bundle bundles and t % bundle tokens, in a row element d at d /
+ * piece pieces and d % piece elements; 0: all are in one. */
 typedef struct aiteri_gpu_cache_side {
     uint64_t src, cache, scale;
-    int64_t src_stride_token, src_stride_head;
-    int64_t cache_stride_block, cache_stride_token, cache_stride_head;
+    int64_t src_stride_token, src_stride_head, src_stride_dim;
+    int64_t cache_stride_block, cache_stride_token, cache_stride_head, cache_stride_dim;
+    int64_t cache_stride_bundle, cache_stride_piece;
     int64_t scale_stride_block, scale_stride_token, scale_stride_head;
-    int32_t dim, unused;
+    int32_t dim, bundle, piece, unused;
 } aiteri_gpu_cache_side;
 
-/* slot_bits: 32 or 64. quant: an aiteri_cache_mode. A slot outside [0, slots) is skipped. */
+/* slot_bits: 32 or 64. quant: an aiteri_cache_mode. A slot outside [0, slots) is skipped. The cache
+ * is of cache_dtype (an aiter_dtype), of which a computed scale makes `largest` the largest. */
 typedef struct aiteri_gpu_reshape_and_cache {
     aiteri_gpu_cache_side k, v;
     uint64_t slot_mapping;
     int64_t slot_stride, tokens, slots;
     int32_t heads, page_size, slot_bits, quant;
+    int32_t cache_dtype;
+    float largest;
 } aiteri_gpu_reshape_and_cache;
+
+/* Block mapping (pair, 0) of src becomes block mapping (pair, 1) of dst. Everything is in bytes: a
+ * block has `units` of `unit` (16, 8, 4, 2 or 1), contiguous ones in pieces, those `from` and `to`
+ * apart along `dims` extents, the inner ones last. A pair with a block outside [0, src_blocks) or
+ * [0, dst_blocks) is skipped. Workgroup i does part i % parts of pair i / parts. */
+typedef struct aiteri_gpu_copy_blocks {
+    uint64_t src, dst, mapping;
+    int64_t src_stride_block, dst_stride_block, src_blocks, dst_blocks;
+    int64_t mapping_stride_pair, mapping_stride_side;
+    int64_t shape[4], from[4], to[4];
+    int64_t units, units_in_piece, parts;
+    int32_t dims, unit, mapping_bits, unused;
+} aiteri_gpu_copy_blocks;
 
 /* out = softmax-weighted mean of two partial results, lse = ln(e^lse_a + e^lse_b); the layouts of
  * aiter_merge_attn_states: rows (token, head, d), lse (head, token). */
@@ -17973,6 +18023,9 @@ static aiteri_gpu_want aiteri_gpu_want_of(const aiteri_gpu_call *c, const aiteri
     memset(&w, 0, sizeof w);
     AITERI_ASSERT((aiteri_problem_features(p) & ~p->features) == 0);
     w.features = p->features;
+    /* To a kernel that reads them all, two fp8 types are one. */
+    if (aiteri_gpu_is_fp8(p->k.dtype) && aiteri_gpu_is_fp8(p->v.dtype))
+        w.features &= ~AITERI_BIT(KV_TYPES);
     w.op = op;
     w.arch = c->gpu->device->arch_bits;
     w.q = p->q.dtype;
@@ -18184,6 +18237,8 @@ static aiteri_gpu_source aiteri_gpu_source_of(const aiteri_source *s)
     out.scale_stride_outer = s->scales.stride_outer;
     out.scale_stride_token = s->scales.stride_token;
     out.scale_stride_head = s->scales.stride_head;
+    out.dtype = (int32_t)s->dtype;
+    out.unused = 0;
     return out;
 }
 
@@ -19808,57 +19863,55 @@ AITERI_ATTENTION_CALLS(decode_attention_gqa)
 #define AITERI_GPU_CACHE_C
 
 
-static void aiteri_gpu_fill_cache_side(aiteri_gpu_cache_side *s, const aiter_tensor *src,
-                                       const aiter_tensor *cache, const aiter_tensor *scale)
+/* From the rows of new tokens to the cache, as readers see both. */
+static void aiteri_gpu_fill_cache_side(aiteri_gpu_cache_side *s, const aiteri_source *src,
+                                       const aiteri_source *cache)
 {
     s->src = (uint64_t)(uintptr_t)src->data;
+    s->src_stride_token = src->stride_token;
+    s->src_stride_head = src->stride_head;
+    s->src_stride_dim = src->stride_dim;
+    s->dim = src->dim;
     s->cache = (uint64_t)(uintptr_t)cache->data;
-    s->src_stride_token = src->stride[0];
-    s->src_stride_head = src->stride[1];
-    s->cache_stride_block = cache->stride[0];
-    s->cache_stride_token = cache->stride[1];
-    s->cache_stride_head = cache->stride[2];
-    s->dim = (int32_t)src->shape[2];
-    if (scale->ndim == 0) return;
-    s->scale = (uint64_t)(uintptr_t)scale->data;
-    s->scale_stride_block = scale->ndim == 3 ? scale->stride[0] : 0;
-    s->scale_stride_token = scale->ndim == 3 ? scale->stride[1] : 0;
-    s->scale_stride_head = scale->ndim == 3       ? scale->stride[2]
-                           : scale->shape[0] == 1 ? 0
-                                                  : scale->stride[0];
+    s->cache_stride_block = cache->stride_outer;
+    s->cache_stride_token = cache->stride_token;
+    s->cache_stride_head = cache->stride_head;
+    s->cache_stride_dim = cache->stride_dim;
+    s->bundle = cache->tiles.bundle;
+    s->cache_stride_bundle = cache->tiles.stride_bundle;
+    s->piece = cache->tiles.piece;
+    s->cache_stride_piece = cache->tiles.stride_piece;
+    s->scale = (uint64_t)(uintptr_t)cache->scales.data;
+    s->scale_stride_block = cache->scales.stride_outer;
+    s->scale_stride_token = cache->scales.stride_token;
+    s->scale_stride_head = cache->scales.stride_head;
 }
 
-/* The row of the registry that serves it; shapes were checked. */
+/* The row of the registry that serves it: one for each type of new rows takes every cache. */
 static aiter_status aiteri_gpu_cache_choose(const aiteri_gpu_call *c,
                                             const aiter_reshape_and_cache_args *a, int32_t *row)
 {
-    const aiteri_operand rows[4] = {
-        {"k", &a->k}, {"v", &a->v}, {"kv.k", &a->kv.k}, {"kv.v", &a->kv.v}};
     aiteri_gpu_want want;
     memset(&want, 0, sizeof want);
     want.op = AITERI_GPU_OP_reshape_and_cache;
     want.arch = c->gpu->device->arch_bits;
     want.q = a->k.dtype;
     want.kv = a->kv.k.dtype;
-    want.dq = (int32_t)a->k.shape[2];
-    want.dv = (int32_t)a->v.shape[2];
     want.features = AITERI_BIT(PAGED_KEYS);
-    if (a->kv.k_scale.ndim != 0) want.features |= AITERI_BIT(SCALE_TOKEN);
-    if (a->kv.k_scale.ndim == 2) want.features |= AITERI_BIT(SCALE_BLOCK);
-    AITERI_TRY(aiteri_gpu_check_dense(c, rows, 4));
     return aiteri_gpu_need_row(c, &want, row);
 }
 
-/* By the row that was chosen. */
+/* By the row that was chosen; src and cache of K, then of V. */
 static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
-                                         const aiter_reshape_and_cache_args *a, int32_t mode,
+                                         const aiter_reshape_and_cache_args *a,
+                                         const aiteri_source *const side[4], int32_t mode,
                                          int32_t row)
 {
     aiteri_gpu_reshape_and_cache x;
     aiteri_current was;
     memset(&x, 0, sizeof x);
-    aiteri_gpu_fill_cache_side(&x.k, &a->k, &a->kv.k, &a->kv.k_scale);
-    aiteri_gpu_fill_cache_side(&x.v, &a->v, &a->kv.v, &a->kv.v_scale);
+    aiteri_gpu_fill_cache_side(&x.k, side[0], side[1]);
+    aiteri_gpu_fill_cache_side(&x.v, side[2], side[3]);
     x.slot_mapping = (uint64_t)(uintptr_t)a->slot_mapping.data;
     x.slot_stride = a->slot_mapping.stride[0];
     x.tokens = a->k.shape[0];
@@ -19867,6 +19920,8 @@ static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
     x.page_size = (int32_t)a->kv.k.shape[1];
     x.slot_bits = aiter_dtype_bits(a->slot_mapping.dtype);
     x.quant = mode;
+    x.cache_dtype = (int32_t)a->kv.k.dtype;
+    x.largest = aiteri_largest_of(a->kv.k.dtype);
     if (x.tokens == 0) return AITER_OK;
     AITERI_TRY(aiteri_device_enter(c->ctx, c->op, c->gpu->device, &was));
     const aiter_status status =
@@ -19876,6 +19931,56 @@ static aiter_status aiteri_gpu_cache_run(const aiteri_gpu_call *c,
 }
 
 #endif /* AITERI_GPU_CACHE_C */
+
+// >>blocks    (src/gpu/blocks.c)
+/* blocks.c -- aiter_swap_blocks and aiter_copy_blocks on a device: a launch for each cache, ids are
+ * read and judged there. */
+#ifndef AITERI_GPU_BLOCKS_C
+#define AITERI_GPU_BLOCKS_C
+
+
+enum { AITERI_GPU_COPIES = 8, AITERI_GPU_PARTS = 1024 }; /* units of a thread; parts of a block */
+
+static aiter_status aiteri_gpu_blocks_choose(const aiteri_gpu_call *c, int32_t *row)
+{
+    aiteri_gpu_want want;
+    memset(&want, 0, sizeof want);
+    want.op = AITERI_GPU_OP_copy_blocks;
+    want.arch = c->gpu->device->arch_bits;
+    want.features = AITERI_BIT(PAGED_KEYS);
+    return aiteri_gpu_need_row(c, &want, row);
+}
+
+/* The most bytes, 16 at most, of which everything is a multiple. */
+static int32_t aiteri_gpu_copy_unit(const aiteri_gpu_copy_blocks *x, int64_t piece)
+{
+    uint64_t all = 16 | x->src | x->dst | (uint64_t)x->src_stride_block |
+                   (uint64_t)x->dst_stride_block | (uint64_t)piece;
+    for (int32_t i = 0; i < x->dims; i++) all |= (uint64_t)x->from[i] | (uint64_t)x->to[i];
+    return (int32_t)(all & (~all + 1));
+}
+
+/* The pairs of `mapping` in one cache, of which x says where blocks lie in bytes and in pieces of
+ * how many; the device is current. */
+static aiter_status aiteri_gpu_blocks_launch(const aiteri_gpu_call *c, int32_t row,
+                                             const aiter_tensor *mapping, int64_t piece,
+                                             aiteri_gpu_copy_blocks *x)
+{
+    const int64_t pairs = mapping->shape[0];
+    x->mapping = (uint64_t)(uintptr_t)mapping->data;
+    x->mapping_stride_pair = mapping->stride[0];
+    x->mapping_stride_side = mapping->stride[1];
+    x->mapping_bits = aiter_dtype_bits(mapping->dtype);
+    x->unit = aiteri_gpu_copy_unit(x, piece);
+    x->units = x->units_in_piece = piece / x->unit;
+    for (int32_t i = 0; i < x->dims; i++) x->units *= x->shape[i];
+    if (pairs == 0 || x->units == 0) return AITER_OK;
+    const int64_t share = (int64_t)AITERI_GPU_COPIES * aiteri_gpu_rows_table[row].threads;
+    x->parts = aiteri_min(aiteri_ceil_div(x->units, share), AITERI_GPU_PARTS);
+    return aiteri_gpu_launch(c, row, pairs * x->parts, x);
+}
+
+#endif /* AITERI_GPU_BLOCKS_C */
 #endif
 
 // >>reshape_and_cache    (src/ops/reshape_and_cache.c)
@@ -19892,7 +19997,7 @@ typedef enum aiteri_cache_mode {
     AITERI_CACHE_CONVERTS = 0,
     AITERI_CACHE_SCALE_GIVEN,
     AITERI_CACHE_SCALE_PER_TOKEN_HEAD,
-    AITERI_CACHE_SCALE_PER_BLOCK_HEAD /* of no device yet */
+    AITERI_CACHE_SCALE_PER_BLOCK_HEAD
 } aiteri_cache_mode;
 
 /* K or V: where its rows come from and where they go, as readers see them. */
@@ -20171,10 +20276,14 @@ static aiter_scale_kind aiteri_cache_scale_kind(const aiter_tensor *scale)
                                   : AITER_SCALE_PER_HEAD;
 }
 
-static aiteri_cache_side aiteri_cache_side_of(const aiter_tensor *src, const aiter_tensor *cache,
-                                              const aiter_tensor *scale)
+/* K (0) or V (1). */
+static aiteri_cache_side aiteri_cache_side_of(const aiter_reshape_and_cache_args *a,
+                                              const aiteri_kv_order *order, int v)
 {
-    aiteri_cache_side side = {aiteri_source_of(src), aiteri_source_of(cache)};
+    const aiter_tensor *scale = v ? &a->kv.v_scale : &a->kv.k_scale;
+    aiteri_cache_side side = {aiteri_source_of(v ? &a->v : &a->k),
+                              aiteri_source_of(v ? &a->kv.v : &a->kv.k)};
+    side.cache.tiles = order->tiles[v];
     if (scale->ndim != 0)
         side.cache.scales = aiteri_scales_of(scale, aiteri_cache_scale_kind(scale));
     return side;
@@ -20226,14 +20335,12 @@ static void aiteri_cache_worker(void *arg, int32_t i)
 {
     const aiteri_cache_run *run = (const aiteri_cache_run *)arg;
     const aiter_reshape_and_cache_args *a = run->a;
-    aiteri_cache_side side[2] = {aiteri_cache_side_of(&a->k, &a->kv.k, &a->kv.k_scale),
-                                 aiteri_cache_side_of(&a->v, &a->kv.v, &a->kv.v_scale)};
+    const aiteri_cache_side side[2] = {aiteri_cache_side_of(a, run->order, 0),
+                                       aiteri_cache_side_of(a, run->order, 1)};
     const int64_t tokens = a->k.shape[0];
     const int blocks = run->mode == AITERI_CACHE_SCALE_PER_BLOCK_HEAD;
     float *row = run->rows + (int64_t)i * AITERI_MAX_HEAD_DIM;
     const int64_t end = aiteri_share_of(tokens, i + 1, run->workers);
-    side[0].cache.tiles = run->order->tiles[0];
-    side[1].cache.tiles = run->order->tiles[1];
     for (int64_t n = aiteri_share_of(tokens, i, run->workers); n < end; n++) {
         const int64_t slot = aiteri_slot_of(&a->slot_mapping, n);
         const int64_t count = blocks ? aiteri_cache_block_tokens(run, n) : slot >= 0;
@@ -20335,9 +20442,6 @@ static aiter_status aiteri_writer_supported(aiteri_writer *x, aiter_context *ctx
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
-        if (x->a.kv.layout != AITER_KV_NHD)
-            return aiteri_fail(ctx, AITER_UNSUPPORTED,
-                               "%s.kv.layout: a device writes AITER_KV_NHD pages alone", c.op);
         AITERI_TRY(aiteri_gpu_cache_choose(&call, &x->a, &x->row));
     }
 #endif
@@ -20403,7 +20507,10 @@ static aiter_status aiteri_writer_run(aiteri_writer *x, aiter_context *ctx)
 #if AITERI_GPU
     if (aiteri_context_on_device(ctx)) {
         const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
-        return aiteri_gpu_cache_run(&call, a, (int32_t)x->mode, x->row);
+        const aiteri_cache_side k = aiteri_cache_side_of(a, &x->order, 0);
+        const aiteri_cache_side v = aiteri_cache_side_of(a, &x->order, 1);
+        const aiteri_source *const side[4] = {&k.src, &k.cache, &v.src, &v.cache};
+        return aiteri_gpu_cache_run(&call, a, side, (int32_t)x->mode, x->row);
     }
 #endif
     if (x->mode == AITERI_CACHE_SCALE_GIVEN) {
@@ -20437,6 +20544,8 @@ AITERI_CALLS(reshape_and_cache, writer, "aiter_reshape_and_cache")
 #ifndef AITERI_BLOCKS_C
 #define AITERI_BLOCKS_C
 
+#if AITERI_GPU
+#endif
 
 typedef struct aiteri_blocks_op {
     const char *name;
@@ -20456,6 +20565,7 @@ typedef struct aiteri_blocks {
     const aiter_tensor *caches;
     int32_t num_caches; /* 1 of swap_blocks */
     int32_t workers;
+    int32_t row; /* of the registry, on a device */
     aiter_call call;
 } aiteri_blocks;
 
@@ -20605,22 +20715,29 @@ static uint8_t *aiteri_blocks_layout(const aiteri_blocks *x, aiteri_arena *arena
     return (uint8_t *)aiteri_carve(arena, (size_t)x->dst.shape[0] / 8 + 1, 1);
 }
 
-static size_t aiteri_blocks_need(const aiteri_blocks *x)
+/* None on a device, where ids are not looked at. */
+static size_t aiteri_blocks_need(const aiteri_blocks *x, aiter_context *ctx)
 {
     aiteri_arena measure = {NULL, 0};
+    if (aiteri_context_on_device(ctx)) return 0;
     aiteri_blocks_layout(x, &measure);
     return measure.used;
 }
 
-/* Everything but the run: all that shapes tell. */
+/* Everything but the run: all that shapes tell, and which kernel. */
 static aiter_status aiteri_blocks_supported(aiteri_blocks *x, aiter_context *ctx, size_t *bytes)
 {
     aiteri_check c = {x->op->name, ctx, AITER_OK};
     aiteri_check_block_moves(&c, x);
     if (c.status == AITER_OK) aiteri_check_blocks_apart(&c, x);
     if (c.status != AITER_OK) return c.status;
-    AITERI_TRY(aiteri_needs_cpu(c.op, ctx));
-    return aiteri_scratch_answer(c.op, ctx, aiteri_blocks_need(x), bytes);
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        const aiteri_gpu_call call = aiteri_gpu_call_of(c.op, ctx);
+        AITERI_TRY(aiteri_gpu_blocks_choose(&call, &x->row));
+    }
+#endif
+    return aiteri_scratch_answer(c.op, ctx, aiteri_blocks_need(x, ctx), bytes);
 }
 
 static aiter_status aiteri_blocks_workspace(aiteri_blocks *x, aiter_context *ctx, size_t *bytes)
@@ -20628,8 +20745,7 @@ static aiter_status aiteri_blocks_workspace(aiteri_blocks *x, aiter_context *ctx
     aiteri_check c = {x->op->name, ctx, AITER_OK};
     aiteri_check_block_moves(&c, x);
     if (c.status != AITER_OK) return c.status;
-    return aiteri_scratch_answer(c.op, ctx,
-                                 aiteri_context_on_device(ctx) ? 0 : aiteri_blocks_need(x), bytes);
+    return aiteri_scratch_answer(c.op, ctx, aiteri_blocks_need(x, ctx), bytes);
 }
 
 /* ---- the copies ---- */
@@ -20759,14 +20875,51 @@ static void aiteri_check_mapping(aiteri_check *c, const aiteri_blocks *x, uint8_
     }
 }
 
+#if AITERI_GPU
+/* Cache i, on the device that is current. */
+static aiter_status aiteri_blocks_launch(const aiteri_gpu_call *c, const aiteri_blocks *x,
+                                         int32_t i)
+{
+    const aiteri_block_way w = aiteri_blocks_way(x, i);
+    aiteri_gpu_copy_blocks to;
+    memset(&to, 0, sizeof to);
+    to.src = (uint64_t)(uintptr_t)w.src;
+    to.dst = (uint64_t)(uintptr_t)w.dst;
+    to.src_stride_block = w.src_block;
+    to.dst_stride_block = w.dst_block;
+    to.src_blocks = x->op->swaps ? x->src.shape[0] : x->dst.shape[0];
+    to.dst_blocks = x->dst.shape[0];
+    to.dims = w.ndim;
+    memcpy(to.shape, w.shape, sizeof to.shape);
+    memcpy(to.from, w.from, sizeof to.from);
+    memcpy(to.to, w.to, sizeof to.to);
+    return aiteri_gpu_blocks_launch(c, x->row, &x->mapping, (int64_t)w.piece, &to);
+}
+
+static aiter_status aiteri_blocks_on_device(const aiteri_blocks *x, aiter_context *ctx)
+{
+    const aiteri_gpu_call c = aiteri_gpu_call_of(x->op->name, ctx);
+    aiteri_current was;
+    aiter_status status = AITER_OK;
+    AITERI_TRY(aiteri_device_enter(ctx, c.op, c.gpu->device, &was));
+    for (int32_t i = 0; i < x->num_caches && status == AITER_OK; i++)
+        status = aiteri_blocks_launch(&c, x, i);
+    aiteri_device_leave(c.gpu->device, &was);
+    return status;
+}
+#endif
+
 static aiter_status aiteri_blocks_run(aiteri_blocks *x, aiter_context *ctx)
 {
     size_t bytes;
     aiteri_scratch scratch;
     AITERI_TRY(aiteri_blocks_supported(x, ctx, &bytes));
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) return aiteri_blocks_on_device(x, ctx);
+#endif
     aiteri_check c = {x->op->name, ctx, AITER_OK};
     AITERI_TRY(aiteri_scratch_take(c.op, ctx, x->call.workspace, x->call.workspace_bytes,
-                                   aiteri_blocks_need(x), &scratch));
+                                   aiteri_blocks_need(x, ctx), &scratch));
     aiteri_check_mapping(&c, x, aiteri_blocks_layout(x, &scratch.arena));
     aiteri_scratch_give_back(&scratch);
     x->workers =
@@ -20776,12 +20929,26 @@ static aiter_status aiteri_blocks_run(aiteri_blocks *x, aiter_context *ctx)
     return c.status;
 }
 
+static void aiteri_blocks_explain_work(const aiteri_blocks *x, aiter_context *ctx, aiteri_text *t)
+{
+    const int64_t pairs = x->mapping.shape[0];
+#if AITERI_GPU
+    if (aiteri_context_on_device(ctx)) {
+        aiteri_say(t, "kernel: %s, %lld pairs x %d launches", aiteri_gpu_rows_table[x->row].symbol,
+                   (long long)pairs, (int)x->num_caches);
+        return;
+    }
+#endif
+    (void)ctx;
+    aiteri_say(t, "work: %lld copies, a stretch of them for each thread",
+               (long long)(pairs * x->num_caches));
+}
+
 static aiter_status aiteri_blocks_explain(const aiteri_blocks *x, aiter_context *ctx,
                                           aiteri_text *t)
 {
     double all = 0;
     size_t least = SIZE_MAX;
-    (void)ctx;
     for (int32_t i = 0; i < x->num_caches; i++) {
         const aiteri_block_way w = aiteri_blocks_way(x, i);
         double bytes = (double)w.piece;
@@ -20793,8 +20960,8 @@ static aiter_status aiteri_blocks_explain(const aiteri_blocks *x, aiter_context 
                (long long)x->mapping.shape[0], (int)x->num_caches, x->num_caches > 1 ? "s" : "",
                (long long)x->dst.shape[0]);
     aiteri_say(t, "types: mapping %s, blocks as they are\n", aiter_dtype_name(x->mapping.dtype));
-    aiteri_say(t, "work: %lld copies, a stretch of them for each thread, in pieces of %zu bytes\n",
-               (long long)(x->mapping.shape[0] * x->num_caches), least);
+    aiteri_blocks_explain_work(x, ctx, t);
+    aiteri_say(t, ", in pieces of %zu bytes\n", least);
     aiteri_say(t, "bytes: at most %.3g read, %.3g written\n", all, all);
     aiteri_say(t, "error: none\n");
     return AITER_OK;
