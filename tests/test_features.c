@@ -252,13 +252,16 @@ static int taken(int feature, char by)
     return 0;
 }
 
-/* By the words of its symbol, not by what the registry made of it; decoding of int8 has scales. */
+/* By the words of its symbol, not by what the registry made of it; decoding of what is
+ * narrower than f16 has scales. */
 static int taken_by_row(int feature, const aiteri_gpu_row *r)
 {
     const char *s = r->symbol;
     if (strstr(s, "flash_fwd")) return taken(feature, strstr(s, "_plain") ? 'p' : 'g');
     if (strstr(s, "paged_decode"))
-        return taken(feature, 'd') || (strstr(s, "_i8_") && taken(feature, 'i'));
+        return taken(feature, 'd') ||
+               ((strstr(s, "_i8_") || strstr(s, "_i4_") || strstr(s, "_f8_")) &&
+                taken(feature, 'i'));
     return -1;
 }
 

@@ -46,6 +46,10 @@ def is_matrix(instruction):
     return instruction.name.startswith(("v_mfma", "v_smfma"))
 
 
+def loads(body):
+    return [i for i in body if re.match(r"(global|buffer|flat)_load", i.name)]
+
+
 def wait_count(instruction, counter):
     """N of counter(N) in an s_waitcnt, or None."""
     found = re.search(counter + r"\((\d+)\)", instruction.operands)

@@ -79,18 +79,15 @@ def decode_complaints(kernel, row):
     if row_bytes == 4:  # as wide as an entry of the block table and a scale, which are counted, too
         block += 2
 
-    def loads(body):
-        return [i for i in body if re.match(r"(global|buffer|flat)_load", i.name)]
-
     def wide(body):
-        return sum(bytes_of(i) == row_bytes for i in loads(body))
+        return sum(bytes_of(i) == row_bytes for i in assembly.loads(body))
 
     # Inside it may be a loop without loads, for values that are not finite.
-    body = max((kernel.body(loop) for loop in kernel.hot_loops(loads)), key=wide, default=[])
+    body = max((kernel.body(loop) for loop in kernel.hot_loops(assembly.loads)), key=wide, default=[])
     if not wide(body) or wide(body) % block:
         yield f"{wide(body)} loads of {row_bytes} bytes in the steady loop, a block takes {block}"
         return
-    for load in loads(body):
+    for load in assembly.loads(body):
         if re.search(r"\blds\b|_lds_", load.name + " " + load.operands):
             yield f"a load to LDS (line {load.line})"
         if load.name.startswith("flat"):
