@@ -6,6 +6,6 @@ need gcc=gcc
 full || names=$(all_tests | grep -v '^test_decode_fault$')
 tested=src/spine.h light_flags=-O0 build_tests $dir/bin gcc -O1 -g1 -fno-omit-frame-pointer \
     -fsanitize=address,undefined -fno-sanitize-recover=all
-run_tests $dir/bin env AITER_TEST_BUDGET=${AITER_TEST_BUDGET:-1e8} \
+run_tests $dir/bin env AITER_TEST_BUDGET=${AITER_TEST_BUDGET:-3e7} \
     UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=allocator_may_return_null=1
 finish
