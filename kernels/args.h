@@ -30,10 +30,14 @@ typedef struct aiteri_gpu_lengths {
 } aiteri_gpu_lengths;
 
 /* Key j of sequence b is token j % page_size of block table[b*batch + (j / page_size)*entry]; an
- * id outside [0, num_blocks) is an unmapped page: its keys are not visible. table 0: not paged. */
+ * id outside [0, num_blocks) is an unmapped page: its keys are not visible. table 0: not paged.
+ * With indptr the table is lists one after the other, `entries` in all, stride_batch 0: that of b
+ * begins at entry indptr[b*stride] and ends before [(b+1)*stride], of its last page last_lens
+ * [b*stride] keys are there; last_lens 0: k_lengths counts them. A list that falls, or leaves the
+ * entries, has no pages. */
 typedef struct aiteri_gpu_pages {
-    uint64_t table;
-    int64_t stride_batch, stride_entry;
+    uint64_t table, indptr, last_lens;
+    int64_t stride_batch, stride_entry, stride_indptr, stride_last;
     int32_t page_size, num_blocks, entries, unused;
 } aiteri_gpu_pages;
 

@@ -99,7 +99,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         end = (int)to;
         blocks = BlockList::of(some, begin, end);
         count = (blocks.count - wave + WAVES - 1) / WAVES;
-        table = global<const int32_t>(a.pages.table) + w.s.index * a.pages.stride_batch;
+        table = page_table(a.pages, w.s);
         const PagedRows k = PagedRows::of(a.k, w.head, (int)sizeof(Element));
         const PagedRows v = PagedRows::of(a.v, w.head, (int)sizeof(Element));
         rows = lane < DECODE_KEYS ? k : v;

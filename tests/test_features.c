@@ -230,7 +230,7 @@ static const char *const takers[][2] = {
     {"WINDOW", "gdts"},      {"WINDOW_SINKS", "gdts"}, {"SOFTCAP", "gdts"},
     {"ALIBI", "gdts"},       {"BIAS", "gts"},          {"VISIBLE", "ts"},
     {"SINKS", "gdts"},       {"LSE", "pgdts"},         {"DENSE_KEYS", "pgts"},
-    {"PACKED_KEYS", "gts"},  {"PAGED_KEYS", "gdts"},   {"PAGE_LISTS", "ts"},
+    {"PACKED_KEYS", "gts"},  {"PAGED_KEYS", "gdts"},   {"PAGE_LISTS", "gdts"},
     {"HOLES", "t"},          {"TWO_PARTS", "ts"},      {"PART_TYPES", "ts"},
     {"SEGMENTS", "ts"},      {"PACKED_ROWS", "gdts"},  {"USED_ROWS", "pgdts"},
     {"USED_KEYS", "pgdts"},  {"SCALE_TENSOR", "its"},  {"SCALE_HEAD", "its"},

@@ -83,6 +83,10 @@ static void aiteri_gpu_fill(aiteri_gpu_attention *x, const aiteri_gpu *g, const 
     x->pages.table = (uint64_t)(uintptr_t)p->block_table;
     x->pages.stride_batch = p->table_stride_batch;
     x->pages.stride_entry = p->table_stride_entry;
+    x->pages.indptr = (uint64_t)(uintptr_t)p->page_indptr;
+    x->pages.stride_indptr = p->page_indptr_stride;
+    x->pages.last_lens = (uint64_t)(uintptr_t)p->last_page_lens;
+    x->pages.stride_last = p->last_page_stride;
     x->pages.page_size = p->page_size;
     x->pages.num_blocks = p->num_blocks;
     x->pages.entries = p->table_entries;

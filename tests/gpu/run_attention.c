@@ -8,6 +8,7 @@
  * AITER_TEST_ONLY names the groups of cases to run, all without it. */
 #include "device_values.h"
 #include "device_ops.h"
+#include "device_layouts.h"
 
 static attn_case flash(aiter_dtype type, int sq, int sk, int d, uint64_t seed)
 {
@@ -270,6 +271,34 @@ static void decode_options(aiter_dtype kv)
     }
 }
 
+/* Decoding and flash by lists of pages, of one token and of many. */
+static void lists(aiter_dtype type)
+{
+    static const int pages[] = {16, 1, 7, 64};
+    int i;
+    for (i = 0; i < 4; i++) {
+        attn_case c = decode(type, i % 2 ? AITER_I8 : type, 8, 2, 1 + i, 1100 + 4 * (uint64_t)i);
+        c.page = pages[i];
+        c.splits = 1 + i;
+        c.scale_kind = (aiter_scale_kind)(1 + i % 3);
+        if (i == 3) c.mask = AITER_MASK_WINDOW, c.left = 40, c.right = 0, c.sink_tokens = 5;
+        device_lists(c);
+        c = flash(type, 40, 150, 128, 1120 + 4 * (uint64_t)i);
+        c.form = i % 2 ? FORM_PAGED : FORM_MIXED;
+        c.ragged = 1;
+        c.page = pages[i];
+        c.splits = i == 2 ? 2 : 1;
+        c.mask = i % 2 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+        device_lists(c);
+    }
+    for (i = 0; i < 12; i++) {
+        attn_case c = decode(type, type, 8, 2, i % 2 ? 1 : 30, 1150 + (uint64_t)i);
+        c.op = OP_FLASH;
+        c.page = i % 4 == 2 ? 1 : 16;
+        device_wild_list(c, i / 2);
+    }
+}
+
 /* A decode step under capture; then lengths and pages change on the device and it is replayed. */
 static void replay(aiter_dtype type)
 {
@@ -403,6 +432,7 @@ static void cases_of_type(aiter_dtype type)
     if (wanted("int8")) decodes(type, AITER_I8);
     if (wanted("decodes") && type == AITER_BF16) decode_options(AITER_BF16);
     if (wanted("int8") && type == AITER_BF16) decode_options(AITER_I8);
+    if (wanted("lists")) lists(type);
     if (wanted("replay")) replay(type);
     for (i = 0; i < 4 && wanted("wild"); i++) {
         wild_lengths(type, 0, i);
