@@ -11,11 +11,15 @@ typedef struct aiteri_gpu_rows {
     int64_t stride_batch, stride_token, stride_head;
 } aiteri_gpu_rows;
 
-/* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it.
- * scales: f32, same index order, strides 0 where a scale does not vary; 0: none. */
+/* K or V: element (outer, t, h, d) at outer*outer + t*token + h*head + d*dim; outer is the batch
+ * row, or the page, t counts inside it. Pages may have columns in pieces, tokens in bundles, of so
+ * many, 0 where strides say it: then d is d / piece * stride_piece + d % piece * stride_dim, and so
+ * is t. scales: f32, same index order, strides 0 where a scale does not vary; 0: none. */
 typedef struct aiteri_gpu_source {
     uint64_t data;
-    int64_t stride_outer, stride_token, stride_head;
+    int64_t stride_outer, stride_token, stride_head, stride_dim;
+    int64_t stride_piece, stride_bundle;
+    int32_t piece, bundle;
     uint64_t scales;
     int64_t scale_stride_outer, scale_stride_token, scale_stride_head;
 } aiteri_gpu_source;

@@ -69,8 +69,9 @@ typedef struct attn_case {
     int sinks;
     double sink_size; /* 0: 2 */
     int page, splits;
-    int gaps;  /* packed: room of up to so many tokens behind each sequence that nobody uses */
-    int lists; /* pages by lists, their lengths by 1: the last page, 2: seq_lens */
+    int gaps; /* packed: room of up to so many tokens behind each sequence that nobody uses */
+    aiter_kv_layout tiles; /* pages in that order; x is 16 bytes, or what divides D or the page */
+    int lists;             /* pages by lists, their lengths by 1: the last page, 2: seq_lens */
     aiter_scale_kind scale_kind; /* int8 */
     aiter_dtype scale_type;      /* of K's and V's; 0: f32 */
     int scale_order; /* of those per token or group, in memory: 0 as the data, 1 [Hk, slots], 2
@@ -88,6 +89,8 @@ typedef struct attn_place {
     test_buffer *buffer;
     aiter_dtype dtype;
     int64_t n[4], stride[4], offset;
+    int tile[4]; /* n: extents of so many, tile_stride apart, n / tile[] of them; 0: no tiles */
+    int64_t tile_stride[4];
 } attn_place;
 
 /* One query row that the oracle has answered. */
@@ -233,7 +236,8 @@ static inline const char *case_text(const attn_case *c)
     snprintf(
         text, sizeof text,
         "%s %s %s b%d hq%d hk%d sq%d sk%d d%d/%d%s %s/%s/%s/%s %s(%d,%d,%d) scale %g cap %g alibi "
-        "%d lists %d gaps %d bias %d%s holes %d visible %d scales %g/%d %g/%d sinks %d page %d "
+        "%d tiles %d lists %d gaps %d bias %d%s holes %d visible %d scales %g/%d %g/%d sinks %d "
+        "page %d "
         "splits %d "
         "scales "
         "%d values %d "
@@ -243,11 +247,11 @@ static inline const char *case_text(const attn_case *c)
         op_words[c->op], forms[c->form], layouts[c->layout], c->b, c->hq, c->hk, c->sq, c->sk,
         c->dq, c->dv, c->latent ? " latent" : "", aiter_dtype_name(c->q_type),
         aiter_dtype_name(c->kv_type), aiter_dtype_name(c->v_type), aiter_dtype_name(c->out_type),
-        masks[c->mask], c->left, c->right, c->sink_tokens, c->scale, c->softcap, c->alibi, c->lists,
-        c->gaps, (int)c->bias, aiter_dtype_name(c->bias_type), c->bias_holes, (int)c->visible,
-        c->q_scale, c->q_scales, c->out_scale, c->out_scales, c->sinks, c->page, c->splits,
-        (int)c->scale_kind, (int)c->values, c->q_size, c->k_size, c->v_size, c->ragged,
-        c->first_seq, c->seed);
+        masks[c->mask], c->left, c->right, c->sink_tokens, c->scale, c->softcap, c->alibi,
+        (int)c->tiles, c->lists, c->gaps, (int)c->bias, aiter_dtype_name(c->bias_type),
+        c->bias_holes, (int)c->visible, c->q_scale, c->q_scales, c->out_scale, c->out_scales,
+        c->sinks, c->page, c->splits, (int)c->scale_kind, (int)c->values, c->q_size, c->k_size,
+        c->v_size, c->ragged, c->first_seq, c->seed);
     return text;
 }
 

@@ -57,6 +57,7 @@
     T(A, kv.k_scale, SCALE, AITER_I8, p->k_scale)             \
     T(A, kv.v_scale, SCALE, AITER_I8, p->v_scale)             \
     V(A, kv.dim_v, CASE_DIM_V(p))                             \
+    V(A, kv.layout, p->c.tiles)                               \
     V(A, kv.k_scale_kind, CASE_SCALE_KIND(p))                 \
     V(A, kv.v_scale_kind, CASE_SCALE_KIND(p))                 \
     V(A, kv.max_seqlen, CASE_MAX_SEQLEN_K(p, call))           \

@@ -143,6 +143,33 @@ static void lists_of_pages(aiter_device device, int n)
     close_context(ctx);
 }
 
+/* Pages of other orders reach the kernel by their strides, and are decoded whatever the rows. */
+static void layouts_of_pages(aiter_device device, int n)
+{
+    aiter_context *ctx = device_context(device);
+    aiter_paged_attn_decode_args a = decode(2, 1 + n % 2 * 20, 8, 2, AITER_BF16);
+    aiteri_gpu_attention x;
+    a.kv.layout = AITER_KV_X_PACKED;
+    a.kv.k = aiter_tensor_5d(AT(2), AITER_BF16, 1000, 2, 16, 16 * n, 8);
+    a.kv.v = aiter_tensor_4d(AT(3), AITER_BF16, 1000, 2, 128, 16 * n);
+    CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    CHECK(strstr(last_launch(0)->symbol, "paged_decode"), "%s", last_launch(0)->symbol);
+    memcpy(&x, last_launch(0)->args, sizeof x);
+    CHECK(x.k.piece == 8 && x.k.stride_piece == 128 * n && x.k.stride_dim == 1 &&
+              x.k.stride_token == 8 && x.k.bundle == 0 && x.k.stride_head == 2048 * n,
+          "x-packed k");
+    CHECK(x.v.piece == 0 && x.v.bundle == 0 && x.v.stride_dim == 16 * n && x.v.stride_token == 1,
+          "x-packed v");
+    a.kv.layout = AITER_KV_SHUFFLED;
+    a.kv.v = aiter_tensor_5d(AT(3), AITER_BF16, 1000, 2, 2 * n, 128, 8);
+    CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    memcpy(&x, last_launch(0)->args, sizeof x);
+    CHECK(x.v.piece == 0 && x.v.bundle == 8 && x.v.stride_bundle == 1024 && x.v.stride_dim == 8 &&
+              x.v.stride_token == 1,
+          "shuffled v");
+    close_context(ctx);
+}
+
 /* ---- splits ---- */
 
 static void splits(aiter_device device, int n)
@@ -389,6 +416,7 @@ int main(void)
             options_reach_the_kernel(device, n);
             paged_and_packed(device, n);
             lists_of_pages(device, n);
+            layouts_of_pages(device, n);
             splits(device, n);
             current_device(device, n);
             warm_calls(device, n);

@@ -6,7 +6,8 @@
  *     scores    S = Q K^T: a lane has the row of its line and the keys of its quarter
  *     keys      2 sets of rows; a lane loads, for each 32 columns, 8 of one key of its line
  *     values    a lane loads 8 columns (from 8 * line on) of all keys of its quarter; instruction j
- *               takes element j of each, so O^T = V^T P^T needs neither LDS nor a lane exchange
+ *               takes element j of each, so O^T = V^T P^T needs neither LDS nor a lane exchange.
+ *               ACROSS: it loads the same, a column at a time
  *
  * Which 8 of 32 columns, and which keys of 4 * EACH, is free: a product does not depend on the
  * order of its terms, and Q and the weights have the same one. */
@@ -31,6 +32,14 @@ template <class KV> struct Piece {
 template <> struct Piece<i8> {
     typedef uint8_t Element;
     typedef u32x2 Raw;
+};
+
+/* The first or the second half of a piece. */
+template <class Raw> struct HalfOf {
+    typedef u32x2 Type;
+};
+template <> struct HalfOf<u32x2> {
+    typedef uint32_t Type;
 };
 
 /* Halves `high` of two dwords, that of a below that of b. */
@@ -106,12 +115,30 @@ template <class T, class KV, int DQ, int DV> struct DecodeFragments {
     struct Keys {
         Raw x[SETS][STEPS];
     };
+    /* Eight columns of a key, or with ACROSS of one column, and on NVIDIA of a second one, EACH
+     * keys. */
     struct Values {
         Raw x[PIECES][EACH];
     };
     struct Lane {
         float x[EACH];
     };
+
+    /* Column j of a piece's eight. */
+#if defined(__NVPTX__)
+    static_assert(EACH * 2 == CHUNK, "two columns");
+    typedef typename HalfOf<Raw>::Type Column;
+    AITERI_METHOD static void set_column(Values &v, int p, int j, Column x)
+    {
+        if (j % 2)
+            v.x[p][j / 2].hi = x;
+        else
+            v.x[p][j / 2].lo = x;
+    }
+#else
+    typedef Raw Column;
+    AITERI_METHOD static void set_column(Values &v, int p, int j, Column x) { v.x[p][j] = x; }
+#endif
 
     /* First columns of what a lane loads. */
     AITERI_METHOD static int key_column(int lane, int step)
@@ -140,8 +167,9 @@ template <class T, class KV, int DQ, int DV> struct DecodeFragments {
     }
 
     /* The operand for columns j of each eight, of chunk c. */
-    AITERI_METHOD static u32x4 value_operand(const Values &v, int c, int j)
+    template <bool ACROSS> AITERI_METHOD static u32x4 value_operand(const Values &v, int c, int j)
     {
+        if constexpr (ACROSS) return column_operand(v, c, j);
 #if defined(__NVPTX__)
         const Raw *lo = v.x[2 * c], *hi = v.x[2 * c + 1];
         return {element_pair<T>(lo[0], lo[1], j), element_pair<T>(hi[0], hi[1], j),
@@ -150,6 +178,17 @@ template <class T, class KV, int DQ, int DV> struct DecodeFragments {
         const Raw *x = v.x[c];
         return {element_pair<T>(x[0], x[1], j), element_pair<T>(x[2], x[3], j),
                 element_pair<T>(x[4], x[5], j), element_pair<T>(x[6], x[7], j)};
+#endif
+    }
+
+    AITERI_METHOD static u32x4 column_operand(const Values &v, int c, int j)
+    {
+#if defined(__NVPTX__)
+        const u32x4 lo = operand_of<T>(v.x[2 * c][j / 2]),
+                    hi = operand_of<T>(v.x[2 * c + 1][j / 2]);
+        return j % 2 ? u32x4{lo.z, hi.z, lo.w, hi.w} : u32x4{lo.x, hi.x, lo.y, hi.y};
+#else
+        return operand_of<T>(v.x[c][j]);
 #endif
     }
 
@@ -171,17 +210,20 @@ template <class T, class KV, int DQ, int DV> struct DecodeFragments {
     }
 
     /* O^T += V^T P^T. */
+    template <bool ACROSS>
     AITERI_METHOD static void add_values(Sums &o, const Lane &p, const Values &v)
     {
         const u32x4 weight = weight_operand(p);
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++)
 #pragma unroll
-            for (int j = 0; j < CHUNK; j++) multiply(value_operand(v, c, j), weight, o.x[c][j]);
+            for (int j = 0; j < CHUNK; j++)
+                multiply(value_operand<ACROSS>(v, c, j), weight, o.x[c][j]);
     }
 
     /* Values that are not finite go into the sums by themselves, and become 0: 0 times NaN is NaN,
      * and a key that a row does not see must not reach it. part: 1 where a key takes part. */
+    template <bool ACROSS>
     AITERI_METHOD static void take_non_finite(Sums &o, const Lane &part, Values &v)
     {
         if constexpr (__is_same(KV, i8)) return;
@@ -190,14 +232,27 @@ template <class T, class KV, int DQ, int DV> struct DecodeFragments {
         for (int c = 0; c < CHUNKS; c++)
 #pragma unroll
             for (int j = 0; j < CHUNK; j++) {
-                const u32x4 code = map_halves(value_operand(v, c, j), census_code<T>);
+                const u32x4 code = map_halves(value_operand<ACROSS>(v, c, j), census_code<T>);
                 if (!any_lane((code.x | code.y | code.z | code.w) != 0)) continue;
                 f32x4 count = {};
                 multiply(code, one, count);
 #pragma unroll
                 for (int e = 0; e < 4; e++) o.x[c][j][e] += census_verdict(count[e]);
+                if constexpr (ACROSS && EACH == CHUNK && !__is_same(KV, i8)) {
+                    u32x4 x = v.x[c][j];
+                    asm("" : "+v"(x));
+                    v.x[c][j] = finite_piece(x);
+                }
             }
+        if (ACROSS && EACH == CHUNK) return;
         make_finite(v);
+    }
+    AITERI_METHOD static Raw finite_piece(Raw x)
+    {
+        if constexpr (__is_same(KV, i8))
+            return x;
+        else
+            return map_halves(x, finite_or_zero<T>);
     }
     AITERI_METHOD static void make_finite(Values &v)
     {
@@ -207,7 +262,7 @@ template <class T, class KV, int DQ, int DV> struct DecodeFragments {
 #pragma unroll
             for (int p = 0; p < PIECES; p++)
 #pragma unroll
-                for (int e = 0; e < EACH; e++) v.x[p][e] = map_halves(v.x[p][e], finite_or_zero<T>);
+                for (int e = 0; e < EACH; e++) v.x[p][e] = finite_piece(v.x[p][e]);
     }
 
 #if defined(__NVPTX__)

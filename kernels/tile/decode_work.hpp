@@ -101,10 +101,17 @@ struct DecodeWork {
     }
 };
 
+/* How a workgroup reads its keys and values: element by element, whatever their strides; by rows,
+ * in pieces of 8 columns of a key; or, where a column's tokens lie side by side, values by columns,
+ * in pieces of the keys of a quarter, and keys by pieces that may lie apart. */
+enum DecodePath { BY_ELEMENTS, BY_ROWS, BY_COLUMNS };
+
 /* The rows of K, or V, of one sequence and kv head. */
 struct PagedRows {
     uint64_t base, scales;
     int64_t outer, token, scale_outer, scale_token; /* bytes */
+    int64_t apart;                                  /* bundles, beyond their tokens */
+    int bundle;
 
     AITERI_METHOD static PagedRows of(const aiteri_gpu_source &x, int head, int element_bytes)
     {
@@ -114,14 +121,45 @@ struct PagedRows {
                 x.stride_outer * element_bytes,
                 x.stride_token * element_bytes,
                 x.scale_stride_outer * 4,
-                x.scale_stride_token * 4};
+                x.scale_stride_token * 4,
+                x.bundle ? (x.stride_bundle - x.bundle * x.stride_token) * element_bytes : 0,
+                larger_of(x.bundle, 1)};
     }
-    /* May rows be read in pieces of `bytes`? */
+    enum : uint64_t { FAR = 1 << 22 }; /* elements; 256 columns of twice the bytes are below 2^32 */
+
+    /* May pieces of a row's columns be read whole? */
     AITERI_METHOD static bool whole_pieces(const aiteri_gpu_source &x, int dim, int element_bytes)
     {
         const uint64_t strides = (uint64_t)x.stride_outer | (uint64_t)x.stride_token |
-                                 (uint64_t)x.stride_head | (uint64_t)dim;
-        return strides % CHUNK == 0 && x.data % (uint64_t)(CHUNK * element_bytes) == 0;
+                                 (uint64_t)x.stride_head | (uint64_t)x.stride_piece | (uint64_t)dim;
+        return strides % CHUNK == 0 && x.data % (uint64_t)(CHUNK * element_bytes) == 0 &&
+               x.stride_dim == 1;
+    }
+    AITERI_METHOD static bool whole_rows(const aiteri_gpu_source &x, int dim, int element_bytes)
+    {
+        return whole_pieces(x, dim, element_bytes) && !x.piece && !x.bundle;
+    }
+    /* Pieces of EACH tokens of a column? A page, and a bundle, has a whole number of them. */
+    AITERI_METHOD static bool whole_columns(const aiteri_gpu_source &x, int dim, int element_bytes,
+                                            int page_size)
+    {
+        const uint64_t strides = (uint64_t)x.stride_outer | (uint64_t)x.stride_head |
+                                 (uint64_t)x.stride_dim | (uint64_t)x.stride_bundle |
+                                 (uint64_t)x.bundle | (uint64_t)page_size;
+        return strides % EACH == 0 && x.data % (uint64_t)(EACH * element_bytes) == 0 &&
+               dim % CHUNK == 0 && x.stride_token == 1 && !x.piece;
+    }
+    AITERI_METHOD static DecodePath path(const aiteri_gpu_attention &a, int element_bytes)
+    {
+        if (whole_rows(a.k, a.dim_q, element_bytes) && whole_rows(a.v, a.dim_v, element_bytes))
+            return BY_ROWS;
+        const uint64_t steps =
+            (uint64_t)a.k.stride_piece | (uint64_t)a.v.stride_dim | (uint64_t)a.v.stride_bundle;
+        if (steps >= FAR) return BY_ELEMENTS;
+        const bool keys = whole_pieces(a.k, a.dim_q, element_bytes) && !a.k.bundle &&
+                          (a.k.piece == 0 || a.k.piece == 8 || a.k.piece == 16 || a.k.piece == 32);
+        return keys && whole_columns(a.v, a.dim_v, element_bytes, a.pages.page_size) ? BY_COLUMNS
+                                                                                     : BY_ELEMENTS;
     }
 };
 

@@ -24,6 +24,11 @@ static aiteri_gpu_source aiteri_gpu_source_of(const aiteri_source *s)
     out.stride_outer = s->stride_outer;
     out.stride_token = s->stride_token;
     out.stride_head = s->stride_head;
+    out.stride_dim = s->stride_dim;
+    out.stride_piece = s->tiles.stride_piece;
+    out.stride_bundle = s->tiles.stride_bundle;
+    out.piece = s->tiles.piece;
+    out.bundle = s->tiles.bundle;
     out.scales = (uint64_t)(uintptr_t)s->scales.data;
     out.scale_stride_outer = s->scales.stride_outer;
     out.scale_stride_token = s->scales.stride_token;

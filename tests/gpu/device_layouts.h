@@ -18,25 +18,42 @@ static inline output_bits layout_bits(attn_problem *p, int slack, const char *wh
     return problem_bits(p);
 }
 
-/* The case with a table, then with lists, with and without lengths. Bounds of the lengths make the
- * splits the same. */
-static inline void device_lists(attn_case c)
+/* The case with NHD pages and a table, then in the layouts from `first` to `last`, each with a
+ * table and with lists, of lengths or last pages. Bounds of the lengths make the splits the same.
+ * Many rows of NHD pages are another kernel's: the bits are those of the first layout then. */
+static inline void device_layouts(attn_case c, aiter_kv_layout first, aiter_kv_layout last)
 {
+    const int lists = c.lists;
+    int many = last > 0 && c.sq * (c.hq / c.hk) > 16 && c.kv_type == c.q_type;
     attn_problem p;
-    output_bits table, lists;
+    output_bits table, other;
+    int n;
     c.seed |= 2;
+    c.lists = 0;
     problem_new(&p, &c);
     problem_expect(&p, 1e9);
     device_rounds(p.c.q_type);
     table = layout_bits(&p, SLACK_NAN, "table");
-    for (p.c.lists = 1; p.c.lists <= 2 && table.data; p.c.lists++) {
-        lists = layout_bits(&p, p.c.lists == 1 ? SLACK_NAN : SLACK_ZERO, "lists");
-        CHECK(bits_equal(&table, &lists), "lists differ from a table: %s", case_text(&p.c));
-        free(lists.data);
+    for (n = first * 3; n < 3 * ((int)last + 1) && table.data; n++) {
+        p.c.tiles = (aiter_kv_layout)(n / 3);
+        p.c.lists = n % 3;
+        if (p.c.tiles && p.c.lists == 1 + lists) continue;
+        other = layout_bits(&p, n % 2 ? SLACK_NAN : SLACK_ZERO, "layout");
+        if (many) {
+            free(table.data);
+            table = other;
+            many = 0;
+            continue;
+        }
+        CHECK(bits_equal(&table, &other), "bits differ from NHD pages and a table: %s",
+              case_text(&p.c));
+        free(other.data);
     }
     free(table.data);
     problem_free(&p);
 }
+
+static inline void device_lists(attn_case c) { device_layouts(c, AITER_KV_NHD, AITER_KV_NHD); }
 
 /* Lists of four sequences, the first and the last of which have none: they fall, or leave the
  * entries, of which there are 7. */

@@ -70,9 +70,9 @@ def bytes_of(instruction):
 
 
 def decode_complaints(kernel, row):
-    """What keeps the steady loop of paged_decode from streaming: the one that loads most. A load
-    takes 8 elements of a row, 16 bytes of f16 and bf16. Waits are not judged for heads of 256,
-    which have registers for less."""
+    """What keeps the steady loops of paged_decode from streaming: that over rows and that over
+    columns of V. A load takes 8 elements, 16 bytes of f16 and bf16. Waits are not judged for heads of
+    256, which have registers for less."""
     kv, dq, dv = re.match(r"aiteri_paged_decode_\w+?_(\w+?)_\w+?_(\d+)_(\d+)_", row.symbol).groups()
     row_bytes = 8 * TYPE_BYTES[kv]
     block = BLOCK_KEYS * (int(dq) + int(dv)) // (64 * 8)
@@ -84,24 +84,27 @@ def decode_complaints(kernel, row):
     def wide(body):
         return sum(bytes_of(i) == row_bytes for i in loads(body))
 
-    body = max(bodies, key=wide, default=[])
-    if not wide(body) or wide(body) % block:
-        yield f"{wide(body)} loads of {row_bytes} bytes in the steady loop, a block takes {block}"
-        return
-    for load in loads(body):
-        if re.search(r"\blds\b|_lds_", load.name + " " + load.operands):
-            yield f"a load to LDS (line {load.line})"
-        if load.name.startswith("flat"):
-            yield f"a flat load (line {load.line})"
-        if bytes_of(load) not in (row_bytes, 4):  # 4: an entry of the block table, a scale
-            yield f"a load of {bytes_of(load)} bytes (line {load.line})"
-    written = sum(bytes_of(i) for i in body if i.name.startswith("ds_write"))
-    if written > row_bytes * wide(body) // 4:
-        yield f"{written} bytes of a lane go to LDS, beside {row_bytes * wide(body)} loaded"
-    for instruction in body if int(dv) <= 128 else []:
-        left = assembly.wait_count(instruction, "vmcnt")
-        if left is not None and left < block:
-            yield f"vmcnt({left}), a block takes {block} loads (line {instruction.line})"
+    steady = [body for body in bodies if wide(body)]
+    if len(steady) != 2:
+        yield f"{len(steady)} steady loops with loads of {row_bytes} bytes, expected 2"
+    for body in steady:
+        if wide(body) % block:
+            yield f"{wide(body)} loads of {row_bytes} bytes in a steady loop, a block takes {block}"
+            continue
+        for load in loads(body):
+            if re.search(r"\blds\b|_lds_", load.name + " " + load.operands):
+                yield f"a load to LDS (line {load.line})"
+            if load.name.startswith("flat"):
+                yield f"a flat load (line {load.line})"
+            if bytes_of(load) not in (row_bytes, 4):  # 4: an entry of the block table, a scale
+                yield f"a load of {bytes_of(load)} bytes (line {load.line})"
+        written = sum(bytes_of(i) for i in body if i.name.startswith("ds_write"))
+        if written > row_bytes * wide(body) // 4:
+            yield f"{written} bytes of a lane go to LDS, beside {row_bytes * wide(body)} loaded"
+        for instruction in body if int(dv) <= 128 else []:
+            left = assembly.wait_count(instruction, "vmcnt")
+            if left is not None and left < block:
+                yield f"vmcnt({left}), a block takes {block} loads (line {instruction.line})"
 
 
 def complaints(kernel, row):
