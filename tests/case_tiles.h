@@ -9,18 +9,21 @@ static inline int place_x(aiter_dtype dtype, int64_t n)
     return x;
 }
 
-/* Pages of X_PACKED or SHUFFLED; room of 3 x elements behind every page where the case has gaps. */
+/* Pages of X_PACKED or SHUFFLED. Where the case has gaps there is room of 16 bytes behind every
+ * piece of K and bundle of V, rows of V^T begin at multiples of 16 bytes, and pages have room, too.
+ */
 static inline void place_tiles(attn_problem *p, attn_place *t, int is_v, int slack)
 {
     const int dim = is_v ? 1 : 3, x = place_x(t->dtype, t->n[dim]);
-    const int64_t P = t->n[1], D = t->n[3];
-    const int pad = p->c.layout == LAYOUT_GAPS ? 3 * 128 / aiter_dtype_bits(t->dtype) : 0;
-    t->stride[2] = P * D;
-    t->stride[0] = t->n[2] * P * D + pad;
+    const int own = 128 / aiter_dtype_bits(t->dtype), gaps = p->c.layout == LAYOUT_GAPS;
+    const int packed_v = is_v && p->c.tiles == AITER_KV_X_PACKED;
+    const int64_t P = t->n[1], D = t->n[3], row = gaps && P > 1 ? (P + own - 1) / own * own : P;
+    const int64_t tile = (is_v ? D : P) * x + (gaps ? own : 0);
+    t->stride[2] = packed_v ? row * D : t->n[dim] / x * tile;
+    t->stride[0] = t->n[2] * t->stride[2] + (gaps ? 3 * own : 0);
     t->stride[1] = is_v ? 1 : x;
-    t->stride[3] = !is_v ? 1 : p->c.tiles == AITER_KV_X_PACKED ? P : x;
-    if (!is_v || p->c.tiles == AITER_KV_SHUFFLED)
-        t->tile[dim] = x, t->tile_stride[dim] = is_v ? D * x : P * x;
+    t->stride[3] = !is_v ? 1 : packed_v ? row : x;
+    if (!packed_v) t->tile[dim] = x, t->tile_stride[dim] = tile;
     t->buffer = problem_buffer(
         p, (size_t)(t->n[0] * t->stride[0]) * (size_t)aiter_dtype_bits(t->dtype) / 8, slack);
 }
@@ -37,5 +40,7 @@ static inline aiter_tensor place_tiles_tensor(const attn_place *t, int is_v)
         y = aiter_tensor_5d(data, t->dtype, t->n[0], t->n[2], t->n[dim] / x, t->n[4 - dim], x);
     y = aiter_tensor_transpose(y, 0, 0); /* strides that are said */
     y.stride[0] = t->stride[0];
+    y.stride[1] = t->stride[2];
+    y.stride[2] = x ? t->tile_stride[dim] : t->stride[3];
     return y;
 }

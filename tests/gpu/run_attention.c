@@ -319,7 +319,7 @@ static void layouts(aiter_dtype type, aiter_dtype kv)
         c.splits = rows[i][4];
         c.sk = 80 + 30 * i;
         c.b = 2;
-        c.layout = i % 3 == 1 ? LAYOUT_GAPS : LAYOUT_BSHD;
+        c.layout = i % 3 == 1 || i == 5 ? LAYOUT_GAPS : LAYOUT_BSHD;
         c.scale_kind = (aiter_scale_kind)(1 + i % 3);
         c.lists = i % 2;
         if (i % 5 == 2) c.mask = AITER_MASK_WINDOW, c.left = 40, c.right = 0, c.sink_tokens = 5;
