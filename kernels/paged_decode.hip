@@ -555,7 +555,9 @@ template <class D> AITERI_FN void paged_decode(const aiteri_gpu_attention &a, Lo
     D decode(a, w, lds);
     switch (PagedRows::path(a, (int)sizeof(typename D::Element))) {
     case BY_ROWS: decode.template run<BY_ROWS>(); break;
-    case BY_COLUMNS: decode.template run<BY_COLUMNS>(); break;
+    case BY_COLUMNS:
+        if constexpr (PagedRows::STREAMS_COLUMNS) decode.template run<BY_COLUMNS>();
+        break;
     default: decode.template run<BY_ELEMENTS>();
     }
     decode.finish();

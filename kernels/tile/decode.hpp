@@ -240,7 +240,9 @@ template <class T, class KV, int DQ, int DV> struct DecodeFragments {
                 for (int e = 0; e < 4; e++) o.x[c][j][e] += census_verdict(count[e]);
                 if constexpr (ACROSS && EACH == CHUNK && !__is_same(KV, i8)) {
                     u32x4 x = v.x[c][j];
+#if defined(__AMDGCN__) /* its masks are not those of the census: they would fill all scalars */
                     asm("" : "+v"(x));
+#endif
                     v.x[c][j] = finite_piece(x);
                 }
             }

@@ -125,6 +125,11 @@ struct PagedRows {
                 x.bundle ? (x.stride_bundle - x.bundle * x.stride_token) * element_bytes : 0,
                 larger_of(x.bundle, 1)};
     }
+#if defined(__gfx90a__) /* has too few scalar registers for a third loop of 16-bit values */
+    enum { STREAMS_COLUMNS = false };
+#else
+    enum { STREAMS_COLUMNS = true };
+#endif
     enum : uint64_t { FAR = 1 << 22 }; /* elements; 256 columns of twice the bytes are below 2^32 */
 
     /* May pieces of a row's columns be read whole? */
@@ -155,7 +160,7 @@ struct PagedRows {
             return BY_ROWS;
         const uint64_t steps =
             (uint64_t)a.k.stride_piece | (uint64_t)a.v.stride_dim | (uint64_t)a.v.stride_bundle;
-        if (steps >= FAR) return BY_ELEMENTS;
+        if (!STREAMS_COLUMNS || steps >= FAR) return BY_ELEMENTS;
         const bool keys = whole_pieces(a.k, a.dim_q, element_bytes) && !a.k.bundle &&
                           (a.k.piece == 0 || a.k.piece == 8 || a.k.piece == 16 || a.k.piece == 32);
         return keys && whole_columns(a.v, a.dim_v, element_bytes, a.pages.page_size) ? BY_COLUMNS
