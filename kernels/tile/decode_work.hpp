@@ -101,10 +101,17 @@ struct DecodeWork {
     }
 };
 
+/* How a workgroup reads its keys and values: element by element, whatever their strides; by rows,
+ * in pieces of 8 columns of a key; or, where a column's tokens lie side by side, values by columns,
+ * in pieces of the keys of a quarter, and keys by pieces that may lie apart. */
+enum DecodePath { BY_ELEMENTS, BY_ROWS, BY_COLUMNS };
+
 /* The rows of K, or V, of one sequence and kv head. */
 struct PagedRows {
     uint64_t base, scales;
     int64_t outer, token, scale_outer, scale_token; /* bytes */
+    int64_t apart;                                  /* bundles, beyond their tokens */
+    int bundle;
 
     /* `per` elements are in so many bytes; rows start at whole ones. */
     AITERI_METHOD static PagedRows of(const aiteri_gpu_source &x, int head, int bytes, int per)
@@ -115,14 +122,54 @@ struct PagedRows {
                 x.stride_outer / per * bytes,
                 x.stride_token / per * bytes,
                 x.scale_stride_outer * 4,
-                x.scale_stride_token * 4};
+                x.scale_stride_token * 4,
+                x.bundle ? (x.stride_bundle - x.bundle * x.stride_token) / per * bytes : 0,
+                larger_of(x.bundle, 1)};
     }
-    /* May rows be read in pieces of `bytes`, CHUNK elements? */
+    /* Are columns read by pieces? gfx90a has too few scalar registers for a third loop of 16-bit
+     * values. */
+    template <class P> AITERI_METHOD static constexpr bool streams_columns()
+    {
+#if defined(__gfx90a__)
+        return false;
+#else
+        return P::COLUMNS;
+#endif
+    }
+    enum : uint64_t { FAR = 1 << 22 }; /* elements; 256 columns of twice the bytes are below 2^32 */
+
+    /* May pieces of a row's columns, CHUNK elements in so many bytes, be read whole? */
     AITERI_METHOD static bool whole_pieces(const aiteri_gpu_source &x, int dim, int bytes)
     {
         const uint64_t strides = (uint64_t)x.stride_outer | (uint64_t)x.stride_token |
-                                 (uint64_t)x.stride_head | (uint64_t)dim;
-        return strides % CHUNK == 0 && x.data % (uint64_t)bytes == 0;
+                                 (uint64_t)x.stride_head | (uint64_t)x.stride_piece | (uint64_t)dim;
+        return strides % CHUNK == 0 && x.data % (uint64_t)bytes == 0 && x.stride_dim == 1;
+    }
+    AITERI_METHOD static bool whole_rows(const aiteri_gpu_source &x, int dim, int bytes)
+    {
+        return whole_pieces(x, dim, bytes) && !x.piece && !x.bundle;
+    }
+    /* Pieces of EACH tokens of a column? A page, and a bundle, has a whole number of them. */
+    AITERI_METHOD static bool whole_columns(const aiteri_gpu_source &x, int dim, int bytes,
+                                            int page_size)
+    {
+        const uint64_t strides = (uint64_t)x.stride_outer | (uint64_t)x.stride_head |
+                                 (uint64_t)x.stride_dim | (uint64_t)x.stride_bundle |
+                                 (uint64_t)x.bundle | (uint64_t)page_size;
+        return strides % EACH == 0 && x.data % (uint64_t)(bytes * EACH / CHUNK) == 0 &&
+               dim % CHUNK == 0 && x.stride_token == 1 && !x.piece;
+    }
+    template <class P> AITERI_METHOD static DecodePath path(const aiteri_gpu_attention &a)
+    {
+        constexpr int bytes = (int)sizeof(typename P::Raw);
+        if (whole_rows(a.k, a.dim_q, bytes) && whole_rows(a.v, a.dim_v, bytes)) return BY_ROWS;
+        const uint64_t steps =
+            (uint64_t)a.k.stride_piece | (uint64_t)a.v.stride_dim | (uint64_t)a.v.stride_bundle;
+        if (!streams_columns<P>() || steps >= FAR) return BY_ELEMENTS;
+        const bool keys = whole_pieces(a.k, a.dim_q, bytes) && !a.k.bundle &&
+                          (a.k.piece == 0 || a.k.piece == 8 || a.k.piece == 16 || a.k.piece == 32);
+        return keys && whole_columns(a.v, a.dim_v, bytes, a.pages.page_size) ? BY_COLUMNS
+                                                                             : BY_ELEMENTS;
     }
 };
 
