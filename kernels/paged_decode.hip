@@ -24,20 +24,6 @@ static __attribute__((device)) u32x4 nothing_to_load = {0, 0, 0, 0};
 /* Of rows without scales, in an instance that has them. */
 static __attribute__((device)) float no_scale = 1.0f;
 
-/* A factor of packed products, in both halves of its pair of registers. Told of one alone, the
- * compiler takes whatever the other one is, even what is still being loaded, and waits for it. */
-struct Twice {
-    float x[2];
-    AITERI_METHOD static Twice of(float x)
-    {
-        float y = x;
-#if defined(__AMDGCN__)
-        asm("v_mov_b32 %0, %1" : "=v"(y) : "v"(x));
-#endif
-        return {{x, y}};
-    }
-};
-
 /* Registers are there for so many blocks at a time; 0: for one, without a look ahead. */
 template <class KV> constexpr int decode_buffers(int dq, int dv)
 {
@@ -197,14 +183,6 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         return *global<const Raw>(here ? at : (uint64_t)&nothing_to_load);
     }
 
-    /* Where a column stands in a row, in elements of memory. */
-    AITERI_METHOD static int64_t column_at(const aiteri_gpu_source &x, int column)
-    {
-        if (!x.piece) return column * x.stride_dim;
-        return (uint32_t)column / (uint32_t)x.piece * x.stride_piece +
-               (uint32_t)column % (uint32_t)x.piece * x.stride_dim;
-    }
-
     /* Columns [128 c, 128 c + 128) of the rows of K (side 0) or V to LDS, one by one. */
     AITERI_METHOD void stage(int side, int c, int dim) const
     {
@@ -217,7 +195,8 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
             const int at = c * STAGED + i % STAGED;
             const uint64_t row = places[side * DECODE_KEYS + i / STAGED];
             Element x = 0;
-            if (row && at * PER < dim) x = global<const Element>(row)[column_at(source, at)];
+            if (row && at * PER < dim)
+                x = global<const Element>(row)[PagedRows::column_at(source, at)];
             to[i] = x;
         }
         wave_fence();
@@ -560,47 +539,9 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         }
         column += c * DECODE_CHUNK_COLUMNS;
         if (a.split.count > 1)
-            store_partial(r, column, m, l, x);
+            w.store_partial(a, r, column, m, l, x);
         else
-            store_row(r, column, m, l, x);
-    }
-
-    AITERI_METHOD void store_partial(int r, int column, float m, float l, const float *x) const
-    {
-        const int64_t row =
-            ((int64_t)w.s.index * a.heads_q + w.query_head(a, r)) * a.q_lengths.most +
-            w.token(a, r) + w.split * a.split.rows;
-        const Global<float> to = global<float>(a.split.o) + row * a.dim_v;
-#pragma unroll
-        for (int e = 0; e < CHUNK; e++)
-            if (column + e < a.dim_v) to[column + e] = x[e];
-        if (column > 0) return;
-        const Global<float> state = global<float>(a.split.ml) + row * 2;
-        state[0] = m * LN_2;
-        state[1] = l;
-    }
-
-    AITERI_METHOD void store_row(int r, int column, float m, float l, const float *x) const
-    {
-        const int head = w.query_head(a, r);
-        float lse;
-        const float factor = finish_state(a.score, head, m * LN_2, l, &lse);
-        const RowShape shape = RowShape::of(a.dim_v, a.out.data, a.out.stride_batch,
-                                            a.out.stride_token, a.out.stride_head);
-        const Global<uint16_t> out = global<uint16_t>(a.out.data) + w.place(a, a.out, r) + column;
-        if (shape.chunked && column < a.dim_v)
-            *(Global<u32x4>)out = u32x4{pack_out<T>(x[0] * factor, x[1] * factor),
-                                        pack_out<T>(x[2] * factor, x[3] * factor),
-                                        pack_out<T>(x[4] * factor, x[5] * factor),
-                                        pack_out<T>(x[6] * factor, x[7] * factor)};
-        else
-#pragma unroll
-            for (int e = 0; e < CHUNK; e++)
-                if (column + e < a.dim_v)
-                    out[e] = (uint16_t)without_minus_zero(T::round(x[e] * factor));
-        if (column == 0 && a.lse)
-            global<float>(a.lse)[w.s.index * a.lse_stride_batch + head * a.lse_stride_head +
-                                 (w.s.q_start + w.token(a, r)) * a.lse_stride_token] = lse;
+            w.template store_row<T>(a, r, column, m, l, x);
     }
 };
 

@@ -24,6 +24,20 @@ namespace aiteri
 enum { DECODE_CHUNK_COLUMNS = 128 };
 typedef float f32x4 __attribute__((ext_vector_type(4)));
 
+/* A factor of packed products, in both halves of its pair of registers. Told of one alone, the
+ * compiler takes whatever the other one is, even what is still being loaded, and waits for it. */
+struct Twice {
+    float x[2];
+    AITERI_METHOD static Twice of(float x)
+    {
+        float y = x;
+#if defined(__AMDGCN__)
+        asm("v_mov_b32 %0, %1" : "=v"(y) : "v"(x));
+#endif
+        return {{x, y}};
+    }
+};
+
 /* The first or the second half of a piece. */
 template <class Raw> struct HalfOf {
     typedef u32x2 Type;
