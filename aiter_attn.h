@@ -14347,19 +14347,21 @@ enum {
 /* The features that a row takes: those of its op and class, of its source and of its scales. */
 #define AITERI_GPU_TAKES_flash_fwd_plain \
     (AITERI_BIT(CAUSAL) | AITERI_BIT(LSE) | AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS))
-#define AITERI_GPU_TAKES_paged_decode_general                                                 \
+#define AITERI_GPU_TAKES_general                                                              \
     (AITERI_GPU_TAKES_flash_fwd_plain | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) |           \
      AITERI_BIT(WINDOW_SINKS) | AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(SINKS) | \
      AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM))
-#define AITERI_GPU_TAKES_flash_fwd_general \
-    (AITERI_GPU_TAKES_paged_decode_general | AITERI_BIT(BIAS))
+#define AITERI_GPU_TAKES_flash_fwd_general (AITERI_GPU_TAKES_general | AITERI_BIT(BIAS))
+#define AITERI_GPU_TAKES_paged_decode_general \
+    (AITERI_GPU_TAKES_general | AITERI_BIT(TILES) | AITERI_BIT(STRIDED_DIM))
 #define AITERI_GPU_TAKES_combine_general           0
 #define AITERI_GPU_TAKES_merge_attn_states_general 0
 #define AITERI_GPU_TAKES_reshape_and_cache_general 0
 #define AITERI_GPU_TAKES_copy_blocks_general       0
 
 #define AITERI_GPU_SOURCE_dense AITERI_BIT(DENSE_KEYS)
-#define AITERI_GPU_SOURCE_paged (AITERI_BIT(PAGED_KEYS) | AITERI_BIT(PACKED_ROWS))
+#define AITERI_GPU_SOURCE_paged \
+    (AITERI_BIT(PAGED_KEYS) | AITERI_BIT(PAGE_LISTS) | AITERI_BIT(PACKED_ROWS))
 #define AITERI_GPU_SOURCE_any \
     (AITERI_GPU_SOURCE_dense | AITERI_GPU_SOURCE_paged | AITERI_BIT(PACKED_KEYS))
 #define AITERI_GPU_SCALES_none 0
@@ -14893,7 +14895,7 @@ static void aiteri_device_release(aiteri_device *d)
 
 // >>abi_hash    (kernels/abi_hash.h)
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
-#define AITERI_GPU_ABI_HASH 0xb797edebfe920271ull
+#define AITERI_GPU_ABI_HASH 0x30cb70f2b90ad385ull
 
 #if defined(AITER_ATTN_EMBEDDED_KERNELS)
 /* As kernels/embed.c defines it; a zero follows every file. */
@@ -15083,12 +15085,16 @@ typedef struct aiteri_gpu_rows {
     int64_t stride_batch, stride_token, stride_head;
 } aiteri_gpu_rows;
 
-/* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it.
- * scales: f32, same index order, strides 0 where a scale does not vary; 0: none. dtype: an
+/* K or V: element (outer, t, h, d) at outer*outer + t*token + h*head + d*dim; outer is the batch
+ * row, or the page, t counts inside it. Pages may have columns in pieces, tokens in bundles, of so
+ * many, 0 where strides say it: then d is d / piece * stride_piece + d % piece * stride_dim, and so
+ * is t. scales: f32, same index order, strides 0 where a scale does not vary; 0: none. dtype: an
  * aiter_dtype, where an instance serves several types (f8). */
 typedef struct aiteri_gpu_source {
     uint64_t data;
-    int64_t stride_outer, stride_token, stride_head;
+    int64_t stride_outer, stride_token, stride_head, stride_dim;
+    int64_t stride_piece, stride_bundle;
+    int32_t piece, bundle;
     uint64_t scales;
     int64_t scale_stride_outer, scale_stride_token, scale_stride_head;
     int32_t dtype, unused;
@@ -15104,10 +15110,14 @@ typedef struct aiteri_gpu_lengths {
 } aiteri_gpu_lengths;
 
 /* Key j of sequence b is token j % page_size of block table[b*batch + (j / page_size)*entry]; an
- * id outside [0, num_blocks) is an unmapped page: its keys are not visible. table 0: not paged. */
+ * id outside [0, num_blocks) is an unmapped page: its keys are not visible. table 0: not paged.
+ * With indptr the table is lists one after the other, `entries` in all, stride_batch 0: that of b
+ * begins at entry indptr[b*stride] and ends before [(b+1)*stride], of its last page last_lens
+ * [b*stride] keys are there; last_lens 0: k_lengths counts them. A list that falls, or leaves the
+ * entries, has no pages. */
 typedef struct aiteri_gpu_pages {
-    uint64_t table;
-    int64_t stride_batch, stride_entry;
+    uint64_t table, indptr, last_lens;
+    int64_t stride_batch, stride_entry, stride_indptr, stride_last;
     int32_t page_size, num_blocks, entries, unused;
 } aiteri_gpu_pages;
 
@@ -18043,10 +18053,11 @@ static aiter_status aiteri_gpu_choose(const aiteri_gpu_call *c, const aiteri_pro
                                       aiteri_gpu_shape *s)
 {
     const int64_t packed = (int64_t)p->group * p->max_seqlen_q;
+    const int other = (p->features & (AITERI_BIT(TILES) | AITERI_BIT(STRIDED_DIM))) != 0;
     memset(s, 0, sizeof *s);
     s->row = -1;
     s->want = aiteri_gpu_want_of(c, p, AITERI_GPU_OP_paged_decode);
-    if (p->block_table && (packed <= AITERI_GPU_DECODE_ROWS || p->k.dtype != p->q.dtype)) {
+    if (p->block_table && (packed <= AITERI_GPU_DECODE_ROWS || p->k.dtype != p->q.dtype || other)) {
         s->row = aiteri_gpu_row_of(c->gpu, &s->want);
         s->decode = s->row >= 0;
     }
@@ -18142,11 +18153,12 @@ static size_t aiteri_gpu_most_partial_bytes(const aiteri_gpu *g, const aiteri_pr
 
 static aiter_status aiteri_gpu_check_strides(const aiteri_gpu_call *c, const aiteri_problem *p)
 {
-    static const char *const name[4] = {"q", "k", "v", "out"};
-    const int64_t stride[4] = {p->q.stride_dim, p->k.stride_dim, p->v.stride_dim,
-                               p->out.stride_dim};
-    for (int i = 0; i < 4; i++) AITERI_TRY(aiteri_gpu_check_last_stride(c, name[i], stride[i]));
-    return AITER_OK;
+    AITERI_TRY(aiteri_gpu_check_last_stride(c, "q", p->q.stride_dim));
+    if (!p->block_table) { /* pages have them as their layout says */
+        AITERI_TRY(aiteri_gpu_check_last_stride(c, "k", p->k.stride_dim));
+        AITERI_TRY(aiteri_gpu_check_last_stride(c, "v", p->v.stride_dim));
+    }
+    return aiteri_gpu_check_last_stride(c, "out", p->out.stride_dim);
 }
 
 static aiter_status aiteri_gpu_check_plan(const aiteri_gpu_call *c, const char *call,
@@ -18233,6 +18245,11 @@ static aiteri_gpu_source aiteri_gpu_source_of(const aiteri_source *s)
     out.stride_outer = s->stride_outer;
     out.stride_token = s->stride_token;
     out.stride_head = s->stride_head;
+    out.stride_dim = s->stride_dim;
+    out.stride_piece = s->tiles.stride_piece;
+    out.stride_bundle = s->tiles.stride_bundle;
+    out.piece = s->tiles.piece;
+    out.bundle = s->tiles.bundle;
     out.scales = (uint64_t)(uintptr_t)s->scales.data;
     out.scale_stride_outer = s->scales.stride_outer;
     out.scale_stride_token = s->scales.stride_token;
@@ -18294,6 +18311,10 @@ static void aiteri_gpu_fill(aiteri_gpu_attention *x, const aiteri_gpu *g, const 
     x->pages.table = (uint64_t)(uintptr_t)p->block_table;
     x->pages.stride_batch = p->table_stride_batch;
     x->pages.stride_entry = p->table_stride_entry;
+    x->pages.indptr = (uint64_t)(uintptr_t)p->page_indptr;
+    x->pages.stride_indptr = p->page_indptr_stride;
+    x->pages.last_lens = (uint64_t)(uintptr_t)p->last_page_lens;
+    x->pages.stride_last = p->last_page_stride;
     x->pages.page_size = p->page_size;
     x->pages.num_blocks = p->num_blocks;
     x->pages.entries = p->table_entries;

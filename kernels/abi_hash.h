@@ -1,2 +1,2 @@
 /* abi_hash.h -- of args.h and instances.def; written by tools/abi_hash.c. */
-#define AITERI_GPU_ABI_HASH 0xb797edebfe920271ull
+#define AITERI_GPU_ABI_HASH 0x30cb70f2b90ad385ull

@@ -11,12 +11,16 @@ typedef struct aiteri_gpu_rows {
     int64_t stride_batch, stride_token, stride_head;
 } aiteri_gpu_rows;
 
-/* K or V: element (outer, t, h, d); outer is the batch row, or the page, t counts inside it.
- * scales: f32, same index order, strides 0 where a scale does not vary; 0: none. dtype: an
+/* K or V: element (outer, t, h, d) at outer*outer + t*token + h*head + d*dim; outer is the batch
+ * row, or the page, t counts inside it. Pages may have columns in pieces, tokens in bundles, of so
+ * many, 0 where strides say it: then d is d / piece * stride_piece + d % piece * stride_dim, and so
+ * is t. scales: f32, same index order, strides 0 where a scale does not vary; 0: none. dtype: an
  * aiter_dtype, where an instance serves several types (f8). */
 typedef struct aiteri_gpu_source {
     uint64_t data;
-    int64_t stride_outer, stride_token, stride_head;
+    int64_t stride_outer, stride_token, stride_head, stride_dim;
+    int64_t stride_piece, stride_bundle;
+    int32_t piece, bundle;
     uint64_t scales;
     int64_t scale_stride_outer, scale_stride_token, scale_stride_head;
     int32_t dtype, unused;
@@ -32,10 +36,14 @@ typedef struct aiteri_gpu_lengths {
 } aiteri_gpu_lengths;
 
 /* Key j of sequence b is token j % page_size of block table[b*batch + (j / page_size)*entry]; an
- * id outside [0, num_blocks) is an unmapped page: its keys are not visible. table 0: not paged. */
+ * id outside [0, num_blocks) is an unmapped page: its keys are not visible. table 0: not paged.
+ * With indptr the table is lists one after the other, `entries` in all, stride_batch 0: that of b
+ * begins at entry indptr[b*stride] and ends before [(b+1)*stride], of its last page last_lens
+ * [b*stride] keys are there; last_lens 0: k_lengths counts them. A list that falls, or leaves the
+ * entries, has no pages. */
 typedef struct aiteri_gpu_pages {
-    uint64_t table;
-    int64_t stride_batch, stride_entry;
+    uint64_t table, indptr, last_lens;
+    int64_t stride_batch, stride_entry, stride_indptr, stride_last;
     int32_t page_size, num_blocks, entries, unused;
 } aiteri_gpu_pages;
 

@@ -24,20 +24,6 @@ static __attribute__((device)) u32x4 nothing_to_load = {0, 0, 0, 0};
 /* Of rows without scales, in an instance that has them. */
 static __attribute__((device)) float no_scale = 1.0f;
 
-/* A factor of packed products, in both halves of its pair of registers. Told of one alone, the
- * compiler takes whatever the other one is, even what is still being loaded, and waits for it. */
-struct Twice {
-    float x[2];
-    AITERI_METHOD static Twice of(float x)
-    {
-        float y = x;
-#if defined(__AMDGCN__)
-        asm("v_mov_b32 %0, %1" : "=v"(y) : "v"(x));
-#endif
-        return {{x, y}};
-    }
-};
-
 /* Registers are there for so many blocks at a time; 0: for one, without a look ahead. */
 template <class KV> constexpr int decode_buffers(int dq, int dv)
 {
@@ -47,6 +33,7 @@ template <class KV> constexpr int decode_buffers(int dq, int dv)
 
 template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct Decode {
     typedef DecodeFragments<T, KV, DQ, DV> F;
+    typedef Piece<KV> Source;
     typedef typename F::Raw Raw;
     typedef typename Piece<KV>::Element Element;
     typedef typename F::Rule Rule;
@@ -89,6 +76,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
     float top, sum;                /* of the lane's row; sum: of its own keys */
     float scale_top;               /* V scales are divided by it while the sums are formed */
     Rule kept_k_rule, kept_v_rule; /* where there are registers for them */
+    uint32_t key_start, key_step, value_step; /* bytes: find_steps() */
     typename F::Queries q;
     typename F::Sums o;
 
@@ -96,7 +84,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
                          Local<float> memory)
         : a(args), w(work), lds(memory), lane(lane_id()), wave(wave_id()), top(minus_infinity()),
           sum(0.0f), scale_top(0.0f), kept_k_rule(Rule::of(args.k.dtype)),
-          kept_v_rule(Rule::of(args.v.dtype)), o{}
+          kept_v_rule(Rule::of(args.v.dtype)), key_start(0), key_step(0), value_step(0), o{}
     {
         staged = lds + wave * TILE;
         places = (Local<uint64_t>)(lds + AT_PLACES) + wave * PLACES;
@@ -122,7 +110,13 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         end = (int)to;
         blocks = BlockList::of(some, begin, end);
         count = (blocks.count - wave + WAVES - 1) / WAVES;
-        table = global<const int32_t>(a.pages.table) + w.s.index * a.pages.stride_batch;
+        table = page_table(a.pages, w.s);
+    }
+
+    /* What a path keeps through its loop: what is found before the paths part takes registers in
+     * all of them. */
+    AITERI_METHOD void find_rest()
+    {
         const PagedRows k = PagedRows::of(a.k, w.head, (int)sizeof(Element), PER);
         const PagedRows v = PagedRows::of(a.v, w.head, (int)sizeof(Element), PER);
         rows = lane < DECODE_KEYS ? k : v;
@@ -160,12 +154,14 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
     }
 
     /* Where the rows of block n stand; its ids are in x. Then the ids of a later block. */
-    AITERI_METHOD void find_rows(Buffer &x, int n, int ahead)
+    template <DecodePath PATH> AITERI_METHOD void find_rows(Buffer &x, int n, int ahead)
     {
         const int key = own_key(n), in_page = (int)((uint32_t)key % (uint32_t)a.pages.page_size);
         const bool here = (key < end) & ((uint32_t)x.id < (uint32_t)a.pages.num_blocks);
-        const uint64_t at =
-            rows.base + (uint64_t)(x.id * rows.outer) + (uint64_t)(in_page * rows.token);
+        uint64_t at = rows.base + (uint64_t)(x.id * rows.outer) + (uint64_t)(in_page * rows.token);
+        const int bundle = (int)((uint32_t)in_page / (uint32_t)rows.bundle);
+        if (PATH == BY_COLUMNS) at += (uint64_t)((int64_t)bundle * (int)rows.apart);
+        if (PATH == BY_ELEMENTS) at += (uint64_t)(bundle * rows.apart);
         wave_fence();
         places[lane] = here ? at : 0;
         wave_fence();
@@ -190,6 +186,8 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
     /* Columns [128 c, 128 c + 128) of the rows of K (side 0) or V to LDS, one by one. */
     AITERI_METHOD void stage(int side, int c, int dim) const
     {
+        const aiteri_gpu_attention &again = arguments_again(a);
+        const aiteri_gpu_source &source = side ? again.v : again.k;
         const Local<Element> to = (Local<Element>)staged;
         wave_fence();
 #pragma unroll 1
@@ -197,7 +195,8 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
             const int at = c * STAGED + i % STAGED;
             const uint64_t row = places[side * DECODE_KEYS + i / STAGED];
             Element x = 0;
-            if (row && at * PER < dim) x = global<const Element>(row)[at];
+            if (row && at * PER < dim)
+                x = global<const Element>(row)[PagedRows::column_at(source, at)];
             to[i] = x;
         }
         wave_fence();
@@ -208,57 +207,129 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         return *(Local<const Raw>)(from + key * STAGED + column % DECODE_CHUNK_COLUMNS / PER);
     }
 
-    template <bool WHOLE> AITERI_METHOD void load_keys(Buffer &x) const
+    template <DecodePath PATH> AITERI_METHOD void load_keys(Buffer &x) const
     {
+        if constexpr (PATH == BY_COLUMNS) return load_pieces(x);
 #pragma unroll
         for (int step = 0; step < F::STEPS; step++) {
             const int column = F::key_column(lane, step);
-            if (!WHOLE && step * 32 % DECODE_CHUNK_COLUMNS == 0)
+            if (PATH == BY_ELEMENTS && step * 32 % DECODE_CHUNK_COLUMNS == 0)
                 stage(0, step * 32 / DECODE_CHUNK_COLUMNS, a.dim_q);
 #pragma unroll
             for (int t = 0; t < SETS; t++) {
                 const int key = key_of_set(lane, t);
-                x.k.x[t][step] =
-                    WHOLE ? load_piece(places[key], column, a.dim_q) : staged_piece(key, column);
+                x.k.x[t][step] = PATH == BY_ROWS ? load_piece(places[key], column, a.dim_q)
+                                                 : staged_piece(key, column);
             }
         }
     }
-    template <bool WHOLE> AITERI_METHOD void load_values(Buffer &x) const
+    template <DecodePath PATH> AITERI_METHOD void load_values(Buffer &x) const
     {
+        if constexpr (PATH == BY_COLUMNS) return load_columns(x);
 #pragma unroll
         for (int p = 0; p < F::PIECES; p++) {
             const int column = F::value_column(lane, p);
-            if (!WHOLE && p * F::CHUNKS % F::PIECES == 0)
+            if (PATH == BY_ELEMENTS && p * F::CHUNKS % F::PIECES == 0)
                 stage(1, p * F::CHUNKS / F::PIECES, a.dim_v);
 #pragma unroll
             for (int e = 0; e < EACH; e++) {
                 const int key = key_of_quarter(lane, e);
-                x.v.x[p][e] = WHOLE ? load_piece(places[DECODE_KEYS + key], column, a.dim_v)
-                                    : staged_piece(key, column);
+                x.v.x[p][e] = PATH == BY_ROWS
+                                  ? load_piece(places[DECODE_KEYS + key], column, a.dim_v)
+                                  : staged_piece(key, column);
             }
         }
     }
 
+    /* What BY_COLUMNS steps by. Read once: a load from the arguments under a condition is a branch
+     * among the loads that are counted. */
+    AITERI_METHOD void find_steps()
+    {
+        const int column = F::key_column(lane, 0), piece = a.k.piece ? a.k.piece : 32;
+        const int apart = a.k.piece ? (int)a.k.stride_piece : 32;
+        key_start = (uint32_t)((column / piece * apart + column % piece) * (int)sizeof(Element));
+        key_step = anew((uint32_t)(32 / piece * apart * (int)sizeof(Element)));
+        value_step = anew((uint32_t)((int)a.v.stride_dim * (int)sizeof(Element)));
+    }
+    /* x in a vector register, of scalar ones there are too few; nothing that follows from it is
+     * kept through the loop, for which vectors do not suffice. */
+    AITERI_METHOD static uint32_t anew(uint32_t x)
+    {
+#if defined(__AMDGCN__)
+        asm volatile("" : "+v"(x));
+#endif
+        return x;
+    }
+
+    /* What is asked for at the end alone, out of the way of a conversion that has many constants.
+     */
+    AITERI_METHOD void free_scalars()
+    {
+        int *const some[] = {&w.s.index, &w.head, &w.split, &w.first, &w.rows};
+#pragma unroll
+        for (int i = 0; i < 5; i++) *some[i] = (int)anew((uint32_t)*some[i]);
+        w.s.q_start = (int64_t)((uint64_t)anew((uint32_t)(w.s.q_start >> 32)) << 32 |
+                                anew((uint32_t)w.s.q_start));
+    }
+
+    /* Keys whose pieces may lie apart, so that 32 columns are whole ones. */
+    AITERI_METHOD void load_pieces(Buffer &x) const
+    {
+        const uint32_t more = anew(key_step);
+#pragma unroll
+        for (int t = 0; t < SETS; t++) {
+            const uint64_t row = places[key_of_set(lane, t)];
+            uint64_t at = row + key_start;
+#pragma unroll
+            for (int step = 0; step < F::STEPS; step++, at += more) {
+                const bool here = (row != 0) & (F::key_column(lane, step) < a.dim_q);
+                x.k.x[t][step] = *global<const Raw>(here ? at : nothing());
+            }
+        }
+    }
+
+    /* Values of a quarter's keys, which are all of one page; where the last keys end among them
+     * they are hidden, whatever lies there. Columns past the last are not stored: the first stands
+     * in. */
+    AITERI_METHOD void load_columns(Buffer &x) const
+    {
+        typedef typename F::Column Column;
+        const uint64_t keys = places[DECODE_KEYS + key_of_quarter(lane, 0)];
+        const uint32_t step = anew(value_step);
+#pragma unroll
+        for (int p = 0; p < F::PIECES; p++) {
+            const int column = F::value_column(lane, p);
+            uint64_t at = keys + (uint32_t)(column < a.dim_v ? column : 0) * step;
+#pragma unroll
+            for (int j = 0; j < CHUNK; j++, at += step)
+                F::set_column(x.v, p, j, *global<const Column>(keys != 0 ? at : nothing()));
+        }
+    }
+
+    AITERI_METHOD static uint64_t nothing() { return (uint64_t)&nothing_to_load; }
+
     /* Rows that are not made of whole pieces are read one by one, and nothing ahead of its use. */
-    template <bool WHOLE> AITERI_METHOD void run()
+    template <DecodePath PATH> AITERI_METHOD void run()
     {
         if (count <= 0) return;
+        find_rest();
         load_queries();
-        if constexpr (WHOLE && BUFFERS > 0) return run_ahead();
+        if constexpr (PATH == BY_COLUMNS) find_steps();
+        if constexpr (PATH != BY_ELEMENTS && BUFFERS > 0) return run_ahead<PATH>();
         Buffer buffer;
         buffer.id = load_id(0);
         for (int n = 0; n < count; n++) {
             typename F::Lane s;
-            find_rows(buffer, n, 1);
-            load_keys<WHOLE>(buffer);
+            find_rows<PATH>(buffer, n, 1);
+            load_keys<PATH>(buffer);
             F::scores(q, buffer.k, s, k_rule());
-            load_values<WHOLE>(buffer);
+            load_values<PATH>(buffer);
             keep_scale(buffer);
-            take(s, buffer.v, blocks.key(wave + n * WAVES), buffer.mapped);
+            take<PATH>(s, buffer.v, blocks.key(wave + n * WAVES), buffer.mapped);
         }
     }
 
-    AITERI_METHOD void run_ahead()
+    template <DecodePath PATH> AITERI_METHOD void run_ahead()
     {
         constexpr int AHEAD = BUFFERS > 0 ? BUFFERS : 1;
         Buffer buffer[AHEAD];
@@ -266,27 +337,27 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         for (int i = 0; i < AHEAD; i++) buffer[i].id = load_id(i);
 #pragma unroll
         for (int i = 0; i < AHEAD; i++) {
-            find_rows(buffer[i], i, AHEAD);
-            load_keys<true>(buffer[i]);
-            load_values<true>(buffer[i]);
+            find_rows<PATH>(buffer[i], i, AHEAD);
+            load_keys<PATH>(buffer[i]);
+            load_values<PATH>(buffer[i]);
         }
         for (int n = 0; n < count; n += AHEAD)
 #pragma unroll
-            for (int i = 0; i < AHEAD; i++) step(buffer[i], n + i);
+            for (int i = 0; i < AHEAD; i++) step<PATH>(buffer[i], n + i);
     }
 
     /* Block n, and the start of the block that follows in its buffer. The loads are the same on
      * every path, so that the compiler can count them when it waits. */
-    AITERI_METHOD void step(Buffer &x, int n)
+    template <DecodePath PATH> AITERI_METHOD void step(Buffer &x, int n)
     {
         const uint32_t mapped = x.mapped;
         typename F::Lane s;
         keep_scale(x);
-        find_rows(x, n + BUFFERS, BUFFERS);
+        find_rows<PATH>(x, n + BUFFERS, BUFFERS);
         if (n < count) F::scores(q, x.k, s, k_rule());
-        load_keys<true>(x);
-        if (n < count) take(s, x.v, blocks.key(wave + n * WAVES), mapped);
-        load_values<true>(x);
+        load_keys<PATH>(x);
+        if (n < count) take<PATH>(s, x.v, blocks.key(wave + n * WAVES), mapped);
+        load_values<PATH>(x);
     }
 
     /* To the lanes that need it. */
@@ -300,6 +371,7 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
     }
 
     /* Products of a block become weights, and the weights take its values. */
+    template <DecodePath PATH>
     AITERI_METHOD void take(typename F::Lane &s, typename F::Values &v, int key, uint32_t mapped)
     {
         Local<const float> own = scales + quarter_of(lane) * EACH;
@@ -316,9 +388,10 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
             for (int e = 0; e < EACH; e++) scale.x[e] = own[DECODE_KEYS + e];
             F::add_codes_then_values(o, parts(key, mapped), scale, s, v, rule, wild);
         } else {
+            constexpr bool ACROSS = PATH == BY_COLUMNS;
             if constexpr (!Piece<KV>::FINITE)
-                if (wild) F::take_non_finite(o, parts(key, mapped), v, rule);
-            F::add_values(o, s, v, rule);
+                if (wild) F::template take_non_finite<ACROSS>(o, parts(key, mapped), v, rule);
+            F::template add_values<ACROSS>(o, s, v, rule);
         }
     }
 
@@ -466,47 +539,9 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         }
         column += c * DECODE_CHUNK_COLUMNS;
         if (a.split.count > 1)
-            store_partial(r, column, m, l, x);
+            w.store_partial(a, r, column, m, l, x);
         else
-            store_row(r, column, m, l, x);
-    }
-
-    AITERI_METHOD void store_partial(int r, int column, float m, float l, const float *x) const
-    {
-        const int64_t row =
-            ((int64_t)w.s.index * a.heads_q + w.query_head(a, r)) * a.q_lengths.most +
-            w.token(a, r) + w.split * a.split.rows;
-        const Global<float> to = global<float>(a.split.o) + row * a.dim_v;
-#pragma unroll
-        for (int e = 0; e < CHUNK; e++)
-            if (column + e < a.dim_v) to[column + e] = x[e];
-        if (column > 0) return;
-        const Global<float> state = global<float>(a.split.ml) + row * 2;
-        state[0] = m * LN_2;
-        state[1] = l;
-    }
-
-    AITERI_METHOD void store_row(int r, int column, float m, float l, const float *x) const
-    {
-        const int head = w.query_head(a, r);
-        float lse;
-        const float factor = finish_state(a.score, head, m * LN_2, l, &lse);
-        const RowShape shape = RowShape::of(a.dim_v, a.out.data, a.out.stride_batch,
-                                            a.out.stride_token, a.out.stride_head);
-        const Global<uint16_t> out = global<uint16_t>(a.out.data) + w.place(a, a.out, r) + column;
-        if (shape.chunked && column < a.dim_v)
-            *(Global<u32x4>)out = u32x4{pack_out<T>(x[0] * factor, x[1] * factor),
-                                        pack_out<T>(x[2] * factor, x[3] * factor),
-                                        pack_out<T>(x[4] * factor, x[5] * factor),
-                                        pack_out<T>(x[6] * factor, x[7] * factor)};
-        else
-#pragma unroll
-            for (int e = 0; e < CHUNK; e++)
-                if (column + e < a.dim_v)
-                    out[e] = (uint16_t)without_minus_zero(T::round(x[e] * factor));
-        if (column == 0 && a.lse)
-            global<float>(a.lse)[w.s.index * a.lse_stride_batch + head * a.lse_stride_head +
-                                 (w.s.q_start + w.token(a, r)) * a.lse_stride_token] = lse;
+            w.template store_row<T>(a, r, column, m, l, x);
     }
 };
 
@@ -516,11 +551,15 @@ template <class D> AITERI_FN void paged_decode(const aiteri_gpu_attention &a, Lo
     if (w.rows <= 0) return;
     if (w.split > 0 && w.split * a.split.split_keys >= w.s.seqlen_k) return;
     D decode(a, w, lds);
-    if (PagedRows::whole_pieces(a.k, a.dim_q, (int)sizeof(typename D::Raw)) &&
-        PagedRows::whole_pieces(a.v, a.dim_v, (int)sizeof(typename D::Raw)))
-        decode.template run<true>();
-    else
-        decode.template run<false>();
+    if constexpr (D::SCALED) decode.free_scalars();
+    switch (PagedRows::path<typename D::Source>(a)) {
+    case BY_ROWS: decode.template run<BY_ROWS>(); break;
+    case BY_COLUMNS:
+        if constexpr (PagedRows::streams_columns<typename D::Source>())
+            decode.template run<BY_COLUMNS>();
+        break;
+    default: decode.template run<BY_ELEMENTS>();
+    }
     decode.finish();
 }
 

@@ -12,14 +12,16 @@ static inline test_buffer *problem_buffer(attn_problem *p, size_t bytes, int sla
     return b;
 }
 
-#include "case_tiles.h"
+static inline int64_t place_along(const attn_place *t, int dim, int64_t i)
+{
+    const int tile = t->tile[dim];
+    return tile ? i / tile * t->tile_stride[dim] + i % tile * t->stride[dim] : i * t->stride[dim];
+}
 
 static inline int64_t place_at(const attn_place *t, int64_t a, int64_t b, int64_t c, int64_t d)
 {
-    const int64_t at[4] = {a, b, c, d};
-    const int64_t whole = t->tile ? at[t->tiled] / t->tile : 0;
-    return t->offset + a * t->stride[0] + b * t->stride[1] + c * t->stride[2] + d * t->stride[3] +
-           whole * (t->apart - t->tile * t->stride[t->tiled]);
+    return t->offset + place_along(t, 0, a) + place_along(t, 1, b) + place_along(t, 2, c) +
+           place_along(t, 3, d);
 }
 
 static inline void place_extent(attn_place *t, aiter_dtype dtype, int64_t a, int64_t b, int64_t c,
@@ -63,6 +65,8 @@ static inline void place_by_layout(attn_problem *p, attn_place *t, int slack)
     place_alone(p, t, order[layout], layout == LAYOUT_GAPS ? 3 : layout == LAYOUT_STEP,
                 layout == LAYOUT_STEP ? 3 : 1, slack);
 }
+
+#include "case_tiles.h"
 
 /* k and v in one buffer: [n0, n1, 2, H, D], pages [n0, 2, n1, H, D]. */
 static inline void place_kv_together(attn_problem *p, int slack)
@@ -488,9 +492,9 @@ static inline void problem_place_rows(attn_problem *p, int slack)
     }
     place_by_layout(p, &p->pq, slack);
     place_by_layout(p, &p->po, slack);
-    if (case_is_tiled(c)) {
-        place_tiled(p, &p->pk, 0, slack);
-        place_tiled(p, &p->pv, 1, slack);
+    if (case_tiles(c)) {
+        place_tiles(p, &p->pk, 0, slack);
+        place_tiles(p, &p->pv, 1, slack);
     } else if (c->layout == LAYOUT_KV) {
         place_kv_together(p, slack);
     } else {
@@ -559,8 +563,8 @@ static inline void problem_store(attn_problem *p, int slack)
     if (c->op == OP_DECODE_ONE) q_dims = "32", kv_dims = "31", out_dims = "23";
     if (c->op == OP_DECODE_GQA) q_dims = "32", kv_dims = "231", out_dims = "23";
     p->q_t = place_tensor(p, &p->pq, q_dims);
-    p->k_t = case_is_tiled(c) ? place_tiled_tensor(&p->pk, 0) : place_tensor(p, &p->pk, kv_dims);
-    p->v_t = case_is_tiled(c) ? place_tiled_tensor(&p->pv, 1) : place_tensor(p, &p->pv, kv_dims);
+    p->k_t = case_tiles(c) ? place_tiles_tensor(&p->pk, 0) : place_tensor(p, &p->pk, kv_dims);
+    p->v_t = case_tiles(c) ? place_tiles_tensor(&p->pv, 1) : place_tensor(p, &p->pv, kv_dims);
     if (c->latent) memset(&p->v_t, 0, sizeof p->v_t);
     p->out_t = place_tensor(p, &p->po, out_dims);
 }

@@ -71,8 +71,9 @@ typedef struct attn_case {
     int sinks;
     double sink_size; /* 0: 2 */
     int page, splits;
-    int gaps;  /* packed: room of up to so many tokens behind each sequence that nobody uses */
-    int lists; /* pages by lists, their lengths by 1: the last page, 2: seq_lens */
+    int gaps; /* packed: room of up to so many tokens behind each sequence that nobody uses */
+    aiter_kv_layout tiles; /* pages in that order; x is 16 bytes, or what divides D or the page */
+    int lists;             /* pages by lists, their lengths by 1: the last page, 2: seq_lens */
     aiter_scale_kind scale_kind; /* int8 */
     aiter_dtype scale_type;      /* of K's and V's; 0: f32 */
     int scale_order; /* of those per token or group, in memory: 0 as the data, 1 [Hk, slots], 2
@@ -85,13 +86,13 @@ typedef struct attn_case {
     int core; /* runs whatever the budget */
 } attn_case;
 
-/* A tensor in some layout: logical dimensions 0..3, their strides, the buffer; of dimension
- * `tiled` pieces of `tile` elements are `apart`. */
+/* A tensor in some layout: logical dimensions 0..3, their strides, the buffer. */
 typedef struct attn_place {
     test_buffer *buffer;
     aiter_dtype dtype;
-    int64_t n[4], stride[4], offset, tile, apart;
-    int tiled;
+    int64_t n[4], stride[4], offset;
+    int tile[4]; /* n: extents of so many, tile_stride apart, n / tile[] of them; 0: no tiles */
+    int64_t tile_stride[4];
 } attn_place;
 
 /* One query row that the oracle has answered. */
@@ -131,7 +132,12 @@ static inline int case_is_paged(const attn_case *c)
 {
     return c->form == FORM_PAGED || c->form == FORM_MIXED;
 }
-static inline int case_is_tiled(const attn_case *c) { return c->layout >= LAYOUT_COUNT; }
+static inline aiter_kv_layout case_tiles(const attn_case *c)
+{
+    return c->layout == LAYOUT_X_PACKED   ? AITER_KV_X_PACKED
+           : c->layout == LAYOUT_SHUFFLED ? AITER_KV_SHUFFLED
+                                          : c->tiles;
+}
 static inline int case_is_packed(const attn_case *c)
 {
     return c->form == FORM_VARLEN || c->form == FORM_MIXED;
@@ -174,9 +180,11 @@ static inline attn_case case_complete(attn_case c)
     if (!c.v_type || c.latent) c.v_type = c.kv_type;
     if (c.v_type != c.kv_type && (c.layout == LAYOUT_KV || c.layout == LAYOUT_QKV))
         c.layout = LAYOUT_GAPS;
-    if (case_is_tiled(&c) &&
-        (!case_is_paged(&c) || c.latent || c.kv_type == AITER_I4 || c.v_type == AITER_I4))
+    if (case_tiles(&c) &&
+        (!case_is_paged(&c) || c.latent || c.kv_type == AITER_I4 || c.v_type == AITER_I4)) {
+        c.tiles = AITER_KV_NHD;
         c.layout = LAYOUT_GAPS;
+    }
     if (!c.out_type) c.out_type = c.q_type;
     if (!c.bias_type) c.bias_type = AITER_F32;
     if ((type_is_integer(c.kv_type) || type_is_integer(c.v_type)) && !c.scale_kind)
@@ -242,7 +250,8 @@ static inline const char *case_text(const attn_case *c)
     snprintf(
         text, sizeof text,
         "%s %s %s b%d hq%d hk%d sq%d sk%d d%d/%d%s %s/%s/%s/%s %s(%d,%d,%d) scale %g cap %g alibi "
-        "%d lists %d gaps %d bias %d%s holes %d visible %d scales %g/%d %g/%d sinks %d page %d "
+        "%d tiles %d lists %d gaps %d bias %d%s holes %d visible %d scales %g/%d %g/%d sinks %d "
+        "page %d "
         "splits %d "
         "scales "
         "%d values %d "
@@ -252,11 +261,11 @@ static inline const char *case_text(const attn_case *c)
         op_words[c->op], forms[c->form], layouts[c->layout], c->b, c->hq, c->hk, c->sq, c->sk,
         c->dq, c->dv, c->latent ? " latent" : "", aiter_dtype_name(c->q_type),
         aiter_dtype_name(c->kv_type), aiter_dtype_name(c->v_type), aiter_dtype_name(c->out_type),
-        masks[c->mask], c->left, c->right, c->sink_tokens, c->scale, c->softcap, c->alibi, c->lists,
-        c->gaps, (int)c->bias, aiter_dtype_name(c->bias_type), c->bias_holes, (int)c->visible,
-        c->q_scale, c->q_scales, c->out_scale, c->out_scales, c->sinks, c->page, c->splits,
-        (int)c->scale_kind, (int)c->values, c->q_size, c->k_size, c->v_size, c->ragged,
-        c->first_seq, c->seed);
+        masks[c->mask], c->left, c->right, c->sink_tokens, c->scale, c->softcap, c->alibi,
+        (int)c->tiles, c->lists, c->gaps, (int)c->bias, aiter_dtype_name(c->bias_type),
+        c->bias_holes, (int)c->visible, c->q_scale, c->q_scales, c->out_scale, c->out_scales,
+        c->sinks, c->page, c->splits, (int)c->scale_kind, (int)c->values, c->q_size, c->k_size,
+        c->v_size, c->ragged, c->first_seq, c->seed);
     return text;
 }
 

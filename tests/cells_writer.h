@@ -81,8 +81,8 @@ static inline void writer_place_cache(writer *w, int pad)
     } else {
         for (v = 0; v < 2; v++) {
             attn_place *t = writer_pages(w, v);
-            if (case_is_tiled(&w->p.c))
-                place_tiled(&w->p, t, v, 0xC3);
+            if (case_tiles(&w->p.c))
+                place_tiles(&w->p, t, v, 0xC3);
             else
                 place_alone(&w->p, t, w->c.order == ORDER_HND ? "0213" : "0123", pad, 1, 0xC3);
         }
@@ -92,13 +92,13 @@ static inline void writer_place_cache(writer *w, int pad)
 static inline void writer_fill(writer *w, aiter_reshape_and_cache_args *a)
 {
     static int slots[64];
-    const int tiled = case_is_tiled(&w->p.c);
+    const int tiled = case_tiles(&w->p.c) != AITER_KV_NHD;
     int token;
     memset(a, 0, sizeof *a);
     for (token = 0; token < w->tokens; token++) slots[token] = (int)writer_slot(w, token);
     a->k = w->rows_t[0], a->v = w->rows_t[1];
-    a->kv.k = tiled ? place_tiled_tensor(&w->p.pk, 0) : place_tensor(&w->p, &w->p.pk, "0123");
-    a->kv.v = tiled ? place_tiled_tensor(&w->p.pv, 1) : place_tensor(&w->p, &w->p.pv, "0123");
+    a->kv.k = tiled ? place_tiles_tensor(&w->p.pk, 0) : place_tensor(&w->p, &w->p.pk, "0123");
+    a->kv.v = tiled ? place_tiles_tensor(&w->p.pv, 1) : place_tensor(&w->p, &w->p.pv, "0123");
     a->kv.layout = w->c.order == ORDER_X_PACKED   ? AITER_KV_X_PACKED
                    : w->c.order == ORDER_SHUFFLED ? AITER_KV_SHUFFLED
                                                   : AITER_KV_NHD;

@@ -26,11 +26,6 @@
 #define CASE_MAX_SEQLEN_K(p, call) \
     ((p)->c.bias || (p)->c.visible ? (p)->c.sk : (call)->max_seqlen_k)
 
-#define CASE_KV_LAYOUT(p)                                   \
-    ((p)->c.layout == LAYOUT_X_PACKED   ? AITER_KV_X_PACKED \
-     : (p)->c.layout == LAYOUT_SHUFFLED ? AITER_KV_SHUFFLED \
-                                        : AITER_KV_NHD)
-
 /* Needed without a v; beside one it may be said. */
 #define CASE_DIM_V(p) ((p)->c.latent || (p)->c.seed & 4 ? (p)->c.dv : 0)
 
@@ -62,7 +57,7 @@
     T(A, kv.k_scale, SCALE, AITER_I8, p->k_scale)             \
     T(A, kv.v_scale, SCALE, AITER_I8, p->v_scale)             \
     V(A, kv.dim_v, CASE_DIM_V(p))                             \
-    V(A, kv.layout, CASE_KV_LAYOUT(p))                        \
+    V(A, kv.layout, case_tiles(&(p)->c))                      \
     V(A, kv.k_scale_kind, CASE_SCALE_KIND(p))                 \
     V(A, kv.v_scale_kind, CASE_SCALE_KIND(p))                 \
     V(A, kv.max_seqlen, CASE_MAX_SEQLEN_K(p, call))           \

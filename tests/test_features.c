@@ -230,15 +230,15 @@ static const char *const takers[][2] = {
     {"WINDOW", "gdts"},      {"WINDOW_SINKS", "gdts"}, {"SOFTCAP", "gdts"},
     {"ALIBI", "gdts"},       {"BIAS", "gts"},          {"VISIBLE", "ts"},
     {"SINKS", "gdts"},       {"LSE", "pgdts"},         {"DENSE_KEYS", "pgts"},
-    {"PACKED_KEYS", "gts"},  {"PAGED_KEYS", "gdts"},   {"PAGE_LISTS", "ts"},
+    {"PACKED_KEYS", "gts"},  {"PAGED_KEYS", "gdts"},   {"PAGE_LISTS", "gdts"},
     {"HOLES", "t"},          {"TWO_PARTS", "ts"},      {"PART_TYPES", "ts"},
     {"SEGMENTS", "ts"},      {"PACKED_ROWS", "gdts"},  {"USED_ROWS", "pgdts"},
     {"USED_KEYS", "pgdts"},  {"SCALE_TENSOR", "its"},  {"SCALE_HEAD", "its"},
     {"SCALE_TOKEN", "its"},  {"SCALE_BLOCK", "ts"},    {"SCALE_GROUP", "ts"},
-    {"SCALE_CHANNEL", "ts"}, {"SCALE_TYPE", "ts"},     {"STRIDED_DIM", "ts"},
+    {"SCALE_CHANNEL", "ts"}, {"SCALE_TYPE", "ts"},     {"STRIDED_DIM", "dts"},
     {"OFF_CHUNKS", "gdts"},  {"FAR_TOKENS", "gdts"},   {"FAR_SCALE", "gdts"},
     {"V_DIM", "gdts"},       {"KV_TYPES", "ts"},       {"Q_SCALE", "ts"},
-    {"Q_SCALES", "ts"},      {"OUT_SCALE", "ts"},      {"TILES", "ts"}};
+    {"Q_SCALES", "ts"},      {"OUT_SCALE", "ts"},      {"TILES", "dts"}};
 
 static const char *const feature_names[] = {
 #define FEATURE_NAME(name, words, instead) #name,
@@ -370,13 +370,14 @@ static void named(aiter_context *ctx)
               says(ctx, " takes a bias; a CPU computes it"),
           "%s", aiter_context_error(ctx));
     p.k.stride_dim = 2;
+    p.k.scales.dtype = AITER_F16;
     p.features = aiteri_problem_features(&p);
     CHECK(aiteri_gpu_choose(&call, &p, &s) == AITER_UNSUPPORTED &&
-              says(ctx, " takes a bias, a last stride other than 1; pass a copy that is dense"),
+              says(ctx, " takes a bias, scales other than f32; pass f32 scales"),
           "%s", aiter_context_error(ctx));
     for (int i = 0; i < AITERI_FEATURES; i++) { /* all of them: the text has an end */
         p.features |= bit_of(i);
-        CHECK(aiteri_gpu_choose(&call, &p, &s) == AITER_UNSUPPORTED && says(ctx, "; pass a "), "%s",
+        CHECK(aiteri_gpu_choose(&call, &p, &s) == AITER_UNSUPPORTED && says(ctx, "; pass "), "%s",
               aiter_context_error(ctx));
     }
     for (size_t bytes = 40; bytes < 400; bytes += 30) {

@@ -398,16 +398,13 @@ static void no_plan(aiter_device device)
 {
     aiter_context *ctx = device_context(device);
     for (int n = 0; n < 12; n++) {
-        aiter_paged_attn_decode_args d = decode(2, 1, 8, 2, AITER_BF16), lists = d;
+        aiter_paged_attn_decode_args bytes = decode(2, 1, 8, 2, AITER_BF16);
         aiter_flash_attn_fwd_args a = dense(1, 40 + n, 40 + n, 4, 4, 128);
         aiter_plan plan;
         memset(&plan, 0, sizeof plan);
-        lists.kv.block_table.ndim = lists.kv.seq_lens.ndim = 0;
-        lists.kv.indptr = aiter_tensor_1d(AT(9), AITER_I32, 3);
-        lists.kv.indices = aiter_tensor_1d(AT(10), AITER_I32, 20 + n);
-        lists.kv.last_page_lens = aiter_tensor_1d(AT(11), AITER_I32, 2);
-        CHECK(aiter_paged_attn_decode_plan(&lists, ctx, &plan) == AITER_UNSUPPORTED &&
-                  strstr(aiter_context_error(ctx), "lists of pages"),
+        bytes.score.visible = aiter_tensor_2d(AT(9), AITER_U8, 1, 1024 + n);
+        CHECK(aiter_paged_attn_decode_plan(&bytes, ctx, &plan) == AITER_UNSUPPORTED &&
+                  strstr(aiter_context_error(ctx), "a mask of bytes"),
               "%s", aiter_context_error(ctx));
         a.kv.seq_lens = aiter_tensor_1d(AT(9), AITER_I32, 1);
         CHECK(aiter_flash_attn_fwd_plan(&a, ctx, &plan) == AITER_UNSUPPORTED, "%s",

@@ -114,6 +114,62 @@ static void paged_and_packed(aiter_device device, int n)
     close_context(ctx);
 }
 
+/* Lists of pages reach the kernel as they are; nobody reads them on the host. */
+static void lists_of_pages(aiter_device device, int n)
+{
+    aiter_context *ctx = device_context(device);
+    aiter_paged_attn_decode_args a = decode(2, 1 + n % 2 * 20, 8, 2, AITER_BF16);
+    aiteri_gpu_attention x;
+    memset(&a.kv.block_table, 0, sizeof a.kv.block_table);
+    a.kv.indptr = aiter_tensor_1d(AT(9), AITER_I32, 3);
+    a.kv.indices = aiter_tensor_1d(AT(10), AITER_I32, 20 + n);
+    a.kv.indptr.stride[0] = 1 + n;
+    a.kv.indices.stride[0] = 2 + n;
+    CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    memcpy(&x, last_launch(0)->args, sizeof x);
+    CHECK(x.pages.table == (uintptr_t)AT(10) && x.pages.stride_batch == 0 &&
+              x.pages.stride_entry == 2 + n && x.pages.entries == 20 + n &&
+              x.pages.indptr == (uintptr_t)AT(9) && x.pages.stride_indptr == 1 + n &&
+              x.pages.last_lens == 0 && x.k_lengths.used == (uintptr_t)AT(6),
+          "lists");
+    memset(&a.kv.seq_lens, 0, sizeof a.kv.seq_lens);
+    a.kv.last_page_lens = aiter_tensor_1d(AT(11), AITER_I32, 2);
+    a.kv.last_page_lens.stride[0] = 3 + n;
+    CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    memcpy(&x, last_launch(0)->args, sizeof x);
+    CHECK(x.pages.last_lens == (uintptr_t)AT(11) && x.pages.stride_last == 3 + n &&
+              x.k_lengths.used == 0 && x.k_lengths.most == (20 + n) * 16,
+          "lists, by their last pages");
+    close_context(ctx);
+}
+
+/* Pages of other orders reach the kernel by their strides, and are decoded whatever the rows. */
+static void layouts_of_pages(aiter_device device, int n)
+{
+    aiter_context *ctx = device_context(device);
+    aiter_paged_attn_decode_args a = decode(2, 1 + n % 2 * 20, 8, 2, AITER_BF16);
+    aiteri_gpu_attention x;
+    a.kv.layout = AITER_KV_X_PACKED;
+    a.kv.k = aiter_tensor_5d(AT(2), AITER_BF16, 1000, 2, 16, 16 * n, 8);
+    a.kv.v = aiter_tensor_4d(AT(3), AITER_BF16, 1000, 2, 128, 16 * n);
+    CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    CHECK(strstr(last_launch(0)->symbol, "paged_decode"), "%s", last_launch(0)->symbol);
+    memcpy(&x, last_launch(0)->args, sizeof x);
+    CHECK(x.k.piece == 8 && x.k.stride_piece == 128 * n && x.k.stride_dim == 1 &&
+              x.k.stride_token == 8 && x.k.bundle == 0 && x.k.stride_head == 2048 * n,
+          "x-packed k");
+    CHECK(x.v.piece == 0 && x.v.bundle == 0 && x.v.stride_dim == 16 * n && x.v.stride_token == 1,
+          "x-packed v");
+    a.kv.layout = AITER_KV_SHUFFLED;
+    a.kv.v = aiter_tensor_5d(AT(3), AITER_BF16, 1000, 2, 2 * n, 128, 8);
+    CHECK(aiter_paged_attn_decode(&a, ctx) == AITER_OK, "%s", aiter_context_error(ctx));
+    memcpy(&x, last_launch(0)->args, sizeof x);
+    CHECK(x.v.piece == 0 && x.v.bundle == 8 && x.v.stride_bundle == 1024 && x.v.stride_dim == 8 &&
+              x.v.stride_token == 1,
+          "shuffled v");
+    close_context(ctx);
+}
+
 /* ---- splits ---- */
 
 static void splits(aiter_device device, int n)
@@ -359,6 +415,8 @@ int main(void)
             dense_flash(device, n);
             options_reach_the_kernel(device, n);
             paged_and_packed(device, n);
+            lists_of_pages(device, n);
+            layouts_of_pages(device, n);
             splits(device, n);
             current_device(device, n);
             warm_calls(device, n);

@@ -32,7 +32,7 @@ if full; then
     emulated run_attention gfx950 1
 else # f16 differs in its conversions: its own loops are enough on the second chip
     emulated run_attention gfx950 1 "bf16 alone head_sizes masks whole_rows plain options sources \
-decodes int8 fp8 int4 replay wild extremes values warm cache blocks merge"
+decodes int8 fp8 int4 lists layouts replay wild extremes values warm cache blocks merge"
     emulated run_attention gfx950 1 "f16 alone whole_rows plain decodes fp8 int4 values"
 fi
 for program in run_large run_graph run_plan; do

@@ -6,7 +6,8 @@
  *     scores    S = Q K^T: a lane has the row of its line and the keys of its quarter
  *     keys      2 sets of rows; a lane loads, for each 32 columns, 8 of one key of its line
  *     values    a lane loads 8 columns (from 8 * line on) of all keys of its quarter; instruction j
- *               takes element j of each, so O^T = V^T P^T needs neither LDS nor a lane exchange
+ *               takes element j of each, so O^T = V^T P^T needs neither LDS nor a lane exchange.
+ *               ACROSS: it loads the same, a column at a time
  *
  * Which 8 of 32 columns, and which keys of 4 * EACH, is free: a product does not depend on the
  * order of its terms, and Q and the weights have the same one. */
@@ -22,6 +23,28 @@ namespace aiteri
 
 enum { DECODE_CHUNK_COLUMNS = 128 };
 typedef float f32x4 __attribute__((ext_vector_type(4)));
+
+/* A factor of packed products, in both halves of its pair of registers. Told of one alone, the
+ * compiler takes whatever the other one is, even what is still being loaded, and waits for it. */
+struct Twice {
+    float x[2];
+    AITERI_METHOD static Twice of(float x)
+    {
+        float y = x;
+#if defined(__AMDGCN__)
+        asm("v_mov_b32 %0, %1" : "=v"(y) : "v"(x));
+#endif
+        return {{x, y}};
+    }
+};
+
+/* The first or the second half of a piece. */
+template <class Raw> struct HalfOf {
+    typedef u32x2 Type;
+};
+template <> struct HalfOf<u32x2> {
+    typedef uint32_t Type;
+};
 
 #if defined(__NVPTX__)
 enum { LINES = 8, EACH = 4 };
@@ -55,12 +78,30 @@ template <class T, class KV, int DQ, int DV> struct DecodeFragments {
     struct Keys {
         Raw x[SETS][STEPS];
     };
+    /* Eight columns of a key, or with ACROSS of one column, and on NVIDIA of a second one, EACH
+     * keys. */
     struct Values {
         Raw x[PIECES][EACH];
     };
     struct Lane {
         float x[EACH];
     };
+
+    /* Column j of a piece's eight. */
+#if defined(__NVPTX__)
+    static_assert(EACH * 2 == CHUNK, "two columns");
+    typedef typename HalfOf<Raw>::Type Column;
+    AITERI_METHOD static void set_column(Values &v, int p, int j, Column x)
+    {
+        if (j % 2)
+            v.x[p][j / 2].hi = x;
+        else
+            v.x[p][j / 2].lo = x;
+    }
+#else
+    typedef Raw Column;
+    AITERI_METHOD static void set_column(Values &v, int p, int j, Column x) { v.x[p][j] = x; }
+#endif
 
     /* First columns of what a lane loads. */
     AITERI_METHOD static int key_column(int lane, int step)
@@ -89,8 +130,10 @@ template <class T, class KV, int DQ, int DV> struct DecodeFragments {
     }
 
     /* The operand for columns j of each eight, of chunk c. */
+    template <bool ACROSS>
     AITERI_METHOD static u32x4 value_operand(const Values &v, int c, int j, const Rule &rule)
     {
+        if constexpr (ACROSS) return column_operand(v, c, j, rule);
         const auto pair = [&](const Raw *x, int e) AITERI_INLINE {
             return P::template pair<T>(x[e], x[e + 1], j, rule);
         };
@@ -100,6 +143,17 @@ template <class T, class KV, int DQ, int DV> struct DecodeFragments {
 #else
         const Raw *x = v.x[c];
         return {pair(x, 0), pair(x, 2), pair(x, 4), pair(x, 6)};
+#endif
+    }
+
+    AITERI_METHOD static u32x4 column_operand(const Values &v, int c, int j, const Rule &rule)
+    {
+#if defined(__NVPTX__)
+        const u32x4 lo = P::template operand<T>(v.x[2 * c][j / 2], rule),
+                    hi = P::template operand<T>(v.x[2 * c + 1][j / 2], rule);
+        return j % 2 ? u32x4{lo.z, hi.z, lo.w, hi.w} : u32x4{lo.x, hi.x, lo.y, hi.y};
+#else
+        return P::template operand<T>(v.x[c][j], rule);
 #endif
     }
 
@@ -121,21 +175,25 @@ template <class T, class KV, int DQ, int DV> struct DecodeFragments {
     }
 
     /* O^T += V^T P^T. */
+    template <bool ACROSS>
     AITERI_METHOD static void add_chunk(Sums &o, int c, u32x4 weight, const Values &v,
                                         const Rule &rule)
     {
 #pragma unroll
-        for (int j = 0; j < CHUNK; j++) multiply(value_operand(v, c, j, rule), weight, o.x[c][j]);
+        for (int j = 0; j < CHUNK; j++)
+            multiply(value_operand<ACROSS>(v, c, j, rule), weight, o.x[c][j]);
     }
+    template <bool ACROSS>
     AITERI_METHOD static void add_values(Sums &o, const Lane &p, const Values &v, const Rule &rule)
     {
         const u32x4 weight = weight_operand(p);
 #pragma unroll
-        for (int c = 0; c < CHUNKS; c++) add_chunk(o, c, weight, v, rule);
+        for (int c = 0; c < CHUNKS; c++) add_chunk<ACROSS>(o, c, weight, v, rule);
     }
 
     /* Values that are not finite go into the sums by themselves, and become 0: 0 times NaN is NaN,
      * and a key that a row does not see must not reach it. part: 1 where a key takes part. */
+    template <bool ACROSS>
     AITERI_METHOD static void take_non_finite(Sums &o, const Lane &part, Values &v,
                                               const Rule &rule)
     {
@@ -144,13 +202,21 @@ template <class T, class KV, int DQ, int DV> struct DecodeFragments {
         for (int c = 0; c < CHUNKS; c++)
 #pragma unroll
             for (int j = 0; j < CHUNK; j++) {
-                const u32x4 code = map_halves(value_operand(v, c, j, rule), census_code<T>);
+                const u32x4 code = map_halves(value_operand<ACROSS>(v, c, j, rule), census_code<T>);
                 if (!any_lane((code.x | code.y | code.z | code.w) != 0)) continue;
                 f32x4 count = {};
                 multiply(code, one, count);
 #pragma unroll
                 for (int e = 0; e < 4; e++) o.x[c][j][e] += census_verdict(count[e]);
+                if constexpr (ACROSS && EACH == CHUNK) {
+                    u32x4 x = v.x[c][j];
+#if defined(__AMDGCN__) /* its masks are not those of the census: they would fill all scalars */
+                    asm("" : "+v"(x));
+#endif
+                    v.x[c][j] = P::finite(x, rule);
+                }
             }
+        if (ACROSS && EACH == CHUNK) return;
 #pragma unroll
         for (int c = 0; c < CHUNKS; c++)
             each_piece(c,
@@ -181,7 +247,7 @@ template <class T, class KV, int DQ, int DV> struct DecodeFragments {
 #pragma unroll
                     for (int j = 0; j < CHUNK; j++) o.x[c][j] = f32x4{};
                 }
-                add_chunk(o, c, weight, x, rule);
+                add_chunk<false>(o, c, weight, x, rule);
                 if (round == 0) {
                     weight = weights;
                     each_piece(c, [&](int i, int e) AITERI_INLINE { x.x[i][e] = v.x[i][e]; });

@@ -79,10 +79,11 @@ struct NoRule {
     AITERI_METHOD static NoRule of(int) { return {}; }
 };
 
-/* SCALED: rows have scales. FINITE: no element is infinite or NaN. Element: what memory is read by
- * where pieces must not be; PER of the columns are in one. */
+/* SCALED: rows have scales. FINITE: no element is infinite or NaN. COLUMNS: pieces of a column are
+ * read, too, where memory has them; else tiles are read element by element. Element: what memory is
+ * read by where pieces must not be; PER of the columns are in one. */
 template <class KV> struct Piece {
-    static constexpr bool SCALED = false, FINITE = false;
+    static constexpr bool SCALED = false, FINITE = false, COLUMNS = true;
     enum { PER = 1 };
     typedef uint16_t Element;
     typedef u32x4 Raw;
@@ -100,7 +101,7 @@ template <class KV> struct Piece {
 };
 
 template <> struct Piece<i8> {
-    static constexpr bool SCALED = true, FINITE = true;
+    static constexpr bool SCALED = true, FINITE = true, COLUMNS = true;
     enum { PER = 1 };
     typedef uint8_t Element;
     typedef u32x2 Raw;
@@ -126,7 +127,7 @@ template <> struct Piece<i8> {
 
 /* Two's complement of four bits, the low half of a byte first. */
 template <> struct Piece<i4> {
-    static constexpr bool SCALED = true, FINITE = true;
+    static constexpr bool SCALED = true, FINITE = true, COLUMNS = false;
     enum { PER = 2 };
     typedef uint8_t Element;
     typedef uint32_t Raw;
@@ -157,7 +158,7 @@ template <> struct Piece<i4> {
 /* The three fp8 types. A code is moved to where f16 has its sign, exponent and mantissa; their
  * biases differ by a power of two, which then multiplies: subnormal codes need nothing more. */
 template <> struct Piece<f8> {
-    static constexpr bool SCALED = true, FINITE = false;
+    static constexpr bool SCALED = true, FINITE = false, COLUMNS = false;
     enum { PER = 1 };
     typedef uint8_t Element;
     typedef u32x2 Raw;

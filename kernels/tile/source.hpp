@@ -13,7 +13,8 @@ namespace aiteri
 enum { MASK_NONE = 1, MASK_CAUSAL, MASK_CAUSAL_TOP_LEFT, MASK_WINDOW };
 enum { DTYPE_F32 = 1, DTYPE_F16, DTYPE_BF16 };
 
-/* Rows of queries begin at q_start of a packed tensor, keys at k_start. */
+/* Rows of queries begin at q_start of a packed tensor, keys at k_start, a list of pages at entry
+ * k_start. */
 struct Sequence {
     int index, seqlen_q, seqlen_k;
     int64_t q_start, k_start;
@@ -36,11 +37,27 @@ AITERI_FN int length_of(const aiteri_gpu_lengths &l, int b, int64_t *start)
     return (int)clamp<int64_t>(n, 0, l.most);
 }
 
+/* The keys of a list of pages: `used` of them, or what its last page says. */
+AITERI_FN int keys_of_list(const aiteri_gpu_pages &p, int b, int most, int used, int64_t *start)
+{
+    const Global<const int32_t> indptr = global<const int32_t>(p.indptr);
+    const int first = indptr[b * p.stride_indptr], next = indptr[(b + 1) * p.stride_indptr];
+    const bool listed = (first >= 0) & (first < next) & (next <= p.entries);
+    const int64_t keys = listed ? (int64_t)(next - first) * p.page_size : 0;
+    *start = listed ? first : 0;
+    if (!p.last_lens) return (int)smaller_of<int64_t>(keys, used);
+    const int last = global<const int32_t>(p.last_lens)[b * p.stride_last];
+    const int64_t there = keys - p.page_size + clamp(last, 0, p.page_size);
+    return (int)clamp<int64_t>(there, 0, most);
+}
+
 AITERI_FN Sequence sequence_of(const aiteri_gpu_attention &a, int b)
 {
     Sequence s = {b, 0, 0, 0, 0};
     s.seqlen_q = length_of(a.q_lengths, b, &s.q_start);
     s.seqlen_k = length_of(a.k_lengths, b, &s.k_start);
+    if (a.pages.indptr)
+        s.seqlen_k = keys_of_list(a.pages, b, a.k_lengths.most, s.seqlen_k, &s.k_start);
     return s;
 }
 
@@ -102,6 +119,12 @@ AITERI_FN KeyRange keys_of_some(const KeyRange &first, const KeyRange &last)
 }
 
 /* ---- keys and values ---- */
+
+/* The ids of the sequence's pages, stride_entry apart. */
+AITERI_FN Global<const int32_t> page_table(const aiteri_gpu_pages &p, const Sequence &s)
+{
+    return global<const int32_t>(p.table) + s.index * p.stride_batch + s.k_start * p.stride_entry;
+}
 
 /* Division by a page size without a division: q = (high half of magic * n, + n) >> shift, exact for
  * n below 2^31 (Granlund and Montgomery 1994). */
@@ -223,7 +246,7 @@ AITERI_FN SourceRows source_rows(const aiteri_gpu_attention &a, const aiteri_gpu
     r.base = source.data + (uint64_t)(head * source.stride_head * 2);
     r.end = end;
     if (p.table) {
-        r.table = global<const int32_t>(p.table + (uint64_t)(s.index * p.stride_batch * 4));
+        r.table = page_table(p, s);
         r.entry_stride = p.stride_entry;
         r.page = Divisor::of((uint32_t)p.page_size);
         r.end = (int)smaller_of<int64_t>(end, (int64_t)p.entries * p.page_size);

@@ -50,10 +50,11 @@ static aiter_status aiteri_gpu_choose(const aiteri_gpu_call *c, const aiteri_pro
                                       aiteri_gpu_shape *s)
 {
     const int64_t packed = (int64_t)p->group * p->max_seqlen_q;
+    const int other = (p->features & (AITERI_BIT(TILES) | AITERI_BIT(STRIDED_DIM))) != 0;
     memset(s, 0, sizeof *s);
     s->row = -1;
     s->want = aiteri_gpu_want_of(c, p, AITERI_GPU_OP_paged_decode);
-    if (p->block_table && (packed <= AITERI_GPU_DECODE_ROWS || p->k.dtype != p->q.dtype)) {
+    if (p->block_table && (packed <= AITERI_GPU_DECODE_ROWS || p->k.dtype != p->q.dtype || other)) {
         s->row = aiteri_gpu_row_of(c->gpu, &s->want);
         s->decode = s->row >= 0;
     }
@@ -149,11 +150,12 @@ static size_t aiteri_gpu_most_partial_bytes(const aiteri_gpu *g, const aiteri_pr
 
 static aiter_status aiteri_gpu_check_strides(const aiteri_gpu_call *c, const aiteri_problem *p)
 {
-    static const char *const name[4] = {"q", "k", "v", "out"};
-    const int64_t stride[4] = {p->q.stride_dim, p->k.stride_dim, p->v.stride_dim,
-                               p->out.stride_dim};
-    for (int i = 0; i < 4; i++) AITERI_TRY(aiteri_gpu_check_last_stride(c, name[i], stride[i]));
-    return AITER_OK;
+    AITERI_TRY(aiteri_gpu_check_last_stride(c, "q", p->q.stride_dim));
+    if (!p->block_table) { /* pages have them as their layout says */
+        AITERI_TRY(aiteri_gpu_check_last_stride(c, "k", p->k.stride_dim));
+        AITERI_TRY(aiteri_gpu_check_last_stride(c, "v", p->v.stride_dim));
+    }
+    return aiteri_gpu_check_last_stride(c, "out", p->out.stride_dim);
 }
 
 static aiter_status aiteri_gpu_check_plan(const aiteri_gpu_call *c, const char *call,

@@ -24,6 +24,11 @@ static aiteri_gpu_source aiteri_gpu_source_of(const aiteri_source *s)
     out.stride_outer = s->stride_outer;
     out.stride_token = s->stride_token;
     out.stride_head = s->stride_head;
+    out.stride_dim = s->stride_dim;
+    out.stride_piece = s->tiles.stride_piece;
+    out.stride_bundle = s->tiles.stride_bundle;
+    out.piece = s->tiles.piece;
+    out.bundle = s->tiles.bundle;
     out.scales = (uint64_t)(uintptr_t)s->scales.data;
     out.scale_stride_outer = s->scales.stride_outer;
     out.scale_stride_token = s->scales.stride_token;
@@ -85,6 +90,10 @@ static void aiteri_gpu_fill(aiteri_gpu_attention *x, const aiteri_gpu *g, const 
     x->pages.table = (uint64_t)(uintptr_t)p->block_table;
     x->pages.stride_batch = p->table_stride_batch;
     x->pages.stride_entry = p->table_stride_entry;
+    x->pages.indptr = (uint64_t)(uintptr_t)p->page_indptr;
+    x->pages.stride_indptr = p->page_indptr_stride;
+    x->pages.last_lens = (uint64_t)(uintptr_t)p->last_page_lens;
+    x->pages.stride_last = p->last_page_stride;
     x->pages.page_size = p->page_size;
     x->pages.num_blocks = p->num_blocks;
     x->pages.entries = p->table_entries;

@@ -46,19 +46,21 @@ enum {
 /* The features that a row takes: those of its op and class, of its source and of its scales. */
 #define AITERI_GPU_TAKES_flash_fwd_plain \
     (AITERI_BIT(CAUSAL) | AITERI_BIT(LSE) | AITERI_BIT(USED_ROWS) | AITERI_BIT(USED_KEYS))
-#define AITERI_GPU_TAKES_paged_decode_general                                                 \
+#define AITERI_GPU_TAKES_general                                                              \
     (AITERI_GPU_TAKES_flash_fwd_plain | AITERI_BIT(TOP_LEFT) | AITERI_BIT(WINDOW) |           \
      AITERI_BIT(WINDOW_SINKS) | AITERI_BIT(SOFTCAP) | AITERI_BIT(ALIBI) | AITERI_BIT(SINKS) | \
      AITERI_BIT(OFF_CHUNKS) | AITERI_BIT(FAR_TOKENS) | AITERI_BIT(FAR_SCALE) | AITERI_BIT(V_DIM))
-#define AITERI_GPU_TAKES_flash_fwd_general \
-    (AITERI_GPU_TAKES_paged_decode_general | AITERI_BIT(BIAS))
+#define AITERI_GPU_TAKES_flash_fwd_general (AITERI_GPU_TAKES_general | AITERI_BIT(BIAS))
+#define AITERI_GPU_TAKES_paged_decode_general \
+    (AITERI_GPU_TAKES_general | AITERI_BIT(TILES) | AITERI_BIT(STRIDED_DIM))
 #define AITERI_GPU_TAKES_combine_general           0
 #define AITERI_GPU_TAKES_merge_attn_states_general 0
 #define AITERI_GPU_TAKES_reshape_and_cache_general 0
 #define AITERI_GPU_TAKES_copy_blocks_general       0
 
 #define AITERI_GPU_SOURCE_dense AITERI_BIT(DENSE_KEYS)
-#define AITERI_GPU_SOURCE_paged (AITERI_BIT(PAGED_KEYS) | AITERI_BIT(PACKED_ROWS))
+#define AITERI_GPU_SOURCE_paged \
+    (AITERI_BIT(PAGED_KEYS) | AITERI_BIT(PAGE_LISTS) | AITERI_BIT(PACKED_ROWS))
 #define AITERI_GPU_SOURCE_any \
     (AITERI_GPU_SOURCE_dense | AITERI_GPU_SOURCE_paged | AITERI_BIT(PACKED_KEYS))
 #define AITERI_GPU_SCALES_none 0

@@ -193,9 +193,10 @@ static inline void device_move(const attn_problem *p, const device_copy *copy, a
 static inline attn_problem device_problem(const attn_problem *p, const device_copy *copy)
 {
     attn_problem q = *p;
-    aiter_tensor *const tensors[] = {&q.q_t,    &q.k_t,     &q.v_t,     &q.out_t,     &q.lse_t,
-                                     &q.bias_t, &q.alibi_t, &q.sinks_t, &q.seqused_q, &q.seqused_k,
-                                     &q.cu_q,   &q.cu_k,    &q.table,   &q.k_scale,   &q.v_scale};
+    aiter_tensor *const tensors[] = {
+        &q.q_t,     &q.k_t,     &q.v_t,       &q.out_t,     &q.lse_t,   &q.bias_t,
+        &q.alibi_t, &q.sinks_t, &q.seqused_q, &q.seqused_k, &q.cu_q,    &q.cu_k,
+        &q.table,   &q.k_scale, &q.v_scale,   &q.indptr,    &q.indices, &q.last_pages};
     size_t i;
     for (i = 0; i < sizeof tensors / sizeof tensors[0]; i++) device_move(p, copy, tensors[i]);
     return q;

@@ -28,7 +28,7 @@ static const char *const fake_fields[] = {
     AITERI_DRIVER_ROWS(FAKE_FIELD) AITERI_HIP_ROWS(FAKE_OWN_FIELD)
         AITERI_HIP_OPTIONAL_ROWS(FAKE_OWN_FIELD) AITERI_CUDA_ROWS(FAKE_OWN_FIELD)};
 
-enum { FAKE_LAUNCHES = 64, FAKE_ARGS = 640, FAKE_DEVICES = 2, FAKE_BLOCKS = 64 };
+enum { FAKE_LAUNCHES = 64, FAKE_ARGS = 1024, FAKE_DEVICES = 2, FAKE_BLOCKS = 64 };
 
 typedef struct fake_launch_record {
     const char *symbol;

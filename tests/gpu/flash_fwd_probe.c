@@ -233,6 +233,7 @@ static aiteri_gpu_source fill_source(probe *p, buffer *at, int dim)
     aiteri_gpu_source s;
     memset(&s, 0, sizeof s);
     s.stride_head = dim + pad;
+    s.stride_dim = 1;
     s.stride_token = s.stride_head * c->heads_k + pad;
     s.stride_outer = s.stride_token * tokens;
     const size_t bytes = (size_t)(s.stride_outer * outers + 16) * 2;

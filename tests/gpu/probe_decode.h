@@ -161,6 +161,7 @@ static void decode_source(decode_run *r, int i, int dim)
     const decode_case *c = r->c;
     aiteri_gpu_source *s = i ? &r->a.v : &r->a.k;
     s->stride_head = dim + (c->odd ? 3 : 0);
+    s->stride_dim = 1;
     s->stride_token = s->stride_head * c->heads_k + (c->odd ? 1 : 0);
     s->stride_outer = s->stride_token * c->page + (c->odd ? 5 : 0);
     r->source[i] = buffer_new(s->stride_outer * r->blocks, type_bytes[r->cache]);

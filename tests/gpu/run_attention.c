@@ -10,6 +10,7 @@
 #include "device_values.h"
 #include "device_blocks.h"
 #include "device_ops.h"
+#include "device_layouts.h"
 
 static attn_case flash(aiter_dtype type, int sq, int sk, int d, uint64_t seed)
 {
@@ -297,6 +298,76 @@ static void narrow_types(aiter_dtype type, const aiter_dtype *kv, int types)
     if (type == AITER_BF16) decode_options(kv[0]);
 }
 
+/* Decoding and flash by lists of pages, of one token and of many. */
+static void lists(aiter_dtype type)
+{
+    static const int pages[] = {16, 1, 7, 64};
+    int i;
+    for (i = 0; i < 4; i++) {
+        attn_case c = decode(type, i % 2 ? AITER_I8 : type, 8, 2, 1 + i, 1100 + 4 * (uint64_t)i);
+        c.page = pages[i];
+        c.splits = 1 + i;
+        c.scale_kind = (aiter_scale_kind)(1 + i % 3);
+        if (i == 3) c.mask = AITER_MASK_WINDOW, c.left = 40, c.right = 0, c.sink_tokens = 5;
+        device_lists(c);
+        c = flash(type, 40, 150, 128, 1120 + 4 * (uint64_t)i);
+        c.form = i % 2 ? FORM_PAGED : FORM_MIXED;
+        c.ragged = 1;
+        c.page = pages[i];
+        c.splits = i == 2 ? 2 : 1;
+        c.mask = i % 2 ? AITER_MASK_CAUSAL : AITER_MASK_NONE;
+        device_lists(c);
+    }
+    for (i = 0; i < 12; i++) {
+        attn_case c = decode(type, type, 8, 2, i % 2 ? 1 : 30, 1150 + (uint64_t)i);
+        c.op = OP_FLASH;
+        c.page = i % 4 == 2 ? 1 : 16;
+        device_wild_list(c, i / 2);
+    }
+}
+
+/* Pages of other orders: whole pieces of columns, and what is none; sizes that are no powers of
+ * two, pages longer than a sequence, heads of every instance, many tokens, NaN beside what is seen.
+ */
+static void layouts(aiter_dtype type, aiter_dtype kv)
+{
+    static const int rows[][5] = {
+        /* page, dq, dv, tokens, splits */
+        {16, 128, 128, 1, 1},  {64, 128, 128, 3, 3}, {24, 128, 128, 1, 2}, {40, 80, 80, 2, 1},
+        {7, 128, 128, 1, 1},   {1, 64, 64, 1, 1},    {48, 256, 256, 1, 1}, {1024, 128, 128, 1, 2},
+        {16, 192, 128, 4, 1},  {1000, 40, 40, 1, 1}, {8, 36, 20, 1, 1},    {56, 256, 256, 20, 1},
+        {32, 128, 128, 40, 2}, {20, 128, 64, 5, 1}};
+    int i;
+    for (i = 0; i < 14; i++) {
+        attn_case c = decode(type, kv, 8, 2, rows[i][3], 1200 + 4 * (uint64_t)i);
+        c.page = rows[i][0];
+        c.dq = rows[i][1];
+        c.dv = rows[i][2];
+        c.splits = rows[i][4];
+        c.sk = 80 + 30 * i;
+        c.b = 2;
+        c.layout = i % 3 == 1 || i == 5 ? LAYOUT_GAPS : LAYOUT_BSHD;
+        c.scale_kind = (aiter_scale_kind)(1 + i % 3);
+        c.lists = i % 2;
+        if (i % 5 == 2) c.mask = AITER_MASK_WINDOW, c.left = 40, c.right = 0, c.sink_tokens = 5;
+        if (i % 4 == 3) c.softcap = 4, c.alibi = 1;
+        if (i % 3 == 2) c.sinks = 1;
+        if (rows[i][3] == 40) c.op = OP_FLASH, c.form = FORM_MIXED;
+        device_layouts(c, AITER_KV_X_PACKED, AITER_KV_SHUFFLED);
+    }
+    for (i = 0; i < 4 && kv == type; i++) {
+        attn_case c = device_values_case(i % 2 ? 4 : 1, 160 + 97 * i, type, 1270 + (uint64_t)i);
+        c.op = OP_DECODE;
+        c.form = FORM_PAGED;
+        c.hq = 8;
+        c.hk = 2;
+        c.page = i == 3 ? 6 : 16;
+        c.mask = AITER_MASK_CAUSAL;
+        c.tiles = i % 2 ? AITER_KV_X_PACKED : AITER_KV_SHUFFLED;
+        device_extreme(&c, change_not_finite, i, 0);
+    }
+}
+
 /* A decode step under capture; then lengths and pages change on the device and it is replayed. */
 static void replay(aiter_dtype type)
 {
@@ -434,6 +505,11 @@ static void cases_of_type(aiter_dtype type)
     if (wanted("int8") && type == AITER_BF16) decode_options(AITER_I8);
     if (wanted("fp8")) narrow_types(type, fp8, 3);
     if (wanted("int4")) narrow_types(type, &int4, 1);
+    if (wanted("lists")) lists(type);
+    if (wanted("layouts")) layouts(type, type);
+    if (wanted("layouts")) layouts(type, AITER_I8);
+    for (i = 0; i < 3 && wanted("layouts"); i++)
+        if ((i == 0) == (type == AITER_BF16)) layouts(type, fp8[i]);
     if (wanted("replay")) replay(type);
     for (i = 0; i < 4 && wanted("wild"); i++) {
         wild_lengths(type, 0, i);

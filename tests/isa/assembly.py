@@ -21,13 +21,31 @@ class Kernel:
     def body(self, loop):
         return self.instructions[loop.first:loop.last + 1]
 
+    def reaches(self, first, last):
+        """Does control come from first to last without leaving what lies between?"""
+        seen, open_ends = set(), [first]
+        while open_ends:
+            at = open_ends.pop()
+            while first <= at <= last and at not in seen:
+                if at == last:
+                    return True
+                seen.add(at)
+                name = self.instructions[at].name
+                if name.startswith(("s_branch", "s_cbranch")):
+                    open_ends.append(self.labels.get(self.instructions[at].operands, -1))
+                if name in ("s_branch", "s_endpgm", "s_setpc_b64"):
+                    break
+                at += 1
+        return False
+
     def loops(self):
-        """Bodies of backward branches, one for each first instruction: the longest."""
+        """Bodies of backward branches, one for each first instruction: the longest. A branch back to
+        what never returns, such as the end of the kernel, is none."""
         longest = {}
         for at, instruction in enumerate(self.instructions):
             if instruction.name.startswith(("s_branch", "s_cbranch")):
                 first = self.labels.get(instruction.operands)
-                if first is not None and first <= at:
+                if first is not None and first <= at and self.reaches(first, at):
                     longest[first] = at
         return [Loop(first, last) for first, last in sorted(longest.items())]
 

@@ -19,6 +19,7 @@ Row = collections.namedtuple("Row", "chip file symbol arguments kind threads lds
 
 BLOCK_KEYS = 32  # what a wave of paged_decode loads at once
 TYPE_BYTES = {"f16": 2, "bf16": 2, "f32": 4, "i8": 1, "f8": 1, "i4": 0.5}
+COLUMN_TYPES = ("f16", "bf16", "i8")  # whose values paged_decode streams by columns, too
 LDS_BYTES = {"gfx90a": 65536, "gfx942": 65536, "gfx950": 163840}  # of a compute unit
 LDS_STEP = {"gfx90a": 512, "gfx942": 512, "gfx950": 1280}  # in which it is given out
 REGISTERS, REGISTER_STEP, MOST_WAVES, SIMDS = 512, 8, 8, 4
@@ -70,9 +71,9 @@ def bytes_of(instruction):
 
 
 def decode_complaints(kernel, row):
-    """What keeps the steady loop of paged_decode from streaming: the one that loads most. A load
-    takes 8 elements of a row, 16 bytes of f16 and bf16. Waits are not judged for heads of 256,
-    which have registers for less."""
+    """What keeps the steady loops of paged_decode from streaming: that over rows and that over
+    columns of V. A load takes 8 elements, 16 bytes of f16 and bf16. Waits are not judged for heads of
+    256, which have registers for less."""
     kv, dq, dv = re.match(r"aiteri_paged_decode_\w+?_(\w+?)_\w+?_(\d+)_(\d+)_", row.symbol).groups()
     row_bytes = int(8 * TYPE_BYTES[kv])
     block = BLOCK_KEYS * (int(dq) + int(dv)) // (64 * 8)
@@ -82,25 +83,31 @@ def decode_complaints(kernel, row):
     def wide(body):
         return sum(bytes_of(i) == row_bytes for i in assembly.loads(body))
 
-    # Inside it may be a loop without loads, for values that are not finite.
-    body = max((kernel.body(loop) for loop in kernel.hot_loops(assembly.loads)), key=wide, default=[])
-    if not wide(body) or wide(body) % block:
-        yield f"{wide(body)} loads of {row_bytes} bytes in the steady loop, a block takes {block}"
-        return
-    for load in assembly.loads(body):
-        if re.search(r"\blds\b|_lds_", load.name + " " + load.operands):
-            yield f"a load to LDS (line {load.line})"
-        if load.name.startswith("flat"):
-            yield f"a flat load (line {load.line})"
-        if bytes_of(load) not in (row_bytes, 4):  # 4: an entry of the block table, a scale
-            yield f"a load of {bytes_of(load)} bytes (line {load.line})"
-    written = sum(bytes_of(i) for i in body if i.name.startswith("ds_write"))
-    if written > row_bytes * wide(body) // 4:
-        yield f"{written} bytes of a lane go to LDS, beside {row_bytes * wide(body)} loaded"
-    for instruction in body if int(dv) <= 128 else []:
-        left = assembly.wait_count(instruction, "vmcnt")
-        if left is not None and left < block:
-            yield f"vmcnt({left}), a block takes {block} loads (line {instruction.line})"
+    # Inside one may be a loop without loads, for values that are not finite.
+    steady = [b for b in map(kernel.body, kernel.hot_loops(assembly.loads)) if wide(b)]
+    if row_bytes == 4:
+        steady = [max(steady, key=wide)] if steady else []
+    paths = 2 if kv in COLUMN_TYPES and kernel.chip != "gfx90a" else 1
+    if len(steady) != paths:
+        yield f"{len(steady)} steady loops with loads of {row_bytes} bytes, expected {paths}"
+    for body in steady:
+        if wide(body) % block:
+            yield f"{wide(body)} loads of {row_bytes} bytes in a steady loop, a block takes {block}"
+            continue
+        for load in assembly.loads(body):
+            if re.search(r"\blds\b|_lds_", load.name + " " + load.operands):
+                yield f"a load to LDS (line {load.line})"
+            if load.name.startswith("flat"):
+                yield f"a flat load (line {load.line})"
+            if bytes_of(load) not in (row_bytes, 4):  # 4: an entry of the block table, a scale
+                yield f"a load of {bytes_of(load)} bytes (line {load.line})"
+        written = sum(bytes_of(i) for i in body if i.name.startswith("ds_write"))
+        if written > row_bytes * wide(body) // 4:
+            yield f"{written} bytes of a lane go to LDS, beside {row_bytes * wide(body)} loaded"
+        for instruction in body if int(dv) <= 128 else []:
+            left = assembly.wait_count(instruction, "vmcnt")
+            if left is not None and left < block:
+                yield f"vmcnt({left}), a block takes {block} loads (line {instruction.line})"
 
 
 def complaints(kernel, row):

@@ -76,12 +76,14 @@ CHANGES = [
 ALLOWED = ["v_add_u32 v4, v5, v6", "s_nop 0", "s_setprio 1", "v_bfe_u32 v4, v5, 16, 1"]
 
 
-# The same kernel as paged_decode: a loop over one block of 32 keys, 8 + 8 loads.
+# The same kernel as paged_decode: two loops over one block of 32 keys, 8 + 8 loads.
 DECODE = "aiteri_paged_decode_bf16_bf16_bf16_128_128_general"
 LOAD = "\tbuffer_load_dwordx4 v[0:3], v8, s[0:3], 0 offen\n"
 STREAM = TEXT.replace(KERNEL, DECODE).replace(LOAD, 16 * LOAD + "\tglobal_load_dword v9, v[10:11], off\n"
                                               + "\tds_write_b64 v9, v[10:11]\n")
 STREAM = STREAM.replace("vmcnt(4)", "vmcnt(16)")
+LOOP = STREAM[STREAM.index(".LBB0_1:"):STREAM.index(".LBB0_2:")]
+STREAM = STREAM.replace(LOOP, LOOP + LOOP.replace(".LBB0_1", ".LBB0_3"))
 DECODE_CHANGES = [
     (LOAD, "", "15 loads of 16 bytes"),
     (LOAD, LOAD.replace("offen", "offen lds"), "a load to LDS"),
@@ -89,7 +91,11 @@ DECODE_CHANGES = [
     ("global_load_dword v9", "global_load_ushort v9", "a load of 2 bytes"),
     ("ds_write_b64 v9", "ds_write_b64 v9, v[0:1]\n\t" * 8 + "ds_write_b64 v9", "go to LDS"),
     ("vmcnt(16)", "vmcnt(15)", "vmcnt(15), a block takes 16"),
+    ("s_cbranch_scc1 .LBB0_1", "s_nop 0", "1 steady loops"),
 ]
+# An end between the loops, to which the second branches back: that is no loop.
+EARLY_END = STREAM.replace(".LBB0_3:", "\ts_branch .LBB0_3\n.LBB0_4:\n\ts_endpgm\n.LBB0_3:").replace(
+    "\ts_cbranch_scc1 .LBB0_3", "\ts_cbranch_scc0 .LBB0_4\n\ts_cbranch_scc1 .LBB0_3")
 
 
 def found_in(text):
@@ -103,6 +109,7 @@ def main():
         assert TEXT.count(old) == 1, old
         checks.append((f"{new}: {word}", any(word in found for found in found_in(TEXT.replace(old, new)))))
     checks.append(("the stream is fine", found_in(STREAM) == []))
+    checks.append(("an end between the loops is fine", found_in(EARLY_END) == []))
     for old, new, word in DECODE_CHANGES:
         checks.append((f"{new}: {word}", any(word in found for found in found_in(STREAM.replace(old, new, 1)))))
     for code in ALLOWED:

@@ -88,7 +88,8 @@ inline aiteri_gpu_source source_of(Memory &m, const Shape &s, const Instance &of
     const int outer = s.page ? s.batch * blocks : s.batch, tokens = s.page ? s.page : s.sk;
     const aiteri_gpu_rows r = rows_at(0, tokens, s.heads_k, s.dim, s.odd);
     const size_t n = size_t(outer) * size_t(r.stride_batch);
-    aiteri_gpu_source x = {0, r.stride_batch, r.stride_token, r.stride_head, 0, 0, 0, 0};
+    aiteri_gpu_source x = {0, r.stride_batch, r.stride_token, r.stride_head, 1, 0, 0, 0, 0, 0, 0, 0,
+                           0};
     if (of.kv == "i8") {
         x.data = m.bytes(n);
         x.scales = m.floats(size_t(outer * tokens * s.heads_k), 0.001f, 0.02f);

@@ -86,7 +86,7 @@ cdna::Launch launch_of(std::shared_ptr<const cdna::CodeObject> code, const cdna:
         return aiteri_gpu_rows{address + uint64_t(n) * keys * dim * 2, keys * dim, dim, dim};
     };
     auto source = [&](int n) {
-        return aiteri_gpu_source{rows(n).data, keys * dim, dim, dim, 0, 0, 0, 0};
+        return aiteri_gpu_source{rows(n).data, keys * dim, dim, dim, 1, 0, 0, 0, 0, 0, 0, 0, 0};
     };
     a.q = rows(0), a.k = source(1), a.v = source(2), a.out = rows(3);
     a.q_lengths.seqlen = a.q_lengths.most = keys, a.k_lengths = a.q_lengths;
