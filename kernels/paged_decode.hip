@@ -261,8 +261,8 @@ template <class T, class KV, int DQ, int DV, int THREADS, int BUFFERS> struct De
         return x;
     }
 
-    /* What is asked for at the end alone, out of the way of a conversion that has many constants.
-     */
+    /* What is asked for seldom, to vector registers: a conversion has many constants, and gfx90a
+     * gives masks of 16-bit values scalar pairs. */
     AITERI_METHOD void free_scalars()
     {
         int *const some[] = {&w.s.index, &w.head, &w.split, &w.first, &w.rows};
@@ -551,7 +551,8 @@ template <class D> AITERI_FN void paged_decode(const aiteri_gpu_attention &a, Lo
     if (w.rows <= 0) return;
     if (w.split > 0 && w.split * a.split.split_keys >= w.s.seqlen_k) return;
     D decode(a, w, lds);
-    if constexpr (D::SCALED) decode.free_scalars();
+    if constexpr (D::SCALED || !PagedRows::streams_columns<typename D::Source>())
+        decode.free_scalars();
     switch (PagedRows::path<typename D::Source>(a)) {
     case BY_ROWS: decode.template run<BY_ROWS>(); break;
     case BY_COLUMNS:
