@@ -678,7 +678,8 @@ AITER_ATTN_API aiter_status aiter_tensor_to_dlpack(aiter_tensor *t, DLTensor *ou
  * and 2, K and V interleaved as [num_blocks, 2, P, Hk, D] two slices. */
 typedef struct aiter_kv {
     aiter_tensor k; /* [B, Sk, Hk, Dq]; packed [total_k, Hk, Dq]; pages [num_blocks, P, Hk, Dq];
-                       F32, F16, BF16, I8, and on a CPU I4 and the fp8 types */
+                       F32, F16, BF16, I8, I4, fp8: a device reads the last two by
+                       paged_attn_decode alone */
     aiter_tensor v; /* as k with Dv, its dtype may differ. Absent: V is the first dim_v columns of k
                        (latent rows) */
     int32_t dim_v;  /* needed without a v; with one 0 or Dv */
