@@ -17706,8 +17706,8 @@ static aiter_tensor aiteri_view_of_blocks(const aiter_tensor *t, int32_t token, 
 /* Tiles are read as they lie: whole bytes, one element beside another. */
 static void aiteri_check_tiles(aiteri_check *c, const char *field, const aiter_tensor *t)
 {
-    const int32_t last = t->ndim - 1;
     if (c->status != AITER_OK) return;
+    const int32_t last = t->ndim - 1;
     if (aiter_dtype_bits(t->dtype) < 8)
         aiteri_reject(c, AITER_UNSUPPORTED,
                       "%s.%s: dtype is %s, expected one of whole bytes in this kv.layout; pass "
@@ -21902,6 +21902,7 @@ static void aiteri_quant_check(aiteri_check *c, aiteri_quant *x)
         if (real->shape[i] > AITERI_MOST_ELEMENTS / elements)
             aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: its extents exceed the address space",
                           c->op, numbers);
+        if (c->status != AITER_OK) return;
         elements *= aiteri_max(1, real->shape[i]);
         aiteri_check_axis(c, numbers, real, i, "extent", 0, INT32_MAX - 1);
         aiteri_check_extent(c, codes, code, i, real->shape[i], numbers);

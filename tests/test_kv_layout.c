@@ -342,6 +342,8 @@ static void refusals(aiter_context *ctx)
             "kv.layout: expected AITER_KV_NHD");
     REFUSED(a.kv.v.ndim = 0; a.kv.dim_v = 16, AITER_INVALID_ARGUMENT, "kv.v: expected pages");
     REFUSED(a.kv.k.ndim = 4, AITER_INVALID_ARGUMENT, "kv.k: ndim is 4");
+    REFUSED(a.kv.k.ndim = INT32_MIN, AITER_INVALID_ARGUMENT, "kv.k: ndim is -2147483648");
+    REFUSED(a.kv.v.ndim = INT32_MIN, AITER_INVALID_ARGUMENT, "kv.v: ndim is -2147483648");
     REFUSED(a.kv.k.shape[2] = 1, AITER_INVALID_ARGUMENT, "kv.k: shape[3] is 8, expected 16");
     REFUSED(a.kv.k.shape[2] = 0, AITER_INVALID_ARGUMENT, "kv.k: shape[2]");
     REFUSED(a.kv.v.shape[2] = 1, AITER_INVALID_ARGUMENT, "kv.v: shape[1] is 8, expected 16");

@@ -341,6 +341,7 @@ static void refusals(void)
     BAD("scale", (a.quantisation.scale_given = 1, ((float *)a.scale.data)[7] = 0));
     BAD("scale", (a.quantisation.scale_given = 1, ((float *)a.scale.data)[7] = -1));
     BAD("scale", (a.quantisation.scale_given = 1, memcpy((float *)a.scale.data + 11, nan, 4)));
+    BAD("x", (a.x.shape[1] = INT64_MAX, a.x.shape[2] = 0));
     BAD("y", a.y.shape[2] = 31);
     BAD("y", a.y.ndim = 2);
     BAD("y", a.y.data = memory + 100);

@@ -39,8 +39,8 @@ static aiter_tensor aiteri_view_of_blocks(const aiter_tensor *t, int32_t token, 
 /* Tiles are read as they lie: whole bytes, one element beside another. */
 static void aiteri_check_tiles(aiteri_check *c, const char *field, const aiter_tensor *t)
 {
-    const int32_t last = t->ndim - 1;
     if (c->status != AITER_OK) return;
+    const int32_t last = t->ndim - 1;
     if (aiter_dtype_bits(t->dtype) < 8)
         aiteri_reject(c, AITER_UNSUPPORTED,
                       "%s.%s: dtype is %s, expected one of whole bytes in this kv.layout; pass "

@@ -205,6 +205,7 @@ static void aiteri_quant_check(aiteri_check *c, aiteri_quant *x)
         if (real->shape[i] > AITERI_MOST_ELEMENTS / elements)
             aiteri_reject(c, AITER_INVALID_ARGUMENT, "%s.%s: its extents exceed the address space",
                           c->op, numbers);
+        if (c->status != AITER_OK) return;
         elements *= aiteri_max(1, real->shape[i]);
         aiteri_check_axis(c, numbers, real, i, "extent", 0, INT32_MAX - 1);
         aiteri_check_extent(c, codes, code, i, real->shape[i], numbers);
