@@ -27,7 +27,7 @@ static __attribute__((device)) float no_scale = 1.0f;
 /* Registers are there for so many blocks at a time; 0: for one, without a look ahead. */
 template <class KV> constexpr int decode_buffers(int dq, int dv)
 {
-    if (dq + dv <= 256) return WAVE == 64 ? 3 : 1;
+    if (dq + dv <= 256) return WAVE == 64 ? 3 : Piece<KV>::SCALED && Piece<KV>::FINITE ? 2 : 1;
     return WAVE == 64 ? (sizeof(typename Piece<KV>::Raw) < 16 ? 2 : 1) : 0;
 }
 

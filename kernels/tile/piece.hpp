@@ -109,7 +109,12 @@ template <> struct Piece<i8> {
 
     AITERI_METHOD static float byte_of(Raw x, int j)
     {
+#if defined(__NVPTX__) /* 2^23 + 128 + the byte, by its bits: conversions have half the rate */
+        const uint32_t bits = __nvvm_prmt(x[j / 4] ^ 0x80808080, 0x4b000000, 0x7650 | j % 4);
+        return __builtin_bit_cast(float, bits) - 8388736.0f;
+#else
         return (float)(int8_t)(x[j / 4] >> (j % 4 * 8));
+#endif
     }
     template <class T> AITERI_METHOD static u32x4 operand(Raw x, Rule)
     {
@@ -181,16 +186,27 @@ template <> struct Piece<f8> {
         }
     };
 
-    /* Of the codes in the upper bytes of both halves. An exponent of ones makes NaN of e4m3fn's. To
-     * take one from -0 as an integer and give it back, saturated, makes NaN of it, and of nothing
-     * else. */
+    /* Of the codes in the upper bytes of both halves. An exponent of ones makes NaN of e4m3fn's. */
     template <class T> AITERI_METHOD static uint32_t numbers(uint32_t x, Rule r)
     {
         uint32_t y = (x & 0x80008000) | (x >> r.shift & r.mask);
         y |= (y + r.top) & 0x40004000;
-        const s16x2 one = __builtin_bit_cast(s16x2, r.one);
-        const s16x2 z = __builtin_elementwise_add_sat(__builtin_bit_cast(s16x2, y) - one, one);
-        return narrow_pair<T>(__builtin_bit_cast(f16x2, z) * __builtin_bit_cast(f16x2, r.factor));
+        y = with_nan_of_minus_0(y, r.one);
+        return narrow_pair<T>(__builtin_bit_cast(f16x2, y) * __builtin_bit_cast(f16x2, r.factor));
+    }
+    /* To take one from -0 as an integer and give it back, saturated, makes NaN of it, and of
+     * nothing else. */
+    AITERI_METHOD static uint32_t with_nan_of_minus_0(uint32_t y, uint32_t one)
+    {
+#if defined(__NVPTX__) /* which has no saturating sum of halves */
+        if (!one) return y;
+        const uint32_t some = (y & 0x7fff7fff) + 0x7fff7fff, minus_0 = y & ~some & 0x80008000;
+        return y | (minus_0 - (minus_0 >> 6));
+#else
+        const s16x2 step = __builtin_bit_cast(s16x2, one);
+        const s16x2 z = __builtin_elementwise_add_sat(__builtin_bit_cast(s16x2, y) - step, step);
+        return __builtin_bit_cast(uint32_t, z);
+#endif
     }
     template <class T> AITERI_METHOD static u32x4 operand(Raw x, Rule r)
     {
