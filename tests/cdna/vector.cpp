@@ -60,6 +60,7 @@ float mul_legacy(float a, float b) { return a == 0 || b == 0 ? 0.0f : a * b; }
 float flush(float x) { return std::fabs(x) < 0x1p-126f ? std::copysign(0.0f, x) : x; }
 float fma_middle(float a, float k, float b) { return std::fma(a, k, b); }
 float mad_middle(float a, float k, float b) { return flush(flush(flush(a) * k) + flush(b)); }
+float mac(float a, float b, float sum) { return mad_middle(a, flush(b), sum); }
 template <class T> i32 frexp_exp(T a)
 {
     int e = 0;
@@ -143,6 +144,7 @@ const Row rows[] = {
     row<fma3<float>>("v_fmaak_f32"),
     row<fma_middle>("v_fmamk_f32"),
     row<mad_middle>("v_madmk_f32"),
+    row<mac>("v_mac_f32", reads_dst),
     row<min2<float>>("v_min_f32"),
     row<max2<float>>("v_max_f32"),
     row<min3<float>>("v_min3_f32"),

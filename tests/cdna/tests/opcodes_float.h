@@ -61,6 +61,12 @@ inline void f32_cases(std::vector<Case> &t)
                     settled(settled(settled(A) * 0x1p32f) + settled(B))),
             LANE_ON("gfx90a", "v_madmk_f32", "v32, v11, 0xcf800000, v12",
                     settled(settled(settled(A) * -0x1p32f) + settled(B))),
+            lane_case(
+                "v_mac_f32", "v_mov_b32 v32, v13\nv_mac_f32 v32, 0x4f800000, v12",
+                [](const Registers &r, int l) {
+                    return settled(settled(0x1p32f * settled(B)) + settled(C));
+                },
+                "gfx90a"),
             LANE_ON("gfx942 gfx950", "v_fmaak_f32", "v32, v11, v12, 0x3fc00000",
                     std::fma(A, B, 1.5f)),
             LANE("v_max_f32", "v32, v11, v12", most(A, B)),
