@@ -8,7 +8,7 @@ cc="aarch64-linux-gnu-gcc -static"
 # A child forked beside threads ends in qemu-user; the decode loop 82 times takes minutes there.
 without='threads_fork|decode_fault'
 # What has no instruction of its own runs natively, in minutes less.
-full || without="$without|offsets|op_sweeps|plan|context_calls|program|determinism|gpu_.*"
+full || without="$without|offsets|op_sweeps|plan|context_calls|program|determinism|properties|spec_shapes|cells|gpu_.*"
 names=$(all_tests | grep -Ev "^test_($without)\$")
 build_tests $dir/bin $cc -O2
 for clang in clang-14 clang-19 clang-22; do

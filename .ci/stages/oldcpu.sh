@@ -13,7 +13,7 @@ haswell="-cpu Haswell-noTSX,-pcid,-x2apic,-tsc-deadline,-invpcid -E AITER_TEST_R
 job "Haswell takes avx2" "[ \$(qemu-x86_64 $haswell $dir/tier) = avx2 ]"
 # Not here: what no kernel set changes, what takes minutes and runs in the stage tiers on this machine
 # itself, and a child forked beside threads, which ends in qemu-user.
-without='^test_(threads_fork|op_sweeps|plan|program|properties|context|context_calls|determinism|extremes|hidden_keys|offsets|fault)$'
+without='^test_(threads_fork|op_sweeps|plan|program|properties|cells|flash_attn_fwd|paged_attn_decode|context|context_calls|determinism|extremes|hidden_keys|offsets|fault)$'
 names=$(library_tests | grep -Ev "$without")
 run_tests $readme_tests env AITER_TEST_BUDGET=${AITER_TEST_BUDGET:-5e6} qemu-x86_64 -cpu Nehalem
 # On the later CPU each op, briefly: AVX2 itself runs in the stage tiers, and F16C follows DAZ in qemu,
